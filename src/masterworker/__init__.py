@@ -1,0 +1,1 @@
+"""Run many independent Python computations on any number of processors."""

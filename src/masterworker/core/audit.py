@@ -1,0 +1,119 @@
+"""Looking at a scheduler without changing it: counts, a task's story, and the invariants.
+
+Kept apart from the scheduler, so that what decides and what looks on do not mix.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from masterworker.core.task import State
+from masterworker.errors import InternalError
+
+if TYPE_CHECKING:
+    from masterworker.core.scheduler import Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many tasks are where, at one instant: they add up to `submitted`."""
+
+    #: By tag: in a queue, in a worker's hands, and with an outcome to be picked up.
+    waiting: dict[str, int]
+    running: dict[str, int]
+    finished: dict[str, int]
+    submitted: int
+    delivered: int
+    #: Tags that wait although no process that is here can execute them.
+    stranded: list[str]
+    #: (process id, who it is, number of tasks in its hands).
+    processes: list[tuple[int, str, int]]
+    duplicates: int
+
+
+def census(core: Scheduler) -> Census:
+    """Count everything. Costs O(tasks that are not delivered)."""
+    running = Counter(t.tag for m in core.members.values() for t in m.leases.values())
+    views = {m.view for m in core.members.values() if m.view is not None}
+    waiting = core.waiting.counts()
+    return Census(
+        waiting=waiting,
+        running=dict(running),
+        finished=core.results.counts(),
+        submitted=core.tally.submitted,
+        delivered=core.tally.delivered,
+        stranded=[tag for tag in waiting if not any(view.accepts(tag) for view in views)],
+        processes=[(m.id, m.info, len(m.leases)) for m in core.members.values()],
+        duplicates=core.tally.duplicates,
+    )
+
+
+def story(core: Scheduler, task_id: int) -> list[str]:
+    """Tell what happened to a task beyond the ordinary, and where it is now."""
+    task = core.tasks.get(task_id)
+    if task is None:
+        return [f"task {task_id} is not known: never asked for, or delivered already"]
+    lines = [f"{when:.3f} s: {text}" for when, text in task.notes or ()]
+    now = f"now: {task.state.value}, handed out {task.attempt} times"
+    if task.holder is not None:
+        now += f", in the hands of worker {task.holder.id} ({task.holder.info})"
+    return [*lines, now]
+
+
+def check(core: Scheduler) -> None:
+    """Verify every invariant.
+
+    Raises:
+        InternalError: One does not hold, which is a bug of ours.
+    """
+    _check_tasks(core)
+    _check_claims(core)
+    tally = core.tally
+    leased = sum(len(m.leases) for m in core.members.values())
+    parts = (core.waiting.count, leased, core.results.count, tally.delivered)
+    _require(core, sum(parts) == tally.submitted, f"{parts} do not add up to {tally.submitted}")
+    _require(core, core.waiting.count == sum(1 for _ in core.waiting.items()), "count of waiting")
+    _require(core, core.results.count == sum(1 for _ in core.results.items()), "count of results")
+    settled = tally.results + tally.failures + tally.given_up
+    _require(core, settled == core.results.count + tally.delivered, "count of settled tasks")
+
+
+def _check_tasks(core: Scheduler) -> None:
+    waiting = {task.id for task in core.waiting.items()}
+    results = {task.id for task in core.results.items()}
+    for task in core.tasks.values():
+        state = task.state
+        held = state in {State.LEASED, State.STARTED}
+        holder = task.holder
+        _require(core, (task.id in waiting) == (state is State.WAITING), "waiting", task.id)
+        _require(core, (task.id in results) == (state is State.SETTLED), "settled", task.id)
+        _require(core, held == (holder is not None), "holder", task.id)
+        _require(core, state is not State.DELIVERED, "delivered tasks are forgotten", task.id)
+        if holder is not None:
+            _require(core, core.members.get(holder.id) is holder, "holder is gone", task.id)
+            _require(core, holder.leases.get(task.id) is task, "lease", task.id)
+            _require(core, task.attempt >= 1, "attempt", task.id)
+        losses = len(task.losses or ())
+        _require(core, losses < core.max_losses or state is State.SETTLED, "losses", task.id)
+    for member in core.members.values():
+        for task in member.leases.values():
+            _require(core, task.holder is member, "leased to another", task.id)
+            _require(core, core.tasks.get(task.id) is task, "leased but unknown", task.id)
+
+
+def _check_claims(core: Scheduler) -> None:
+    for lanes, work in ((core.waiting, True), (core.results, False)):
+        tags = {task.tag for task in lanes.items()}
+        for claim in lanes.claims:
+            _require(core, core.members.get(claim.taker.id) is claim.taker, "claim of one gone")
+            able = [tag for tag in tags if claim.view.accepts(tag)]
+            _require(core, not able, f"claim {claim.id} waits although {able} are there")
+            _require(core, not (work and core.terminated), "claim after the end")
+
+
+def _require(core: Scheduler, holds: bool, what: str, task_id: int | None = None) -> None:
+    if not holds:
+        told = "" if task_id is None else "\n" + "\n".join(story(core, task_id))
+        raise InternalError(f"broken invariant: {what} (task {task_id}){told}")

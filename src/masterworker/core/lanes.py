@@ -1,0 +1,275 @@
+"""First-in-first-out queues by tag that share one order, and the claims that wait at them.
+
+The scheduler uses two of these: one for the tasks that wait for a worker, one for the outcomes
+that wait to be picked up. Both sides need the same things: the next item of one tag or the next
+of any, in order; putting items back to the very front; and takers that found nothing and wait,
+each woken for its own item only.
+
+Every operation costs O(1) for an item, plus O(log t) when it crosses from one tag to another,
+with t the number of tags that have items. Withdrawn items are not searched for: they change
+state and are dropped when they reach the head of their lane.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from masterworker.core.member import Member
+    from masterworker.core.task import State, Task
+
+#: Tags that begin with this are calls of functions, which travel with the task: a process that
+#: declares this mark can do all of them.
+CALL_MARK = "@"
+
+#: A claim gets at most so many bytes of payload at a time (but always one item), so that no
+#: message gets near what the transport can carry at once.
+BYTES_PER_CLAIM = 16 << 20
+
+
+class View:
+    """The lanes that takers with one declaration of tags can use, in the order of their heads.
+
+    Args:
+        tags: What the takers declare. None: every tag that is not a call.
+    """
+
+    def __init__(self, tags: frozenset[str] | None) -> None:
+        self.tags = tags
+        self.users = 0
+        #: Claims that found nothing, oldest first.
+        self.idle: dict[int, Claim] = {}
+        #: (order of the lane's head, tag). An entry that `best` does not confirm is dead.
+        self._heap: list[tuple[int, str]] = []
+        self._best: dict[str, int] = {}
+
+    def accepts(self, tag: str) -> bool:
+        """Tell whether takers of this view may have items of this tag."""
+        if tag.startswith(CALL_MARK):
+            return self.tags is not None and (CALL_MARK in self.tags or tag in self.tags)
+        return self.tags is None or tag in self.tags
+
+    def offer(self, order: int, tag: str) -> None:
+        """A lane has a new head."""
+        self._best[tag] = order
+        heappush(self._heap, (order, tag))
+        if len(self._heap) > 2 * len(self._best) + 64:
+            self._heap = [(best, name) for name, best in self._best.items()]
+            heapify(self._heap)
+
+    def forget(self, tag: str) -> None:
+        """A lane has run empty."""
+        self._best.pop(tag, None)
+
+    def first(self, lanes: dict[str, deque[Task]]) -> tuple[str, int | None] | None:
+        """Name the lane whose head comes first.
+
+        Returns:
+            The tag, and the order up to which it may be taken before another lane comes first
+            (None: no other lane); or None when every lane is empty.
+        """
+        heap, best = self._heap, self._best
+        while heap:
+            order, tag = heap[0]
+            if best.get(tag) != order:
+                heappop(heap)
+                continue
+            actual = lanes[tag][0].order
+            if actual != order:  # takers of another view were here
+                best[tag] = actual
+                heapreplace(heap, (actual, tag))
+                continue
+            limit = min((entry[0] for entry in heap[1:3]), default=None)
+            return tag, limit
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A taker that found nothing and waits."""
+
+    id: int
+    taker: Member
+    want: int
+    view: View = field(repr=False)
+
+
+class Lanes:
+    """Items by tag, in one order, and the claims that wait for them.
+
+    Args:
+        alive: The states in which an item counts; one in another state has been withdrawn.
+    """
+
+    def __init__(self, alive: State) -> None:
+        self._alive = alive
+        self._lanes: dict[str, deque[Task]] = {}
+        self._views: dict[frozenset[str] | None, View] = {}
+        self._claims: dict[int, Claim] = {}
+        self._next_claim = 1
+        self._back = 0
+        self._front = 0
+        #: Items that are alive.
+        self.count = 0
+
+    # -- items ------------------------------------------------------------------------------
+
+    def append(self, tag: str, items: Iterable[Task]) -> None:
+        """Queue items of one tag, all of them alive, behind everything else."""
+        lane = self._lanes.get(tag)
+        if lane is None:
+            lane = self._lanes[tag] = deque()
+        was_empty = not lane
+        before, order = len(lane), self._back
+        for item in items:
+            order += 1
+            item.order = order
+            lane.append(item)
+        self._back = order
+        self.count += len(lane) - before
+        if was_empty and lane:
+            self._announce(lane[0].order, tag)
+
+    def put_back(self, items: list[Task]) -> None:
+        """Put items to the very front, before everything else, in the order given."""
+        for item in reversed(items):
+            self._front -= 1
+            item.order = self._front
+            lane = self._lanes.get(item.tag)
+            if lane is None:
+                lane = self._lanes[item.tag] = deque()
+            lane.appendleft(item)
+            self._announce(item.order, item.tag)
+        self.count += len(items)
+
+    def withdraw(self) -> None:
+        """Take note that the caller has changed the state of one item that was alive."""
+        self.count -= 1
+
+    def take(self, view: View, want: int, budget: int = BYTES_PER_CLAIM) -> list[Task]:
+        """Take the next items of a view.
+
+        A suspect item comes alone: never in one batch with another.
+
+        Returns:
+            At least one item if there is any, at most `want`, and no more after `budget` bytes.
+        """
+        taken: list[Task] = []
+        lanes, alive = self._lanes, self._alive
+        while want > 0 and budget > 0 and (turn := view.first(lanes)):
+            tag, limit = turn
+            lane = lanes[tag]
+            while lane and want > 0 and budget > 0:
+                item = lane[0]
+                if limit is not None and item.order > limit:
+                    break
+                if item.state is alive:
+                    if item.suspect:
+                        if taken:
+                            want = 0
+                            break
+                        want = 1
+                    taken.append(item)
+                    want -= 1
+                    budget -= len(item.payload)
+                lane.popleft()
+            if not lane:
+                self._drop(tag)
+        self.count -= len(taken)
+        return taken
+
+    def counts(self) -> dict[str, int]:
+        """Count the items that are alive, by tag. Costs O(items)."""
+        alive = self._alive
+        found = {t: sum(i.state is alive for i in lane) for t, lane in self._lanes.items()}
+        return {tag: n for tag, n in found.items() if n}
+
+    # -- takers -----------------------------------------------------------------------------
+
+    def view(self, tags: frozenset[str] | None) -> View:
+        """Start using the view of a declaration of tags; `release` it after use."""
+        view = self._views.get(tags)
+        if view is None:
+            view = self._views[tags] = View(tags)
+            for tag, lane in self._lanes.items():
+                if view.accepts(tag):
+                    view.offer(lane[0].order, tag)
+        view.users += 1
+        return view
+
+    def release(self, view: View) -> None:
+        """Stop using a view."""
+        view.users -= 1
+        if not view.users:
+            self._views.pop(view.tags, None)
+
+    def park(self, taker: Member, want: int, view: View) -> int:
+        """Let a taker that found nothing wait. Returns the id of its claim."""
+        claim = Claim(self._next_claim, taker, want, view)
+        self._next_claim += 1
+        self._claims[claim.id] = claim
+        view.idle[claim.id] = claim
+        view.users += 1
+        return claim.id
+
+    def unpark(self, claim_id: int) -> bool:
+        """Take a claim back. False: it is not waiting (any more)."""
+        claim = self._claims.pop(claim_id, None)
+        if claim is None:
+            return False
+        del claim.view.idle[claim_id]
+        self.release(claim.view)
+        return True
+
+    def unpark_all(self, taker: Member | None = None) -> list[int]:
+        """Take back all claims (of one taker), and return their ids."""
+        ids = [i for i, c in self._claims.items() if taker is None or c.taker is taker]
+        for claim_id in ids:
+            self.unpark(claim_id)
+        return ids
+
+    def match(self, size: Callable[[int], int]) -> list[tuple[Claim, list[Task]]]:
+        """Serve waiting claims as far as items go, the oldest claim of each view first.
+
+        Args:
+            size: How many items a claim that wants so many may have.
+        """
+        served: list[tuple[Claim, list[Task]]] = []
+        for view in [v for v in self._views.values() if v.idle]:
+            while view.idle and view.first(self._lanes):
+                claim = next(iter(view.idle.values()))
+                items = self.take(view, size(claim.want))
+                if not items:  # only withdrawn ones were there
+                    break
+                self.unpark(claim.id)
+                served.append((claim, items))
+        return served
+
+    @property
+    def claims(self) -> Iterable[Claim]:
+        """The claims that wait."""
+        return self._claims.values()
+
+    @property
+    def tags(self) -> Iterable[str]:
+        """The tags that have items (perhaps withdrawn ones only)."""
+        return self._lanes.keys()
+
+    def items(self) -> Iterable[Task]:
+        """All items that are alive, lane by lane. Costs O(items)."""
+        return (i for lane in self._lanes.values() for i in lane if i.state is self._alive)
+
+    def _announce(self, order: int, tag: str) -> None:
+        for view in self._views.values():
+            if view.accepts(tag):
+                view.offer(order, tag)
+
+    def _drop(self, tag: str) -> None:
+        del self._lanes[tag]
+        for view in self._views.values():
+            view.forget(tag)

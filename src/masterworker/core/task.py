@@ -1,0 +1,101 @@
+"""What the scheduler knows of one task.
+
+There can be millions of these, so a task is one object with slots and nothing else: its queue
+position, its state and its outcome are all fields of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from masterworker.core.member import Member
+
+
+class State(Enum):
+    """Where a task is in its life. See ARCHITECTURE.md, "The life of a task"."""
+
+    #: In a queue; no process has it.
+    WAITING = "waiting"
+    #: Handed out; the process that holds it has perhaps not started it.
+    LEASED = "leased"
+    #: The holder said that it is executing it.
+    STARTED = "started"
+    #: It has an outcome, which nobody has picked up yet.
+    SETTLED = "settled"
+    #: Its outcome has been handed to the one who asked. The task is forgotten.
+    DELIVERED = "delivered"
+
+
+#: What sort of outcome a payload is. Plain integers, as they travel.
+#: The payload is the pickled result.
+RESULT: Final = 0
+#: The payload is a failure record (see `masterworker.data.failure`).
+FAILURE: Final = 1
+#: The task took too many workers with it. The payload is text, one line for each of them.
+LOST: Final = 2
+
+
+class Lease(NamedTuple):
+    """One hand-out of a task, as it travels to the worker."""
+
+    task_id: int
+    #: 1 for the first hand-out of this task, then counting up: the fencing token.
+    attempt: int
+    tag: str
+    #: The pickled parameters. Opaque: only the handler's process looks inside.
+    payload: bytes
+
+
+class Outcome(NamedTuple):
+    """What a worker says of one task that it has executed."""
+
+    task_id: int
+    attempt: int
+    kind: int
+    payload: bytes
+
+
+class Finished(NamedTuple):
+    """An outcome on its way to the one who asked for the task."""
+
+    task_id: int
+    tag: str
+    kind: int
+    payload: bytes
+    #: Which process delivered it, as text.
+    worker: str
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One task, from its request to the delivery of its outcome."""
+
+    id: int
+    tag: str
+    #: The pickled parameters; once settled, the outcome's payload.
+    payload: bytes
+    #: True: the outcome leaves the scheduler at once (a handle waits for it).
+    direct: bool
+    state: State = State.WAITING
+    attempt: int = 0
+    holder: Member | None = None
+    #: Position in the queues. Smaller is earlier; negative after a put-back.
+    order: int = 0
+    #: One line for each process that ended while executing it; None as long as none did.
+    losses: list[str] | None = None
+    #: It was in hand when a process ended, so it is handed out alone from now on.
+    suspect: bool = False
+    kind: int = RESULT
+    #: Who delivered the outcome, as text.
+    worker: str = ""
+    #: What happened to it beyond the ordinary; None as long as nothing did.
+    notes: list[tuple[float, str]] | None = None
+
+    def note(self, now: float, text: str) -> None:
+        """Add a line to the task's story."""
+        if self.notes is None:
+            self.notes = []
+        self.notes.append((now, text))

@@ -1,0 +1,121 @@
+"""Every error that masterworker raises, in one tree.
+
+Whose fault it is can be read off the class: `UsageError` is the caller's, `TransportError` the
+network's or the peer's, `TaskError` the task's, and `InternalError` ours.
+All of them survive pickling. Nothing in this module imports anything else of the package.
+"""
+
+from __future__ import annotations
+
+
+class MasterworkerError(Exception):
+    """Anything that masterworker raises on purpose."""
+
+
+class UsageError(MasterworkerError, ValueError):
+    """You called it in a way that cannot work; the text says what can."""
+
+
+class UnpicklableError(UsageError):
+    """A value that must travel to another process cannot be pickled."""
+
+
+class LabelTakenError(UsageError):
+    """A living master uses this label already."""
+
+
+class Terminated(MasterworkerError):
+    """The task manager has ended; nobody will answer any more."""
+
+
+class TransportError(MasterworkerError):
+    """The other process could not be reached, or the connection broke."""
+
+
+class MasterNotFoundError(TransportError):
+    """No living master has this label or address."""
+
+
+class RejectedError(TransportError):
+    """The master refused this process; trying again will not help."""
+
+
+class WorkerStartError(MasterworkerError):
+    """A worker that was launched here ended before it could join."""
+
+
+class RemoteError(MasterworkerError):
+    """Stands for an exception of a worker that cannot be rebuilt in this process.
+
+    Args:
+        type_name: Name of the class of the original exception.
+        message: Its text.
+    """
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(type_name, message)
+        self.type_name = type_name
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+class TaskError(MasterworkerError):
+    """A task has no result.
+
+    Attributes:
+        task_id: The id that the request returned.
+        tag: What kind of task it was.
+    """
+
+    def __init__(self, task_id: str, tag: str, *details: object) -> None:
+        super().__init__(task_id, tag, *details)
+        self.task_id = task_id
+        self.tag = tag
+
+
+class TaskFailed(TaskError):
+    """The task's handler raised an exception.
+
+    Attributes:
+        exception: The original exception, or a `RemoteError` where it cannot be rebuilt here.
+        traceback: Text of the traceback in the worker.
+        worker: Which process it was.
+    """
+
+    def __init__(
+        self, task_id: str, tag: str, exception: BaseException, traceback: str, worker: str = ""
+    ) -> None:
+        super().__init__(task_id, tag, exception, traceback, worker)
+        self.exception = exception
+        self.traceback = traceback
+        self.worker = worker
+
+    def __str__(self) -> str:
+        kind = type(self.exception).__name__
+        cause = str(self.exception)
+        if not isinstance(self.exception, RemoteError):
+            cause = f"{kind}: {cause}" if cause else kind
+        where = f" in worker {self.worker}" if self.worker else ""
+        return f"task {self.task_id} raised {cause}{where}\n{self.traceback}".rstrip()
+
+
+class TaskLost(TaskError):
+    """The task was running in several processes that ended, so it is not tried again.
+
+    Attributes:
+        history: One line for each of those processes.
+    """
+
+    def __init__(self, task_id: str, tag: str, history: list[str]) -> None:
+        super().__init__(task_id, tag, history)
+        self.history = history
+
+    def __str__(self) -> str:
+        lines = "\n".join(f"  {line}" for line in self.history)
+        return f"task {self.task_id} took {len(self.history)} workers down with it:\n{lines}"
+
+
+class InternalError(MasterworkerError):
+    """A rule of our own is broken: a bug in masterworker. Please report it with this text."""
