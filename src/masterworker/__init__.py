@@ -1,1 +1,45 @@
-"""Run many independent Python computations on any number of processors."""
+"""Run many independent Python computations on any number of processors that come and go.
+
+    from masterworker import Master
+
+    with Master(workers=4) as master:
+        for value in master.map(simulate, parameters):
+            ...
+
+A process asks for tasks (`Master`), others execute them (`Worker`, `task_manager worker LABEL`).
+The classic interface on top of this is `Scientific.DistributedComputing.MasterSlave`.
+"""
+
+from masterworker.current import current_worker
+from masterworker.data.states import StateValue
+from masterworker.errors import (
+    LabelTakenError,
+    MasterworkerError,
+    RemoteError,
+    TaskFailed,
+    TaskLost,
+    Terminated,
+    TransportError,
+    UsageError,
+)
+from masterworker.handle import Handle
+from masterworker.job import run_job
+from masterworker.master import Master
+from masterworker.worker import Worker
+
+__all__ = [
+    "Handle",
+    "LabelTakenError",
+    "Master",
+    "MasterworkerError",
+    "RemoteError",
+    "StateValue",
+    "TaskFailed",
+    "TaskLost",
+    "Terminated",
+    "TransportError",
+    "UsageError",
+    "Worker",
+    "current_worker",
+    "run_job",
+]

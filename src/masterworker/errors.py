@@ -40,6 +40,10 @@ class RejectedError(TransportError):
     """The master refused this process; trying again will not help."""
 
 
+class NotRegisteredError(TransportError):
+    """The manager does not know this process (any more): it has to join again."""
+
+
 class WorkerStartError(MasterworkerError):
     """A worker that was launched here ended before it could join."""
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from masterworker.core.member import Member
     from masterworker.core.task import State, Task
@@ -103,15 +104,16 @@ class Lanes:
     """Items by tag, in one order, and the claims that wait for them.
 
     Args:
-        alive: The states in which an item counts; one in another state has been withdrawn.
+        alive: The state in which an item counts; one in another state has been withdrawn.
+        claim_ids: Where the ids of claims come from, so that several lanes can share them.
     """
 
-    def __init__(self, alive: State) -> None:
+    def __init__(self, alive: State, claim_ids: Iterator[int] | None = None) -> None:
         self._alive = alive
         self._lanes: dict[str, deque[Task]] = {}
         self._views: dict[frozenset[str] | None, View] = {}
         self._claims: dict[int, Claim] = {}
-        self._next_claim = 1
+        self._claim_ids = count(1) if claim_ids is None else claim_ids
         self._back = 0
         self._front = 0
         #: Items that are alive.
@@ -210,8 +212,7 @@ class Lanes:
 
     def park(self, taker: Member, want: int, view: View) -> int:
         """Let a taker that found nothing wait. Returns the id of its claim."""
-        claim = Claim(self._next_claim, taker, want, view)
-        self._next_claim += 1
+        claim = Claim(next(self._claim_ids), taker, want, view)
         self._claims[claim.id] = claim
         view.idle[claim.id] = claim
         view.users += 1

@@ -16,10 +16,11 @@ is judged, counted and answered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING
 
+from masterworker.core.effects import NOTHING, Effects, Tally
 from masterworker.core.lanes import Lanes
 from masterworker.core.member import Member
 from masterworker.core.task import FAILURE, LOST, RESULT, Finished, Lease, Outcome, State, Task
@@ -43,45 +44,6 @@ STOOD_STILL = 3.0
 CURRENT = 0
 
 
-@dataclass(slots=True)
-class Effects:
-    """What the caller has to do after an event."""
-
-    #: Leases for claims that waited: (claim id, leases).
-    leases: list[tuple[int, list[Lease]]] = field(default_factory=list)
-    #: Outcomes for claims that waited: (claim id, outcomes).
-    results: list[tuple[int, list[Finished]]] = field(default_factory=list)
-    #: Outcomes of tasks that were requested as direct.
-    direct: list[Finished] = field(default_factory=list)
-    #: Claims that will never be served: their takers are gone.
-    dropped: list[int] = field(default_factory=list)
-    #: Processes that were taken out, and why.
-    lost: list[tuple[Member, str]] = field(default_factory=list)
-
-
-NOTHING = Effects()
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counters over the whole job."""
-
-    submitted: int = 0
-    delivered: int = 0
-    #: Settled by a result, a failure, or given up.
-    results: int = 0
-    failures: int = 0
-    given_up: int = 0
-    #: Reports that came too late or twice, and were dropped.
-    duplicates: int = 0
-    #: Reports for tasks that never were.
-    unknown: int = 0
-    #: Hand-outs that came back undone, and hand-outs whose worker was lost.
-    returned: int = 0
-    requeued: int = 0
-    lost_members: int = 0
-
-
 class Scheduler:
     """All state of one job.
 
@@ -95,10 +57,13 @@ class Scheduler:
         self.max_losses = max_losses
         self.tasks: dict[int, Task] = {}
         self.members: dict[int, Member] = {}
-        self.waiting = Lanes(WAITING)
-        self.results = Lanes(SETTLED)
+        claim_ids = count(1)
+        self.waiting = Lanes(WAITING, claim_ids)
+        self.results = Lanes(SETTLED, claim_ids)
         self._any_result = self.results.view(None)
         self.tally = Tally()
+        #: Tasks that are to be collected and have not been yet, by tag.
+        self.open_tags: dict[str, int] = {}
         self.terminated = False
         self._next_task = 1
         self._next_member = 0
@@ -198,6 +163,8 @@ class Scheduler:
             task_id += 1
         self._next_task = task_id
         self.tally.submitted += len(items)
+        if not direct:
+            self.open_tags[tag] = self.open_tags.get(tag, 0) + len(items)
         self.waiting.append(tag, items)
         return first, self._match_tasks() if self.waiting.claims else NOTHING
 
@@ -313,6 +280,7 @@ class Scheduler:
             task = Task(task_id, tag, payload, direct=False, state=SETTLED)
             task.kind, task.worker = kind, worker
             self.tasks[task_id] = task
+            self.open_tags[tag] = self.open_tags.get(tag, 0) + 1
             items.append(task)
         self.tally.delivered -= len(items)
         self.results.put_back(items)
@@ -322,9 +290,9 @@ class Scheduler:
 
     # -- claims, time, end ------------------------------------------------------------------
 
-    def on_unparked(self, claim_id: int, *, results: bool = False) -> bool:
+    def on_unparked(self, claim_id: int) -> bool:
         """A claim does not wait any longer. False: it has been served or dropped already."""
-        return (self.results if results else self.waiting).unpark(claim_id)
+        return self.waiting.unpark(claim_id) or self.results.unpark(claim_id)
 
     def on_tick(self, now: float) -> Effects:
         """Time has passed: find the processes that have been silent for too long.
@@ -347,7 +315,7 @@ class Scheduler:
                 continue
             silence = now - member.heard
             more = self.on_lost(member_id, f"silent for {silence:.1f} s", now, blame=False)
-            _merge(effects, more)
+            effects.add(more)
         if not self._deadlines:
             self._last_tick = None
         return effects
@@ -359,13 +327,9 @@ class Scheduler:
         return min(self._deadlines[0][0], self._last_tick + TICK)
 
     def on_terminated(self) -> list[int]:
-        """The job ends: nothing more is handed out. Returns the claims that wait."""
+        """The job ends: nothing more is handed out. Returns the claims that waited."""
         self.terminated = True
-        return self.waiting.unpark_all()
-
-    def result_claims(self) -> list[int]:
-        """Take back all claims on results, and return them."""
-        return self.results.unpark_all()
+        return self.waiting.unpark_all() + self.results.unpark_all()
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -425,6 +389,12 @@ class Scheduler:
         task.state = DELIVERED
         del self.tasks[task.id]
         self.tally.delivered += 1
+        if not task.direct:
+            left = self.open_tags[task.tag] - 1
+            if left:
+                self.open_tags[task.tag] = left
+            else:
+                del self.open_tags[task.tag]
         return Finished(task.id, task.tag, task.kind, task.payload, task.worker)
 
     def _count_refused(self, task_id: int) -> None:
@@ -468,7 +438,7 @@ class Scheduler:
             task.note(now, why)
         if held:
             self.waiting.put_back(held)
-            _merge(effects, self._match_tasks())
+            effects.add(self._match_tasks())
         return effects
 
     def _match_tasks(self) -> Effects:
@@ -481,11 +451,3 @@ class Scheduler:
     def _match_results(self, effects: Effects) -> None:
         for claim, tasks in self.results.match(lambda want: want):
             effects.results.append((claim.id, [self._deliver(task) for task in tasks]))
-
-
-def _merge(effects: Effects, more: Effects) -> None:
-    effects.leases += more.leases
-    effects.results += more.results
-    effects.direct += more.direct
-    effects.dropped += more.dropped
-    effects.lost += more.lost

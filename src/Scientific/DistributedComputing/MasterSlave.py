@@ -1,0 +1,342 @@
+"""The classic master-slave interface, as published, over `masterworker`.
+
+Only names and habits live here; what happens is in `masterworker.master` and `.worker`. Both
+classes hold a master or worker instead of being one, so that a program's subclass may use any
+attribute name that the published classes left free.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from masterworker import current, program
+from masterworker.data.states import StateValue
+from masterworker.errors import TaskFailed as TaskRaisedException
+from masterworker.errors import Terminated as TaskManagerTermination
+from masterworker.errors import UsageError
+from masterworker.job import store_main
+from masterworker.machine import process_info
+from masterworker.master import GRACE, Master
+from masterworker.transport.address import DEFAULT_PORT, LAST_PORT
+from masterworker.worker import HEARTBEAT, Worker
+from Scientific.DistributedComputing import tracing
+from Scientific.DistributedComputing.TaskManager import TaskManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from masterworker.transport.pyro import NameServer, Server
+
+__all__ = [
+    "GlobalStateValue",
+    "MasterProcess",
+    "SlaveProcess",
+    "TaskManager",
+    "TaskManagerTermination",
+    "TaskRaisedException",
+    "debug",
+    "getMachineInfo",
+    "initializeMasterProcess",
+    "runJob",
+    "startSlaveProcess",
+]
+
+logger = logging.getLogger("Scientific.DistributedComputing.MasterSlave")
+
+#: Set this to True to trace what master and slave do, on stderr.
+debug = False
+
+
+class GlobalStateValue(StateValue):
+    """Given as a task parameter, it stands for a value that `setGlobalState` has stored."""
+
+
+class MasterProcess:
+    """The master of a job. Subclass it and override `run`.
+
+    Args:
+        label: The label under which slaves find the job.
+        use_name_server: Enter it in the Pyro name server; where none runs, the job goes on
+            without. False: listen on port 7766, or the next free one up to 7866.
+
+    Raises:
+        LabelTakenError: A living master has this label.
+        TransportError: No port is free.
+    """
+
+    def __init__(self, label: str, use_name_server: bool = True) -> None:
+        self._job = _Job(
+            label,
+            name_server=use_name_server,
+            ports=(0,) if use_name_server else range(DEFAULT_PORT, LAST_PORT + 1),
+        )
+        assert self._job.server is not None  # noqa: S101  for the type checker
+        self.label = label
+        self.task_manager = TaskManager(self._job.manager, self._job.collect)
+        self.process_id = self._job.process_id
+        self.pyro_daemon: Server = self._job.server
+        self.pyro_ns: NameServer | None = self._job.registered
+        self.global_states: dict[int, list[str]] = {}
+        if not use_name_server:
+            logger.warning("master %r listens on port %d", label, self.pyro_daemon.port)
+        tracing.trace(debug, "master %r at %s", label, self.pyro_daemon.address)
+
+    def run(self) -> None:
+        """Override this with what the master does."""
+        raise UsageError(f"{type(self).__name__} must override run()")
+
+    def start(self) -> None:
+        """Call `run`, and shut down whatever happens in it."""
+        try:
+            self.run()
+        finally:
+            self.shutdown()
+
+    def shutdown(self, grace: float = GRACE) -> None:
+        """End the job, wait for the slaves (at most `grace` seconds), free port and name.
+
+        Safe to call twice. Tasks that are still waiting are not executed.
+        """
+        tracing.trace(debug, "shutdown of master %r", self.label)
+        self._job.shutdown(grace)
+
+    def requestTask(self, tag: str, *parameters: Any) -> str:
+        """Ask for a task. Returns its id, which begins with the tag.
+
+        Raises:
+            UnpicklableError: Names the parameter that cannot be sent.
+        """
+        task_id = self._job.request_task(tag, *parameters)
+        tracing.trace(debug, "requested task %s", task_id)
+        return task_id
+
+    def retrieveResult(self, tag: str | None = None) -> tuple[Any, Any, Any]:
+        """Wait for the outcome of some task (of a tag).
+
+        Returns:
+            (task id, tag, result); after the shutdown (None, None, None).
+
+        Raises:
+            TaskRaisedException: The task raised an exception.
+        """
+        try:
+            found: tuple[str, str, Any] = self._job.retrieve_result(tag)
+        except TaskManagerTermination:
+            return None, None, None
+        tracing.trace(debug, "retrieved result of task %s", found[0])
+        return found
+
+    def setGlobalState(self, **values: Any) -> int:
+        """Store named values once for all tasks. Returns the state's id: 1, 2, 3, ..."""
+        state_id = self._job.store_state(**values)
+        self.global_states[state_id] = sorted(values)
+        return state_id
+
+    def deleteGlobalState(self, state_id: int) -> None:
+        """Forget a state; slaves drop their copies.
+
+        Raises:
+            UsageError: There is none of this id.
+        """
+        self._job.delete_state(state_id)
+        self.global_states.pop(state_id, None)
+
+    def launchSlaveJobs(self, n: int = 1, port: int | None = None) -> None:  # noqa: ARG002
+        """Start slaves on this machine.
+
+        Args:
+            n: How many.
+            port: Accepted for programs that give it; slaves know the port anyway.
+
+        Raises:
+            WorkerStartError: One of them did not start; shows its stderr.
+            UsageError: No slave code is stored.
+        """
+        if not self._job.manager.program_digest:
+            raise UsageError(
+                f"no slave code is stored for {self.label!r}: use runJob, or "
+                "initializeMasterProcess(label, slave_script=...)"
+            )
+        self._job.launch_workers(n, wait=True)
+
+
+class SlaveProcess:
+    """One slave. Subclass it and add a method `do_<tag>` for each tag.
+
+    Args:
+        label: The label of the job.
+        master_host: "host" or "host:port" where no name server is used; default port 7766.
+        watchdog_period: Longest time between heartbeats, in seconds (they are never more than
+            5 s apart). None: no heartbeats; silence never means loss.
+
+    Raises:
+        MasterNotFoundError: No such master.
+    """
+
+    def __init__(
+        self, label: str, master_host: str | None = None, watchdog_period: float | None = 120.0
+    ) -> None:
+        self.label = label
+        self.watchdog_period = watchdog_period
+        self._worker = _SlaveWorker(self, label, master_host)
+        self.task_manager = TaskManager(self._worker.client, self._worker.collect)
+
+    @property
+    def process_id(self) -> int:
+        """The number under which the task manager knows this process."""
+        return self._worker.process_id
+
+    def start(self, namespace: Mapping[str, Any] | None = None) -> None:
+        """Execute tasks until the job ends, or `terminationTest` says so.
+
+        Args:
+            namespace: Where `do_<tag>` functions are found instead of the methods.
+        """
+        tracing.trace(debug, "slave of %r starts", self.label)
+        found: dict[str, Callable[..., Any]]
+        if namespace is None:
+            found = {n: getattr(self, n) for n in dir(self) if n.startswith("do_")}
+        else:
+            found = {n: f for n, f in namespace.items() if n.startswith("do_") and callable(f)}
+        handlers = {name[3:]: function for name, function in found.items()}
+        if type(self).processParameter is not SlaveProcess.processParameter:
+            handlers = {tag: self._processing(f) for tag, f in handlers.items()}
+        self._worker.set_handlers(handlers)
+        self._worker.run()
+        tracing.trace(debug, "slave of %r ends", self.label)
+
+    run = start
+
+    def terminationTest(self) -> bool:
+        """Override this: True ends the slave between two tasks, in good order."""
+        return False
+
+    def processParameter(self, parameter: Any) -> Any:
+        """Return the value that a `GlobalStateValue` stands for; anything else as it is."""
+        if isinstance(parameter, GlobalStateValue):
+            return self._worker.states.value(parameter.state_id, parameter.name)
+        return parameter
+
+    def _processing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *parameters: function(*map(self.processParameter, parameters))
+
+
+class _Job(Master):
+    """The master under a `MasterProcess`."""
+
+    GENERIC_WORKERS = False
+
+
+class _SlaveWorker(Worker):
+    """The worker under a `SlaveProcess`."""
+
+    def __init__(self, slave: SlaveProcess, label: str, master_host: str | None) -> None:
+        self.slave = slave
+        period = slave.watchdog_period
+        heartbeat = None if period is None else min(period, HEARTBEAT)
+        super().__init__(label, master_host, heartbeat=heartbeat)
+
+    @property
+    def task_manager(self) -> TaskManager:
+        """For handlers that are functions: `current_worker().task_manager`."""
+        return self.slave.task_manager
+
+    def wants_to_stop(self) -> bool:
+        """Ask the slave."""
+        return self.slave.terminationTest()
+
+
+def runJob(
+    label: str,
+    master_class: Callable[[str], MasterProcess],
+    slave_class: type[SlaveProcess],
+    watchdog_period: float | None = 120.0,
+    launch_slaves: int = 0,
+) -> None:
+    """Be the master of a job, or one of its slaves, whichever this process was started as.
+
+    The script's source and the working directory are stored with the task manager, so that
+    `task_manager slave LABEL` can start slaves anywhere.
+
+    Args:
+        label: The label of the job.
+        master_class: A subclass of `MasterProcess`.
+        slave_class: A subclass of `SlaveProcess`.
+        watchdog_period: See `SlaveProcess`.
+        launch_slaves: Start so many slaves on this machine.
+    """
+    context = current.slave_context()
+    if context is not None:
+        program.adopt_names()
+        slave_class(context.label, context.master, watchdog_period=watchdog_period).start()
+        return
+    master = master_class(label)
+    try:
+        store_main(master._job, slave_class)
+        if launch_slaves:
+            master.launchSlaveJobs(launch_slaves)
+    except BaseException:
+        master.shutdown()
+        raise
+    master.start()
+
+
+def initializeMasterProcess(
+    label: str,
+    slave_script: str | None = None,
+    slave_module: str | None = None,
+    use_name_server: bool = True,
+) -> MasterProcess:
+    """Make a master for a program of several modules. It is shut down when the program ends.
+
+    Args:
+        label: The label of the job.
+        slave_script: The file name of the slaves' script, or ...
+        slave_module: ... the name of a module that has the `do_<tag>` functions.
+        use_name_server: See `MasterProcess`.
+
+    Raises:
+        UsageError: The script cannot be read, or both are given.
+    """
+    if slave_script is not None and slave_module is not None:
+        raise UsageError("give slave_script or slave_module, not both")
+    code = None
+    if slave_script is not None:
+        code = program.of_file(slave_script)
+    elif slave_module is not None:
+        code = program.of_module(slave_module)
+    master = MasterProcess(label, use_name_server)
+    if code is not None:
+        master._job.store_program(code)
+    return master
+
+
+def startSlaveProcess(label: str | None = None, master_host: str | None = None) -> None:
+    """Be a slave: the last line of a slave script.
+
+    The handlers are the `do_<tag>` functions that the script has defined or imported before.
+
+    Args:
+        label: The label of the job; may be left out when started by `task_manager slave`.
+        master_host: "host" or "host:port" where no name server is used.
+
+    Raises:
+        UsageError: No label was given, and `task_manager slave` did not give one.
+        MasterNotFoundError: No such master.
+    """
+    context = current.slave_context()
+    if context is not None:
+        program.adopt_names()
+        if label is None:
+            label, master_host = context.label, context.master
+    if label is None:
+        raise UsageError("startSlaveProcess needs a label, unless started by: task_manager slave")
+    namespace = sys._getframe(1).f_globals
+    SlaveProcess(label, master_host).start(namespace)
+
+
+def getMachineInfo() -> str:
+    """Return one line: process id, host name, machine type."""
+    return process_info()

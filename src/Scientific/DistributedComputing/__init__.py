@@ -1,0 +1,1 @@
+"""The classic interface of the master-slave system, on top of `masterworker`."""

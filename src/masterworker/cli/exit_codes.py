@@ -1,0 +1,22 @@
+"""What `task_manager` ends with. Scripts may rely on these numbers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: All went well; a worker ended because the job did, or because it was told to leave.
+OK: Final = 0
+#: The slave program raised an exception (its traceback is on stderr), or something unexpected.
+FAILED: Final = 1
+#: The command line makes no sense.
+USAGE: Final = 2
+#: No such label, no such host, nobody listens there.
+NOT_FOUND: Final = 3
+#: The master was there, and is gone.
+MASTER_GONE: Final = 4
+#: The master refuses this worker: versions differ.
+REJECTED: Final = 5
+#: The master has stored no slave code.
+NO_CODE: Final = 6
+#: Ended by Ctrl-C.
+INTERRUPTED: Final = 130

@@ -1,0 +1,43 @@
+"""Reaching a master from the command line, now or when it appears."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from masterworker.client import Client
+from masterworker.errors import MasterNotFoundError
+from masterworker.transport.address import check_label
+from masterworker.transport.discovery import reach
+
+#: Seconds between two looks for a master that is waited for.
+PAUSE = 0.25
+
+
+def find(label: str, master: str | None, *, wait: bool) -> Client:
+    """Connect to a label's master.
+
+    Args:
+        label: The label.
+        master: "host" or "host:port"; None: look the label up.
+        wait: Wait until it appears; Ctrl-C ends that.
+
+    Raises:
+        MasterNotFoundError: It is not there, and is not to be waited for.
+    """
+    check_label(label)
+    client = Client(lambda: reach(label, master))
+    told = False
+    while True:
+        try:
+            client.connect()
+            client.call("census")
+        except MasterNotFoundError:
+            if not wait:
+                raise
+            if not told:
+                print(f"waiting for the master of {label!r} (Ctrl-C to give up)", file=sys.stderr)
+                told = True
+            threading.Event().wait(PAUSE)
+        else:
+            return client

@@ -1,0 +1,173 @@
+"""Typed calls to the manager over any connection, with a new connection when one breaks.
+
+Used by workers, by the command line, and by whoever holds a connected task manager object. The
+in-process master speaks to its manager directly.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.core.audit import Census
+from masterworker.core.task import Finished, Lease
+from masterworker.errors import TransportError
+from masterworker.manager import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from masterworker.core.task import Outcome
+    from masterworker.transport.base import Connection
+
+
+class Client:
+    """Calls to a manager.
+
+    Args:
+        connect: Makes a connection; called again when one has broken.
+
+    Thread-safe: calls wait for each other.
+    """
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+        self._number = 0
+        #: Random name of this client, by which the manager recognises repeated calls.
+        self.name = uuid.uuid4().hex
+
+    def connect(self) -> None:
+        """Connect now, if there is no connection.
+
+        Raises:
+            TransportError: Nobody answers.
+        """
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._connect()
+
+    def call(self, operation: str, *args: Any) -> Any:
+        """Carry out one operation.
+
+        Raises:
+            TransportError: The connection broke; the next call makes a new one.
+            MasterworkerError: What the manager refused, and why.
+        """
+        with self._lock:
+            self.connect()
+            assert self._connection is not None  # noqa: S101  for the type checker
+            try:
+                good, reply = self._connection.call(operation, *args)
+            except BaseException:  # also a Ctrl-C: half a reply may be on the way
+                self.disconnect()
+                raise
+        if not good:
+            raise wire.decode_error(*reply)
+        return reply
+
+    def call_once(self, operation: str, *args: Any) -> Any:
+        """Carry out an operation that must not be carried out twice, also over a lost reply."""
+        with self._lock:
+            self._number += 1
+            number = self._number
+            try:
+                return self.call(operation, self.name, number, *args)
+            except TransportError:
+                return self.call(operation, self.name, number, *args)
+
+    def disconnect(self) -> None:
+        """Drop the connection; the next call makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    # -- operations -------------------------------------------------------------------------
+
+    def join(self, hello: wire.Hello) -> wire.Welcome:
+        """Register this process."""
+        return wire.Welcome(*self.call("join", *hello))
+
+    def leave(self, member_id: int) -> None:
+        """Sign off."""
+        self.call("leave", member_id)
+
+    def ping(self, member_id: int) -> bool:
+        """Give a sign of life. False: this process is not registered (any more)."""
+        return bool(self.call("ping", member_id))
+
+    def exchange(
+        self,
+        member_id: int,
+        outcomes: Sequence[Outcome] = (),
+        returned: Iterable[int] = (),
+        started: int = 0,
+        want: int = 0,
+        wait: float = 0.0,
+        tag: str | None = None,
+    ) -> Reply:
+        """See `Manager.exchange`. Leases come as plain lists, in the order of their fields."""
+        reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
+        return Reply(*reply)
+
+    def request(self, tag: str, payloads: Sequence[bytes]) -> int:
+        """Ask for tasks of one tag. Returns the id of the first."""
+        return int(self.call_once("request", tag, list(payloads)))
+
+    def collect(
+        self,
+        member_id: int,
+        tag: str | None = None,
+        want: int = 1,
+        wait: float = 0.0,
+        lend: int = 0,
+    ) -> tuple[list[Finished], list[Lease]]:
+        """See `Manager.collect`."""
+        finished, leases = self.call_once("collect", member_id, tag, want, wait, lend)
+        return [Finished(*f) for f in finished], [Lease(*lease) for lease in leases]
+
+    def settle(self, task_id: int, kind: int, payload: bytes) -> bool:
+        """Deliver an outcome by task id alone."""
+        return bool(self.call("settle", task_id, kind, payload))
+
+    def give_back(self, task_id: int) -> None:
+        """Give a task back by its id alone."""
+        self.call("give_back", task_id)
+
+    def put(self, space: str, name: str, value: bytes) -> None:
+        """Store a value."""
+        self.call("put", space, name, value)
+
+    def get(self, space: str, name: str) -> bytes | None:
+        """Return a stored value; None where there is none."""
+        value = self.call("get", space, name)
+        return None if value is None else bytes(value)
+
+    def drop(self, space: str, name: str) -> bool:
+        """Forget a stored value. False: there was none."""
+        return bool(self.call("drop", space, name))
+
+    def put_state(self, values: dict[str, bytes]) -> int:
+        """Store a state. Returns its id."""
+        return int(self.call_once("put_state", values))
+
+    def drop_state(self, state_id: int) -> bool:
+        """Forget a state. False: there was none of this id."""
+        return bool(self.call("drop_state", state_id))
+
+    def census(self) -> Census:
+        """Count everything at one instant."""
+        found = self.call("census")
+        found["processes"] = [(pid, info, held) for pid, info, held in found["processes"]]
+        return Census(**found)
+
+    def story(self, task_id: int) -> list[str]:
+        """Tell what happened to a task."""
+        return list(self.call("story", task_id))
+
+    def terminate(self) -> None:
+        """End the job."""
+        self.call("terminate")

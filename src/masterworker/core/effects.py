@@ -1,0 +1,58 @@
+"""What the scheduler answers: what there is to do, and what it has counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from masterworker.core.member import Member
+    from masterworker.core.task import Finished, Lease
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the caller has to do after an event."""
+
+    #: Leases for claims that waited: (claim id, leases).
+    leases: list[tuple[int, list[Lease]]] = field(default_factory=list)
+    #: Outcomes for claims that waited: (claim id, outcomes).
+    results: list[tuple[int, list[Finished]]] = field(default_factory=list)
+    #: Outcomes of tasks that were requested as direct.
+    direct: list[Finished] = field(default_factory=list)
+    #: Claims that will never be served: their takers are gone.
+    dropped: list[int] = field(default_factory=list)
+    #: Processes that were taken out, and why.
+    lost: list[tuple[Member, str]] = field(default_factory=list)
+
+    def add(self, more: Effects) -> None:
+        """Append the effects of a further event."""
+        self.leases += more.leases
+        self.results += more.results
+        self.direct += more.direct
+        self.dropped += more.dropped
+        self.lost += more.lost
+
+
+#: What follows from most events. Never changed.
+NOTHING = Effects()
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counters over the whole job."""
+
+    submitted: int = 0
+    delivered: int = 0
+    #: Settled by a result, a failure, or given up.
+    results: int = 0
+    failures: int = 0
+    given_up: int = 0
+    #: Reports that came too late or twice, and were dropped.
+    duplicates: int = 0
+    #: Reports for tasks that never were.
+    unknown: int = 0
+    #: Hand-outs that came back undone, and hand-outs whose worker was lost.
+    returned: int = 0
+    requeued: int = 0
+    lost_members: int = 0

@@ -1,0 +1,100 @@
+"""What a worker has in its hands, and how much more it should ask for.
+
+The worker's half of the conversation as plain state: leases that it has not started, outcomes
+that the manager has not acknowledged. Two threads of a worker use one `Hand`: the main thread
+executes, the courier delivers. Taking from a deque is atomic, so they need no lock between them;
+only what concerns a message on its way is done with the worker's conversation lock held.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from masterworker.core.task import Lease, Outcome
+
+#: Seconds of work to ask for at a time: long enough that a call of 0.1 to 1 ms is small beside
+#: it, short enough that nobody waits for what another worker has in hand.
+BUDGET = 0.02
+#: Where the round trip is long, ask for so many round trips' worth of work, ...
+ROUND_TRIPS = 4
+#: ... but never for more than this many seconds, ...
+MAX_BUDGET = 0.25
+#: ... nor for more tasks than this.
+MAX_WANT = 5000
+#: Weight of the newest observation in the moving averages.
+WEIGHT = 0.3
+
+
+class Hand:
+    """Leases and outcomes of one worker."""
+
+    def __init__(self) -> None:
+        self.leases: deque[Lease] = deque()
+        self.outcomes: deque[Outcome] = deque()
+        #: What is being executed right now.
+        self.current: Lease | None = None
+        #: Sent, and not acknowledged yet: sent again if the connection breaks.
+        self._sent: list[Outcome] = []
+
+    def to_send(self) -> Sequence[Outcome]:
+        """Return all outcomes that are finished and not acknowledged."""
+        outcomes = self.outcomes
+        sent = self._sent
+        for _ in range(len(outcomes)):
+            sent.append(outcomes.popleft())
+        return sent
+
+    def acknowledged(self) -> None:
+        """The manager has answered: it has what `to_send` returned."""
+        self._sent = []
+
+    def put_down(self) -> list[int]:
+        """Take all leases that have not been started out of the hand. Returns their ids."""
+        ids = []
+        while self.leases:
+            try:
+                ids.append(self.leases.pop()[0])
+            except IndexError:  # the main thread was faster
+                break
+        ids.reverse()
+        return ids
+
+    def forget_all(self) -> None:
+        """Another run of the manager is in charge: our ids mean nothing to it."""
+        self.leases.clear()
+        self.outcomes.clear()
+        self._sent = []
+
+
+class Pace:
+    """How fast tasks go, and how many to ask for. Times are in seconds."""
+
+    def __init__(self) -> None:
+        self._task: float | None = None
+        self._round_trip = 0.0
+
+    def observe(self, tasks: int, seconds: float) -> None:
+        """So many tasks took so long."""
+        mean = seconds / tasks
+        if self._task is None:
+            self._task = mean
+        else:
+            self._task += WEIGHT * (mean - self._task)
+
+    def observe_round_trip(self, seconds: float) -> None:
+        """A call, without the time that the manager let us wait, took so long."""
+        self._round_trip += WEIGHT * (seconds - self._round_trip)
+
+    @property
+    def want(self) -> int:
+        """How many tasks to ask for: one at first, then as many as fill the budget."""
+        if self._task is None:
+            return 1
+        budget = min(MAX_BUDGET, max(BUDGET, ROUND_TRIPS * self._round_trip))
+        if self._task * MAX_WANT <= budget:
+            return MAX_WANT
+        return max(1, int(budget / self._task))

@@ -1,0 +1,99 @@
+"""The courier: the thread of a worker that speaks to the manager while a task goes on.
+
+It does nothing as long as tasks are short. When one overruns, it delivers what is finished, gives
+back what has not been started, so that no task waits behind a long one, and beats the heart.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from masterworker.core.hand import Hand
+    from masterworker.core.task import Lease
+
+    class Talker(Protocol):
+        """What the courier needs of its worker."""
+
+        hand: Hand
+        heartbeat: float
+
+        def deliver(self, *, give_back: bool) -> None:
+            """Send what is finished, and what is being executed."""
+
+        def seconds_silent(self) -> float:
+            """Tell how long ago the last call ended."""
+
+
+logger = logging.getLogger("masterworker.worker")
+
+#: While a batch of several tasks is executed, look after it this often (seconds). A task that is
+#: still the same at the next look has overrun.
+LOOK = 0.025
+#: A batch that goes on for longer than this is broken up, also when each of its tasks is short.
+LONGEST_BATCH = 0.25
+
+
+class Courier:
+    """Looks after one worker, in a thread of its own.
+
+    Args:
+        worker: Whose hand it watches.
+    """
+
+    def __init__(self, worker: Talker) -> None:
+        self._worker = worker
+        self._bell = threading.Event()
+        self._stopped = False
+        self._batch_began: float | None = None
+        self._thread = threading.Thread(target=self._run, name="masterworker-courier", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for a call that is under way, with a bound."""
+        self._stopped = True
+        self._bell.set()
+        self._thread.join(timeout=2.0)
+
+    def batch_begins(self) -> None:
+        """Several tasks are about to be executed."""
+        self._batch_began = time.monotonic()
+        self._bell.set()
+
+    def batch_ends(self) -> None:
+        """They are done."""
+        self._batch_began = None
+
+    def _run(self) -> None:
+        worker = self._worker
+        last: Lease | None = None
+        while not self._stopped:
+            if self._batch_began is None:
+                last = None
+                self._bell.wait(worker.heartbeat / 2)
+                self._bell.clear()
+            else:
+                self._bell.wait(LOOK)
+                self._bell.clear()
+            try:
+                last = None if self._stopped else self._look(last)
+            except Exception:
+                logger.exception("the courier stumbled; it goes on")
+                last = None
+
+    def _look(self, last: Lease | None) -> Lease | None:
+        worker, hand = self._worker, self._worker.hand
+        current, began = hand.current, self._batch_began
+        if began is not None and current is not None and (hand.leases or hand.outcomes):
+            if current is last or time.monotonic() - began > LONGEST_BATCH:
+                worker.deliver(give_back=True)
+                self._batch_began = None
+        elif current is not None and worker.seconds_silent() >= worker.heartbeat:
+            worker.deliver(give_back=False)
+        return current

@@ -1,0 +1,103 @@
+"""How a failed task tells what happened: a record that never does harm.
+
+The record is plain data, so anybody can read its text without unpickling. The exception itself
+travels inside as bytes, and only when the worker has seen that it survives the trip.
+"""
+
+from __future__ import annotations
+
+import traceback
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+import msgpack
+
+from masterworker.data.pickling import dumps, loads
+from masterworker.errors import RemoteError
+
+#: A longer text of an exception or traceback is cut in the middle (characters).
+MAX_TEXT = 20_000
+#: A larger exception object stays at home (bytes); its text travels.
+MAX_OBJECT = 16 << 20
+#: So many exceptions of a chain of causes travel.
+MAX_CHAIN = 8
+
+
+class Failure(NamedTuple):
+    """What a worker tells of an exception."""
+
+    type_name: str
+    message: str
+    traceback: str
+    #: Pickled chain of the exception and its causes; empty where it cannot travel.
+    pickled: bytes
+
+    def encode(self) -> bytes:
+        """Make the payload of an outcome."""
+        return cast("bytes", msgpack.packb(self))
+
+
+def decode(payload: bytes) -> Failure:
+    """Read the payload of an outcome."""
+    return Failure(*msgpack.unpackb(payload))
+
+
+def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> Failure:
+    """Make the record of an exception.
+
+    Args:
+        error: The exception, with its traceback.
+        hide_frames: So many outermost frames are our own and tell the user nothing.
+        hint: A sentence that helps, put behind the message.
+    """
+    frames = error.__traceback__
+    for _ in range(hide_frames):
+        if frames is None or frames.tb_next is None:
+            break
+        frames = frames.tb_next
+    try:
+        text = "".join(traceback.format_exception(type(error), error, frames))
+    except Exception as second:
+        text = f"(the traceback cannot be shown: {type(second).__name__})\n"
+    try:
+        message = str(error)
+    except Exception as second:
+        message = f"(its text cannot be shown: {type(second).__name__})"
+    message = f"{message} ({hint})" if hint and message else message or hint
+    return Failure(type(error).__name__, _cut(message), _cut(text), _pickle(error))
+
+
+def rebuild(failure: Failure) -> BaseException:
+    """Get the original exception back, with its causes; a `RemoteError` where that fails."""
+    if failure.pickled:
+        try:
+            chain = loads(failure.pickled)
+            for outer, inner in pairwise(chain):
+                outer.__cause__ = inner
+            if isinstance(chain[0], BaseException):
+                return chain[0]
+        except Exception:  # noqa: S110  its class is not here, or refuses: the text stays
+            pass
+    return RemoteError(failure.type_name, failure.message)
+
+
+def _pickle(error: BaseException) -> bytes:
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and len(chain) < MAX_CHAIN:
+        chain.append(cause)
+    for length in range(len(chain), 0, -1):
+        try:
+            data = dumps(chain[:length])
+            if len(data) <= MAX_OBJECT and isinstance(loads(data)[0], type(error)):
+                return data
+        except Exception:  # noqa: S112  the user's classes may do anything here
+            continue
+    return b""
+
+
+def _cut(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()
+    if len(text) <= MAX_TEXT:
+        return text
+    half = MAX_TEXT // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

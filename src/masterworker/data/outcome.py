@@ -1,0 +1,61 @@
+"""Opening an outcome: the result, or the right exception."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker.core.task import LOST, RESULT
+from masterworker.data.failure import decode, rebuild
+from masterworker.data.pickling import loads
+from masterworker.errors import RemoteError, TaskFailed, TaskLost
+from masterworker.taskid import task_name
+
+if TYPE_CHECKING:
+    from masterworker.core.task import Finished
+
+
+def open_finished(finished: Finished) -> tuple[str, str, Any]:
+    """Unpickle an outcome.
+
+    Returns:
+        (task id, tag, result).
+
+    Raises:
+        TaskFailed: The task raised; the cause is the original exception.
+        TaskLost: The task took too many workers with it.
+    """
+    number, tag, kind, payload, worker = finished
+    task_id = task_name(tag, number)
+    if kind == RESULT:
+        try:
+            return task_id, tag, loads(payload)
+        except Exception as error:
+            text = f"the result cannot be rebuilt in this process: {type(error).__name__}: {error}"
+            cause = RemoteError(type(error).__name__, text)
+            raise TaskFailed(task_id, tag, cause, text, worker) from error
+    if kind == LOST:
+        raise TaskLost(task_id, tag, payload.decode("utf-8", "replace").splitlines())
+    failure = decode(payload)
+    exception = rebuild(failure)
+    raise TaskFailed(task_id, tag, exception, failure.traceback, worker) from exception
+
+
+def result_of(finished: Finished) -> Any:
+    """Return the result alone, or raise the original exception itself.
+
+    A task that failed raises what its function raised, with a note that holds the worker's
+    traceback, so that `except ValueError` works as it does for a plain call.
+    """
+    if finished.kind == RESULT:
+        try:
+            return loads(finished.payload)
+        except Exception:  # noqa: S110  open_finished says it better
+            pass
+    try:
+        return open_finished(finished)[2]
+    except TaskFailed as failed:
+        if isinstance(failed.exception, RemoteError):
+            raise
+        original = failed.exception
+        original.add_note(f"in task {failed.task_id}, worker {failed.worker}:\n{failed.traceback}")
+        raise original from original.__cause__

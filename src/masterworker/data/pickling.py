@@ -1,0 +1,158 @@
+"""Turning values into bytes and back.
+
+Values are pickled plainly where that is enough, since it is by far the fastest. Two things need
+more:
+
+* What cannot be found by name (lambdas, local functions) travels by value, with cloudpickle.
+* Classes and functions of the *main program* travel by value as well, but under their name: the
+  other side uses its own class of that name, where its main program has one, so that `isinstance`
+  and `except` work on both sides; otherwise it gets a copy.
+
+`loads` is the only place in the package that unpickles anything. Whoever calls it must know where
+the bytes come from: a pickle is a program.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from masterworker.errors import UnpicklableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROTOCOL = 5
+#: How a pickle spells the name of the main program's module.
+_MAIN = b"__main__"
+
+
+def dumps(value: object) -> bytes:
+    """Pickle a value.
+
+    Raises:
+        Exception: Whatever the value's own pickling raises; see `dumps_call` for one clear error.
+    """
+    try:
+        data = pickle.dumps(value, PROTOCOL)
+    except Exception:
+        return _dumps_by_value(value)
+    if _MAIN in data:
+        try:
+            return _dumps_by_value(value)
+        except Exception:
+            return data  # by name: good where the other side's main program has that name
+    return data
+
+
+def loads(data: bytes) -> Any:
+    """Rebuild a value from bytes that come from a process of this job."""
+    return pickle.loads(data)
+
+
+def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
+    """Pickle the positional parameters of a task.
+
+    Args:
+        what: Names the call in the error.
+        parameters: They are fixed now: a change after this call does not matter.
+
+    Raises:
+        UnpicklableError: Names the first parameter that cannot be pickled, and why.
+    """
+    try:
+        return dumps(parameters)
+    except Exception as error:
+        for position, parameter in enumerate(parameters):
+            try:
+                dumps(parameter)
+            except Exception as cause:
+                raise UnpicklableError(
+                    f"{what}: parameter {position + 1} (a {type(parameter).__name__}) cannot be "
+                    f"pickled, so it cannot be sent to a worker: {_line(cause)}"
+                ) from cause
+        raise UnpicklableError(
+            f"{what}: the parameters cannot be pickled: {_line(error)}"
+        ) from error
+
+
+def dumps_function(function: Callable[..., Any]) -> Callable[..., Any] | bytes:
+    """Prepare a function for travelling with its calls.
+
+    Returns:
+        The function itself where the other side can import it, else its pickle by value. The
+        latter is made anew for each call: what a function refers to may change in between.
+
+    Raises:
+        UnpicklableError: It can travel in neither way.
+    """
+    try:
+        if _MAIN not in pickle.dumps(function, PROTOCOL):
+            return function
+    except Exception:  # noqa: S110  not importable: by value
+        pass
+    try:
+        return _dumps_by_value(function)
+    except Exception as error:
+        name = getattr(function, "__qualname__", repr(function))
+        raise UnpicklableError(f"function {name} cannot be pickled: {_line(error)}") from error
+
+
+class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """A pickler by value that prefers the receiver's own object of the same name."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = super().reducer_override(obj)
+        if not isinstance(reduced, tuple) or not _is_of_main(obj):
+            return reduced
+        make, args, state, items, pairs, *setters = reduced
+        if items is not None or pairs is not None:
+            return reduced
+        setter = setters[0] if setters else None
+        return _own_or_make, (obj.__qualname__, make, args), (setter, state), None, None, _fill
+
+
+def _dumps_by_value(value: object) -> bytes:
+    with io.BytesIO() as out:
+        _ByValue(out, PROTOCOL).dump(value)
+        return out.getvalue()
+
+
+def _is_of_main(obj: Any) -> bool:
+    """Tell whether an object can be found by name in this process's main program."""
+    if not isinstance(obj, (type, FunctionType)) or obj.__module__ != "__main__":
+        return False
+    return own(obj.__qualname__) is obj
+
+
+def own(qualname: str) -> Any:
+    """Find a class or function of this process's main program by name; None: it has none."""
+    found: Any = sys.modules.get("__main__")
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found if isinstance(found, (type, FunctionType)) else None
+
+
+def _own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    mine = own(qualname)
+    return make(*args) if mine is None else mine
+
+
+def _fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
+    setter, state = told
+    if own(getattr(obj, "__qualname__", "")) is obj:
+        return
+    if setter is not None:
+        setter(obj, state)
+    elif state is not None:
+        obj.__setstate__(state)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]

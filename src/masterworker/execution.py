@@ -1,0 +1,98 @@
+"""Executing one task in the worker: bytes in, outcome out, and the worker lives.
+
+Whatever a handler does that Python can catch becomes the task's failure. Only an interruption
+from outside (Ctrl-C, a signal) passes through, since it is meant for the worker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.core.task import FAILURE, RESULT
+from masterworker.data.failure import describe
+from masterworker.data.pickling import dumps, loads
+from masterworker.errors import UnpicklableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: How many functions that came by value are kept ready.
+KEPT_FUNCTIONS = 256
+
+_functions: dict[bytes, Callable[..., Any]] = {}
+
+
+def execute(
+    handler: Callable[..., Any], payload: bytes, interrupted: Callable[[], bool]
+) -> tuple[int, bytes]:
+    """Execute a task.
+
+    Args:
+        handler: Is called with the parameters.
+        payload: The pickled parameters.
+        interrupted: Tells whether a `KeyboardInterrupt` came from outside.
+
+    Returns:
+        The kind and payload of the outcome.
+
+    Raises:
+        KeyboardInterrupt: It came from outside; the task has no outcome.
+    """
+    try:
+        parameters = loads(payload)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        hint = "the parameters of the task cannot be rebuilt in this worker"
+        return FAILURE, describe(error, hide_frames=2, hint=hint).encode()
+    try:
+        result = handler(*parameters)
+    except KeyboardInterrupt as error:
+        if interrupted():
+            raise
+        return FAILURE, describe(error, hide_frames=1).encode()
+    except BaseException as error:
+        return FAILURE, describe(error, hide_frames=1).encode()
+    try:
+        pickled = dumps(result)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return FAILURE, _unpicklable(result, error).encode()
+    if len(pickled) > wire.MAX_PAYLOAD:
+        return FAILURE, _too_large(result, len(pickled)).encode()
+    return RESULT, pickled
+
+
+def call(
+    function: Callable[..., Any] | bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Handle a task that is a call of a function, which came along by name or by value."""
+    if isinstance(function, bytes):
+        found = _functions.get(function)
+        if found is None:
+            found = loads(function)
+            if len(_functions) >= KEPT_FUNCTIONS:
+                _functions.pop(next(iter(_functions)))
+            _functions[function] = found
+        function = found
+    return function(*args, **kwargs)
+
+
+def _unpicklable(result: object, error: BaseException) -> Any:
+    clear = UnpicklableError(
+        f"the result (a {type(result).__name__}) cannot be pickled, so it cannot be sent to the "
+        f"master: {type(error).__name__}: {error}"
+    )
+    clear.__cause__ = error
+    return describe(clear)
+
+
+def _too_large(result: object, size: int) -> Any:
+    return describe(
+        UnpicklableError(
+            f"the result (a {type(result).__name__}) is too large to be sent: {size:,} bytes of "
+            f"pickle, at most {wire.MAX_PAYLOAD:,}; write it to a file and return its name"
+        )
+    )

@@ -1,0 +1,98 @@
+"""A handle on one task: ask whether it is done, wait for it, get its result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from masterworker.data.outcome import result_of
+from masterworker.taskid import task_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.core.task import Finished
+
+
+class Waiter(Protocol):
+    """Who can wait for outcomes."""
+
+    def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until something holds, looking again whenever outcomes arrive."""
+
+
+class Handle:
+    """One task that was submitted.
+
+    Made by `Master.submit`. Can be asked from any thread.
+    """
+
+    __slots__ = ("_error", "_finished", "_opened", "_value", "_waiter", "number", "tag", "watcher")
+
+    def __init__(self, waiter: Waiter, tag: str, number: int) -> None:
+        self._waiter = waiter
+        self._finished: Finished | None = None
+        self._opened = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.tag = tag
+        self.number = number
+        #: Called with the handle when its outcome arrives, under the manager's lock.
+        self.watcher: Callable[[Handle], None] | None = None
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task."""
+        return task_name(self.tag, self.number)
+
+    def done(self) -> bool:
+        """Tell whether the outcome is here."""
+        return self._opened or self._finished is not None
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result.
+
+        Args:
+            timeout: Seconds to wait at most; None: as long as it takes.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            TimeoutError: It is not done in time.
+            TaskLost: It took too many workers with it.
+            TaskFailed: It raised an exception that cannot be rebuilt here.
+            Terminated: The job has ended without it.
+            Exception: What the function raised, with a note that holds the worker's traceback.
+        """
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
+        return self._value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the outcome; return the exception that `result` would raise, or None."""
+        if not self._opened:
+            if self._finished is None and not self._waiter.wait_until(self.done, timeout):
+                raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
+            self._open()
+        return self._error
+
+    def arrive(self, finished: Finished) -> None:
+        """The outcome is here."""
+        self._finished = finished
+        if self.watcher is not None:
+            self.watcher(self)
+
+    def _open(self) -> None:
+        finished = self._finished
+        if finished is None:  # another thread has opened it
+            return
+        try:
+            self._value = result_of(finished)
+        except BaseException as error:
+            self._error = error
+        self._opened = True
+        self._finished = None
+
+    def __repr__(self) -> str:
+        return f"<Handle {self.task_id}: {'done' if self.done() else 'not done'}>"

@@ -1,0 +1,127 @@
+"""Workers that the master starts on its own machine: started, watched, and never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from masterworker.launch.command import worker_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger("masterworker.launch")
+
+#: So many of the last lines of a worker's stderr are kept for reports.
+KEPT_LINES = 40
+#: After being asked to end, a worker has so long before it is killed (seconds).
+KILL_AFTER = 1.0
+
+
+class LocalWorker:
+    """One worker process.
+
+    Args:
+        command: What to execute.
+        on_exit: Called with the worker when it has ended, from a thread of its own.
+    """
+
+    def __init__(self, command: list[str], on_exit: Callable[[LocalWorker], None]) -> None:
+        self._on_exit = on_exit
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.stopping = False
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            process_group=0,  # a Ctrl-C at the terminal is for the master, who tells its workers
+        )
+        self._pump = threading.Thread(
+            target=self._forward, name="masterworker-worker-output", daemon=True
+        )
+        self._pump.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the process has ended and been waited for."""
+        return self.process.returncode is not None
+
+    def report(self) -> str:
+        """Tell how it ended, and the last that it wrote to stderr."""
+        status = self.process.returncode
+        how = f"exit status {status}" if status is None or status >= 0 else f"signal {-status}"
+        tail = "".join(self._lines).rstrip()
+        return f"worker process {self.pid} ended with {how}" + (f":\n{tail}" if tail else "")
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end. False: it has not ended in time."""
+        self._pump.join(max(0.0, seconds))
+        return self.ended
+
+    def _forward(self) -> None:
+        """Pass on what the worker writes to stderr, keep the end of it, and wait for its end."""
+        stream = self.process.stderr
+        assert stream is not None  # noqa: S101  for the type checker
+        with stream:
+            while line := stream.readline(65536):
+                text = line.decode("utf-8", "replace")
+                self._lines.append(text)
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    sys.stderr.write(text)
+        self.process.wait()
+        self._on_exit(self)
+
+
+class LocalWorkers:
+    """All workers that one master has started here.
+
+    Args:
+        label: The label of the job.
+        on_exit: Called when one has ended.
+    """
+
+    def __init__(self, label: str, on_exit: Callable[[LocalWorker], None]) -> None:
+        self._label = label
+        self._on_exit = on_exit
+        self._workers: list[LocalWorker] = []
+
+    def launch(self, number: int) -> list[LocalWorker]:
+        """Start workers."""
+        command = worker_command(sys.executable, self._label, os.getpid())
+        started = [LocalWorker(command, self._on_exit) for _ in range(number)]
+        self._workers = [w for w in self._workers if not w.ended] + started
+        return started
+
+    def expect_end(self) -> None:
+        """From now on the end of a worker is nothing to report."""
+        for worker in self._workers:
+            worker.stopping = True
+
+    def stop(self, seconds: float) -> None:
+        """Wait for all to end by themselves, for so long; then end them."""
+        end = time.monotonic() + seconds
+        self.expect_end()
+        for worker in self._workers:
+            if not worker.join(end - time.monotonic()):
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.terminate()
+        end = time.monotonic() + KILL_AFTER
+        for worker in self._workers:
+            if not worker.join(end - time.monotonic()):
+                logger.warning("worker process %d does not end: killed", worker.pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(worker.pid, 9)
+                worker.join(KILL_AFTER)
+        self._workers.clear()

@@ -1,0 +1,429 @@
+"""The task manager: the scheduler behind one lock, with waiting, time and stored data.
+
+What happens in every call: take the lock, tell the scheduler, put what follows into mailboxes,
+release the lock. Pickling, sending and waiting happen outside. A caller that found nothing waits
+at a mailbox of its own, so nobody is woken for somebody else's work.
+
+    callers (threads of the master, one thread for each connection)
+        |  join, exchange, request, collect, ...
+        v
+    [ lock: Scheduler ] --effects--> mailboxes of waiting callers, sink of direct outcomes
+        ^
+        |  tick
+    timekeeper (one thread, only while somebody is watched)
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+from masterworker import wire
+from masterworker.core import audit
+from masterworker.core.scheduler import CURRENT, Scheduler
+from masterworker.core.task import Finished, Lease, Outcome
+from masterworker.errors import NotRegisteredError, Terminated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from masterworker.core.effects import Effects
+
+logger = logging.getLogger("masterworker.manager")
+
+
+class Reply(NamedTuple):
+    """What a worker gets for an `exchange`."""
+
+    #: Ids of the tasks whose outcome was not accepted: too late, or twice.
+    refused: list[int]
+    leases: list[Lease]
+    #: (name, argument): see `wire.STOP` and its neighbours.
+    orders: list[tuple[str, int]]
+    #: Seconds that the manager let the caller wait for work.
+    waited: float
+
+
+class Mailbox:
+    """Where one waiting caller finds what came for it. Filled with the manager's lock held."""
+
+    __slots__ = ("_bell", "finished", "leases", "rung")
+
+    def __init__(self) -> None:
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self.rung = False
+        self.leases: list[Lease] = []
+        self.finished: list[Finished] = []
+
+    def ring(self) -> None:
+        """Wake the caller."""
+        if not self.rung:
+            self.rung = True
+            self._bell.release()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until somebody rings, for so long at most. Signals are handled meanwhile."""
+        self._bell.acquire(timeout=seconds)
+
+
+class Manager:
+    """The state of one job, for callers in many threads.
+
+    Args:
+        on_direct: Is given the outcomes of tasks that were requested as direct. Called with the
+            lock held: it must neither block nor call back.
+        clock: Seconds that never go back.
+
+    All methods are thread-safe.
+    """
+
+    def __init__(
+        self,
+        on_direct: Callable[[list[Finished]], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.instance = uuid.uuid4().hex
+        self.core = Scheduler()
+        self._clock = clock
+        self._on_direct = on_direct
+        self._lock = threading.Lock()
+        self._boxes: dict[int, Mailbox] = {}
+        self._orders: dict[int, list[tuple[str, int]]] = {}
+        self._data: dict[tuple[str, str], bytes] = {}
+        self._next_state = 1
+        self._changed = threading.Condition(self._lock)
+        self._bell = threading.Event()
+        self._timekeeper: threading.Thread | None = None
+        #: Digest of the stored slave program; "" for none.
+        self.program_digest = ""
+
+    # -- processes --------------------------------------------------------------------------
+
+    def join(self, hello: wire.Hello) -> wire.Welcome:
+        """Register a process.
+
+        Raises:
+            RejectedError: It would misunderstand, or be misunderstood.
+            Terminated: The job is over.
+        """
+        wire.judge(hello, self.program_digest)
+        tags = None if hello.tags is None else frozenset(hello.tags)
+        with self._lock:
+            if self.core.terminated:
+                raise Terminated("the job is over")
+            member_id = self.core.on_joined(hello.info, tags, hello.heartbeat, self._clock())
+            self._changed.notify_all()
+        logger.debug("process %d joined: %s", member_id, hello.info)
+        if hello.heartbeat is not None:
+            self._watch()
+        return wire.Welcome(member_id, self.instance)
+
+    def leave(self, member_id: int) -> None:
+        """Sign a process off. One that is not registered is no error."""
+        with self._lock:
+            self._apply(self.core.on_left(member_id, self._clock()))
+            self._forget_member(member_id)
+
+    def lost(self, member_id: int, reason: str, *, blame: bool = True) -> None:
+        """Take note that a process is gone. One that is not registered is no error."""
+        with self._lock:
+            self._apply(self.core.on_lost(member_id, reason, self._clock(), blame=blame))
+
+    def ping(self, member_id: int) -> bool:
+        """A process is alive. False: it is not registered (any more) and must join again."""
+        with self._lock:
+            return self.core.on_heard(member_id, self._clock())
+
+    # -- tasks ------------------------------------------------------------------------------
+
+    def request(self, tag: str, payloads: Sequence[bytes], *, direct: bool = False) -> int:
+        """Ask for tasks of one tag.
+
+        Returns:
+            The id of the first; the others count up from it.
+
+        Raises:
+            Terminated: The job is over.
+        """
+        with self._lock:
+            if self.core.terminated:
+                raise Terminated("the job is over: no more tasks are accepted")
+            first, effects = self.core.on_requested(tag, payloads, direct=direct)
+            if effects.leases:
+                self._apply(effects)
+            return first
+
+    def exchange(
+        self,
+        member_id: int,
+        outcomes: Sequence[Outcome] = (),
+        returned: Iterable[int] = (),
+        started: int = 0,
+        want: int = 0,
+        wait: float = 0.0,
+        tag: str | None = None,
+    ) -> Reply:
+        """Deliver outcomes, give back leases, and get new ones: a worker's one call.
+
+        Args:
+            member_id: Who calls.
+            outcomes: Of tasks that it has executed.
+            returned: Ids of tasks that it has not started and cannot start soon.
+            started: Id of the task that it is executing right now; 0 for none.
+            want: The most tasks that it wants.
+            wait: Seconds to wait for one, at most.
+            tag: Only tasks of this tag.
+        """
+        with self._lock:
+            refused: list[int] = []
+            if outcomes:
+                refused, effects = self.core.on_reported(member_id, outcomes, self._clock())
+                self._apply(effects)
+            now = self._clock()
+            if not self.core.on_heard(member_id, now):
+                order = wire.STOP if self.core.terminated else wire.REJOIN
+                return Reply(refused, [], [(order, 0)], 0.0)
+            if returned:
+                self._apply(self.core.on_returned(member_id, returned, now))
+            if started:
+                self.core.on_started(member_id, started, now)
+            leases, claim = self.core.on_fetch(member_id, want, now, tag) if want else ([], None)
+            if claim is None:
+                return Reply(refused, leases, self._take_orders(member_id), 0.0)
+            box = self._boxes[claim] = Mailbox()
+            if self._orders.get(member_id):
+                box.ring()
+        box.wait(min(wait, wire.LONGEST_WAIT))
+        with self._lock:
+            self._close(claim)
+            orders = self._take_orders(member_id)
+            return Reply(refused, box.leases, orders, self._clock() - now)
+
+    def settle(self, task_id: int, kind: int, payload: bytes) -> bool:
+        """Deliver the outcome of a task by its id alone, whoever has it. False: not accepted."""
+        with self._lock:
+            task = self.core.tasks.get(task_id)
+            holder = -1 if task is None or task.holder is None else task.holder.id
+            outcome = Outcome(task_id, CURRENT, kind, payload)
+            refused, effects = self.core.on_reported(holder, [outcome], self._clock())
+            self._apply(effects)
+            return not refused
+
+    def give_back(self, task_id: int) -> None:
+        """Give a task back by its id alone, whoever has it."""
+        with self._lock:
+            task = self.core.tasks.get(task_id)
+            if task is not None and task.holder is not None:
+                holder = task.holder.id
+                self._apply(self.core.on_returned(holder, [task_id], self._clock()))
+
+    # -- outcomes ---------------------------------------------------------------------------
+
+    def collect(
+        self,
+        member_id: int,
+        tag: str | None = None,
+        want: int = 1,
+        wait: float = 0.0,
+        lend: int = 0,
+    ) -> tuple[list[Finished], list[Lease]]:
+        """Pick up outcomes, in the order of their arrival.
+
+        Args:
+            member_id: Who calls.
+            tag: Only outcomes of tasks of this tag.
+            want: The most that it wants.
+            wait: Seconds to wait for one, at most.
+            lend: While there is none, it would also execute so many tasks.
+
+        Returns:
+            Outcomes, or tasks to execute meanwhile, or neither when the time is up.
+
+        Raises:
+            Terminated: The job is over.
+            NotRegisteredError: The caller has to join again.
+        """
+        with self._lock:
+            self._require_open()
+            now = self._clock()
+            if not self.core.on_heard(member_id, now):
+                raise NotRegisteredError(f"process {member_id} is not registered")
+            finished, claim = self.core.on_collect(member_id, want, tag)
+            if claim is None:
+                return finished, []
+            leases, lent = self.core.on_fetch(member_id, lend, now) if lend else ([], None)
+            if leases or wait <= 0:
+                self.core.on_unparked(claim)
+                if lent is not None:
+                    self.core.on_unparked(lent)
+                return [], leases
+            box = self._boxes[claim] = Mailbox()
+            if lent is not None:
+                self._boxes[lent] = box
+        box.wait(min(wait, wire.LONGEST_WAIT))
+        with self._lock:
+            self._close(claim)
+            if lent is not None:
+                self._close(lent)
+            if not box.finished and not box.leases:
+                self._require_open()
+            return box.finished, box.leases
+
+    def undelivered(self, finished: Sequence[Finished]) -> None:
+        """Take back outcomes that did not reach the one who collected them."""
+        with self._lock:
+            self._apply(self.core.on_undelivered(finished))
+
+    # -- stored data ------------------------------------------------------------------------
+
+    def put(self, space: str, name: str, value: bytes) -> None:
+        """Store a value; spaces are kept apart from each other."""
+        with self._lock:
+            self._data[space, name] = value
+
+    def get(self, space: str, name: str) -> bytes | None:
+        """Return a stored value; None where there is none."""
+        with self._lock:
+            return self._data.get((space, name))
+
+    def drop(self, space: str, name: str) -> bool:
+        """Forget a stored value. False: there was none."""
+        with self._lock:
+            return self._data.pop((space, name), None) is not None
+
+    def put_state(self, values: dict[str, bytes]) -> int:
+        """Store the values of a state. Returns its id: 1, 2, 3, ...; never used again."""
+        with self._lock:
+            state_id = self._next_state
+            self._next_state += 1
+            for name, value in values.items():
+                self._data[wire.STATES, f"{state_id}/{name}"] = value
+            self._data[wire.STATES, str(state_id)] = b""
+            return state_id
+
+    def drop_state(self, state_id: int) -> bool:
+        """Forget a state, here and in every worker. False: there is none of this id."""
+        with self._lock:
+            if self._data.pop((wire.STATES, str(state_id)), None) is None:
+                return False
+            prefix = f"{state_id}/"
+            gone = [k for k in self._data if k[0] == wire.STATES and k[1].startswith(prefix)]
+            for key in gone:
+                del self._data[key]
+            for member in self.core.members.values():
+                if member.view is not None:
+                    self._orders.setdefault(member.id, []).append((wire.FORGET, state_id))
+            return True
+
+    # -- looking on, and the end ------------------------------------------------------------
+
+    def census(self) -> audit.Census:
+        """Count everything at one instant."""
+        with self._lock:
+            return audit.census(self.core)
+
+    def story(self, task_id: int) -> list[str]:
+        """Tell what happened to a task."""
+        with self._lock:
+            return audit.story(self.core, task_id)
+
+    def check(self) -> None:
+        """Verify every invariant of the scheduler."""
+        with self._lock:
+            audit.check(self.core)
+
+    def wait_for(self, holds: Callable[[Scheduler], bool], seconds: float) -> bool:
+        """Wait until something holds of the processes that have joined and left.
+
+        Args:
+            holds: Asked with the lock held, whenever a process joins or goes.
+            seconds: How long to wait at most.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: holds(self.core), seconds)
+
+    def outstanding(self, tag: str | None = None) -> int:
+        """Count the tasks (of a tag) that are to be collected and have not been yet."""
+        with self._lock:
+            tags = self.core.open_tags
+            return sum(tags.values()) if tag is None else tags.get(tag, 0)
+
+    def notify(self) -> None:
+        """Let those in `wait_for` look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def terminate(self) -> None:
+        """End the job: nothing more is handed out, and whoever waits is woken."""
+        with self._lock:
+            waiting = self.core.on_terminated()
+            for member_id in self.core.members:
+                self._orders.setdefault(member_id, []).append((wire.STOP, 0))
+            for claim in waiting:
+                if (box := self._boxes.get(claim)) is not None:
+                    box.ring()
+            self._changed.notify_all()
+        self._bell.set()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _require_open(self) -> None:
+        if self.core.terminated:
+            raise Terminated("the job is over")
+
+    def _close(self, claim: int) -> None:
+        self._boxes.pop(claim, None)
+        self.core.on_unparked(claim)
+
+    def _take_orders(self, member_id: int) -> list[tuple[str, int]]:
+        orders = self._orders.pop(member_id, [])
+        if (wire.STOP, 0) in orders:  # it is said with every reply from now on
+            self._orders[member_id] = [(wire.STOP, 0)]
+        return orders
+
+    def _forget_member(self, member_id: int) -> None:
+        self._orders.pop(member_id, None)
+        self._changed.notify_all()
+
+    def _apply(self, effects: Effects) -> None:
+        boxes = self._boxes
+        for claim, leases in effects.leases:
+            box = boxes[claim]
+            box.leases += leases
+            box.ring()
+        for claim, finished in effects.results:
+            box = boxes[claim]
+            box.finished += finished
+            box.ring()
+        if effects.direct and self._on_direct is not None:
+            self._on_direct(effects.direct)
+        for claim in effects.dropped:
+            if claim in boxes:
+                boxes[claim].ring()
+        for member, reason in effects.lost:
+            held = len(member.leases)
+            what = f"; {held} task(s) go to another worker" if held else ""
+            logger.warning("worker %d (%s) lost: %s%s", member.id, member.info, reason, what)
+            self._forget_member(member.id)
+
+    def _watch(self) -> None:
+        with self._lock:
+            if self._timekeeper is None and not self.core.terminated:
+                self._timekeeper = threading.Thread(
+                    target=self._keep_time, name="masterworker-timekeeper", daemon=True
+                )
+                self._timekeeper.start()
+        self._bell.set()
+
+    def _keep_time(self) -> None:
+        while not self.core.terminated:
+            with self._lock:
+                now = self._clock()
+                self._apply(self.core.on_tick(now))
+                deadline = self.core.next_deadline()
+            self._bell.wait(None if deadline is None else max(0.0, deadline - now))
+            self._bell.clear()

@@ -1,0 +1,372 @@
+"""The master: asks for tasks, picks up results, and owns everything that a job needs.
+
+your program --request_task, submit, map--> Manager <--Session-- Server <== workers
+             <--results, handles-----------/   |
+                                          Ticket, name server: where to find us
+"""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import itertools
+import logging
+import os
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from masterworker import program, wire
+from masterworker.arrivals import Arrivals
+from masterworker.data.outcome import open_finished
+from masterworker.data.pickling import dumps
+from masterworker.errors import (
+    LabelTakenError,
+    Terminated,
+    TransportError,
+    UsageError,
+    WorkerStartError,
+)
+from masterworker.launch.local import LocalWorker, LocalWorkers
+from masterworker.machine import process_info
+from masterworker.manager import Mailbox, Manager
+from masterworker.requesting import Requests
+from masterworker.serial import SerialWorker
+from masterworker.session import Replies, Session
+from masterworker.transport.address import check_label
+from masterworker.transport.pyro import NameServer, Server, connect
+from masterworker.transport.ticket import Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from masterworker.core.audit import Census
+    from masterworker.core.task import Finished
+
+logger = logging.getLogger("masterworker.master")
+
+#: Seconds that `shutdown` waits for workers, and that the end of a program does.
+GRACE = 10.0
+GRACE_AT_EXIT = 2.0
+#: Seconds within which a launched worker must be there, or its failure be known.
+START_BOUND = 5.0
+
+_numbers = itertools.count(1)
+
+
+class Master(Requests):
+    """One job: its task manager, its address, and your side of it.
+
+    Can be used with `with`; otherwise it is shut down at the latest when the program ends.
+
+    Args:
+        label: The name under which workers find the job; None: one is made up.
+        workers: Start so many workers on this machine at once.
+        name_server: Enter the label in the Pyro name server, if one is running.
+        host: The address of this machine to listen at. Loopback, unless you say otherwise.
+        ports: The ports to try, in this order; 0 is any free one.
+        serial: Execute everything in this process, when a result is waited for: no workers, no
+            connections, and a debugger sees everything.
+        handlers: Functions by tag, for `serial`.
+
+    Raises:
+        LabelTakenError: A living master has this label.
+        TransportError: None of the ports is free.
+        UsageError: The label cannot be used.
+    """
+
+    #: Workers that are started from the label alone can execute calls of functions, without a
+    #: stored program.
+    GENERIC_WORKERS = True
+
+    def __init__(
+        self,
+        label: str | None = None,
+        *,
+        workers: int = 0,
+        name_server: bool = False,
+        host: str = "127.0.0.1",
+        ports: Sequence[int] = (0,),
+        serial: bool = False,
+        handlers: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        made_up = f"{getpass.getuser()}-{os.getpid()}-{next(_numbers)}"
+        self.label = made_up if label is None else check_label(label)
+        self.manager = Manager(self._outcomes_arrive)
+        super().__init__(self.manager)
+        self._ended = threading.Lock()
+        self._is_ended = False
+        self.serial = SerialWorker(self.manager, handlers or {}) if serial else None
+        self.process_id = self._register()
+        self.server: Server | None = None
+        self._ticket: Ticket | None = None
+        self.registered: NameServer | None = None
+        if not serial:
+            self._open(host, ports, name_server=name_server)
+        self.workers = LocalWorkers(self.label, self._worker_ended)
+        self._failures: list[LocalWorker] = []
+        if self.GENERIC_WORKERS:
+            self.store_program(program.generic())
+        atexit.register(self._at_exit)
+        if workers:
+            self.launch_workers(workers)
+
+    # -- to be overridden, for programs that are written as a class -------------------------
+
+    def run(self) -> None:
+        """Override this with what the master does; `start` calls it."""
+
+    def start(self) -> None:
+        """Call `run`, and shut down whatever happens in it."""
+        try:
+            self.run()
+        finally:
+            self.shutdown()
+
+    # -- results of tasks that were requested by tag ----------------------------------------
+
+    def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
+        """Wait for the outcome of some task, in the order of their arrival.
+
+        Args:
+            tag: Only of tasks of this tag.
+            timeout: Seconds to wait at most; None: as long as it takes.
+
+        Returns:
+            (task id, tag, result).
+
+        Raises:
+            TaskFailed: The task raised; its cause is the original exception.
+            TaskLost: The task took too many workers with it.
+            TimeoutError: There was none in time.
+            Terminated: The job is over.
+        """
+        return open_finished(self.collect(tag, timeout))
+
+    def results(self, tag: str | None = None, *, return_errors: bool = False) -> Iterator[Any]:
+        """Iterate over outcomes as they come, until no task is outstanding.
+
+        Args:
+            tag: Only of tasks of this tag.
+            return_errors: Give the exception in place of the result of a task that failed; else
+                it is raised, and a further loop goes on with the next one.
+
+        Yields:
+            (task id, tag, result).
+        """
+        return Arrivals(self.collect, self.manager, tag, return_errors=return_errors)
+
+    def collect(self, tag: str | None, timeout: float | None) -> Finished:
+        """Wait for one outcome, unopened; see `retrieve_result`."""
+        end = None if timeout is None else time.monotonic() + timeout
+        notice = time.monotonic() + self.NOTICE_AFTER
+        while True:
+            now = time.monotonic()
+            wait = wire.LONGEST_WAIT if end is None else end - now
+            if self.serial is not None and self.serial.step():
+                wait = 0.0
+            finished, _ = self.manager.collect(self.process_id, tag, 1, max(0.0, wait))
+            if finished:
+                return finished[0]
+            now = time.monotonic()
+            if end is not None and now >= end:
+                raise TimeoutError(f"no outcome in {timeout} seconds: {self._situation(tag)}")
+            if now >= notice:
+                notice = float("inf")
+                logger.warning("waiting for a result: %s", self._situation(tag))
+
+    # -- states -----------------------------------------------------------------------------
+
+    def store_state(self, **values: Any) -> int:
+        """Store named values once, for all tasks. Returns the state's id: 1, 2, 3, ..."""
+        return self.manager.put_state({name: dumps(value) for name, value in values.items()})
+
+    def delete_state(self, state_id: int) -> None:
+        """Forget a state, here and in the workers.
+
+        Raises:
+            UsageError: There is none of this id.
+        """
+        if not self.manager.drop_state(state_id):
+            raise UsageError(
+                f"there is no state {state_id}: it was never stored, or deleted before"
+            )
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def store_program(self, what: program.Program) -> None:
+        """Store what workers execute that are started from the label alone."""
+        self.manager.put(wire.PROGRAM, program.KEY, what.encode())
+        self.manager.program_digest = what.digest
+
+    def launch_workers(self, number: int = 1, *, wait: bool = False) -> None:
+        """Start workers on this machine. They end with this process.
+
+        Args:
+            number: How many.
+            wait: Return when they are there, or after 5 s.
+
+        Raises:
+            WorkerStartError: With `wait`: one of them ended at once. Shows its stderr.
+        """
+        if number < 0:
+            raise UsageError(f"the number of workers must not be negative: {number}")
+        if self.serial is not None:
+            return
+        started = self.workers.launch(number)
+        if not wait:
+            return
+        pids = {f"pid {worker.pid} on" for worker in started}
+
+        def settled(core: Any) -> bool:
+            here = {" ".join(m.info.split()[:3]) for m in core.members.values()}
+            return pids <= here or any(w.ended for w in started)
+
+        self.manager.wait_for(settled, START_BOUND)
+        for worker in started:
+            if worker.ended and not worker.stopping:
+                raise self._start_error(worker)
+
+    def status(self) -> Census:
+        """Count everything at one instant."""
+        return self.manager.census()
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def shutdown(self, grace: float = GRACE) -> None:
+        """End the job: workers are told, waiting tasks are not executed any more.
+
+        Safe to call twice, and from any thread.
+
+        Args:
+            grace: Seconds to wait for workers that are busy.
+        """
+        with self._ended:
+            if self._is_ended:
+                return
+            self._is_ended = True
+            end = time.monotonic() + grace
+            self.workers.expect_end()
+            self.manager.terminate()
+            if self.serial is not None:
+                self.serial.leave()
+            self._wake()
+            me = self.process_id
+            self.manager.wait_for(lambda core: not core.members.keys() - {me}, grace)
+            if self.registered is not None and self.server is not None:
+                try:
+                    self.registered.remove(self.label, self.server.uri)
+                except TransportError as error:
+                    logger.warning("the label stays in the name server: %s", error)
+            if self.server is not None:
+                self.server.close()
+            self.workers.stop(max(0.2, end - time.monotonic()))
+            if self._ticket is not None:
+                self._ticket.release()
+            atexit.unregister(self._at_exit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        where = "in this process" if self.server is None else f"at {self.server.address}"
+        return f"<{type(self).__name__} {self.label!r} {where}>"
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _register(self) -> int:
+        hello = wire.introduce(process_info(), [], None, uuid.uuid4().hex)
+        return self.manager.join(hello).member_id
+
+    def _open(self, host: str, ports: Sequence[int], *, name_server: bool) -> None:
+        self._ticket = Ticket(self.label)
+        try:
+            replies = Replies()
+            self.server = Server(
+                lambda: Session(self.manager, replies),
+                self.label,
+                host,
+                ports,
+                self._ticket.socket_path,
+            )
+            if name_server:
+                self._enter_name(self.server)
+            self._ticket.publish(self.server.address)
+        except BaseException:
+            if self.server is not None:
+                self.server.close()
+            self._ticket.release()
+            raise
+
+    def _enter_name(self, server: Server) -> None:
+        names = NameServer()
+        try:
+            known = names.lookup(self.label)
+            if known is not None:
+                try:
+                    connect(known, self.label).call("census")
+                except TransportError:
+                    logger.info("label %r was left behind in the name server", self.label)
+                else:
+                    raise LabelTakenError(
+                        f"label {self.label!r} is taken by a master at {known}, says the name "
+                        f"server at {names.where}: use another label, or end that master"
+                    )
+            names.register(self.label, server.uri)
+        except TransportError as error:
+            logger.warning(
+                "%s; the job goes on without: workers on this machine find %r by its ticket",
+                error,
+                self.label,
+            )
+        else:
+            self.registered = names
+
+    def _worker_ended(self, worker: LocalWorker) -> None:
+        if not worker.stopping and worker.process.returncode != 0:
+            self._failures.append(worker)
+            logger.warning("%s", worker.report())
+        self.manager.notify()
+
+    def _start_error(self, worker: LocalWorker) -> Exception:
+        return WorkerStartError(f"a worker that was launched did not start: {worker.report()}")
+
+    def _situation(self, tag: str | None) -> str:
+        """Say in one sentence what is going on."""
+        found = self.manager.census()
+        kind = "" if tag is None else f" of tag {tag!r}"
+        if not found.waiting and not found.running and not found.finished:
+            return f"no task{kind} is outstanding; somebody must ask for one first"
+        workers = len(found.processes) - 1
+        told = f"{sum(found.waiting.values())} waiting, {sum(found.running.values())} running"
+        if found.stranded:
+            tags = ", ".join(repr(t) for t in found.stranded[:5])
+            told += f"; none of {workers} worker(s) can execute {tags}"
+        elif not workers:
+            told += "; there are no workers"
+        return told
+
+    def _explain_wait(self) -> None:
+        logger.warning("waiting for a result: %s", self._situation(None))
+
+    def _wait_a_turn(self, box: Mailbox, seconds: float) -> None:
+        if self.serial is not None and self.serial.step():
+            return
+        box.wait(seconds)
+
+    def _require_open(self) -> None:
+        if self._is_ended:
+            raise Terminated("the job is over")
+
+    def _at_exit(self) -> None:
+        self.shutdown(GRACE_AT_EXIT)

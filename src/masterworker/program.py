@@ -1,0 +1,198 @@
+"""The slave program: what a worker executes that was started from the label alone.
+
+The master stores it as plain data (source text, folders); a worker gets it, goes to the master's
+folder, and executes it in a fresh namespace. That namespace becomes the process's main program,
+so that classes defined in it have the same name on both sides, whatever `__name__` says there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import os
+import sys
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple, cast
+
+import msgpack
+
+from masterworker.errors import UsageError
+
+#: Under this name it is stored.
+KEY = "program"
+
+#: Executes calls of functions only; no source.
+GENERIC = "generic"
+#: Source text that starts a slave process itself.
+SCRIPT = "script"
+#: A pickled worker class, for main programs whose source nobody can read.
+CLASS = "class"
+
+
+class Program(NamedTuple):
+    """A slave program and its surroundings on the master's side."""
+
+    kind: str
+    source: str
+    #: Name of the source's file, for tracebacks.
+    filename: str
+    #: Name of the package that it belongs to; "" for none.
+    package: str
+    folder: str
+    #: Folders to import from: first the user's own, then those of the Python installation.
+    own_paths: list[str]
+    other_paths: list[str]
+    pickled: bytes = b""
+
+    def encode(self) -> bytes:
+        """Make the stored form."""
+        return cast("bytes", msgpack.packb(self))
+
+    @property
+    def digest(self) -> str:
+        """What distinguishes this program from another version of it; "" for `GENERIC`."""
+        if self.kind == GENERIC:
+            return ""
+        return hashlib.sha256(self.source.encode() + self.pickled).hexdigest()
+
+
+def decode(stored: bytes) -> Program:
+    """Read the stored form."""
+    return Program(*msgpack.unpackb(stored))
+
+
+def _surroundings(
+    kind: str, source: str = "", filename: str = "", package: str = "", pickled: bytes = b""
+) -> Program:
+    paths = [str(Path(p).absolute()) for p in sys.path]
+    own = [p for p in paths if not _is_standard(p)]
+    other = [p for p in paths if _is_standard(p)]
+    folder = str(Path.cwd())
+    return Program(kind, source, filename, package, folder, own, other, pickled)
+
+
+def _is_standard(path: str) -> bool:
+    """Tell whether a folder is part of a Python installation or environment."""
+    parts = Path(path).parts
+    return path.endswith(".zip") or any(p.startswith("python3") for p in parts)
+
+
+def generic() -> Program:
+    """Make the program of workers that execute calls of functions."""
+    return _surroundings(GENERIC)
+
+
+def of_class(pickled: bytes) -> Program:
+    """Make the program of a worker class that travels by value."""
+    return _surroundings(CLASS, pickled=pickled)
+
+
+def of_main() -> Program | None:
+    """Make a program of this process's main script; None: its source cannot be read.
+
+    Works for `python script.py` and `python -m package.module`; not in a notebook, and not when
+    the main program comes from standard input.
+    """
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    filename = getattr(spec, "origin", None) or getattr(main, "__file__", None)
+    if filename is None or not Path(filename).is_file():
+        return None
+    return of_file(filename, getattr(spec, "parent", None) or "")
+
+
+def of_file(filename: str | os.PathLike[str], package: str = "") -> Program:
+    """Make a program of a script.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    path = Path(filename).absolute()
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the slave script {filename} cannot be read: {error}") from None
+    program = _surroundings(SCRIPT, source, str(path), package)
+    folder = str(path.parent)
+    if package or folder in program.own_paths:
+        return program
+    return program._replace(own_paths=[*program.own_paths, folder])
+
+
+def of_module(name: str) -> Program:
+    """Make a program that starts a slave process with the handlers of a module.
+
+    Raises:
+        UsageError: It is not the name of a module.
+    """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{name!r} is not the name of a module")
+    source = (
+        f"from {name} import *\n"
+        "from Scientific.DistributedComputing.MasterSlave import startSlaveProcess\n"
+        "startSlaveProcess()\n"
+    )
+    return _surroundings(SCRIPT, source, f"<slave of {name}>")
+
+
+def enter(program: Program) -> str:
+    """Make this process's folder and import paths like the master's, as far as they exist here.
+
+    Returns:
+        What differs, in one line; "" if nothing does.
+    """
+    told = ""
+    if not Path(program.folder).is_dir():
+        told = f"the master's folder {program.folder} does not exist here; staying in {Path.cwd()}"
+    else:
+        os.chdir(program.folder)
+    front = [p for p in program.own_paths if p not in sys.path]
+    back = [p for p in program.other_paths if p not in sys.path and Path(p).exists()]
+    sys.path[:0] = front
+    sys.path += back
+    return told
+
+
+def execute(program: Program) -> None:
+    """Execute a `SCRIPT` in a fresh namespace, which becomes the main program.
+
+    In it `__name__` is not set, so it reads as "builtins", never as "__main__".
+    """
+    main = ModuleType("__main__")
+    namespace = main.__dict__
+    del namespace["__name__"]
+    namespace["__file__"] = program.filename
+    namespace["__package__"] = program.package or None
+    sys.modules["__main__"] = main
+    lines = program.source.splitlines(keepends=True)
+    linecache.cache[program.filename] = (len(program.source), None, lines, program.filename)
+    exec(compile(program.source, program.filename, "exec"), namespace)  # noqa: S102  its purpose
+
+
+def adopt_names() -> dict[str, Any]:
+    """Give what the main program has defined the name that it has on the master's side.
+
+    Returns:
+        The main program's namespace.
+    """
+    namespace = sys.modules["__main__"].__dict__
+    if "__name__" not in namespace:
+        for value in list(namespace.values()):
+            _adopt(value)
+    return namespace
+
+
+def _adopt(value: object) -> None:
+    if isinstance(value, FunctionType):
+        if "__name__" not in value.__globals__:
+            value.__module__ = "__main__"
+    elif isinstance(value, type) and value.__module__ == "builtins" and _is_heap_type(value):
+        value.__module__ = "__main__"
+        for inner in list(vars(value).values()):
+            _adopt(inner)
+
+
+def _is_heap_type(value: type) -> bool:
+    """Tell whether a class was made by a class statement, not in C."""
+    return bool(value.__flags__ & (1 << 9))

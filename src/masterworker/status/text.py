@@ -1,0 +1,65 @@
+"""A job's state as text, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from masterworker.core.audit import Census
+
+
+def describe(label: str, census: Census, *, verbose: bool = False) -> str:
+    """Tell how a job stands, in a few lines.
+
+    Args:
+        label: The label of the job.
+        census: Its counts.
+        verbose: Add a line for each process and for each tag.
+    """
+    slaves = max(0, len(census.processes) - 1)
+    waiting, running = sum(census.waiting.values()), sum(census.running.values())
+    lines = [
+        f"Task manager {label}",
+        f"  {1 + slaves} active processes: 1 master, {slaves} {_plural('slave', slaves)}",
+        f"  {waiting} waiting {_plural('task', waiting)}, {running} running",
+        f"  {sum(census.finished.values())} results to be picked up, {census.delivered} delivered",
+    ]
+    lines += [
+        f"  nobody can execute tag {tag!r}: {census.waiting[tag]} waiting"
+        for tag in census.stranded
+    ]
+    if verbose:
+        lines.append("Processes:")
+        for pid, info, held in census.processes:
+            lines.append(f"  {pid}: {info}" + (f", {held} tasks in hand" if held else ""))
+        lines.append("Tasks by tag (waiting, running, results to be picked up):")
+        tags = sorted(census.waiting.keys() | census.running.keys() | census.finished.keys())
+        for tag in tags:
+            counts = (
+                part.get(tag, 0) for part in (census.waiting, census.running, census.finished)
+            )
+            lines.append(f"  {tag}: " + ", ".join(map(str, counts)))
+    return "\n".join(lines)
+
+
+def as_json(label: str, census: Census) -> str:
+    """Tell everything, for programs."""
+    content = {
+        "label": label,
+        "processes": [
+            {"id": pid, "info": info, "tasks": held} for pid, info, held in census.processes
+        ],
+        "waiting": census.waiting,
+        "running": census.running,
+        "finished": census.finished,
+        "submitted": census.submitted,
+        "delivered": census.delivered,
+        "duplicates": census.duplicates,
+        "stranded": census.stranded,
+    }
+    return json.dumps(content, indent=2)
+
+
+def _plural(noun: str, number: int) -> str:
+    return noun if number == 1 else f"{noun}s"

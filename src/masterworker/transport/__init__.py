@@ -1,0 +1,1 @@
+"""How processes reach each other: connections, and finding the master."""

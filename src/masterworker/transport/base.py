@@ -1,0 +1,41 @@
+"""What every transport offers, and what it needs from the one it serves.
+
+A connection carries calls: the name of an operation and plain values, both ways. A transport may
+lose a connection at any time; then the call raises `TransportError`, and the other end is told
+through `Service.closed`. Nothing else may go wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Connection(Protocol):
+    """The calling end. One caller at a time, from any thread."""
+
+    def call(self, operation: str, *args: Any) -> Any:
+        """Carry out an operation at the other end, and return its reply.
+
+        Raises:
+            TransportError: The connection is broken; it may or may not have been carried out.
+        """
+
+    def close(self) -> None:
+        """End the connection. Safe to call twice, and from any thread."""
+
+
+class Service(Protocol):
+    """The serving end of one connection."""
+
+    def call(self, operation: str, args: list[Any]) -> Any:
+        """Carry out an operation. Never raises: errors are replies."""
+
+    def closed(self) -> None:
+        """The connection has ended, one way or the other. Called once at least."""
+
+
+class ServiceFactory(Protocol):
+    """Makes a service for each new connection."""
+
+    def __call__(self) -> Service:
+        """Make one."""

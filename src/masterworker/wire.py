@@ -1,0 +1,118 @@
+"""What the processes of a job say to each other: names of calls, shapes, versions.
+
+Everything here becomes plain values (integers, strings, bytes, lists, None): parameters, results
+and exceptions are opaque bytes. Change a shape, and `PROTOCOL` must change with it.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any, NamedTuple
+
+from masterworker import errors
+from masterworker.errors import RejectedError
+from masterworker.version import __version__
+
+#: Version of everything in this module. Two processes with different ones do not talk.
+PROTOCOL = 1
+
+#: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
+#: of the connection, so this is also the longest heartbeat.
+LONGEST_WAIT = 5.0
+
+#: No payload may be larger (bytes): what Pyro5 carries in one message, less some room.
+MAX_PAYLOAD = 1_000_000_000
+
+#: Orders to a worker, given with any reply of `exchange`.
+STOP = "stop"  # the job is over
+FORGET = "forget"  # a state has been deleted; argument: its id
+REJOIN = "rejoin"  # you are not registered (any more): join again
+
+#: Spaces of stored data: what users store, states, and our own things are kept apart.
+DATA, STATES, PROGRAM = "data", "states", "program"
+
+
+class Hello(NamedTuple):
+    """How a process introduces itself when it joins."""
+
+    protocol: int
+    #: Major and minor version of Python, as "3.11".
+    python: str
+    #: Version of masterworker, for messages.
+    version: str
+    #: Digest of the slave program that it runs; "" where it brought its own.
+    program: str
+    #: One line: process id, host, machine.
+    info: str
+    #: What it can execute; None: everything that is asked for by tag.
+    tags: list[str] | None
+    #: Seconds between signs of life; None: not watched.
+    heartbeat: float | None
+    #: Random name of this process run, by which repeated calls are recognised.
+    client: str
+
+
+class Welcome(NamedTuple):
+    """The answer to `Hello`."""
+
+    member_id: int
+    #: Random name of this run of the manager: task ids mean nothing in another run.
+    instance: str
+
+
+def introduce(
+    info: str, tags: list[str] | None, heartbeat: float | None, client: str, program: str = ""
+) -> Hello:
+    """Fill in a `Hello` for this process."""
+    return Hello(PROTOCOL, python_version(), __version__, program, info, tags, heartbeat, client)
+
+
+def python_version() -> str:
+    """Return what must be equal for pickled code to be understood."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def judge(hello: Hello, program: str) -> None:
+    """Refuse a process that would misunderstand, or be misunderstood.
+
+    Args:
+        hello: What it says.
+        program: Digest of the slave program that the master has stored; "" for none.
+
+    Raises:
+        RejectedError: Names both sides of the difference.
+    """
+    if hello.protocol != PROTOCOL:
+        raise RejectedError(
+            f"this worker speaks protocol {hello.protocol} (masterworker {hello.version}), the "
+            f"master speaks {PROTOCOL} (masterworker {__version__}): install the same version"
+        )
+    if hello.python != python_version():
+        raise RejectedError(
+            f"this worker runs Python {hello.python}, the master runs {python_version()}: pickled "
+            "code is not understood across versions, so start it with the same Python"
+        )
+    if hello.program and program and hello.program != program:
+        raise RejectedError(
+            f"this worker runs slave code {hello.program[:12]}, the master now has {program[:12]}: "
+            "start a new worker, which gets the new code"
+        )
+
+
+def encode_error(error: errors.MasterworkerError) -> list[Any]:
+    """Make an error of ours travel in a reply."""
+    return [type(error).__name__, str(error)]
+
+
+def decode_error(name: str, text: str) -> errors.MasterworkerError:
+    """Get back what `encode_error` was given, or its nearest known relative."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, errors.MasterworkerError):
+        return kind(text)
+    return errors.MasterworkerError(f"{name}: {text}")
+
+
+def machine() -> str:
+    """Return the host's name and type, for one-line descriptions of processes."""
+    return f"{platform.node()} ({platform.machine()})"

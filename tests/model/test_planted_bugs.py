@@ -1,0 +1,353 @@
+"""Bugs that are put in on purpose: the state machine has to find each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from masterworker.core.lanes import Lanes, View
+from masterworker.core.scheduler import CURRENT, Effects, Scheduler
+from masterworker.core.task import FAILURE, LOST, RESULT, Finished, Outcome, State, Task
+from masterworker.errors import InternalError
+from model.machine import SchedulerMachine
+from model.test_scheduler_model import SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: Enough to find every one of them.
+SEARCH = settings(
+    SETTINGS,
+    max_examples=400, stateful_step_count=60,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
+
+
+class NoAttemptCheck(Scheduler):
+    """Whatever the holder says of a task counts, whichever attempt it speaks of."""
+
+    def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
+        blind = [outcome._replace(attempt=CURRENT) for outcome in outcomes]
+        return super().on_reported(member_id, blind, now)
+
+
+class NoHolderCheck(Scheduler):
+    """Whatever anybody says of a task counts as if its holder had said it."""
+
+    def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
+        refused, effects = [], Effects()
+        for outcome in outcomes:
+            task = self.tasks.get(outcome.task_id)
+            holder = task.holder if task is not None else None
+            speaker = member_id if holder is None else holder.id
+            no, more = super().on_reported(speaker, [outcome], now)
+            refused += no
+            effects.add(more)
+        return refused, effects
+
+
+class LateFailureAccepted(Scheduler):
+    """A failure of an attempt that was given up settles the task."""
+
+    def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
+        disguised = [o._replace(kind=RESULT, payload=b"%d" % o.kind + o.payload) for o in outcomes]
+        return super().on_reported(member_id, disguised, now)
+
+    def _settle(self, task: Task, kind: int, payload: bytes, *rest: Any) -> None:
+        if kind != LOST:
+            kind, payload = (FAILURE if payload.startswith(b"1") else RESULT), payload[1:]
+        super()._settle(task, kind, payload, *rest)
+
+
+class LateResultRefused(Scheduler):
+    """A correct result is thrown away because its worker had been given up."""
+
+    def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
+        held = self.members[member_id].leases if member_id in self.members else {}
+        strict = [o if o.task_id in held else o._replace(kind=FAILURE) for o in outcomes]
+        return super().on_reported(member_id, strict, now)
+
+
+class DuplicateDelivered(Scheduler):
+    """The second report of a task reaches the one who asked as well."""
+
+    def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
+        outcomes = list(outcomes)
+        refused, effects = super().on_reported(member_id, outcomes, now)
+        for task_id, _, kind, payload in outcomes:
+            if task_id in refused and 0 < task_id < self._next_task and task_id not in self.tasks:
+                effects.direct.append(Finished(task_id, "a", kind, payload, ""))
+        return refused, effects
+
+
+class LastOutcomeWins(Scheduler):
+    """The second report of a task overwrites the first before it is picked up."""
+
+    def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
+        for outcome in (outcomes := list(outcomes)):
+            task = self.tasks.get(outcome.task_id)
+            if task is not None and task.state is State.SETTLED:
+                task.payload = outcome.payload
+        return super().on_reported(member_id, outcomes, now)
+
+
+class LeaseStaysInHands(Scheduler):
+    """A task that was reported is still in its worker's hands."""
+
+    def _settle(self, task: Task, *args: Any) -> None:
+        holder = task.holder
+        super()._settle(task, *args)
+        if holder is not None:
+            holder.leases[task.id] = task
+
+
+class NoRequeueOnLoss(Scheduler):
+    """What a lost worker had in its hands is gone with it."""
+
+    def on_lost(self, member_id: int, reason: str, now: float, *, blame: bool = True) -> Effects:
+        if member_id in self.members:
+            for task_id in self.members[member_id].leases:
+                del self.tasks[task_id]
+            self.members[member_id].leases.clear()
+        return super().on_lost(member_id, reason, now, blame=blame)
+
+
+class PutBackAtTheEnd(Lanes):
+    def put_back(self, items: list[Task]) -> None:
+        for item in items:
+            self.append(item.tag, [item])
+
+
+class PutBackReversed(Lanes):
+    def put_back(self, items: list[Task]) -> None:
+        super().put_back(items[::-1])
+
+
+class SuspectsInCompany(Lanes):
+    """Tasks under suspicion are handed out together with others."""
+
+    def take(self, view: View, want: int, *rest: Any) -> list[Task]:
+        suspects = [item for item in self.items() if item.suspect]
+        for item in suspects:
+            item.suspect = False
+        taken = super().take(view, want, *rest)
+        for item in suspects:
+            item.suspect = True
+        return taken
+
+
+class NotWithdrawn(Lanes):
+    """A queued copy of a task that a late result has settled still counts as waiting."""
+
+    def withdraw(self) -> None:
+        pass
+
+
+class ViewsLeak(Lanes):
+    """A declaration of tags is kept for ever after its last user has gone."""
+
+    def release(self, view: View) -> None:
+        view.users -= 1
+
+
+class YoungestClaimFirst(Lanes):
+    def park(self, *args: Any) -> int:
+        claim_id = super().park(*args)
+        idle = self._claims[claim_id].view.idle
+        for older in [i for i in idle if i != claim_id]:
+            idle[older] = idle.pop(older)
+        return claim_id
+
+
+class KeepsClaimsOfTheLost(Lanes):
+    """The claim of a process that is gone goes on waiting, and eats what comes."""
+
+    def unpark_all(self, taker: Any = None) -> list[int]:
+        return super().unpark_all() if taker is None else []
+
+
+class DeafToNewTasks(Scheduler):
+    """Nobody who waits is woken when tasks are asked for."""
+
+    deaf = False
+
+    def on_requested(self, tag: str, payloads: Sequence[bytes], *, direct: bool = False) -> Any:
+        self.deaf = True
+        try:
+            return super().on_requested(tag, payloads, direct=direct)
+        finally:
+            self.deaf = False
+
+    def _match_tasks(self) -> Effects:
+        return Effects() if self.deaf else super()._match_tasks()
+
+
+class DeafToPutBack(Scheduler):
+    """Nobody who waits is woken when tasks come back."""
+
+    deaf = False
+
+    def _requeue(self, *args: Any) -> Effects:
+        self.deaf = True
+        try:
+            return super()._requeue(*args)
+        finally:
+            self.deaf = False
+
+    def _match_tasks(self) -> Effects:
+        return Effects() if self.deaf else super()._match_tasks()
+
+
+class DeafToResults(Scheduler):
+    """Nobody who waits for outcomes is woken."""
+
+    def _match_results(self, effects: Effects) -> None:
+        pass
+
+
+class InnocentsBlamed(Scheduler):
+    """Everything in the hands of a worker that ended gets a strike."""
+
+    def _blame(self, held: list[Task], *rest: Any) -> None:
+        for task in held:
+            task.state = State.STARTED
+        super()._blame(held, *rest)
+
+
+class AlwaysBlames(Scheduler):
+    """Tasks are blamed although only the network was silent."""
+
+    def on_lost(self, member_id: int, reason: str, now: float, *, blame: bool = True) -> Effects:
+        return super().on_lost(member_id, reason, now, blame=True)
+
+
+class NeverGivesUp(Scheduler):
+    """A task that ends every worker is handed out for ever."""
+
+    def _blame(self, *args: Any) -> None:
+        most, self.max_losses = self.max_losses, 1_000_000
+        super()._blame(*args)
+        self.max_losses = most
+
+
+class HandsOutAfterTheEnd(Scheduler):
+    def on_fetch(self, *args: Any) -> Any:
+        ended, self.terminated = self.terminated, False
+        try:
+            return super().on_fetch(*args)
+        finally:
+            self.terminated = ended
+
+
+class UndeliveredAtTheEnd(Scheduler):
+    def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
+        effects = super().on_undelivered(outcomes)
+        again = [task for task in self.results.items() if task.order < 0]
+        self.results.take(self._any_result, len(again))
+        for task in again:
+            self.results.append(task.tag, [task])
+        return effects
+
+
+class NeverExpires(Scheduler):
+    """Silence is never noticed."""
+
+    def on_tick(self, now: float) -> Effects:
+        return Effects()
+
+
+class MassExpiry(Scheduler):
+    """After standing still itself, the master takes everybody for lost."""
+
+    def on_tick(self, now: float) -> Effects:
+        self._last_tick = now
+        return super().on_tick(now)
+
+
+class NeverHears(Scheduler):
+    """Signs of life are not noted down."""
+
+    def on_heard(self, member_id: int, now: float) -> bool:
+        return member_id in self.members
+
+
+def with_waiting(lanes: type[Lanes]) -> Scheduler:
+    core = Scheduler()
+    core.waiting = lanes(State.WAITING, core.results._claim_ids)
+    return core
+
+
+def forgetting_the_results_claim() -> Scheduler:
+    core = Scheduler()
+    core.results = KeepsClaimsOfTheLost(State.SETTLED, core.waiting._claim_ids)
+    core._any_result = core.results.view(None)
+    return core
+
+
+SCHEDULERS = [
+    NoAttemptCheck,
+    NoHolderCheck,
+    LateFailureAccepted,
+    LateResultRefused,
+    DuplicateDelivered,
+    LastOutcomeWins,
+    LeaseStaysInHands,
+    NoRequeueOnLoss,
+    DeafToNewTasks,
+    DeafToPutBack,
+    DeafToResults,
+    InnocentsBlamed,
+    AlwaysBlames,
+    NeverGivesUp,
+    HandsOutAfterTheEnd,
+    UndeliveredAtTheEnd,
+    NeverExpires,
+    MassExpiry,
+    NeverHears,
+]
+QUEUES = [
+    PutBackAtTheEnd,
+    PutBackReversed,
+    SuspectsInCompany,
+    NotWithdrawn,
+    ViewsLeak,
+    YoungestClaimFirst,
+    KeepsClaimsOfTheLost,
+]
+
+
+def assert_found(make: Any, *args: Any) -> None:
+    class Planted(SchedulerMachine):
+        def make_core(self) -> Scheduler:
+            return make(*args)
+
+    with pytest.raises((AssertionError, InternalError)):
+        run_state_machine_as_test(Planted, settings=SEARCH)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=lambda bug: bug.__name__)
+def test_bug_in_a_decision_is_found(scheduler: type[Scheduler]) -> None:
+    """A scheduler that decides wrongly does not pass."""
+    assert_found(scheduler)
+
+
+@pytest.mark.parametrize("lanes", QUEUES, ids=lambda bug: bug.__name__)
+def test_bug_in_the_queue_is_found(lanes: type[Lanes]) -> None:
+    """A scheduler with a queue that is wrong does not pass."""
+    assert_found(with_waiting, lanes)
+
+
+def test_loss_that_forgets_the_claim_on_results_is_found() -> None:
+    """Outcomes must not be given to a process that is gone."""
+    assert_found(forgetting_the_results_claim)
+
+
+def test_search_passes_a_scheduler_without_a_bug() -> None:
+    """What finds the planted bugs finds nothing where none was planted."""
+    few = settings(SEARCH, max_examples=40)
+    run_state_machine_as_test(SchedulerMachine, settings=few)
