@@ -17,7 +17,7 @@ from masterworker.errors import UnpicklableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: How many functions that came by value are kept ready.
+#: How many functions are kept ready.
 KEPT_FUNCTIONS = 256
 
 _functions: dict[bytes, Callable[..., Any]] = {}
@@ -65,19 +65,15 @@ def execute(
     return RESULT, pickled
 
 
-def call(
-    function: Callable[..., Any] | bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """Handle a task that is a call of a function, which came along by name or by value."""
-    if isinstance(function, bytes):
-        found = _functions.get(function)
-        if found is None:
-            found = loads(function)
-            if len(_functions) >= KEPT_FUNCTIONS:
-                _functions.pop(next(iter(_functions)))
-            _functions[function] = found
-        function = found
-    return function(*args, **kwargs)
+def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Handle a task that is a call of a function, which comes along as a pickle."""
+    found = _functions.get(function)
+    if found is None:
+        found = loads(function)
+        if len(_functions) >= KEPT_FUNCTIONS:
+            _functions.pop(next(iter(_functions)))
+        _functions[function] = found
+    return found(*args, **kwargs)
 
 
 def _unpicklable(result: object, error: BaseException) -> Any:

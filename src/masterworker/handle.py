@@ -20,20 +20,28 @@ class Waiter(Protocol):
         """Wait until something holds, looking again whenever outcomes arrive."""
 
 
+class _Opened:
+    """An outcome that has been unpickled."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+
 class Handle:
     """One task that was submitted.
 
     Made by `Master.submit`. Can be asked from any thread.
     """
 
-    __slots__ = ("_error", "_finished", "_opened", "_value", "_waiter", "number", "tag", "watcher")
+    __slots__ = ("_state", "_waiter", "number", "tag", "watcher")
 
     def __init__(self, waiter: Waiter, tag: str, number: int) -> None:
         self._waiter = waiter
-        self._finished: Finished | None = None
-        self._opened = False
-        self._value: Any = None
-        self._error: BaseException | None = None
+        #: Nothing, then the outcome as it came, then the opened value.
+        self._state: Finished | _Opened | None = None
         self.tag = tag
         self.number = number
         #: Called with the handle when its outcome arrives, under the manager's lock.
@@ -46,7 +54,7 @@ class Handle:
 
     def done(self) -> bool:
         """Tell whether the outcome is here."""
-        return self._opened or self._finished is not None
+        return self._state is not None
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result.
@@ -64,35 +72,37 @@ class Handle:
             Terminated: The job has ended without it.
             Exception: What the function raised, with a note that holds the worker's traceback.
         """
-        error = self.exception(timeout)
-        if error is not None:
-            raise error
-        return self._value
+        opened = self._open(timeout)
+        if opened.error is not None:
+            raise opened.error
+        return opened.value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the outcome; return the exception that `result` would raise, or None."""
-        if not self._opened:
-            if self._finished is None and not self._waiter.wait_until(self.done, timeout):
-                raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
-            self._open()
-        return self._error
+        return self._open(timeout).error
 
     def arrive(self, finished: Finished) -> None:
         """The outcome is here."""
-        self._finished = finished
+        self._state = finished
         if self.watcher is not None:
             self.watcher(self)
 
-    def _open(self) -> None:
-        finished = self._finished
-        if finished is None:  # another thread has opened it
-            return
+    def _open(self, timeout: float | None) -> _Opened:
+        state = self._state
+        if state is None:
+            if not self._waiter.wait_until(self.done, timeout):
+                raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
+            state = self._state
+        if isinstance(state, _Opened):
+            return state
+        assert state is not None  # noqa: S101  for the type checker
+        opened = _Opened()
         try:
-            self._value = result_of(finished)
-        except BaseException as error:
-            self._error = error
-        self._opened = True
-        self._finished = None
+            opened.value = result_of(state)
+        except BaseException as error:  # noqa: BLE001  whatever the task raised
+            opened.error = error
+        self._state = opened
+        return opened
 
     def __repr__(self) -> str:
         return f"<Handle {self.task_id}: {'done' if self.done() else 'not done'}>"

@@ -231,9 +231,8 @@ class Requests:
             box.ring()
 
     def _handle(self, tag: str, number: int) -> Handle:
-        handle = Handle(self, tag, number)
-        self._handles[number] = handle
-        if number in self._early:
+        handle = self._handles[number] = Handle(self, tag, number)
+        if self._early:
             outcome = self._early.pop(number, None)
             if outcome is not None:
                 self._handles.pop(number, None)
@@ -312,7 +311,7 @@ def call_tag(function: Callable[..., Any]) -> str:
 
 def _call_payload(
     tag: str,
-    function: Callable[..., Any] | bytes,
+    function: bytes,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> bytes:

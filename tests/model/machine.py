@@ -22,7 +22,7 @@ DECLARED = (
 )
 #: One that can do whatever there is.
 ALL = frozenset(("a", "b", "@"))
-MOST_MEMBERS = 5
+MOST_MEMBERS = 4
 STANDS_STILL = 3.0
 
 which = st.integers(0, 7)
@@ -41,7 +41,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         #: Every hand-out there ever was, and everybody who ever was a member.
         self.history: list[tuple[int, Lease]] = []
         self.everybody: list[int] = []
-        self.reports = 0
+        self.reports = self.poisoned = 0
         self.sound = True
 
     def make_core(self) -> Scheduler:
@@ -77,7 +77,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.join(None, None)
         self.join(frozenset("ab"), 1.0)
         for tag in ("a", "b", "a") if work else ():
-            self.submit(tag, 2, direct=False)
+            self.submit(tag, 4, direct=False)
 
     @precondition(lambda self: len(self.model.members) < MOST_MEMBERS)
     @rule(tags=st.sampled_from(DECLARED), heartbeat=st.sampled_from((None, 0.5, 1.0)))
@@ -88,7 +88,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.everybody.append(member)
         self.model.members[member] = Peer(info, tags, heartbeat, self.now)
 
-    @precondition(some)
+    @precondition(lambda self: len(self.model.members) > 2)
     @rule(n=which, how=st.sampled_from(("leaves", "silent", "killed")))
     def part(self, n: int, how: str) -> None:
         """A process leaves or is lost; and it does so twice."""
@@ -114,9 +114,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         member = self.start_one(n, 0)
         self.lose(member, "signal 11", blame=True)
 
-    @rule(times=st.integers(1, 3))
+    @precondition(lambda self: self.model.waiting and not self.model.terminated)
+    @precondition(lambda self: self.poisoned < 2)
+    @rule(times=st.sampled_from((1, 3)))
     def poison(self, times: int) -> None:
         """Workers come, take the next task, and end of it."""
+        self.poisoned += 1
         for _ in range(times):
             self.join(ALL, None)
             victim = self.everybody[-1]
@@ -139,6 +142,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         if member in self.model.members:
             self.model.members[member].heard = self.now
 
+    @precondition(lambda self: self._core.next_deadline() is not None)
     @rule(
         seconds=st.sampled_from((0.25, 1.0, 2.5, 3.5, 100.0)),
         times=st.integers(1, 3),
@@ -166,7 +170,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # -- tasks ------------------------------------------------------------------------------
 
-    @rule(tag=some_tag, count=st.sampled_from((1, 3, 8)), direct=st.booleans())
+    @rule(tag=some_tag, count=st.sampled_from((1, 4, 9)), direct=st.booleans())
     def submit(self, tag: str, count: int, direct: bool) -> None:
         payloads = [b"input %d" % (len(self.model.tasks) + n) for n in range(count)]
         first, effects = self.core.on_requested(tag, payloads, direct=direct)
@@ -189,6 +193,13 @@ class SchedulerMachine(RuleBasedStateMachine):
     def fetch(self, n: int, want: int, tag: str | None, all_there_is: bool) -> None:
         while self.fetch_as(self.member(n), want, tag) and all_there_is:
             pass
+
+    @precondition(lambda self: self.model.waiting and self.model.members)
+    @rule(n=which)
+    def work(self, n: int) -> None:
+        """A worker takes as much as it may, and begins with the last."""
+        if self.fetch_as(self.member(n), 5):
+            self.start_one(self.busy().index(self.member(n)), -1)
 
     def fetch_as(self, member: int, want: int, tag: str | None = None) -> list[Lease]:
         peer = self.model.members[member]
@@ -245,17 +256,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         again = [self.outcome(lease.task_id, lease.attempt, kind) for _ in range(times)]
         self.report_as(member, again)
 
-    @precondition(some)
+    @precondition(lambda self: self.history and self.model.members)
     @rule(n=which, kind=kinds, beyond=st.integers(1, 2))
     def report_nonsense(self, n: int, kind: int, beyond: int) -> None:
         """A task that never was, and an attempt that never was."""
         never = len(self.model.tasks) + beyond
-        nonsense = [self.outcome(never, 1, kind), self.outcome(-beyond, 1, kind)]
-        if self.history:
-            _, lease = self.history[-1]
-            now = self.model.tasks[lease.task_id].attempt
-            nonsense.append(self.outcome(lease.task_id, now + beyond, kind))
-        self.report_as(self.member(n), nonsense)
+        _, lease = self.history[-1]
+        future = self.model.tasks[lease.task_id].attempt + beyond
+        nonsense = [(never, 1), (-beyond, 1), (lease.task_id, future)]
+        self.report_as(self.member(n), [self.outcome(*lease, kind) for lease in nonsense])
 
     def report_as(self, member: int, outcomes: list[Outcome]) -> None:
         refused, effects = self.core.on_reported(member, outcomes, self.now)
@@ -317,7 +326,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert self.core.on_unparked(claim_id) == (claims.pop(claim_id, None) is not None)
         assert not self.core.on_unparked(claim_id)
 
-    @precondition(lambda self: len(self.history) > 12 and not self.model.terminated)
+    @precondition(lambda self: len(self.history) > 20 and not self.model.terminated)
     @rule()
     def terminate(self) -> None:
         claims = [*self.model.task_claims, *self.model.result_claims]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 #: Enough to find every one of them.
 SEARCH = settings(
     SETTINGS,
-    max_examples=400, stateful_step_count=60,
+    max_examples=400,
+    stateful_step_count=40,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     report_multiple_bugs=False,

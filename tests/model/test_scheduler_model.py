@@ -13,7 +13,7 @@ from model.machine import SchedulerMachine
 EXAMPLES = os.environ.get("MASTERWORKER_EXAMPLES")
 
 SETTINGS = settings(
-    max_examples=int(EXAMPLES or 120),
+    max_examples=int(EXAMPLES or 100),
     stateful_step_count=50,
     derandomize=EXAMPLES is None,
     database=None,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROTOCOL = 5
+#: So many importable functions are remembered with their pickles.
+KEPT_FUNCTIONS = 1000
 #: How a pickle spells the name of the main program's module.
 _MAIN = b"__main__"
+
+_importable: dict[Callable[..., Any], bytes] = {}
 
 
 def dumps(value: object) -> bytes:
@@ -81,20 +85,26 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
         ) from error
 
 
-def dumps_function(function: Callable[..., Any]) -> Callable[..., Any] | bytes:
-    """Prepare a function for travelling with its calls.
+def dumps_function(function: Callable[..., Any]) -> bytes:
+    """Pickle a function that travels with its calls.
 
-    Returns:
-        The function itself where the other side can import it, else its pickle by value. The
-        latter is made anew for each call: what a function refers to may change in between.
+    By name where the other side can import it (the same bytes each time, which both sides
+    remember), else by value. The latter is made anew for each call, since what a function refers
+    to may change in between.
 
     Raises:
         UnpicklableError: It can travel in neither way.
     """
+    plain = isinstance(function, (FunctionType, BuiltinFunctionType, type))
+    if plain and (known := _importable.get(function)) is not None:
+        return known
     try:
-        if _MAIN not in pickle.dumps(function, PROTOCOL):
-            return function
-    except Exception:  # noqa: S110  not importable: by value
+        data = pickle.dumps(function, PROTOCOL)
+        if _MAIN not in data:
+            if plain and len(_importable) < KEPT_FUNCTIONS:
+                _importable[function] = data
+            return data
+    except Exception:  # noqa: BLE001, S110  not importable: by value
         pass
     try:
         return _dumps_by_value(function)
