@@ -10,7 +10,6 @@ A process asks for tasks (`Master`), others execute them (`Worker`, `task_manage
 The classic interface on top of this is `Scientific.DistributedComputing.MasterSlave`.
 """
 
-from masterworker.current import current_worker
 from masterworker.data.states import StateValue
 from masterworker.errors import (
     LabelTakenError,
@@ -22,10 +21,11 @@ from masterworker.errors import (
     TransportError,
     UsageError,
 )
-from masterworker.handle import Handle
 from masterworker.job import run_job
 from masterworker.master import Master
+from masterworker.master.handle import Handle
 from masterworker.worker import Worker
+from masterworker.worker.current import current_worker
 
 __all__ = [
     "Handle",

@@ -14,7 +14,6 @@ from masterworker import wire
 from masterworker.core.audit import Census
 from masterworker.core.task import Finished, Lease
 from masterworker.errors import TransportError
-from masterworker.manager import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -108,10 +107,10 @@ class Client:
         want: int = 0,
         wait: float = 0.0,
         tag: str | None = None,
-    ) -> Reply:
+    ) -> wire.Reply:
         """See `Manager.exchange`. Leases come as plain lists, in the order of their fields."""
         reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
-        return Reply(*reply)
+        return wire.Reply(*reply)
 
     def request(self, tag: str, payloads: Sequence[bytes]) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""

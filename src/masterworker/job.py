@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from masterworker import current, program
+from masterworker import program
 from masterworker.data.pickling import dumps
 from masterworker.errors import UnpicklableError
-from masterworker.worker import HEARTBEAT
+from masterworker.worker import HEARTBEAT, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable

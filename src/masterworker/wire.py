@@ -6,13 +6,15 @@ and exceptions are opaque bytes. Change a shape, and `PROTOCOL` must change with
 
 from __future__ import annotations
 
-import platform
 import sys
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from masterworker import errors
 from masterworker.errors import RejectedError
 from masterworker.version import __version__
+
+if TYPE_CHECKING:
+    from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
 PROTOCOL = 1
@@ -59,6 +61,18 @@ class Welcome(NamedTuple):
     member_id: int
     #: Random name of this run of the manager: task ids mean nothing in another run.
     instance: str
+
+
+class Reply(NamedTuple):
+    """What a worker gets for an `exchange`."""
+
+    #: Ids of the tasks whose outcome was not accepted: too late, or twice.
+    refused: list[int]
+    leases: list[Lease]
+    #: (name, argument): see `STOP` and its neighbours.
+    orders: list[tuple[str, int]]
+    #: Seconds that the manager let the caller wait for work.
+    waited: float
 
 
 def introduce(
@@ -111,8 +125,3 @@ def decode_error(name: str, text: str) -> errors.MasterworkerError:
     if isinstance(kind, type) and issubclass(kind, errors.MasterworkerError):
         return kind(text)
     return errors.MasterworkerError(f"{name}: {text}")
-
-
-def machine() -> str:
-    """Return the host's name and type, for one-line descriptions of processes."""
-    return f"{platform.node()} ({platform.machine()})"

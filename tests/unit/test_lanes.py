@@ -303,6 +303,19 @@ def test_calls_are_taken_by_those_who_declare_the_mark(lanes: Lanes, everything:
     assert lanes.take(everything, 9) == items[3:]
 
 
+def test_view_of_one_tag_does_not_look_at_all_others(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it costs to ask for one tag does not depend on how many tags wait."""
+    queue(lanes, [f"t{n}" for n in range(1_000)])
+    asked = []
+    accepts = View.accepts
+    monkeypatch.setattr(View, "accepts", lambda view, tag: asked.append(tag) or accepts(view, tag))
+    view = lanes.view(frozenset(("t500",)))
+    assert [one.tag for one in lanes.take(view, 9)] == ["t500"]
+    assert len(asked) < 10
+
+
 # -- memory -------------------------------------------------------------------------------------
 
 

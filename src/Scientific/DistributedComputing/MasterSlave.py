@@ -11,7 +11,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from masterworker import current, program
+from masterworker import program
 from masterworker.data.states import StateValue
 from masterworker.errors import TaskFailed as TaskRaisedException
 from masterworker.errors import Terminated as TaskManagerTermination
@@ -20,7 +20,7 @@ from masterworker.job import store_main
 from masterworker.machine import process_info
 from masterworker.master import GRACE, Master
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT
-from masterworker.worker import HEARTBEAT, Worker
+from masterworker.worker import HEARTBEAT, Worker, current
 from Scientific.DistributedComputing import tracing
 from Scientific.DistributedComputing.TaskManager import TaskManager
 

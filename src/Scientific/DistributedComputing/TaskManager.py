@@ -20,7 +20,7 @@ from masterworker.errors import NotRegisteredError, UsageError
 from masterworker.errors import TaskFailed as TaskRaisedException
 from masterworker.errors import Terminated as TaskManagerTermination
 from masterworker.manager import Manager
-from masterworker.requesting import check_tag
+from masterworker.master.requesting import check_tag
 from masterworker.taskid import task_name, task_number
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing import tracing

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from masterworker import current, program, wire
+from masterworker import program, wire
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.data.pickling import loads
 from masterworker.errors import RejectedError, Terminated, TransportError, UsageError
 from masterworker.launch import parent
-from masterworker.worker import Worker
+from masterworker.worker import Worker, current
 
 if TYPE_CHECKING:
     from masterworker.client import Client

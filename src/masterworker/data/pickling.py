@@ -104,7 +104,7 @@ def dumps_function(function: Callable[..., Any]) -> bytes:
             if plain and len(_importable) < KEPT_FUNCTIONS:
                 _importable[function] = data
             return data
-    except Exception:  # noqa: BLE001, S110  not importable: by value
+    except Exception:  # noqa: S110  not importable: by value
         pass
     try:
         return _dumps_by_value(function)

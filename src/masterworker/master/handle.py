@@ -99,7 +99,7 @@ class Handle:
         opened = _Opened()
         try:
             opened.value = result_of(state)
-        except BaseException as error:  # noqa: BLE001  whatever the task raised
+        except BaseException as error:
             opened.error = error
         self._state = opened
         return opened

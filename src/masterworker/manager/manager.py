@@ -19,7 +19,7 @@ import logging
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker import wire
 from masterworker.core import audit
@@ -33,18 +33,6 @@ if TYPE_CHECKING:
     from masterworker.core.effects import Effects
 
 logger = logging.getLogger("masterworker.manager")
-
-
-class Reply(NamedTuple):
-    """What a worker gets for an `exchange`."""
-
-    #: Ids of the tasks whose outcome was not accepted: too late, or twice.
-    refused: list[int]
-    leases: list[Lease]
-    #: (name, argument): see `wire.STOP` and its neighbours.
-    orders: list[tuple[str, int]]
-    #: Seconds that the manager let the caller wait for work.
-    waited: float
 
 
 class Mailbox:
@@ -166,7 +154,7 @@ class Manager:
         want: int = 0,
         wait: float = 0.0,
         tag: str | None = None,
-    ) -> Reply:
+    ) -> wire.Reply:
         """Deliver outcomes, give back leases, and get new ones: a worker's one call.
 
         Args:
@@ -186,14 +174,14 @@ class Manager:
             now = self._clock()
             if not self.core.on_heard(member_id, now):
                 order = wire.STOP if self.core.terminated else wire.REJOIN
-                return Reply(refused, [], [(order, 0)], 0.0)
+                return wire.Reply(refused, [], [(order, 0)], 0.0)
             if returned:
                 self._apply(self.core.on_returned(member_id, returned, now))
             if started:
                 self.core.on_started(member_id, started, now)
             leases, claim = self.core.on_fetch(member_id, want, now, tag) if want else ([], None)
             if claim is None:
-                return Reply(refused, leases, self._take_orders(member_id), 0.0)
+                return wire.Reply(refused, leases, self._take_orders(member_id), 0.0)
             box = self._boxes[claim] = Mailbox()
             if self._orders.get(member_id):
                 box.ring()
@@ -201,7 +189,7 @@ class Manager:
         with self._lock:
             self._close(claim)
             orders = self._take_orders(member_id)
-            return Reply(refused, box.leases, orders, self._clock() - now)
+            return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
     def settle(self, task_id: int, kind: int, payload: bytes) -> bool:
         """Deliver the outcome of a task by its id alone, whoever has it. False: not accepted."""

@@ -18,7 +18,6 @@ import uuid
 from typing import TYPE_CHECKING, Any, Self
 
 from masterworker import program, wire
-from masterworker.arrivals import Arrivals
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps
 from masterworker.errors import (
@@ -30,13 +29,13 @@ from masterworker.errors import (
 )
 from masterworker.launch.local import LocalWorker, LocalWorkers
 from masterworker.machine import process_info
-from masterworker.manager import Mailbox, Manager
-from masterworker.requesting import Requests
-from masterworker.serial import SerialWorker
-from masterworker.session import Replies, Session
+from masterworker.manager import Mailbox, Manager, Replies, Session
+from masterworker.master.arrivals import Arrivals
+from masterworker.master.requesting import Requests
 from masterworker.transport.address import check_label
 from masterworker.transport.pyro import NameServer, Server, connect
 from masterworker.transport.ticket import Ticket
+from masterworker.worker.serial import SerialWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,8 +16,8 @@ from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data.pickling import dumps_call, dumps_function
 from masterworker.errors import UnpicklableError, UsageError
-from masterworker.handle import Handle
 from masterworker.manager import Mailbox
+from masterworker.master.handle import Handle
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:

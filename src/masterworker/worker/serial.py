@@ -9,8 +9,8 @@ from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import Outcome
 from masterworker.data.states import StateCache, resolving
-from masterworker.execution import call, execute
 from masterworker.machine import process_info
+from masterworker.worker.execution import call, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,12 +17,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from masterworker import current, wire
+from masterworker import wire
 from masterworker.client import Client
 from masterworker.core.hand import Hand, Pace
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import Finished, Lease, Outcome
-from masterworker.courier import Courier
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import StateCache, resolving
@@ -32,17 +31,18 @@ from masterworker.errors import (
     Terminated,
     TransportError,
 )
-from masterworker.execution import call, execute
-from masterworker.interrupts import Interrupts
 from masterworker.launch import parent
 from masterworker.machine import process_info
 from masterworker.taskid import task_name
 from masterworker.transport.discovery import reach
+from masterworker.worker import current
+from masterworker.worker.courier import Courier
+from masterworker.worker.execution import call, execute
+from masterworker.worker.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from masterworker.manager import Reply
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
@@ -273,7 +273,7 @@ class Worker:
         """Tell how long ago the last call ended."""
         return time.monotonic() - self._last_call
 
-    def _exchange(self, want: int, wait: float, returned: list[int] | None = None) -> Reply:
+    def _exchange(self, want: int, wait: float, returned: list[int] | None = None) -> wire.Reply:
         with self._talk:
             while True:
                 current = self.hand.current
