@@ -1,7 +1,7 @@
 """For your own tests: a job inside one process, with a clock of your own and faults on demand.
 
-    manager, clock = memory_manager()
-    worker = Worker("any", handlers={"sqrt": math.sqrt}, connect=lambda: connection(manager))
+manager, clock = memory_manager()
+worker = Worker("any", handlers={"sqrt": math.sqrt}, connect=lambda: connection(manager))
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from masterworker.core import audit
-from masterworker.core.scheduler import CURRENT, Scheduler
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, RESULT, Finished, Lease, Outcome
 from model.reference import Answer, Claim, Entry, Model, Peer
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from masterworker.core.effects import Effects
 from masterworker.core.lanes import Lanes, View
-from masterworker.core.scheduler import CURRENT, Effects, Scheduler
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, LOST, RESULT, Finished, Outcome, State, Task
 from masterworker.errors import InternalError
 from model.machine import SchedulerMachine
@@ -266,7 +268,7 @@ class MassExpiry(Scheduler):
     """After standing still itself, the master takes everybody for lost."""
 
     def on_tick(self, now: float) -> Effects:
-        self._last_tick = now
+        self._liveness._last_tick = now
         return super().on_tick(now)
 
 

@@ -92,7 +92,6 @@ def test_story_tells_what_happened_and_where_the_task_is() -> None:
     core.on_fetch(second, 1, 3.0)
     *past, now = audit.story(core, 1)
     assert past == [
-        "1.500 s: executing in worker 0",
         "2.000 s: executing in a worker that ended (1 so far)",
         "2.000 s: worker 0 lost: signal 11",
     ]
@@ -210,5 +209,5 @@ def test_broken_invariant_comes_with_the_story_of_the_task() -> None:
     core = busy()
     core.on_started(1, 2, 1.25)
     core.tasks[2].attempt = 0
-    with pytest.raises(InternalError, match=r"task 2\)\n1\.250 s: executing in worker 1"):
+    with pytest.raises(InternalError, match=r"task 2\)\nnow: started, handed out 0 times, in the hands of worker 1"):
         audit.check(core)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from masterworker.core import audit
-from masterworker.core.scheduler import CURRENT, Scheduler
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, RESULT, Finished, Lease, Outcome, State
 from unit.acting import NOTHING, client, collected, fetch, report, request, worker
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from masterworker.core.scheduler import MAX_LOSSES, STOOD_STILL, Scheduler
+from masterworker.core.liveness import STOOD_STILL
+from masterworker.core.scheduler import MAX_LOSSES, Scheduler
 from masterworker.core.task import LOST, Finished, State
 from unit.acting import client, fetch, request, worker
 

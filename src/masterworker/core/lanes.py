@@ -124,9 +124,9 @@ class Lanes:
     def append(self, tag: str, items: Iterable[Task]) -> None:
         """Queue items of one tag, all of them alive, behind everything else."""
         lane = self._lanes.get(tag)
+        fresh = lane is None
         if lane is None:
-            lane = self._lanes[tag] = deque()
-        was_empty = not lane
+            lane = deque()
         before, order = len(lane), self._back
         for item in items:
             order += 1
@@ -134,7 +134,8 @@ class Lanes:
             lane.append(item)
         self._back = order
         self.count += len(lane) - before
-        if was_empty and lane:
+        if fresh and lane:
+            self._lanes[tag] = lane
             self._announce(lane[0].order, tag)
 
     def put_back(self, items: list[Task]) -> None:
@@ -198,9 +199,10 @@ class Lanes:
         view = self._views.get(tags)
         if view is None:
             view = self._views[tags] = View(tags)
-            for tag, lane in self._lanes.items():
-                if view.accepts(tag):
-                    view.offer(lane[0].order, tag)
+            few = tags is not None and CALL_MARK not in tags
+            for tag in tags if few and tags is not None else self._lanes:
+                if tag in self._lanes and view.accepts(tag):
+                    view.offer(self._lanes[tag][0].order, tag)
         view.users += 1
         return view
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from masterworker import wire
 from masterworker.core import audit
-from masterworker.core.scheduler import CURRENT, Scheduler
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Lease, Outcome
 from masterworker.errors import NotRegisteredError, Terminated
 

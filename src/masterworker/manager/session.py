@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.task import Finished, Outcome
+from masterworker.core.task import Finished
 from masterworker.errors import InternalError, MasterworkerError, UsageError
 
 if TYPE_CHECKING:
@@ -115,8 +115,12 @@ class Session:
         wait: float,
         tag: str | None = None,
     ) -> Any:
-        done = [Outcome(*outcome) for outcome in outcomes]
-        return self._manager.exchange(member_id, done, returned, started, want, wait, tag)
+        for task_id, attempt, kind, payload in outcomes:  # whatever does not fit raises here
+            if not (task_id.__class__ is attempt.__class__ is kind.__class__ is int):
+                raise TypeError("an outcome is: task id, attempt, kind, payload")
+            if payload.__class__ is not bytes:
+                raise TypeError("the payload of an outcome is bytes")
+        return self._manager.exchange(member_id, outcomes, returned, started, want, wait, tag)
 
     def _do_request(self, client: str, number: int, tag: str, payloads: list[bytes]) -> Any:
         request = self._manager.request

@@ -304,9 +304,12 @@ def call_tag(function: Callable[..., Any]) -> str:
     Raises:
         UsageError: It cannot be called.
     """
+    name = getattr(function, "__name__", None)
+    if isinstance(name, str) and callable(function):
+        return CALL_MARK + name
     if not callable(function):
         raise UsageError(f"{function!r} is not a function")
-    return CALL_MARK + str(getattr(function, "__name__", type(function).__name__))
+    return CALL_MARK + type(function).__name__  # a partial, or an object with __call__
 
 
 def _call_payload(

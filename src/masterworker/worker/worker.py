@@ -56,6 +56,8 @@ PAUSES = (0.05, 2.0)
 #: A handler may wait for further tasks, whose handlers wait for further tasks, ... so deep.
 MAX_DEPTH = 16
 
+_new = tuple.__new__  # makes a named tuple in half the time
+
 
 class Worker:
     """One process that executes tasks.
@@ -256,7 +258,7 @@ class Worker:
             task_id, attempt, tag, payload = lease
             handler = handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
             kind, answer = execute(handler, payload, interrupts.has_come)
-            outcomes.append(Outcome(task_id, attempt, kind, answer))
+            outcomes.append(_new(Outcome, (task_id, attempt, kind, answer)))
             hand.current = None
             done += 1
         return done

@@ -1,0 +1,51 @@
+"""masterworker in the peers' benchmark harness: what a good user would write, and no tricks.
+
+The harness imports this file with its own `bench` package on the path:
+
+    python -m bench.run --peers futures,mp-pool,masterworker \\
+        --add masterworker=.venv/bin/python=benchmarks/adapter.py --workloads W1,W2
+"""
+
+import functools
+
+from bench.adapters.base import BaseAdapter
+
+from masterworker import Master
+
+
+class Adapter(BaseAdapter):
+    best_chunk = None
+
+    def start(self, n_workers, fault=False):
+        self.master = Master()
+        # A worker that is killed is not started again by itself yet: the others do its work.
+        self.master.launch_workers(n_workers)
+
+    def stop(self):
+        self.master.shutdown()
+
+    def submit(self, fn, *args):
+        return self.master.submit(fn, *args)
+
+    def result(self, handle):
+        return handle.result()
+
+    def as_completed(self, handles):
+        index = {handle: i for i, handle in enumerate(handles)}
+        for handle in self.master.as_completed(handles):
+            error = handle.exception()
+            yield index[handle], (handle.result() if error is None else error)
+
+    def map_bulk(self, fn, items, chunk=None):
+        return list(self.master.map(fn, items))
+
+    def broadcast(self, array, fn, items):
+        state = self.master.store_state(array=array)
+        call = functools.partial(_with_state, fn, state)
+        return list(self.master.map(call, items))
+
+
+def _with_state(fn, state_id, item):
+    from masterworker.worker import current_worker
+
+    return fn(current_worker().states.value(state_id, "array"), item)
