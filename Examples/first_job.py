@@ -15,6 +15,13 @@ from masterworker import Master
 
 STEPS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 
+NEXT = """
+Try next:
+  .venv/bin/python Examples/master_slave_demo.py    a master that waits for slaves ...
+  .venv/bin/task_manager slave demo                 ... and a slave, in another terminal
+  .venv/bin/task_manager show demo -v               who works there, and on what
+  README.md                                         your own functions, other machines"""
+
 
 def grow(links, walks, seed):
     """Grow walks; return the sums of their weights, and of weight times squared length."""
@@ -60,13 +67,7 @@ def main():
     print(f"The length grows as links**{slope:.3f}; the accepted exponent is 0.588.\n")
     print(f"{len(jobs)} tasks done by {workers} workers, none lost")
     print(f"{len(jobs) / seconds:,.0f} tasks/s over {seconds:.1f} s, start of the workers included")
-    print(
-        "\nTry next:\n"
-        "  .venv/bin/python Examples/master_slave_demo.py        a master that waits for slaves ...\n"
-        "  .venv/bin/task_manager slave demo                     ... and a slave, in another terminal\n"
-        "  .venv/bin/task_manager show demo -v                   who works there, and on what\n"
-        "  README.md                                             your own functions, and other machines"
-    )
+    print(NEXT)
 
 
 if __name__ == "__main__":

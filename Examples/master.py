@@ -1,7 +1,7 @@
 """The master of the two-script example; its slaves run slave.py.
 
-    python master.py
-    task_manager slave demo      (in other terminals, as many as you like; or: python slave.py)
+python master.py
+task_manager slave demo      (in other terminals, as many as you like; or: python slave.py)
 """
 
 from pathlib import Path

@@ -35,4 +35,4 @@ def memory_manager() -> tuple[Manager, FakeClock]:
 
 def connection(manager: Manager, faults: Faults | None = None) -> MemoryConnection:
     """Make a connection to a manager of this process."""
-    return MemoryConnection(Session(manager, Replies()), faults)
+    return MemoryConnection(Session(manager, Replies(manager.undelivered)), faults)

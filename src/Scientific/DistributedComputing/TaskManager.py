@@ -216,9 +216,9 @@ class TaskManager:
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _anonymous(self) -> int:
+    def _anonymous(self, *, again: bool = False) -> int:
         with self._lock:
-            if self._nobody is None:
+            if self._nobody is None or again:
                 hello = wire.introduce(
                     "callers that named no process", None, None, uuid.uuid4().hex
                 )
@@ -234,8 +234,10 @@ class TaskManager:
             for order, _ in reply.orders:
                 if order == wire.STOP:
                     raise TaskManagerTermination("the job is over")
-                if order == wire.REJOIN:
+                if order == wire.REJOIN and process_id is not None:
                     raise NotRegisteredError(f"process {me} is not registered (any more)")
+                if order == wire.REJOIN:
+                    me = self._anonymous(again=True)
             if reply.leases:
                 return self._open(reply.leases[0])
 
@@ -249,6 +251,10 @@ class TaskManager:
             return self._own_collect(tag, None)
         me = self._anonymous()
         while True:
-            finished, _ = self._link.collect(me, tag, 1, wire.LONGEST_WAIT)
+            try:
+                finished, _ = self._link.collect(me, tag, 1, wire.LONGEST_WAIT)
+            except NotRegisteredError:  # the connection was cut
+                me = self._anonymous(again=True)
+                continue
             if finished:
                 return finished[0]

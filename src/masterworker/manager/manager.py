@@ -27,6 +27,8 @@ from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Lease, Outcome
 from masterworker.errors import NotRegisteredError, Terminated
+from masterworker.manager.mailbox import Mailbox
+from masterworker.manager.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,29 +36,6 @@ if TYPE_CHECKING:
     from masterworker.core.effects import Effects
 
 logger = logging.getLogger("masterworker.manager")
-
-
-class Mailbox:
-    """Where one waiting caller finds what came for it. Filled with the manager's lock held."""
-
-    __slots__ = ("_bell", "finished", "leases", "rung")
-
-    def __init__(self) -> None:
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self.rung = False
-        self.leases: list[Lease] = []
-        self.finished: list[Finished] = []
-
-    def ring(self) -> None:
-        """Wake the caller."""
-        if not self.rung:
-            self.rung = True
-            self._bell.release()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until somebody rings, for so long at most. Signals are handled meanwhile."""
-        self._bell.acquire(timeout=seconds)
 
 
 class Manager:
@@ -81,9 +60,10 @@ class Manager:
         self._on_direct = on_direct
         self._lock = threading.Lock()
         self._boxes: dict[int, Mailbox] = {}
+        #: Who joined last under a client's name.
+        self._clients: dict[str, int] = {}
         self._orders: dict[int, list[tuple[str, int]]] = {}
-        self._data: dict[tuple[str, str], bytes] = {}
-        self._next_state = 1
+        self.store = Store()
         self._changed = threading.Condition(self._lock)
         self._bell = threading.Event()
         self._timekeeper: threading.Thread | None = None
@@ -104,7 +84,12 @@ class Manager:
         with self._lock:
             if self.core.terminated:
                 raise Terminated("the job is over")
-            member_id = self.core.on_joined(hello.info, tags, hello.heartbeat, self._clock())
+            now = self._clock()
+            before = self._clients.pop(hello.client, None)
+            if before is not None:  # it came back before its old connection was missed
+                self._apply(self.core.on_lost(before, "it joined again", now, blame=False))
+            member_id = self.core.on_joined(hello.info, tags, hello.heartbeat, now)
+            self._clients[hello.client] = member_id
             self._changed.notify_all()
         logger.debug("process %d joined: %s", member_id, hello.info)
         if hello.heartbeat is not None:
@@ -186,7 +171,14 @@ class Manager:
             box = self._boxes[claim] = Mailbox()
             if self._orders.get(member_id):
                 box.ring()
-        box.wait(min(wait, wire.LONGEST_WAIT))
+        try:
+            box.wait(min(wait, wire.LONGEST_WAIT))
+        except BaseException:  # a Ctrl-C: what came meanwhile goes to somebody else
+            with self._lock:
+                self._close(claim)
+                lost = [lease[0] for lease in box.leases]
+                self._apply(self.core.on_returned(member_id, lost, self._clock()))
+            raise
         with self._lock:
             self._close(claim)
             orders = self._take_orders(member_id)
@@ -253,7 +245,13 @@ class Manager:
             box = self._boxes[claim] = Mailbox()
             if lent is not None:
                 self._boxes[lent] = box
-        box.wait(min(wait, wire.LONGEST_WAIT))
+        try:
+            box.wait(min(wait, wire.LONGEST_WAIT))
+        except BaseException:  # a Ctrl-C: what came meanwhile waits for the next call
+            with self._lock:
+                self._close(claim)
+                self._apply(self.core.on_undelivered(box.finished))
+            raise
         with self._lock:
             self._close(claim)
             if lent is not None:
@@ -271,42 +269,29 @@ class Manager:
 
     def put(self, space: str, name: str, value: bytes) -> None:
         """Store a value; spaces are kept apart from each other."""
-        with self._lock:
-            self._data[space, name] = value
+        self.store.put(space, name, value)
 
     def get(self, space: str, name: str) -> bytes | None:
         """Return a stored value; None where there is none."""
-        with self._lock:
-            return self._data.get((space, name))
+        return self.store.get(space, name)
 
     def drop(self, space: str, name: str) -> bool:
         """Forget a stored value. False: there was none."""
-        with self._lock:
-            return self._data.pop((space, name), None) is not None
+        return self.store.drop(space, name)
 
     def put_state(self, values: dict[str, bytes]) -> int:
         """Store the values of a state. Returns its id: 1, 2, 3, ...; never used again."""
-        with self._lock:
-            state_id = self._next_state
-            self._next_state += 1
-            for name, value in values.items():
-                self._data[wire.STATES, f"{state_id}/{name}"] = value
-            self._data[wire.STATES, str(state_id)] = b""
-            return state_id
+        return self.store.put_state(values)
 
     def drop_state(self, state_id: int) -> bool:
         """Forget a state, here and in every worker. False: there is none of this id."""
+        if not self.store.drop_state(state_id):
+            return False
         with self._lock:
-            if self._data.pop((wire.STATES, str(state_id)), None) is None:
-                return False
-            prefix = f"{state_id}/"
-            gone = [k for k in self._data if k[0] == wire.STATES and k[1].startswith(prefix)]
-            for key in gone:
-                del self._data[key]
             for member in self.core.members.values():
                 if member.view is not None:
                     self._orders.setdefault(member.id, []).append((wire.FORGET, state_id))
-            return True
+        return True
 
     # -- looking on, and the end ------------------------------------------------------------
 
@@ -376,6 +361,8 @@ class Manager:
 
     def _forget_member(self, member_id: int) -> None:
         self._orders.pop(member_id, None)
+        for client in [c for c, m in self._clients.items() if m == member_id]:
+            del self._clients[client]
         self._changed.notify_all()
 
     def _apply(self, effects: Effects) -> None:

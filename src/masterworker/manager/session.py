@@ -16,7 +16,7 @@ from masterworker.core.task import Finished
 from masterworker.errors import InternalError, MasterworkerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from masterworker.manager import Manager
 
@@ -25,31 +25,84 @@ logger = logging.getLogger("masterworker.session")
 #: The last replies of so many clients are kept for the case that they were lost on the way.
 KEPT_REPLIES = 10_000
 
+#: A client whose connection has ended may come for its last reply within so many seconds.
+COMES_BACK_WITHIN = 30.0
+
+
+class _Call:
+    """The last numbered call of a client, under way or done."""
+
+    __slots__ = ("done", "number", "reply")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.done = threading.Lock()
+        self.done.acquire()
+        self.reply: Any = None
+
 
 class Replies:
     """The last reply to each client, for calls that must not be carried out twice.
 
     A client numbers these calls, and has one under way at a time. The next number says that the
     previous reply has arrived.
+
+    Args:
+        undelivered: Is given outcomes whose reply never reached a client that is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, undelivered: Callable[[Sequence[Finished]], None]) -> None:
+        self._undelivered = undelivered
         self._lock = threading.Lock()
-        self._last: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self._last: OrderedDict[str, _Call] = OrderedDict()
 
     def once(self, client: str, number: int, action: Callable[[], Any]) -> Any:
-        """Carry out an action, or return the reply that it had the first time."""
+        """Carry out an action, or return the reply that it had (or is about to have)."""
         with self._lock:
-            known = self._last.get(client)
-        if known is not None and known[0] == number:
-            return known[1]
-        reply = action()
+            call = self._last.get(client)
+            again = call is not None and call.number == number
+            if call is None or not again:
+                call = self._last[client] = _Call(number)
+                self._last.move_to_end(client)
+                while len(self._last) > KEPT_REPLIES:
+                    self._last.popitem(last=False)
+        if again:
+            if call.done.acquire(timeout=2 * wire.LONGEST_WAIT):
+                call.done.release()
+            return call.reply
+        try:
+            call.reply = action()
+        except BaseException:
+            with self._lock:
+                if self._last.get(client) is call:
+                    del self._last[client]
+            raise
+        finally:
+            call.done.release()
+        return call.reply
+
+    def acknowledge(self, client: str) -> None:
+        """A client has got its last reply, and leaves."""
         with self._lock:
-            self._last[client] = (number, reply)
-            self._last.move_to_end(client)
-            while len(self._last) > KEPT_REPLIES:
-                self._last.popitem(last=False)
-        return reply
+            self._last.pop(client, None)
+
+    def abandon(self, client: str) -> None:
+        """The connection of a client has ended. If it does not come back, its outcomes do."""
+        with self._lock:
+            call = self._last.get(client)
+        if call is not None:
+            timer = threading.Timer(COMES_BACK_WITHIN, self._give_up, (client, call))
+            timer.daemon = True
+            timer.start()
+
+    def _give_up(self, client: str, call: _Call) -> None:
+        with self._lock:
+            if self._last.get(client) is not call:
+                return
+            del self._last[client]
+        reply = call.reply
+        if isinstance(reply, tuple) and len(reply) == 2 and reply[0]:
+            self._undelivered(reply[0])
 
 
 class Session:
@@ -64,6 +117,7 @@ class Session:
         self._manager = manager
         self._replies = replies
         self._members: set[int] = set()
+        self._clients: set[str] = set()
 
     def call(self, operation: str, args: list[Any]) -> Any:
         """Carry out one operation.
@@ -90,6 +144,9 @@ class Session:
         members, self._members = self._members, set()
         for member_id in sorted(members):
             self._manager.lost(member_id, "its connection closed")
+        clients, self._clients = self._clients, set()
+        for client in clients:
+            self._replies.abandon(client)
 
     # -- operations; each returns plain values ----------------------------------------------
 
@@ -101,6 +158,9 @@ class Session:
     def _do_leave(self, member_id: int) -> None:
         self._members.discard(member_id)
         self._manager.leave(member_id)
+        clients, self._clients = self._clients, set()
+        for client in clients:
+            self._replies.acknowledge(client)
 
     def _do_ping(self, member_id: int) -> bool:
         return self._manager.ping(member_id)
@@ -124,11 +184,11 @@ class Session:
 
     def _do_request(self, client: str, number: int, tag: str, payloads: list[bytes]) -> Any:
         request = self._manager.request
-        return self._replies.once(client, number, lambda: request(tag, payloads))
+        return self._once(client, number, lambda: request(tag, payloads))
 
     def _do_collect(self, client: str, number: int, *args: Any) -> Any:
         collect = self._manager.collect
-        return self._replies.once(client, number, lambda: collect(*args))
+        return self._once(client, number, lambda: collect(*args))
 
     def _do_undelivered(self, finished: list[Any]) -> None:
         self._manager.undelivered([Finished(*f) for f in finished])
@@ -149,7 +209,7 @@ class Session:
         return self._manager.drop(space, name)
 
     def _do_put_state(self, client: str, number: int, values: dict[str, bytes]) -> Any:
-        return self._replies.once(client, number, lambda: self._manager.put_state(values))
+        return self._once(client, number, lambda: self._manager.put_state(values))
 
     def _do_drop_state(self, state_id: int) -> bool:
         return self._manager.drop_state(state_id)
@@ -163,3 +223,7 @@ class Session:
 
     def _do_terminate(self) -> None:
         self._manager.terminate()
+
+    def _once(self, client: str, number: int, action: Callable[[], Any]) -> Any:
+        self._clients.add(client)
+        return self._replies.once(client, number, action)

@@ -8,7 +8,6 @@ your program --request_task, submit, map--> Manager <--Session-- Server <== work
 from __future__ import annotations
 
 import atexit
-import getpass
 import itertools
 import logging
 import os
@@ -91,12 +90,13 @@ class Master(Requests):
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        made_up = f"{getpass.getuser()}-{os.getpid()}-{next(_numbers)}"
+        made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         self.label = made_up if label is None else check_label(label)
         self.manager = Manager(self._outcomes_arrive)
         super().__init__(self.manager)
         self._ended = threading.Lock()
         self._is_ended = False
+        self._pid = os.getpid()
         self.serial = SerialWorker(self.manager, handlers or {}) if serial else None
         self.process_id = self._register()
         self.server: Server | None = None
@@ -243,7 +243,7 @@ class Master(Requests):
             grace: Seconds to wait for workers that are busy.
         """
         with self._ended:
-            if self._is_ended:
+            if self._is_ended or os.getpid() != self._pid:  # a fork has no say in its parent's job
                 return
             self._is_ended = True
             end = time.monotonic() + grace
@@ -290,7 +290,7 @@ class Master(Requests):
     def _open(self, host: str, ports: Sequence[int], *, name_server: bool) -> None:
         self._ticket = Ticket(self.label)
         try:
-            replies = Replies()
+            replies = Replies(self.manager.undelivered)
             self.server = Server(
                 lambda: Session(self.manager, replies),
                 self.label,

@@ -197,8 +197,9 @@ class Requests:
                 self._explain_wait()
 
     def _wake(self) -> None:
-        for box in list(self._sleepers):
-            box.ring()
+        if self._sleepers:
+            for box in tuple(self._sleepers):
+                box.ring()
 
     # -- what the master adds ---------------------------------------------------------------
 
@@ -227,8 +228,7 @@ class Requests:
                     continue
                 self._early.pop(outcome[0], None)
             handle.arrive(outcome)
-        for box in self._sleepers:
-            box.ring()
+        self._wake()
 
     def _handle(self, tag: str, number: int) -> Handle:
         handle = self._handles[number] = Handle(self, tag, number)

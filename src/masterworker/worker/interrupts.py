@@ -31,6 +31,7 @@ class Interrupts:
         self.in_charge = False
         self._breakable = False
         self._idle = False
+        self._pid = os.getpid()
 
     def has_come(self) -> bool:
         """Tell whether a Ctrl-C came from outside."""
@@ -73,6 +74,8 @@ class Interrupts:
             self._breakable = self._idle = False
 
     def _on_interrupt(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
+        if os.getpid() != self._pid:
+            _default(number)
         if self.came:
             os._exit(EXIT_INTERRUPTED)
         self.came = self.leaving = True
@@ -80,6 +83,8 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _on_terminate(self, number: int, frame: Any) -> None:
+        if os.getpid() != self._pid:
+            _default(number)
         if self.leaving:
             self._on_interrupt(number, frame)
             return
@@ -87,3 +92,9 @@ class Interrupts:
         if self._idle:
             self.came = True
             raise KeyboardInterrupt
+
+
+def _default(number: int) -> None:
+    """Do what this signal does to a process that was forked by a handler: end it."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 
@@ -34,6 +35,7 @@ class Link(SocketConnection):  # type: ignore[misc]  # Pyro5 has no types
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
         self._patient = patient
+        self._pid = os.getpid()
         self._midway = False
         self._ahead = b""
         self._at = 0
@@ -104,8 +106,9 @@ class Link(SocketConnection):  # type: ignore[misc]  # Pyro5 has no types
 
     def close(self) -> None:
         """Close the socket. A thread that waits at it is woken. Safe to call twice."""
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        if os.getpid() == self._pid:  # a fork must not end its parent's connection
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self.sock.close()
 

@@ -1,0 +1,1 @@
+"""Measurements of masterworker, beside what the standard library offers."""
