@@ -7,8 +7,8 @@ For every frame this computes, over the C-alpha atoms (or those that --select na
                        how far the protein has moved from where it began
 
 Time is in ps. The protein is adenylate kinase (AdK) on its way from the closed to the open form;
-its 98 frames come with the package MDAnalysisTests. The path was biased (DIMS), so its time tells
-the order of events rather than how long they take. Your own trajectory: --files PSF DCD.
+its 98 frames come with the package MDAnalysisTests. The path was biased (DIMS), so time tells the
+order of events rather than how long they take. For your own trajectory: --files PSF DCD.
 
 Frames are independent of each other, so any number of workers can share them, a block of frames
 at a time. More workers may join from other terminals, or do all the work:
@@ -16,8 +16,8 @@ at a time. More workers may join from other terminals, or do all the work:
     python Examples/trajectory_analysis.py --workers 0 --label adk
     task_manager worker adk
 
-AdK is done in less time than a worker takes to start (a second, to import MDAnalysis): see
---serial. Workers pay for tens of thousands of frames, or for an analysis that does more per frame.
+AdK is done in less time than a worker takes to start (a second, for importing MDAnalysis): try
+--serial. Workers pay from tens of thousands of frames on, or when there is more to do per frame.
 
 Sources: the files are read, and the RMSD is computed, by MDAnalysis (Michaud-Agrawal et al.,
 J. Comput. Chem. 32, 2319, 2011); it finds the best rotation (Kabsch, Acta Cryst. A 32, 922, 1976)
@@ -52,17 +52,19 @@ CURVES = ("radius of gyration", "RMSD to first frame")
 
 def measure(frames, atoms, reference):
     """Return (time, radius of gyration, RMSD to the reference) of each frame."""
-    return [
-        (now.time, atoms.radius_of_gyration(), rmsd(atoms.positions, reference, superposition=True))
-        for now in atoms.universe.trajectory[frames.start : frames.stop]
-    ]
+    rows = []
+    for frame in frames:
+        now = atoms.universe.trajectory[frame]
+        moved = rmsd(atoms.positions, reference, superposition=True)
+        rows.append((now.time, atoms.radius_of_gyration(), moved))
+    return rows
 
 
 def measure_in_workers(master, blocks, atoms, reference):
-    """Measure the blocks of frames in the workers of a master.
+    """Return the rows of all blocks of frames, measured in the workers of a master.
 
-    The atoms are stored once with the master, and a StateValue stands for them in every task. So
-    they travel once to each worker, where MDAnalysis opens the trajectory, once, as they arrive.
+    The atoms are stored with the master, and a StateValue stands for them in every task. So they
+    travel to each worker once, and once there, MDAnalysis opens the trajectory file for them.
     """
     state = master.store_state(atoms=atoms, reference=reference)
     stored = [repeat(StateValue(state, name)) for name in ("atoms", "reference")]
@@ -70,12 +72,12 @@ def measure_in_workers(master, blocks, atoms, reference):
 
 
 def analyse(options, atoms, reference, *, serial):
-    """Measure all frames, in this process or in workers; return an array, a row for each frame."""
-    frames = range(len(atoms.universe.trajectory))
+    """Measure all frames, in this process or in workers; return an array, one row for each."""
+    frames = range(atoms.universe.trajectory.n_frames)
     blocks = [frames[i : i + options.block] for i in frames[:: options.block]]
     began = time.perf_counter()
     if serial:
-        done = f"{len(frames)} frames done in this process, without workers"
+        done, included = "done in this process, without workers", ""
         rows = measure(frames, atoms, reference)
     else:
         with Master(options.label, workers=options.workers) as master:
@@ -83,31 +85,28 @@ def analyse(options, atoms, reference, *, serial):
             print(f"task_manager worker {master.label}", flush=True)
             rows = measure_in_workers(master, blocks, atoms, reference)
             workers = len(master.status().processes) - 1  # the master is one of the processes
-            done = f"{len(blocks)} tasks done by {workers} workers, none lost"
+        done = f"{len(blocks)} tasks done by {workers} workers, none lost"
+        included = ", start and end of the workers included"
     seconds = time.perf_counter() - began
-    print(f"{done}\n{len(frames) / seconds:,.0f} frames/s over {seconds:.2f} s", end="")
-    print("\n" if serial else ", start and end of the workers included\n", flush=True)
+    print(f"{done}\n{len(frames) / seconds:,.0f} frames/s over {seconds:.2f} s{included}\n")
     return np.array(rows)
 
 
 def show(rows):
-    """Print a short table."""
     print(f"{'in Angstrom':20}{'first':>9}{'last':>9}{'min':>9}{'max':>9}")
     for name, curve in zip(CURVES, rows.T[1:], strict=True):
-        told = (curve[0], curve[-1], curve.min(), curve.max())
-        print(f"{name:20}" + "".join(f"{value:9.3f}" for value in told))
+        print(f"{name:20}{curve[0]:9.3f}{curve[-1]:9.3f}{curve.min():9.3f}{curve.max():9.3f}")
 
 
 def draw(rows, title, filename):
-    """Draw both curves over time."""
     figure, panels = plt.subplots(2, sharex=True, figsize=(7, 5.5), layout="constrained")
     for panel, name, curve, color in zip(panels, CURVES, rows.T[1:], ("C0", "C3"), strict=True):
         panel.plot(rows[:, 0], curve, color=color, marker=".", markersize=4, linewidth=1.2)
         panel.set_ylabel(f"{name} (Å)")
         panel.grid(alpha=0.3)
-        panel.margins(x=0.01)
-    figure.suptitle(title)
     panels[1].set_xlabel("time (ps)")
+    figure.suptitle(title)
+    figure.align_ylabels()
     figure.savefig(filename, format="png", dpi=150)
     print(f"\nplot written: {filename}")
 
@@ -115,7 +114,7 @@ def draw(rows, title, filename):
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--workers", type=int, default=os.cpu_count(), help="to start here (default: %(default)s)")
+    add("--workers", type=int, default=os.cpu_count(), help="started here (default: %(default)s)")
     add("--block", type=int, default=10, help="frames in a task (default: %(default)s)")
     add("--label", help="for workers that join from outside (default: one is made up)")
     add("--plot", default="adk.png", metavar="FILE", help="default: %(default)s")
@@ -141,8 +140,7 @@ def main():
         here, rows = rows, analyse(options, atoms, reference, serial=False)
         difference = abs(rows - here).max()
         print(f"max abs difference between the two: {difference:.1e}\n")
-        if not difference <= 1e-6:
-            sys.exit("the workers and this process disagree")
+        assert difference <= 1e-6, "the workers and this process disagree"  # noqa: S101
     show(rows)
     draw(rows, title, options.plot)
 

@@ -9,3 +9,11 @@ import platform
 def process_info() -> str:
     """Return the process id, the host's name and the machine's type."""
     return f"pid {os.getpid()} on {platform.node()} ({platform.machine()})"
+
+
+def process_number(info: str) -> int | None:
+    """Return the process id that a line of `process_info` tells, if it is of this machine."""
+    words = info.split()
+    if len(words) < 4 or words[0] != "pid" or words[3] != platform.node():
+        return None
+    return int(words[1]) if words[1].isdecimal() else None

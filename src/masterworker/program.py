@@ -154,17 +154,29 @@ def enter(program: Program) -> str:
     return told
 
 
+def fresh_main() -> dict[str, Any]:
+    """Put an empty main program in the place of this process's own, which is the command line's.
+
+    Names that are looked up in the main program, because they were defined in the master's, must
+    not find ours.
+
+    Returns:
+        Its namespace.
+    """
+    main = ModuleType("__main__")
+    del main.__dict__["__name__"]
+    sys.modules["__main__"] = main
+    return main.__dict__
+
+
 def execute(program: Program) -> None:
     """Execute a `SCRIPT` in a fresh namespace, which becomes the main program.
 
     In it `__name__` is not set, so it reads as "builtins", never as "__main__".
     """
-    main = ModuleType("__main__")
-    namespace = main.__dict__
-    del namespace["__name__"]
+    namespace = fresh_main()
     namespace["__file__"] = program.filename
     namespace["__package__"] = program.package or None
-    sys.modules["__main__"] = main
     lines = program.source.splitlines(keepends=True)
     linecache.cache[program.filename] = (len(program.source), None, lines, program.filename)
     exec(compile(program.source, program.filename, "exec"), namespace)  # noqa: S102  its purpose

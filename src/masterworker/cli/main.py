@@ -76,8 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     if len(rest) != (command != "list"):
         wanted = "no label" if command == "list" else "one label"
         parser.error(f"{command} takes {wanted}, not {len(rest)} arguments")
-    level = logging.INFO if options.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    _show_log(logging.INFO if options.verbose else logging.WARNING)
     try:
         if command == "list":
             return listing.run(verbose=options.verbose, as_json=options.json)
@@ -95,6 +94,16 @@ def main(arguments: list[str] | None = None) -> int:
         return _status(error)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
+
+
+def _show_log(level: int) -> None:
+    """Show our own log on stderr; what other packages log is not ours to show."""
+    ours = logging.getLogger("masterworker")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    ours.addHandler(handler)
+    ours.setLevel(level)
+    ours.propagate = False
 
 
 def _status(error: errors.MasterworkerError) -> int:

@@ -63,8 +63,10 @@ def _fetch(client: Client, label: str) -> program.Program:
 
 def _execute(what: program.Program, label: str, master: str | None) -> None:
     if what.kind == program.GENERIC:
+        program.fresh_main()
         Worker(label, master).run()
     elif what.kind == program.CLASS:
+        program.fresh_main()
         loads(what.pickled)(label, master).run()
     else:
         program.execute(what)

@@ -14,6 +14,7 @@ the bytes come from: a pickle is a program.
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import sys
@@ -32,6 +33,9 @@ PROTOCOL = 5
 KEPT_FUNCTIONS = 1000
 #: How a pickle spells the name of the main program's module.
 _MAIN = b"__main__"
+
+#: What `functools.lru_cache` makes of a function. Pickle knows it by name only.
+_CACHED = type(functools.lru_cache(len))
 
 _importable: dict[Callable[..., Any], bytes] = {}
 
@@ -107,18 +111,31 @@ def dumps_function(function: Callable[..., Any]) -> bytes:
     except Exception:  # noqa: S110  not importable: by value
         pass
     try:
-        return _dumps_by_value(function)
+        return _dumps_by_value(function, itself=function)
     except Exception as error:
         name = getattr(function, "__qualname__", repr(function))
         raise UnpicklableError(f"function {name} cannot be pickled: {_line(error)}") from error
 
 
 class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """A pickler by value that prefers the receiver's own object of the same name."""
+    """A pickler by value that prefers the receiver's own object of the same name.
+
+    Args:
+        out: Where the pickle goes.
+        itself: This object travels by value whatever the receiver has.
+    """
+
+    def __init__(self, out: io.BytesIO, itself: object = None) -> None:
+        super().__init__(out, PROTOCOL)
+        self._itself = itself
 
     def reducer_override(self, obj: Any) -> Any:
+        """Say how to pickle what is not built in; see `pickle.Pickler`."""
+        if isinstance(obj, _CACHED) and obj.__module__ == "__main__":
+            name = "" if obj is self._itself else obj.__qualname__
+            return _own_or_cached, (name, obj.cache_parameters(), obj.__wrapped__)
         reduced = super().reducer_override(obj)
-        if not isinstance(reduced, tuple) or not _is_of_main(obj):
+        if not isinstance(reduced, tuple) or obj is self._itself or not _is_of_main(obj):
             return reduced
         make, args, state, items, pairs, *setters = reduced
         if items is not None or pairs is not None:
@@ -127,9 +144,9 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         return _own_or_make, (obj.__qualname__, make, args), (setter, state), None, None, _fill
 
 
-def _dumps_by_value(value: object) -> bytes:
+def _dumps_by_value(value: object, itself: object = None) -> bytes:
     with io.BytesIO() as out:
-        _ByValue(out, PROTOCOL).dump(value)
+        _ByValue(out, itself).dump(value)
         return out.getvalue()
 
 
@@ -145,12 +162,20 @@ def own(qualname: str) -> Any:
     found: Any = sys.modules.get("__main__")
     for name in qualname.split("."):
         found = getattr(found, name, None)
-    return found if isinstance(found, (type, FunctionType)) else None
+    return found if isinstance(found, (type, FunctionType, _CACHED)) else None
 
 
 def _own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     mine = own(qualname)
     return make(*args) if mine is None else mine
+
+
+def _own_or_cached(
+    qualname: str, parameters: dict[str, Any], function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Rebuild what `functools.lru_cache` made: each process has a cache of its own."""
+    mine: Callable[..., Any] | None = own(qualname) if qualname else None
+    return functools.lru_cache(**parameters)(function) if mine is None else mine
 
 
 def _fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:

@@ -37,6 +37,7 @@ class LocalWorker:
         self._on_exit = on_exit
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.stopping = False
+        self._mute = False
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -70,6 +71,12 @@ class LocalWorker:
         self._pump.join(max(0.0, seconds))
         return self.ended
 
+    def drop(self) -> None:
+        """End it before it has begun to work; what it says about that interests nobody."""
+        self._mute = self.stopping = True
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+
     def _forward(self) -> None:
         """Pass on what the worker writes to stderr, keep the end of it, and wait for its end."""
         stream = self.process.stderr
@@ -78,6 +85,8 @@ class LocalWorker:
             while line := stream.readline(65536):
                 text = line.decode("utf-8", "replace")
                 self._lines.append(text)
+                if self._mute:
+                    continue
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     sys.stderr.write(text)
         self.process.wait()
@@ -104,15 +113,20 @@ class LocalWorkers:
         self._workers = [w for w in self._workers if not w.ended] + started
         return started
 
-    def expect_end(self) -> None:
-        """From now on the end of a worker is nothing to report."""
+    def expect_end(self, here: set[int]) -> None:
+        """The job ends: that a worker ends is nothing to report from now on.
+
+        Args:
+            here: Process ids of those that have joined; the others are ended at once.
+        """
         for worker in self._workers:
             worker.stopping = True
+            if worker.pid not in here and not worker.ended:
+                worker.drop()
 
     def stop(self, seconds: float) -> None:
         """Wait for all to end by themselves, for so long; then end them."""
         end = time.monotonic() + seconds
-        self.expect_end()
         for worker in self._workers:
             if not worker.join(end - time.monotonic()):
                 with contextlib.suppress(ProcessLookupError):

@@ -311,12 +311,7 @@ class Manager:
             audit.check(self.core)
 
     def wait_for(self, holds: Callable[[Scheduler], bool], seconds: float) -> bool:
-        """Wait until something holds of the processes that have joined and left.
-
-        Args:
-            holds: Asked with the lock held, whenever a process joins or goes.
-            seconds: How long to wait at most.
-        """
+        """Wait until something holds; it is asked, under the lock, as processes come and go."""
         with self._changed:
             return self._changed.wait_for(lambda: holds(self.core), seconds)
 

@@ -27,7 +27,7 @@ from masterworker.errors import (
     WorkerStartError,
 )
 from masterworker.launch.local import LocalWorker, LocalWorkers
-from masterworker.machine import process_info
+from masterworker.machine import process_info, process_number
 from masterworker.manager import Mailbox, Manager, Replies, Session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.requesting import Requests
@@ -104,7 +104,7 @@ class Master(Requests):
         self.registered: NameServer | None = None
         if not serial:
             self._open(host, ports, name_server=name_server)
-        self.workers = LocalWorkers(self.label, self._worker_ended)
+        self.local_workers = LocalWorkers(self.label, self._worker_ended)
         self._failures: list[LocalWorker] = []
         if self.GENERIC_WORKERS:
             self.store_program(program.generic())
@@ -214,19 +214,25 @@ class Master(Requests):
             raise UsageError(f"the number of workers must not be negative: {number}")
         if self.serial is not None:
             return
-        started = self.workers.launch(number)
+        started = self.local_workers.launch(number)
         if not wait:
             return
-        pids = {f"pid {worker.pid} on" for worker in started}
-
-        def settled(core: Any) -> bool:
-            here = {" ".join(m.info.split()[:3]) for m in core.members.values()}
-            return pids <= here or any(w.ended for w in started)
-
-        self.manager.wait_for(settled, START_BOUND)
+        pids = {worker.pid for worker in started}
+        self.manager.wait_for(
+            lambda core: (
+                pids <= {process_number(m.info) for m in core.members.values()}
+                or any(worker.ended for worker in started)
+            ),
+            START_BOUND,
+        )
         for worker in started:
             if worker.ended and not worker.stopping:
                 raise self._start_error(worker)
+
+    @property
+    def number_of_workers(self) -> int:
+        """How many workers are here right now."""
+        return sum(pid != self.process_id for pid, _, _ in self.status().processes)
 
     def status(self) -> Census:
         """Count everything at one instant."""
@@ -247,8 +253,8 @@ class Master(Requests):
                 return
             self._is_ended = True
             end = time.monotonic() + grace
-            self.workers.expect_end()
             self.manager.terminate()
+            self.local_workers.expect_end(self._here())
             if self.serial is not None:
                 self.serial.leave()
             self._wake()
@@ -261,7 +267,7 @@ class Master(Requests):
                     logger.warning("the label stays in the name server: %s", error)
             if self.server is not None:
                 self.server.close()
-            self.workers.stop(max(0.2, end - time.monotonic()))
+            self.local_workers.stop(max(0.2, end - time.monotonic()))
             if self._ticket is not None:
                 self._ticket.release()
             atexit.unregister(self._at_exit)
@@ -339,6 +345,11 @@ class Master(Requests):
 
     def _start_error(self, worker: LocalWorker) -> Exception:
         return WorkerStartError(f"a worker that was launched did not start: {worker.report()}")
+
+    def _here(self) -> set[int]:
+        """Return the process ids of this machine's members."""
+        numbers = (process_number(info) for _, info, _ in self.status().processes)
+        return {number for number in numbers if number is not None}
 
     def _situation(self, tag: str | None) -> str:
         """Say in one sentence what is going on."""

@@ -133,7 +133,7 @@ class Requests:
             return results
         from tqdm.auto import tqdm
 
-        total = len(iterable) if isinstance(iterable, Sized) else None
+        total = min((len(i) for i in (iterable, *more) if isinstance(i, Sized)), default=None)
         return iter(tqdm(results, total=total, unit="task"))
 
     def as_completed(

@@ -219,7 +219,7 @@ class Worker:
         self._handlers = {**methods, **self._given, CALL_MARK: call}
         if self._process_id is not None:  # somebody asked for it before: now with all tags
             self.client.leave(self._process_id)
-        self._join(wait=True)
+        self._join(wait=False)
 
     def _work(self) -> None:
         while not self._stopped:
