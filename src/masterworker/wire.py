@@ -1,16 +1,20 @@
 """What the processes of a job say to each other: names of calls, shapes, versions.
 
 Everything here becomes plain values (integers, strings, bytes, lists, None): parameters, results
-and exceptions are opaque bytes. Change a shape, and `PROTOCOL` must change with it.
+and exceptions are opaque bytes. What comes in is checked against its shape before anything is done.
+Change a shape, and `PROTOCOL` must change with it.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
 
 from masterworker import errors
-from masterworker.errors import RejectedError
+from masterworker.errors import RejectedError, UsageError
 from masterworker.version import __version__
 
 if TYPE_CHECKING:
@@ -35,6 +39,11 @@ REJOIN = "rejoin"  # you are not registered (any more): join again
 DATA, STATES, PROGRAM = "data", "states", "program"
 
 
+Number = Annotated[int, Meta(ge=0)]
+Tag = Annotated[str, Meta(min_length=1, max_length=1 << 20)]
+Name = Annotated[str, Meta(max_length=1 << 20)]
+
+
 class Hello(NamedTuple):
     """How a process introduces itself when it joins."""
 
@@ -48,9 +57,9 @@ class Hello(NamedTuple):
     #: One line: process id, host, machine.
     info: str
     #: What it can execute; None: everything that is asked for by tag.
-    tags: list[str] | None
+    tags: list[Tag] | None
     #: Seconds between signs of life; None: not watched.
-    heartbeat: float | None
+    heartbeat: Annotated[float, Meta(gt=0)] | None
     #: Random name of this process run, by which repeated calls are recognised.
     client: str
 
@@ -73,6 +82,53 @@ class Reply(NamedTuple):
     orders: list[tuple[str, int]]
     #: Seconds that the manager let the caller wait for work.
     waited: float
+
+
+#: The arguments of every operation that a process can ask for.
+OPERATIONS: dict[str, Any] = {
+    "join": Hello,
+    "leave": tuple[int],
+    "ping": tuple[int],
+    "exchange": tuple[
+        int,  # who
+        list[tuple[int, int, int, bytes]],  # outcomes: task, attempt, kind, payload
+        list[int],  # tasks given back
+        Number,  # task being executed, or 0
+        Number,  # how many are wanted
+        float,  # seconds to wait
+        Tag | None,  # of this tag only
+    ],
+    # Client, number of the call, then what the manager's method takes:
+    "request": tuple[Name, int, Tag, list[bytes]],
+    "collect": tuple[Name, int, int, Tag | None, Number, float, Number],
+    "put_state": tuple[Name, int, dict[Name, bytes]],
+    "settle": tuple[int, Number, bytes],
+    "give_back": tuple[int],
+    "put": tuple[Name, Name, bytes],
+    "get": tuple[Name, Name],
+    "drop": tuple[Name, Name],
+    "drop_state": tuple[int],
+    "census": tuple[()],
+    "story": tuple[int],
+    "terminate": tuple[()],
+}
+
+
+def check(operation: str, args: list[Any]) -> tuple[Any, ...]:
+    """Return the arguments of an operation, as they should be.
+
+    Raises:
+        UsageError: There is no such operation, or the arguments do not fit.
+    """
+    shape = OPERATIONS.get(operation)
+    if shape is None:
+        raise UsageError(f"unknown operation {str(operation)[:100]!r}")
+    try:
+        # Bytes come as bytes: text in their place is not to be taken for base64.
+        checked: tuple[Any, ...] = msgspec.convert(args, shape, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"malformed {operation!r}: {error}") from None
+    return checked
 
 
 def introduce(

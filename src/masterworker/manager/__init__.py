@@ -2,6 +2,7 @@
 
 from masterworker.manager.mailbox import Mailbox
 from masterworker.manager.manager import Manager
-from masterworker.manager.session import Replies, Session
+from masterworker.manager.replies import Replies
+from masterworker.manager.session import Session
 
 __all__ = ["Mailbox", "Manager", "Replies", "Session"]

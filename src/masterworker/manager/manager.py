@@ -1,8 +1,8 @@
 """The task manager: the scheduler behind one lock, with waiting, time and stored data.
 
-What happens in every call: take the lock, tell the scheduler, put what follows into mailboxes,
-release the lock. Pickling, sending and waiting happen outside. A caller that found nothing waits
-at a mailbox of its own, so nobody is woken for somebody else's work.
+Every call: take the lock, tell the scheduler, put what follows into mailboxes, release the lock.
+Pickling, sending and waiting happen outside. A caller that found nothing waits at a mailbox of its
+own, so nobody is woken for somebody else's work.
 
     callers (threads of the master, one thread for each connection)
         |  join, exchange, request, collect, ...
@@ -28,6 +28,7 @@ from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Lease, Outcome
 from masterworker.errors import NotRegisteredError, Terminated
 from masterworker.manager.mailbox import Mailbox
+from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Manager:
         self._clients: dict[str, int] = {}
         self._orders: dict[int, list[tuple[str, int]]] = {}
         self.store = Store()
+        self.replies = Replies(self.undelivered)
         self._changed = threading.Condition(self._lock)
         self._bell = threading.Event()
         self._timekeeper: threading.Thread | None = None
@@ -108,7 +110,7 @@ class Manager:
             self._apply(self.core.on_lost(member_id, reason, self._clock(), blame=blame))
 
     def ping(self, member_id: int) -> bool:
-        """A process is alive. False: it is not registered (any more) and must join again."""
+        """A process is alive. False: it is not registered and must join again."""
         with self._lock:
             return self.core.on_heard(member_id, self._clock())
 
@@ -146,9 +148,9 @@ class Manager:
         Args:
             member_id: Who calls.
             outcomes: Of tasks that it has executed.
-            returned: Ids of tasks that it has not started and cannot start soon.
-            started: Id of the task that it is executing right now; 0 for none.
-            want: The most tasks that it wants.
+            returned: Ids of tasks that it has not started.
+            started: Id of the task that it is executing; 0 for none.
+            want: The most tasks that it wants (of `tag`, if given).
             wait: Seconds to wait for one, at most.
             tag: Only tasks of this tag.
         """
@@ -166,7 +168,9 @@ class Manager:
             if started:
                 self.core.on_started(member_id, started, now)
             leases, claim = self.core.on_fetch(member_id, want, now, tag) if want else ([], None)
-            if claim is None:
+            if claim is None or not wait > 0:
+                if claim is not None:
+                    self.core.on_unparked(claim)
                 return wire.Reply(refused, leases, self._take_orders(member_id), 0.0)
             box = self._boxes[claim] = Mailbox()
             if self._orders.get(member_id):
@@ -222,7 +226,7 @@ class Manager:
             lend: While there is none, it would also execute so many tasks.
 
         Returns:
-            Outcomes, or tasks to execute meanwhile, or neither when the time is up.
+            Outcomes, or tasks to execute meanwhile, or neither.
 
         Raises:
             Terminated: The job is over.
@@ -237,7 +241,7 @@ class Manager:
             if claim is None:
                 return finished, []
             leases, lent = self.core.on_fetch(member_id, lend, now) if lend else ([], None)
-            if leases or wait <= 0:
+            if leases or not wait > 0:
                 self.core.on_unparked(claim)
                 if lent is not None:
                     self.core.on_unparked(lent)
@@ -268,7 +272,7 @@ class Manager:
     # -- stored data ------------------------------------------------------------------------
 
     def put(self, space: str, name: str, value: bytes) -> None:
-        """Store a value; spaces are kept apart from each other."""
+        """Store a value; see `Store`, also for the next three."""
         self.store.put(space, name, value)
 
     def get(self, space: str, name: str) -> bytes | None:
@@ -280,7 +284,7 @@ class Manager:
         return self.store.drop(space, name)
 
     def put_state(self, values: dict[str, bytes]) -> int:
-        """Store the values of a state. Returns its id: 1, 2, 3, ...; never used again."""
+        """Store the values of a state. Returns its id."""
         return self.store.put_state(values)
 
     def drop_state(self, state_id: int) -> bool:

@@ -28,7 +28,7 @@ from masterworker.errors import (
 )
 from masterworker.launch.local import LocalWorker, LocalWorkers
 from masterworker.machine import process_info, process_number
-from masterworker.manager import Mailbox, Manager, Replies, Session
+from masterworker.manager import Mailbox, Manager, Session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.requesting import Requests
 from masterworker.transport.address import check_label
@@ -296,9 +296,8 @@ class Master(Requests):
     def _open(self, host: str, ports: Sequence[int], *, name_server: bool) -> None:
         self._ticket = Ticket(self.label)
         try:
-            replies = Replies(self.manager.undelivered)
             self.server = Server(
-                lambda: Session(self.manager, replies),
+                lambda: Session(self.manager, self.manager.replies),
                 self.label,
                 host,
                 ports,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from Pyro5 import errors as pyro_errors
 from Pyro5.client import Proxy
 
-from masterworker.errors import MasterNotFoundError, TransportError
+from masterworker.errors import MasterNotFoundError, TransportError, UsageError
 from masterworker.transport.address import object_name
 from masterworker.transport.pyro.link import STALL, Link, tune
 from masterworker.wire import LONGEST_WAIT
@@ -48,6 +48,8 @@ class PyroConnection:
         proxy._pyroClaimOwnership()
         try:
             return proxy._pyroInvoke("call", (operation, *args), {})
+        except pyro_errors.SerializeError as error:
+            raise UsageError(f"this cannot travel in a message: {error}") from None
         except pyro_errors.DaemonError as error:
             raise MasterNotFoundError(f"no such label at this address ({error})") from None
         except (pyro_errors.CommunicationError, OSError) as error:

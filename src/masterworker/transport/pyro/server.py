@@ -107,9 +107,10 @@ class Server:
             if self._closing:
                 return
             self._closing = True
-            links = list(self._links.values())
         os.write(self._wake_write, b"x")
         self._reception.join()
+        with self._lock:  # only now can no connection be added any more
+            links = list(self._links.values())
         for listener in self._listeners:
             path = listener.getsockname() if listener.family == socket.AF_UNIX else ""
             listener.close()
