@@ -30,6 +30,7 @@ from masterworker.errors import NotRegisteredError, Terminated
 from masterworker.manager.mailbox import Mailbox
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
+from masterworker.manager.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -67,8 +68,7 @@ class Manager:
         self.store = Store()
         self.replies = Replies(self.undelivered)
         self._changed = threading.Condition(self._lock)
-        self._bell = threading.Event()
-        self._timekeeper: threading.Thread | None = None
+        self._timekeeper = Timekeeper(self._tick)
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
 
@@ -95,7 +95,7 @@ class Manager:
             self._changed.notify_all()
         logger.debug("process %d joined: %s", member_id, hello.info)
         if hello.heartbeat is not None:
-            self._watch()
+            self._timekeeper.look_again()
         return wire.Welcome(member_id, self.instance)
 
     def leave(self, member_id: int) -> None:
@@ -340,7 +340,7 @@ class Manager:
                 if (box := self._boxes.get(claim)) is not None:
                     box.ring()
             self._changed.notify_all()
-        self._bell.set()
+        self._timekeeper.stop()
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -385,20 +385,9 @@ class Manager:
             logger.warning("worker %d (%s) lost: %s%s", member.id, member.info, reason, what)
             self._forget_member(member.id)
 
-    def _watch(self) -> None:
+    def _tick(self) -> float | None:
         with self._lock:
-            if self._timekeeper is None and not self.core.terminated:
-                self._timekeeper = threading.Thread(
-                    target=self._keep_time, name="masterworker-timekeeper", daemon=True
-                )
-                self._timekeeper.start()
-        self._bell.set()
-
-    def _keep_time(self) -> None:
-        while not self.core.terminated:
-            with self._lock:
-                now = self._clock()
-                self._apply(self.core.on_tick(now))
-                deadline = self.core.next_deadline()
-            self._bell.wait(None if deadline is None else max(0.0, deadline - now))
-            self._bell.clear()
+            now = self._clock()
+            self._apply(self.core.on_tick(now))
+            deadline = self.core.next_deadline()
+        return None if deadline is None else max(0.0, deadline - now)

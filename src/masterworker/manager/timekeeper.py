@@ -1,0 +1,45 @@
+"""A thread that calls somebody when time is due."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Timekeeper:
+    """Calls a function again and again, when it wants to be called.
+
+    Args:
+        tick: Does what is due, and returns the seconds until it is due again; None: not before
+            `look_again`.
+    """
+
+    def __init__(self, tick: Callable[[], float | None]) -> None:
+        self._tick = tick
+        self._bell = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def look_again(self) -> None:
+        """Something has changed: ask when it is due. Starts the thread the first time."""
+        with self._lock:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(
+                    target=self._run, name="masterworker-timekeeper", daemon=True
+                )
+                self._thread.start()
+        self._bell.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped = True
+        self._bell.set()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._bell.wait(self._tick())
+            self._bell.clear()
