@@ -35,6 +35,7 @@ class Client:
         self._connect = connect
         self._lock = threading.RLock()
         self._connection: Connection | None = None
+        self._aside: Connection | None = None
         self._number = 0
         #: Random name of this client, by which the manager recognises repeated calls.
         self.name = uuid.uuid4().hex
@@ -61,8 +62,13 @@ class Client:
             assert self._connection is not None  # noqa: S101  for the type checker
             try:
                 good, reply = self._connection.call(operation, *args)
-            except BaseException:  # also a Ctrl-C: half a reply may be on the way
+            except Exception:
                 self.disconnect()
+                raise
+            except BaseException:
+                # A Ctrl-C in the middle of a call. This connection cannot be used any more, but
+                # closing it now would make this process a lost one, before it can sign off.
+                self._aside, self._connection = self._connection, None
                 raise
         if not good:
             raise wire.decode_error(*reply)
@@ -80,9 +86,10 @@ class Client:
 
     def disconnect(self) -> None:
         """Drop the connection; the next call makes a new one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        for connection in (self._connection, self._aside):
+            if connection is not None:
+                connection.close()
+        self._connection = self._aside = None
 
     # -- operations -------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class TaskFailed(TaskError):
         return f"task {self.task_id} raised {cause}{where}\n{self.traceback}".rstrip()
 
 
-class TaskLost(TaskError):
+class TaskLost(TaskFailed):
     """The task was running in several processes that ended, so it is not tried again.
 
     Attributes:
@@ -113,12 +113,14 @@ class TaskLost(TaskError):
     """
 
     def __init__(self, task_id: str, tag: str, history: list[str]) -> None:
-        super().__init__(task_id, tag, history)
+        told = "\n".join(f"  {line}" for line in history)
+        cause = RemoteError("TaskLost", f"it took {len(history)} workers down with it")
+        super().__init__(task_id, tag, cause, told)
+        self.args = (task_id, tag, history)
         self.history = history
 
     def __str__(self) -> str:
-        lines = "\n".join(f"  {line}" for line in self.history)
-        return f"task {self.task_id} took {len(self.history)} workers down with it:\n{lines}"
+        return f"task {self.task_id} took {len(self.history)} workers down:\n{self.traceback}"
 
 
 class InternalError(MasterworkerError):

@@ -11,6 +11,7 @@ import hashlib
 import linecache
 import os
 import sys
+import tempfile
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, cast
@@ -143,15 +144,26 @@ def enter(program: Program) -> str:
         What differs, in one line; "" if nothing does.
     """
     told = ""
-    if not Path(program.folder).is_dir():
-        told = f"the master's folder {program.folder} does not exist here; staying in {Path.cwd()}"
-    else:
+    try:
         os.chdir(program.folder)
+    except OSError:
+        told = (
+            f"the master's folder {program.folder} does not exist here; staying in {_some_folder()}"
+        )
     front = [p for p in program.own_paths if p not in sys.path]
     back = [p for p in program.other_paths if p not in sys.path and Path(p).exists()]
     sys.path[:0] = front
     sys.path += back
     return told
+
+
+def _some_folder() -> Path:
+    """Return the folder that this process is in; go somewhere if that one is gone as well."""
+    try:
+        return Path.cwd()
+    except OSError:
+        os.chdir(tempfile.gettempdir())
+        return Path.cwd()
 
 
 def fresh_main() -> dict[str, Any]:

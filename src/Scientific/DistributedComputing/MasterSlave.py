@@ -89,10 +89,8 @@ class MasterProcess:
 
     def start(self) -> None:
         """Call `run`, and shut down whatever happens in it."""
-        try:
+        with self._job:
             self.run()
-        finally:
-            self.shutdown()
 
     def shutdown(self, grace: float = GRACE) -> None:
         """End the job, wait for the slaves (at most `grace` seconds), free port and name.
@@ -201,6 +199,8 @@ class SlaveProcess:
         else:
             found = {n: f for n, f in namespace.items() if n.startswith("do_") and callable(f)}
         handlers = {name[3:]: function for name, function in found.items()}
+        if debug:
+            handlers = {tag: self._traced(tag, f) for tag, f in handlers.items()}
         if type(self).processParameter is not SlaveProcess.processParameter:
             handlers = {tag: self._processing(f) for tag, f in handlers.items()}
         self._worker.set_handlers(handlers)
@@ -218,6 +218,15 @@ class SlaveProcess:
         if isinstance(parameter, GlobalStateValue):
             return self._worker.states.value(parameter.state_id, parameter.name)
         return parameter
+
+    def _traced(self, tag: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def handler(*parameters: Any) -> Any:
+            lease = self._worker.hand.current
+            number = 0 if lease is None else lease[0]
+            tracing.trace(debug, "slave executes task %s_%d", tag, number)
+            return function(*parameters)
+
+        return handler
 
     def _processing(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *parameters: function(*map(self.processParameter, parameters))

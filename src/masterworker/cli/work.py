@@ -73,5 +73,6 @@ def _execute(what: program.Program, label: str, master: str | None) -> None:
         if not current.slave_context_used():
             raise UsageError(
                 f"the slave code ({what.filename}) ended without starting a slave: its last line "
-                "must be startSlaveProcess()"
+                "must be startSlaveProcess() or runJob(...), and not guarded by "
+                "if __name__ == '__main__'"
             )

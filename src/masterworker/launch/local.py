@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -59,12 +60,24 @@ class LocalWorker:
         """Tell whether the process has ended and been waited for."""
         return self.process.returncode is not None
 
+    def how_it_ended(self, seconds: float = 0.0) -> str:
+        """Tell its exit status or signal; "" if it has not ended within so many seconds."""
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return ""
+        if status >= 0:
+            return f"its process ended with exit status {status}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = "unknown"
+        return f"its process was ended by signal {-status} ({name})"
+
     def report(self) -> str:
         """Tell how it ended, and the last that it wrote to stderr."""
-        status = self.process.returncode
-        how = f"exit status {status}" if status is None or status >= 0 else f"signal {-status}"
         tail = "".join(self._lines).rstrip()
-        return f"worker process {self.pid} ended with {how}" + (f":\n{tail}" if tail else "")
+        return f"worker {self.pid}: {self.how_it_ended()}" + (f":\n{tail}" if tail else "")
 
     def join(self, seconds: float) -> bool:
         """Wait for the end. False: it has not ended in time."""
@@ -112,6 +125,10 @@ class LocalWorkers:
         started = [LocalWorker(command, self._on_exit) for _ in range(number)]
         self._workers = [w for w in self._workers if not w.ended] + started
         return started
+
+    def find(self, pid: int | None) -> LocalWorker | None:
+        """Return the worker of a process id; None: it was not started here."""
+        return next((worker for worker in self._workers if worker.pid == pid), None)
 
     def expect_end(self, here: set[int]) -> None:
         """The job ends: that a worker ends is nothing to report from now on.

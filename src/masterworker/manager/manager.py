@@ -69,6 +69,8 @@ class Manager:
         self.replies = Replies(self.undelivered)
         self._changed = threading.Condition(self._lock)
         self._timekeeper = Timekeeper(self._tick)
+        #: Says why a process has ended, from the line that it gave of itself; "" if unknown.
+        self.explain_end: Callable[[str], str] = lambda _: ""
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
 
@@ -108,6 +110,13 @@ class Manager:
         """Take note that a process is gone. One that is not registered is no error."""
         with self._lock:
             self._apply(self.core.on_lost(member_id, reason, self._clock(), blame=blame))
+
+    def disconnected(self, member_id: int) -> None:
+        """The connection of a process has closed, and it did not sign off."""
+        with self._lock:
+            member = self.core.members.get(member_id)
+        if member is not None:
+            self.lost(member_id, self.explain_end(member.info) or "its connection closed")
 
     def ping(self, member_id: int) -> bool:
         """A process is alive. False: it is not registered and must join again."""

@@ -54,7 +54,7 @@ class Session:
         """The connection has ended: who joined through it and did not sign off is lost."""
         members, self._members = self._members, set()
         for member_id in sorted(members):
-            self._manager.lost(member_id, "its connection closed")
+            self._manager.disconnected(member_id)
         clients, self._clients = self._clients, set()
         for client in clients:
             self._replies.abandon(client)

@@ -45,11 +45,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.master")
 
-#: Seconds that `shutdown` waits for workers, and that the end of a program does.
+#: Seconds that `shutdown` waits for workers, and that the end of a program or Ctrl-C does.
 GRACE = 10.0
 GRACE_AT_EXIT = 2.0
 #: Seconds within which a launched worker must be there, or its failure be known.
 START_BOUND = 5.0
+#: Seconds that the system may take to tell how a process ended whose connection has closed.
+REAPING = 0.5
 
 _numbers = itertools.count(1)
 
@@ -105,7 +107,7 @@ class Master(Requests):
         if not serial:
             self._open(host, ports, name_server=name_server)
         self.local_workers = LocalWorkers(self.label, self._worker_ended)
-        self._failures: list[LocalWorker] = []
+        self.manager.explain_end = self._explain_end
         if self.GENERIC_WORKERS:
             self.store_program(program.generic())
         atexit.register(self._at_exit)
@@ -119,10 +121,8 @@ class Master(Requests):
 
     def start(self) -> None:
         """Call `run`, and shut down whatever happens in it."""
-        try:
+        with self:
             self.run()
-        finally:
-            self.shutdown()
 
     # -- results of tasks that were requested by tag ----------------------------------------
 
@@ -281,7 +281,8 @@ class Master(Requests):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.shutdown()
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.shutdown(GRACE_AT_EXIT if interrupted else GRACE)
 
     def __repr__(self) -> str:
         where = "in this process" if self.server is None else f"at {self.server.address}"
@@ -336,9 +337,12 @@ class Master(Requests):
         else:
             self.registered = names
 
+    def _explain_end(self, info: str) -> str:
+        worker = self.local_workers.find(process_number(info))
+        return "" if worker is None else worker.how_it_ended(REAPING)
+
     def _worker_ended(self, worker: LocalWorker) -> None:
         if not worker.stopping and worker.process.returncode != 0:
-            self._failures.append(worker)
             logger.warning("%s", worker.report())
         self.manager.notify()
 

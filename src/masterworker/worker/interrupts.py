@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
+class LeftIdle(BaseException):
+    """A signal came while this worker waited for work.
+
+    Not a `KeyboardInterrupt`: Pyro closes a connection when it sees one, and a worker whose
+    connection closes before it signs off is a lost one.
+    """
+
+
 class Interrupts:
     """The signals that came to this worker."""
 
@@ -79,6 +87,8 @@ class Interrupts:
         if self.came:
             os._exit(EXIT_INTERRUPTED)
         self.came = self.leaving = True
+        if self._idle:
+            raise LeftIdle
         if self._breakable:
             raise KeyboardInterrupt
 
@@ -90,8 +100,7 @@ class Interrupts:
             return
         self.leaving = True
         if self._idle:
-            self.came = True
-            raise KeyboardInterrupt
+            raise LeftIdle
 
 
 def _default(number: int) -> None:

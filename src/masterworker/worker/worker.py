@@ -38,7 +38,7 @@ from masterworker.transport.discovery import reach
 from masterworker.worker import current
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import call, execute
-from masterworker.worker.interrupts import Interrupts
+from masterworker.worker.interrupts import Interrupts, LeftIdle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,11 +120,12 @@ class Worker:
         with current.working_as(self), resolving(self.states), self._interrupts.installed():
             try:
                 self._work()
-            except KeyboardInterrupt:
-                if not self._interrupts.came:
+            except (KeyboardInterrupt, LeftIdle):
+                if not self._interrupts.leaving:
                     raise
                 logger.info("interrupted: giving tasks back")
-                current.note_interrupt()
+                if self._interrupts.came:
+                    current.note_interrupt()
             finally:
                 self._courier.stop()
                 self._sign_off()
@@ -324,8 +325,8 @@ class Worker:
             raise
 
     def _join(self, *, wait: bool) -> None:
-        """Join, and join again for so long as it may take if `wait`."""
-        end = time.monotonic() + (self.reconnect if wait else 0.0)
+        """Join; with `wait`, try for so long as a master may be gone, from its last answer on."""
+        end = self._last_call + self.reconnect if wait else 0.0
         pause, longest = PAUSES
         while True:
             try:

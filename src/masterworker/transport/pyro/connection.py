@@ -38,6 +38,7 @@ class PyroConnection:
     def __init__(self, sock: socket.socket, label: str) -> None:
         self._link = Link(sock, LONGEST_WAIT + STALL, patient=False)
         self._link.objectId = object_name(label)
+        self._label = label
         self._proxy = _Proxy(object_name(label), connected_socket=sock)
         self._proxy._pyroSerializer = "msgpack"
         self._proxy._pyroConnection = self._link
@@ -51,7 +52,9 @@ class PyroConnection:
         except pyro_errors.SerializeError as error:
             raise UsageError(f"this cannot travel in a message: {error}") from None
         except pyro_errors.DaemonError as error:
-            raise MasterNotFoundError(f"no such label at this address ({error})") from None
+            raise MasterNotFoundError(
+                f"no task manager with label {self._label!r} is at this address ({error})"
+            ) from None
         except (pyro_errors.CommunicationError, OSError) as error:
             raise TransportError(f"the connection to the master broke: {error}") from None
 
