@@ -48,8 +48,10 @@ def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> F
     Args:
         error: The exception, with its traceback.
         hide_frames: So many outermost frames are our own and tell the user nothing.
-        hint: A sentence that helps, put behind the message.
+        hint: A sentence that helps; becomes a note of the exception.
     """
+    if hint:
+        error.add_note(hint)
     frames = error.__traceback__
     for _ in range(hide_frames):
         if frames is None or frames.tb_next is None:
@@ -63,7 +65,6 @@ def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> F
         message = str(error)
     except Exception as second:
         message = f"(its text cannot be shown: {type(second).__name__})"
-    message = f"{message} ({hint})" if hint and message else message or hint
     return Failure(type(error).__name__, _cut(message), _cut(text), _pickle(error))
 
 

@@ -91,6 +91,8 @@ class Worker:
         self._given = dict(handlers or {})
         self._watched = heartbeat is not None
         self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
+        #: A call that waits is a sign of life only when it begins and ends.
+        self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
         self.client = Client(connect or (lambda: reach(label, master)))
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._talk = threading.RLock()
@@ -177,12 +179,12 @@ class Worker:
         if mine:
             self.deliver(give_back=True)
         while True:
-            wait = wire.LONGEST_WAIT if end is None else end - time.monotonic()
+            wait = self._longest_wait if end is None else end - time.monotonic()
             lend = 1 if mine and self._depth < MAX_DEPTH else 0
             with self._talk:
                 try:
                     finished, leases = self.client.collect(
-                        self.process_id, tag, 1, max(0.0, wait), lend
+                        self.process_id, tag, 1, min(max(0.0, wait), self._longest_wait), lend
                     )
                 except TransportError as error:
                     self._find_again(error)
@@ -227,7 +229,7 @@ class Worker:
             if self._interrupts.leaving or self.wants_to_stop():
                 return
             with self._interrupts.may_break(idle=True):
-                reply = self._exchange(self._pace.want, wire.LONGEST_WAIT)
+                reply = self._exchange(self._pace.want, self._longest_wait)
             if not reply.leases:
                 continue
             with self._interrupts.may_break():
@@ -350,7 +352,7 @@ class Worker:
                 pause = min(2 * pause, longest)
         if self._instance and welcome.instance != self._instance:
             self.hand.forget_all()
-            self.states.clear()
+        self.states.clear()  # an order to forget one may have been lost with the connection
         self._instance = welcome.instance
         self._process_id = welcome.member_id
 
