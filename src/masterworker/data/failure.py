@@ -6,6 +6,7 @@ travels inside as bytes, and only when the worker has seen that it survives the 
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from itertools import pairwise
 from typing import NamedTuple, cast
@@ -43,7 +44,7 @@ def decode(payload: bytes) -> Failure:
 
 
 def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> Failure:
-    """Make the record of an exception.
+    """Make the record of an exception. Never raises, whatever the exception's class does.
 
     Args:
         error: The exception, with its traceback.
@@ -51,7 +52,8 @@ def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> F
         hint: A sentence that helps; becomes a note of the exception.
     """
     if hint:
-        error.add_note(hint)
+        with contextlib.suppress(BaseException):
+            error.add_note(hint)
     frames = error.__traceback__
     for _ in range(hide_frames):
         if frames is None or frames.tb_next is None:
@@ -59,13 +61,17 @@ def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> F
         frames = frames.tb_next
     try:
         text = "".join(traceback.format_exception(type(error), error, frames))
-    except Exception as second:
+    except BaseException as second:
         text = f"(the traceback cannot be shown: {type(second).__name__})\n"
+    return Failure(type(error).__name__, _cut(text_of(error)), _cut(text), _pickle(error))
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's text. Never raises."""
     try:
-        message = str(error)
-    except Exception as second:
-        message = f"(its text cannot be shown: {type(second).__name__})"
-    return Failure(type(error).__name__, _cut(message), _cut(text), _pickle(error))
+        return str(error)
+    except BaseException as second:
+        return f"(its text cannot be shown: {type(second).__name__})"
 
 
 def rebuild(failure: Failure) -> BaseException:
@@ -77,7 +83,9 @@ def rebuild(failure: Failure) -> BaseException:
                 outer.__cause__ = inner
             if isinstance(chain[0], BaseException):
                 return chain[0]
-        except Exception:  # noqa: S110  its class is not here, or refuses: the text stays
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: S110  its class is not here, or does harm: the text
             pass
     return RemoteError(failure.type_name, failure.message)
 
@@ -91,7 +99,7 @@ def _pickle(error: BaseException) -> bytes:
             data = dumps(chain[:length])
             if len(data) <= MAX_OBJECT and isinstance(loads(data)[0], type(error)):
                 return data
-        except Exception:  # noqa: S112  the user's classes may do anything here
+        except BaseException:  # noqa: S112  the user's classes may do anything here
             continue
     return b""
 

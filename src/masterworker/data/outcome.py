@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.task import LOST, RESULT
-from masterworker.data.failure import decode, rebuild
+from masterworker.data.failure import decode, rebuild, text_of
 from masterworker.data.pickling import loads
 from masterworker.errors import RemoteError, TaskFailed, TaskLost
 from masterworker.taskid import task_name
@@ -29,8 +30,11 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     if kind == RESULT:
         try:
             return task_id, tag, loads(payload)
-        except Exception as error:
-            text = f"the result cannot be rebuilt in this process: {type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            text = f"the result cannot be rebuilt in this process: {type(error).__name__}: "
+            text += text_of(error)
             cause = RemoteError(type(error).__name__, text)
             raise TaskFailed(task_id, tag, cause, text, worker) from error
     if kind == LOST:
@@ -49,7 +53,9 @@ def result_of(finished: Finished) -> Any:
     if finished.kind == RESULT:
         try:
             return loads(finished.payload)
-        except Exception:  # noqa: S110  open_finished says it better
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: S110  open_finished says it better
             pass
     try:
         return open_finished(finished)[2]
@@ -57,5 +63,8 @@ def result_of(finished: Finished) -> Any:
         if isinstance(failed.exception, RemoteError):
             raise
         original = failed.exception
-        original.add_note(f"in task {failed.task_id}, worker {failed.worker}:\n{failed.traceback}")
+        with contextlib.suppress(Exception):  # some classes refuse notes
+            original.add_note(
+                f"in task {failed.task_id}, worker {failed.worker}:\n{failed.traceback}"
+            )
         raise original from original.__cause__

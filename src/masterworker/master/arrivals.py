@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from masterworker.data.outcome import open_finished
-from masterworker.errors import TaskError, Terminated
+from masterworker.errors import TaskError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
+
+#: Seconds after which a loop looks whether anything is outstanding still.
+LOOK = 1.0
 
 
 class Arrivals:
@@ -41,13 +44,13 @@ class Arrivals:
         return self
 
     def __next__(self) -> Any:
-        if not self._manager.outstanding(self._tag):
-            raise StopIteration
-        try:
-            return open_finished(self._collect(self._tag, None))
-        except Terminated:
-            raise StopIteration from None
-        except TaskError as error:
-            if not self._return_errors:
-                raise
-            return error.task_id, error.tag, error
+        while self._manager.outstanding(self._tag):
+            try:
+                return open_finished(self._collect(self._tag, LOOK))
+            except TimeoutError:  # somebody else may have taken the last one
+                continue
+            except TaskError as error:
+                if not self._return_errors:
+                    raise
+                return error.task_id, error.tag, error
+        raise StopIteration

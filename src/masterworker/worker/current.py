@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from masterworker.worker import Worker
+    from masterworker.worker.serial import SerialWorker
 
 
 class _Here(threading.local):
-    worker: Worker | None = None
+    worker: Worker | SerialWorker | None = None
 
 
 _here = _Here()
-_last: Worker | None = None
+_of_process: Worker | SerialWorker | None = None
 
 
 class SlaveContext(NamedTuple):
@@ -37,28 +38,36 @@ _context_used = False
 _interrupted = False
 
 
-def current_worker() -> Worker:
+def current_worker() -> Worker | SerialWorker:
     """Return the worker that executes the handler which calls this.
 
     Raises:
         UsageError: This is not inside a handler.
     """
-    worker = _here.worker or _last
+    worker = _here.worker or _of_process
     if worker is None:
         raise UsageError("current_worker() can be called inside a handler only")
     return worker
 
 
 @contextlib.contextmanager
-def working_as(worker: Worker) -> Iterator[None]:
-    """Within this, `worker` is the current one of this thread (and of threads it starts)."""
-    global _last
-    before, before_last = _here.worker, _last
-    _here.worker = _last = worker
+def working_as(worker: Worker | SerialWorker) -> Iterator[None]:
+    """Within this, `worker` is the current one of this thread.
+
+    If it is the process's main thread, it is the current one of all threads that have none.
+    """
+    global _of_process
+    before, before_all = _here.worker, _of_process
+    main = threading.current_thread() is threading.main_thread()
+    _here.worker = worker
+    if main:
+        _of_process = worker
     try:
         yield
     finally:
-        _here.worker, _last = before, before_last
+        _here.worker = before
+        if main:
+            _of_process = before_all
 
 
 def program_digest() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.core.task import FAILURE, RESULT
-from masterworker.data.failure import describe
+from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import dumps, loads
 from masterworker.errors import UnpicklableError
 
@@ -79,7 +79,7 @@ def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def _unpicklable(result: object, error: BaseException) -> Any:
     clear = UnpicklableError(
         f"the result (a {type(result).__name__}) cannot be pickled, so it cannot be sent to the "
-        f"master: {type(error).__name__}: {error}"
+        f"master: {type(error).__name__}: {text_of(error)}"
     )
     clear.__cause__ = error
     return describe(clear)

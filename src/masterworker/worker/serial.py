@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import Outcome
+from masterworker.data.outcome import open_finished
+from masterworker.data.pickling import dumps_call
 from masterworker.data.states import StateCache, resolving
 from masterworker.machine import process_info
+from masterworker.taskid import task_name
+from masterworker.worker import current
 from masterworker.worker.execution import call, execute
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ class SerialWorker:
     def __init__(self, manager: Manager, handlers: Mapping[str, Callable[..., Any]]) -> None:
         self._manager = manager
         self._handlers = {**handlers, CALL_MARK: call}
-        self._states = StateCache(lambda name: manager.get(wire.STATES, name))
+        self.states = StateCache(lambda name: manager.get(wire.STATES, name))
         hello = wire.introduce(process_info(), sorted(self._handlers), None, uuid.uuid4().hex)
         self._id = manager.join(hello).member_id
 
@@ -38,14 +42,32 @@ class SerialWorker:
         reply = self._manager.exchange(self._id, want=1)
         for order, argument in reply.orders:
             if order == wire.FORGET:
-                self._states.forget(argument)
+                self.states.forget(argument)
         for lease in reply.leases:
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
-            with resolving(self._states):
+            with current.working_as(self), resolving(self.states):
                 kind, payload = execute(handler, lease.payload, lambda: True)
             done = Outcome(lease.task_id, lease.attempt, kind, payload)
             self._manager.exchange(self._id, [done])
         return bool(reply.leases)
+
+    def request_task(self, tag: str, *parameters: Any) -> str:
+        """Ask for a further task, from inside a handler. Returns its id."""
+        payload = dumps_call(f"task {tag!r}", parameters)
+        return task_name(tag, self._manager.request(tag, (payload,)))
+
+    def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
+        """Execute tasks until there is an outcome; from inside a handler.
+
+        Raises:
+            TimeoutError: Nothing is left to be executed, so there will be none.
+        """
+        while True:
+            finished, _ = self._manager.collect(self._id, tag)
+            if finished:
+                return open_finished(finished[0])
+            if not self.step():
+                raise TimeoutError(f"no outcome, and nothing left to do (timeout {timeout})")
 
     def leave(self) -> None:
         """Sign off."""
