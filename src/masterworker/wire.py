@@ -118,11 +118,17 @@ def check(operation: str, args: list[Any]) -> tuple[Any, ...]:
     """Return the arguments of an operation, as they should be.
 
     Raises:
+        RejectedError: It wants to join with another protocol.
         UsageError: There is no such operation, or the arguments do not fit.
     """
     shape = OPERATIONS.get(operation)
     if shape is None:
         raise UsageError(f"unknown operation {str(operation)[:100]!r}")
+    if operation == "join" and args and args[0] != PROTOCOL:  # its shape may be another one
+        raise RejectedError(
+            f"this worker speaks protocol {args[0]!r}, the master speaks {PROTOCOL} (masterworker "
+            f"{__version__}): install the same version"
+        )
     try:
         # Bytes come as bytes: text in their place is not to be taken for base64.
         checked: tuple[Any, ...] = msgspec.convert(args, shape, builtin_types=(bytes,))

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
+from masterworker.errors import InternalError, MasterworkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,13 +24,14 @@ COMES_BACK_WITHIN = 30.0
 class _Call:
     """The last numbered call of a client, under way or done."""
 
-    __slots__ = ("done", "number", "reply")
+    __slots__ = ("done", "error", "number", "reply")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.done = threading.Lock()
         self.done.acquire()
         self.reply: Any = None
+        self.error: MasterworkerError | None = None
 
 
 class Replies:
@@ -58,18 +60,18 @@ class Replies:
                 while len(self._last) > KEPT_REPLIES:
                     self._last.popitem(last=False)
         if again:
-            if call.done.acquire(timeout=2 * wire.LONGEST_WAIT):
-                call.done.release()
-            return call.reply
-        try:
-            call.reply = action()
-        except BaseException:
-            with self._lock:
-                if self._last.get(client) is call:
-                    del self._last[client]
-            raise
-        finally:
+            if not call.done.acquire(timeout=2 * wire.LONGEST_WAIT):
+                raise InternalError(f"call {number} of a client has not ended in time")
             call.done.release()
+        else:
+            try:
+                call.reply = action()
+            except MasterworkerError as error:
+                call.error = error
+            finally:
+                call.done.release()
+        if call.error is not None:
+            raise call.error
         return call.reply
 
     def acknowledge(self, client: str) -> None:

@@ -362,11 +362,11 @@ class Master(Requests):
             return f"no task{kind} is outstanding; somebody must ask for one first"
         workers = len(found.processes) - 1
         told = f"{sum(found.waiting.values())} waiting, {sum(found.running.values())} running"
+        tags = ", ".join(repr(t) for t in found.stranded[:5])
         if not workers:
-            told += "; there are no workers"
-        if found.stranded:
-            tags = ", ".join(repr(t) for t in found.stranded[:5])
-            told += f"; nobody here can execute {tags}"
+            told += "; there are no workers" + (f" that could execute {tags}" if tags else "")
+        elif tags:
+            told += f"; none of {workers} worker(s) can execute {tags}"
         return told
 
     def _explain_wait(self) -> None:
