@@ -125,10 +125,8 @@ def check(operation: str, args: list[Any]) -> tuple[Any, ...]:
     if shape is None:
         raise UsageError(f"unknown operation {str(operation)[:100]!r}")
     if operation == "join" and args and args[0] != PROTOCOL:  # its shape may be another one
-        raise RejectedError(
-            f"this worker speaks protocol {args[0]!r}, the master speaks {PROTOCOL} (masterworker "
-            f"{__version__}): install the same version"
-        )
+        version = args[2] if len(args) > 2 else "unknown"
+        raise _other_protocol(args[0], version)
     try:
         # Bytes come as bytes: text in their place is not to be taken for base64.
         checked: tuple[Any, ...] = msgspec.convert(args, shape, builtin_types=(bytes,))
@@ -160,10 +158,7 @@ def judge(hello: Hello, program: str) -> None:
         RejectedError: Names both sides of the difference.
     """
     if hello.protocol != PROTOCOL:
-        raise RejectedError(
-            f"this worker speaks protocol {hello.protocol} (masterworker {hello.version}), the "
-            f"master speaks {PROTOCOL} (masterworker {__version__}): install the same version"
-        )
+        raise _other_protocol(hello.protocol, hello.version)
     if hello.python != python_version():
         raise RejectedError(
             f"this worker runs Python {hello.python}, the master runs {python_version()}: pickled "
@@ -174,6 +169,13 @@ def judge(hello: Hello, program: str) -> None:
             f"this worker runs slave code {hello.program[:12]}, the master now has {program[:12]}: "
             "start a new worker, which gets the new code"
         )
+
+
+def _other_protocol(protocol: object, version: object) -> RejectedError:
+    return RejectedError(
+        f"this worker speaks protocol {protocol!r} (masterworker {version}), the master speaks "
+        f"{PROTOCOL} (masterworker {__version__}): install the same version"
+    )
 
 
 def encode_error(error: errors.MasterworkerError) -> list[Any]:

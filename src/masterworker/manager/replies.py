@@ -67,10 +67,13 @@ class Replies:
             try:
                 call.reply = action()
             except MasterworkerError as error:
-                call.error = error
+                call.error = error  # for those that wait for it; later ones try it in earnest
             finally:
                 call.done.release()
         if call.error is not None:
+            with self._lock:
+                if self._last.get(client) is call:
+                    del self._last[client]
             raise call.error
         return call.reply
 
