@@ -209,5 +209,7 @@ def test_broken_invariant_comes_with_the_story_of_the_task() -> None:
     core = busy()
     core.on_started(1, 2, 1.25)
     core.tasks[2].attempt = 0
-    with pytest.raises(InternalError, match=r"task 2\)\nnow: started, handed out 0 times, in the hands of worker 1"):
+    with pytest.raises(
+        InternalError, match=r"task 2\)\nnow: started, handed out 0 times, in the hands of worker 1"
+    ):
         audit.check(core)

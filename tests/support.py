@@ -1,0 +1,121 @@
+"""What tests of every folder share: waiting with a bound, and running Python programs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+#: Nothing in a test takes so long, unless it hangs (seconds).
+HANG = 30.0
+
+_numbers = itertools.count(1)
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 20.0, what: str = "") -> Any:
+    """Wait until something holds, and return it; fail when the time is up."""
+    end = time.monotonic() + timeout
+    pause = threading.Event()
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {timeout} s: {what or condition}"
+        pause.wait(0.01)
+    return found
+
+
+def unique_label(stem: str = "test") -> str:
+    """A label that no other test has."""
+    return f"{stem} {next(_numbers)} {uuid.uuid4().hex[:8]}"
+
+
+def python_script(tmp_path: Path, name: str, source: str) -> Path:
+    """Write a Python program; the source may be indented."""
+    path = tmp_path / name
+    path.write_text(textwrap.dedent(source).lstrip("\n"), encoding="utf-8")
+    return path
+
+
+class Script:
+    """A Python program that was started. Its output goes to files, so it never blocks."""
+
+    def __init__(self, path: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        stem = path.with_name(f"{path.stem}-{next(_numbers)}")
+        self._out, self._err = stem.with_suffix(".out"), stem.with_suffix(".err")
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, str(path), *arguments],
+                cwd=path.parent,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+        self.pid = self.process.pid
+
+    @property
+    def out(self) -> str:
+        """What it has written to stdout so far."""
+        return self._out.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def err(self) -> str:
+        """What it has written to stderr so far."""
+        return self._err.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def told(self) -> str:
+        """Everything about it, for the message of a failed test."""
+        return f"status {self.process.poll()}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+    def wait(self, timeout: float = HANG) -> int:
+        """Wait for the end and return the status; one that hangs is killed, and the test fails."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"hangs after {timeout} s: {self.told}") from None
+
+    def says(self, text: str, timeout: float = HANG) -> None:
+        """Wait until it has written something to stdout."""
+
+        def holds() -> bool:
+            ended = self.process.poll() is not None
+            found = text in self.out
+            assert found or not ended, f"never said {text!r}: {self.told}"
+            return found
+
+        wait_until(holds, timeout, f"it says {text!r}: {self.told}")
+
+    def kill(self) -> None:
+        """End it at once, as `kill -9` does."""
+        self.process.kill()
+        self.process.wait(HANG)
+
+
+def start_script(path: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Script:
+    """Start a program. Whoever calls this ends it, or waits for its end."""
+    return Script(path, *arguments, env=env)
+
+
+def run_script(
+    path: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    timeout: float = HANG,
+    status: int | None = 0,
+) -> Script:
+    """Run a program to its end, which must have the given status (None: any)."""
+    script = Script(path, *arguments, env=env)
+    ended = script.wait(timeout)
+    assert status is None or ended == status, script.told
+    return script
