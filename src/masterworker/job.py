@@ -52,7 +52,7 @@ def run_job(
         make_master(label, serial=True, handlers=handlers).start()
         return
     master = make_master(label)
-    store_main(master, worker_class)
+    store_main(master, worker_class, "run", heartbeat=heartbeat)
     try:
         if workers:
             master.launch_workers(workers, wait=True)
@@ -68,14 +68,23 @@ def handlers_of(worker_class: type[Any]) -> dict[str, Callable[..., Any]]:
     return {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
 
 
-def store_main(master: Master, worker_class: type[Any]) -> None:
-    """Store this process's main program, or the class by value where it cannot be read."""
+def store_main(
+    master: Master, worker_class: type[Any], start: str, **keywords: float | None
+) -> None:
+    """Store this process's main program, or the worker class by value where it cannot be read.
+
+    Args:
+        master: Where to store it.
+        worker_class: What the main program's workers are.
+        start: Name of the method that makes one of them work.
+        keywords: What to make one of them with, besides label and master.
+    """
     main = program.of_main()
     if main is not None:
         master.store_program(main)
         return
     try:
-        master.store_program(program.of_class(dumps(worker_class)))
+        master.store_program(program.of_class(dumps((worker_class, start, keywords))))
     except Exception as error:
         raise UnpicklableError(
             f"the main program has no file, and {worker_class.__name__} cannot be sent by value: "

@@ -44,6 +44,8 @@ class Program(NamedTuple):
     #: Folders to import from: first the user's own, then those of the Python installation.
     own_paths: list[str]
     other_paths: list[str]
+    #: What `sys.argv` is to be.
+    argv: list[str]
     pickled: bytes = b""
 
     def encode(self) -> bytes:
@@ -70,7 +72,8 @@ def _surroundings(
     own = [p for p in paths if not _is_standard(p)]
     other = [p for p in paths if _is_standard(p)]
     folder = str(Path.cwd())
-    return Program(kind, source, filename, package, folder, own, other, pickled)
+    argv = [filename] if kind == SCRIPT else list(sys.argv)
+    return Program(kind, source, filename, package, folder, own, other, argv, pickled)
 
 
 def _is_standard(path: str) -> bool:
@@ -100,7 +103,8 @@ def of_main() -> Program | None:
     filename = getattr(spec, "origin", None) or getattr(main, "__file__", None)
     if filename is None or not Path(filename).is_file():
         return None
-    return of_file(filename, getattr(spec, "parent", None) or "")
+    script = of_file(filename, getattr(spec, "parent", None) or "")
+    return script._replace(argv=list(sys.argv))  # its top level reads them in a slave, too
 
 
 def of_file(filename: str | os.PathLike[str], package: str = "") -> Program:
@@ -186,6 +190,7 @@ def execute(program: Program) -> None:
 
     In it `__name__` is not set, so it reads as "builtins", never as "__main__".
     """
+    sys.argv = list(program.argv)
     namespace = fresh_main()
     namespace["__file__"] = program.filename
     namespace["__package__"] = program.package or None

@@ -294,3 +294,24 @@ def test_an_exception_that_only_the_slave_has(desk: Desk) -> None:
     lines = master.good().lines
     assert "Strange: so strange" in lines[0]
     assert "Unbuildable: one argument" in lines[1]
+
+
+@pytest.mark.parametrize("has_file", [True, False], ids=["script", "standard input"])
+def test_the_watchdog_period_of_a_job(desk: Desk, has_file: bool) -> None:
+    """`runJob(..., watchdog_period=7)` reaches the slaves, whatever the program is."""
+    path = desk.script(
+        "job.py",
+        """
+        class Master(MasterProcess):
+            def run(self):
+                self.requestTask("period")
+                print(self.retrieveResult()[2])
+        class Slave(SlaveProcess):
+            def do_period(self):
+                return self.watchdog_period
+        runJob(LABEL, Master, Slave, watchdog_period=7.0, launch_slaves=1)
+        """,
+    )
+    with path.open("rb") as script:
+        job = desk.start(path) if has_file else desk.start("-", stdin=script)
+    assert job.good().out == "7.0\n"

@@ -69,6 +69,11 @@ def test_f19_closed_connection_is_a_loss_at_once(manager: Manager) -> None:
     assert not manager.ping(me)
 
 
+def wait_for_work(client: Client, me: int) -> None:
+    with pytest.raises(TransportError):
+        client.exchange(me, want=1, wait=60.0)
+
+
 def test_f19_end_of_an_idle_worker_is_noticed_while_it_is_kept_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -76,10 +81,7 @@ def test_f19_end_of_an_idle_worker_is_noticed_while_it_is_kept_waiting(
     monkeypatch.setattr(wire, "LONGEST_WAIT", 60.0)
     with real_master() as master, remote(master) as client:
         me = join(client)
-        waiting = threading.Thread(
-            target=lambda: pytest.raises(TransportError, client.exchange, me, want=1, wait=60.0),
-            daemon=True,
-        )
+        waiting = threading.Thread(target=wait_for_work, args=(client, me), daemon=True)
         waiting.start()
         wait_until(lambda: list(master.manager.core.waiting.claims), what="it waits for work")
         assert client._connection is not None

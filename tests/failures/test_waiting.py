@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import Pyro5
@@ -24,15 +25,15 @@ from failures.jobs import (
 from masterworker import wire
 from masterworker.client import Client
 from masterworker.data.pickling import dumps_call
-from masterworker.errors import LabelTakenError, TransportError
+from masterworker.errors import LabelTakenError, Terminated, TransportError
 from masterworker.manager import Mailbox, Manager
-from masterworker.master import Master
+from masterworker.master import Master, arrivals
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing.MasterSlave import MasterProcess, SlaveProcess
 from support import HANG, python_script, run_script, start_script, unique_label, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -226,10 +227,38 @@ def test_f29_wait_for_a_result_can_have_a_bound_and_says_what_is_wrong(
         with pytest.raises(TimeoutError, match="1 waiting, 0 running; "):
             master.retrieve_result(timeout=0.01)
         monkeypatch.setattr(master, "NOTICE_AFTER", 0.1)
-        thread = threading.Thread(target=lambda: list(master.results()), daemon=True)
-        thread.start()
-        wait_until(lambda: "waiting for a result: 1 waiting" in caplog.text)
-        assert caplog.text.count("waiting for a result") == 1
+        with in_thread(master.retrieve_result):
+            wait_until(lambda: "waiting for a result: 1 waiting" in caplog.text)
+            assert caplog.text.count("waiting for a result") == 1
+            master.shutdown()
+
+
+def test_f29_loop_over_results_that_do_not_come_is_explained_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A loop looks again and again whether anything can come, and could never say what is wrong."""
+    monkeypatch.setattr(arrivals, "LOOK", 0.05)
+    with real_master() as master:
+        monkeypatch.setattr(master, "NOTICE_AFTER", 0.2)
+        master.request_task("t")
+        with in_thread(lambda: list(master.results())):
+            try:
+                wait_until(lambda: "waiting for a result: 1 waiting" in caplog.text, 5.0)
+            finally:
+                master.shutdown()
+
+
+@contextlib.contextmanager
+def in_thread(call: Callable[[], Any]) -> Iterator[None]:
+    """Wait for something that only the end of the job ends."""
+
+    def wait() -> None:
+        with contextlib.suppress(Terminated):
+            call()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    yield
     thread.join(HANG)
     assert not thread.is_alive()
 

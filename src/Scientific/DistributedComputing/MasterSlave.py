@@ -19,7 +19,7 @@ from masterworker.errors import UsageError
 from masterworker.job import store_main
 from masterworker.machine import process_info
 from masterworker.master import GRACE, Master
-from masterworker.transport.address import DEFAULT_PORT, LAST_PORT
+from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
 from masterworker.worker import HEARTBEAT, Worker, current
 from Scientific.DistributedComputing import tracing
 from Scientific.DistributedComputing.TaskManager import TaskManager
@@ -68,7 +68,7 @@ class MasterProcess:
 
     def __init__(self, label: str, use_name_server: bool = True) -> None:
         self._job = _Job(
-            label,
+            check_label(label),
             name_server=use_name_server,
             ports=(0,) if use_name_server else range(DEFAULT_PORT, LAST_PORT + 1),
         )
@@ -207,8 +207,6 @@ class SlaveProcess:
         self._worker.run()
         tracing.trace(debug, "slave of %r ends", self.label)
 
-    run = start
-
     def terminationTest(self) -> bool:
         """Override this: True ends the slave between two tasks, in good order."""
         return False
@@ -283,7 +281,7 @@ def runJob(
         return
     master = master_class(label)
     try:
-        store_main(master._job, slave_class)
+        store_main(master._job, slave_class, "start", watchdog_period=watchdog_period)
         if launch_slaves:
             master.launchSlaveJobs(launch_slaves)
     except BaseException:

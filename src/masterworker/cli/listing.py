@@ -35,7 +35,7 @@ def run(*, verbose: bool, as_json: bool) -> int:
         told = entry["label"]
         if verbose:
             number = entry["processes"]
-            told += "  (no answer)" if number is None else f"  {number} active processes"
+            told += "  no answer" if number is None else "  " + counted(number, "active process")
             told += f"  at {entry['address']}"
         print(told)
     return exit_codes.OK

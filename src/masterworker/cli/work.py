@@ -67,7 +67,8 @@ def _execute(what: program.Program, label: str, master: str | None) -> None:
         Worker(label, master).run()
     elif what.kind == program.CLASS:
         program.fresh_main()
-        loads(what.pickled)(label, master).run()
+        worker_class, start, keywords = loads(what.pickled)
+        getattr(worker_class(label, master, **keywords), start)()
     else:
         program.execute(what)
         if not current.slave_context_used():

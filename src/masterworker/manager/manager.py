@@ -113,8 +113,7 @@ class Manager:
 
     def disconnected(self, member_id: int) -> None:
         """The connection of a process has closed, and it did not sign off."""
-        with self._lock:
-            member = self.core.members.get(member_id)
+        member = self.core.members.get(member_id)
         if member is not None:
             self.lost(member_id, self.explain_end(member.info) or "its connection closed")
 
@@ -225,17 +224,14 @@ class Manager:
         wait: float = 0.0,
         lend: int = 0,
     ) -> tuple[list[Finished], list[Lease]]:
-        """Pick up outcomes, in the order of their arrival.
+        """Pick up outcomes in the order of their arrival, or get tasks to execute meanwhile.
 
         Args:
             member_id: Who calls.
             tag: Only outcomes of tasks of this tag.
             want: The most that it wants.
-            wait: Seconds to wait for one, at most.
-            lend: While there is none, it would also execute so many tasks.
-
-        Returns:
-            Outcomes, or tasks to execute meanwhile, or neither.
+            wait: Seconds to wait, at most.
+            lend: While there is none, it would execute so many tasks.
 
         Raises:
             Terminated: The job is over.
@@ -274,7 +270,7 @@ class Manager:
             return box.finished, box.leases
 
     def undelivered(self, finished: Sequence[Finished]) -> None:
-        """Take back outcomes that did not reach the one who collected them."""
+        """Take back outcomes that did not reach their collector."""
         with self._lock:
             self._apply(self.core.on_undelivered(finished))
 
@@ -391,7 +387,8 @@ class Manager:
         for member, reason in effects.lost:
             held = len(member.leases)
             what = f"; {held} task(s) go to another worker" if held else ""
-            logger.warning("worker %d (%s) lost: %s%s", member.id, member.info, reason, what)
+            level = logging.DEBUG if self.core.terminated else logging.WARNING
+            logger.log(level, "worker %d (%s) lost: %s%s", member.id, member.info, reason, what)
             self._forget_member(member.id)
 
     def _tick(self) -> float | None:

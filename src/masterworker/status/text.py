@@ -21,8 +21,8 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
     waiting, running = sum(census.waiting.values()), sum(census.running.values())
     lines = [
         f"Task manager {label}",
-        f"  {1 + slaves} active processes: 1 master, {slaves} {_plural('slave', slaves)}",
-        f"  {waiting} waiting {_plural('task', waiting)}, {running} running",
+        f"  {counted(1 + slaves, 'active process')}: 1 master, {counted(slaves, 'slave')}",
+        f"  {counted(waiting, 'waiting task')}, {running} running",
         f"  {sum(census.finished.values())} results to be picked up, {census.delivered} delivered",
     ]
     lines += [
@@ -61,5 +61,7 @@ def as_json(label: str, census: Census) -> str:
     return json.dumps(content, indent=2)
 
 
-def _plural(noun: str, number: int) -> str:
-    return noun if number == 1 else f"{noun}s"
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun in the form that goes with it."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number} {noun if number == 1 else plural}"

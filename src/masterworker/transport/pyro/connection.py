@@ -55,6 +55,10 @@ class PyroConnection:
             raise MasterNotFoundError(
                 f"no task manager with label {self._label!r} is at this address ({error})"
             ) from None
+        except pyro_errors.ProtocolError as error:
+            raise MasterNotFoundError(
+                f"what listens at this address is no master ({error})"
+            ) from None
         except (pyro_errors.CommunicationError, OSError) as error:
             raise TransportError(f"the connection to the master broke: {error}") from None
 
