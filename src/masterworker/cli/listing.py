@@ -8,6 +8,7 @@ from typing import Any
 from masterworker.cli import exit_codes
 from masterworker.client import Client
 from masterworker.errors import TransportError
+from masterworker.status.text import counted
 from masterworker.transport.discovery import labels
 from masterworker.transport.pyro import connect
 
