@@ -48,6 +48,8 @@ logger = logging.getLogger("masterworker.master")
 #: Seconds that `shutdown` waits for workers, and that the end of a program or Ctrl-C does.
 GRACE = 10.0
 GRACE_AT_EXIT = 2.0
+#: Seconds after which a loop over results looks whether anything is outstanding still.
+LOOK = 1.0
 #: Seconds within which a launched worker must be there, or its failure be known.
 START_BOUND = 5.0
 #: Seconds that the system may take to tell how a process ended whose connection has closed.
@@ -154,27 +156,47 @@ class Master(Requests):
 
         Yields:
             (task id, tag, result).
+
+        Raises:
+            Terminated: The job has ended before the tasks.
         """
-        return Arrivals(self.collect, self.manager, tag, return_errors=return_errors)
+        return Arrivals(self._next_arrival, tag, return_errors=return_errors)
 
     def collect(self, tag: str | None, timeout: float | None) -> Finished:
         """Wait for one outcome, unopened; see `retrieve_result`."""
-        end = None if timeout is None else time.monotonic() + timeout
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        finished = self._wait_for_outcome(tag, end, wire.LONGEST_WAIT, lambda: True)
+        if finished is None:
+            raise TimeoutError(f"no outcome in {timeout} seconds: {self._situation(tag)}")
+        return finished
+
+    def _next_arrival(self, tag: str | None) -> Finished | None:
+        """Wait for one outcome as long as any is outstanding.
+
+        Somebody else may take the last one meanwhile, so it is looked at again and again.
+        """
+        return self._wait_for_outcome(
+            tag, float("inf"), LOOK, lambda: self.manager.outstanding(tag) > 0
+        )
+
+    def _wait_for_outcome(
+        self, tag: str | None, end: float, look: float, worth: Callable[[], bool]
+    ) -> Finished | None:
         notice = time.monotonic() + self.NOTICE_AFTER
-        while True:
-            now = time.monotonic()
-            wait = wire.LONGEST_WAIT if end is None else end - now
+        while worth():
+            wait = min(look, max(0.0, end - time.monotonic()))
             if self.serial is not None and self.serial.step():
                 wait = 0.0
-            finished, _ = self.manager.collect(self.process_id, tag, 1, max(0.0, wait))
+            finished, _ = self.manager.collect(self.process_id, tag, 1, wait)
             if finished:
                 return finished[0]
             now = time.monotonic()
-            if end is not None and now >= end:
-                raise TimeoutError(f"no outcome in {timeout} seconds: {self._situation(tag)}")
+            if now >= end:
+                return None
             if now >= notice:
                 notice = float("inf")
                 logger.warning("waiting for a result: %s", self._situation(tag))
+        return None
 
     # -- states -----------------------------------------------------------------------------
 
