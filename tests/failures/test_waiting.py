@@ -27,7 +27,7 @@ from masterworker.client import Client
 from masterworker.data.pickling import dumps_call
 from masterworker.errors import LabelTakenError, Terminated, TransportError
 from masterworker.manager import Mailbox, Manager
-from masterworker.master import Master, arrivals
+from masterworker.master import Master
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing.MasterSlave import MasterProcess, SlaveProcess
 from support import HANG, python_script, run_script, start_script, unique_label, wait_until
@@ -237,7 +237,7 @@ def test_f29_loop_over_results_that_do_not_come_is_explained_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A loop looks again and again whether anything can come, and could never say what is wrong."""
-    monkeypatch.setattr(arrivals, "LOOK", 0.05)
+    monkeypatch.setattr("masterworker.master.master.LOOK", 0.05)
     with real_master() as master:
         monkeypatch.setattr(master, "NOTICE_AFTER", 0.2)
         master.request_task("t")

@@ -20,7 +20,6 @@ from masterworker import program, wire
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps
 from masterworker.errors import (
-    LabelTakenError,
     Terminated,
     TransportError,
     UsageError,
@@ -30,9 +29,10 @@ from masterworker.launch.local import LocalWorker, LocalWorkers
 from masterworker.machine import process_info, process_number
 from masterworker.manager import Mailbox, Manager, Session
 from masterworker.master.arrivals import Arrivals
+from masterworker.master.naming import enter_name
 from masterworker.master.requesting import Requests
 from masterworker.transport.address import check_label
-from masterworker.transport.pyro import NameServer, Server, connect
+from masterworker.transport.pyro import NameServer, Server
 from masterworker.transport.ticket import Ticket
 from masterworker.worker.serial import SerialWorker
 
@@ -327,37 +327,13 @@ class Master(Requests):
                 self._ticket.socket_path,
             )
             if name_server:
-                self._enter_name(self.server)
+                self.registered = enter_name(self.label, self.server)
             self._ticket.publish(self.server.address)
         except BaseException:
             if self.server is not None:
                 self.server.close()
             self._ticket.release()
             raise
-
-    def _enter_name(self, server: Server) -> None:
-        names = NameServer()
-        try:
-            known = names.lookup(self.label)
-            if known is not None:
-                try:
-                    connect(known, self.label).call("census")
-                except TransportError:
-                    logger.info("label %r was left behind in the name server", self.label)
-                else:
-                    raise LabelTakenError(
-                        f"label {self.label!r} is taken by a master at {known}, says the name "
-                        f"server at {names.where}: use another label, or end that master"
-                    )
-            names.register(self.label, server.uri)
-        except TransportError as error:
-            logger.warning(
-                "%s; the job goes on without: workers on this machine find %r by its ticket",
-                error,
-                self.label,
-            )
-        else:
-            self.registered = names
 
     def _explain_end(self, info: str) -> str:
         worker = self.local_workers.find(process_number(info))
