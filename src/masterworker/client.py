@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker import wire
 from masterworker.core.audit import Census
 from masterworker.core.task import Finished, Lease
-from masterworker.errors import TransportError
+from masterworker.errors import NotRegisteredError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +37,9 @@ class Client:
         self._connection: Connection | None = None
         self._aside: Connection | None = None
         self._number = 0
+        #: Which run of the manager this process has joined; "" for none.
+        self._instance = ""
+        self._checked = False
         #: Random name of this client, by which the manager recognises repeated calls.
         self.name = uuid.uuid4().hex
 
@@ -49,6 +52,7 @@ class Client:
         with self._lock:
             if self._connection is None:
                 self._connection = self._connect()
+                self._checked = False
 
     def call(self, operation: str, *args: Any) -> Any:
         """Carry out one operation.
@@ -59,8 +63,12 @@ class Client:
         """
         with self._lock:
             self.connect()
+            if operation == "join":
+                self._instance = ""  # whichever run of the manager it is
             assert self._connection is not None  # noqa: S101  for the type checker
             try:
+                if self._instance and not self._checked:
+                    self._check_instance(self._connection)
                 good, reply = self._connection.call(operation, *args)
             except Exception:
                 self.disconnect()
@@ -91,11 +99,23 @@ class Client:
                 connection.close()
         self._connection = self._aside = None
 
+    def _check_instance(self, connection: Connection) -> None:
+        """Make sure that a new connection leads to the manager where this process has joined.
+
+        Task and process ids mean nothing to another run of it, or worse: something else.
+        """
+        _, instance = connection.call("instance")
+        if instance != self._instance:
+            raise NotRegisteredError("the master is another one by now")
+        self._checked = True
+
     # -- operations -------------------------------------------------------------------------
 
     def join(self, hello: wire.Hello) -> wire.Welcome:
         """Register this process."""
-        return wire.Welcome(*self.call("join", *hello))
+        welcome = wire.Welcome(*self.call("join", *hello))
+        self._instance, self._checked = welcome.instance, True
+        return welcome
 
     def leave(self, member_id: int) -> None:
         """Sign off."""

@@ -87,6 +87,7 @@ class Reply(NamedTuple):
 #: The arguments of every operation that a process can ask for.
 OPERATIONS: dict[str, Any] = {
     "join": Hello,
+    "instance": tuple[()],
     "leave": tuple[int],
     "ping": tuple[int],
     "exchange": tuple[

@@ -9,7 +9,7 @@ import pytest
 from contract.nets import Background
 from masterworker import wire
 from masterworker.core.task import RESULT, Outcome
-from masterworker.errors import TransportError
+from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.manager import replies
 from support import wait_until
 
@@ -176,3 +176,21 @@ def test_outcomes_of_a_client_that_never_comes_back_go_to_others(
 
     assert [f.payload for f in finished] == [b"r"]
     assert net.manager.census().delivered == 1
+
+
+def test_outcomes_of_another_run_of_the_manager_are_never_delivered(net: Net) -> None:
+    """The master was replaced by another one: ids of the first mean nothing to it."""
+    client, lose, _ = net.faulty()
+    worker = net.join(["a"], client=client)
+    client.request("a", [b"0"])
+    lease = worker.fetch()[0]
+    lose("exchange")
+    with pytest.raises(TransportError):
+        client.exchange(worker.id, [Outcome(lease[0], lease[1], RESULT, b"of the first")])
+
+    net.manager.instance = "another run"  # what a client sees of a restarted master
+
+    with pytest.raises(NotRegisteredError, match="another one"):
+        client.exchange(worker.id, [Outcome(lease[0], lease[1], RESULT, b"of the first")])
+    with pytest.raises(NotRegisteredError):
+        client.settle(lease[0], RESULT, b"of the first")

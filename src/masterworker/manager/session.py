@@ -66,6 +66,9 @@ class Session:
         self._members.add(welcome.member_id)
         return welcome
 
+    def _do_instance(self) -> str:
+        return self._manager.instance
+
     def _do_leave(self, member_id: int) -> None:
         self._members.discard(member_id)
         self._manager.leave(member_id)

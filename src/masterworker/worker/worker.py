@@ -319,6 +319,7 @@ class Worker:
         logger.info("%s; looking for the master", error)
         self.hand.leases.clear()  # whoever finds the connection closed gives them to others
         try:
+            parent.end_if_orphaned(PAUSES[0])
             self._join(wait=True)
         except TransportError as gone:
             self._stopped = True
