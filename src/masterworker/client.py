@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
@@ -27,12 +28,18 @@ class Client:
 
     Args:
         connect: Makes a connection; called again when one has broken.
+        around: Surrounds every call.
 
     Thread-safe: calls wait for each other.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._connect = connect
+        self._around = around
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._aside: Connection | None = None
@@ -69,7 +76,8 @@ class Client:
             try:
                 if self._instance and not self._checked:
                     self._check_instance(self._connection)
-                good, reply = self._connection.call(operation, *args)
+                with self._around():
+                    good, reply = self._connection.call(operation, *args)
             except Exception:
                 self.disconnect()
                 raise
@@ -91,6 +99,13 @@ class Client:
                 return self.call(operation, self.name, number, *args)
             except TransportError:
                 return self.call(operation, self.name, number, *args)
+
+    def _acknowledge(self) -> None:
+        """Say that the last reply has arrived, so that nobody keeps it for us."""
+        for _ in range(2):
+            with suppress(TransportError):
+                self.call("acknowledge", self.name)
+                return
 
     def disconnect(self) -> None:
         """Drop the connection; the next call makes a new one."""
@@ -153,6 +168,8 @@ class Client:
     ) -> tuple[list[Finished], list[Lease]]:
         """See `Manager.collect`."""
         finished, leases = self.call_once("collect", member_id, tag, want, wait, lend)
+        if finished:
+            self._acknowledge()
         return [Finished(*f) for f in finished], [Lease(*lease) for lease in leases]
 
     def settle(self, task_id: int, kind: int, payload: bytes) -> bool:

@@ -102,6 +102,7 @@ OPERATIONS: dict[str, Any] = {
     # Client, number of the call, then what the manager's method takes:
     "request": tuple[Name, int, Tag, list[bytes]],
     "collect": tuple[Name, int, int, Tag | None, Number, float, Number],
+    "acknowledge": tuple[Name],  # the last reply of the above has arrived
     "put_state": tuple[Name, int, dict[Name, bytes]],
     "settle": tuple[int, Number, bytes],
     "give_back": tuple[int],

@@ -211,7 +211,7 @@ class Model:
         assert answer.lost.pop(0) == member
         peer = self.remove(member, answer)
         held = list(peer.held)
-        executing = [i for i in held if self.tasks[i].started] or held[: len(held) == 1]
+        executing = [i for i in held if self.tasks[i].started][-1:] or held[: len(held) == 1]
         for i in (executing or held) if blame else []:
             self.tasks[i].suspect = True
         for i in executing if blame else []:

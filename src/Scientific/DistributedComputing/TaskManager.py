@@ -240,6 +240,8 @@ class TaskManager:
                     me = self._anonymous(again=True)
             if reply.leases:
                 return self._open(reply.leases[0])
+            if not reply.orders and not reply.waited:
+                raise UsageError(f"process {me} joined as one that executes nothing")
 
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
         number, _, tag, payload = lease

@@ -31,7 +31,7 @@ def find(label: str, master: str | None, *, wait: bool) -> Client:
     while True:
         try:
             client.connect()
-            client.call("census")
+            client.call("instance")
         except MasterNotFoundError:
             if not wait:
                 raise

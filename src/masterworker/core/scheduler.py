@@ -252,7 +252,8 @@ class Scheduler(Settling):
 
     def _blame(self, held: list[Task], text: str, now: float, effects: Effects) -> None:
         """Find out which of its tasks may have ended a process."""
-        executing = [task for task in held if task.state is STARTED]
+        # A task that waits for others may have one of them executed inside it: the youngest.
+        executing = [task for task in held if task.state is STARTED][-1:]
         if not executing and len(held) == 1:
             executing = held
         for task in executing or held:

@@ -44,27 +44,21 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     raise TaskFailed(task_id, tag, exception, failure.traceback, worker) from exception
 
 
-def result_of(finished: Finished) -> Any:
-    """Return the result alone, or raise the original exception itself.
+def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
+    """Return the result, or the exception that the task's function raised.
 
-    A task that failed raises what its function raised, with a note that holds the worker's
-    traceback, so that `except ValueError` works as it does for a plain call.
+    The exception has a note that holds the worker's traceback, so that `except ValueError` works
+    as it does for a plain call, and nothing is lost. Whatever this raises itself (a Ctrl-C) is
+    not of the task.
     """
-    if finished.kind == RESULT:
-        try:
-            return loads(finished.payload)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # noqa: S110  open_finished says it better
-            pass
     try:
-        return open_finished(finished)[2]
+        return open_finished(finished)[2], None
     except TaskFailed as failed:
-        if isinstance(failed.exception, RemoteError):
-            raise
         original = failed.exception
+        if isinstance(original, RemoteError):
+            return None, failed
         with contextlib.suppress(Exception):  # some classes refuse notes
             original.add_note(
                 f"in task {failed.task_id}, worker {failed.worker}:\n{failed.traceback}"
             )
-        raise original from original.__cause__
+        return None, original

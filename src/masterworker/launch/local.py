@@ -24,6 +24,8 @@ logger = logging.getLogger("masterworker.launch")
 KEPT_LINES = 40
 #: After being asked to end, a worker has so long before it is killed (seconds).
 KILL_AFTER = 1.0
+#: When a worker has ended, what it wrote to stderr is read for so long still (seconds).
+LAST_WORDS = 0.5
 
 
 class LocalWorker:
@@ -49,6 +51,10 @@ class LocalWorker:
             target=self._forward, name="masterworker-worker-output", daemon=True
         )
         self._pump.start()
+        self._waiter = threading.Thread(
+            target=self._wait, name="masterworker-worker-end", daemon=True
+        )
+        self._waiter.start()
 
     @property
     def pid(self) -> int:
@@ -81,7 +87,7 @@ class LocalWorker:
 
     def join(self, seconds: float) -> bool:
         """Wait for the end. False: it has not ended in time."""
-        self._pump.join(max(0.0, seconds))
+        self._waiter.join(max(0.0, seconds))
         return self.ended
 
     def drop(self) -> None:
@@ -91,7 +97,7 @@ class LocalWorker:
             self.process.terminate()
 
     def _forward(self) -> None:
-        """Pass on what the worker writes to stderr, keep the end of it, and wait for its end."""
+        """Pass on what the worker writes to stderr, and keep the end of it."""
         stream = self.process.stderr
         assert stream is not None  # noqa: S101  for the type checker
         with stream:
@@ -102,7 +108,10 @@ class LocalWorker:
                     continue
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     sys.stderr.write(text)
+
+    def _wait(self) -> None:
         self.process.wait()
+        self._pump.join(LAST_WORDS)  # a process that it has forked may keep stderr open
         self._on_exit(self)
 
 
@@ -122,8 +131,11 @@ class LocalWorkers:
     def launch(self, number: int) -> list[LocalWorker]:
         """Start workers."""
         command = worker_command(sys.executable, self._label, os.getpid())
-        started = [LocalWorker(command, self._on_exit) for _ in range(number)]
-        self._workers = [w for w in self._workers if not w.ended] + started
+        self._workers = [worker for worker in self._workers if not worker.ended]
+        started = []
+        for _ in range(number):
+            started.append(LocalWorker(command, self._on_exit))
+            self._workers.append(started[-1])
         return started
 
     def find(self, pid: int | None) -> LocalWorker | None:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 class Mailbox:
     """Where one waiting caller finds what came for it. Filled with the manager's lock held."""
 
-    __slots__ = ("_bell", "finished", "leases")
+    __slots__ = ("_bell", "claims", "finished", "leases")
 
     def __init__(self) -> None:
         self._bell = threading.Lock()
         self._bell.acquire()
+        #: The claims that it waits with. When one is served, the other is taken back.
+        self.claims: list[int] = []
         self.leases: list[Lease] = []
         self.finished: list[Finished] = []
 

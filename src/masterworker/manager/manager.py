@@ -67,6 +67,8 @@ class Manager:
         self._orders: dict[int, list[tuple[str, int]]] = {}
         self.store = Store()
         self.replies = Replies(self.undelivered)
+        #: Processes that joined through a connection; kept by its session.
+        self.remote: set[int] = set()
         self._changed = threading.Condition(self._lock)
         self._timekeeper = Timekeeper(self._tick)
         #: Says why a process has ended, from the line that it gave of itself; "" if unknown.
@@ -180,19 +182,17 @@ class Manager:
                 if claim is not None:
                     self.core.on_unparked(claim)
                 return wire.Reply(refused, leases, self._take_orders(member_id), 0.0)
-            box = self._boxes[claim] = Mailbox()
+            box = self._wait_with(claim)
             if self._orders.get(member_id):
                 box.ring()
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         except BaseException:  # a Ctrl-C: what came meanwhile goes to somebody else
             with self._lock:
-                self._close(claim)
-                lost = [lease[0] for lease in box.leases]
-                self._apply(self.core.on_returned(member_id, lost, self._clock()))
+                self._take_back(box, member_id)
             raise
         with self._lock:
-            self._close(claim)
+            self._close(box)
             orders = self._take_orders(member_id)
             return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
@@ -250,23 +250,22 @@ class Manager:
                 self.core.on_unparked(claim)
                 if lent is not None:
                     self.core.on_unparked(lent)
+                for lease in leases:
+                    self.core.on_started(member_id, lease[0], now)
                 return [], leases
-            box = self._boxes[claim] = Mailbox()
-            if lent is not None:
-                self._boxes[lent] = box
+            box = self._wait_with(claim, lent)
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         except BaseException:  # a Ctrl-C: what came meanwhile waits for the next call
             with self._lock:
-                self._close(claim)
-                self._apply(self.core.on_undelivered(box.finished))
+                self._take_back(box, member_id)
             raise
         with self._lock:
-            self._close(claim)
-            if lent is not None:
-                self._close(lent)
+            self._close(box)
             if not box.finished and not box.leases:
                 self._require_open()
+            for lease in box.leases:  # it is executed at once, inside the task that waits
+                self.core.on_started(member_id, lease[0], now)
             return box.finished, box.leases
 
     def undelivered(self, finished: Sequence[Finished]) -> None:
@@ -330,6 +329,11 @@ class Manager:
             tags = self.core.open_tags
             return sum(tags.values()) if tag is None else tags.get(tag, 0)
 
+    def remote_workers(self) -> set[int]:
+        """Return the workers that came through a connection; asked in `wait_for`."""
+        members = self.core.members
+        return {i for i in self.remote if i in members and members[i].view is not None}
+
     def notify(self) -> None:
         """Let those in `wait_for` look again."""
         with self._changed:
@@ -353,9 +357,24 @@ class Manager:
         if self.core.terminated:
             raise Terminated("the job is over")
 
-    def _close(self, claim: int) -> None:
-        self._boxes.pop(claim, None)
-        self.core.on_unparked(claim)
+    def _wait_with(self, *claims: int | None) -> Mailbox:
+        box = Mailbox()
+        for claim in claims:
+            if claim is not None:
+                self._boxes[claim] = box
+                box.claims.append(claim)
+        return box
+
+    def _close(self, box: Mailbox) -> None:
+        for claim in box.claims:
+            self._boxes.pop(claim, None)
+            self.core.on_unparked(claim)
+
+    def _take_back(self, box: Mailbox, member_id: int) -> None:
+        self._close(box)
+        self._apply(self.core.on_undelivered(box.finished))
+        ids = [lease[0] for lease in box.leases]
+        self._apply(self.core.on_returned(member_id, ids, self._clock()))
 
     def _take_orders(self, member_id: int) -> list[tuple[str, int]]:
         orders = self._orders.pop(member_id, [])
@@ -374,10 +393,12 @@ class Manager:
         for claim, leases in effects.leases:
             box = boxes[claim]
             box.leases += leases
+            self._close(box)
             box.ring()
         for claim, finished in effects.results:
             box = boxes[claim]
             box.finished += finished
+            self._close(box)
             box.ring()
         if effects.direct and self._on_direct is not None:
             self._on_direct(effects.direct)

@@ -78,7 +78,7 @@ class Replies:
         return call.reply
 
     def acknowledge(self, client: str) -> None:
-        """A client has got its last reply, and leaves."""
+        """A client has got its last reply."""
         with self._lock:
             self._last.pop(client, None)
 

@@ -55,6 +55,7 @@ class Session:
         members, self._members = self._members, set()
         for member_id in sorted(members):
             self._manager.disconnected(member_id)
+            self._manager.remote.discard(member_id)
         clients, self._clients = self._clients, set()
         for client in clients:
             self._replies.abandon(client)
@@ -64,6 +65,7 @@ class Session:
     def _do_join(self, *hello: Any) -> wire.Welcome:
         welcome = self._manager.join(wire.Hello(*hello))
         self._members.add(welcome.member_id)
+        self._manager.remote.add(welcome.member_id)
         return welcome
 
     def _do_instance(self) -> str:
@@ -71,6 +73,7 @@ class Session:
 
     def _do_leave(self, member_id: int) -> None:
         self._members.discard(member_id)
+        self._manager.remote.discard(member_id)
         self._manager.leave(member_id)
         clients, self._clients = self._clients, set()
         for client in clients:
@@ -104,6 +107,9 @@ class Session:
 
     def _do_drop(self, space: str, name: str) -> bool:
         return self._manager.drop(space, name)
+
+    def _do_acknowledge(self, client: str) -> None:
+        self._replies.acknowledge(client)
 
     def _do_put_state(self, client: str, number: int, values: dict[str, bytes]) -> Any:
         return self._once(client, number, lambda: self._manager.put_state(values))

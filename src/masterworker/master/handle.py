@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from masterworker.data.outcome import result_of
+from masterworker.data.outcome import value_or_error
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Handle:
     Made by `Master.submit`. Can be asked from any thread.
     """
 
-    __slots__ = ("_state", "_waiter", "number", "tag", "watcher")
+    __slots__ = ("_state", "_waiter", "number", "tag", "watchers")
 
     def __init__(self, waiter: Waiter, tag: str, number: int) -> None:
         self._waiter = waiter
@@ -45,7 +45,7 @@ class Handle:
         self.tag = tag
         self.number = number
         #: Called with the handle when its outcome arrives, under the manager's lock.
-        self.watcher: Callable[[Handle], None] | None = None
+        self.watchers: tuple[Callable[[Handle], None], ...] = ()
 
     @property
     def task_id(self) -> str:
@@ -84,8 +84,8 @@ class Handle:
     def arrive(self, finished: Finished) -> None:
         """The outcome is here."""
         self._state = finished
-        if self.watcher is not None:
-            self.watcher(self)
+        for watcher in self.watchers:
+            watcher(self)
 
     def _open(self, timeout: float | None) -> _Opened:
         state = self._state
@@ -97,10 +97,7 @@ class Handle:
             return state
         assert state is not None  # noqa: S101  for the type checker
         opened = _Opened()
-        try:
-            opened.value = result_of(state)
-        except BaseException as error:
-            opened.error = error
+        opened.value, opened.error = value_or_error(state)
         self._state = opened
         return opened
 

@@ -94,11 +94,13 @@ class Master(Requests):
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
+        if not isinstance(workers, int) or workers < 0:
+            raise UsageError(f"workers must be a number, 0 or more, not {workers!r}")
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         self.label = made_up if label is None else check_label(label)
         self.manager = Manager(self._outcomes_arrive)
         super().__init__(self.manager)
-        self._ended = threading.Lock()
+        self._ended = threading.RLock()
         self._is_ended = False
         self._pid = os.getpid()
         self.serial = SerialWorker(self.manager, handlers or {}) if serial else None
@@ -114,7 +116,11 @@ class Master(Requests):
             self.store_program(program.generic())
         atexit.register(self._at_exit)
         if workers:
-            self.launch_workers(workers)
+            try:
+                self.launch_workers(workers)
+            except BaseException:
+                self.shutdown(0.0)
+                raise
 
     # -- to be overridden, for programs that are written as a class -------------------------
 
@@ -144,7 +150,12 @@ class Master(Requests):
             TimeoutError: There was none in time.
             Terminated: The job is over.
         """
-        return open_finished(self.collect(tag, timeout))
+        finished = self.collect(tag, timeout)
+        try:
+            return open_finished(finished)
+        except KeyboardInterrupt:
+            self.manager.undelivered([finished])
+            raise
 
     def results(self, tag: str | None = None, *, return_errors: bool = False) -> Iterator[Any]:
         """Iterate over outcomes as they come, until no task is outstanding.
@@ -273,26 +284,31 @@ class Master(Requests):
         with self._ended:
             if self._is_ended or os.getpid() != self._pid:  # a fork has no say in its parent's job
                 return
-            self._is_ended = True
             end = time.monotonic() + grace
-            self.manager.terminate()
-            self.local_workers.expect_end(self._here())
-            if self.serial is not None:
-                self.serial.leave()
-            self._wake()
-            me = self.process_id
-            self.manager.wait_for(lambda core: not core.members.keys() - {me}, grace)
-            if self.registered is not None and self.server is not None:
-                try:
-                    self.registered.remove(self.label, self.server.uri)
-                except TransportError as error:
-                    logger.warning("the label stays in the name server: %s", error)
-            if self.server is not None:
-                self.server.close()
-            self.local_workers.stop(max(0.2, end - time.monotonic()))
-            if self._ticket is not None:
-                self._ticket.release()
-            atexit.unregister(self._at_exit)
+            try:
+                self.manager.terminate()
+                self.local_workers.expect_end(self._here())
+                if self.serial is not None:
+                    self.serial.leave()
+                self._wake()
+                self.manager.wait_for(lambda _: not self.manager.remote_workers(), grace)
+            finally:  # also when Ctrl-C ends the wait
+                self._close(max(0.2, end - time.monotonic()))
+
+    def _close(self, seconds: float) -> None:
+        """Free everything; each step can be done twice."""
+        if self.registered is not None and self.server is not None:
+            try:
+                self.registered.remove(self.label, self.server.uri)
+            except TransportError as error:
+                logger.warning("the label stays in the name server: %s", error)
+        if self.server is not None:
+            self.server.close()
+        self.local_workers.stop(seconds)
+        if self._ticket is not None:
+            self._ticket.release()
+        self._is_ended = True
+        atexit.unregister(self._at_exit)
 
     def __enter__(self) -> Self:
         return self
@@ -342,6 +358,10 @@ class Master(Requests):
     def _worker_ended(self, worker: LocalWorker) -> None:
         if not worker.stopping and worker.process.returncode != 0:
             logger.warning("%s", worker.report())
+        # Its connection may be open still, in the hands of a process that it has forked.
+        for process_id, info, _ in self.status().processes:
+            if process_number(info) == worker.pid:
+                self.manager.lost(process_id, worker.how_it_ended())
         self.manager.notify()
 
     def _start_error(self, worker: LocalWorker) -> Exception:
@@ -376,8 +396,10 @@ class Master(Requests):
         box.wait(seconds)
 
     def _require_open(self) -> None:
-        if self._is_ended:
+        if self.manager.core.terminated:
             raise Terminated("the job is over")
+        if os.getpid() != self._pid:
+            raise Terminated("this is a fork of the master; only the master itself can wait")
 
     def _at_exit(self) -> None:
         self.shutdown(GRACE_AT_EXIT)

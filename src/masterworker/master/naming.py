@@ -28,7 +28,11 @@ def enter_name(label: str, server: Server) -> NameServer | None:
         known = names.lookup(label)
         if known is not None:
             try:
-                connect(known, label).call("census")
+                connection = connect(known, label)
+                try:
+                    connection.call("instance")
+                finally:
+                    connection.close()
             except TransportError:
                 logger.info("label %r was left behind in the name server", label)
             else:

@@ -28,8 +28,15 @@ if TYPE_CHECKING:
 
 #: `map` asks for so many tasks at a time, ...
 BATCH = 256
-#: ... and has at most so many under way that have not been yielded yet.
+#: ... and has at most so many under way that have not been yielded yet, ...
 LOOK_AHEAD = 10_000
+#: ... or so many bytes of parameters, but always a few tasks.
+LOOK_AHEAD_BYTES = 64 << 20
+FEW = 16
+#: Where items come slowly, `map` returns after so many seconds of drawing them, and a batch is
+#: sent after so many.
+FIRST_DRAW = 0.5
+SLOW_BATCH = 0.02
 
 
 class Requests:
@@ -48,6 +55,8 @@ class Requests:
         #: Outcomes that were faster than the making of their handle.
         self._early: dict[int, Finished] = {}
         self._sleepers: list[Mailbox] = []
+        #: How many tasks `map` has under way at most, by the size of the latest.
+        self._look_ahead = LOOK_AHEAD
 
     # -- by tag -----------------------------------------------------------------------------
 
@@ -124,9 +133,10 @@ class Requests:
         items = zip(iterable, *more, strict=False)
         batches = self._batches(function, items)
         ready: deque[Handle] = deque()
+        began = time.monotonic()
         for batch in batches:
             ready += batch
-            if len(ready) >= LOOK_AHEAD:
+            if len(ready) >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
                 break
         results = self._in_order(ready, batches) if ordered else self._as_come(ready, batches)
         if not progress:
@@ -147,19 +157,23 @@ class Requests:
         """
         end = None if timeout is None else time.monotonic() + timeout
         arrived: deque[Handle] = deque()
+        watcher = arrived.append
         pending = set(handles)
         for handle in pending:
-            handle.watcher = arrived.append
+            handle.watchers += (watcher,)
         arrived.extend(handle for handle in pending if handle.done())
-        while pending:
-            left = None if end is None else max(0.0, end - time.monotonic())
-            if not self.wait_until(lambda: bool(arrived), left):
-                raise TimeoutError(f"{len(pending)} tasks are not done after {timeout} seconds")
-            handle = arrived.popleft()
-            if handle in pending:
-                pending.remove(handle)
-                handle.watcher = None
-                yield handle
+        try:
+            while pending:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                if not self.wait_until(lambda: bool(arrived), left):
+                    raise TimeoutError(f"{len(pending)} tasks are not done after {timeout} s")
+                handle = arrived.popleft()
+                if handle in pending:
+                    pending.remove(handle)
+                    yield handle
+        finally:
+            for handle in pending:
+                handle.watchers = tuple(w for w in handle.watchers if w is not watcher)
 
     # -- waiting ----------------------------------------------------------------------------
 
@@ -248,19 +262,23 @@ class Requests:
         else:
             tag = call_tag(function)
             fixed = dumps_function(function)
-        while chunk := list(islice(items, BATCH)):
+        size = 1
+        while chunk := _draw(items, size):
+            size = min(2 * size, BATCH)
             if isinstance(function, str):
                 what = f"task {tag!r}"
                 payloads = [_checked(tag, dumps_call(what, item)) for item in chunk]
             else:
                 payloads = [_call_payload(tag, fixed, item, {}) for item in chunk]
             first = self._manager.request(tag, payloads, direct=True)
+            mean = sum(map(len, payloads)) // len(payloads)
+            self._look_ahead = max(size, min(LOOK_AHEAD, LOOK_AHEAD_BYTES // max(1, mean)))
             yield [self._handle(tag, number) for number in range(first, first + len(chunk))]
 
     def _in_order(self, ready: deque[Handle], batches: Iterator[list[Handle]]) -> Iterator[Any]:
         while ready:
             yield ready.popleft().result()
-            if len(ready) <= LOOK_AHEAD - BATCH:
+            if len(ready) <= self._look_ahead - BATCH or len(ready) < 2 * FEW:
                 ready += next(batches, ())
 
     def _as_come(self, ready: deque[Handle], batches: Iterator[list[Handle]]) -> Iterator[Any]:
@@ -270,7 +288,7 @@ class Requests:
         def watch(handles: Iterable[Handle]) -> None:
             for handle in handles:
                 pending.add(handle)
-                handle.watcher = arrived.append
+                handle.watchers += (arrived.append,)
                 if handle.done():
                     arrived.append(handle)
 
@@ -282,9 +300,20 @@ class Requests:
             if handle not in pending:
                 continue
             pending.remove(handle)
-            if len(pending) <= LOOK_AHEAD - BATCH:
+            if len(pending) <= self._look_ahead - BATCH or len(pending) < 2 * FEW:
                 watch(next(batches, ()))
             yield handle.result()
+
+
+def _draw(items: Iterator[tuple[Any, ...]], size: int) -> list[tuple[Any, ...]]:
+    """Draw items: so many, or what comes in a moment, but at least one if there is any."""
+    end = time.monotonic() + SLOW_BATCH
+    drawn: list[tuple[Any, ...]] = []
+    for item in islice(items, size):
+        drawn.append(item)
+        if time.monotonic() > end:
+            break
+    return drawn
 
 
 def check_tag(tag: object) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: How many functions are kept ready.
 KEPT_FUNCTIONS = 256
+#: A larger pickle of a function is not kept (bytes).
+LARGEST_KEPT = 1 << 16
 
 _functions: dict[bytes, Callable[..., Any]] = {}
 
@@ -70,9 +72,10 @@ def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _functions.get(function)
     if found is None:
         found = loads(function)
-        if len(_functions) >= KEPT_FUNCTIONS:
-            _functions.pop(next(iter(_functions)))
-        _functions[function] = found
+        if len(function) <= LARGEST_KEPT:
+            if len(_functions) >= KEPT_FUNCTIONS:
+                _functions.pop(next(iter(_functions)))
+            _functions[function] = found
     return found(*args, **kwargs)
 
 

@@ -39,6 +39,7 @@ class Interrupts:
         self.in_charge = False
         self._breakable = False
         self._idle = False
+        self._calling = False
         self._pid = os.getpid()
 
     def has_come(self) -> bool:
@@ -81,13 +82,29 @@ class Interrupts:
         finally:
             self._breakable = self._idle = False
 
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Within this, a call is under way, through which a `KeyboardInterrupt` must not pass."""
+        if not self.in_charge or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before, self._calling = self._calling, True
+        try:
+            yield
+        except LeftIdle:
+            if self._idle:
+                raise
+            raise KeyboardInterrupt from None
+        finally:
+            self._calling = before
+
     def _on_interrupt(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
         if os.getpid() != self._pid:
             _default(number)
         if self.came:
             os._exit(EXIT_INTERRUPTED)
         self.came = self.leaving = True
-        if self._idle:
+        if self._idle or (self._calling and self._breakable):
             raise LeftIdle
         if self._breakable:
             raise KeyboardInterrupt

@@ -45,8 +45,12 @@ class SerialWorker:
                 self.states.forget(argument)
         for lease in reply.leases:
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
-            with current.working_as(self), resolving(self.states):
-                kind, payload = execute(handler, lease.payload, lambda: True)
+            try:
+                with current.working_as(self), resolving(self.states):
+                    kind, payload = execute(handler, lease.payload, lambda: True)
+            except KeyboardInterrupt:
+                self._manager.exchange(self._id, returned=[lease.task_id])
+                raise
             done = Outcome(lease.task_id, lease.attempt, kind, payload)
             self._manager.exchange(self._id, [done])
         return bool(reply.leases)

@@ -93,12 +93,12 @@ class Worker:
         self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
         #: A call that waits is a sign of life only when it begins and ends.
         self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
-        self.client = Client(connect or (lambda: reach(label, master)))
+        self._interrupts = Interrupts()
+        self.client = Client(connect or (lambda: reach(label, master)), self._interrupts.calling)
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._talk = threading.RLock()
         self._pace = Pace()
         self._courier = Courier(self)
-        self._interrupts = Interrupts()
         self.states = StateCache(self._fetch_state)
         self._instance = ""
         self._stopped = False
@@ -191,6 +191,8 @@ class Worker:
                     continue
                 self._last_call = time.monotonic()
             if finished:
+                if leases:  # both came in the same instant
+                    self._exchange(0, 0.0, [lease[0] for lease in leases])
                 return finished[0]
             for lease in leases:
                 self._execute_inside(lease)
@@ -251,8 +253,8 @@ class Worker:
         leases, outcomes = hand.leases, hand.outcomes
         done = 0
         while leases:
-            if interrupts.leaving or (done and self.wants_to_stop()):
-                break
+            if not self._depth and (interrupts.leaving or (done and self.wants_to_stop())):
+                break  # but not while a task that waits needs what is in hand
             try:
                 lease = leases.popleft()
             except IndexError:  # the courier was faster

@@ -157,9 +157,14 @@ class Server:
         with self._lock:
             self._links[sock.fileno()] = link
             self._hangups.add(sock.fileno())
-        threading.Thread(
+        thread = threading.Thread(
             target=self._serve, args=(link,), name="masterworker-connection", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system allows no more threads
+            logger.warning("a connection could not be served: %s", error)
+            self._forget(link, sock.fileno())
 
     def _notice_hangups(self) -> None:
         for fd in self._hangups.gone():
@@ -180,11 +185,14 @@ class Server:
         except Exception:
             logger.exception("a connection is closed")
         finally:
-            with self._lock:
-                self._links.pop(fd, None)
-                self._hangups.remove(fd)
-            link.close()
-            link.service.closed()
+            self._forget(link, fd)
+
+    def _forget(self, link: _ServedLink, fd: int) -> None:
+        with self._lock:
+            self._links.pop(fd, None)
+            self._hangups.remove(fd)
+        link.close()
+        link.service.closed()
 
 
 def _listen_tcp(host: str, ports: Sequence[int]) -> socket.socket:
