@@ -7,6 +7,9 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.core.effects import Effects
     from masterworker.core.task import Finished, Lease
 
 
@@ -31,3 +34,52 @@ class Mailbox:
     def wait(self, seconds: float) -> None:
         """Wait until somebody rings, for so long at most. Signals are handled meanwhile."""
         self._bell.acquire(timeout=seconds)
+
+
+class Mailboxes:
+    """All mailboxes of one manager, by the claims that wait. Used with the manager's lock held.
+
+    Args:
+        take_back: Takes a claim back from the scheduler; one that has been served is no error.
+    """
+
+    def __init__(self, take_back: Callable[[int], object]) -> None:
+        self._take_back = take_back
+        self._boxes: dict[int, Mailbox] = {}
+
+    def open(self, *claims: int | None) -> Mailbox:
+        """Make a mailbox for a caller that waits with these claims."""
+        box = Mailbox()
+        for claim in claims:
+            if claim is not None:
+                self._boxes[claim] = box
+                box.claims.append(claim)
+        return box
+
+    def close(self, box: Mailbox) -> None:
+        """Take back what claims are still waiting: the caller has got something, or gives up."""
+        for claim in box.claims:
+            self._boxes.pop(claim, None)
+            self._take_back(claim)
+
+    def deliver(self, effects: Effects) -> None:
+        """Put into mailboxes what has come for them, and wake their owners."""
+        for claim, leases in effects.leases:
+            box = self._boxes[claim]
+            box.leases += leases
+        for claim, finished in effects.results:
+            box = self._boxes[claim]
+            box.finished += finished
+        served = [claim for claim, _ in effects.leases] + [claim for claim, _ in effects.results]
+        for claim in served:
+            if claim in self._boxes:
+                box = self._boxes[claim]
+                self.close(box)
+                box.ring()
+        self.wake(effects.dropped)
+
+    def wake(self, claims: list[int]) -> None:
+        """Wake callers for whom nothing will come any more."""
+        for claim in claims:
+            if claim in self._boxes:
+                self._boxes[claim].ring()

@@ -27,7 +27,7 @@ from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Lease, Outcome
 from masterworker.errors import NotRegisteredError, Terminated
-from masterworker.manager.mailbox import Mailbox
+from masterworker.manager.mailbox import Mailbox, Mailboxes
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
 from masterworker.manager.timekeeper import Timekeeper
@@ -61,7 +61,7 @@ class Manager:
         self._clock = clock
         self._on_direct = on_direct
         self._lock = threading.Lock()
-        self._boxes: dict[int, Mailbox] = {}
+        self._boxes = Mailboxes(self.core.on_unparked)
         #: Who joined last under a client's name.
         self._clients: dict[str, int] = {}
         self._orders: dict[int, list[tuple[str, int]]] = {}
@@ -182,7 +182,7 @@ class Manager:
                 if claim is not None:
                     self.core.on_unparked(claim)
                 return wire.Reply(refused, leases, self._take_orders(member_id), 0.0)
-            box = self._wait_with(claim)
+            box = self._boxes.open(claim)
             if self._orders.get(member_id):
                 box.ring()
         try:
@@ -192,7 +192,7 @@ class Manager:
                 self._take_back(box, member_id)
             raise
         with self._lock:
-            self._close(box)
+            self._boxes.close(box)
             orders = self._take_orders(member_id)
             return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
@@ -253,7 +253,7 @@ class Manager:
                 for lease in leases:
                     self.core.on_started(member_id, lease[0], now)
                 return [], leases
-            box = self._wait_with(claim, lent)
+            box = self._boxes.open(claim, lent)
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         except BaseException:  # a Ctrl-C: what came meanwhile waits for the next call
@@ -261,7 +261,7 @@ class Manager:
                 self._take_back(box, member_id)
             raise
         with self._lock:
-            self._close(box)
+            self._boxes.close(box)
             if not box.finished and not box.leases:
                 self._require_open()
             for lease in box.leases:  # it is executed at once, inside the task that waits
@@ -345,9 +345,7 @@ class Manager:
             waiting = self.core.on_terminated()
             for member_id in self.core.members:
                 self._orders.setdefault(member_id, []).append((wire.STOP, 0))
-            for claim in waiting:
-                if (box := self._boxes.get(claim)) is not None:
-                    box.ring()
+            self._boxes.wake(waiting)
             self._changed.notify_all()
         self._timekeeper.stop()
 
@@ -357,21 +355,8 @@ class Manager:
         if self.core.terminated:
             raise Terminated("the job is over")
 
-    def _wait_with(self, *claims: int | None) -> Mailbox:
-        box = Mailbox()
-        for claim in claims:
-            if claim is not None:
-                self._boxes[claim] = box
-                box.claims.append(claim)
-        return box
-
-    def _close(self, box: Mailbox) -> None:
-        for claim in box.claims:
-            self._boxes.pop(claim, None)
-            self.core.on_unparked(claim)
-
     def _take_back(self, box: Mailbox, member_id: int) -> None:
-        self._close(box)
+        self._boxes.close(box)
         self._apply(self.core.on_undelivered(box.finished))
         ids = [lease[0] for lease in box.leases]
         self._apply(self.core.on_returned(member_id, ids, self._clock()))
@@ -389,22 +374,9 @@ class Manager:
         self._changed.notify_all()
 
     def _apply(self, effects: Effects) -> None:
-        boxes = self._boxes
-        for claim, leases in effects.leases:
-            box = boxes[claim]
-            box.leases += leases
-            self._close(box)
-            box.ring()
-        for claim, finished in effects.results:
-            box = boxes[claim]
-            box.finished += finished
-            self._close(box)
-            box.ring()
+        self._boxes.deliver(effects)
         if effects.direct and self._on_direct is not None:
             self._on_direct(effects.direct)
-        for claim in effects.dropped:
-            if claim in boxes:
-                boxes[claim].ring()
         for member, reason in effects.lost:
             held = len(member.leases)
             what = f"; {held} task(s) go to another worker" if held else ""

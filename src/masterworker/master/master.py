@@ -31,6 +31,7 @@ from masterworker.manager import Mailbox, Manager, Session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.naming import enter_name
 from masterworker.master.requesting import Requests
+from masterworker.status.text import situation
 from masterworker.transport.address import check_label
 from masterworker.transport.pyro import NameServer, Server
 from masterworker.transport.ticket import Ticket
@@ -374,18 +375,7 @@ class Master(Requests):
 
     def _situation(self, tag: str | None) -> str:
         """Say in one sentence what is going on."""
-        found = self.manager.census()
-        kind = "" if tag is None else f" of tag {tag!r}"
-        if not found.waiting and not found.running and not found.finished:
-            return f"no task{kind} is outstanding; somebody must ask for one first"
-        workers = len(found.processes) - 1
-        told = f"{sum(found.waiting.values())} waiting, {sum(found.running.values())} running"
-        tags = ", ".join(repr(t) for t in found.stranded[:5])
-        if not workers:
-            told += "; there are no workers" + (f" that could execute {tags}" if tags else "")
-        elif tags:
-            told += f"; none of {workers} worker(s) can execute {tags}"
-        return told
+        return situation(self.status(), tag)
 
     def _explain_wait(self) -> None:
         logger.warning("waiting for a result: %s", self._situation(None))

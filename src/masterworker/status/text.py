@@ -43,6 +43,19 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
     return "\n".join(lines)
 
 
+def situation(census: Census, tag: str | None) -> str:
+    """Say in one sentence what somebody who waits for a result (of a tag) is waiting for."""
+    if not census.waiting and not census.running and not census.finished:
+        kind = "" if tag is None else f" of tag {tag!r}"
+        return f"no task{kind} is outstanding; somebody must ask for one first"
+    told = f"{sum(census.waiting.values())} waiting, {sum(census.running.values())} running"
+    tags = ", ".join(repr(t) for t in census.stranded[:5])
+    workers = len(census.processes) - 1
+    if not workers:
+        return told + "; there are no workers" + (f" that could execute {tags}" if tags else "")
+    return told + (f"; none of {workers} worker(s) can execute {tags}" if tags else "")
+
+
 def as_json(label: str, census: Census) -> str:
     """Tell everything, for programs."""
     content = {
