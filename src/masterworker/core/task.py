@@ -6,7 +6,6 @@ position, its state and its outcome are all fields of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -69,30 +68,53 @@ class Finished(NamedTuple):
     worker: str
 
 
-@dataclass(slots=True, eq=False)
 class Task:
-    """One task, from its request to the delivery of its outcome."""
+    """One task, from its request to the delivery of its outcome.
 
-    id: int
-    tag: str
-    #: The pickled parameters; once settled, the outcome's payload.
-    payload: bytes
-    #: True: the outcome leaves the scheduler at once (a handle waits for it).
-    direct: bool
-    state: State = State.WAITING
-    attempt: int = 0
-    holder: Member | None = None
+    Written out by hand: one is made for each request, so it sets no field that is set later
+    anyway (`order` when it is queued, `kind` and `worker` when it is settled).
+    """
+
+    __slots__ = (
+        "attempt",
+        "direct",
+        "holder",
+        "id",
+        "kind",
+        "losses",
+        "notes",
+        "order",
+        "payload",
+        "state",
+        "suspect",
+        "tag",
+        "worker",
+    )
+
     #: Position in the queues. Smaller is earlier; negative after a put-back.
-    order: int = 0
-    #: One line for each process that ended while executing it; None as long as none did.
-    losses: list[str] | None = None
-    #: It was in hand when a process ended, so it is handed out alone from now on.
-    suspect: bool = False
-    kind: int = RESULT
-    #: Who delivered the outcome, as text.
-    worker: str = ""
-    #: What happened to it beyond the ordinary; None as long as nothing did.
-    notes: list[tuple[float, str]] | None = None
+    order: int
+    #: What sort of outcome the payload is, and who delivered it, as text.
+    kind: int
+    worker: str
+
+    def __init__(
+        self, number: int, tag: str, payload: bytes, direct: bool, state: State = State.WAITING
+    ) -> None:
+        self.id = number
+        self.tag = tag
+        #: The pickled parameters; once settled, the outcome's payload.
+        self.payload = payload
+        #: True: the outcome leaves the scheduler at once (a handle waits for it).
+        self.direct = direct
+        self.state = state
+        self.attempt = 0
+        self.holder: Member | None = None
+        #: It was in hand when a process ended, so it is handed out alone from now on.
+        self.suspect = False
+        #: One line for each process that ended while executing it; None as long as none did.
+        self.losses: list[str] | None = None
+        #: What happened to it beyond the ordinary; None as long as nothing did.
+        self.notes: list[tuple[float, str]] | None = None
 
     def note(self, now: float, text: str) -> None:
         """Add a line to the task's story."""

@@ -51,6 +51,13 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
     as it does for a plain call, and nothing is lost. Whatever this raises itself (a Ctrl-C) is
     not of the task.
     """
+    if finished[2] == RESULT:
+        try:
+            return loads(finished[3]), None
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: S110  open_finished says what is wrong
+            pass
     try:
         return open_finished(finished)[2], None
     except TaskFailed as failed:

@@ -74,6 +74,11 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
         UnpicklableError: Names the first parameter that cannot be pickled, and why.
     """
     try:
+        data = pickle.dumps(parameters, PROTOCOL)
+        return dumps(parameters) if _MAIN in data else data
+    except Exception:  # noqa: S110  not plainly: the next try decides
+        pass
+    try:
         return dumps(parameters)
     except Exception as error:
         for position, parameter in enumerate(parameters):

@@ -25,9 +25,9 @@ class _Opened:
 
     __slots__ = ("error", "value")
 
-    def __init__(self) -> None:
-        self.value: Any = None
-        self.error: BaseException | None = None
+    def __init__(self, value: Any, error: BaseException | None) -> None:
+        self.value = value
+        self.error = error
 
 
 class Handle:
@@ -73,8 +73,9 @@ class Handle:
             Exception: What the function raised, with a note that holds the worker's traceback.
         """
         opened = self._open(timeout)
-        if opened.error is not None:
-            raise opened.error
+        error = opened.error
+        if error is not None:
+            raise error
         return opened.value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -96,9 +97,7 @@ class Handle:
         if isinstance(state, _Opened):
             return state
         assert state is not None  # noqa: S101  for the type checker
-        opened = _Opened()
-        opened.value, opened.error = value_or_error(state)
-        self._state = opened
+        opened = self._state = _Opened(*value_or_error(state))
         return opened
 
     def __repr__(self) -> str:

@@ -99,8 +99,7 @@ class Requests:
         """
         tag = call_tag(function)
         payload = _call_payload(tag, dumps_function(function), args, kwargs)
-        number = self._manager.request(tag, (payload,), direct=True)
-        return self._handle(tag, number)
+        return self._handle(tag, self._manager.request(tag, (payload,), direct=True))
 
     def map(
         self,
@@ -348,7 +347,8 @@ def _call_payload(
     kwargs: dict[str, Any],
 ) -> bytes:
     try:
-        return _checked(tag, dumps_call(tag, (function, args, kwargs)))
+        payload = dumps_call(tag, (function, args, kwargs))
+        return payload if len(payload) <= wire.MAX_PAYLOAD else _checked(tag, payload)
     except UnpicklableError:
         dumps_call(f"call of {tag[1:]}", args)  # says which one it is
         dumps_call(f"call of {tag[1:]}, keyword arguments", tuple(kwargs.items()))
