@@ -122,6 +122,11 @@ def dumps_function(function: Callable[..., Any]) -> bytes:
         raise UnpicklableError(f"function {name} cannot be pickled: {_line(error)}") from error
 
 
+def is_remembered(function: Callable[..., Any]) -> bool:
+    """Tell whether a function always has the same pickle, because it can be imported."""
+    return isinstance(function, (FunctionType, BuiltinFunctionType)) and function in _importable
+
+
 class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """A pickler by value that prefers the receiver's own object of the same name.
 

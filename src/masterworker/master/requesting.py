@@ -10,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Sized
 from itertools import islice
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
-from masterworker.data.pickling import dumps_call, dumps_function
+from masterworker.data.pickling import dumps_call, dumps_function, is_remembered
 from masterworker.errors import UnpicklableError, UsageError
 from masterworker.manager import Mailbox
 from masterworker.master.handle import Handle
@@ -37,6 +38,9 @@ FEW = 16
 #: sent after so many.
 FIRST_DRAW = 0.5
 SLOW_BATCH = 0.02
+
+#: Tags and pickles of importable functions.
+_known: dict[Callable[..., Any], tuple[str, bytes]] = {}
 
 
 class Requests:
@@ -97,8 +101,8 @@ class Requests:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
-        tag = call_tag(function)
-        payload = _call_payload(tag, dumps_function(function), args, kwargs)
+        tag, fixed = _travelling(function)
+        payload = _call_payload(tag, fixed, args, kwargs)
         return self._handle(tag, self._manager.request(tag, (payload,), direct=True))
 
     def map(
@@ -240,7 +244,9 @@ class Requests:
                 if handle is None:
                     continue
                 self._early.pop(outcome[0], None)
-            handle.arrive(outcome)
+            handle._state = outcome
+            if handle.watchers:
+                handle.arrive(outcome)
         self._wake()
 
     def _handle(self, tag: str, number: int) -> Handle:
@@ -259,8 +265,7 @@ class Requests:
         if isinstance(function, str):
             tag = check_tag(function)
         else:
-            tag = call_tag(function)
-            fixed = dumps_function(function)
+            tag, fixed = _travelling(function)
         size = 1
         while chunk := _draw(items, size):
             size = min(2 * size, BATCH)
@@ -338,6 +343,18 @@ def call_tag(function: Callable[..., Any]) -> str:
     if not callable(function):
         raise UsageError(f"{function!r} is not a function")
     return CALL_MARK + type(function).__name__  # a partial, or an object with __call__
+
+
+def _travelling(function: Callable[..., Any]) -> tuple[str, bytes]:
+    """Return a function's tag and pickle; those of importable functions are remembered."""
+    if isinstance(function, (FunctionType, BuiltinFunctionType)):
+        known = _known.get(function)
+        if known is not None:
+            return known
+    tag, fixed = call_tag(function), dumps_function(function)
+    if is_remembered(function):
+        _known[function] = tag, fixed
+    return tag, fixed
 
 
 def _call_payload(
