@@ -20,7 +20,7 @@ Try next:
   .venv/bin/python Examples/master_slave_demo.py    a master that waits for slaves ...
   .venv/bin/task_manager slave demo                 ... and a slave, in another terminal
   .venv/bin/task_manager show demo -v               who works there, and on what
-  README.md                                         your own functions, other machines"""
+  README.md                                         your own functions, more workers"""
 
 
 def grow(links, walks, seed):

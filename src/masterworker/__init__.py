@@ -13,12 +13,13 @@ The classic interface on top of this is `Scientific.DistributedComputing.MasterS
 from masterworker.data.states import StateValue
 from masterworker.errors import (
     LabelTakenError,
+    MasterNotFoundError,
     MasterworkerError,
     RemoteError,
     TaskFailed,
     TaskLost,
     Terminated,
-    TransportError,
+    UnpicklableError,
     UsageError,
 )
 from masterworker.job import run_job
@@ -31,13 +32,14 @@ __all__ = [
     "Handle",
     "LabelTakenError",
     "Master",
+    "MasterNotFoundError",
     "MasterworkerError",
     "RemoteError",
     "StateValue",
     "TaskFailed",
     "TaskLost",
     "Terminated",
-    "TransportError",
+    "UnpicklableError",
     "UsageError",
     "Worker",
     "current_worker",

@@ -26,7 +26,7 @@ examples:
   task_manager slave demo               execute tasks of the job "demo"
   task_manager -w slave demo            the same, and wait for the job to begin
   task_manager show demo -v             every process, and the tasks by tag
-  task_manager -m lab3:7766 show demo   a job whose master has no name server
+  task_manager -m localhost show demo   a job whose master has no name server
 
 exit status:
   0 all went well           4 the master was there, and is gone
@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="task_manager",
-        usage="task_manager [options] show LABEL | list | slave LABEL",
+        usage="task_manager [options] show LABEL | list | slave LABEL | worker LABEL",
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
