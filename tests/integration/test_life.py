@@ -14,8 +14,8 @@ import pytest
 
 from contract.nets import Background
 from integration import work
-from masterworker import LabelTakenError, Master, Terminated, TransportError, UsageError, Worker
-from masterworker.errors import MasterNotFoundError
+from masterworker import LabelTakenError, Master, Terminated, UsageError, Worker
+from masterworker.errors import MasterNotFoundError, TransportError
 from masterworker.transport import ticket
 from masterworker.transport.discovery import labels, locate
 from masterworker.transport.pyro import NameServer
