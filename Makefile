@@ -11,7 +11,7 @@ help:
 	@echo "make test        set up and run all tests (what this machine lacks is skipped, with the reason)"
 	@echo "make check       formatting, types, import rules"
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
-	@echo "make bench       masterworker beside other libraries, as a table"
+	@echo "make bench       masterworker beside the pools of the standard library, as a table"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("masterworker needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
@@ -27,10 +27,6 @@ $(VENV)/dev: pyproject.toml $(VENV)/base
 
 $(VENV)/examples: pyproject.toml $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
-	@touch $@
-
-$(VENV)/bench: pyproject.toml $(VENV)/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 demo: $(VENV)/base
@@ -52,7 +48,7 @@ format: $(VENV)/dev
 trajectory: $(VENV)/examples
 	$(BIN)/python Examples/trajectory_analysis.py
 
-bench: $(VENV)/bench
+bench: $(VENV)/base
 	$(BIN)/python -m benchmarks
 
 clean:
