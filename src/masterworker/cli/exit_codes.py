@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from masterworker.launch.parent import EXIT_MASTER_GONE
+
 #: All went well; a worker ended because the job did, or because it was told to leave.
 OK: Final = 0
 #: The slave program raised an exception (its traceback is on stderr), or something unexpected.
@@ -13,7 +15,7 @@ USAGE: Final = 2
 #: No such label, no such host, nobody listens there.
 NOT_FOUND: Final = 3
 #: The master was there, and is gone.
-MASTER_GONE: Final = 4
+MASTER_GONE: Final = EXIT_MASTER_GONE
 #: The master refuses this worker: versions differ.
 REJECTED: Final = 5
 #: The master has stored no slave code.
