@@ -19,6 +19,7 @@ from masterworker.errors import NotRegisteredError, TransportError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from masterworker.core.options import Options
     from masterworker.core.task import Outcome
     from masterworker.transport.base import Connection
 
@@ -154,9 +155,20 @@ class Client:
         reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
         return wire.Reply(*reply)
 
-    def request(self, tag: str, payloads: Sequence[bytes]) -> int:
+    def request(self, tag: str, payloads: Sequence[bytes], options: Options | None = None) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""
-        return int(self.call_once("request", tag, list(payloads)))
+        return int(self.call_once("request", tag, list(payloads), options))
+
+    def cancel(self, task_ids: Sequence[int]) -> list[int]:
+        """Cancel tasks. Returns the ids of those that had no outcome yet."""
+        return list(self.call("cancel", list(task_ids)))
+
+    def attend(
+        self, name: str, alive: Sequence[int], endings: Sequence[wire.Ending], wait: float
+    ) -> list[tuple[str, int, int]]:
+        """See `Manager.attend`."""
+        orders = self.call("attend", name, list(alive), list(endings), wait)
+        return [(order, member_id, task_id) for order, member_id, task_id in orders]
 
     def collect(
         self,

@@ -123,5 +123,16 @@ class TaskLost(TaskFailed):
         return f"task {self.task_id} took {len(self.history)} workers down:\n{self.traceback}"
 
 
+class TaskTimeout(MasterworkerError, TimeoutError):
+    """The task took longer than its time limit."""
+
+
+class TaskCancelled(TaskError):
+    """The task was cancelled, so it has no result."""
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} was cancelled"
+
+
 class InternalError(MasterworkerError):
     """A rule of our own is broken: a bug in masterworker. Please report it with this text."""

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from masterworker import errors
+from masterworker.core.options import Options
 from masterworker.errors import RejectedError, UsageError
 from masterworker.version import __version__
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 1
+PROTOCOL = 2
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.
@@ -34,6 +35,7 @@ MAX_PAYLOAD = 1_000_000_000
 STOP = "stop"  # the job is over
 FORGET = "forget"  # a state has been deleted; argument: its id
 REJOIN = "rejoin"  # you are not registered (any more): join again
+CANCEL = "cancel"  # do not execute that task, or break it off; argument: its id
 
 #: Spaces of stored data: what users store, states, and our own things are kept apart.
 DATA, STATES, PROGRAM = "data", "states", "program"
@@ -62,6 +64,27 @@ class Hello(NamedTuple):
     heartbeat: Annotated[float, Meta(gt=0)] | None
     #: Random name of this process run, by which repeated calls are recognised.
     client: str
+    #: Random name of the supervisor that watches this process; "" for none.
+    supervisor: str = ""
+
+
+class Ending(NamedTuple):
+    """What a supervisor tells of a worker process that has ended."""
+
+    #: As what it had joined; -1: it never did.
+    member_id: int
+    #: One line: process id, host, machine.
+    info: str
+    #: The task that it was executing; 0 for none.
+    task_id: int
+    #: Signal or exit status, memory, as text.
+    how: str
+    #: It ended by itself, perhaps because of what it executed; nobody told it to.
+    blame: bool
+    #: The last lines that it wrote to stderr.
+    tail: str
+    #: Where the supervisor itself has ended it for that task: the outcome (kind, payload).
+    outcome: tuple[int, bytes] | None = None
 
 
 class Welcome(NamedTuple):
@@ -100,7 +123,7 @@ OPERATIONS: dict[str, Any] = {
         Tag | None,  # of this tag only
     ],
     # Client, number of the call, then what the manager's method takes:
-    "request": tuple[Name, int, Tag, list[bytes]],
+    "request": tuple[Name, int, Tag, list[bytes], Options | None],
     "collect": tuple[Name, int, int, Tag | None, Number, float, Number],
     "acknowledge": tuple[Name],  # the last reply of the above has arrived
     "put_state": tuple[Name, int, dict[Name, bytes]],
@@ -112,6 +135,10 @@ OPERATIONS: dict[str, Any] = {
     "drop_state": tuple[int],
     "census": tuple[()],
     "story": tuple[int],
+    "cancel": tuple[list[int]],
+    # A supervisor: its name, the members whose processes are well, those that have ended, and
+    # how many seconds it would wait for an order.
+    "attend": tuple[Name, list[int], list[Ending], float],
     "terminate": tuple[()],
 }
 
@@ -138,10 +165,16 @@ def check(operation: str, args: list[Any]) -> tuple[Any, ...]:
 
 
 def introduce(
-    info: str, tags: list[str] | None, heartbeat: float | None, client: str, program: str = ""
+    info: str,
+    tags: list[str] | None,
+    heartbeat: float | None,
+    client: str,
+    program: str = "",
+    supervisor: str = "",
 ) -> Hello:
     """Fill in a `Hello` for this process."""
-    return Hello(PROTOCOL, python_version(), __version__, program, info, tags, heartbeat, client)
+    python = python_version()
+    return Hello(PROTOCOL, python, __version__, program, info, tags, heartbeat, client, supervisor)
 
 
 def python_version() -> str:

@@ -86,7 +86,7 @@ def test_a_batch_of_many_small_tasks(net: Net) -> None:
     leases = worker.fetch(5_000)
     assert len(leases) == 5_000
 
-    worker.client.exchange(worker.id, [Outcome(i, n, RESULT, p) for i, n, _, p in leases])
+    worker.client.exchange(worker.id, [Outcome(i, n, RESULT, p) for i, n, _, p, _ in leases])
 
     finished = client.collect(20_000)
     assert [int(f.payload) for f in finished] == list(range(5_000))

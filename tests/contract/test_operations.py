@@ -31,7 +31,10 @@ def test_a_task_goes_out_and_its_outcome_comes_back(net: Net) -> None:
     worker, client = net.join(["a"]), net.join([])
     assert client.client.request("a", [b"1", b"\x00\xff"]) == 1
     leases = worker.fetch(5) + worker.fetch(5)
-    assert [list(lease) for lease in leases] == [[1, 1, "a", b"1"], [2, 1, "a", b"\x00\xff"]]
+    assert [list(lease) for lease in leases] == [
+        [1, 1, "a", b"1", None],
+        [2, 1, "a", b"\x00\xff", None],
+    ]
 
     worker.report(leases[0], b"one")
     worker.report(leases[1], b"two", kind=FAILURE)
@@ -94,7 +97,7 @@ def test_collecting_lends_work(net: Net) -> None:
     finished, leases = worker.client.collect(worker.id, None, 1, 5.0, 1)
 
     assert finished == []
-    assert [tuple(lease) for lease in leases] == [(1, 1, "a", b"x")]
+    assert [tuple(lease) for lease in leases] == [(1, 1, "a", b"x", None)]
 
 
 def test_stored_data(net: Net) -> None:
@@ -169,6 +172,11 @@ def test_census_adds_up(net: Net) -> None:
         stranded=["nobody"],
         processes=[(0, "somebody", 1), (1, "somebody", 0)],
         duplicates=0,
+        done=2,
+        failed=0,
+        cancelled=0,
+        paused=0,
+        troubles=[],
     )
 
 
@@ -187,15 +195,15 @@ def test_a_story_can_be_told(net: Net) -> None:
 
 #: One call of each operation, and the exact reply: plain values only.
 SCRIPT: list[tuple[str, list[Any], Any]] = [
-    ("request", ["me", 1, "a", [b"p", b"q"]], 1),
-    ("exchange", [0, [], [], 0, 1, 0.0, None], [[], [[1, 1, "a", b"p"]], [], 0.0]),
+    ("request", ["me", 1, "a", [b"p", b"q"], None], 1),
+    ("exchange", [0, [], [], 0, 1, 0.0, None], [[], [[1, 1, "a", b"p", None]], [], 0.0]),
     ("exchange", [0, [[1, 1, 0, b"r"]], [], 0, 0, 0.0, None], [[], [], [], 0.0]),
     ("exchange", [0, [[1, 1, 0, b"r"]], [], 0, 0, 0.0, None], [[1], [], [], 0.0]),
     ("exchange", [9, [], [], 0, 0, 0.0, None], [[], [], [["rejoin", 0]], 0.0]),
     ("collect", ["me", 2, 0, None, 1, 0.0, 0], [[[1, "a", 0, b"r", "info"]], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
-    ("collect", ["me", 5, 0, "a", 9, 0.0, 1], [[], [[2, 1, "a", b"q"]]]),
+    ("collect", ["me", 5, 0, "a", 9, 0.0, 1], [[], [[2, 1, "a", b"q", None]]]),
     ("give_back", [2], None),
     ("settle", [2, 0, b"s"], True),
     ("settle", [2, 0, b"s"], False),

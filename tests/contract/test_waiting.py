@@ -74,7 +74,7 @@ class _Wakeups:
     """Counts how often anybody's bell rings."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from masterworker.manager.manager import Mailbox
+        from masterworker.manager import Mailbox
 
         self.number = 0
         lock, ring = threading.Lock(), Mailbox.ring

@@ -86,8 +86,8 @@ def test_f01_question_about_unknown_things_leaves_the_master_free() -> None:
 
 
 MALFORMED: dict[str, tuple[Any, ...]] = {
-    "request: tag no text": ("request", "c", 1, 5, [b""]),
-    "request: tag empty": ("request", "c", 1, "", [b""]),
+    "request: tag no text": ("request", "c", 1, 5, [b""], None),
+    "request: tag empty": ("request", "c", 1, "", [b""], None),
     "request: payload a number": ("request", "c", 1, "after", [5]),
     "request: payload a text": ("request", "c", 1, "after", ["text"]),
     "request: payloads a number": ("request", "c", 1, "after", 5),
@@ -358,7 +358,7 @@ def test_f08_ctrl_c_at_the_worst_moment_loses_no_result(monkeypatch: pytest.Monk
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("masterworker.manager.manager.Mailbox.wait", interrupted)
+            patch.setattr("masterworker.manager.mailbox.Mailbox.wait", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 manager.collect(client, None, 1, 1.0)
         assert [f.task_id for f in manager.collect(client)[0]] == [lease[0]]

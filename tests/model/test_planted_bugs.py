@@ -186,8 +186,8 @@ class DeafToNewTasks(Scheduler):
         finally:
             self.deaf = False
 
-    def _match_tasks(self) -> Effects:
-        return Effects() if self.deaf else super()._match_tasks()
+    def _match_tasks(self, now: float) -> Effects:
+        return Effects() if self.deaf else super()._match_tasks(now)
 
 
 class DeafToPutBack(Scheduler):
@@ -202,8 +202,8 @@ class DeafToPutBack(Scheduler):
         finally:
             self.deaf = False
 
-    def _match_tasks(self) -> Effects:
-        return Effects() if self.deaf else super()._match_tasks()
+    def _match_tasks(self, now: float) -> Effects:
+        return Effects() if self.deaf else super()._match_tasks(now)
 
 
 class DeafToResults(Scheduler):

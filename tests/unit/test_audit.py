@@ -98,11 +98,13 @@ def test_story_tells_what_happened_and_where_the_task_is() -> None:
     assert now == "now: leased, handed out 2 times, in the hands of worker 1 (pid 8 on there)"
 
 
-def test_story_of_an_uneventful_task_is_one_line() -> None:
+def test_story_of_an_uneventful_task_tells_what_it_waits_for() -> None:
     """Nothing is kept of a task to which nothing has happened."""
     core = Scheduler()
     core.on_requested("a", [b""])
-    assert audit.story(core, 1) == ["now: waiting, handed out 0 times"]
+    now, why = audit.story(core, 1)
+    assert now == "now: waiting, handed out 0 times"
+    assert why == "it waits for a worker that can execute 'a'; none of 0 here can"
 
 
 @pytest.mark.parametrize("task_id", [0, 4, 99, -1])

@@ -20,7 +20,7 @@ from masterworker.errors import NotRegisteredError, UsageError
 from masterworker.errors import TaskFailed as TaskRaisedException
 from masterworker.errors import Terminated as TaskManagerTermination
 from masterworker.manager import Manager
-from masterworker.master.requesting import check_tag
+from masterworker.master.asking import check_tag
 from masterworker.taskid import task_name, task_number
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing import tracing
@@ -244,7 +244,7 @@ class TaskManager:
                 raise UsageError(f"process {me} joined as one that executes nothing")
 
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
-        number, _, tag, payload = lease
+        number, _, tag, payload, _ = lease
         tracing.trace(debug, "task %s_%d handed out", tag, number)
         return task_name(tag, number), tag, loads(payload)
 

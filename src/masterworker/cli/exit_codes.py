@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from masterworker.launch.parent import EXIT_MASTER_GONE
+from masterworker.launch import exits
 
 #: All went well; a worker ended because the job did, or because it was told to leave.
 OK: Final = 0
@@ -15,10 +15,14 @@ USAGE: Final = 2
 #: No such label, no such host, nobody listens there.
 NOT_FOUND: Final = 3
 #: The master was there, and is gone.
-MASTER_GONE: Final = EXIT_MASTER_GONE
+MASTER_GONE: Final = exits.MASTER_GONE
 #: The master refuses this worker: versions differ.
 REJECTED: Final = 5
 #: The master has stored no slave code.
 NO_CODE: Final = 6
+#: A worker process has executed as many tasks as it may: its supervisor starts a new one.
+RECYCLED: Final = exits.RECYCLED
 #: Ended by Ctrl-C.
 INTERRUPTED: Final = 130
+#: Ended by a second SIGTERM.
+TERMINATED: Final = 143

@@ -9,7 +9,8 @@ import sys
 from typing import NoReturn
 
 from masterworker import errors
-from masterworker.cli import exit_codes, listing, show, work
+from masterworker.cli import exit_codes, listing, show, supervise, work
+from masterworker.launch.parent import VERDICT
 from masterworker.version import __version__
 
 COMMANDS = ("show", "list", "slave", "worker")
@@ -20,11 +21,13 @@ commands:
   list          tell the labels of all jobs that can be found
   slave LABEL   execute tasks of a job (also: worker LABEL)
 
-A lone LABEL means: show LABEL.
+A lone LABEL means: show LABEL. SIGTERM lets workers finish what they are doing,
+Ctrl-C makes them give it back; twice ends them at once.
 
 examples:
   task_manager slave demo               execute tasks of the job "demo"
   task_manager -w slave demo            the same, and wait for the job to begin
+  task_manager worker demo -n auto      one worker for each processor
   task_manager show demo -v             every process, and the tasks by tag
   task_manager -m localhost show demo   a job whose master has no name server
 
@@ -58,14 +61,53 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="tell more")
     parser.add_argument("--json", action="store_true", help="show and list: print JSON")
     parser.add_argument("--version", action="version", version=f"masterworker {__version__}")
-    parser.add_argument("--launched-by", type=int, metavar="PID", help=argparse.SUPPRESS)
+    _add_worker_options(parser.add_argument_group("options of slave and worker"))
+    for name in ("--launched-by", "--slot"):
+        parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--supervised", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
     return parser
+
+
+def _add_worker_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("-n", "--number", metavar="N", help="so many workers, or: auto (default: 1)")
+    add("--max-tasks", type=int, metavar="N", help="replace a process after so many tasks")
+    add("--idle-timeout", type=float, metavar="S", help="leave after S seconds without a task")
+    add("--memory-limit", metavar="SIZE", help="kill a worker that has more memory, as 500M")
+    add("--lifetime", type=float, metavar="S", help="leave after S seconds")
+    add("--until", metavar="TIME", help="leave at a time, as 14:30 or 2026-01-31T14:30")
+    add("--grace", type=float, metavar="S", help="after SIGTERM, finish within S s (default: 10)")
+    add("--initializer", metavar="MODULE:FUNCTION", help="what each process calls first")
+
+
+#: Options that only `slave` and `worker` have.
+WORKER_OPTIONS = (
+    *("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace"),
+    "initializer",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command line. Returns the exit status."""
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
+    command, label = _command(parser, options)
+    _show_log(logging.INFO if options.verbose else logging.WARNING)
+    try:
+        return _carry_out(command, label, options)
+    except errors.MasterworkerError as error:
+        print(f"{VERDICT}{_one_line(error)}", file=sys.stderr)
+        return _status(error)
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough, as in: show demo | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+
+
+def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[str, str]:
+    """Return the command and the label ("" where the command takes none)."""
     words = options.words
     if not words:
         parser.error("say what to do: show LABEL, list, or slave LABEL")
@@ -77,27 +119,19 @@ def main(arguments: list[str] | None = None) -> int:
     if len(rest) != (command != "list"):
         wanted = "no label" if command == "list" else "one label"
         parser.error(f"{command} takes {wanted}, not {len(rest)} arguments")
-    _show_log(logging.INFO if options.verbose else logging.WARNING)
-    try:
-        if command == "list":
-            return listing.run(verbose=options.verbose, as_json=options.json)
-        if command == "show":
-            return show.run(
-                rest[0],
-                options.master,
-                wait=options.wait,
-                verbose=options.verbose,
-                as_json=options.json,
-            )
-        return work.run(rest[0], options.master, wait=options.wait, launched_by=options.launched_by)
-    except errors.MasterworkerError as error:
-        print(f"task_manager: {_one_line(error)}", file=sys.stderr)
-        return _status(error)
-    except KeyboardInterrupt:
-        return exit_codes.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough, as in: show demo | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.OK
+    for name in WORKER_OPTIONS:
+        if command in {"show", "list"} and getattr(options, name) is not None:
+            parser.error(f"--{name.replace('_', '-')} is an option of slave and worker only")
+    return command, rest[0] if rest else ""
+
+
+def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
+    verbose, as_json = options.verbose, options.json
+    if command == "list":
+        return listing.run(verbose=verbose, as_json=as_json)
+    if command == "show":
+        return show.run(label, options.master, wait=options.wait, verbose=verbose, as_json=as_json)
+    return work.run(label, options) if options.supervised else supervise.run(label, options)
 
 
 def _show_log(level: int) -> None:

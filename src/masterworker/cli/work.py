@@ -1,8 +1,15 @@
-"""`task_manager slave LABEL`: be a worker, with the program that the master has stored."""
+"""A supervised worker process: executes tasks, with the program that the master has stored.
+
+`task_manager slave LABEL` itself is a supervisor (`supervise`), which starts these.
+"""
 
 from __future__ import annotations
 
+import importlib
+import io
 import logging
+import operator
+import sys
 from typing import TYPE_CHECKING
 
 from masterworker import program, wire
@@ -10,10 +17,12 @@ from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.data.pickling import loads
 from masterworker.errors import RejectedError, Terminated, TransportError, UsageError
-from masterworker.launch import parent
+from masterworker.launch import parent, slot
 from masterworker.worker import Worker, current
 
 if TYPE_CHECKING:
+    import argparse
+
     from masterworker.client import Client
 
 logger = logging.getLogger("masterworker.cli")
@@ -27,17 +36,26 @@ class MasterGoneError(TransportError):
     """The master was there, and is gone."""
 
 
-def run(label: str, master: str | None, *, wait: bool, launched_by: int | None) -> int:
+def run(label: str, options: argparse.Namespace) -> int:
     """Execute tasks until the job ends."""
-    if launched_by is not None:
-        parent.launched_by(launched_by)
-    client = find(label, master, wait=wait)
+    parent.launched_by(options.launched_by)
+    parent.end_with_launcher()
+    parent.supervised_by(options.supervised, options.slot)
+    limits = parent.WorkerLimits(
+        options.max_tasks, options.idle_timeout, options.deadline, options.initializer or ""
+    )
+    parent.limited_to(limits)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # it is a pipe now, whatever the user has
+        sys.stdout.reconfigure(line_buffering=True)
+    master = options.master
+    client = find(label, master, wait=False)
     what = _fetch(client, label)
     try:
         told = program.enter(what)
         if told:
             logger.warning("%s", told)
         current.be_slave(current.SlaveContext(label, master, what.digest))
+        _initialize(client, limits.initializer)
         client.disconnect()
         _execute(what, label, master)
     except Terminated:
@@ -48,7 +66,28 @@ def run(label: str, master: str | None, *, wait: bool, launched_by: int | None) 
         raise MasterGoneError(str(error)) from error
     if current.was_interrupted():
         return exit_codes.INTERRUPTED
+    if limits.max_tasks is not None and parent.shared[slot.DONE] >= limits.max_tasks:
+        return exit_codes.RECYCLED
     return exit_codes.OK
+
+
+def _initialize(client: Client, initializer: str) -> None:
+    """Do what each process is to do before it works."""
+    if not initializer:
+        return
+    program.fresh_main()
+    if initializer.startswith(parent.STORED):
+        pickled = client.get(wire.PROGRAM, initializer.removeprefix(parent.STORED))
+        if pickled is None:
+            raise UsageError("the master has not stored the initializer of this worker")
+        loads(pickled)()
+        return
+    module, _, name = initializer.partition(":")
+    try:
+        function = operator.attrgetter(name)(importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"there is no initializer {initializer}: {error}") from error
+    function()
 
 
 def _fetch(client: Client, label: str) -> program.Program:

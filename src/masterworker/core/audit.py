@@ -13,7 +13,10 @@ from masterworker.core.task import State
 from masterworker.errors import InternalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from masterworker.core.scheduler import Scheduler
+    from masterworker.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +34,83 @@ class Census:
     #: (process id, who it is, number of tasks in its hands).
     processes: list[tuple[int, str, int]]
     duplicates: int
+    #: Of the tasks that are settled: how many have a result, have failed (or were given up), and
+    #: were cancelled.
+    done: int
+    failed: int
+    cancelled: int
+    #: How many of those that wait pause after a failure.
+    paused: int
+    #: What keeps the job from going on, in sentences.
+    troubles: list[str]
 
 
-def census(core: Scheduler) -> Census:
+def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
     """Count everything. Costs O(tasks that are not delivered)."""
     running = Counter(t.tag for m in core.members.values() for t in m.leases.values())
     views = {m.view for m in core.members.values() if m.view is not None}
     waiting = core.waiting.counts()
+    stranded = [tag for tag in waiting if not any(view.accepts(tag) for view in views)]
+    paused = core.paused()
+    for task in paused:
+        waiting[task.tag] = waiting.get(task.tag, 0) + 1
+    tally = core.tally
     return Census(
         waiting=waiting,
         running=dict(running),
         finished=core.results.counts(),
         submitted=core.tally.submitted,
         delivered=core.tally.delivered,
-        stranded=[tag for tag in waiting if not any(view.accepts(tag) for view in views)],
+        stranded=stranded,
         processes=[(m.id, m.info, len(m.leases)) for m in core.members.values()],
-        duplicates=core.tally.duplicates,
+        duplicates=tally.duplicates,
+        done=tally.results,
+        failed=tally.failures + tally.given_up,
+        cancelled=tally.cancelled,
+        paused=len(paused),
+        troubles=list(troubles),
     )
 
 
-def story(core: Scheduler, task_id: int) -> list[str]:
-    """Tell what happened to a task beyond the ordinary, and where it is now."""
+def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
+    """Tell what happened to a task beyond the ordinary, where it is now, and what it waits for.
+
+    Args:
+        core: The scheduler.
+        task_id: Which one.
+        now: Seconds on the scheduler's clock: times are told as so long ago; None: as they are.
+    """
     task = core.tasks.get(task_id)
     if task is None:
-        return [f"task {task_id} is not known: never asked for, or delivered already"]
-    lines = [f"{when:.3f} s: {text}" for when, text in task.notes or ()]
-    now = f"now: {task.state.value}, handed out {task.attempt} times"
+        asked = 0 < task_id < core.next_task
+        known = "done: its outcome has been delivered" if asked else "never asked for"
+        return [f"task {task_id} is not known (any more): {known}"]
+
+    def told(when: float) -> str:
+        return f"{when:.3f} s" if now is None else f"{now - when:.1f} s ago"
+
+    lines = [f"{told(when)}: {text}" for when, text in task.notes or ()]
+    state = f"now: {task.state.value}, handed out {task.attempt} times"
     if task.holder is not None:
-        now += f", in the hands of worker {task.holder.id} ({task.holder.info})"
-    return [*lines, now]
+        state += f", in the hands of worker {task.holder.id} ({task.holder.info})"
+    return [*lines, state, *_waits_for(core, task)]
+
+
+def _waits_for(core: Scheduler, task: Task) -> list[str]:
+    if task.state is State.SETTLED:
+        return ["it waits for somebody who picks up its outcome"]
+    if task.state is State.PAUSED:
+        return ["it waits for the end of its pause after a failure"]
+    if task.state is not State.WAITING:
+        return []
+    able = [m for m in core.members.values() if m.view is not None and m.view.accepts(task.tag)]
+    if not able:
+        here = sum(m.view is not None for m in core.members.values())
+        return [f"it waits for a worker that can execute {task.tag!r}; none of {here} here can"]
+    before = sum(other.order < task.order for other in core.waiting.items())
+    busy = sum(bool(m.leases) for m in able)
+    alone = "; it is handed out alone, since it may have ended a worker" if task.suspect else ""
+    return [f"it waits for its turn: {before} before it; {busy} of {len(able)} workers busy{alone}"]
 
 
 def check(core: Scheduler) -> None:
@@ -70,13 +121,15 @@ def check(core: Scheduler) -> None:
     """
     _check_tasks(core)
     _check_claims(core)
+    _check_backups(core)
     tally = core.tally
     leased = sum(len(m.leases) for m in core.members.values())
-    parts = (core.waiting.count, leased, core.results.count, tally.delivered)
+    paused = len(core.paused())
+    parts = (core.waiting.count, leased, paused, core.results.count, tally.delivered)
     _require(core, sum(parts) == tally.submitted, f"{parts} do not add up to {tally.submitted}")
     _require(core, core.waiting.count == sum(1 for _ in core.waiting.items()), "count of waiting")
     _require(core, core.results.count == sum(1 for _ in core.results.items()), "count of results")
-    settled = tally.results + tally.failures + tally.given_up
+    settled = tally.results + tally.failures + tally.given_up + tally.cancelled
     _require(core, settled == core.results.count + tally.delivered, "count of settled tasks")
 
 
@@ -111,6 +164,14 @@ def _check_claims(core: Scheduler) -> None:
             able = [tag for tag in tags if claim.view.accepts(tag)]
             _require(core, not able, f"claim {claim.id} waits although {able} are there")
             _require(core, not (work and core.terminated), "claim after the end")
+
+
+def _check_backups(core: Scheduler) -> None:
+    for task_id in core.backups.in_hand:
+        task = core.tasks.get(task_id)
+        _require(core, task is not None and task.holder is not None, "backup of none", task_id)
+    for member_id in core.closed:
+        _require(core, member_id in core.members, f"closed, but gone: {member_id}")
 
 
 def _require(core: Scheduler, holds: bool, what: str, task_id: int | None = None) -> None:

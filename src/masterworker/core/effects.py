@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, Lease
 
 
+#: A call that has failed: task id, tag, parameters, kind of outcome, its payload.
+Failed = tuple[int, str, bytes, int, bytes]
+
+
 @dataclass(slots=True)
 class Effects:
     """What the caller has to do after an event."""
@@ -24,6 +28,10 @@ class Effects:
     dropped: list[int] = field(default_factory=list)
     #: Processes that were taken out, and why.
     lost: list[tuple[Member, str]] = field(default_factory=list)
+    #: Tasks whose execution is of no use any more: (process that has it in hand, task id).
+    orders: list[tuple[int, int]] = field(default_factory=list)
+    #: Calls that have failed.
+    failed: list[Failed] = field(default_factory=list)
 
     def add(self, more: Effects) -> None:
         """Append the effects of a further event."""
@@ -32,6 +40,8 @@ class Effects:
         self.direct += more.direct
         self.dropped += more.dropped
         self.lost += more.lost
+        self.orders += more.orders
+        self.failed += more.failed
 
 
 #: What follows from most events. Never changed.
@@ -48,6 +58,10 @@ class Tally:
     results: int = 0
     failures: int = 0
     given_up: int = 0
+    cancelled: int = 0
+    #: Attempts that failed and were followed by another one; copies of slow tasks.
+    retried: int = 0
+    copies: int = 0
     #: Reports that came too late or twice, and were dropped.
     duplicates: int = 0
     #: Reports for tasks that never were.

@@ -1,9 +1,10 @@
 """What a worker has in its hands, and how much more it should ask for.
 
-The worker's half of the conversation as plain state: leases that it has not started, outcomes
-that the manager has not acknowledged. Two threads of a worker use one `Hand`: the main thread
-executes, the courier delivers. Taking from a deque is atomic, so they need no lock between them;
-only what concerns a message on its way is done with the worker's conversation lock held.
+The worker's half of the conversation as plain state: leases that it has not started, outcomes that
+the manager has not acknowledged, and what replies and broken connections do to them. Two threads
+of a worker use one `Hand`: the main thread executes, the courier delivers. Taking from a deque is
+atomic, so they need no lock between them; only what concerns a message on its way is done with the
+worker's conversation lock held.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from masterworker.core.task import Lease, Outcome
 
@@ -39,6 +40,8 @@ class Hand:
         self.current: Lease | None = None
         #: Sent, and not acknowledged yet: sent again if the connection breaks.
         self._sent: list[Outcome] = []
+        #: Which run of the manager the ids are of; "" for none yet.
+        self.instance = ""
 
     def to_send(self) -> Sequence[Outcome]:
         """Return all outcomes that are finished and not acknowledged."""
@@ -48,9 +51,36 @@ class Hand:
             sent.append(outcomes.popleft())
         return sent
 
-    def acknowledged(self) -> None:
-        """The manager has answered: it has what `to_send` returned."""
+    def take(self, leases: Iterable[Lease]) -> None:
+        """The manager has answered: it has what `to_send` returned, and gives new leases."""
         self._sent = []
+        self.leases.extend(leases)
+
+    def cut_off(self) -> None:
+        """We are not registered any more: others get what we have not started.
+
+        What is finished is delivered when we are back.
+        """
+        self.leases.clear()
+
+    def joined(self, instance: str) -> None:
+        """We have joined a manager; to another run of it than before our ids mean nothing."""
+        if self.instance and self.instance != instance:
+            self.leases.clear()
+            self.outcomes.clear()
+            self._sent = []
+        self.instance = instance
+
+    def drop(self, task_id: int) -> bool:
+        """A task is of no use any more. True: it was here and had not been started."""
+        for lease in tuple(self.leases):
+            if lease[0] == task_id:
+                try:
+                    self.leases.remove(lease)
+                except ValueError:  # the main thread was faster
+                    return False
+                return True
+        return False
 
     def put_down(self) -> list[int]:
         """Take all leases that have not been started out of the hand. Returns their ids."""
@@ -62,12 +92,6 @@ class Hand:
                 break
         ids.reverse()
         return ids
-
-    def forget_all(self) -> None:
-        """Another run of the manager is in charge: our ids mean nothing to it."""
-        self.leases.clear()
-        self.outcomes.clear()
-        self._sent = []
 
 
 class Pace:
@@ -88,6 +112,11 @@ class Pace:
     def observe_round_trip(self, seconds: float) -> None:
         """A call, without the time that the manager let us wait, took so long."""
         self._round_trip += WEIGHT * (seconds - self._round_trip)
+
+    @property
+    def task_seconds(self) -> float:
+        """How long a task takes, as far as is known; 0 before the first one."""
+        return self._task or 0.0
 
     @property
     def want(self) -> int:

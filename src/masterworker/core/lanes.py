@@ -5,9 +5,10 @@ that wait to be picked up. Both sides need the same things: the next item of one
 of any, in order; putting items back to the very front; and takers that found nothing and wait,
 each woken for its own item only.
 
-Every operation costs O(1) for an item, plus O(log t) when it crosses from one tag to another,
-with t the number of tags that have items. Withdrawn items are not searched for: they change
-state and are dropped when they reach the head of their lane.
+Every operation costs O(1) for an item, plus O(log t) when it crosses from one lane to another,
+with t the number of lanes that have items: one for each tag and, where there are priorities, for
+each priority of a tag. Withdrawn items are not searched for: they change state and are dropped
+when they reach the head of their lane.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ CALL_MARK = "@"
 #: message gets near what the transport can carry at once.
 BYTES_PER_CLAIM = 16 << 20
 
+#: Items of one priority come before all items of lower ones: each has a range of positions of
+#: its own, so wide that no job fills it.
+BAND = 1 << 60
+
+#: What names a lane: a tag, or, for another priority than 0, a tag and the priority.
+Key = str | tuple[str, int]
+
 
 class View:
     """The lanes that takers with one declaration of tags can use, in the order of their heads.
@@ -46,8 +54,8 @@ class View:
         #: Claims that found nothing, oldest first.
         self.idle: dict[int, Claim] = {}
         #: (order of the lane's head, tag). An entry that `best` does not confirm is dead.
-        self._heap: list[tuple[int, str]] = []
-        self._best: dict[str, int] = {}
+        self._heap: list[tuple[int, Key]] = []
+        self._best: dict[Key, int] = {}
 
     def accepts(self, tag: str) -> bool:
         """Tell whether takers of this view may have items of this tag."""
@@ -55,38 +63,38 @@ class View:
             return self.tags is not None and (CALL_MARK in self.tags or tag in self.tags)
         return self.tags is None or tag in self.tags
 
-    def offer(self, order: int, tag: str) -> None:
+    def offer(self, order: int, key: Key) -> None:
         """A lane has a new head."""
-        self._best[tag] = order
-        heappush(self._heap, (order, tag))
+        self._best[key] = order
+        heappush(self._heap, (order, key))
         if len(self._heap) > 2 * len(self._best) + 64:
             self._heap = [(best, name) for name, best in self._best.items()]
             heapify(self._heap)
 
-    def forget(self, tag: str) -> None:
+    def forget(self, key: Key) -> None:
         """A lane has run empty."""
-        self._best.pop(tag, None)
+        self._best.pop(key, None)
 
-    def first(self, lanes: dict[str, deque[Task]]) -> tuple[str, int | None] | None:
+    def first(self, lanes: dict[Key, deque[Task]]) -> tuple[Key, int | None] | None:
         """Name the lane whose head comes first.
 
         Returns:
-            The tag, and the order up to which it may be taken before another lane comes first
+            The lane, and the order up to which it may be taken before another lane comes first
             (None: no other lane); or None when every lane is empty.
         """
         heap, best = self._heap, self._best
         while heap:
-            order, tag = heap[0]
-            if best.get(tag) != order:
+            order, key = heap[0]
+            if best.get(key) != order:
                 heappop(heap)
                 continue
-            actual = lanes[tag][0].order
+            actual = lanes[key][0].order
             if actual != order:  # takers of another view were here
-                best[tag] = actual
-                heapreplace(heap, (actual, tag))
+                best[key] = actual
+                heapreplace(heap, (actual, key))
                 continue
             limit = min((entry[0] for entry in heap[1:3]), default=None)
-            return tag, limit
+            return key, limit
         return None
 
 
@@ -110,7 +118,9 @@ class Lanes:
 
     def __init__(self, alive: State, claim_ids: Iterator[int] | None = None) -> None:
         self._alive = alive
-        self._lanes: dict[str, deque[Task]] = {}
+        self._lanes: dict[Key, deque[Task]] = {}
+        #: The lanes of other priorities than 0.
+        self._ranked: set[Key] = set()
         self._views: dict[frozenset[str] | None, View] = {}
         self._claims: dict[int, Claim] = {}
         self._claim_ids = count(1) if claim_ids is None else claim_ids
@@ -121,33 +131,37 @@ class Lanes:
 
     # -- items ------------------------------------------------------------------------------
 
-    def append(self, tag: str, items: Iterable[Task]) -> None:
-        """Queue items of one tag, all of them alive, behind everything else."""
-        lane = self._lanes.get(tag)
+    def append(self, tag: str, items: Iterable[Task], priority: int = 0) -> None:
+        """Queue items of one tag, all of them alive, behind everything else of their priority."""
+        key = (tag, priority) if priority else tag
+        lane = self._lanes.get(key)
         fresh = lane is None
         if lane is None:
             lane = deque()
-        before, order = len(lane), self._back
+        before, shift = len(lane), priority * BAND
+        order = self._back - shift
         for item in items:
             order += 1
             item.order = order
             lane.append(item)
-        self._back = order
+        self._back = order + shift
         self.count += len(lane) - before
         if fresh and lane:
-            self._lanes[tag] = lane
-            self._announce(lane[0].order, tag)
+            self._open(key, lane)
 
     def put_back(self, items: list[Task]) -> None:
-        """Put items to the very front, before everything else, in the order given."""
+        """Put items to the very front of their priority, in the order given."""
         for item in reversed(items):
             self._front -= 1
-            item.order = self._front
-            lane = self._lanes.get(item.tag)
+            priority = item.priority
+            item.order = self._front - priority * BAND
+            key = (item.tag, priority) if priority else item.tag
+            lane = self._lanes.get(key)
             if lane is None:
-                lane = self._lanes[item.tag] = deque()
-            lane.appendleft(item)
-            self._announce(item.order, item.tag)
+                self._open(key, deque((item,)))
+            else:
+                lane.appendleft(item)
+                self._announce(item.order, key)
         self.count += len(items)
 
     def withdraw(self) -> None:
@@ -165,8 +179,8 @@ class Lanes:
         taken: list[Task] = []
         lanes, alive = self._lanes, self._alive
         while want > 0 and budget > 0 and (turn := view.first(lanes)):
-            tag, limit = turn
-            lane = lanes[tag]
+            key, limit = turn
+            lane = lanes[key]
             while lane and want > 0 and budget > 0:
                 item = lane[0]
                 if limit is not None and item.order > limit:
@@ -182,15 +196,20 @@ class Lanes:
                     budget -= len(item.payload)
                 lane.popleft()
             if not lane:
-                self._drop(tag)
+                self._drop(key)
         self.count -= len(taken)
         return taken
 
     def counts(self) -> dict[str, int]:
         """Count the items that are alive, by tag. Costs O(items)."""
         alive = self._alive
-        found = {t: sum(i.state is alive for i in lane) for t, lane in self._lanes.items()}
-        return {tag: n for tag, n in found.items() if n}
+        found: dict[str, int] = {}
+        for key, lane in self._lanes.items():
+            number = sum(item.state is alive for item in lane)
+            if number:
+                tag = _tag_of(key)
+                found[tag] = found.get(tag, 0) + number
+        return found
 
     # -- takers -----------------------------------------------------------------------------
 
@@ -199,10 +218,12 @@ class Lanes:
         view = self._views.get(tags)
         if view is None:
             view = self._views[tags] = View(tags)
-            few = tags is not None and CALL_MARK not in tags
-            for tag in tags if few and tags is not None else self._lanes:
-                if tag in self._lanes and view.accepts(tag):
-                    view.offer(self._lanes[tag][0].order, tag)
+            keys: Iterable[Key] = self._lanes
+            if tags is not None and CALL_MARK not in tags:
+                keys = chain(tags, self._ranked)
+            for key in keys:
+                if key in self._lanes and view.accepts(_tag_of(key)):
+                    view.offer(self._lanes[key][0].order, key)
         view.users += 1
         return view
 
@@ -261,18 +282,30 @@ class Lanes:
     @property
     def tags(self) -> Iterable[str]:
         """The tags that have items (perhaps withdrawn ones only)."""
-        return self._lanes.keys()
+        return {_tag_of(key) for key in self._lanes}
 
     def items(self) -> Iterable[Task]:
         """All items that are alive, lane by lane. Costs O(items)."""
         return (i for lane in self._lanes.values() for i in lane if i.state is self._alive)
 
-    def _announce(self, order: int, tag: str) -> None:
+    def _open(self, key: Key, lane: deque[Task]) -> None:
+        self._lanes[key] = lane
+        if key.__class__ is tuple:
+            self._ranked.add(key)
+        self._announce(lane[0].order, key)
+
+    def _announce(self, order: int, key: Key) -> None:
+        tag = _tag_of(key)
         for view in self._views.values():
             if view.accepts(tag):
-                view.offer(order, tag)
+                view.offer(order, key)
 
-    def _drop(self, tag: str) -> None:
-        del self._lanes[tag]
+    def _drop(self, key: Key) -> None:
+        del self._lanes[key]
+        self._ranked.discard(key)
         for view in self._views.values():
-            view.forget(tag)
+            view.forget(key)
+
+
+def _tag_of(key: Key) -> str:
+    return key if isinstance(key, str) else key[0]

@@ -27,6 +27,8 @@ class Member:
     heartbeat: float | None
     #: When something was last heard of it, in seconds on the caller's clock.
     heard: float
+    #: Name of the supervisor that watches its process; "" for none.
+    supervisor: str = ""
     #: The tasks in its hands, in the order in which it executes them.
     leases: dict[int, Task] = field(default_factory=dict)
 

@@ -18,27 +18,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from masterworker.core.backups import LOOK
 from masterworker.core.effects import NOTHING, Effects
 from masterworker.core.liveness import Liveness
+from masterworker.core.losses import MAX_LOSSES, Losses
 from masterworker.core.member import Member
-from masterworker.core.settling import Settling
-from masterworker.core.task import LOST, Lease, State, Task
+from masterworker.core.task import Lease, State, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from masterworker.core.options import Options
+
 WAITING, LEASED, STARTED = State.WAITING, State.LEASED, State.STARTED
-SETTLED, DELIVERED = State.SETTLED, State.DELIVERED
-
-#: A task that was executing in so many processes that ended is not tried again (three, as in
-#: Dask and Ray; HyperQueue takes five).
-MAX_LOSSES = 3
-
-#: Makes a named tuple in half the time that its class takes.
-_new = tuple.__new__
 
 
-class Scheduler(Settling):
+class Scheduler(Losses):
     """All state of one job.
 
     Args:
@@ -48,9 +43,10 @@ class Scheduler(Settling):
     """
 
     def __init__(self, max_losses: int = MAX_LOSSES) -> None:
-        super().__init__()
-        self.max_losses = max_losses
+        super().__init__(max_losses)
         self._liveness = Liveness(self.members)
+        #: When outliers were looked for.
+        self._looked = 0.0
 
     # -- processes --------------------------------------------------------------------------
 
@@ -60,6 +56,8 @@ class Scheduler(Settling):
         tags: frozenset[str] | None,
         heartbeat: float | None,
         now: float,
+        supervisor: str = "",
+        was: int | None = None,
     ) -> int:
         """Register a process.
 
@@ -69,16 +67,21 @@ class Scheduler(Settling):
                 nothing.
             heartbeat: Seconds between its signs of life; None: it is not watched.
             now: Seconds on a monotonic clock.
+            supervisor: Name of the supervisor that watches it; "" for none.
+            was: As what the same process was registered before, if it was.
 
         Returns:
             Its process id, which is never used again. The first is 0.
         """
+        if was is not None:
+            self._absolve(was, now)
         view = None if tags is not None and not tags else self.waiting.view(tags)
-        member = Member(self._next_member, " ".join(info.split()), view, heartbeat, now)
+        member = Member(self._next_member, " ".join(info.split()), view, heartbeat, now, supervisor)
         self._next_member += 1
         self._workers += view is not None
         self.members[member.id] = member
         self._liveness.watch(member, now)
+        self.alarmed = heartbeat is not None or self.alarmed
         return member.id
 
     def on_heard(self, member_id: int, now: float) -> bool:
@@ -89,43 +92,16 @@ class Scheduler(Settling):
         member.heard = now
         return True
 
-    def on_left(self, member_id: int, now: float) -> Effects:
-        """A process signs off. What it holds goes back to the front; no blame."""
-        member = self.members.get(member_id)
-        if member is None:
-            return NOTHING
-        effects = self._remove(member)
-        held = list(member.leases.values())
-        self.tally.returned += len(held)
-        return self._requeue(held, f"given back by worker {member.id} as it left", now, effects)
-
-    def on_lost(self, member_id: int, reason: str, now: float, *, blame: bool = True) -> Effects:
-        """A process is gone without a word.
-
-        Args:
-            member_id: Which one. One that is not registered is no error.
-            reason: Why we think so, as text for the tasks' stories.
-            now: Seconds on the monotonic clock.
-            blame: Its process may have ended because of what it executed. False where only the
-                network is known to be silent.
-        """
-        member = self.members.get(member_id)
-        if member is None:
-            return NOTHING
-        self.tally.lost_members += 1
-        effects = self._remove(member)
-        effects.lost.append((member, reason))
-        held = list(member.leases.values())
-        self.tally.requeued += len(held)
-        if blame and held:
-            self._blame(held, f"{member.info}: {reason}", now, effects)
-        held = [task for task in held if task.state is not SETTLED and task.state is not DELIVERED]
-        return self._requeue(held, f"worker {member.id} lost: {reason}", now, effects)
-
     # -- tasks ------------------------------------------------------------------------------
 
     def on_requested(
-        self, tag: str, payloads: Sequence[bytes], *, direct: bool = False
+        self,
+        tag: str,
+        payloads: Sequence[bytes],
+        now: float = 0.0,
+        *,
+        direct: bool = False,
+        options: Options | None = None,
     ) -> tuple[int, Effects]:
         """Tasks of one tag are asked for.
 
@@ -133,7 +109,10 @@ class Scheduler(Settling):
             The id of the first; the others count up from it. Ids are never used again.
         """
         first = self._next_task
-        items = [Task(first + i, tag, payload, direct) for i, payload in enumerate(payloads)]
+        items = [
+            Task(first + i, tag, payload, direct, WAITING, options)
+            for i, payload in enumerate(payloads)
+        ]
         if not items:
             return first, NOTHING
         for task in items:
@@ -142,8 +121,8 @@ class Scheduler(Settling):
         self.tally.submitted += len(items)
         if not direct:
             self.open_tags[tag] = self.open_tags.get(tag, 0) + len(items)
-        self.waiting.append(tag, items)
-        return first, self._match_tasks() if self.waiting.claims else NOTHING
+        self.waiting.append(tag, items, 0 if options is None else options.priority)
+        return first, self._match_tasks(now) if self.waiting.claims else NOTHING
 
     def on_fetch(
         self, member_id: int, want: int, now: float, tag: str | None = None
@@ -162,12 +141,16 @@ class Scheduler(Settling):
         member = self.members.get(member_id)
         if member is None or member.view is None or want < 1 or self.terminated:
             return [], None
+        if member_id in self.closed:
+            return [], None
         member.heard = now
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
             tasks = self.waiting.take(view, self._share(want))
             if tasks:
-                return self._lease(member, tasks), None
+                return self._lease(member, tasks, now), None
+            if self.backups:
+                self.alarmed = True
             return [], self.waiting.park(member, want, view)
         finally:
             if tag is not None:
@@ -199,17 +182,30 @@ class Scheduler(Settling):
     def on_tick(self, now: float) -> Effects:
         """Time has passed: take out the processes that have been silent for too long."""
         effects = Effects()
+        if self._pauses:
+            self._resume(now, effects)
+        if self.closed:
+            effects.add(self._unexplained(now))
         silent = self._liveness.expired(now)
         for member in silent:  # first all of them, so that none gets what another one had
             effects.dropped += self.waiting.unpark_all(member)
         for member in silent:
             reason = f"silent for {now - member.heard:.1f} s"
             effects.add(self.on_lost(member.id, reason, now, blame=False))
+        self._looked = now
+        effects.add(self._hand_out_copies(now))
         return effects
 
     def next_deadline(self) -> float | None:
         """When `on_tick` is due next, on the same clock; None: not before something happens."""
-        return self._liveness.next_deadline()
+        due = [until for until, _ in self.closed.values()]
+        if (watched := self._liveness.next_deadline()) is not None:
+            due.append(watched)
+        if self._pauses and not self.terminated:
+            due.append(self._pauses[0][0])
+        if self.backups and self.waiting.claims and not self.terminated:
+            due.append(self._looked + LOOK)
+        return min(due, default=None)
 
     def on_terminated(self) -> list[int]:
         """The job ends: nothing more is handed out. Returns the claims that waited."""
@@ -218,68 +214,27 @@ class Scheduler(Settling):
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _share(self, want: int) -> int:
-        """Cap a claim (guided self-scheduling: Polychronopoulos & Kuck 1987).
-
-        Half of an equal share of what waits, so that the end of a job does not pile up on one
-        worker; at least one.
-        """
-        if want == 1:
-            return 1
-        share = -(-self.waiting.count // (2 * max(1, self._workers)))
-        return max(1, min(want, share))
-
-    def _lease(self, member: Member, tasks: list[Task]) -> list[Lease]:
-        leases = []
-        held = member.leases
-        for task in tasks:
-            task.state = LEASED
-            task.attempt += 1
-            task.holder = member
-            held[task.id] = task
-            leases.append(_new(Lease, (task.id, task.attempt, task.tag, task.payload)))
-        return leases
-
-    def _remove(self, member: Member) -> Effects:
-        del self.members[member.id]
+    def _hand_out_copies(self, now: float) -> Effects:
+        """Give second copies of outliers to workers that have nothing to do."""
         effects = Effects()
-        effects.dropped += self.waiting.unpark_all(member)
-        effects.dropped += self.results.unpark_all(member)
-        if member.view is not None:
-            self._workers -= 1
-            self.waiting.release(member.view)
+        if self.terminated or not self.backups:
+            return effects
+        idle = list(self.waiting.claims)
+        for task in self.backups.outliers(self.tasks, now) if idle else ():
+            for claim in idle:
+                before = task.holder
+                if before is None or claim.taker is before or not claim.view.accepts(task.tag):
+                    continue
+                idle.remove(claim)
+                self.waiting.unpark(claim.id)
+                leases = self._copy(task, before, claim.taker, now)
+                effects.leases.append((claim.id, leases))
+                break
         return effects
 
-    def _blame(self, held: list[Task], text: str, now: float, effects: Effects) -> None:
-        """Find out which of its tasks may have ended a process."""
-        # A task that waits for others may have one of them executed inside it: the youngest.
-        executing = [task for task in held if task.state is STARTED][-1:]
-        if not executing and len(held) == 1:
-            executing = held
-        for task in executing or held:
-            task.suspect = True
-        runs: list[list[Task]] = []
-        for task in executing:
-            task.losses = [*(task.losses or ()), text]
-            task.note(now, f"executing in a worker that ended ({len(task.losses)} so far)")
-            if len(task.losses) < self.max_losses:
-                continue
-            self._settle(task, LOST, "\n".join(task.losses).encode(), None, runs, effects)
-        self._queue_results(runs, effects)
-
-    def _requeue(self, held: list[Task], why: str, now: float, effects: Effects) -> Effects:
-        for task in held:
-            task.state = WAITING
-            task.holder = None
-            task.note(now, why)
-        if held:
-            self.waiting.put_back(held)
-            effects.add(self._match_tasks())
-        return effects
-
-    def _match_tasks(self) -> Effects:
-        effects = Effects()
-        if not self.terminated:
-            for claim, tasks in self.waiting.match(self._share):
-                effects.leases.append((claim.id, self._lease(claim.taker, tasks)))
-        return effects
+    def _copy(self, task: Task, before: Member, to: Member, now: float) -> list[Lease]:
+        del before.leases[task.id]
+        self.backups.copied(task, before.id)
+        self.tally.copies += 1
+        task.note(now, f"slow in worker {before.id}: a second copy goes to worker {to.id}")
+        return self._lease(to, [task], now)

@@ -1,53 +1,50 @@
-"""The second half of the scheduler: outcomes, from their report to their delivery.
+"""The part of the scheduler about outcomes: from their report to their delivery.
 
 Each task gets one outcome and no more, whoever reports what and when. What was requested as direct
-leaves at once; the rest waits in `results` until somebody collects it.
+leaves at once; the rest waits in `results` until somebody collects it. A failure may be followed
+by another attempt, if the task's options say so.
 """
 
 from __future__ import annotations
 
-from itertools import count
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from masterworker.core.effects import Effects, Tally
-from masterworker.core.lanes import Lanes
-from masterworker.core.task import FAILURE, RESULT, Finished, Outcome, State, Task
+from masterworker.core.effects import Effects
+from masterworker.core.queues import Queues
+from masterworker.core.task import AGAIN, CANCELLED, FAILURE, RESULT, Finished, State, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.member import Member
+    from masterworker.core.task import Outcome
 
-WAITING, LEASED = State.WAITING, State.LEASED
+WAITING, PAUSED = State.WAITING, State.PAUSED
 SETTLED, DELIVERED = State.SETTLED, State.DELIVERED
 
 #: An attempt number that stands for the current attempt, for callers that know only task ids.
 CURRENT = 0
 
 #: What a worker can say of a task; that it is lost only the scheduler can.
-OUTCOMES = frozenset((RESULT, FAILURE))
+OUTCOMES = frozenset((RESULT, FAILURE, AGAIN))
+
+#: The longest pause before another attempt (seconds).
+LONGEST_PAUSE = 3600.0
 
 #: Makes a named tuple in half the time that its class takes.
 _new = tuple.__new__
 
 
-class Settling:
+class Settling(Queues):
     """The state of a job, and what happens to outcomes. See `Scheduler`, which adds the rest."""
 
     def __init__(self) -> None:
-        self.tasks: dict[int, Task] = {}
-        self.members: dict[int, Member] = {}
-        claim_ids = count(1)
-        self.waiting = Lanes(WAITING, claim_ids)
-        self.results = Lanes(SETTLED, claim_ids)
-        self._any_result = self.results.view(None)
-        self.tally = Tally()
-        #: Tasks that are to be collected and have not been yet, by tag.
-        self.open_tags: dict[str, int] = {}
-        self.terminated = False
-        self._next_task = 1
-        self._next_member = 0
-        self._workers = 0
+        super().__init__()
+        #: How often a task has failed and was tried again; only for those that did.
+        self._retries: dict[int, int] = {}
+        #: (when it is to be tried again, task id). One that is not paused any more is dead.
+        self._pauses: list[tuple[float, int]] = []
 
     def on_reported(
         self, member_id: int, outcomes: Iterable[Outcome], now: float
@@ -79,9 +76,37 @@ class Settling:
                     self._count_refused(task_id)
                     refused.append(task_id)
                     continue
-            self._settle(task, kind, payload, member, runs, effects)
+            if task.options is not None:
+                if kind == AGAIN and self._try_again(task, now, effects):
+                    continue
+                self._stop_others(task, member, now, effects)
+            self._settle(task, FAILURE if kind == AGAIN else kind, payload, member, runs, effects)
         self._queue_results(runs, effects)
         return refused, effects
+
+    def on_cancelled(self, task_ids: Iterable[int], now: float) -> tuple[list[int], Effects]:
+        """Somebody does not want these tasks any more.
+
+        One that waits is never executed; whoever has one in hand is told to drop it or break it
+        off. One that is settled already stays as it is.
+
+        Returns:
+            The ids of those that are cancelled now.
+        """
+        cancelled: list[int] = []
+        effects = Effects()
+        runs: list[list[Task]] = []
+        for task_id in task_ids:
+            task = self.tasks.get(task_id)
+            if task is None or task.state is SETTLED:
+                continue
+            if task.state is WAITING:
+                task = self._withdrawn(task)
+            self._stop_others(task, None, now, effects, always=True)
+            self._settle(task, CANCELLED, b"", None, runs, effects)
+            cancelled.append(task_id)
+        self._queue_results(runs, effects)
+        return cancelled, effects
 
     def on_collect(
         self, member_id: int, want: int, tag: str | None = None
@@ -134,16 +159,62 @@ class Settling:
         if kind != RESULT or not CURRENT <= attempt <= task.attempt or not task.attempt:
             return None
         task.note(now, f"late result of attempt {attempt} from worker {member_id}")
-        if task.state is not WAITING:
-            return task
-        # It stays in its queue as a withdrawn item, which must keep its place; so what goes on
-        # from here is another object.
-        self.waiting.withdraw()
-        settled = self.tasks[task.id] = Task(task.id, task.tag, b"", task.direct)
-        settled.attempt, settled.notes, settled.losses = task.attempt, task.notes, task.losses
-        task.state, task.payload = DELIVERED, b""
-        settled.state = LEASED
-        return settled
+        return self._withdrawn(task) if task.state is WAITING else task
+
+    def _try_again(self, task: Task, now: float, effects: Effects) -> bool:
+        """A task has failed in a way that may pass. False: it has no attempts left."""
+        options = task.options
+        tries = self._retries.get(task.id, 0)
+        if options is None or tries >= options.retries:
+            return False
+        self._retries[task.id] = tries + 1
+        self.tally.retried += 1
+        self.backups.put_down(task)
+        if task.holder is not None:
+            del task.holder.leases[task.id]
+        pause = min(options.delay * 2.0**tries, LONGEST_PAUSE)
+        told = f"failed, attempt {task.attempt}; {options.retries - tries - 1} more after this"
+        if not pause > 0:
+            self._requeue([task], told, now, effects)
+            return True
+        task.holder = None
+        task.state = PAUSED
+        task.note(now, f"{told}; tried again in {pause:g} s")
+        heappush(self._pauses, (now + pause, task.id))
+        self.alarmed = True
+        return True
+
+    def _resume(self, now: float, effects: Effects) -> None:
+        """Queue what has paused for long enough, in the order of its time."""
+        due = []
+        while self._pauses and self._pauses[0][0] <= now:
+            task = self.tasks.get(heappop(self._pauses)[1])
+            if task is not None and task.state is PAUSED:
+                due.append(task)
+        self._requeue(due, "tried again", now, effects)
+
+    def paused(self) -> list[Task]:
+        """Return the tasks that pause after a failure."""
+        found = {i: self.tasks.get(i) for _, i in self._pauses}
+        return [task for task in found.values() if task is not None and task.state is PAUSED]
+
+    def _stop_others(
+        self,
+        task: Task,
+        member: Member | None,
+        now: float,
+        effects: Effects,
+        *,
+        always: bool = False,
+    ) -> None:
+        """A task gets its outcome from `member`: whoever else executes it may stop."""
+        copies = self.backups.settled(task, now)
+        pure = task.options is not None and task.options.pure
+        if task.holder is not None and task.holder is not member and (pure or always):
+            effects.orders.append((task.holder.id, task.id))
+        for member_id in copies:
+            if member is None or member_id != member.id:
+                effects.orders.append((member_id, task.id))
 
     def _settle(
         self,
@@ -161,10 +232,10 @@ class Settling:
         tally = self.tally
         if kind == RESULT:
             tally.results += 1
-        elif kind == FAILURE:
-            tally.failures += 1
         else:
-            tally.given_up += 1
+            self._count_failure(task, kind, payload, effects)
+        if self._retries:
+            self._retries.pop(task.id, None)
         task.state = SETTLED
         task.payload = payload
         task.kind = kind
@@ -176,6 +247,17 @@ class Settling:
             runs[-1].append(task)
         else:
             runs.append([task])
+
+    def _count_failure(self, task: Task, kind: int, payload: bytes, effects: Effects) -> None:
+        tally = self.tally
+        if kind == CANCELLED:
+            tally.cancelled += 1
+        else:
+            if kind == FAILURE:
+                tally.failures += 1
+            else:
+                tally.given_up += 1
+            effects.failed.append((task.id, task.tag, task.payload, kind, payload))
 
     def _queue_results(self, runs: list[list[Task]], effects: Effects) -> None:
         for run in runs:

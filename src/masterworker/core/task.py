@@ -6,11 +6,15 @@ position, its state and its outcome are all fields of it.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from masterworker.core.member import Member
+    from masterworker.core.options import Options, Terms
 
 
 class State(Enum):
@@ -22,6 +26,8 @@ class State(Enum):
     LEASED = "leased"
     #: The holder said that it is executing it.
     STARTED = "started"
+    #: It has failed, and is tried again when some time has passed.
+    PAUSED = "paused"
     #: It has an outcome, which nobody has picked up yet.
     SETTLED = "settled"
     #: Its outcome has been handed to the one who asked. The task is forgotten.
@@ -35,6 +41,10 @@ RESULT: Final = 0
 FAILURE: Final = 1
 #: The task took too many workers with it. The payload is text, one line for each of them.
 LOST: Final = 2
+#: A failure, as above, after which the task may be tried again. Settles as `FAILURE`.
+AGAIN: Final = 3
+#: Somebody has cancelled it. No payload.
+CANCELLED: Final = 4
 
 
 class Lease(NamedTuple):
@@ -46,6 +56,8 @@ class Lease(NamedTuple):
     tag: str
     #: The pickled parameters. Opaque: only the handler's process looks inside.
     payload: bytes
+    #: Time limit, and what may be tried again; None for neither.
+    terms: Terms | None = None
 
 
 class Outcome(NamedTuple):
@@ -83,6 +95,7 @@ class Task:
         "kind",
         "losses",
         "notes",
+        "options",
         "order",
         "payload",
         "state",
@@ -98,7 +111,13 @@ class Task:
     worker: str
 
     def __init__(
-        self, number: int, tag: str, payload: bytes, direct: bool, state: State = State.WAITING
+        self,
+        number: int,
+        tag: str,
+        payload: bytes,
+        direct: bool,
+        state: State = State.WAITING,
+        options: Options | None = None,
     ) -> None:
         self.id = number
         self.tag = tag
@@ -107,6 +126,8 @@ class Task:
         #: True: the outcome leaves the scheduler at once (a handle waits for it).
         self.direct = direct
         self.state = state
+        #: How it is to be treated; None: like most tasks. Shared by all tasks of a request.
+        self.options = options
         self.attempt = 0
         self.holder: Member | None = None
         #: It was in hand when a process ended, so it is handed out alone from now on.
@@ -116,8 +137,24 @@ class Task:
         #: What happened to it beyond the ordinary; None as long as nothing did.
         self.notes: list[tuple[float, str]] | None = None
 
+    @property
+    def priority(self) -> int:
+        """Higher ones come first."""
+        return 0 if self.options is None else self.options.priority
+
     def note(self, now: float, text: str) -> None:
         """Add a line to the task's story."""
         if self.notes is None:
             self.notes = []
         self.notes.append((now, text))
+
+
+def write_history(losses: Sequence[str]) -> bytes:
+    """Make the payload of `LOST`: an entry for each loss; further lines of one are indented."""
+    return "\n".join(entry.replace("\n", "\n\t") for entry in losses).encode()
+
+
+def read_history(payload: bytes) -> list[str]:
+    """Get the entries back."""
+    entries = re.split(r"\n(?!\t)", payload.decode("utf-8", "replace"))
+    return [entry.replace("\n\t", "\n") for entry in entries]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from masterworker.core.task import LOST, RESULT
+from masterworker.core.task import CANCELLED, LOST, RESULT, read_history
 from masterworker.data.failure import decode, rebuild, text_of
 from masterworker.data.pickling import loads
-from masterworker.errors import RemoteError, TaskFailed, TaskLost
+from masterworker.errors import RemoteError, TaskCancelled, TaskFailed, TaskLost
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     Raises:
         TaskFailed: The task raised; the cause is the original exception.
         TaskLost: The task took too many workers with it.
+        TaskCancelled: Somebody has cancelled it.
     """
     number, tag, kind, payload, worker = finished
     task_id = task_name(tag, number)
@@ -38,7 +39,9 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
             cause = RemoteError(type(error).__name__, text)
             raise TaskFailed(task_id, tag, cause, text, worker) from error
     if kind == LOST:
-        raise TaskLost(task_id, tag, payload.decode("utf-8", "replace").splitlines())
+        raise TaskLost(task_id, tag, read_history(payload))
+    if kind == CANCELLED:
+        raise TaskCancelled(task_id, tag)
     failure = decode(payload)
     exception = rebuild(failure)
     raise TaskFailed(task_id, tag, exception, failure.traceback, worker) from exception
@@ -60,6 +63,8 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
             pass
     try:
         return open_finished(finished)[2], None
+    except TaskCancelled as cancelled:
+        return None, cancelled
     except TaskFailed as failed:
         original = failed.exception
         if isinstance(original, RemoteError):

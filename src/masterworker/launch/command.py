@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
 
-def worker_command(python: str, label: str, launched_by: int) -> list[str]:
-    """Build the command of a worker on the master's own machine.
+if TYPE_CHECKING:
+    from masterworker.launch.options import Spec
+
+
+def worker_command(python: str, spec: Spec, supervisor: str, slot_fd: int) -> list[str]:
+    """Build the command of a worker on this machine.
 
     Args:
         python: Path of the Python interpreter.
-        label: The label of the job.
-        launched_by: Process id of the master; the worker ends with it.
+        spec: What kind of worker.
+        supervisor: Name of the supervisor, which is in this process; the worker ends with it.
+        slot_fd: File descriptor of the numbers that both share.
     """
-    return [
+    command = [
         python,
         "-P",  # the folder of the moment is not to be imported from: the master says from where
         "-m",
         "masterworker.cli",
         "worker",
-        "--launched-by",
-        str(launched_by),
-        "--",
-        label,
+        f"--launched-by={os.getpid()}",
+        f"--supervised={supervisor}",
+        f"--slot={slot_fd}",
     ]
+    limits = spec.limits
+    for name, value in (
+        ("--master", spec.master),
+        ("--max-tasks", limits.max_tasks),
+        ("--idle-timeout", limits.idle_timeout),
+        ("--deadline", limits.deadline),
+        ("--initializer", limits.initializer or None),
+    ):
+        if value is not None:
+            command.append(f"{name}={value}")
+    if spec.verbose:
+        command.append("--verbose")
+    return [*command, "--", spec.label]

@@ -1,118 +1,23 @@
-"""Workers that the master starts on its own machine: started, watched, and never left behind."""
+"""Workers that a master launches on its own machine: its supervisor, as the master sees it."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import signal
-import subprocess
-import sys
-import threading
-import time
-from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from masterworker.launch.command import worker_command
+from masterworker.launch.options import Spec, environment
+from masterworker.launch.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-logger = logging.getLogger("masterworker.launch")
+    from masterworker.launch.liaison import Attend
+    from masterworker.launch.parent import WorkerLimits
+    from masterworker.launch.place import Place
 
-#: So many of the last lines of a worker's stderr are kept for reports.
-KEPT_LINES = 40
 #: After being asked to end, a worker has so long before it is killed (seconds).
-KILL_AFTER = 1.0
-#: When a worker has ended, what it wrote to stderr is read for so long still (seconds).
-LAST_WORDS = 0.5
-
-
-class LocalWorker:
-    """One worker process.
-
-    Args:
-        command: What to execute.
-        on_exit: Called with the worker when it has ended, from a thread of its own.
-    """
-
-    def __init__(self, command: list[str], on_exit: Callable[[LocalWorker], None]) -> None:
-        self._on_exit = on_exit
-        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.stopping = False
-        self._mute = False
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            process_group=0,  # a Ctrl-C at the terminal is for the master, who tells its workers
-        )
-        self._pump = threading.Thread(
-            target=self._forward, name="masterworker-worker-output", daemon=True
-        )
-        self._pump.start()
-        self._waiter = threading.Thread(
-            target=self._wait, name="masterworker-worker-end", daemon=True
-        )
-        self._waiter.start()
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self.process.pid
-
-    @property
-    def ended(self) -> bool:
-        """Tell whether the process has ended and been waited for."""
-        return self.process.returncode is not None
-
-    def how_it_ended(self, seconds: float = 0.0) -> str:
-        """Tell its exit status or signal; "" if it has not ended within so many seconds."""
-        try:
-            status = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return ""
-        if status >= 0:
-            return f"its process ended with exit status {status}"
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = "unknown"
-        return f"its process was ended by signal {-status} ({name})"
-
-    def report(self) -> str:
-        """Tell how it ended, and the last that it wrote to stderr."""
-        tail = "".join(self._lines).rstrip()
-        return f"worker {self.pid}: {self.how_it_ended()}" + (f":\n{tail}" if tail else "")
-
-    def join(self, seconds: float) -> bool:
-        """Wait for the end. False: it has not ended in time."""
-        self._waiter.join(max(0.0, seconds))
-        return self.ended
-
-    def drop(self) -> None:
-        """End it before it has begun to work; what it says about that interests nobody."""
-        self._mute = self.stopping = True
-        with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
-
-    def _forward(self) -> None:
-        """Pass on what the worker writes to stderr, and keep the end of it."""
-        stream = self.process.stderr
-        assert stream is not None  # noqa: S101  for the type checker
-        with stream:
-            while line := stream.readline(65536):
-                text = line.decode("utf-8", "replace")
-                self._lines.append(text)
-                if self._mute:
-                    continue
-                with contextlib.suppress(OSError, ValueError, AttributeError):
-                    sys.stderr.write(text)
-
-    def _wait(self) -> None:
-        self.process.wait()
-        self._pump.join(LAST_WORDS)  # a process that it has forked may keep stderr open
-        self._on_exit(self)
+KILL_AFTER: Final = 1.0
 
 
 class LocalWorkers:
@@ -120,51 +25,48 @@ class LocalWorkers:
 
     Args:
         label: The label of the job.
-        on_exit: Called when one has ended.
+        attend: The manager's method for supervisors.
+        on_change: Called when one has been started or has ended.
     """
 
-    def __init__(self, label: str, on_exit: Callable[[LocalWorker], None]) -> None:
+    def __init__(self, label: str, attend: Attend, on_change: Callable[[], None]) -> None:
         self._label = label
-        self._on_exit = on_exit
-        self._workers: list[LocalWorker] = []
+        self._attend = attend
+        self._on_change = on_change
+        self._supervisor: Supervisor | None = None
 
-    def launch(self, number: int) -> list[LocalWorker]:
-        """Start workers."""
-        command = worker_command(sys.executable, self._label, os.getpid())
-        self._workers = [worker for worker in self._workers if not worker.ended]
-        started = []
-        for _ in range(number):
-            started.append(LocalWorker(command, self._on_exit))
-            self._workers.append(started[-1])
-        return started
+    def launch(
+        self, number: int, limits: WorkerLimits, memory_limit: int | None = None
+    ) -> list[Place]:
+        """Start workers. Returns their places."""
+        if self._supervisor is None:
+            self._supervisor = Supervisor(
+                self._attend, self._attend, patience=None, on_change=self._on_change
+            )
+        here = sum(not place.closed for place in self._supervisor.places)
+        variables = environment(dict(os.environ), here + number)
+        spec = Spec(self._label, None, variables, limits, memory_limit)
+        return self._supervisor.launch(spec, number)
 
-    def find(self, pid: int | None) -> LocalWorker | None:
-        """Return the worker of a process id; None: it was not started here."""
-        return next((worker for worker in self._workers if worker.pid == pid), None)
+    def abandon(self, places: list[Place]) -> None:
+        """Start nobody any more in those places where nobody has begun to work."""
+        if self._supervisor is not None:
+            self._supervisor.drop(places)
 
-    def expect_end(self, here: set[int]) -> None:
-        """The job ends: that a worker ends is nothing to report from now on.
-
-        Args:
-            here: Process ids of those that have joined; the others are ended at once.
-        """
-        for worker in self._workers:
-            worker.stopping = True
-            if worker.pid not in here and not worker.ended:
-                worker.drop()
+    def expect_end(self) -> None:
+        """The job ends: start nobody any more; who has not begun to work is ended at once."""
+        if self._supervisor is not None:
+            self._supervisor.finish()
+            self._supervisor.drop()
 
     def stop(self, seconds: float) -> None:
         """Wait for all to end by themselves, for so long; then end them."""
-        end = time.monotonic() + seconds
-        for worker in self._workers:
-            if not worker.join(end - time.monotonic()):
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.terminate()
-        end = time.monotonic() + KILL_AFTER
-        for worker in self._workers:
-            if not worker.join(end - time.monotonic()):
-                logger.warning("worker process %d does not end: killed", worker.pid)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(worker.pid, 9)
-                worker.join(KILL_AFTER)
-        self._workers.clear()
+        supervisor = self._supervisor
+        if supervisor is None:
+            return
+        if not supervisor.wait(seconds):
+            steps = (0.0, signal.SIGTERM), (KILL_AFTER, signal.SIGKILL)
+            supervisor.end("the job is over", *steps)
+            supervisor.wait(KILL_AFTER + KILL_AFTER)
+        supervisor.close()
+        self._supervisor = None

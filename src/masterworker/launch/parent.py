@@ -1,25 +1,81 @@
-"""A worker that was launched by a master ends with it."""
+"""What a worker process knows of the process that launched it: it ends with it, and as it says."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import os
+import signal
+import sys
 import threading
+from typing import Final, NamedTuple
 
 from masterworker.errors import MasterNotFoundError
+from masterworker.launch import exits, slot
 
 logger = logging.getLogger("masterworker.worker")
 
-#: Exit status of a worker whose master is gone.
-EXIT_MASTER_GONE = 4
+#: What a worker says last, when it ends with an error of ours, begins with this.
+VERDICT: Final = "task_manager: "
+#: Linux's number of "send me a signal when my parent ends".
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class WorkerLimits(NamedTuple):
+    """When a worker leaves by itself, and what it does first."""
+
+    #: After so many tasks (then a new one takes its place); None: never.
+    max_tasks: int | None = None
+    #: After so many seconds without a task; None: never.
+    idle_timeout: float | None = None
+    #: At this time of the monotonic clock, in seconds; None: never.
+    deadline: float | None = None
+    #: What each process calls before it works: "module:function", or `STORED` and the name under
+    #: which the master has stored it; "" for nothing.
+    initializer: str = ""
+
+
+#: Begins the name of an initializer that the master has stored.
+STORED: Final = "stored:"
+
+#: Those of this process.
+limits = WorkerLimits()
 
 _launcher: int | None = None
+#: Name of the supervisor of this process ("" for none), and what is shared with it.
+supervisor = ""
+shared: memoryview = slot.private()
 
 
 def launched_by(pid: int) -> None:
     """Take note of the process that launched this one."""
     global _launcher
     _launcher = pid
+
+
+def limited_to(these: WorkerLimits) -> None:
+    """Take note of this process's limits."""
+    global limits
+    limits = these
+
+
+def end_with_launcher() -> None:
+    """Let the system end this process when the one that launched it ends, where it can.
+
+    What the system watches is the *thread* that launched it, which must live as long.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if orphaned():  # it has ended before
+        os._exit(exits.MASTER_GONE)
+
+
+def supervised_by(name: str, fd: int) -> None:
+    """Take note of this process's supervisor, and of the slot that it has inherited."""
+    global supervisor, shared
+    supervisor, shared = name, slot.attach(fd)
 
 
 def orphaned() -> bool:
@@ -44,5 +100,10 @@ def end_if_orphaned(pause: float) -> None:
 
 def end_process(reason: str) -> None:
     """End this process, whatever its main thread is doing."""
-    logger.warning("%s; this worker ends", reason)
-    os._exit(EXIT_MASTER_GONE)
+    if supervisor:  # it passes the reason on, once for all of its workers
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"{VERDICT}{reason}\n")
+            sys.stderr.flush()
+    else:
+        logger.warning("%s; this worker ends", reason)
+    os._exit(exits.MASTER_GONE)

@@ -36,6 +36,35 @@ class Mailbox:
         self._bell.acquire(timeout=seconds)
 
 
+class Desk:
+    """Where a supervisor finds its orders. Used with the manager's lock held."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[str, int, int]] = []
+        self._boxes: list[Mailbox] = []
+
+    def put(self, order: tuple[str, int, int]) -> None:
+        """Leave an order."""
+        self.orders.append(order)
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake whoever waits here."""
+        boxes, self._boxes = self._boxes, []
+        for box in boxes:
+            box.ring()
+
+    def open(self) -> Mailbox:
+        """Make a mailbox to wait at."""
+        self._boxes.append(Mailbox())
+        return self._boxes[-1]
+
+    def take(self) -> list[tuple[str, int, int]]:
+        """Return the orders, and forget them."""
+        orders, self.orders = self.orders, []
+        return orders
+
+
 class Mailboxes:
     """All mailboxes of one manager, by the claims that wait. Used with the manager's lock held.
 

@@ -16,37 +16,37 @@ own, so nobody is woken for somebody else's work.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 from masterworker import wire
-from masterworker.core import audit
-from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
-from masterworker.core.task import Finished, Lease, Outcome
+from masterworker.core.task import Outcome
 from masterworker.errors import NotRegisteredError, Terminated
-from masterworker.manager.mailbox import Mailbox, Mailboxes
+from masterworker.manager.guarded import Guarded
+from masterworker.manager.mailbox import Desk
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
-from masterworker.manager.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from masterworker.core.effects import Effects
+    from masterworker.core.effects import Failed
+    from masterworker.core.options import Options
+    from masterworker.core.task import Finished, Lease
 
 logger = logging.getLogger("masterworker.manager")
 
 
-class Manager:
+class Manager(Guarded):
     """The state of one job, for callers in many threads.
 
     Args:
         on_direct: Is given the outcomes of tasks that were requested as direct. Called with the
             lock held: it must neither block nor call back.
         clock: Seconds that never go back.
+        on_failed: Is given the calls that have failed: task, tag, parameters, kind and payload of
+            the outcome. As `on_direct`.
 
     All methods are thread-safe.
     """
@@ -55,26 +55,11 @@ class Manager:
         self,
         on_direct: Callable[[list[Finished]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_failed: Callable[[list[Failed]], None] | None = None,
     ) -> None:
-        self.instance = uuid.uuid4().hex
-        self.core = Scheduler()
-        self._clock = clock
-        self._on_direct = on_direct
-        self._lock = threading.Lock()
-        self._boxes = Mailboxes(self.core.on_unparked)
-        #: Who joined last under a client's name.
-        self._clients: dict[str, int] = {}
-        self._orders: dict[int, list[tuple[str, int]]] = {}
+        super().__init__(on_direct, clock, on_failed)
         self.store = Store()
         self.replies = Replies(self.undelivered)
-        #: Processes that joined through a connection; kept by its session.
-        self.remote: set[int] = set()
-        self._changed = threading.Condition(self._lock)
-        self._timekeeper = Timekeeper(self._tick)
-        #: Says why a process has ended, from the line that it gave of itself; "" if unknown.
-        self.explain_end: Callable[[str], str] = lambda _: ""
-        #: Digest of the stored slave program; "" for none.
-        self.program_digest = ""
 
     # -- processes --------------------------------------------------------------------------
 
@@ -94,12 +79,14 @@ class Manager:
             before = self._clients.pop(hello.client, None)
             if before is not None:  # it came back before its old connection was missed
                 self._apply(self.core.on_lost(before, "it joined again", now, blame=False))
-            member_id = self.core.on_joined(hello.info, tags, hello.heartbeat, now)
+            was = self._before.pop(hello.client, None)
+            member_id = self.core.on_joined(
+                hello.info, tags, hello.heartbeat, now, hello.supervisor, was
+            )
             self._clients[hello.client] = member_id
             self._changed.notify_all()
+            self._watch_clock()
         logger.debug("process %d joined: %s", member_id, hello.info)
-        if hello.heartbeat is not None:
-            self._timekeeper.look_again()
         return wire.Welcome(member_id, self.instance)
 
     def leave(self, member_id: int) -> None:
@@ -115,18 +102,62 @@ class Manager:
 
     def disconnected(self, member_id: int) -> None:
         """The connection of a process has closed, and it did not sign off."""
-        member = self.core.members.get(member_id)
-        if member is not None:
-            self.lost(member_id, self.explain_end(member.info) or "its connection closed")
+        with self._lock:
+            self._apply(self.core.on_closed(member_id, "its connection closed", self._clock()))
+            self._watch_clock()
 
     def ping(self, member_id: int) -> bool:
         """A process is alive. False: it is not registered and must join again."""
         with self._lock:
             return self.core.on_heard(member_id, self._clock())
 
+    # -- supervisors ------------------------------------------------------------------------
+
+    def attend(
+        self, name: str, alive: Sequence[int], endings: Sequence[wire.Ending], wait: float
+    ) -> list[tuple[str, int, int]]:
+        """A supervisor reports, and asks for orders.
+
+        Args:
+            name: Its random name.
+            alive: The members whose processes are well.
+            endings: Processes that have ended since.
+            wait: Seconds to wait for an order, at most.
+
+        Returns:
+            (order, member id, task id): `wire.CANCEL` or `wire.STOP`.
+        """
+        with self._lock:
+            now = self._clock()
+            self.core.on_attended(name, alive, now)
+            desk = self._desks.setdefault(name, Desk())
+            for ending in endings:
+                self._take_ending(ending, now)
+            if self.core.terminated:
+                return [(wire.STOP, 0, 0)]
+            if desk.orders or not wait > 0:
+                return desk.take()
+            box = desk.open()
+        box.wait(min(wait, wire.LONGEST_WAIT))
+        with self._lock:
+            return [(wire.STOP, 0, 0)] if self.core.terminated else desk.take()
+
+    def unattended(self, name: str) -> None:
+        """A supervisor is gone."""
+        with self._lock:
+            self._desks.pop(name, None)
+            self._apply(self.core.on_unattended(name, self._clock()))
+
     # -- tasks ------------------------------------------------------------------------------
 
-    def request(self, tag: str, payloads: Sequence[bytes], *, direct: bool = False) -> int:
+    def request(
+        self,
+        tag: str,
+        payloads: Sequence[bytes],
+        options: Options | None = None,
+        *,
+        direct: bool = False,
+    ) -> int:
         """Ask for tasks of one tag.
 
         Returns:
@@ -138,10 +169,23 @@ class Manager:
         with self._lock:
             if self.core.terminated:
                 raise Terminated("the job is over: no more tasks are accepted")
-            first, effects = self.core.on_requested(tag, payloads, direct=direct)
+            now = self._clock()
+            first, effects = self.core.on_requested(
+                tag, payloads, now, direct=direct, options=options
+            )
             if effects.leases:
                 self._apply(effects)
+            if not self._watching:
+                self._watching = True
+                self._timekeeper.look_again()
             return first
+
+    def cancel(self, task_ids: Sequence[int]) -> list[int]:
+        """Cancel tasks. Returns the ids of those that had no outcome yet."""
+        with self._lock:
+            cancelled, effects = self.core.on_cancelled(task_ids, self._clock())
+            self._apply(effects)
+            return cancelled
 
     def exchange(
         self,
@@ -181,10 +225,12 @@ class Manager:
             if claim is None or not wait > 0:
                 if claim is not None:
                     self.core.on_unparked(claim)
+                self._watch_clock()
                 return wire.Reply(refused, leases, self._take_orders(member_id), 0.0)
             box = self._boxes.open(claim)
             if self._orders.get(member_id):
                 box.ring()
+            self._watch_clock()
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         except BaseException:  # a Ctrl-C: what came meanwhile goes to somebody else
@@ -300,93 +346,3 @@ class Manager:
                 if member.view is not None:
                     self._orders.setdefault(member.id, []).append((wire.FORGET, state_id))
         return True
-
-    # -- looking on, and the end ------------------------------------------------------------
-
-    def census(self) -> audit.Census:
-        """Count everything at one instant."""
-        with self._lock:
-            return audit.census(self.core)
-
-    def story(self, task_id: int) -> list[str]:
-        """Tell what happened to a task."""
-        with self._lock:
-            return audit.story(self.core, task_id)
-
-    def check(self) -> None:
-        """Verify every invariant of the scheduler."""
-        with self._lock:
-            audit.check(self.core)
-
-    def wait_for(self, holds: Callable[[Scheduler], bool], seconds: float) -> bool:
-        """Wait until something holds; it is asked, under the lock, as processes come and go."""
-        with self._changed:
-            return self._changed.wait_for(lambda: holds(self.core), seconds)
-
-    def outstanding(self, tag: str | None = None) -> int:
-        """Count the tasks (of a tag) that are to be collected and have not been yet."""
-        with self._lock:
-            tags = self.core.open_tags
-            return sum(tags.values()) if tag is None else tags.get(tag, 0)
-
-    def remote_workers(self) -> set[int]:
-        """Return the workers that came through a connection; asked in `wait_for`."""
-        members = self.core.members
-        return {i for i in self.remote if i in members and members[i].view is not None}
-
-    def notify(self) -> None:
-        """Let those in `wait_for` look again."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def terminate(self) -> None:
-        """End the job: nothing more is handed out, and whoever waits is woken."""
-        with self._lock:
-            waiting = self.core.on_terminated()
-            for member_id in self.core.members:
-                self._orders.setdefault(member_id, []).append((wire.STOP, 0))
-            self._boxes.wake(waiting)
-            self._changed.notify_all()
-        self._timekeeper.stop()
-
-    # -- inside -----------------------------------------------------------------------------
-
-    def _require_open(self) -> None:
-        if self.core.terminated:
-            raise Terminated("the job is over")
-
-    def _take_back(self, box: Mailbox, member_id: int) -> None:
-        self._boxes.close(box)
-        self._apply(self.core.on_undelivered(box.finished))
-        ids = [lease[0] for lease in box.leases]
-        self._apply(self.core.on_returned(member_id, ids, self._clock()))
-
-    def _take_orders(self, member_id: int) -> list[tuple[str, int]]:
-        orders = self._orders.pop(member_id, [])
-        if (wire.STOP, 0) in orders:  # it is said with every reply from now on
-            self._orders[member_id] = [(wire.STOP, 0)]
-        return orders
-
-    def _forget_member(self, member_id: int) -> None:
-        self._orders.pop(member_id, None)
-        for client in [c for c, m in self._clients.items() if m == member_id]:
-            del self._clients[client]
-        self._changed.notify_all()
-
-    def _apply(self, effects: Effects) -> None:
-        self._boxes.deliver(effects)
-        if effects.direct and self._on_direct is not None:
-            self._on_direct(effects.direct)
-        for member, reason in effects.lost:
-            held = len(member.leases)
-            what = f"; {held} task(s) go to another worker" if held else ""
-            level = logging.DEBUG if self.core.terminated else logging.WARNING
-            logger.log(level, "worker %d (%s) lost: %s%s", member.id, member.info, reason, what)
-            self._forget_member(member.id)
-
-    def _tick(self) -> float | None:
-        with self._lock:
-            now = self._clock()
-            self._apply(self.core.on_tick(now))
-            deadline = self.core.next_deadline()
-        return None if deadline is None else max(0.0, deadline - now)

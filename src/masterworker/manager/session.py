@@ -34,6 +34,7 @@ class Session:
         self._replies = replies
         self._members: set[int] = set()
         self._clients: set[str] = set()
+        self._supervisors: set[str] = set()
 
     def call(self, operation: str, args: list[Any]) -> Any:
         """Carry out one operation.
@@ -56,6 +57,9 @@ class Session:
         for member_id in sorted(members):
             self._manager.disconnected(member_id)
             self._manager.remote.discard(member_id)
+        supervisors, self._supervisors = self._supervisors, set()
+        for name in supervisors:
+            self._manager.unattended(name)
         clients, self._clients = self._clients, set()
         for client in clients:
             self._replies.abandon(client)
@@ -85,9 +89,16 @@ class Session:
     def _do_exchange(self, *args: Any) -> Any:
         return self._manager.exchange(*args)
 
-    def _do_request(self, client: str, number: int, tag: str, payloads: list[bytes]) -> Any:
+    def _do_request(self, client: str, number: int, *args: Any) -> Any:
         request = self._manager.request
-        return self._once(client, number, lambda: request(tag, payloads))
+        return self._once(client, number, lambda: request(*args))
+
+    def _do_cancel(self, task_ids: list[int]) -> list[int]:
+        return self._manager.cancel(task_ids)
+
+    def _do_attend(self, name: str, *args: Any) -> Any:
+        self._supervisors.add(name)
+        return self._manager.attend(name, *args)
 
     def _do_collect(self, client: str, number: int, *args: Any) -> Any:
         collect = self._manager.collect

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from masterworker.data.outcome import value_or_error
+from masterworker.errors import TaskCancelled
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ class Waiter(Protocol):
 
     def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until something holds, looking again whenever outcomes arrive."""
+
+    def _cancel(self, number: int) -> bool:
+        """Cancel a task."""
 
 
 class _Opened:
@@ -56,6 +60,21 @@ class Handle:
         """Tell whether the outcome is here."""
         return self._state is not None
 
+    def cancel(self) -> bool:
+        """Say that the outcome is not wanted any more.
+
+        A task that waits is never executed. One that is being executed is interrupted, and its
+        process ended 2 s later if it has not stopped (where it has a supervisor).
+
+        Returns:
+            False: it has its outcome already.
+        """
+        return self._state is None and self._waiter._cancel(self.number)
+
+    def cancelled(self) -> bool:
+        """Tell whether it was cancelled before it had an outcome."""
+        return self.done() and isinstance(self.exception(), TaskCancelled)
+
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result.
 
@@ -69,6 +88,8 @@ class Handle:
             TimeoutError: It is not done in time.
             TaskLost: It took too many workers with it.
             TaskFailed: It raised an exception that cannot be rebuilt here.
+            TaskCancelled: It was cancelled.
+            TaskTimeout: It took longer than its time limit.
             Terminated: The job has ended without it.
             Exception: What the function raised, with a note that holds the worker's traceback.
         """

@@ -8,24 +8,27 @@ your program --request_task, submit, map--> Manager <--Session-- Server <== work
 from __future__ import annotations
 
 import atexit
+import hashlib
 import itertools
 import logging
 import os
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from masterworker import program, wire
 from masterworker.data.outcome import open_finished
-from masterworker.data.pickling import dumps
+from masterworker.data.pickling import dumps, dumps_function
 from masterworker.errors import (
     Terminated,
     TransportError,
     UsageError,
     WorkerStartError,
 )
-from masterworker.launch.local import LocalWorker, LocalWorkers
+from masterworker.launch import options
+from masterworker.launch.local import LocalWorkers
+from masterworker.launch.parent import STORED, WorkerLimits
 from masterworker.machine import process_info, process_number
 from masterworker.manager import Mailbox, Manager, Session
 from masterworker.master.arrivals import Arrivals
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Census
     from masterworker.core.task import Finished
+    from masterworker.launch.place import Place
 
 logger = logging.getLogger("masterworker.master")
 
@@ -53,10 +57,18 @@ GRACE_AT_EXIT = 2.0
 LOOK = 1.0
 #: Seconds within which a launched worker must be there, or its failure be known.
 START_BOUND = 5.0
-#: Seconds that the system may take to tell how a process ended whose connection has closed.
-REAPING = 0.5
 
 _numbers = itertools.count(1)
+
+
+class WorkerOptions(TypedDict, total=False):
+    """What can be said about workers that are launched; see `Master.launch_workers`."""
+
+    max_tasks: int | None
+    idle_timeout: float | None
+    memory_limit: int | str | None
+    lifetime: float | None
+    initializer: Callable[[], object] | None
 
 
 class Master(Requests):
@@ -66,13 +78,15 @@ class Master(Requests):
 
     Args:
         label: The name under which workers find the job; None: one is made up.
-        workers: Start so many workers on this machine at once.
+        workers: Start so many workers on this machine at once; "auto" is one for each processor
+            that may be used.
         name_server: Enter the label in the Pyro name server, if one is running.
         host: The address of this machine to listen at. Loopback, unless you say otherwise.
         ports: The ports to try, in this order; 0 is any free one.
         serial: Execute everything in this process, when a result is waited for: no workers, no
             connections, and a debugger sees everything.
         handlers: Functions by tag, for `serial`.
+        worker_options: What else `launch_workers` is to be told about `workers`.
 
     Raises:
         LabelTakenError: A living master has this label.
@@ -88,15 +102,15 @@ class Master(Requests):
         self,
         label: str | None = None,
         *,
-        workers: int = 0,
+        workers: int | str = 0,
         name_server: bool = False,
         host: str = "127.0.0.1",
         ports: Sequence[int] = (0,),
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
+        **worker_options: Unpack[WorkerOptions],
     ) -> None:
-        if not isinstance(workers, int) or workers < 0:
-            raise UsageError(f"workers must be a number, 0 or more, not {workers!r}")
+        number = options.number_of_workers(workers)
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         self.label = made_up if label is None else check_label(label)
         self.manager = Manager(self._outcomes_arrive)
@@ -111,14 +125,13 @@ class Master(Requests):
         self.registered: NameServer | None = None
         if not serial:
             self._open(host, ports, name_server=name_server)
-        self.local_workers = LocalWorkers(self.label, self._worker_ended)
-        self.manager.explain_end = self._explain_end
+        self.local_workers = LocalWorkers(self.label, self.manager.attend, self.manager.notify)
         if self.GENERIC_WORKERS:
             self.store_program(program.generic())
         atexit.register(self._at_exit)
-        if workers:
+        if number:
             try:
-                self.launch_workers(workers)
+                self.launch_workers(number, **worker_options)
             except BaseException:
                 self.shutdown(0.0)
                 raise
@@ -234,34 +247,66 @@ class Master(Requests):
         self.manager.put(wire.PROGRAM, program.KEY, what.encode())
         self.manager.program_digest = what.digest
 
-    def launch_workers(self, number: int = 1, *, wait: bool = False) -> None:
-        """Start workers on this machine. They end with this process.
+    def launch_workers(
+        self,
+        number: int | str = 1,
+        *,
+        wait: bool = False,
+        max_tasks: int | None = None,
+        idle_timeout: float | None = None,
+        memory_limit: int | str | None = None,
+        lifetime: float | None = None,
+        initializer: Callable[[], object] | None = None,
+    ) -> None:
+        """Start workers on this machine. One that dies is replaced; all end with this process.
 
         Args:
-            number: How many.
+            number: How many; "auto" is one for each processor that may be used.
             wait: Return when they are there, or after 5 s.
+            max_tasks: After so many tasks a worker process is replaced by a new one.
+            idle_timeout: After so many seconds without a task a worker leaves.
+            memory_limit: A worker with more memory than this is killed: bytes, or "500M".
+            lifetime: After so many seconds these workers leave, and give back what they have not
+                finished.
+            initializer: Called by each worker process before its first task.
 
         Raises:
             WorkerStartError: With `wait`: one of them ended at once. Shows its stderr.
+            UsageError: One of these makes no sense.
         """
-        if number < 0:
-            raise UsageError(f"the number of workers must not be negative: {number}")
-        if self.serial is not None:
+        number = options.number_of_workers(number)
+        options.check_limits(max_tasks, idle_timeout, lifetime)
+        size = options.memory_size(memory_limit)
+        if self.serial is not None or not number:
             return
-        started = self.local_workers.launch(number)
-        if not wait:
-            return
-        pids = {worker.pid for worker in started}
+        end = options.deadline_after(lifetime)
+        limits = WorkerLimits(max_tasks, idle_timeout, end, self._store_initializer(initializer))
+        started = self.local_workers.launch(number, limits, size)
+        if wait:
+            self._wait_for_start(started)
+
+    def _store_initializer(self, initializer: Callable[[], object] | None) -> str:
+        """Store what worker processes call first. Returns under which name."""
+        if initializer is None:
+            return ""
+        pickled = dumps_function(initializer)
+        name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
+        self.manager.put(wire.PROGRAM, name, pickled)
+        return STORED + name
+
+    def _wait_for_start(self, started: list[Place]) -> None:
         self.manager.wait_for(
             lambda core: (
-                pids <= {process_number(m.info) for m in core.members.values()}
-                or any(worker.ended for worker in started)
+                {place.pid for place in started}
+                <= {process_number(m.info) for m in core.members.values()}
+                or any(place.trouble for place in started)
             ),
             START_BOUND,
         )
-        for worker in started:
-            if worker.ended and not worker.stopping:
-                raise self._start_error(worker)
+        for place in started:
+            if place.trouble:
+                self.local_workers.abandon(started)
+                raise WorkerStartError(f"a worker that was launched did not start: {place.trouble}")
 
     @property
     def number_of_workers(self) -> int:
@@ -288,7 +333,7 @@ class Master(Requests):
             end = time.monotonic() + grace
             try:
                 self.manager.terminate()
-                self.local_workers.expect_end(self._here())
+                self.local_workers.expect_end()
                 if self.serial is not None:
                     self.serial.leave()
                 self._wake()
@@ -351,27 +396,6 @@ class Master(Requests):
                 self.server.close()
             self._ticket.release()
             raise
-
-    def _explain_end(self, info: str) -> str:
-        worker = self.local_workers.find(process_number(info))
-        return "" if worker is None else worker.how_it_ended(REAPING)
-
-    def _worker_ended(self, worker: LocalWorker) -> None:
-        if not worker.stopping and worker.process.returncode != 0:
-            logger.warning("%s", worker.report())
-        # Its connection may be open still, in the hands of a process that it has forked.
-        for process_id, info, _ in self.status().processes:
-            if process_number(info) == worker.pid:
-                self.manager.lost(process_id, worker.how_it_ended())
-        self.manager.notify()
-
-    def _start_error(self, worker: LocalWorker) -> Exception:
-        return WorkerStartError(f"a worker that was launched did not start: {worker.report()}")
-
-    def _here(self) -> set[int]:
-        """Return the process ids of this machine's members."""
-        numbers = (process_number(info) for _, info, _ in self.status().processes)
-        return {number for number in numbers if number is not None}
 
     def _situation(self, tag: str | None) -> str:
         """Say in one sentence what is going on."""

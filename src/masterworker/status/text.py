@@ -18,6 +18,7 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
         verbose: Add a line for each process and for each tag.
     """
     slaves = max(0, len(census.processes) - 1)
+    settled = census.done + census.failed + census.cancelled
     waiting, running = sum(census.waiting.values()), sum(census.running.values())
     lines = [
         f"Task manager {label}",
@@ -25,10 +26,17 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
         f"  {counted(waiting, 'waiting task')}, {running} running",
         f"  {sum(census.finished.values())} results to be picked up, {census.delivered} delivered",
     ]
+    if settled != census.done:
+        lines.append(
+            f"  of {settled} settled, {census.failed} failed, {census.cancelled} cancelled"
+        )
+    if census.paused:
+        lines.append(f"  {census.paused} of those that wait pause after a failure")
     lines += [
         f"  nobody can execute tag {tag!r}: {census.waiting[tag]} waiting"
         for tag in census.stranded
     ]
+    lines += [f"  trouble: {trouble}" for trouble in census.troubles]
     if verbose:
         lines.append("Processes:")
         for pid, info, held in census.processes:
@@ -70,6 +78,11 @@ def as_json(label: str, census: Census) -> str:
         "delivered": census.delivered,
         "duplicates": census.duplicates,
         "stranded": census.stranded,
+        "done": census.done,
+        "failed": census.failed,
+        "cancelled": census.cancelled,
+        "paused": census.paused,
+        "troubles": census.troubles,
     }
     return json.dumps(content, indent=2)
 

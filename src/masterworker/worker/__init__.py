@@ -1,6 +1,7 @@
 """The worker's side of a job: executing tasks."""
 
+from masterworker.worker.conversation import HEARTBEAT
 from masterworker.worker.current import current_worker
-from masterworker.worker.worker import HEARTBEAT, Worker
+from masterworker.worker.worker import Worker
 
 __all__ = ["HEARTBEAT", "Worker", "current_worker"]

@@ -1,7 +1,8 @@
 """The courier: the thread of a worker that speaks to the manager while a task goes on.
 
 It does nothing as long as tasks are short. When one overruns, it delivers what is finished, gives
-back what has not been started, so that no task waits behind a long one, and beats the heart.
+back what has not been started, so that no task waits behind a long one, and beats the heart. It
+also sees when the time of a task is up.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
         def seconds_silent(self) -> float:
             """Tell how long ago the last call ended."""
 
+        def look_at_clock(self) -> None:
+            """Break off what has taken too long, and show that this thread is alive."""
+
 
 logger = logging.getLogger("masterworker.worker")
 
@@ -35,6 +39,8 @@ logger = logging.getLogger("masterworker.worker")
 LOOK = 0.025
 #: A batch that goes on for longer than this is broken up, also when each of its tasks is short.
 LONGEST_BATCH = 0.25
+#: While there are tasks with a time limit, look at the clock this often (seconds).
+LIMIT_LOOK = 0.1
 
 
 class Courier:
@@ -49,6 +55,7 @@ class Courier:
         self._bell = threading.Event()
         self._stopped = False
         self._batch_began: float | None = None
+        self._limited = False
         self._thread = threading.Thread(target=self._run, name="masterworker-courier", daemon=True)
 
     def start(self) -> None:
@@ -60,6 +67,12 @@ class Courier:
         self._stopped = True
         self._bell.set()
         self._thread.join(timeout=2.0)
+
+    def limit_begins(self) -> None:
+        """A task with a time limit is about to be executed."""
+        if not self._limited:
+            self._limited = True
+            self._bell.set()
 
     def batch_begins(self) -> None:
         """Several tasks are about to be executed."""
@@ -74,15 +87,16 @@ class Courier:
         worker = self._worker
         last: Lease | None = None
         while not self._stopped:
-            if self._batch_began is None:
-                last = None
-                self._bell.wait(worker.heartbeat / 2)
-                self._bell.clear()
+            if self._batch_began is not None:
+                pause = LOOK
             else:
-                self._bell.wait(LOOK)
-                self._bell.clear()
+                last = None
+                pause = LIMIT_LOOK if self._limited else worker.heartbeat / 2
+            self._bell.wait(pause)
+            self._bell.clear()
             try:
                 last = None if self._stopped else self._look(last)
+                worker.look_at_clock()
             except Exception:
                 logger.exception("the courier stumbled; it goes on")
                 last = None

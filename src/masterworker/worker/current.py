@@ -36,6 +36,7 @@ class SlaveContext(NamedTuple):
 _context: SlaveContext | None = None
 _context_used = False
 _interrupted = False
+_recycled = False
 
 
 def current_worker() -> Worker | SerialWorker:
@@ -102,3 +103,14 @@ def note_interrupt() -> None:
 def was_interrupted() -> bool:
     """Tell whether the worker of this process was ended by Ctrl-C."""
     return _interrupted
+
+
+def note_recycled() -> None:
+    """Take note that the worker of this process has executed as many tasks as it should."""
+    global _recycled
+    _recycled = True
+
+
+def was_recycled() -> bool:
+    """Tell whether the worker of this process leaves in order to be replaced by a new one."""
+    return _recycled

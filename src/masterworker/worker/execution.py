@@ -1,7 +1,8 @@
 """Executing one task in the worker: bytes in, outcome out, and the worker lives.
 
 Whatever a handler does that Python can catch becomes the task's failure. Only an interruption
-from outside (Ctrl-C, a signal) passes through, since it is meant for the worker.
+from outside (Ctrl-C, a signal) passes through, since it is meant for the worker. One that is meant
+for the task alone (`Broken`) becomes its failure.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.task import FAILURE, RESULT
+from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import dumps, loads
-from masterworker.errors import UnpicklableError
+from masterworker.errors import TaskTimeout, UnpicklableError
+from masterworker.worker.interrupts import Broken
+from masterworker.worker.limits import may_be_tried_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from masterworker.core.options import Terms
 
 #: How many functions are kept ready.
 KEPT_FUNCTIONS = 256
@@ -26,7 +31,10 @@ _functions: dict[bytes, Callable[..., Any]] = {}
 
 
 def execute(
-    handler: Callable[..., Any], payload: bytes, interrupted: Callable[[], bool]
+    handler: Callable[..., Any],
+    payload: bytes,
+    interrupted: Callable[[], bool],
+    terms: Terms | None = None,
 ) -> tuple[int, bytes]:
     """Execute a task.
 
@@ -34,6 +42,7 @@ def execute(
         handler: Is called with the parameters.
         payload: The pickled parameters.
         interrupted: Tells whether a `KeyboardInterrupt` came from outside.
+        terms: Its time limit, and which failures may be tried again.
 
     Returns:
         The kind and payload of the outcome.
@@ -43,28 +52,40 @@ def execute(
     """
     try:
         parameters = loads(payload)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Broken):
         raise
     except BaseException as error:
         hint = "the parameters of the task cannot be rebuilt in this worker"
         return FAILURE, describe(error, hide_frames=2, hint=hint).encode()
     try:
         result = handler(*parameters)
-    except KeyboardInterrupt as error:
-        if interrupted():
-            raise
-        return FAILURE, describe(error, hide_frames=1).encode()
+    except Broken as broken:
+        return broken_off(broken, terms)
     except BaseException as error:
-        return FAILURE, describe(error, hide_frames=1).encode()
+        if isinstance(error, KeyboardInterrupt) and interrupted():
+            raise
+        kind = AGAIN if may_be_tried_again(type(error), terms) else FAILURE
+        return kind, describe(error, hide_frames=1).encode()
     try:
         pickled = dumps(result)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Broken):
         raise
     except BaseException as error:
         return FAILURE, _unpicklable(result, error).encode()
     if len(pickled) > wire.MAX_PAYLOAD:
         return FAILURE, _too_large(result, len(pickled)).encode()
     return RESULT, pickled
+
+
+def broken_off(broken: Broken, terms: Terms | None) -> tuple[int, bytes]:
+    """Make the outcome of a task that was broken off, with the traceback of where it was."""
+    if broken.cancelled:
+        return FAILURE, describe(broken).encode()
+    limit = 0.0 if terms is None else terms[0]
+    error = TaskTimeout(f"the task took longer than its time limit of {limit:g} s")
+    error = error.with_traceback(broken.__traceback__)
+    kind = AGAIN if may_be_tried_again(TaskTimeout, terms) else FAILURE
+    return kind, describe(error, hide_frames=1).encode()
 
 
 def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

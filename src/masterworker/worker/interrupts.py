@@ -1,7 +1,9 @@
 """Signals to a worker: Ctrl-C and SIGTERM, told apart from what a handler raises itself.
 
-SIGINT interrupts the task that is being executed; it goes back. SIGTERM lets it finish, and then
-the worker leaves; a second one counts as SIGINT. A second SIGINT ends the process at once.
+SIGINT interrupts the task that is being executed; it goes back. SIGTERM lets it finish within a
+grace, and then the worker leaves; a second one counts as SIGINT. A second SIGINT ends the process
+at once. A task that is to be broken off alone (cancelled, or its time is up) is marked before the
+signal is sent.
 """
 
 from __future__ import annotations
@@ -10,7 +12,11 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
+
+from masterworker.launch import parent
+from masterworker.launch.slot import CANCEL, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +33,22 @@ class LeftIdle(BaseException):
     """
 
 
+class Broken(BaseException):
+    """The task that is being executed is to end, and the worker to go on.
+
+    Args:
+        cancelled: Nobody wants it any more; else its time is up.
+    """
+
+    def __init__(self, cancelled: bool) -> None:
+        super().__init__()
+        self.cancelled = cancelled
+
+
+#: After a SIGTERM, a task may go on for so long before it is given back (seconds).
+GRACE = 10.0
+
+
 class Interrupts:
     """The signals that came to this worker."""
 
@@ -37,6 +59,10 @@ class Interrupts:
         self.leaving = False
         #: This worker has the process's signals, so the process is its own.
         self.in_charge = False
+        #: When it has to be gone, if it is leaving (seconds on the monotonic clock).
+        self._leave_by = float("inf")
+        #: The task whose time is up.
+        self._overdue = 0
         self._breakable = False
         self._idle = False
         self._calling = False
@@ -45,6 +71,27 @@ class Interrupts:
     def has_come(self) -> bool:
         """Tell whether a Ctrl-C came from outside."""
         return self.came
+
+    def time_is_up(self, task_id: int) -> None:
+        """Break off a task, if it is being executed still. Called from another thread."""
+        self._overdue = task_id
+        self._poke()
+
+    def cancel(self, task_id: int) -> None:
+        """Break off a task that nobody wants, if it is being executed."""
+        parent.shared[CANCEL] = task_id
+        self._poke()
+
+    def insist(self) -> None:
+        """If the grace after a SIGTERM is over, break off what is being executed."""
+        if self.leaving and not self.came and time.monotonic() > self._leave_by:
+            self._leave_by = float("inf")
+            self._poke()
+
+    def _poke(self) -> None:
+        """Send the main thread the signal that breaks off what it is doing."""
+        if self.in_charge:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -101,6 +148,8 @@ class Interrupts:
     def _on_interrupt(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
         if os.getpid() != self._pid:
             _default(number)
+        if number == signal.SIGINT and self._is_about_one_task():
+            return
         if self.came:
             os._exit(EXIT_INTERRUPTED)
         self.came = self.leaving = True
@@ -109,6 +158,17 @@ class Interrupts:
         if self._breakable:
             raise KeyboardInterrupt
 
+    def _is_about_one_task(self) -> bool:
+        """Break off one task, if that is what the signal is for. False: it is for the worker."""
+        executing = parent.shared[TASK]
+        cancelled, parent.shared[CANCEL] = parent.shared[CANCEL], 0
+        overdue, self._overdue = self._overdue, 0
+        if not cancelled and not overdue:
+            return False
+        if executing in {cancelled, overdue} and executing and self._breakable:
+            raise Broken(executing == cancelled)
+        return True
+
     def _on_terminate(self, number: int, frame: Any) -> None:
         if os.getpid() != self._pid:
             _default(number)
@@ -116,6 +176,7 @@ class Interrupts:
             self._on_interrupt(number, frame)
             return
         self.leaving = True
+        self._leave_by = time.monotonic() + GRACE
         if self._idle:
             raise LeftIdle
 

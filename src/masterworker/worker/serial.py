@@ -47,7 +47,7 @@ class SerialWorker:
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
             try:
                 with current.working_as(self), resolving(self.states):
-                    kind, payload = execute(handler, lease.payload, lambda: True)
+                    kind, payload = execute(handler, lease.payload, lambda: True, lease.terms)
             except KeyboardInterrupt:
                 self._manager.exchange(self._id, returned=[lease.task_id])
                 raise

@@ -11,55 +11,44 @@ Handlers run in the main thread, so signals, libraries and debuggers behave as u
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
-from masterworker.client import Client
-from masterworker.core.hand import Hand, Pace
+from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
-from masterworker.core.task import Finished, Lease, Outcome
+from masterworker.core.task import Lease, Outcome
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
-from masterworker.data.states import StateCache, resolving
-from masterworker.errors import (
-    MasterNotFoundError,
-    RejectedError,
-    Terminated,
-    TransportError,
-)
+from masterworker.data.states import resolving
+from masterworker.errors import TransportError
 from masterworker.launch import parent
-from masterworker.machine import process_info
+from masterworker.launch.slot import DEADLINE, DONE, TASK, TICK
 from masterworker.taskid import task_name
-from masterworker.transport.discovery import reach
-from masterworker.worker import current
+from masterworker.worker import current, limits
+from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
-from masterworker.worker.execution import call, execute
-from masterworker.worker.interrupts import Interrupts, LeftIdle
+from masterworker.worker.execution import broken_off, call, execute
+from masterworker.worker.interrupts import Broken, LeftIdle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from masterworker.core.task import Finished
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
 
-#: Longest time between signs of life (seconds).
-HEARTBEAT = 5.0
-#: How long a worker looks for a master that is gone, before it ends (seconds).
-RECONNECT = 20.0
-#: First and longest pause between two attempts (seconds).
-PAUSES = (0.05, 2.0)
 #: A handler may wait for further tasks, whose handlers wait for further tasks, ... so deep.
 MAX_DEPTH = 16
+#: A worker that has to be gone at some time takes only what should be done so long before.
+MARGIN = 0.5
 
 _new = tuple.__new__  # makes a named tuple in half the time
 
 
-class Worker:
+class Worker(Conversation):
     """One process that executes tasks.
 
     Subclass it and add a method `do_<tag>` for each tag, or give handlers.
@@ -84,28 +73,11 @@ class Worker:
         reconnect: float = RECONNECT,
         connect: Callable[[], Connection] | None = None,
     ) -> None:
-        self.label = label
-        self._process_id: int | None = None
-        self.reconnect = reconnect
-        self.hand = Hand()
         self._given = dict(handlers or {})
-        self._watched = heartbeat is not None
-        self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
-        #: A call that waits is a sign of life only when it begins and ends.
-        self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
-        self._interrupts = Interrupts()
-        self.client = Client(connect or (lambda: reach(label, master)), self._interrupts.calling)
-        self._handlers: dict[str, Callable[..., Any]] = {}
-        self._talk = threading.RLock()
-        self._pace = Pace()
-        self._courier = Courier(self)
-        self.states = StateCache(self._fetch_state)
-        self._instance = ""
-        self._stopped = False
         self._depth = 0
-        self._thread: threading.Thread | None = None
-        self._last_call = time.monotonic()
-        self.client.connect()
+        self._done = 0
+        super().__init__(label, master, heartbeat, reconnect, connect)
+        self._courier = Courier(self)
 
     # -- for users --------------------------------------------------------------------------
 
@@ -132,14 +104,6 @@ class Worker:
                 self._courier.stop()
                 self._sign_off()
 
-    @property
-    def process_id(self) -> int:
-        """The number under which the manager knows this process; joins if need be."""
-        if self._process_id is None:
-            self._join(wait=False)
-        assert self._process_id is not None  # noqa: S101  for the type checker
-        return self._process_id
-
     def set_handlers(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
         """Give handlers by tag, before `run`."""
         self._given = dict(handlers)
@@ -153,6 +117,15 @@ class Worker:
         payload = dumps_call(f"task {tag!r}", parameters)
         with self._talk:
             return task_name(tag, self.client.request(tag, [payload]))
+
+    def look_at_clock(self) -> None:
+        """Break off what has taken too long, and show that this thread is alive."""
+        shared = parent.shared
+        shared[TICK] += 1
+        executing, deadline = shared[TASK], shared[DEADLINE]
+        if deadline and executing and time.monotonic_ns() > deadline:
+            self._interrupts.time_is_up(executing)
+        self._interrupts.insist()
 
     def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
         """Wait for the outcome of some further task, from inside a handler.
@@ -211,12 +184,6 @@ class Worker:
             self.hand.current = outer
         self.deliver(give_back=False)
 
-    # -- values of states -------------------------------------------------------------------
-
-    def _fetch_state(self, name: str) -> bytes | None:
-        with self._talk:
-            return self.client.get(wire.STATES, name)
-
     # -- the main loop ----------------------------------------------------------------------
 
     def _declare(self) -> None:
@@ -227,15 +194,37 @@ class Worker:
         self._join(wait=False)
 
     def _work(self) -> None:
+        bounds, idle_since = parent.limits, time.monotonic()
         while not self._stopped:
             if self._interrupts.leaving or self.wants_to_stop():
                 return
+            want = self._most()
+            idle = time.monotonic() - idle_since
+            if want < 1 or (bounds.idle_timeout is not None and idle > bounds.idle_timeout):
+                return
+            wait = self._longest_wait
+            if bounds.idle_timeout is not None:
+                wait = min(wait, max(0.01, bounds.idle_timeout - idle))
             with self._interrupts.may_break(idle=True):
-                reply = self._exchange(self._pace.want, self._longest_wait)
+                reply = self._exchange(want, wait)
             if not reply.leases:
                 continue
             with self._interrupts.may_break():
                 self._execute_batch(len(reply.leases))
+            idle_since = time.monotonic()
+
+    def _most(self) -> int:
+        """Tell how many tasks to ask for; 0: it is time to leave."""
+        want, bounds = self._pace.want, parent.limits
+        if bounds.max_tasks is not None:
+            want = min(want, bounds.max_tasks - self._done)
+            if want < 1:
+                current.note_recycled()
+        if bounds.deadline is not None:
+            left = bounds.deadline - time.monotonic() - MARGIN
+            fit = left / self._pace.task_seconds if self._pace.task_seconds else left * MAX_WANT
+            want = min(want, max(0, int(fit)))
+        return want
 
     def _execute_batch(self, size: int) -> None:
         began = time.monotonic()
@@ -246,12 +235,14 @@ class Worker:
             self._courier.batch_ends()
         if done:
             self._pace.observe(done, time.monotonic() - began)
+            self._done += done
+            parent.shared[DONE] = self._done
 
     def _execute_leases(self) -> int:
         """Execute what is in the hand. Returns how many tasks that were."""
         hand, handlers, interrupts = self.hand, self._handlers, self._interrupts
-        leases, outcomes = hand.leases, hand.outcomes
-        done = 0
+        leases, outcomes, shared = hand.leases, hand.outcomes, parent.shared
+        done, outer = 0, shared[TASK]
         while leases:
             if not self._depth and (interrupts.leaving or (done and self.wants_to_stop())):
                 break  # but not while a task that waits needs what is in hand
@@ -260,116 +251,31 @@ class Worker:
             except IndexError:  # the courier was faster
                 break
             hand.current = lease
-            task_id, attempt, tag, payload = lease
+            task_id, attempt, tag, payload, terms = lease
             handler = handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
-            kind, answer = execute(handler, payload, interrupts.has_come)
+            try:
+                shared[TASK] = task_id
+                if terms is None:
+                    kind, answer = execute(handler, payload, interrupts.has_come)
+                else:
+                    kind, answer = self._execute_limited(handler, lease)
+            except Broken as broken:  # it came a moment before or after the handler's own code
+                kind, answer = broken_off(broken, terms)
             outcomes.append(_new(Outcome, (task_id, attempt, kind, answer)))
             hand.current = None
             done += 1
+        shared[TASK] = outer
         return done
 
-    # -- the conversation -------------------------------------------------------------------
-
-    def deliver(self, *, give_back: bool) -> None:
-        """Send what is finished and what is being executed; get nothing new."""
-        with self._talk:
-            returned = self.hand.put_down() if give_back else []
-            self._exchange(0, 0.0, returned)
-
-    def seconds_silent(self) -> float:
-        """Tell how long ago the last call ended."""
-        return time.monotonic() - self._last_call
-
-    def _exchange(self, want: int, wait: float, returned: list[int] | None = None) -> wire.Reply:
-        with self._talk:
-            while True:
-                current = self.hand.current
-                began = time.monotonic()
-                try:
-                    reply = self.client.exchange(
-                        self.process_id,
-                        self.hand.to_send(),
-                        returned or (),
-                        0 if current is None else current[0],
-                        want,
-                        wait,
-                    )
-                except TransportError as error:
-                    self._find_again(error)
-                    returned = None
-                    continue
-                break
-            self._last_call = time.monotonic()
-            self._pace.observe_round_trip(self._last_call - began - reply.waited)
-            self.hand.acknowledged()
-            self.hand.leases.extend(reply.leases)
-            for order, argument in reply.orders:
-                self._obey(order, argument)
-            return reply
-
-    def _obey(self, order: str, argument: int) -> None:
-        if order == wire.STOP:
-            self._stopped = True
-        elif order == wire.FORGET:
-            self.states.forget(argument)
-        elif order == wire.REJOIN:
-            self.hand.leases.clear()  # the manager has given them to others
-            self._join(wait=True)
-
-    def _find_again(self, error: TransportError) -> None:
-        """The connection broke: look for the master, and join again."""
-        logger.info("%s; looking for the master", error)
-        self.hand.leases.clear()  # whoever finds the connection closed gives them to others
+    def _execute_limited(self, handler: Callable[..., Any], lease: Lease) -> tuple[int, bytes]:
+        """Execute a task that has a time limit, or whose failures may be tried again."""
+        _, _, _, payload, terms = lease
+        assert terms is not None  # noqa: S101  for the type checker
+        outer = parent.shared[DEADLINE]
+        if terms[0] is not None:
+            self._courier.limit_begins()
+        limits.begin(terms)
         try:
-            parent.end_if_orphaned(PAUSES[0])
-            self._join(wait=True)
-        except TransportError as gone:
-            self._stopped = True
-            if self._interrupts.in_charge and threading.current_thread() is not self._thread:
-                parent.end_process(str(gone))  # the handler works for nobody any more
-            raise
-
-    def _join(self, *, wait: bool) -> None:
-        """Join; with `wait`, try for so long as a master may be gone, from its last answer on."""
-        end = self._last_call + self.reconnect if wait else 0.0
-        pause, longest = PAUSES
-        while True:
-            try:
-                with self._talk:
-                    welcome = self.client.join(self._hello())
-                    self._last_call = time.monotonic()
-                break
-            except RejectedError:
-                raise
-            except Terminated:
-                if not wait or self._process_id is None:
-                    raise
-                self._stopped = True
-                return
-            except TransportError as error:
-                if time.monotonic() + pause > end or parent.orphaned():
-                    if not wait:
-                        raise
-                    raise MasterNotFoundError(f"the master is gone: {error}") from error
-                threading.Event().wait(pause)
-                pause = min(2 * pause, longest)
-        if self._instance and welcome.instance != self._instance:
-            self.hand.forget_all()
-        self.states.clear()  # an order to forget one may have been lost with the connection
-        self._instance = welcome.instance
-        self._process_id = welcome.member_id
-
-    def _hello(self) -> wire.Hello:
-        tags = sorted(self._handlers)
-        heartbeat = self.heartbeat if self._watched else None
-        program = current.program_digest()
-        return wire.introduce(process_info(), tags, heartbeat, self.client.name, program)
-
-    def _sign_off(self) -> None:
-        self.hand.leases.clear()
-        with contextlib.suppress(TransportError, Terminated):
-            if pending := self.hand.to_send():
-                self.client.exchange(self.process_id, pending)
-                self.hand.acknowledged()
-            self.client.leave(self.process_id)
-        self.client.disconnect()
+            return execute(handler, payload, self._interrupts.has_come, terms)
+        finally:
+            parent.shared[DEADLINE] = outer

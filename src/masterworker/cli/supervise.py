@@ -1,0 +1,122 @@
+"""`task_manager slave LABEL`: be the supervisor of worker processes. No user code runs here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+from masterworker.cli import exit_codes
+from masterworker.cli.finding import find
+from masterworker.client import Client
+from masterworker.errors import UsageError
+from masterworker.launch import options as written
+from masterworker.launch.parent import VERDICT, WorkerLimits
+from masterworker.launch.process import KILL_GRACE
+from masterworker.launch.supervisor import Supervisor
+from masterworker.transport.discovery import reach
+
+if TYPE_CHECKING:
+    import argparse
+    from types import FrameType
+
+logger = logging.getLogger("masterworker.cli")
+
+#: Workers that are told to leave have so long to finish what they are doing (seconds).
+GRACE: Final = 10.0
+#: How long a supervisor looks for a master that is gone (seconds), as its workers do.
+RECONNECT: Final = 20.0
+
+
+def run(label: str, options: argparse.Namespace) -> int:
+    """Let workers execute tasks until the job ends."""
+    number, spec = _spec(label, options)
+    client = find(label, options.master, wait=options.wait)
+    messenger = Client(lambda: reach(label, options.master))
+    supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
+    signals = _Signals(supervisor, GRACE if options.grace is None else options.grace)
+    signals.install()
+    if options.verbose or sys.stderr.isatty():
+        told = "1 worker" if number == 1 else f"{number} workers"
+        print(f"{told} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
+    try:
+        supervisor.launch(spec, number)
+        supervisor.wait(None)
+    finally:
+        supervisor.close()
+        client.disconnect()
+        messenger.disconnect()
+    if signals.status is not None:
+        return signals.status
+    if supervisor.failed is not None:
+        status, why = supervisor.failed
+        print(why if why.startswith(VERDICT) else f"{VERDICT}{why}", file=sys.stderr)
+        return status
+    return exit_codes.OK
+
+
+def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
+    """Read the options. Returns how many workers, and of what kind."""
+    number = 1 if options.number is None else written.number_of_workers(options.number)
+    if number < 1:
+        raise UsageError("no worker at all: -n must be 1 or more")
+    written.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)
+    lifetimes = [] if options.lifetime is None else [options.lifetime]
+    if options.until is not None:
+        lifetimes.append(written.seconds_until(options.until))
+    module, _, name = (options.initializer or "").partition(":")
+    if options.initializer and not (module and name):
+        raise UsageError(f"--initializer is MODULE:FUNCTION, not {options.initializer!r}")
+    return number, written.Spec(
+        label,
+        options.master,
+        written.environment(dict(os.environ), number),
+        WorkerLimits(
+            options.max_tasks,
+            options.idle_timeout,
+            written.deadline_after(min(lifetimes, default=None)),
+            options.initializer or "",
+        ),
+        written.memory_size(options.memory_limit),
+        options.verbose,
+    )
+
+
+class _Signals:
+    """What Ctrl-C and SIGTERM to the supervisor mean for its workers.
+
+    Ctrl-C: they give back what they are doing. SIGTERM: they finish it, within the grace. The
+    second signal: they end at once.
+    """
+
+    def __init__(self, supervisor: Supervisor, grace: float) -> None:
+        self._supervisor = supervisor
+        self._grace = grace
+        #: What this process ends with, once a signal has come.
+        self.status: int | None = None
+
+    def install(self) -> None:
+        """From now on signals mean this."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  Python's
+        end = self._supervisor.end
+        interrupted = number == signal.SIGINT
+        if self.status is not None:
+            told = interrupted or self.status == exit_codes.INTERRUPTED
+            self.status = exit_codes.INTERRUPTED if told else exit_codes.TERMINATED
+            end("it was told to stop", (0.0, signal.SIGINT), (KILL_GRACE, signal.SIGKILL))
+        elif interrupted:
+            self.status = exit_codes.INTERRUPTED
+            end("it was told to stop", (0.0, signal.SIGINT), (self._grace, signal.SIGKILL))
+        else:
+            self.status = exit_codes.OK
+            end(
+                "it was told to stop",
+                (0.0, signal.SIGTERM),
+                (self._grace, signal.SIGINT),
+                (self._grace + KILL_GRACE, signal.SIGKILL),
+            )

@@ -1,0 +1,221 @@
+"""The part of the scheduler about processes that go: in good order, by force, or without a word.
+
+Whatever a process had in hand goes back to the very front. A strike is only for the task that was
+being executed when the process ended. Its supervisor knows which one that was; where there is none
+or it does not say, the tasks become suspects, which are handed out alone until it is known.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from masterworker.core.effects import NOTHING, Effects
+from masterworker.core.settling import Settling
+from masterworker.core.task import LOST, State, Task, write_history
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from masterworker.core.member import Member
+
+STARTED = State.STARTED
+SETTLED, DELIVERED = State.SETTLED, State.DELIVERED
+
+#: A task that was executing in so many processes that ended is not tried again (three, as in
+#: Dask and Ray; HyperQueue takes five).
+MAX_LOSSES = 3
+
+#: When the connection of a supervised process has closed, its supervisor's word is waited for so
+#: long (seconds): it knows what the process was doing.
+REPORT_WITHIN = 2.0
+
+#: So many strikes can still be taken back when their process turns out to be alive.
+KEPT_STRIKES = 1000
+
+
+class Losses(Settling):
+    """What happens when processes go. See `Scheduler`, which adds the rest.
+
+    Args:
+        max_losses: After so many workers have ended while executing a task, it is given up.
+    """
+
+    def __init__(self, max_losses: int = MAX_LOSSES) -> None:
+        super().__init__()
+        self.max_losses = max_losses
+        #: Supervisors that are here.
+        self.supervisors: set[str] = set()
+        #: Processes whose connection has closed, which their supervisor has to explain: until
+        #: when, and what is known.
+        self.closed: dict[int, tuple[float, str]] = {}
+        #: The strikes that lost processes have given: which task, and its line of history.
+        self._strikes: OrderedDict[int, tuple[int, str]] = OrderedDict()
+
+    # -- supervisors ------------------------------------------------------------------------
+
+    def on_attended(self, name: str, alive: Iterable[int], now: float) -> None:
+        """A supervisor is here, and the processes of these members are well."""
+        self.supervisors.add(name)
+        for member_id in alive:
+            member = self.members.get(member_id)
+            if member is not None and member.supervisor == name:
+                member.heard = now
+
+    def on_unattended(self, name: str, now: float) -> Effects:
+        """A supervisor is gone: what it should have explained remains unexplained."""
+        self.supervisors.discard(name)
+        effects = Effects()
+        for member_id, (_, reason) in list(self.closed.items()):
+            member = self.members.get(member_id)
+            if member is None or member.supervisor == name:
+                effects.add(self.on_lost(member_id, reason, now))
+        return effects
+
+    # -- processes that go ------------------------------------------------------------------
+
+    def on_left(self, member_id: int, now: float) -> Effects:
+        """A process signs off. What it holds goes back to the front; no blame."""
+        member = self.members.get(member_id)
+        if member is None:
+            return NOTHING
+        effects = self._remove(member)
+        held = list(member.leases.values())
+        self.tally.returned += len(held)
+        return self._requeue(held, f"given back by worker {member.id} as it left", now, effects)
+
+    def on_closed(self, member_id: int, reason: str, now: float) -> Effects:
+        """The connection of a process has closed, and it did not sign off.
+
+        If it holds tasks and its supervisor is here, this is a loss only when that has told why,
+        or after `REPORT_WITHIN`. Until then it gets nothing more.
+        """
+        member = self.members.get(member_id)
+        if member is None or member_id in self.closed:
+            return NOTHING
+        if not member.leases or member.supervisor not in self.supervisors:
+            return self.on_lost(member_id, reason, now)
+        self.closed[member_id] = now + REPORT_WITHIN, reason
+        self.alarmed = True
+        effects = Effects()
+        effects.dropped += self.waiting.unpark_all(member)
+        effects.dropped += self.results.unpark_all(member)
+        return effects
+
+    def on_ended(
+        self, member_id: int, guilty: int, reason: str, now: float, *, blame: bool = True
+    ) -> Effects:
+        """A supervisor reports that a process has ended.
+
+        Args:
+            member_id: As what it had joined. One that is not registered any more is no error.
+            guilty: The task that it was executing; 0 for none.
+            reason: How it ended, as text for the history of the guilty task.
+            now: Seconds on the monotonic clock.
+            blame: It ended by itself; False where somebody had told it to, or stopped it.
+        """
+        return self.on_lost(member_id, reason, now, blame=blame, guilty=guilty)
+
+    def on_lost(
+        self,
+        member_id: int,
+        reason: str,
+        now: float,
+        *,
+        blame: bool = True,
+        guilty: int | None = None,
+    ) -> Effects:
+        """A process is gone without a word.
+
+        Args:
+            member_id: Which one. One that is not registered is no error.
+            reason: Why we think so, as text for the tasks' stories.
+            now: Seconds on the monotonic clock.
+            blame: Its process may have ended because of what it executed. False where only the
+                network is known to be silent.
+            guilty: The task that it was executing, 0 for none; None where nobody knows.
+        """
+        member = self.members.get(member_id)
+        if member is None:
+            return NOTHING
+        self.tally.lost_members += 1
+        effects = self._remove(member)
+        effects.lost.append((member, reason))
+        held = list(member.leases.values())
+        self.tally.requeued += len(held)
+        if blame and guilty is not None:
+            task = self.tasks.get(guilty)
+            if task is not None and task.state is not SETTLED:
+                self._strike([task], member, reason, now, effects)
+        elif blame and held:
+            self._blame(held, member, reason, now, effects)
+        held = [task for task in held if task.state is not SETTLED and task.state is not DELIVERED]
+        return self._requeue(held, f"worker {member.id} lost: {reason}", now, effects)
+
+    def has_struck(self, member_id: int) -> bool:
+        """Tell whether the loss of a process has given a strike, which it may take back."""
+        return member_id in self._strikes
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _remove(self, member: Member) -> Effects:
+        del self.members[member.id]
+        self.closed.pop(member.id, None)
+        effects = Effects()
+        effects.dropped += self.waiting.unpark_all(member)
+        effects.dropped += self.results.unpark_all(member)
+        if member.view is not None:
+            self._workers -= 1
+            self.waiting.release(member.view)
+        return effects
+
+    def _unexplained(self, now: float) -> Effects:
+        """Take out those whose supervisor has not said in time how they ended."""
+        effects = Effects()
+        for member_id, (until, reason) in list(self.closed.items()):
+            if until <= now:
+                effects.add(self.on_lost(member_id, reason, now))
+        return effects
+
+    def _blame(
+        self, held: list[Task], member: Member, reason: str, now: float, effects: Effects
+    ) -> None:
+        """Find out which of its tasks may have ended a process."""
+        # A task that waits for others may have one of them executed inside it: the youngest.
+        executing = [task for task in held if task.state is STARTED][-1:]
+        if not executing and len(held) == 1:
+            executing = held
+        for task in executing or held:
+            task.suspect = True
+        self._strike(executing, member, reason, now, effects)
+
+    def _strike(
+        self, guilty: list[Task], member: Member, reason: str, now: float, effects: Effects
+    ) -> None:
+        text = f"{member.info}: {reason}"
+        runs: list[list[Task]] = []
+        for task in guilty:
+            task.suspect = True
+            task.losses = [*(task.losses or ()), text]
+            task.note(now, f"executing in a worker that ended ({len(task.losses)} so far)")
+            self._strikes[member.id] = task.id, text
+            if len(task.losses) < self.max_losses:
+                continue
+            if task.state is State.WAITING:
+                task = self._withdrawn(task)  # noqa: PLW2901  the same task
+            if task.options is not None:
+                self._stop_others(task, task.holder, now, effects)
+            self._settle(task, LOST, write_history(task.losses or ()), None, runs, effects)
+        while len(self._strikes) > KEPT_STRIKES:
+            self._strikes.popitem(last=False)
+        self._queue_results(runs, effects)
+
+    def _absolve(self, member_id: int, now: float) -> None:
+        """A lost process is alive: it was only cut off, so the strike that it gave is void."""
+        task_id, text = self._strikes.pop(member_id, (0, ""))
+        task = self.tasks.get(task_id)
+        if task is not None and task.state is not SETTLED and text in (task.losses or ()):
+            losses = list(task.losses or ())
+            losses.remove(text)
+            task.losses = losses or None
+            task.note(now, f"worker {member_id} had only been cut off: its loss does not count")

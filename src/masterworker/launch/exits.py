@@ -1,0 +1,74 @@
+"""What worker processes end with, and what is said of that.
+
+The numbers are those of the command `task_manager` (see `masterworker.cli.exit_codes`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import resource
+
+#: It left in good order: the job is over, it was idle for too long, or somebody told it to.
+LEFT: Final = frozenset({0, 130})
+#: The slave program raised an exception, or something unexpected happened.
+FAILED: Final = 1
+#: No such label, no such host, nobody listens there.
+NOT_FOUND: Final = 3
+#: Its master is gone.
+MASTER_GONE: Final = 4
+#: It has executed as many tasks as one process should.
+RECYCLED: Final = 7
+#: Wrong command line, no such label, other versions, no code: trying again will not help.
+HOPELESS: Final = frozenset({2, NOT_FOUND, 5, 6})
+
+#: The system counts a process's memory in units of so many bytes.
+MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+
+
+def status_of(wait_status: int) -> int:
+    """Return an exit status, or a signal as a negative number."""
+    return os.waitstatus_to_exitcode(wait_status)
+
+
+def tell(status: int | None) -> str:
+    """Say how a process ended.
+
+    Args:
+        status: Exit status, or a negative signal; None: somebody else has picked it up.
+    """
+    if status is None:
+        return "its process ended"
+    if status >= 0:
+        return f"its process ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = "unknown"
+    return f"its process was ended by signal {-status} ({name})"
+
+
+def tell_memory(usage: resource.struct_rusage | None, seen: int, ours: int) -> str:
+    """Say how much memory an ended process has had; "" if that is unknown.
+
+    A child that was made by `vfork` starts with the peak of its parent in the books, so what the
+    system says counts only where it is more than that.
+
+    Args:
+        usage: What the system says of it.
+        seen: The most that was seen while it was alive, in bytes.
+        ours: The peak of this process when it made the child, in bytes.
+    """
+    told = 0 if usage is None else usage.ru_maxrss * MAXRSS_UNIT
+    if told > ours:
+        return f"its memory had a peak of {megabytes(told)}"
+    return f"it had {megabytes(seen)} of memory when it was last looked at" if seen else ""
+
+
+def megabytes(size: int) -> str:
+    """Write a size for people."""
+    return f"{size / 1e6:,.0f} MB"

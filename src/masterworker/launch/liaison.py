@@ -1,0 +1,175 @@
+"""What a supervisor and the manager tell each other, so that neither waits for the other.
+
+    supervisor's thread --vouch, report--> listener: asks again and again for orders
+                        <--orders--------- messenger: delivers the ends of workers at once
+
+In the master's process the manager is called directly, elsewhere through a connection for each of
+the two threads: a call that waits for orders must not hold up the news of a dead worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from masterworker import wire
+from masterworker.errors import MasterworkerError, Terminated, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    #: The name of the supervisor, members that are well, ends of workers, seconds to wait.
+    Attend = Callable[[str, list[int], list[wire.Ending], float], Sequence[tuple[str, int, int]]]
+
+logger = logging.getLogger("masterworker.launch")
+
+#: One call waits for orders for so long; then it tells anew which workers are well (seconds).
+TURN: Final = 1.0
+#: Pauses between attempts when nobody answers (seconds).
+PAUSES: Final = (0.05, 2.0)
+
+
+class Liaison:
+    """Speaks to the manager for a supervisor.
+
+    Args:
+        name: Name of the supervisor.
+        listen: How to ask the manager for orders.
+        tell: How to tell it something meanwhile.
+        on_orders: Is given the orders that come.
+        on_over: Called once: the job is over.
+        on_gone: Called once, with the reason: the master is gone, and did not come back.
+        patience: Seconds to look for a master that does not answer; None: for ever.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        listen: Attend,
+        tell: Attend,
+        on_orders: Callable[[list[tuple[str, int, int]]], None],
+        on_over: Callable[[], None],
+        on_gone: Callable[[str], None],
+        patience: float | None,
+    ) -> None:
+        self._name = name
+        self._attend = {"listener": listen, "messenger": tell}
+        self._on_orders, self._on_over, self._on_gone = on_orders, on_over, on_gone
+        self._patience = patience
+        self._well: list[int] = []
+        self._endings: list[wire.Ending] = []
+        self._changed = threading.Condition()
+        self._closed = self._finished = False
+        self._answered = time.monotonic()
+        self._in_touch = True
+        self._threads = [
+            threading.Thread(target=run, name=f"masterworker-{name}", daemon=True)
+            for name, run in (("listener", self._listen), ("messenger", self._tell))
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def vouch(self, members: list[int]) -> None:
+        """Take note of the members whose processes are well."""
+        with self._changed:
+            new = not set(members) <= set(self._well)
+            self._well = members
+            if new:  # it may have a short heartbeat: the first word is not to wait
+                self._changed.notify_all()
+
+    def report(self, ending: wire.Ending) -> None:
+        """Tell the manager how a worker has ended, at once."""
+        with self._changed:
+            self._well = [member for member in self._well if member != ending.member_id]
+            self._endings.append(ending)
+            self._changed.notify_all()
+
+    def flush(self, seconds: float) -> None:
+        """Wait until the manager knows of all ends, for so long at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._endings or self._finished, seconds)
+
+    def in_touch(self) -> bool:
+        """Tell whether the manager has answered when it was last asked."""
+        return self._in_touch
+
+    def close(self) -> None:
+        """End; does not wait for a call that is under way."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        while not self._closed and not self._finished:
+            with self._changed:
+                well = self._well
+            self._call("listener", well, [], TURN)
+
+    def _tell(self) -> None:
+        told: list[int] = []
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._has_news(told))
+                endings, well = list(self._endings), self._well
+                if self._closed and not endings:
+                    return
+            if self._call("messenger", well, endings, 0.0):
+                told[:] = well
+                with self._changed:
+                    del self._endings[: len(endings)]
+                    self._changed.notify_all()
+
+    def _has_news(self, told: list[int]) -> bool:
+        return bool(self._endings) or not set(self._well) <= set(told)
+
+    def _call(self, who: str, well: list[int], endings: list[wire.Ending], wait: float) -> bool:
+        """Speak to the manager once. False: it did not get through; try again."""
+        try:
+            orders = self._attend[who](self._name, well, endings, wait)
+        except Terminated:
+            self._finish(self._on_over)
+            return True
+        except TransportError as error:
+            self._lost(str(error))
+            return False
+        except MasterworkerError:
+            logger.exception("the manager does not understand a supervisor")
+            self._pause(PAUSES[1])
+            return True
+        except Exception:  # this thread must live: workers depend on it
+            logger.exception("a supervisor's %s stumbled; it goes on", who)
+            self._pause(PAUSES[1])
+            return True
+        self._answered, self._in_touch = time.monotonic(), True
+        given = [(name, member, task) for name, member, task in orders]
+        if any(name == wire.STOP for name, _, _ in given):
+            self._finish(self._on_over)
+        elif given:
+            self._on_orders(given)
+        return True
+
+    def _lost(self, why: str) -> None:
+        self._in_touch = False
+        silent = time.monotonic() - self._answered
+        if self._patience is not None and silent >= self._patience:
+            self._finish(lambda: self._on_gone(why))
+        self._pause(min(PAUSES[1], max(PAUSES[0], silent / 4)))
+
+    def _finish(self, then: Callable[[], None]) -> None:
+        with self._changed:
+            if self._finished:
+                return
+            self._finished = True
+            self._changed.notify_all()
+        then()
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)

@@ -1,0 +1,140 @@
+"""What can be said about workers that are launched, and how it is written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from typing import Final, NamedTuple
+
+from masterworker.errors import UsageError
+from masterworker.launch.limits import usable_cpus
+from masterworker.launch.parent import WorkerLimits
+from masterworker.launch.procfs import can_measure
+
+#: Numbers of threads that numerical libraries start, unless they are told otherwise.
+THREADS: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+#: More workers than this on one machine are taken for a slip.
+MOST_WORKERS: Final = 10_000
+_UNITS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+class Spec(NamedTuple):
+    """What the workers of one launch have in common."""
+
+    label: str
+    #: "host" or "host:port" of the master; None: look it up by the label.
+    master: str | None
+    #: The environment of their processes.
+    environment: dict[str, str]
+    limits: WorkerLimits = WorkerLimits()
+    #: More memory than this ends a worker (bytes); None: any.
+    memory_limit: int | None = None
+    #: They tell more.
+    verbose: bool = False
+
+
+def environment(given: dict[str, str], workers: int) -> dict[str, str]:
+    """Return the environment of worker processes: numerical libraries share the processors.
+
+    Args:
+        given: That of this process. If one of `THREADS` is set there, nothing is changed.
+        workers: How many processes there will be.
+    """
+    if any(name in given for name in THREADS):
+        return dict(given)
+    threads = str(max(1, usable_cpus() // max(1, workers)))
+    return {**given, **dict.fromkeys(THREADS, threads)}
+
+
+def number_of_workers(text: int | str) -> int:
+    """Read a number of workers; "auto" is one for each processor that may be used.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "auto":
+        return usable_cpus()
+    try:
+        number = int(text)
+    except (TypeError, ValueError):
+        number = -1
+    if isinstance(text, (bool, float)) or not 0 <= number <= MOST_WORKERS:
+        told = "must not be negative" if _is_negative(text) else 'must be a number or "auto"'
+        raise UsageError(f"the number of workers {told}: {text!r}")
+    return number
+
+
+def _is_negative(value: object) -> bool:
+    return isinstance(value, int) and value < 0
+
+
+def check_limits(max_tasks: int | None, *seconds: float | None) -> None:
+    """Refuse numbers that make no sense.
+
+    Raises:
+        UsageError: One of them is not positive.
+    """
+    if max_tasks is not None and (not isinstance(max_tasks, int) or max_tasks < 1):
+        raise UsageError(f"a worker must execute 1 task at least, not {max_tasks!r}")
+    for value in seconds:
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"a time must be more than 0 seconds, not {value!r}")
+
+
+def memory_size(text: int | str | None) -> int | None:
+    """Read a size of memory: bytes, or a text like 500M or 1.5GiB (M and MB are 10**6).
+
+    Raises:
+        UsageError: It is none, or this system does not tell how much a process has.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(text).strip().lower())
+    if found is None or isinstance(text, bool):
+        raise UsageError(f"not a size of memory: {text!r}; write it like 500M or 1.5GiB")
+    base = 1024 if found[3] else 1000
+    size = int(float(found[1]) * base ** _UNITS[found[2]])
+    if size < 1:
+        raise UsageError(f"a memory limit of {text!r} leaves nothing")
+    if not can_measure():
+        raise UsageError("memory limits need /proc, which this system does not have")
+    return size
+
+
+def deadline_after(seconds: float | None) -> float | None:
+    """Return when that is, by the monotonic clock."""
+    return None if seconds is None else time.monotonic() + seconds
+
+
+def seconds_until(text: str, now: dt.datetime | None = None) -> float:
+    """Read a time of the day (14:30, 14:30:15: the next one) or an ISO date with time.
+
+    Returns:
+        How many seconds it is from now.
+
+    Raises:
+        UsageError: It is none, or has passed.
+    """
+    now = now or dt.datetime.now().astimezone()
+    try:
+        if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
+            at = dt.time.fromisoformat(text.zfill(8 if text.count(":") == 2 else 5))
+            then = dt.datetime.combine(now.date(), at, now.tzinfo)
+            if then <= now:
+                then += dt.timedelta(days=1)
+        else:
+            then = dt.datetime.fromisoformat(text)
+            then = then if then.tzinfo else then.astimezone()
+    except ValueError:
+        raise UsageError(f"not a time: {text!r}; write it like 14:30 or 2026-01-31T14:30") from None
+    if then <= now:
+        raise UsageError(f"that time has passed: {text}")
+    return (then - now).total_seconds()

@@ -1,0 +1,181 @@
+"""What worker processes write: passed on line by line, with the worker's mark, and bounded.
+
+    pipe of a worker --Lines--> [worker 12345] text --Printer's queue--> sys.stdout, sys.stderr
+
+A supervisor must never wait for a terminal, and a worker never for its supervisor. So pipes are
+always read, the queue has a bound, and what is too much is counted and left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The rest of a longer line is left out (bytes).
+LONGEST_LINE: Final = 4096
+#: A worker may write so much at once (bytes), and so much in each second from then on.
+BURST: Final = 8 << 20
+RATE: Final = 1 << 20
+#: Each line counts as so many bytes more.
+LINE: Final = 100
+#: The printer keeps so much that has not been written yet (characters).
+QUEUE: Final = 1 << 20
+#: So many of the last lines of a worker's stderr are kept for reports.
+KEPT_LINES: Final = 40
+
+#: Control characters disturb terminals, except the tabulator and the beginning of a colour.
+_PLAIN: Final = dict.fromkeys((*range(9), *range(10, 27), *range(28, 32), 127), "\ufffd")
+
+
+class Lines:
+    """Cuts a stream of bytes into lines, as long as there are not too many of them.
+
+    Args:
+        now: Seconds of the monotonic clock.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._rest = b""
+        self._cut = 0
+        self._allowed = float(BURST)
+        self._looked = now
+        #: So many bytes were left out, and not told yet.
+        self.left_out = 0
+
+    def feed(self, data: bytes, now: float) -> Iterator[str]:
+        """Take what has come, and yield the lines that are complete."""
+        self._allowed = min(BURST, self._allowed + (now - self._looked) * RATE)
+        self._looked = now
+        cost = len(data) + LINE * data.count(b"\n")
+        if cost > self._allowed:
+            self.left_out += len(data) + len(self._rest)
+            self._rest = b""
+            return
+        self._allowed -= cost
+        if self.left_out:
+            yield self._tell()
+        *complete, last = data.split(b"\n")
+        for part in complete:
+            self._add(part)
+            yield self._take()
+        self._add(last)
+
+    def end(self) -> Iterator[str]:
+        """Yield what is left when nothing comes any more."""
+        if self.left_out:
+            yield self._tell()
+        if self._rest:
+            yield self._take()
+
+    def _add(self, part: bytes) -> None:
+        data = self._rest + part
+        back = data.endswith(b"\r")
+        line = data[:-1] if back else data
+        if b"\r" in line:  # a progress bar has gone back to the beginning of its line
+            line = line.rpartition(b"\r")[2]
+            self._cut = 0
+        self._cut += max(0, len(line) - LONGEST_LINE)
+        self._rest = line[:LONGEST_LINE] + (b"\r" if back else b"")
+
+    def _take(self) -> str:
+        text = self._rest.removesuffix(b"\r").decode("utf-8", "replace").translate(_PLAIN)
+        if self._cut:
+            text += f" [... {self._cut:,} bytes left out]"
+        self._rest = b""
+        self._cut = 0
+        return text
+
+    def _tell(self) -> str:
+        told = f"[... {self.left_out:,} bytes left out]"
+        self.left_out = 0
+        return told
+
+
+class Printer:
+    """Writes lines to `sys.stdout` and `sys.stderr`, in a thread of its own.
+
+    Whatever these names stand for at the time is used: notebooks and tests replace them.
+    """
+
+    def __init__(self) -> None:
+        self._lines: deque[tuple[bool, str]] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._changed = threading.Condition()
+        self._busy = self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, text: str, *, error: bool) -> None:
+        """Print a line, to stderr or stdout. Never waits: if there is no room it is left out."""
+        with self._changed:
+            if self._size + len(text) > QUEUE:
+                self._dropped += 1
+                return
+            if self._dropped:
+                self._tell_dropped()
+            self._lines.append((error, text))
+            self._size += len(text)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="masterworker-output", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all is written, for so long at most. False: it is not."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._lines and not self._busy, end - time.monotonic()
+            )
+
+    def close(self, seconds: float) -> None:
+        """Write what is left, for so long at most, and end."""
+        self.flush(seconds)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._lines or self._closed)
+                if not self._lines:
+                    return
+                lines = list(self._lines)
+                self._lines.clear()
+                self._busy = True
+            for error in (False, True):
+                text = "".join(f"{line}\n" for to_error, line in lines if to_error is error)
+                if text:
+                    _write(text, error=error)
+            with self._changed:
+                self._size = max(0, self._size - sum(len(line) for _, line in lines))
+                if self._dropped and not self._lines:
+                    self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        self._lines.append((True, f"[... {self._dropped:,} lines of workers left out]"))
+        self._dropped = 0
+
+
+def _write(text: str, *, error: bool) -> None:
+    stream = sys.stderr if error else sys.stdout
+    # None where there is no terminal; closed; a pipe that nobody reads: nobody wants to see it.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            code = stream.encoding or "ascii"
+            stream.write(text.encode(code, "backslashreplace").decode(code))
+        stream.flush()

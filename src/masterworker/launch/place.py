@@ -1,0 +1,105 @@
+"""Who takes a worker's place when it has ended, and when.
+
+A worker that has worked is replaced at once: a task that ends its workers is given up after three.
+One that did not come so far is tried again after a pause, which grows, and not for ever.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from masterworker.launch import exits
+
+if TYPE_CHECKING:
+    from masterworker.launch.options import Spec
+    from masterworker.launch.process import WorkerProcess
+
+#: First and longest pause before a worker that did not start is tried again (seconds).
+PAUSES: Final = (0.1, 30.0)
+#: After so many failed starts in a row a place is given up.
+TRIES: Final = 5
+
+
+class Reason(Enum):
+    """What the end of a worker process means."""
+
+    #: It left in good order.
+    LEFT = "left"
+    #: It has done what one process should do.
+    RECYCLED = "recycled"
+    #: It ended in the middle of its work.
+    FELL = "fell"
+    #: It did not come to work at all.
+    FAILED = "failed"
+    #: It will never work, however often it is tried.
+    HOPELESS = "hopeless"
+    #: It says that its master is gone.
+    ORPHANED = "orphaned"
+
+
+def reason_of(status: int | None, *, said: bool, worked: bool) -> Reason:
+    """Judge the end of a worker process.
+
+    Args:
+        status: Exit status, or negative signal; None: unknown.
+        said: The status is what the worker itself has chosen, not what a handler ended it with.
+        worked: It has executed or begun a task.
+    """
+    if said and status in exits.LEFT:
+        return Reason.LEFT
+    if said and status == exits.RECYCLED:
+        return Reason.RECYCLED
+    if said and status == exits.MASTER_GONE:
+        return Reason.ORPHANED
+    if said and status in exits.HOPELESS:
+        return Reason.HOPELESS
+    return Reason.FELL if worked else Reason.FAILED
+
+
+class Place:
+    """Where one worker after the other works.
+
+    Args:
+        spec: What kind of worker.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.process: WorkerProcess | None = None
+        #: When the next one is to be started; None: not at all, as long as things are as they are.
+        self.due: float | None = 0.0
+        #: So many starts in a row have failed.
+        self.failures = 0
+        #: Nobody will work here any more.
+        self.closed = False
+        #: What was said of the last one that failed to start; "" if it did not.
+        self.trouble = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the worker that is here; None: none is."""
+        return None if self.process is None else self.process.pid
+
+    def close(self) -> None:
+        """Start nobody here any more."""
+        self.closed = True
+        self.due = None
+
+    def after(self, reason: Reason, now: float) -> None:
+        """The worker that was here has ended: decide what comes next."""
+        self.process = None
+        if reason is Reason.LEFT or reason is Reason.HOPELESS or self.closed:
+            self.close()
+        elif reason is Reason.RECYCLED or reason is Reason.FELL:
+            self.failures = 0
+            self.due = now
+        else:
+            self.failures += 1
+            first, longest = PAUSES
+            self.due = now + min(longest, first * 2 ** (self.failures - 1))
+            if self.failures >= TRIES:
+                self.close()
+        deadline = self.spec.limits.deadline
+        if self.due is not None and deadline is not None and self.due >= deadline:
+            self.close()

@@ -1,0 +1,299 @@
+"""One worker process: started, heard, watched, ended, and what is said of its end.
+
+Everything here is called by the supervisor's thread alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+from collections import deque
+from typing import IO, TYPE_CHECKING, Final
+
+from masterworker import wire
+from masterworker.launch import exits, procfs, slot
+from masterworker.launch.command import worker_command
+from masterworker.launch.output import KEPT_LINES, Lines
+from masterworker.launch.parent import VERDICT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.launch.options import Spec
+
+#: A worker that was asked to break off has so long before it is killed (seconds).
+KILL_GRACE: Final = 2.0
+#: An idle worker whose own threads have not run for so long is not vouched for (seconds).
+WEDGED: Final = 10.0
+#: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
+HOLD: Final = 3.0
+#: A pipe is read in pieces of this size.
+PIECE: Final = 1 << 16
+#: After the end so many pieces are read still: something that it has started may go on writing.
+LAST_PIECES: Final = 64
+
+
+class Stream:
+    """What a worker writes to stdout or stderr.
+
+    Args:
+        pipe: The reading end.
+        now: Seconds of the monotonic clock.
+    """
+
+    def __init__(self, pipe: IO[bytes] | None, now: float) -> None:
+        assert pipe is not None  # noqa: S101  for the type checker
+        self.pipe = pipe
+        self.fd = pipe.fileno()
+        self.lines = Lines(now)
+        self.at_end = False
+        os.set_blocking(self.fd, False)
+
+
+class WorkerProcess:
+    """One worker process.
+
+    Args:
+        spec: What kind of worker.
+        supervisor: Name of the supervisor.
+        now: Seconds of the monotonic clock.
+        show: Prints a line; its second argument tells whether it was written to stderr.
+
+    Raises:
+        OSError: The system does not start any more processes.
+    """
+
+    def __init__(
+        self, spec: Spec, supervisor: str, now: float, show: Callable[[str, bool], None]
+    ) -> None:
+        self.spec = spec
+        self._show = show
+        self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
+        fd, self.slot = slot.create()
+        try:
+            self._popen = subprocess.Popen(
+                worker_command(sys.executable, spec, supervisor, fd),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                process_group=0,  # a Ctrl-C at the terminal is for us, who tell our workers
+                pass_fds=(fd,),
+                env=spec.environment,
+            )
+        finally:
+            os.close(fd)
+        self.pid = self._popen.pid
+        self.pidfd = _pidfd(self.pid)
+        self.out, self.err = Stream(self._popen.stdout, now), Stream(self._popen.stderr, now)
+        #: The last lines of stderr; those that have not been shown yet; the last word of ours.
+        self.tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self._held: deque[str] | None = deque(maxlen=KEPT_LINES)
+        self.verdict = ""
+        self.began = now
+        self.ended = False
+        #: Exit status or negative signal, once it has ended; None: unknown.
+        self.status: int | None = None
+        #: Why we have told it to end; "" as long as we have not.
+        self.asked = ""
+        #: It has ended because of what we saw it do, so that is its own fault.
+        self.guilty = False
+        #: What the manager is to take as the outcome of the task that was being executed.
+        self.outcome: tuple[int, bytes] | None = None
+        self.mute = False
+        self.told_joined = False
+        self.peak = 0
+        self._usage: resource.struct_rusage | None = None
+        self._plan: deque[tuple[float, int]] = deque()
+        self._cancelling: tuple[int, float] | None = None
+        self._tick, self._ticked = 0, now
+
+    # -- what it is doing -------------------------------------------------------------------
+
+    @property
+    def member_id(self) -> int:
+        """As what it has joined; -1: it has not."""
+        return int(self.slot[slot.MEMBER]) - 1
+
+    @property
+    def task(self) -> int:
+        """The task that it is executing; 0 for none."""
+        return int(self.slot[slot.TASK])
+
+    @property
+    def has_worked(self) -> bool:
+        """Tell whether it has executed or begun any task."""
+        return self.slot[slot.DONE] > 0 or self.task != 0
+
+    def is_well(self, seen: procfs.Look, now: float) -> bool:
+        """Tell whether this worker can be vouched for."""
+        tick = self.slot[slot.TICK]
+        if tick != self._tick:
+            self._tick, self._ticked = tick, now
+        return seen.runs and (self.task != 0 or now - self._ticked < WEDGED)
+
+    # -- what it writes ---------------------------------------------------------------------
+
+    def hear(self, stream: Stream, now: float) -> bool:
+        """Read what has come. False: nothing is there now, or will come any more."""
+        try:
+            data = os.read(stream.fd, PIECE)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        stream.at_end = not data
+        for line in stream.lines.feed(data, now):
+            self._pass_on(line, error=stream is self.err)
+        return bool(data)
+
+    def hear_the_last(self, now: float) -> None:
+        """Read what it has written before it ended, and close everything."""
+        for stream in (self.out, self.err):
+            for _ in range(LAST_PIECES):
+                if not self.hear(stream, now):
+                    break
+            for line in stream.lines.end():
+                self._pass_on(line, error=stream is self.err)
+            stream.pipe.close()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+    def release_held(self) -> None:
+        """From now on what it writes to stderr is shown as it comes, and what it has written."""
+        held, self._held = self._held, None
+        for line in held or ():
+            self._print(line, error=True)
+
+    def _pass_on(self, line: str, *, error: bool) -> None:
+        if error:
+            if line.startswith(VERDICT):
+                self.verdict = line
+                return
+            self.tail.append(line)
+            if self._held is not None:
+                self._held.append(line)
+                return
+        self._print(line, error=error)
+
+    def _print(self, line: str, *, error: bool) -> None:
+        if not self.mute:
+            self._show(f"[worker {self.pid}] {line}", error)
+
+    # -- signals ----------------------------------------------------------------------------
+
+    def end(self, why: str, *steps: tuple[float, int]) -> None:
+        """Let it end, step by step.
+
+        Args:
+            why: Why we do so.
+            steps: Signals, and the times at which to send them.
+        """
+        self.asked = self.asked or why
+        self._plan = deque(steps)
+
+    def cancel(self, task_id: int, now: float) -> None:
+        """Break off a task, if that is what it is executing."""
+        if self.task != task_id or self.asked:
+            return
+        self.slot[slot.CANCEL] = task_id
+        self._cancelling = (task_id, now + KILL_GRACE)
+        self.signal(signal.SIGINT)
+
+    def take_steps(self, now: float) -> None:
+        """Do what is due: the next signal, or the end of one that does not heed the last."""
+        while self._plan and self._plan[0][0] <= now:
+            _, number = self._plan.popleft()
+            if number == signal.SIGKILL:
+                self.kill()
+            else:
+                self.slot[slot.CANCEL] = 0
+                self.signal(number)
+        if self._cancelling is not None:
+            task_id, kill_at = self._cancelling
+            if self.task != task_id:
+                self._cancelling = None
+            elif now >= kill_at and not self.asked:
+                self.asked = "its task was cancelled, and it did not stop when it was asked to"
+                self.kill()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process alone."""
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End the process and all that it has started."""
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def has_ended(self) -> bool:
+        """Tell whether it has ended, and clear away what is left of it."""
+        if self.ended:
+            return True
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        try:
+            if os.waitid(os.P_PID, self.pid, flags) is None:
+                return False
+            self.kill()  # as long as it has not been waited for, this number is nobody else's
+            _, status, usage = os.wait4(self.pid, 0)
+            self.status = exits.status_of(status)
+            self._usage = usage
+        except ChildProcessError:  # the program has waited for all children, or ignores them
+            self.status = None
+        self._popen.returncode = 0 if self.status is None else self.status
+        self.ended = True
+        return True
+
+    def how(self, likely: str = "") -> str:
+        """Tell in one line how it ended.
+
+        Args:
+            likely: What the cause may have been.
+        """
+        told = exits.tell(self.status)
+        if self.asked:
+            told += f": {self.asked}"
+        elif likely:
+            told += f", {likely}"
+        memory = exits.tell_memory(self._usage, self.peak, self._our_peak)
+        return f"{told} ({memory})" if memory else told
+
+    def ending(self, how: str) -> wire.Ending:
+        """Describe the end for the manager."""
+        return wire.Ending(
+            self.member_id,
+            f"pid {self.pid} on {platform.node()} ({platform.machine()})",
+            self.task,
+            how,
+            self.guilty or not self.asked,
+            "\n".join(self.tail),
+            self.outcome,
+        )
+
+    def last_words(self, *, shown: bool) -> str:
+        """Return the end of what it wrote to stderr.
+
+        Args:
+            shown: Also what has been shown before.
+        """
+        lines = self.tail if shown else self._held or ()
+        return "\n".join([*lines, *filter(None, [self.verdict])])
+
+
+def _pidfd(pid: int) -> int | None:
+    """Return a file descriptor that becomes readable when a process ends; None: not here."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None

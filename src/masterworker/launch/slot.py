@@ -1,0 +1,60 @@
+"""A few numbers that a worker and its supervisor share in memory.
+
+A worker writes here what it is doing, at the cost of one store for each task. Its supervisor reads
+it while the worker is alive, and above all when it is not any more: so it is known which task was
+being executed when a process ended, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from typing import Final
+
+#: What is where. Each is a signed number of 8 bytes.
+#: Id of the member that the worker has joined as, plus 1; 0: it has never joined.
+MEMBER: Final = 0
+#: Id of the task that is being executed; 0 for none.
+TASK: Final = 1
+#: When its time is up, in nanoseconds of the monotonic clock; 0: never.
+DEADLINE: Final = 2
+#: 1 if a task whose time is up may be tried again.
+AGAIN: Final = 3
+#: Counts up while the worker's own threads run.
+TICK: Final = 4
+#: Written by the supervisor: id of the task that is to be broken off; 0 for none.
+CANCEL: Final = 5
+#: How many tasks have been executed.
+DONE: Final = 6
+_SIZE: Final = 8 * 8
+
+
+def create() -> tuple[int, memoryview]:
+    """Make a slot.
+
+    Returns:
+        A file descriptor that a child process may inherit (close it when the child is there), and
+        the numbers.
+    """
+    with tempfile.TemporaryFile() as file:  # it has no name any more
+        file.truncate(_SIZE)
+        fd = os.dup(file.fileno())
+    return fd, _map(fd)
+
+
+def attach(fd: int) -> memoryview:
+    """Return the numbers behind an inherited file descriptor, and close it."""
+    try:
+        return _map(fd)
+    finally:
+        os.close(fd)
+
+
+def private() -> memoryview:
+    """Return numbers that nobody shares, for a worker without a supervisor."""
+    return memoryview(bytearray(_SIZE)).cast("q")
+
+
+def _map(fd: int) -> memoryview:
+    return memoryview(mmap.mmap(fd, _SIZE)).cast("q")

@@ -1,0 +1,50 @@
+"""What a supervisor ends a worker for: too much memory, or a task that does not heed its limit."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from masterworker.core.task import AGAIN, FAILURE
+from masterworker.data.failure import describe
+from masterworker.errors import TaskTimeout
+from masterworker.launch import exits, slot
+from masterworker.launch.process import KILL_GRACE
+
+if TYPE_CHECKING:
+    from masterworker.launch.process import WorkerProcess
+    from masterworker.launch.procfs import Look
+
+
+def exceeds_memory(process: WorkerProcess, seen: Look) -> bool:
+    """End a worker that has more memory than it may."""
+    limit = process.spec.memory_limit
+    if limit is None or seen.memory <= limit or process.asked:
+        return False
+    process.asked = (
+        f"it had {exits.megabytes(seen.memory)} of memory, and its limit is "
+        f"{exits.megabytes(limit)}"
+    )
+    process.guilty = True
+    process.kill()
+    return True
+
+
+def exceeds_time(process: WorkerProcess) -> bool:
+    """End a worker whose task goes on though its time is up and it was told so.
+
+    The worker itself interrupts the handler when the time is up. That does not help where the
+    handler catches everything, or does not come back to Python's interpreter.
+    """
+    task, deadline, again = process.task, process.slot[slot.DEADLINE], process.slot[slot.AGAIN]
+    late = time.monotonic() - deadline / 1e9
+    if not task or not deadline or late < KILL_GRACE or process.task != task or process.asked:
+        return False
+    text = (
+        "the task took longer than its time limit and did not stop when it was asked to, so its "
+        "worker was ended"
+    )
+    process.asked = "its task did not heed its time limit"
+    process.outcome = (AGAIN if again else FAILURE, describe(TaskTimeout(text)).encode())
+    process.kill()
+    return True

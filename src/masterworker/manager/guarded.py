@@ -1,0 +1,210 @@
+"""The scheduler behind its lock: what follows from events, time, and looking on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from masterworker import wire
+from masterworker.core import audit
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.settling import CURRENT
+from masterworker.core.task import Finished, Outcome
+from masterworker.errors import Terminated
+from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
+from masterworker.manager.timekeeper import Timekeeper
+from masterworker.manager.troubles import Troubles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.core.effects import Effects, Failed
+
+logger = logging.getLogger("masterworker.manager")
+
+#: While tasks wait, it is looked what for so often (seconds).
+LOOK = 1.0
+#: So many processes whose loss has given a strike are recognised when they come back.
+KEPT_NAMES = 1000
+
+
+class Guarded:
+    """A scheduler, one lock, and what both sides of it need. See `Manager`.
+
+    Args:
+        on_direct: Is given the outcomes of tasks that were requested as direct. Called with the
+            lock held: it must neither block nor call back.
+        clock: Seconds that never go back.
+        on_failed: Is given the calls that have failed: task, tag, parameters, kind and payload of
+            the outcome. As `on_direct`.
+    """
+
+    def __init__(
+        self,
+        on_direct: Callable[[list[Finished]], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_failed: Callable[[list[Failed]], None] | None = None,
+    ) -> None:
+        self.instance = uuid.uuid4().hex
+        self.core = Scheduler()
+        self._clock = clock
+        self._on_direct = on_direct
+        self._on_failed = on_failed
+        self._lock = threading.Lock()
+        self._boxes = Mailboxes(self.core.on_unparked)
+        #: Who joined last under a client's name.
+        self._clients: dict[str, int] = {}
+        #: The latest of those whose loss has given a strike: they may come back.
+        self._before: OrderedDict[str, int] = OrderedDict()
+        self._orders: dict[int, list[tuple[str, int]]] = {}
+        #: What is to be told to supervisors, and where they wait.
+        self._desks: dict[str, Desk] = {}
+        #: Processes that joined through a connection; kept by its session.
+        self.remote: set[int] = set()
+        self._changed = threading.Condition(self._lock)
+        self._timekeeper = Timekeeper(self._tick)
+        self.troubles = Troubles()
+        #: Somebody looks at the waiting tasks every now and then.
+        self._watching = False
+        #: Digest of the stored slave program; "" for none.
+        self.program_digest = ""
+
+    # -- looking on, and the end ------------------------------------------------------------
+
+    def census(self) -> audit.Census:
+        """Count everything at one instant."""
+        with self._lock:
+            return audit.census(self.core, self.troubles.lines())
+
+    def story(self, task_id: int) -> list[str]:
+        """Tell what happened to a task."""
+        with self._lock:
+            return audit.story(self.core, task_id, self._clock())
+
+    def check(self) -> None:
+        """Verify every invariant of the scheduler."""
+        with self._lock:
+            audit.check(self.core)
+
+    def wait_for(self, holds: Callable[[Scheduler], bool], seconds: float) -> bool:
+        """Wait until something holds; it is asked, under the lock, as processes come and go."""
+        with self._changed:
+            return self._changed.wait_for(lambda: holds(self.core), seconds)
+
+    def outstanding(self, tag: str | None = None) -> int:
+        """Count the tasks (of a tag) that are to be collected and have not been yet."""
+        with self._lock:
+            tags = self.core.open_tags
+            return sum(tags.values()) if tag is None else tags.get(tag, 0)
+
+    def remote_workers(self) -> set[int]:
+        """Return the workers that came through a connection; asked in `wait_for`."""
+        members = self.core.members
+        return {i for i in self.remote if i in members and members[i].view is not None}
+
+    def notify(self) -> None:
+        """Let those in `wait_for` look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def terminate(self) -> None:
+        """End the job: nothing more is handed out, and whoever waits is woken."""
+        with self._lock:
+            waiting = self.core.on_terminated()
+            for member_id in self.core.members:
+                self._orders.setdefault(member_id, []).append((wire.STOP, 0))
+            self._boxes.wake(waiting)
+            for desk in self._desks.values():
+                desk.ring()
+            self._changed.notify_all()
+        self._timekeeper.stop()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _require_open(self) -> None:
+        if self.core.terminated:
+            raise Terminated("the job is over")
+
+    def _take_back(self, box: Mailbox, member_id: int) -> None:
+        self._boxes.close(box)
+        self._apply(self.core.on_undelivered(box.finished))
+        ids = [lease[0] for lease in box.leases]
+        self._apply(self.core.on_returned(member_id, ids, self._clock()))
+
+    def _take_orders(self, member_id: int) -> list[tuple[str, int]]:
+        orders = self._orders.pop(member_id, [])
+        if (wire.STOP, 0) in orders:  # it is said with every reply from now on
+            self._orders[member_id] = [(wire.STOP, 0)]
+        return orders
+
+    def _forget_member(self, member_id: int) -> None:
+        self._orders.pop(member_id, None)
+        for client in [c for c, m in self._clients.items() if m == member_id]:
+            del self._clients[client]
+            if self.core.has_struck(member_id):
+                self._before[client] = member_id
+                if len(self._before) > KEPT_NAMES:
+                    self._before.popitem(last=False)
+        self._changed.notify_all()
+
+    def _take_ending(self, ending: wire.Ending, now: float) -> None:
+        """A supervisor tells how a process has ended."""
+        member_id, _, task_id, how, blame, tail, outcome = ending
+        if member_id < 0:
+            self.troubles.note("start", f"workers fail at start: {how}", now, tail)
+            return
+        if outcome is not None:
+            report = Outcome(task_id, CURRENT, *outcome)
+            self._apply(self.core.on_reported(member_id, [report], now)[1])
+        reason = f"{how}; it wrote last:\n{tail}" if tail else how
+        if blame and ("out of memory" in how or "memory limit" in how):
+            self.troubles.note("memory", f"a worker ran out of memory: {how}", now)
+        self._apply(self.core.on_ended(member_id, task_id, reason, now, blame=blame))
+
+    def _apply(self, effects: Effects) -> None:
+        self._boxes.deliver(effects)
+        if effects.direct and self._on_direct is not None:
+            self._on_direct(effects.direct)
+        if effects.failed and self._on_failed is not None:
+            self._on_failed(effects.failed)
+        for member_id, task_id in effects.orders:
+            self._order_to_stop(member_id, task_id)
+        for member, reason in effects.lost:
+            held = len(member.leases)
+            what = f"; {held} task(s) go to another worker" if held else ""
+            level = logging.DEBUG if self.core.terminated else logging.WARNING
+            told = reason.partition("\n")[0]
+            logger.log(level, "worker %d (%s) lost: %s%s", member.id, member.info, told, what)
+            self._forget_member(member.id)
+
+    def _order_to_stop(self, member_id: int, task_id: int) -> None:
+        """Tell a process, and its supervisor, that a task is of no use any more."""
+        member = self.core.members.get(member_id)
+        if member is None:
+            return
+        self._orders.setdefault(member_id, []).append((wire.CANCEL, task_id))
+        desk = self._desks.get(member.supervisor)
+        if desk is not None:
+            desk.put((wire.CANCEL, member_id, task_id))
+
+    def _watch_clock(self) -> None:
+        """After events that may have brought the next deadline nearer."""
+        if self.core.alarmed:
+            self.core.alarmed = False
+            self._timekeeper.look_again()
+
+    def _tick(self) -> float | None:
+        with self._lock:
+            now = self._clock()
+            self._apply(self.core.on_tick(now))
+            self.troubles.look(self.core, now)
+            deadlines = [self.core.next_deadline()]
+            self._watching = bool(self.core.waiting.count) and not self.core.terminated
+            if self._watching:
+                deadlines.append(now + LOOK)
+            due = min((d for d in deadlines if d is not None), default=None)
+        return None if due is None else max(0.0, due - now)

@@ -1,0 +1,82 @@
+"""What keeps a job from going on, in sentences: each said once in the log, and kept for `show`."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from masterworker.core.scheduler import Scheduler
+
+logger = logging.getLogger("masterworker.manager")
+
+#: A state that cannot go on is named after so many seconds.
+NAMED_AFTER = 5.0
+#: What has happened (a worker that did not start, say) is shown for so many seconds.
+SHOWN_FOR = 120.0
+#: So many tags are named at most.
+MOST_TAGS = 5
+
+
+class _Trouble(NamedTuple):
+    text: str
+    since: float
+    #: It is named in the log and in `show`.
+    named: bool
+    #: When it is forgotten; None: when it does not hold any more.
+    until: float | None
+
+
+class Troubles:
+    """The troubles of one job. The manager's lock is held around every call. Times in seconds."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Trouble] = {}
+
+    def note(self, key: str, text: str, now: float, details: str = "") -> None:
+        """Something has happened. It is logged unless the same is known already.
+
+        Args:
+            key: What sort of thing.
+            text: One sentence.
+            now: Seconds on the manager's clock.
+            details: Further lines for the log.
+        """
+        if key not in self._known:
+            logger.warning("%s%s", text, f":\n{details}" if details else "")
+        self._known[key] = _Trouble(text, now, True, now + SHOWN_FOR)
+
+    def look(self, core: Scheduler, now: float) -> None:
+        """Find out what the waiting tasks wait for in vain."""
+        found = {} if core.terminated else _in_vain(core)
+        for key, text in found.items():
+            known = self._known.get(key)
+            since = now if known is None else known.since
+            named = known is not None and known.named
+            if not named and now - since >= NAMED_AFTER:
+                named = True
+                logger.warning("%s", text)
+            self._known[key] = _Trouble(text, since, named, None)
+        for key, known in list(self._known.items()):
+            if key not in found and (known.until is None or known.until <= now):
+                del self._known[key]
+
+    def lines(self) -> list[str]:
+        """Return what is to be shown."""
+        return [known.text for known in self._known.values() if known.named]
+
+
+def _in_vain(core: Scheduler) -> dict[str, str]:
+    count = core.waiting.count
+    if not count:
+        return {}
+    views = {m.view for m in core.members.values() if m.view is not None}
+    if not views:
+        return {"workers": f"{count} task(s) wait, and there are no workers"}
+    tags = [t for t in core.waiting.tags if not any(view.accepts(t) for view in views)]
+    if not tags:
+        return {}
+    names = ", ".join(repr(tag.removeprefix("@")) for tag in sorted(tags)[:MOST_TAGS])
+    more = f" and {len(tags) - MOST_TAGS} more" if len(tags) > MOST_TAGS else ""
+    workers = sum(m.view is not None for m in core.members.values())
+    return {"tags": f"none of {workers} worker(s) here can execute {names}{more}"}

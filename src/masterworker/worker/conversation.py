@@ -1,0 +1,195 @@
+"""The worker's side of the conversation: join, exchange, and find the master again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.client import Client
+from masterworker.core.hand import Hand, Pace
+from masterworker.data.states import StateCache
+from masterworker.errors import (
+    MasterNotFoundError,
+    RejectedError,
+    Terminated,
+    TransportError,
+)
+from masterworker.launch import parent
+from masterworker.launch.slot import MEMBER
+from masterworker.machine import process_info
+from masterworker.transport.discovery import reach
+from masterworker.worker import current
+from masterworker.worker.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.transport.base import Connection
+
+logger = logging.getLogger("masterworker.worker")
+
+#: Longest time between signs of life (seconds).
+HEARTBEAT = 5.0
+#: How long a worker looks for a master that is gone, before it ends (seconds).
+RECONNECT = 20.0
+#: First and longest pause between two attempts (seconds).
+PAUSES = (0.05, 2.0)
+
+
+class Conversation:
+    """What a worker says to the manager, and hears from it. See `Worker`, which adds the work."""
+
+    def __init__(
+        self,
+        label: str,
+        master: str | None,
+        heartbeat: float | None,
+        reconnect: float,
+        connect: Callable[[], Connection] | None,
+    ) -> None:
+        self.label = label
+        self._process_id: int | None = None
+        self.reconnect = reconnect
+        self.hand = Hand()
+        self._watched = heartbeat is not None
+        self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
+        #: A call that waits is a sign of life only when it begins and ends.
+        self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
+        self._interrupts = Interrupts()
+        self.client = Client(connect or (lambda: reach(label, master)), self._interrupts.calling)
+        self._handlers: dict[str, Callable[..., Any]] = {}
+        self._talk = threading.RLock()
+        self._pace = Pace()
+        self.states = StateCache(self._fetch_state)
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+        self._last_call = time.monotonic()
+        self.client.connect()
+
+    @property
+    def process_id(self) -> int:
+        """The number under which the manager knows this process; joins if need be."""
+        if self._process_id is None:
+            self._join(wait=False)
+        assert self._process_id is not None  # noqa: S101  for the type checker
+        return self._process_id
+
+    def _fetch_state(self, name: str) -> bytes | None:
+        with self._talk:
+            return self.client.get(wire.STATES, name)
+
+    def deliver(self, *, give_back: bool) -> None:
+        """Send what is finished and what is being executed; get nothing new."""
+        with self._talk:
+            returned = self.hand.put_down() if give_back else []
+            self._exchange(0, 0.0, returned)
+
+    def seconds_silent(self) -> float:
+        """Tell how long ago the last call ended."""
+        return time.monotonic() - self._last_call
+
+    def _exchange(self, want: int, wait: float, returned: list[int] | None = None) -> wire.Reply:
+        with self._talk:
+            while True:
+                current = self.hand.current
+                began = time.monotonic()
+                try:
+                    reply = self.client.exchange(
+                        self.process_id,
+                        self.hand.to_send(),
+                        returned or (),
+                        0 if current is None else current[0],
+                        want,
+                        wait,
+                    )
+                except TransportError as error:
+                    self._find_again(error)
+                    returned = None
+                    continue
+                break
+            self._last_call = time.monotonic()
+            self._pace.observe_round_trip(self._last_call - began - reply.waited)
+            self.hand.take(reply.leases)
+            for order, argument in reply.orders:
+                self._obey(order, argument)
+            return reply
+
+    def _obey(self, order: str, argument: int) -> None:
+        if order == wire.STOP:
+            self._stopped = True
+        elif order == wire.FORGET:
+            self.states.forget(argument)
+        elif order == wire.REJOIN:
+            self.hand.cut_off()
+            self._join(wait=True)
+        elif order == wire.CANCEL and not self.hand.drop(argument):
+            executing = self.hand.current
+            if executing is not None and executing[0] == argument:
+                self._interrupts.cancel(argument)
+
+    def _find_again(self, error: TransportError) -> None:
+        """The connection broke: look for the master, and join again."""
+        logger.info("%s; looking for the master", error)
+        self.hand.cut_off()
+        try:
+            parent.end_if_orphaned(PAUSES[0])
+            self._join(wait=True)
+        except TransportError as gone:
+            self._stopped = True
+            if self._interrupts.in_charge and threading.current_thread() is not self._thread:
+                parent.end_process(str(gone))  # the handler works for nobody any more
+            raise
+
+    def _join(self, *, wait: bool) -> None:
+        """Join; with `wait`, try for so long as a master may be gone, from its last answer on."""
+        end = self._last_call + self.reconnect if wait else 0.0
+        pause, longest = PAUSES
+        while True:
+            try:
+                with self._talk:
+                    welcome = self.client.join(self._hello())
+                    self._last_call = time.monotonic()
+                break
+            except RejectedError:
+                raise
+            except Terminated:
+                if not wait or self._process_id is None:
+                    raise
+                self._stopped = True
+                return
+            except TransportError as error:
+                if time.monotonic() + pause > end or parent.orphaned():
+                    if not wait:
+                        raise
+                    raise MasterNotFoundError(f"the master is gone: {error}") from error
+                threading.Event().wait(pause)
+                pause = min(2 * pause, longest)
+        self.hand.joined(welcome.instance)
+        self.states.clear()  # an order to forget one may have been lost with the connection
+        self._process_id = welcome.member_id
+        parent.shared[MEMBER] = welcome.member_id + 1
+
+    def _hello(self) -> wire.Hello:
+        tags = sorted(self._handlers)
+        heartbeat = self.heartbeat if self._watched else None
+        return wire.introduce(
+            process_info(),
+            tags,
+            heartbeat,
+            self.client.name,
+            current.program_digest(),
+            parent.supervisor,
+        )
+
+    def _sign_off(self) -> None:
+        self.hand.leases.clear()
+        with contextlib.suppress(TransportError, Terminated):
+            if pending := self.hand.to_send():
+                self.client.exchange(self.process_id, pending)
+                self.hand.take(())
+            self.client.leave(self.process_id)
+        self.client.disconnect()

@@ -1,0 +1,136 @@
+"""Losses that a supervisor explains, and strikes that turn out to be false."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from masterworker.core import audit
+from masterworker.core.losses import REPORT_WITHIN
+from masterworker.core.task import LOST, State, read_history, write_history
+from unit.acting import fetch, request, worker
+
+if TYPE_CHECKING:
+    from masterworker.core.scheduler import Scheduler
+
+
+@pytest.fixture
+def watched(core: Scheduler) -> int:
+    """A worker with a supervisor that is here, and three tasks in its hands."""
+    core.on_attended("s", [], 0.0)
+    member = core.on_joined("w", None, 5.0, 0.0, "s")
+    request(core, "abc")
+    fetch(core, member, 3)
+    return member
+
+
+def losses(core: Scheduler) -> list[int]:
+    return [len(core.tasks[i].losses or ()) for i in (1, 2, 3)]
+
+
+def test_only_the_task_that_was_executing_gets_a_strike(core: Scheduler, watched: int) -> None:
+    """The others are not even suspects."""
+    assert core.on_closed(watched, "its connection closed", 0.0).lost == []
+    assert watched in core.members
+    audit.check(core)
+    effects = core.on_ended(watched, 2, "signal 11", 0.1)
+    assert [member.id for member, _ in effects.lost] == [watched]
+    assert losses(core) == [0, 1, 0]
+    assert [core.tasks[i].suspect for i in (1, 2, 3)] == [False, True, False]
+    assert {core.tasks[i].state for i in (1, 2, 3)} == {State.WAITING}
+    audit.check(core)
+
+
+def test_report_may_come_before_the_connection_closes(core: Scheduler, watched: int) -> None:
+    """What comes second finds nobody any more."""
+    core.on_ended(watched, 1, "signal 11", 0.0)
+    core.on_closed(watched, "its connection closed", 0.1)
+    assert losses(core) == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("guilty", "blame"), [(0, True), (2, False)])
+def test_no_strike_when_nothing_was_executing_or_somebody_had_ended_it(
+    core: Scheduler, watched: int, guilty: int, blame: bool
+) -> None:
+    """An idle process that dies is nobody's fault; nor is one that was told to end."""
+    core.on_ended(watched, guilty, "signal 15", 0.0, blame=blame)
+    assert losses(core) == [0, 0, 0]
+    assert not any(core.tasks[i].suspect for i in (1, 2, 3))
+
+
+def test_loss_without_a_report_is_a_loss_all_the_same(core: Scheduler, watched: int) -> None:
+    """Bounded; as nobody knows, all are suspects."""
+    core.on_closed(watched, "its connection closed", 1.0)
+    assert core.alarmed
+    assert core.next_deadline() == pytest.approx(1.0)  # the first look at who is silent
+    core.on_tick(1.0)
+    core.on_tick(2.0)
+    assert watched in core.members
+    core.on_tick(1.0 + REPORT_WITHIN)
+    assert watched not in core.members
+    assert losses(core) == [0, 0, 0]
+    assert all(core.tasks[i].suspect for i in (1, 2, 3))
+
+
+def test_supervisor_that_is_gone_is_not_waited_for(core: Scheduler, watched: int) -> None:
+    """Neither when it went before the connection closed, nor after."""
+    core.on_closed(watched, "its connection closed", 0.0)
+    effects = core.on_unattended("s", 0.1)
+    assert [member.id for member, _ in effects.lost] == [watched]
+    other = core.on_joined("w", None, 5.0, 0.0, "s")
+    fetch(core, other, 1)
+    assert len(core.on_closed(other, "its connection closed", 0.0).lost) == 1
+
+
+def test_nothing_is_handed_to_one_whose_connection_has_closed(
+    core: Scheduler, watched: int
+) -> None:
+    """A claim of it that waits is dropped, and a new one not heard."""
+    _, claim = core.on_fetch(watched, 1, 0.0)
+    assert core.on_closed(watched, "its connection closed", 0.0).dropped == [claim]
+    request(core, "d")
+    assert core.on_fetch(watched, 1, 0.0) == ([], None)
+
+
+def test_supervisor_vouches_for_its_workers(core: Scheduler, watched: int) -> None:
+    """One that is vouched for is not silent; a stranger's word does not count."""
+    stranger = core.on_joined("x", None, 5.0, 0.0)
+    for now in range(1, 25):
+        core.on_attended("s", [watched, stranger], float(now))
+        core.on_tick(float(now))
+    assert watched in core.members
+    assert stranger not in core.members
+
+
+def test_strike_is_taken_back_when_the_process_turns_out_to_be_alive(core: Scheduler) -> None:
+    """Its connection was cut, which looked like its end."""
+    member = worker(core)
+    request(core, "a")
+    fetch(core, member, 1)
+    core.on_lost(member, "its connection closed", 0.0)
+    assert core.tasks[1].losses == [f"w{member}: its connection closed"]
+    core.on_joined("w", None, None, 0.0, was=member)
+    assert core.tasks[1].losses is None
+    core.on_joined("w", None, None, 0.0, was=member)  # once more: nothing left to take back
+
+
+def test_third_strike_ends_a_task_with_its_history(core: Scheduler) -> None:
+    """One entry for each process, with all that is known of its end."""
+    core.on_attended("s", [], 0.0)
+    core.on_requested("a", [b""], direct=True)
+    told = []
+    for n in range(3):
+        member = core.on_joined(f"pid {n}", None, 5.0, 0.0, "s")
+        fetch(core, member, 1)
+        effects = core.on_ended(member, 1, f"signal {n}; it wrote last:\nline 1\nline 2", 0.0)
+        told.append(f"pid {n}: signal {n}; it wrote last:\nline 1\nline 2")
+    (done,) = effects.direct
+    assert (done.kind, read_history(done.payload)) == (LOST, told)
+    audit.check(core)
+
+
+@pytest.mark.parametrize("entries", [["a"], ["a", "b"], ["a\nb\n\nc", "d\te"], ["", "x"]])
+def test_history_survives_the_trip(entries: list[str]) -> None:
+    """Entries of several lines, empty ones and tabulators, too."""
+    assert read_history(write_history(entries)) == entries
