@@ -15,7 +15,7 @@ import psutil
 import Pyro5
 import pytest
 
-from support import HANG, wait_until
+from support import HANG, lasting, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +26,20 @@ LEAVE = 5.0
 
 @pytest.fixture(scope="session", autouse=True)
 def private_runtime() -> Iterator[None]:
-    """Keep away from the user's own jobs: a runtime folder of our own, and no name server."""
+    """Keep away from the user's own jobs: folders of our own, and no name server."""
     folder = tempfile.mkdtemp(prefix="mw")  # short: paths of Unix sockets are; mode 0700
+    state = tempfile.mkdtemp(prefix="mw-state")
     with socket.socket() as taken:  # bound and not listening: whoever connects is refused
         taken.bind(("127.0.0.1", 0))
-        with _setting("MASTERWORKER_RUNTIME", folder), _name_server_at(taken.getsockname()[1]):
+        with (
+            _setting("MASTERWORKER_RUNTIME", folder),
+            _setting("MASTERWORKER_STATE", state),
+            _name_server_at(taken.getsockname()[1]),
+        ):
             yield
         wait_until(lambda: not _at_work_in(folder), LEAVE, "every process that was started ends")
     shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(state, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +118,7 @@ def _children() -> list[psutil.Process]:
         return found
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if child.status() != psutil.STATUS_ZOMBIE:
+            if child.status() != psutil.STATUS_ZOMBIE and lasting.isdisjoint(child.cmdline()):
                 found.append(child)
     return found
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Nothing in a test takes so long, unless it hangs (seconds).
 HANG = 30.0
 
+#: Labels of jobs that last longer than a test: their workers may come and go.
+lasting: set[str] = set()
+
 _numbers = itertools.count(1)
 
 

@@ -45,7 +45,9 @@ def run_job(
     context = current.slave_context()
     if context is not None:
         program.adopt_names()
-        worker_class(context.label, context.master, heartbeat=heartbeat).run()
+        worker = worker_class(context.label, context.master, heartbeat=heartbeat)
+        if not current.use_instead(worker, methods_of(worker)):
+            worker.run()
         return
     if serial:
         handlers = handlers_of(worker_class)
@@ -64,7 +66,11 @@ def run_job(
 
 def handlers_of(worker_class: type[Any]) -> dict[str, Callable[..., Any]]:
     """Return the handlers of a worker class, bound to an object that is no process."""
-    worker = object.__new__(worker_class)
+    return methods_of(object.__new__(worker_class))
+
+
+def methods_of(worker: object) -> dict[str, Callable[..., Any]]:
+    """Return the handlers that a worker has as methods, by tag."""
     return {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
 
 

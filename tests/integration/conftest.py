@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+import support
 from integration.crew import Crew
 from masterworker import Master
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def lasting_master(workers: int) -> Iterator[Master]:
+    """A master with real worker processes, for more than one test."""
+    with Master(workers=workers) as master:
+        support.lasting.add(master.label)
+        yield master
 
 
 @pytest.fixture
@@ -26,5 +36,5 @@ def crew() -> Iterator[Crew]:
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[Master]:
     """A master with two real worker processes, for a whole module."""
-    with Master(workers=2) as master:
+    with lasting_master(2) as master:
         yield master

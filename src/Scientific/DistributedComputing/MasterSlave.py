@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from masterworker import program
 from masterworker.data.states import StateValue
@@ -27,6 +27,8 @@ from Scientific.DistributedComputing.TaskManager import TaskManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from masterworker.core.audit import Summary
+    from masterworker.master.asking import Asking, TaskOptions
     from masterworker.transport.pyro import NameServer, Server
 
 __all__ = [
@@ -51,6 +53,17 @@ debug = False
 
 class GlobalStateValue(StateValue):
     """Given as a task parameter, it stands for a value that `setGlobalState` has stored."""
+
+
+class Requester:
+    """Asks for tasks with options. Made by `MasterProcess.options`."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    def requestTask(self, tag: str, *parameters: Any) -> str:
+        """Ask for a task, as `MasterProcess.requestTask` does."""
+        return self._asking.request_task(tag, *parameters)
 
 
 class MasterProcess:
@@ -92,13 +105,36 @@ class MasterProcess:
         with self._job:
             self.run()
 
-    def shutdown(self, grace: float = GRACE) -> None:
+    def shutdown(self, grace: float = GRACE) -> Summary:
         """End the job, wait for the slaves (at most `grace` seconds), free port and name.
 
         Safe to call twice. Tasks that are still waiting are not executed.
+
+        Returns:
+            How many tasks were done, failed, were cancelled, and were not run.
         """
         tracing.trace(debug, "shutdown of master %r", self.label)
-        self._job.shutdown(grace)
+        return self._job.shutdown(grace)
+
+    def options(self, **options: Unpack[TaskOptions]) -> Requester:
+        """Return an object whose `requestTask` asks for tasks with options.
+
+        Args:
+            options: See `masterworker.Master.options`: timeout, retries, retry_on, delay,
+                priority, pure.
+
+        Raises:
+            UsageError: One of the values cannot be used.
+        """
+        return Requester(self._job.options(**options))
+
+    def cancelTask(self, task_id: str) -> bool:
+        """Cancel a task. False: it has its outcome already.
+
+        A task that is being executed is interrupted, and its slave ended if it does not stop.
+        Its outcome is a `masterworker.errors.TaskCancelled`.
+        """
+        return self._job.cancel(task_id)
 
     def requestTask(self, tag: str, *parameters: Any) -> str:
         """Ask for a task. Returns its id, which begins with the tag.
@@ -203,6 +239,8 @@ class SlaveProcess:
             handlers = {tag: self._traced(tag, f) for tag, f in handlers.items()}
         if type(self).processParameter is not SlaveProcess.processParameter:
             handlers = {tag: self._processing(f) for tag, f in handlers.items()}
+        if current.use_instead(self._worker, handlers):
+            return
         self._worker.set_handlers(handlers)
         self._worker.run()
         tracing.trace(debug, "slave of %r ends", self.label)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker.core.task import State
 from masterworker.errors import InternalError
@@ -43,6 +43,29 @@ class Census:
     paused: int
     #: What keeps the job from going on, in sentences.
     troubles: list[str]
+
+
+class Summary(NamedTuple):
+    """What has become of the tasks of a job."""
+
+    done: int
+    failed: int
+    cancelled: int
+    #: Asked for, and not executed to an end.
+    not_run: int
+
+    def __str__(self) -> str:
+        told = f"{self.done} done, {self.failed} failed"
+        told += f", {self.cancelled} cancelled" if self.cancelled else ""
+        return told + f", {self.not_run} not run"
+
+
+def summary(core: Scheduler) -> Summary:
+    """Count what has become of all tasks."""
+    tally = core.tally
+    failed = tally.failures + tally.given_up
+    settled = tally.results + failed + tally.cancelled
+    return Summary(tally.results, failed, tally.cancelled, tally.submitted - settled)
 
 
 def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.launch")
 
-#: One call waits for orders for so long; then it tells anew which workers are well (seconds).
+#: One call waits for orders for so long; then it tells anew which workers are well (seconds):
+#: in the master's process, and through a connection.
+LOCAL_TURN: Final = 0.25
 TURN: Final = 1.0
 #: Pauses between attempts when nobody answers (seconds).
 PAUSES: Final = (0.05, 2.0)
@@ -107,10 +109,11 @@ class Liaison:
     # -- inside -----------------------------------------------------------------------------
 
     def _listen(self) -> None:
+        turn = LOCAL_TURN if self._patience is None else TURN
         while not self._closed and not self._finished:
             with self._changed:
                 well = self._well
-            self._call("listener", well, [], TURN)
+            self._call("listener", well, [], turn)
 
     def _tell(self) -> None:
         told: list[int] = []

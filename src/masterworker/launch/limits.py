@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT: Final = Path("/")
 #: A limit of memory from here on is none: version 1 says so with the largest number it has.
 _ENDLESS: Final = 1 << 60
+#: A process that is killed for its memory may take so long to end (seconds).
+OOM_LOOK: Final = 5.0
 
 
 def usable_cpus(root: Path = ROOT) -> int:
@@ -53,6 +55,29 @@ def oom_kills(root: Path = ROOT) -> int:
     found += [_field(group / "memory.oom_control", "oom_kill") for group in _groups("memory", root)]
     found.append(_field(root / "proc/vmstat", "oom_kill"))
     return sum(count for count in found if count is not None)
+
+
+class OomWatch:
+    """Tells whether the system has lately killed a process because memory ran out.
+
+    Args:
+        count: How to count such cases.
+    """
+
+    def __init__(self, count: Callable[[], int] = oom_kills) -> None:
+        self._count = count
+        self._counts = [count()] * 2
+        self._next = 0.0
+
+    def look(self, now: float) -> None:
+        """Count anew, now and then."""
+        if now >= self._next:
+            self._counts = [self._counts[1], self._count()]
+            self._next = now + OOM_LOOK
+
+    def has_struck(self) -> bool:
+        """Tell whether it has, within the last `OOM_LOOK` to twice that."""
+        return self._count() > self._counts[0]
 
 
 def _cpu_shares(root: Path) -> Iterator[float]:

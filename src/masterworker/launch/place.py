@@ -77,6 +77,11 @@ class Place:
         self.trouble = ""
 
     @property
+    def is_done(self) -> bool:
+        """Tell whether nobody is here and nobody will come."""
+        return self.closed and self.process is None
+
+    @property
     def pid(self) -> int | None:
         """The process id of the worker that is here; None: none is."""
         return None if self.process is None else self.process.pid

@@ -32,6 +32,8 @@ KILL_GRACE: Final = 2.0
 WEDGED: Final = 10.0
 #: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
 HOLD: Final = 3.0
+#: One that has joined and lived for so long did not fail to start (seconds).
+SETTLED: Final = 10.0
 #: A pipe is read in pieces of this size.
 PIECE: Final = 1 << 16
 #: After the end so many pieces are read still: something that it has started may go on writing.
@@ -62,15 +64,13 @@ class WorkerProcess:
         spec: What kind of worker.
         supervisor: Name of the supervisor.
         now: Seconds of the monotonic clock.
-        show: Prints a line; its second argument tells whether it was written to stderr.
+        show: Prints a line that was written to stdout or, with `error=True`, to stderr.
 
     Raises:
         OSError: The system does not start any more processes.
     """
 
-    def __init__(
-        self, spec: Spec, supervisor: str, now: float, show: Callable[[str, bool], None]
-    ) -> None:
+    def __init__(self, spec: Spec, supervisor: str, now: float, show: Callable[..., None]) -> None:
         self.spec = spec
         self._show = show
         self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
@@ -125,10 +125,10 @@ class WorkerProcess:
         """The task that it is executing; 0 for none."""
         return int(self.slot[slot.TASK])
 
-    @property
-    def has_worked(self) -> bool:
-        """Tell whether it has executed or begun any task."""
-        return self.slot[slot.DONE] > 0 or self.task != 0
+    def has_worked(self, now: float) -> bool:
+        """Tell whether it has begun any task, or at least was ready for some time."""
+        ready = self.member_id >= 0 and now - self.began > SETTLED
+        return ready or self.slot[slot.DONE] > 0 or self.task != 0
 
     def is_well(self, seen: procfs.Look, now: float) -> bool:
         """Tell whether this worker can be vouched for."""
@@ -184,7 +184,7 @@ class WorkerProcess:
 
     def _print(self, line: str, *, error: bool) -> None:
         if not self.mute:
-            self._show(f"[worker {self.pid}] {line}", error)
+            self._show(f"[worker {self.pid}] {line}", error=error)
 
     # -- signals ----------------------------------------------------------------------------
 
@@ -279,14 +279,14 @@ class WorkerProcess:
             self.outcome,
         )
 
-    def last_words(self, *, shown: bool) -> str:
+    def last_words(self, *, shown: bool) -> list[str]:
         """Return the end of what it wrote to stderr.
 
         Args:
             shown: Also what has been shown before.
         """
         lines = self.tail if shown else self._held or ()
-        return "\n".join([*lines, *filter(None, [self.verdict])])
+        return [*lines, *filter(None, [self.verdict])]
 
 
 def _pidfd(pid: int) -> int | None:

@@ -10,19 +10,19 @@ by its one thread, which outlives them: the system ends them with that thread.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import selectors
 import signal
 import threading
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
-from masterworker.launch import exits, limits, procfs
+from masterworker.launch import exits, procfs
 from masterworker.launch.liaison import Liaison
+from masterworker.launch.limits import OomWatch
+from masterworker.launch.loop import Loop
 from masterworker.launch.output import Printer
 from masterworker.launch.parent import VERDICT
 from masterworker.launch.place import Place, Reason, reason_of
@@ -75,19 +75,13 @@ class Supervisor:
         )
         self._local = patience is None
         self._printer = Printer()
-        self._asked: list[Callable[[float], None]] = []
+        self._loop = Loop(self._next_due, self._turn)
         self._changed = threading.Condition()
-        self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = os.pipe()
-        for fd in (self._wake_read, self._wake_write):
-            os.set_blocking(fd, False)
-        self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
-        self._over = self._closed = False
+        self._over = False
         self._next_look = 0.0
-        self._oom_kills = limits.oom_kills()
-        self._thread = threading.Thread(
-            target=self._run, name="masterworker-supervisor", daemon=True
-        )
+        self._oom = OomWatch()
+        #: What the last worker that failed to start has said.
+        self._last_words = ""
 
     # -- for others -------------------------------------------------------------------------
 
@@ -95,20 +89,20 @@ class Supervisor:
         """Start workers, from now on until the job ends. Returns their places."""
         places = [Place(spec) for _ in range(number)]
         with self._changed:
-            if self._thread.ident is None:
-                self._thread.start()
+            self.places = [place for place in self.places if not place.is_done] + places
+            if not self._loop.has_begun:
+                self._loop.start()
                 self._liaison.start()
-            self.places = [place for place in self.places if not place.closed] + places
-        self._ask(lambda _: None)
+        self._loop.ask()
         return places
 
     def finish(self) -> None:
         """The job is over: start nobody any more. Those who are here end by themselves."""
-        self._ask(self._finish)
+        self._loop.ask(lambda _: self._finish())
 
     def drop(self, places: Iterable[Place] | None = None) -> None:
         """End those that have not begun to work; what they say about that interests nobody."""
-        self._ask(lambda now: self._drop(self.places if places is None else places, now))
+        self._loop.ask(lambda now: self._drop(self.places if places is None else places, now))
 
     def end(self, why: str, *steps: tuple[float, int]) -> None:
         """Let all workers end.
@@ -117,7 +111,7 @@ class Supervisor:
             why: Why.
             steps: Seconds from now, and the signals to send then.
         """
-        self._ask(lambda now: self._end(why, [(now + wait, number) for wait, number in steps]))
+        self._loop.ask(lambda now: self._end(why, [(now + wait, number) for wait, number in steps]))
 
     def wait(self, seconds: float | None) -> bool:
         """Wait until nobody is here and nobody will come, for so long at most."""
@@ -126,71 +120,41 @@ class Supervisor:
 
     def is_done(self) -> bool:
         """Tell whether nobody is here and nobody will come."""
-        return all(place.closed and place.process is None for place in self.places)
+        return all(place.is_done for place in self.places)
 
     def close(self) -> None:
         """Kill whoever is here still, print and report what is left, and end the thread."""
-        if self._thread.ident is None:
+        if not self._loop.has_begun:
             return
         self.end("its supervisor ends", (0.0, signal.SIGKILL))
         self.wait(2 * KILL_GRACE)
         self._liaison.flush(LAST_PRINTS)
         self._liaison.close()
         self._printer.close(LAST_PRINTS)
-        self._closed = True
-        self._ask(lambda _: None)
-        self._thread.join(LAST_PRINTS)
+        self._loop.close(LAST_PRINTS)
 
     # -- the thread -------------------------------------------------------------------------
 
-    def _ask(self, what: Callable[[float], None]) -> None:
-        """Let the thread do something. What it is given is the time."""
-        self._asked.append(what)
-        with contextlib.suppress(OSError):  # the pipe is full: it will wake anyway
-            os.write(self._wake_write, b"x")
-
-    def _woken(self, now: float) -> None:  # noqa: ARG002  as all that is called on an event
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._wake_read, 4096)
-
-    def _run(self) -> None:
-        while not self._closed:
-            try:
-                events = self._selector.select(self._until_next())
-                now = time.monotonic()
-                for key, _ in events:
-                    key.data(now)
-                while self._asked:
-                    self._asked.pop(0)(now)
-                self._start_due(now)
-                if now >= self._next_look:
-                    self._look_at_all(now)
-            except Exception:  # all workers end with this thread
-                logger.exception("the supervisor stumbled; it goes on")
-        self._selector.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
-
-    def _until_next(self) -> float | None:
+    def _next_due(self) -> float | None:
         due = [place.due for place in self.places if place.due is not None]
         if any(place.process is not None for place in self.places):
             due.append(self._next_look)
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        return min(due, default=None)
 
-    def _start_due(self, now: float) -> None:
+    def _turn(self, now: float) -> None:
         for place in self.places:
             if self._over:
                 place.close()
             elif place.due is not None and place.due <= now and place.process is None:
                 self._start(place, now)
+        if now >= self._next_look:
+            self._look_at_all(now)
 
     def _start(self, place: Place, now: float) -> None:
         place.due = None
         try:
-            process = WorkerProcess(
-                place.spec, self.name, now, lambda line, error: self._printer.put(line, error=error)
-            )
-        except OSError as error:
+            process = WorkerProcess(place.spec, self.name, now, self._printer.put)
+        except Exception as error:  # no more processes, file descriptors, memory, ...
             place.trouble = f"a worker process cannot be started: {error}"
             place.after(Reason.FAILED, now)
             logger.warning("%s; %s", place.trouble, self._what_next(place, now))
@@ -198,16 +162,9 @@ class Supervisor:
             return
         place.process = process
         for stream in (process.out, process.err):
-            self._selector.register(
-                stream.fd,
-                selectors.EVENT_READ,
-                lambda now, s=stream, p=process: self._hear(p, s, now),
-            )
+            self._loop.listen(stream.fd, partial(self._hear, process, stream))
         if process.pidfd is not None:
-            self._selector.register(
-                process.pidfd, selectors.EVENT_READ, lambda now, p=place: self._look_for_end(p, now)
-            )
-        self._next_look = min(self._next_look, now + LOOK) if self._next_look > now else now + LOOK
+            self._loop.listen(process.pidfd, partial(self._look_for_end, place))
         self._notice()
 
     def _notice(self) -> None:
@@ -218,8 +175,8 @@ class Supervisor:
     # -- while a worker lives ---------------------------------------------------------------
 
     def _hear(self, process: WorkerProcess, stream: Stream, now: float) -> None:
-        if not process.hear(stream, now) and stream.at_end:
-            self._selector.unregister(stream.fd)
+        if not process.ended and not process.hear(stream, now) and stream.at_end:
+            self._loop.forget(stream.fd)
 
     def _look_at_all(self, now: float) -> None:
         well = []
@@ -234,8 +191,9 @@ class Supervisor:
             self._judge(process, seen, now)
             process.take_steps(now)
         self._liaison.vouch(well)
-        pidfds = all(p.process.pidfd is not None for p in self.places if p.process is not None)
-        self._next_look = now + (LOOK if pidfds else LOOK_FOR_ENDS)
+        self._oom.look(now)
+        announced = all(p.process is None or p.process.pidfd is not None for p in self.places)
+        self._next_look = now + (LOOK if announced else LOOK_FOR_ENDS)
 
     def _judge(self, process: WorkerProcess, seen: procfs.Look, now: float) -> None:
         """See whether a worker has overstepped a limit."""
@@ -254,7 +212,7 @@ class Supervisor:
             )
 
     def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
-        self._ask(lambda now: self._obey(orders, now))
+        self._loop.ask(lambda now: self._obey(orders, now))
 
     def _obey(self, orders: list[tuple[str, int, int]], now: float) -> None:
         for order, member_id, task_id in orders:
@@ -271,16 +229,15 @@ class Supervisor:
         if process is None or not process.has_ended():
             return process is None
         for fd in (process.out.fd, process.err.fd, process.pidfd):
-            with contextlib.suppress(KeyError, TypeError, ValueError):
-                self._selector.unregister(fd)  # type: ignore[arg-type]  # None is a TypeError
+            self._loop.forget(fd)
         process.hear_the_last(now)
-        oom = self._ran_out_of_memory(process)
+        oom = process.status == -signal.SIGKILL and self._oom.has_struck()
         how = process.how("likely out of memory" if oom else "")
         if process.member_id >= 0:
             process.release_held()
             self._liaison.report(process.ending(how))
         said = process.task == 0 or bool(process.verdict)
-        reason = reason_of(process.status, said=said, worked=process.has_worked)
+        reason = reason_of(process.status, said=said, worked=process.has_worked(now))
         if reason is Reason.ORPHANED and (self._local or self._liaison.in_touch()):
             reason = Reason.FAILED  # it alone has lost its way
         self._explain(place, process, reason, how, now)
@@ -291,40 +248,41 @@ class Supervisor:
         self, place: Place, process: WorkerProcess, reason: Reason, how: str, now: float
     ) -> None:
         """Decide what comes after an end, and say it."""
-        quiet = process.mute or bool(process.asked and not process.guilty)
-        if process.asked and self._over:
-            place.close()
+        quiet = self._over or process.mute or bool(process.asked and not process.guilty)
         place.after(reason, now)
         told = f"worker {process.pid} of {place.spec.label!r}: {how}"
         if process.task:
             told += f", while it executed task {process.task}"
-        words = process.last_words(shown=True)
+        place.trouble = ""
         if reason in {Reason.FAILED, Reason.HOPELESS} and not quiet:
-            place.trouble = f"{told}:\n{words}" if words else told
+            place.trouble = "\n".join([f"{told}:", *process.last_words(shown=True)])
         if reason in {Reason.HOPELESS, Reason.ORPHANED} and not quiet:
             self._fail(process.status or 0, process.verdict or told)
         told_by_manager = self._local and process.member_id >= 0 and process.task != 0
-        ordinary = reason not in {Reason.FELL, Reason.FAILED}
-        if quiet or ordinary or self._over or told_by_manager:
+        told_at_the_end = not self._local and reason not in {Reason.FELL, Reason.FAILED}
+        ordinary = reason in {Reason.LEFT, Reason.RECYCLED}
+        if quiet or ordinary or told_at_the_end or told_by_manager:
             logger.info("%s", told)
         else:
-            unseen = process.last_words(shown=False)
-            again = self._what_next(place, now)
-            logger.warning("%s; %s%s", told, again, f":\n{unseen}" if unseen else "")
-        if not self._over and self.is_done() and place.trouble:
+            self._warn(f"{told}; {self._what_next(place, now)}", process)
+        if not self._over and place.trouble and self.is_done():
             self._fail(exits.FAILED, f"the workers of {place.spec.label!r} do not start: {told}")
+
+    def _warn(self, text: str, process: WorkerProcess) -> None:
+        """Tell of an end, with what the worker said about it, unless the last one said the same."""
+        unseen = "\n".join(process.last_words(shown=False))
+        if unseen and unseen != self._last_words:
+            text, self._last_words = f"{text}:\n{unseen}", unseen
+        logger.warning("%s", text)
 
     def _what_next(self, place: Place, now: float) -> str:
         if self._over:
             return "the job is over"
         if place.closed:
-            return f"given up after {place.failures} failed starts"
+            times = f" after {place.failures} failed starts" if place.failures > 1 else ""
+            return f"nobody takes its place{times}"
         wait = max(0.0, (place.due or now) - now)
         return f"another one starts in {wait:.1f} s" if wait else "another one takes its place"
-
-    def _ran_out_of_memory(self, process: WorkerProcess) -> bool:
-        before, self._oom_kills = self._oom_kills, limits.oom_kills()
-        return process.status == -signal.SIGKILL and self._oom_kills > before
 
     def _fail(self, status: int, why: str) -> None:
         """Give up, for all workers, unless the job is over anyway; the first reason counts."""
@@ -338,7 +296,7 @@ class Supervisor:
 
     # -- the end of all ---------------------------------------------------------------------
 
-    def _finish(self, now: float) -> None:  # noqa: ARG002  as all that is asked for
+    def _finish(self) -> None:
         self._over = True
         for place in self.places:
             place.close()
@@ -356,11 +314,13 @@ class Supervisor:
         self._notice()
 
     def _end(self, why: str, steps: list[tuple[float, int]]) -> None:
-        self._finish(time.monotonic())
+        self._finish()
         for place in self.places:
             if place.process is not None:
                 place.process.end(why, *steps)
                 place.process.take_steps(time.monotonic())
 
     def _on_gone(self, why: str) -> None:
-        self._ask(lambda _: self._fail(exits.MASTER_GONE, f"{VERDICT}the master is gone: {why}"))
+        self._loop.ask(
+            lambda _: self._fail(exits.MASTER_GONE, f"{VERDICT}the master is gone: {why}")
+        )

@@ -80,6 +80,10 @@ class Guarded:
         with self._lock:
             return audit.census(self.core, self.troubles.lines())
 
+    def summary(self) -> audit.Summary:
+        """Count what has become of all tasks. Takes no lock: also for forks of the master."""
+        return audit.summary(self.core)
+
     def story(self, task_id: int) -> list[str]:
         """Tell what happened to a task."""
         with self._lock:

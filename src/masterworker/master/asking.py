@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sized
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
@@ -51,6 +51,17 @@ SLOW_BATCH = 0.02
 
 #: Tags and pickles of importable functions.
 _known: dict[Callable[..., Any], tuple[str, bytes]] = {}
+
+
+class TaskOptions(TypedDict, total=False):
+    """The keywords of `Asking.options`."""
+
+    timeout: float | None
+    retries: int
+    retry_on: type[BaseException] | tuple[type[BaseException], ...]
+    delay: float
+    priority: int
+    pure: bool
 
 
 class Asking:

@@ -32,6 +32,7 @@ from masterworker.launch.parent import STORED, WorkerLimits
 from masterworker.machine import process_info, process_number
 from masterworker.manager import Mailbox, Manager, Session
 from masterworker.master.arrivals import Arrivals
+from masterworker.master.keeper import Keeper
 from masterworker.master.naming import enter_name
 from masterworker.master.requesting import Requests
 from masterworker.status.text import situation
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from masterworker.core.audit import Census
+    from masterworker.core.audit import Census, Summary
     from masterworker.core.task import Finished
     from masterworker.launch.place import Place
 
@@ -113,7 +114,9 @@ class Master(Requests):
         number = options.number_of_workers(workers)
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         self.label = made_up if label is None else check_label(label)
-        self.manager = Manager(self._outcomes_arrive)
+        self._keeper = Keeper(self.label, lambda: self.manager)
+        on_failed = None if serial else self._keeper.take
+        self.manager = Manager(self._outcomes_arrive, on_failed=on_failed)
         super().__init__(self.manager)
         self._ended = threading.RLock()
         self._is_ended = False
@@ -319,17 +322,21 @@ class Master(Requests):
 
     # -- the end ----------------------------------------------------------------------------
 
-    def shutdown(self, grace: float = GRACE) -> None:
+    def shutdown(self, grace: float = GRACE) -> Summary:
         """End the job: workers are told, waiting tasks are not executed any more.
 
         Safe to call twice, and from any thread.
 
         Args:
-            grace: Seconds to wait for workers that are busy.
+            grace: Seconds to wait for workers that are busy. They are ended then, and this
+                returns at most 2 s later.
+
+        Returns:
+            How many tasks were done, failed, were cancelled, and were not run.
         """
         with self._ended:
             if self._is_ended or os.getpid() != self._pid:  # a fork has no say in its parent's job
-                return
+                return self.manager.summary()
             end = time.monotonic() + grace
             try:
                 self.manager.terminate()
@@ -340,6 +347,10 @@ class Master(Requests):
                 self.manager.wait_for(lambda _: not self.manager.remote_workers(), grace)
             finally:  # also when Ctrl-C ends the wait
                 self._close(max(0.2, end - time.monotonic()))
+            summary = self.manager.summary()
+            level = logging.WARNING if summary.not_run else logging.INFO
+            logger.log(level, "job %r has ended: %s", self.label, summary)
+            return summary
 
     def _close(self, seconds: float) -> None:
         """Free everything; each step can be done twice."""
@@ -351,6 +362,7 @@ class Master(Requests):
         if self.server is not None:
             self.server.close()
         self.local_workers.stop(seconds)
+        self._keeper.close()
         if self._ticket is not None:
             self._ticket.release()
         self._is_ended = True

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from masterworker.worker import Worker
     from masterworker.worker.serial import SerialWorker
@@ -31,6 +31,8 @@ class SlaveContext(NamedTuple):
     master: str | None
     #: Digest of the slave program that came from the master.
     digest: str
+    #: Is given the worker and its handlers by tag, instead of letting it execute tasks.
+    instead: Callable[[Worker, Mapping[str, Callable[..., Any]]], None] | None = None
 
 
 _context: SlaveContext | None = None
@@ -87,6 +89,18 @@ def slave_context() -> SlaveContext | None:
     global _context_used
     _context_used = True
     return _context
+
+
+def use_instead(worker: Worker, handlers: Mapping[str, Callable[..., Any]]) -> bool:
+    """Hand a worker and its handlers to whoever wants them instead of a worker that works.
+
+    Returns:
+        False: nobody does, so it is to work.
+    """
+    if _context is None or _context.instead is None:
+        return False
+    _context.instead(worker, handlers)
+    return True
 
 
 def slave_context_used() -> bool:

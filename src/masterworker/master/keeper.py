@@ -1,0 +1,134 @@
+"""Keeps the calls that fail in the user's state folder, at its own pace.
+
+Most jobs never fail, so there is nothing here until a call does: no thread, no file. Where many
+fail the newest are kept, and the rest is forgotten unwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from masterworker import failed, program, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.core.effects import Failed
+    from masterworker.manager import Manager
+
+#: What waits to be written is forgotten, oldest first, beyond so many bytes.
+HELD_BYTES = 2 * failed.LARGEST
+#: Between two times of writing pass so many seconds, ...
+PAUSE = 1.0
+#: ... or so many times as long as writing took, where that is longer.
+PAUSE_SHARE = 20.0
+
+
+class _Waiting(NamedTuple):
+    when: int
+    #: Bytes of the parameters, also where they are left out.
+    size: int
+    call: Failed
+
+
+class Keeper:
+    """Writes failed calls of one job. Thread-safe.
+
+    Args:
+        label: The label of the job.
+        manager: Returns its manager.
+    """
+
+    def __init__(self, label: str, manager: Callable[[], Manager]) -> None:
+        self._label = label
+        self._manager = manager
+        self._lock = threading.Lock()
+        self._newest: deque[_Waiting] = deque()
+        self._bytes = 0
+        self._thread: threading.Thread | None = None
+        self._there = threading.Event()
+        self._closing = threading.Event()
+        self._complained = False
+
+    def take(self, calls: list[Failed]) -> None:
+        """Take calls that have failed; called with the manager's lock held."""
+        if self._closing.is_set():
+            return
+        when = time.time_ns()
+        with self._lock:
+            for call in calls[-failed.KEPT_CALLS :]:
+                number, tag, parameters, kind, outcome = call
+                size = len(parameters)
+                if size > failed.LARGEST:
+                    call = (number, tag, b"", kind, outcome)  # noqa: PLW2901  without them
+                self._newest.append(_Waiting(when, size, call))
+                self._bytes += _weight(call)
+            while len(self._newest) > failed.KEPT_CALLS or (
+                self._bytes > HELD_BYTES and len(self._newest) > 1
+            ):
+                self._bytes -= _weight(self._newest.popleft().call)
+            self._there.set()
+            if self._thread is None:
+                self._start()
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Write what is left, for so many seconds at most. Safe to call twice."""
+        self._closing.set()
+        self._there.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+        else:
+            self._write()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name="masterworker-failed", daemon=True)
+        with contextlib.suppress(RuntimeError):  # no more threads: `close` writes
+            thread.start()
+            self._thread = thread
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            self._there.wait()
+            began = time.monotonic()
+            self._write()
+            self._closing.wait(max(PAUSE, PAUSE_SHARE * (time.monotonic() - began)))
+        self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            waiting, self._newest, self._bytes = self._newest, deque(), 0
+            self._there.clear()
+        if not waiting:
+            return
+        try:
+            failed.save(self._label, [self._complete(each) for each in waiting])
+        except Exception as error:  # whatever is wrong with the disk, the job goes on
+            self._complain(error)
+
+    def _complete(self, waiting: _Waiting) -> failed.Call:
+        manager = self._manager()
+        when, size, (number, tag, parameters, kind, outcome) = waiting
+        summary = failed.summarise(
+            self._label, manager.instance, number, tag, kind, outcome, when, size
+        )
+        stored = manager.get(wire.PROGRAM, program.KEY) or b""
+        kept = parameters if size <= failed.LARGEST else None
+        return failed.Call(summary, kept, outcome, stored)
+
+    def _complain(self, error: Exception) -> None:
+        """Say once that calls cannot be kept."""
+        if self._complained:
+            return
+        self._complained = True
+        manager = self._manager()
+        with manager._lock:
+            told = f"failed calls cannot be kept for a replay: {error}"
+            manager.troubles.note("disk", told, manager._clock())
+
+
+def _weight(call: Failed) -> int:
+    return len(call[2]) + len(call[4])
