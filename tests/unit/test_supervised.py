@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.core import audit
-from masterworker.core.losses import REPORT_WITHIN
+from masterworker.core.losses import COMES_BACK_WITHIN, REPORT_WITHIN
 from masterworker.core.task import LOST, State, read_history, write_history
 from unit.acting import fetch, request, worker
 
@@ -134,3 +134,39 @@ def test_third_strike_ends_a_task_with_its_history(core: Scheduler) -> None:
 def test_history_survives_the_trip(entries: list[str]) -> None:
     """Entries of several lines, empty ones and tabulators, too."""
     assert read_history(write_history(entries)) == entries
+
+
+# -- connections that close without an explanation ----------------------------------------------
+
+
+def cut_three_times(core: Scheduler) -> list[int]:
+    """One task, three unsupervised workers whose connections close while they have it."""
+    request(core, "a", direct=True)
+    members = []
+    for _ in range(3):
+        members.append(worker(core))
+        fetch(core, members[-1], 1)
+        core.on_closed(members[-1], "its connection closed", 0.0)
+        audit.check(core)
+    return members
+
+
+def test_task_is_not_given_up_while_its_workers_may_come_back(core: Scheduler) -> None:
+    """A line that breaks for all of them is no proof against the task."""
+    members = cut_three_times(core)
+    assert core.tasks[1].state is State.PAUSED
+    back = core.on_joined("back", None, None, 1.0, was=members[1])
+    assert core.next_deadline() == 1.0
+    core.on_tick(1.0)
+    audit.check(core)
+    assert fetch(core, back, 1) == [1]
+    assert len(core.tasks[1].losses or ()) == 2
+
+
+def test_task_is_given_up_when_they_have_not_come_back(core: Scheduler) -> None:
+    """Bounded: then they have ended."""
+    cut_three_times(core)
+    assert core.on_tick(COMES_BACK_WITHIN - 0.1).direct == []
+    (done,) = core.on_tick(COMES_BACK_WITHIN).direct
+    assert (done.kind, len(read_history(done.payload))) == (LOST, 3)
+    audit.check(core)

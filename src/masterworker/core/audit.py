@@ -123,7 +123,7 @@ def _waits_for(core: Scheduler, task: Task) -> list[str]:
     if task.state is State.SETTLED:
         return ["it waits for somebody who picks up its outcome"]
     if task.state is State.PAUSED:
-        return ["it waits for the end of its pause after a failure"]
+        return ["it pauses"]
     if task.state is not State.WAITING:
         return []
     able = [m for m in core.members.values() if m.view is not None and m.view.accepts(task.tag)]
@@ -172,7 +172,8 @@ def _check_tasks(core: Scheduler) -> None:
             _require(core, holder.leases.get(task.id) is task, "lease", task.id)
             _require(core, task.attempt >= 1, "attempt", task.id)
         losses = len(task.losses or ())
-        _require(core, losses < core.max_losses or state is State.SETTLED, "losses", task.id)
+        over = state in {State.SETTLED, State.PAUSED}
+        _require(core, losses < core.max_losses or over, "losses", task.id)
     for member in core.members.values():
         for task in member.leases.values():
             _require(core, task.holder is member, "leased to another", task.id)

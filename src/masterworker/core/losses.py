@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from masterworker.core.member import Member
 
 STARTED = State.STARTED
-SETTLED, DELIVERED = State.SETTLED, State.DELIVERED
+SETTLED = State.SETTLED
 
 #: A task that was executing in so many processes that ended is not tried again (three, as in
 #: Dask and Ray; HyperQueue takes five).
@@ -29,6 +29,10 @@ MAX_LOSSES = 3
 #: When the connection of a supervised process has closed, its supervisor's word is waited for so
 #: long (seconds): it knows what the process was doing.
 REPORT_WITHIN = 2.0
+
+#: A process whose connection has closed without an explanation may come back within so long
+#: (seconds): then it was only cut off, and its strike is void. A task is not given up before.
+COMES_BACK_WITHIN = 25.0
 
 #: So many strikes can still be taken back when their process turns out to be alive.
 KEPT_STRIKES = 1000
@@ -69,7 +73,7 @@ class Losses(Settling):
         for member_id, (_, reason) in list(self.closed.items()):
             member = self.members.get(member_id)
             if member is None or member.supervisor == name:
-                effects.add(self.on_lost(member_id, reason, now))
+                effects.add(self.on_lost(member_id, reason, now, doubtful=True))
         return effects
 
     # -- processes that go ------------------------------------------------------------------
@@ -94,7 +98,7 @@ class Losses(Settling):
         if member is None or member_id in self.closed:
             return NOTHING
         if not member.leases or member.supervisor not in self.supervisors:
-            return self.on_lost(member_id, reason, now)
+            return self.on_lost(member_id, reason, now, doubtful=True)
         self.closed[member_id] = now + REPORT_WITHIN, reason
         self.alarmed = True
         effects = Effects()
@@ -124,6 +128,7 @@ class Losses(Settling):
         *,
         blame: bool = True,
         guilty: int | None = None,
+        doubtful: bool = False,
     ) -> Effects:
         """A process is gone without a word.
 
@@ -134,6 +139,7 @@ class Losses(Settling):
             blame: Its process may have ended because of what it executed. False where only the
                 network is known to be silent.
             guilty: The task that it was executing, 0 for none; None where nobody knows.
+            doubtful: It is not certain that its process has ended; it may come back.
         """
         member = self.members.get(member_id)
         if member is None:
@@ -148,8 +154,11 @@ class Losses(Settling):
             if task is not None and task.state is not SETTLED:
                 self._strike([task], member, reason, now, effects)
         elif blame and held:
+            if doubtful:
+                for task in held:
+                    self._doubts[task.id] = now + COMES_BACK_WITHIN
             self._blame(held, member, reason, now, effects)
-        held = [task for task in held if task.state is not SETTLED and task.state is not DELIVERED]
+        held = [task for task in held if task.holder is member]
         return self._requeue(held, f"worker {member.id} lost: {reason}", now, effects)
 
     def has_struck(self, member_id: int) -> bool:
@@ -174,7 +183,7 @@ class Losses(Settling):
         effects = Effects()
         for member_id, (until, reason) in list(self.closed.items()):
             if until <= now:
-                effects.add(self.on_lost(member_id, reason, now))
+                effects.add(self.on_lost(member_id, reason, now, doubtful=True))
         return effects
 
     def _blame(
@@ -199,16 +208,33 @@ class Losses(Settling):
             task.losses = [*(task.losses or ()), text]
             task.note(now, f"executing in a worker that ended ({len(task.losses)} so far)")
             self._strikes[member.id] = task.id, text
-            if len(task.losses) < self.max_losses:
-                continue
-            if task.state is State.WAITING:
-                task = self._withdrawn(task)  # noqa: PLW2901  the same task
-            if task.options is not None:
-                self._stop_others(task, task.holder, now, effects)
-            self._settle(task, LOST, write_history(task.losses or ()), None, runs, effects)
+            if len(task.losses) >= self.max_losses:
+                self._give_up(task, now, runs, effects)
         while len(self._strikes) > KEPT_STRIKES:
             self._strikes.popitem(last=False)
         self._queue_results(runs, effects)
+
+    def _give_up(self, task: Task, now: float, runs: list[list[Task]], effects: Effects) -> None:
+        """A task has too many strikes: that is its outcome, unless one may turn out to be void."""
+        if task.state is State.WAITING:
+            task = self._withdrawn(task)
+        until = self._doubts.get(task.id, now)
+        if until > now:
+            self._pause(task, until)
+            task.note(now, "not handed out any more, unless a worker that was cut off comes back")
+            return
+        if task.options is not None:
+            self._stop_others(task, task.holder, now, effects)
+        self._settle(task, LOST, write_history(task.losses or ()), None, runs, effects)
+
+    def _resumed(self, task: Task, now: float, effects: Effects) -> bool:
+        """A pause is over. False: the task is given up."""
+        if len(task.losses or ()) < self.max_losses:
+            return True
+        runs: list[list[Task]] = []
+        self._give_up(task, now, runs, effects)
+        self._queue_results(runs, effects)
+        return False
 
     def _absolve(self, member_id: int, now: float) -> None:
         """A lost process is alive: it was only cut off, so the strike that it gave is void."""
@@ -219,3 +245,5 @@ class Losses(Settling):
             losses.remove(text)
             task.losses = losses or None
             task.note(now, f"worker {member_id} had only been cut off: its loss does not count")
+            if task.state is State.PAUSED:
+                self._pause(task, now)

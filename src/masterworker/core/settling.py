@@ -43,6 +43,8 @@ class Settling(Queues):
         super().__init__()
         #: How often a task has failed and was tried again; only for those that did.
         self._retries: dict[int, int] = {}
+        #: Until when the latest strike of a task may turn out to be void, by task id.
+        self._doubts: dict[int, float] = {}
         #: (when it is to be tried again, task id). One that is not paused any more is dead.
         self._pauses: list[tuple[float, int]] = []
 
@@ -169,19 +171,29 @@ class Settling(Queues):
             return False
         self._retries[task.id] = tries + 1
         self.tally.retried += 1
-        self.backups.put_down(task)
-        if task.holder is not None:
-            del task.holder.leases[task.id]
         pause = min(options.delay * 2.0**tries, LONGEST_PAUSE)
         told = f"failed, attempt {task.attempt}; {options.retries - tries - 1} more after this"
-        if not pause > 0:
-            self._requeue([task], told, now, effects)
+        if pause > 0:
+            task.note(now, f"{told}; tried again in {pause:g} s")
+            self._pause(task, now + pause)
             return True
-        task.holder = None
+        if task.holder is not None:
+            del task.holder.leases[task.id]
+        self._requeue([task], told, now, effects)
+        return True
+
+    def _pause(self, task: Task, until: float) -> None:
+        """Do not hand out a task before some time."""
+        if task.holder is not None:
+            del task.holder.leases[task.id]
+            task.holder = None
+        self.backups.put_down(task)
         task.state = PAUSED
-        task.note(now, f"{told}; tried again in {pause:g} s")
-        heappush(self._pauses, (now + pause, task.id))
+        heappush(self._pauses, (until, task.id))
         self.alarmed = True
+
+    def _resumed(self, task: Task, now: float, effects: Effects) -> bool:  # noqa: ARG002
+        """A pause is over. False: the task does not go on."""
         return True
 
     def _resume(self, now: float, effects: Effects) -> None:
@@ -189,7 +201,7 @@ class Settling(Queues):
         due = []
         while self._pauses and self._pauses[0][0] <= now:
             task = self.tasks.get(heappop(self._pauses)[1])
-            if task is not None and task.state is PAUSED:
+            if task is not None and task.state is PAUSED and self._resumed(task, now, effects):
                 due.append(task)
         self._requeue(due, "tried again", now, effects)
 
@@ -236,6 +248,8 @@ class Settling(Queues):
             self._count_failure(task, kind, payload, effects)
         if self._retries:
             self._retries.pop(task.id, None)
+        if self._doubts:
+            self._doubts.pop(task.id, None)
         task.state = SETTLED
         task.payload = payload
         task.kind = kind
