@@ -26,7 +26,7 @@ from masterworker.errors import TransportError
 from masterworker.launch import parent
 from masterworker.launch.slot import DEADLINE, DONE, TASK, TICK
 from masterworker.taskid import task_name
-from masterworker.worker import current, limits
+from masterworker.worker import current, limits, watcher
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute
@@ -76,6 +76,10 @@ class Worker(Conversation):
         self._given = dict(handlers or {})
         self._depth = 0
         self._done = 0
+        self._master = master
+        #: Its process is its own, and the master is where the label leads.
+        main = threading.current_thread() is threading.main_thread()
+        self._watchable = main and connect is None and heartbeat is not None
         super().__init__(label, master, heartbeat, reconnect, connect)
         self._courier = Courier(self)
 
@@ -89,6 +93,8 @@ class Worker(Conversation):
             RejectedError: A master came back that this worker does not fit.
         """
         self._thread = threading.current_thread()
+        if self._watchable and watcher.can_watch():
+            watcher.start(self.label, self._master)
         self._declare()
         self._courier.start()
         with current.working_as(self), resolving(self.states), self._interrupts.installed():

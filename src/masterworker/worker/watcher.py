@@ -1,0 +1,154 @@
+"""A supervisor for a worker that nobody has launched: a plain script that became a slave.
+
+It is a process of its own, started by the worker (never a fork of it: the user's libraries may not
+survive that). It beats the heart while a handler holds the interpreter's lock, and says which task
+was being executed when the worker ended. It ends nobody, and starts nobody in the worker's place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from typing import Final
+
+from masterworker import wire
+from masterworker.client import Client
+from masterworker.launch import parent, procfs, slot
+from masterworker.launch.liaison import Liaison
+from masterworker.transport.discovery import reach
+
+#: The worker is looked at so often (seconds).
+LOOK: Final = 0.5
+#: An idle worker whose own threads have not run for so long is not vouched for (seconds).
+WEDGED: Final = 10.0
+#: The manager hears of the end within so long, or not at all (seconds).
+LAST_WORD: Final = 2.0
+#: A watcher looks for a master that is gone for so long (seconds), as its worker does.
+RECONNECT: Final = 20.0
+
+#: The new process leaves the worker's family at once: a handler that waits for its children must
+#: not wait for this one.
+_BEGIN: Final = (
+    "import os\n"
+    "if os.fork(): os._exit(0)\n"
+    "os.setsid()\n"
+    "from masterworker.worker.watcher import main\n"
+    "main()\n"
+)
+
+
+def can_watch() -> bool:
+    """Tell whether this process can be given a watcher, and needs one."""
+    return not parent.supervisor and hasattr(os, "pidfd_open") and bool(sys.executable)
+
+
+def start(label: str, master: str | None) -> None:
+    """Give this process a watcher. Where that fails, it goes on without."""
+    name = uuid.uuid4().hex
+    fd, _ = slot.create()
+    words = [str(os.getpid()), str(fd), name, label, master or ""]
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _BEGIN, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(fd,),
+        )
+    except OSError:
+        os.close(fd)
+        return
+    parent.supervised_by(name, fd)
+    threading.Thread(target=process.wait, name="masterworker-watcher", daemon=True).start()
+
+
+def main() -> None:
+    """Be a watcher."""
+    pid, fd, name, label, master = sys.argv[1:]
+    try:
+        pidfd = os.pidfd_open(int(pid))
+    except OSError:  # it has ended already
+        return
+    numbers = slot.attach(int(fd))
+    Watcher(int(pid), pidfd, numbers, name, label, master or None).run()
+
+
+class Watcher:
+    """Watches one worker process.
+
+    Args:
+        pid: Its process id, ...
+        pidfd: ... and the system's handle on it.
+        numbers: The slot that is shared with it.
+        name: The name under which it tells the manager of its supervisor.
+        label: The label of the job.
+        master: "host" or "host:port"; None: look it up by the label.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        pidfd: int,
+        numbers: memoryview,
+        name: str,
+        label: str,
+        master: str | None,
+    ) -> None:
+        self._pid, self._pidfd, self._slot = pid, pidfd, numbers
+        self._over = threading.Event()
+        self._clients = [Client(lambda: reach(label, master)) for _ in range(2)]
+        self._liaison = Liaison(
+            name,
+            self._clients[0].attend,
+            self._clients[1].attend,
+            self._on_orders,
+            self._over.set,
+            lambda _: self._over.set(),
+            RECONNECT,
+        )
+        self._tick, self._ticked = 0, time.monotonic()
+
+    def run(self) -> None:
+        """Watch until the worker has ended, or its job."""
+        self._liaison.start()
+        while not self._over.is_set():
+            if select.select([self._pidfd], [], [], LOOK)[0]:
+                self._tell_end()
+                break
+            self._look()
+        self._liaison.close()
+        for client in self._clients:
+            client.disconnect()
+
+    def _look(self) -> None:
+        member, now = self._slot[slot.MEMBER] - 1, time.monotonic()
+        tick = self._slot[slot.TICK]
+        if tick != self._tick:
+            self._tick, self._ticked = tick, now
+        active = self._slot[slot.TASK] != 0 or now - self._ticked < WEDGED
+        well = member >= 0 and active and procfs.look(self._pid).runs
+        self._liaison.vouch([member] if well else [])
+
+    def _tell_end(self) -> None:
+        member, task = self._slot[slot.MEMBER] - 1, self._slot[slot.TASK]
+        if member >= 0:
+            how = "its process ended; how, only the one who started it knows"
+            ending = wire.Ending(member, f"pid {self._pid}", task, how, bool(task), "")
+            self._liaison.report(ending)
+            self._liaison.flush(LAST_WORD)
+
+    def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
+        for order, member, task in orders:
+            if order == wire.CANCEL and self._slot[slot.TASK] == task:
+                if self._slot[slot.MEMBER] - 1 != member:
+                    continue
+                self._slot[slot.CANCEL] = task
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
