@@ -80,6 +80,8 @@ def test_supervisor_that_is_gone_is_not_waited_for(core: Scheduler, watched: int
     assert [member.id for member, _ in effects.lost] == [watched]
     other = core.on_joined("w", None, 5.0, 0.0, "s")
     fetch(core, other, 1)
+    core.on_attended("s", [other], 0.0)
+    core.on_unattended("s", 0.0)
     assert len(core.on_closed(other, "its connection closed", 0.0).lost) == 1
 
 

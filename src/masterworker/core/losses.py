@@ -65,14 +65,17 @@ class Losses(Settling):
             member = self.members.get(member_id)
             if member is not None and member.supervisor == name:
                 member.heard = now
+                member.supervised = True
 
     def on_unattended(self, name: str, now: float) -> Effects:
         """A supervisor is gone: what it should have explained remains unexplained."""
         self.supervisors.discard(name)
         effects = Effects()
+        for member in self.members.values():
+            if member.supervisor == name:
+                member.supervised = False
         for member_id, (_, reason) in list(self.closed.items()):
-            member = self.members.get(member_id)
-            if member is None or member.supervisor == name:
+            if self.members[member_id].supervisor == name:
                 effects.add(self.on_lost(member_id, reason, now, doubtful=True))
         return effects
 
@@ -91,13 +94,13 @@ class Losses(Settling):
     def on_closed(self, member_id: int, reason: str, now: float) -> Effects:
         """The connection of a process has closed, and it did not sign off.
 
-        If it holds tasks and its supervisor is here, this is a loss only when that has told why,
-        or after `REPORT_WITHIN`. Until then it gets nothing more.
+        If it holds tasks and has a supervisor, this is a loss only when that has told why, or
+        after `REPORT_WITHIN`. Until then it gets nothing more.
         """
         member = self.members.get(member_id)
         if member is None or member_id in self.closed:
             return NOTHING
-        if not member.leases or member.supervisor not in self.supervisors:
+        if not member.leases or not member.supervised:
             return self.on_lost(member_id, reason, now, doubtful=True)
         self.closed[member_id] = now + REPORT_WITHIN, reason
         self.alarmed = True

@@ -29,6 +29,8 @@ class Member:
     heard: float
     #: Name of the supervisor that watches its process; "" for none.
     supervisor: str = ""
+    #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
+    supervised: bool = False
     #: The tasks in its hands, in the order in which it executes them.
     leases: dict[int, Task] = field(default_factory=dict)
 

@@ -76,7 +76,15 @@ class Scheduler(Losses):
         if was is not None:
             self._absolve(was, now)
         view = None if tags is not None and not tags else self.waiting.view(tags)
-        member = Member(self._next_member, " ".join(info.split()), view, heartbeat, now, supervisor)
+        member = Member(
+            self._next_member,
+            " ".join(info.split()),
+            view,
+            heartbeat,
+            now,
+            supervisor,
+            bool(supervisor),
+        )
         self._next_member += 1
         self._workers += view is not None
         self.members[member.id] = member

@@ -72,10 +72,9 @@ def start(label: str, master: str | None) -> None:
 def main() -> None:
     """Be a watcher."""
     pid, fd, name, label, master = sys.argv[1:]
-    try:
+    pidfd: int | None = None
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
         pidfd = os.pidfd_open(int(pid))
-    except OSError:  # it has ended already
-        return
     numbers = slot.attach(int(fd))
     Watcher(int(pid), pidfd, numbers, name, label, master or None).run()
 
@@ -85,7 +84,7 @@ class Watcher:
 
     Args:
         pid: Its process id, ...
-        pidfd: ... and the system's handle on it.
+        pidfd: ... and the system's handle on it; None: it has ended already.
         numbers: The slot that is shared with it.
         name: The name under which it tells the manager of its supervisor.
         label: The label of the job.
@@ -95,7 +94,7 @@ class Watcher:
     def __init__(
         self,
         pid: int,
-        pidfd: int,
+        pidfd: int | None,
         numbers: memoryview,
         name: str,
         label: str,
@@ -119,7 +118,7 @@ class Watcher:
         """Watch until the worker has ended, or its job."""
         self._liaison.start()
         while not self._over.is_set():
-            if select.select([self._pidfd], [], [], LOOK)[0]:
+            if self._pidfd is None or select.select([self._pidfd], [], [], LOOK)[0]:
                 self._tell_end()
                 break
             self._look()
@@ -146,9 +145,9 @@ class Watcher:
 
     def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
         for order, member, task in orders:
+            if self._pidfd is None or self._slot[slot.MEMBER] - 1 != member:
+                continue
             if order == wire.CANCEL and self._slot[slot.TASK] == task:
-                if self._slot[slot.MEMBER] - 1 != member:
-                    continue
                 self._slot[slot.CANCEL] = task
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._pidfd, signal.SIGINT)

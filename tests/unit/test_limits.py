@@ -1,0 +1,226 @@
+"""What a process may use, read from a system that is made up, and how such things are written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from masterworker.errors import UsageError
+from masterworker.launch import exits, options, procfs
+from masterworker.launch.limits import OOM_LOOK, OomWatch, memory_limit, oom_kills, usable_cpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Version 2, seen from inside a container that has control groups of its own.
+V2_MOUNT = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n"
+#: Version 1, seen from a container that has not: its own group is the top of what is mounted.
+V1_MOUNT = (
+    "34 31 0:30 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+    "35 31 0:31 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+)
+V1_GROUPS = "4:memory:/docker/abc/job\n3:cpu,cpuacct:/docker/abc/job\n0::/\n"
+
+
+def system(root: Path, **files: str) -> Path:
+    """Make up a system; `/` is written as two underscores, `.` as one with a capital after it."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.fixture
+def sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process may run on 16 processors."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+
+
+@pytest.mark.usefixtures("sixteen")
+@pytest.mark.parametrize(
+    ("own", "above", "cpus"),
+    [
+        ("max 100000", "max 100000", 16),
+        ("250000 100000", "max 100000", 3),
+        ("max 100000", "150000 100000", 2),
+        ("1000 100000", "max 100000", 1),
+        ("nonsense", "", 16),
+        ("", "0 0", 16),
+    ],
+)
+def test_cpus_of_version_2(tmp_path: Path, own: str, above: str, cpus: int) -> None:
+    """The least of affinity and of all groups above, rounded up, at least one."""
+    if above == "0 0":
+        above = "max 0"
+    system(
+        tmp_path,
+        proc__self__cgroup="0::/jobs/mine\n",
+        proc__self__mountinfo=V2_MOUNT,
+        sys__fs__cgroup__jobs__mine__cpu_DOT_max=own,
+        sys__fs__cgroup__jobs__cpu_DOT_max=above,
+    )
+    assert usable_cpus(tmp_path) == cpus
+
+
+@pytest.mark.usefixtures("sixteen")
+@pytest.mark.parametrize(("quota", "cpus"), [("-1", 16), ("400000", 4), ("410000", 5)])
+def test_cpus_of_version_1(tmp_path: Path, quota: str, cpus: int) -> None:
+    """In a container that sees its own group as the top."""
+    folder = tmp_path / "sys/fs/cgroup/cpu,cpuacct"
+    folder.mkdir(parents=True)
+    (folder / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (folder / "cpu.cfs_period_us").write_text("100000\n")
+    system(tmp_path, proc__self__cgroup=V1_GROUPS, proc__self__mountinfo=V1_MOUNT)
+    assert usable_cpus(tmp_path) == cpus
+
+
+@pytest.mark.usefixtures("sixteen")
+def test_a_system_that_says_nothing(tmp_path: Path) -> None:
+    """No Linux, or a sandbox: nothing is limited."""
+    assert usable_cpus(tmp_path) == 16
+    assert memory_limit(tmp_path) is None
+    assert oom_kills(tmp_path) == 0
+    assert not procfs.can_measure(tmp_path)
+    assert procfs.look(1, tmp_path) == procfs.Look(runs=True, memory=0, peak=0)
+
+
+def test_memory(tmp_path: Path) -> None:
+    """The least of all groups; version 1 writes "none" as an enormous number."""
+    system(
+        tmp_path,
+        proc__self__cgroup="0::/jobs/mine\n",
+        proc__self__mountinfo=V2_MOUNT,
+        sys__fs__cgroup__jobs__mine__memory_DOT_max="max",
+        sys__fs__cgroup__jobs__memory_DOT_max="1000000\n",
+        sys__fs__cgroup__jobs__mine__memory_DOT_events="low 0\noom 2\noom_kill 2\n",
+        proc__vmstat="nr_free 5\noom_kill 3\n",
+    )
+    assert memory_limit(tmp_path) == 1_000_000
+    assert oom_kills(tmp_path) == 5
+    system(tmp_path, proc__self__cgroup=V1_GROUPS, proc__self__mountinfo=V1_MOUNT)
+    limit = tmp_path / "sys/fs/cgroup/memory/job/memory.limit_in_bytes"
+    limit.parent.mkdir(parents=True)
+    limit.write_text("9223372036854771712\n")
+    (limit.parent / "memory.oom_control").write_text("under_oom 0\noom_kill 4\n")
+    assert memory_limit(tmp_path) is None
+    assert oom_kills(tmp_path) == 7
+    limit.write_text("5000\n")
+    assert memory_limit(tmp_path) == 5000
+
+
+def test_memory_ran_out_lately() -> None:
+    """A process takes its time to end, so an older count is kept; what was long ago is not it."""
+    counts = [3]
+    watch = OomWatch(lambda: counts[0])
+    watch.look(100.0)
+    assert not watch.has_struck()
+    counts[0] = 4
+    assert watch.has_struck()
+    watch.look(100.0 + OOM_LOOK)
+    assert watch.has_struck()
+    watch.look(100.0 + 2 * OOM_LOOK)
+    assert not watch.has_struck()
+
+
+def test_a_look_at_a_process(tmp_path: Path) -> None:
+    """Its state and its memory."""
+    status = (
+        "Name:\tx (y) z\nState:\tT (stopped)\nVmHWM:\t  2000 kB\nVmRSS:\t 1000 kB\nThreads:\t1\n"
+    )
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/status").write_text(status)
+    assert procfs.look(7, tmp_path) == procfs.Look(runs=False, memory=1_024_000, peak=2_048_000)
+    if procfs.can_measure():
+        found = procfs.look(os.getpid())
+        assert found.runs
+        assert found.peak >= found.memory > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("500M", 500_000_000),
+        ("500 MB", 500_000_000),
+        ("1.5GiB", 1536 << 20),
+        ("2g", 2 * 10**9),
+        ("1000", 1000),
+        (4096, 4096),
+        (None, None),
+    ],
+)
+def test_sizes(text: int | str | None, size: int | None) -> None:
+    """As people write them."""
+    assert options.memory_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-5M", "5X", "0", "1e9", True, "M"])
+def test_sizes_that_are_none(text: str) -> None:
+    """Refused, and the error says how to write one."""
+    with pytest.raises(UsageError, match=r"500M|nothing"):
+        options.memory_size(text)
+
+
+NOON = dt.datetime(2026, 11, 23, 12, 0, 0, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12:30", 1800),
+        ("12:00:10", 10),
+        ("9:00", 21 * 3600),
+        ("12:00", 24 * 3600),
+        ("2026-11-23T12:01+00:00", 60),
+        ("2026-11-24 12:00:00+00:00", 24 * 3600),
+    ],
+)
+def test_times(text: str, seconds: float) -> None:
+    """A time of the day is the next one."""
+    assert options.seconds_until(text, NOON) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "12:60", "2026-11-23T11:59+00:00", "5"])
+def test_times_that_are_none(text: str) -> None:
+    """Refused, also what has passed."""
+    with pytest.raises(UsageError, match="time"):
+        options.seconds_until(text, NOON)
+
+
+def test_numbers_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number, or as many as there are processors."""
+    monkeypatch.setattr(options, "usable_cpus", lambda: 7)
+    assert options.number_of_workers("auto") == 7
+    assert options.number_of_workers(3) == 3
+    for wrong in (-1, "3", None, 2.5, 1_000_000):
+        with pytest.raises(UsageError, match="workers must be a number"):
+            options.number_of_workers(wrong)  # type: ignore[arg-type]
+
+
+def test_limits_that_make_no_sense() -> None:
+    """Refused at once."""
+    options.check_limits(None, None, 0.5)
+    options.check_limits(1)
+    for wrong in ((0,), (2.5,), (None, 0.0), (None, 1.0, -1.0), (None, float("nan"))):
+        with pytest.raises(UsageError):
+            options.check_limits(*wrong)  # type: ignore[arg-type]
+
+
+def test_numerical_libraries_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the user has said anything about that."""
+    monkeypatch.setattr(options, "usable_cpus", lambda: 8)
+    assert options.environment({"A": "b"}, 3) == {"A": "b", **dict.fromkeys(options.THREADS, "2")}
+    assert options.environment({}, 20)["OMP_NUM_THREADS"] == "1"
+    mine = {"MKL_NUM_THREADS": "5"}
+    assert options.environment(mine, 2) == mine
+
+
+def test_ends_in_words() -> None:
+    """Exit status, signals, also those without a name, and what nobody knows."""
+    assert exits.tell(3) == "its process ended with exit status 3"
+    assert exits.tell(-11) == "its process was ended by signal 11 (SIGSEGV)"
+    assert "unknown" in exits.tell(-63)
+    assert exits.tell(None) == "its process ended"
