@@ -17,9 +17,7 @@ class Adapter(BaseAdapter):
     best_chunk = None
 
     def start(self, n_workers, fault=False):  # noqa: ARG002  the harness asks
-        self.master = Master()
-        # A worker that is killed is not started again by itself yet: the others do its work.
-        self.master.launch_workers(n_workers)
+        self.master = Master(workers=n_workers)
 
     def stop(self):
         self.master.shutdown()
