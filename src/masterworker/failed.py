@@ -79,6 +79,11 @@ class Summary(NamedTuple):
         return task_name(self.tag, self.number)
 
     @property
+    def local_time(self) -> str:
+        """When it failed, to be read."""
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.when / 1e9))
+
+    @property
     def name(self) -> str:
         """Name of its file. Later ones sort behind."""
         return f"{self.when:020d}-{self.number}-{self.run[:8]}{_ENDING}"
@@ -141,22 +146,30 @@ def state_folder() -> Path:
     return base / "masterworker"
 
 
-def _stem(label: str) -> str:
-    """Name a label's folder: recognisable and short, whatever the label."""
-    digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return re.sub(r"[^A-Za-z0-9_-]", "_", label)[:40] + "-" + digest
+def _place(label: str) -> Path:
+    """Say where a label's failed calls are: recognisable and short, whatever the label."""
+    digest = hashlib.sha256(label.encode()).hexdigest()[:16]
+    stem = re.sub(r"[^A-Za-z0-9_-]", "_", label)[:40]
+    return state_folder() / f"{stem}-{digest}" / _FOLDER
 
 
 @contextlib.contextmanager
-def _entered(path: str | Path, inside: int | None = None, *, make: bool = False) -> Iterator[int]:
-    """Open a folder that must be the user's alone; symbolic links are not followed."""
+def _entered(path: Path, inside: int | None = None, *, make: bool = False) -> Iterator[int]:
+    """Open a folder that must be the user's alone; symbolic links are not followed.
+
+    Args:
+        path: The folder.
+        inside: The folder that it is in, if that has been opened.
+        make: Make it, if need be.
+    """
+    name = path if inside is None else path.name
     if make:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700, dir_fd=inside)
+            os.mkdir(name, 0o700, dir_fd=inside)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.open(path, flags, dir_fd=inside)
+    folder = os.open(name, flags, dir_fd=inside)
     try:
-        _check_owner(folder, str(path))
+        _check_owner(folder, path)
         yield folder
     finally:
         os.close(folder)
@@ -165,24 +178,24 @@ def _entered(path: str | Path, inside: int | None = None, *, make: bool = False)
 @contextlib.contextmanager
 def _folder_of(label: str, *, make: bool = False) -> Iterator[tuple[int, int]]:
     """Open the state folder, and in it the folder of a label's failed calls."""
-    root = state_folder()
+    root, place = state_folder(), _place(label)
     if make:
         root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         _entered(root, make=make) as base,
-        _entered(_stem(label), base, make=make) as own,
-        _entered(_FOLDER, own, make=make) as folder,
+        _entered(place.parent, base, make=make) as own,
+        _entered(place, own, make=make) as folder,
     ):
         yield base, folder
 
 
-def _check_owner(file: int, name: str) -> None:
+def _check_owner(file: int, path: Path) -> None:
     found = os.fstat(file)
     if found.st_uid != os.getuid() or found.st_mode & 0o022:
         whose = "is not yours" if found.st_uid != os.getuid() else "can be written by others"
         raise UsageError(
-            f"{name} in {state_folder()} {whose}, so it is not used: a saved call is a program; "
-            "remove it, or set MASTERWORKER_STATE to a folder of your own"
+            f"{path} {whose}, so it is not used (a saved call is a program): remove it, or set "
+            "MASTERWORKER_STATE to a folder of your own"
         )
 
 
@@ -248,8 +261,9 @@ def _forget_labels(base: int) -> None:
         return
     labels.sort(key=lambda name: _changed(f"{name}/{_FOLDER}", base))
     for label in labels[:-KEPT_LABELS]:
-        with contextlib.suppress(OSError, UsageError), _entered(label, base) as own:
-            with _entered(_FOLDER, own) as folder:
+        place = state_folder() / label / _FOLDER
+        with contextlib.suppress(OSError, UsageError), _entered(place.parent, base) as own:
+            with _entered(place, own) as folder:
                 for name in _names(folder):
                     _remove(name, folder)
             os.rmdir(_FOLDER, dir_fd=own)
@@ -271,7 +285,7 @@ def saved(label: str) -> list[Summary]:
             for name in sorted(_names(folder), reverse=True):
                 if name.endswith(_ENDING):
                     with contextlib.suppress(FileNotFoundError):  # removed just now
-                        found.append(_read(folder, name, whole=False).summary)
+                        found.append(_read(folder, _place(label) / name, whole=False).summary)
     except FileNotFoundError:
         return found
     except OSError as error:
@@ -302,19 +316,19 @@ def read(summary: Summary) -> Call:
     """
     try:
         with _folder_of(summary.label) as (_, folder):
-            return _read(folder, summary.name, whole=True)
+            return _read(folder, _place(summary.label) / summary.name, whole=True)
     except FileNotFoundError:
         raise NotKeptError(f"the call of {summary.task_id} is not kept any more") from None
     except OSError as error:
         raise _unreadable(error) from None
 
 
-def _read(folder: int, name: str, *, whole: bool) -> Call:
+def _read(folder: int, path: Path, *, whole: bool) -> Call:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    with os.fdopen(os.open(name, flags, dir_fd=folder), "rb") as file:
-        _check_owner(file.fileno(), name)
+    with os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb") as file:
+        _check_owner(file.fileno(), path)
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UsageError(f"{name} in {state_folder()} is not a file")
+            raise UsageError(f"{path} is not a file")
         size = 1 << 20 if whole else 1 << 12
         unpacker = msgpack.Unpacker(file, read_size=size, max_buffer_size=_LARGEST_FILE)
         try:
@@ -325,7 +339,7 @@ def _read(folder: int, name: str, *, whole: bool) -> Call:
             told = f"it has format {written!r}, not {FORMAT}"
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             told = f"{type(error).__name__}: {error}"
-    raise UsageError(f"{name} in {state_folder()} cannot be read, remove it: {_one_line(told)}")
+    raise UsageError(f"{path} cannot be read, remove it: {_one_line(told)}")
 
 
 def _unreadable(error: OSError) -> UsageError:

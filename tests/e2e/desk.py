@@ -150,6 +150,15 @@ class Running:
         """The processes that it has started."""
         return psutil.Process(self.pid).children()
 
+    def workers(self, number: int = 1) -> list[int]:
+        """Wait until a supervisor has so many workers; their process ids."""
+
+        def holds() -> list[int] | None:
+            found = [child.pid for child in self.children()]
+            return found if len(found) == number else None
+
+        return list(until(holds, f"it has {number} workers"))
+
 
 class Desk:
     """A folder with scripts, and the programs that were started in it."""

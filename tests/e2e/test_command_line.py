@@ -95,8 +95,8 @@ def test_show_verbosely(job: Desk, option: str, before: bool) -> None:
     """A line for each process, and the counts by tag."""
     words = [option, "show", job.label] if before else ["show", job.label, option]
     told = job.command(*words).good().out
-    for running in job.programs["master"], job.programs["worker"]:
-        line = next(x for x in told.splitlines() if re.search(rf"\b{running.pid}\b", x))
+    for pid in job.programs["master"].pid, *job.programs["worker"].workers():
+        line = next(x for x in told.splitlines() if re.search(rf"\b{pid}\b", x))
         assert platform.node() in line
         assert platform.machine() in line
     assert re.search(r"held\W+1, 1, 0", told)
@@ -182,7 +182,7 @@ def test_wait_before_the_master_exists(desk: Desk) -> None:
         "master.py",
         """
         def do_pid():
-            return os.getpid()
+            return os.getppid()
         if __name__ == "__main__":
             master = initializeMasterProcess(LABEL, slave_script="master.py")
             wait_for("go")
@@ -220,7 +220,7 @@ def test_slave_and_its_alias(desk: Desk, command: str) -> None:
                 print(*self.retrieveResult()[2])
         class Slave(SlaveProcess):
             def do_where(self):
-                return os.getpid(), os.getcwd()
+                return os.getppid(), os.getcwd()
         runJob(LABEL, Master, Slave)
         """,
     )

@@ -130,7 +130,7 @@ def test_a_slave_that_floods_its_output(desk: Desk) -> None:
         class Master(MasterProcess):
             def run(self):
                 self.requestTask("flood")
-                print("done", self.retrieveResult()[2])
+                print(f"done {self.retrieveResult()[2]}")
         class Slave(SlaveProcess):
             def do_flood(self):
                 for _ in range(200):
@@ -142,7 +142,7 @@ def test_a_slave_that_floods_its_output(desk: Desk) -> None:
         runJob(LABEL, Master, Slave, launch_slaves=1)
         """,
     ).good()
-    assert job.lines[-1] == "done 1"
+    assert "done 1" in job.out
 
 
 def test_wrong_calls_are_explained(desk: Desk) -> None:

@@ -8,18 +8,24 @@ import os
 import sys
 from typing import NoReturn
 
-from masterworker import errors
+from masterworker import errors, failed
 from masterworker.cli import exit_codes, listing, show, supervise, work
 from masterworker.launch.parent import VERDICT
 from masterworker.version import __version__
 
-COMMANDS = ("show", "list", "slave", "worker")
+COMMANDS = ("show", "list", "slave", "worker", "explain", "replay")
+#: How many words may follow: the label, then a task.
+WORDS = {"list": (0, 0, "no label"), "explain": (2, 2, "a label and a task")}
+WORDS["replay"] = (1, 2, "a label, and perhaps a task")
 
 EPILOG = """\
 commands:
   show LABEL    tell how many processes and tasks a job has
   list          tell the labels of all jobs that can be found
   slave LABEL   execute tasks of a job (also: worker LABEL)
+  explain LABEL TASK    tell what has happened to a task, and what it waits for
+  replay LABEL          list the failed calls of a job that are kept
+  replay LABEL TASK     carry out the saved call of a failed task, here
 
 A lone LABEL means: show LABEL. SIGTERM lets workers finish what they are doing,
 Ctrl-C makes them give it back; twice ends them at once.
@@ -48,7 +54,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="task_manager",
-        usage="task_manager [options] show LABEL | list | slave LABEL | worker LABEL",
+        usage="task_manager [options] show LABEL | list | slave LABEL | worker LABEL |\n"
+        "                              explain LABEL TASK | replay LABEL [TASK]",
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="show and list: print JSON")
     parser.add_argument("--version", action="version", version=f"masterworker {__version__}")
     _add_worker_options(parser.add_argument_group("options of slave and worker"))
+    add = parser.add_argument_group("options of replay").add_argument
+    add("--pdb", action="store_true", help="debug an exception where it was raised")
+    add("--break", action="store_true", dest="stop_first", help="stop at the first line")
     for name in ("--launched-by", "--slot"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", default="", help=argparse.SUPPRESS)
@@ -115,13 +125,15 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
         words = ["show", *words]
     command, *rest = words
     if command not in COMMANDS:
-        parser.error(f"unknown command {command!r}: there are show, list, slave")
-    if len(rest) != (command != "list"):
-        wanted = "no label" if command == "list" else "one label"
+        parser.error(f"unknown command {command!r}: there are show, list, slave, explain, replay")
+    least, most, wanted = WORDS.get(command, (1, 1, "one label"))
+    if not least <= len(rest) <= most:
         parser.error(f"{command} takes {wanted}, not {len(rest)} arguments")
     for name in WORKER_OPTIONS:
-        if command in {"show", "list"} and getattr(options, name) is not None:
+        if command not in {"slave", "worker"} and getattr(options, name) is not None:
             parser.error(f"--{name.replace('_', '-')} is an option of slave and worker only")
+    if command != "replay" and (options.pdb or options.stop_first):
+        parser.error("--pdb and --break are options of replay only")
     return command, rest[0] if rest else ""
 
 
@@ -131,6 +143,14 @@ def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
         return listing.run(verbose=verbose, as_json=as_json)
     if command == "show":
         return show.run(label, options.master, wait=options.wait, verbose=verbose, as_json=as_json)
+    if command == "explain":
+        from masterworker.cli import explain
+
+        return explain.run(label, options.words[2], options.master, wait=options.wait)
+    if command == "replay":
+        from masterworker.cli import replay  # a worker need not wait for the debugger
+
+        return replay.run(label, options.words[2:], options)
     return work.run(label, options) if options.supervised else supervise.run(label, options)
 
 
@@ -147,6 +167,7 @@ def _show_log(level: int) -> None:
 def _status(error: errors.MasterworkerError) -> int:
     table: tuple[tuple[type[errors.MasterworkerError], int], ...] = (
         (work.NoCodeError, exit_codes.NO_CODE),
+        (failed.NotKeptError, exit_codes.NOT_FOUND),
         (work.MasterGoneError, exit_codes.MASTER_GONE),
         (errors.RejectedError, exit_codes.REJECTED),
         (errors.TransportError, exit_codes.NOT_FOUND),

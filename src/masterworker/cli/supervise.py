@@ -59,7 +59,8 @@ def run(label: str, options: argparse.Namespace) -> int:
 
 def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
     """Read the options. Returns how many workers, and of what kind."""
-    number = 1 if options.number is None else written.number_of_workers(options.number)
+    given = "1" if options.number is None else options.number
+    number = written.number_of_workers(int(given) if given.isdecimal() else given)
     if number < 1:
         raise UsageError("no worker at all: -n must be 1 or more")
     written.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.errors import MasterworkerError, Terminated, TransportError
+from masterworker.launch.parent import NAMED_AFTER, UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +66,7 @@ class Liaison:
         self._changed = threading.Condition()
         self._closed = self._finished = False
         self._answered = time.monotonic()
-        self._in_touch = True
+        self._in_touch, self._named = True, False
         self._threads = [
             threading.Thread(target=run, name=f"masterworker-{name}", daemon=True)
             for name, run in (("listener", self._listen), ("messenger", self._tell))
@@ -150,7 +151,7 @@ class Liaison:
             logger.exception("a supervisor's %s stumbled; it goes on", who)
             self._pause(PAUSES[1])
             return True
-        self._answered, self._in_touch = time.monotonic(), True
+        self._answered, self._in_touch, self._named = time.monotonic(), True, False
         given = [(name, member, task) for name, member, task in orders]
         if any(name == wire.STOP for name, _, _ in given):
             self._finish(self._on_over)
@@ -161,6 +162,9 @@ class Liaison:
     def _lost(self, why: str) -> None:
         self._in_touch = False
         silent = time.monotonic() - self._answered
+        if self._patience is not None and silent >= NAMED_AFTER and not self._named:
+            self._named = True
+            logger.warning(UNREACHABLE, self._patience - silent)
         if self._patience is not None and silent >= self._patience:
             self._finish(lambda: self._on_gone(why))
         self._pause(min(PAUSES[1], max(PAUSES[0], silent / 4)))

@@ -72,8 +72,11 @@ class Loop:
     def close(self, seconds: float) -> None:
         """End the thread; wait for that for so long at most."""
         self._closed = True
-        self.ask()
-        self._thread.join(seconds)
+        if self.has_begun:
+            self.ask()
+            self._thread.join(seconds)
+        else:
+            self._free()
 
     def _rung(self, now: float) -> None:  # noqa: ARG002  as all that is called on an event
         with contextlib.suppress(BlockingIOError):
@@ -93,6 +96,9 @@ class Loop:
             except Exception:  # all workers end with this thread
                 logger.exception("the supervisor stumbled; it goes on")
                 pause.wait(STUMBLE)
+        self._free()
+
+    def _free(self) -> None:
         self._selector.close()
         self._bell.close()
         self._rope.close()

@@ -54,26 +54,20 @@ def environment(given: dict[str, str], workers: int) -> dict[str, str]:
     return {**given, **dict.fromkeys(THREADS, threads)}
 
 
-def number_of_workers(text: int | str) -> int:
-    """Read a number of workers; "auto" is one for each processor that may be used.
+def number_of_workers(number: int | str) -> int:
+    """Check a number of workers; "auto" is one for each processor that may be used.
 
     Raises:
         UsageError: It is neither.
     """
-    if text == "auto":
+    if number == "auto":
         return usable_cpus()
-    try:
-        number = int(text)
-    except (TypeError, ValueError):
-        number = -1
-    if isinstance(text, (bool, float)) or not 0 <= number <= MOST_WORKERS:
-        told = "must not be negative" if _is_negative(text) else 'must be a number or "auto"'
-        raise UsageError(f"the number of workers {told}: {text!r}")
-    return number
-
-
-def _is_negative(value: object) -> bool:
-    return isinstance(value, int) and value < 0
+    if not isinstance(number, int) or not 0 <= number <= MOST_WORKERS:
+        raise UsageError(
+            f'workers must be a number that is not negative (at most {MOST_WORKERS:,}), or "auto", '
+            f"not {number!r}"
+        )
+    return int(number)
 
 
 def check_limits(max_tasks: int | None, *seconds: float | None) -> None:

@@ -25,6 +25,8 @@ BURST: Final = 8 << 20
 RATE: Final = 1 << 20
 #: Each line counts as so many bytes more.
 LINE: Final = 100
+#: So much of the end of what was left out is shown all the same (bytes).
+KEPT_END: Final = 2048
 #: The printer keeps so much that has not been written yet (characters).
 QUEUE: Final = 1 << 20
 #: So many of the last lines of a worker's stderr are kept for reports.
@@ -48,31 +50,51 @@ class Lines:
         self._looked = now
         #: So many bytes were left out, and not told yet.
         self.left_out = 0
+        self._last = b""
 
     def feed(self, data: bytes, now: float) -> Iterator[str]:
         """Take what has come, and yield the lines that are complete."""
-        self._allowed = min(BURST, self._allowed + (now - self._looked) * RATE)
-        self._looked = now
+        self._refill(now)
         cost = len(data) + LINE * data.count(b"\n")
-        if cost > self._allowed:
-            self.left_out += len(data) + len(self._rest)
-            self._rest = b""
+        if cost > self._allowed or (self.left_out and self._allowed < RATE):
+            self.left_out += len(data) + len(self._rest) + self._cut
+            self._last = (self._last + self._rest + data[-KEPT_END:])[-KEPT_END:]
+            self._rest, self._cut = b"", 0
             return
         self._allowed -= cost
-        if self.left_out:
-            yield self._tell()
+        yield from self._tell()
+        yield from self._split(data)
+
+    def look(self, now: float) -> Iterator[str]:
+        """Yield what is to be said of what was left out, once the flood has gone."""
+        self._refill(now)
+        if self._allowed >= RATE:
+            yield from self._tell()
+
+    def end(self) -> Iterator[str]:
+        """Yield what is left when nothing comes any more."""
+        yield from self._tell()
+        if self._rest:
+            yield self._take()
+
+    def _refill(self, now: float) -> None:
+        self._allowed = min(BURST, self._allowed + (now - self._looked) * RATE)
+        self._looked = now
+
+    def _split(self, data: bytes) -> Iterator[str]:
         *complete, last = data.split(b"\n")
         for part in complete:
             self._add(part)
             yield self._take()
         self._add(last)
 
-    def end(self) -> Iterator[str]:
-        """Yield what is left when nothing comes any more."""
+    def _tell(self) -> Iterator[str]:
+        """Say how much was left out, and show its end: it may tell why the worker has ended."""
         if self.left_out:
-            yield self._tell()
-        if self._rest:
-            yield self._take()
+            end = self._last.partition(b"\n")[2]
+            yield f"[... {self.left_out - len(end):,} bytes left out]"
+            self.left_out, self._last = 0, b""
+            yield from self._split(end)
 
     def _add(self, part: bytes) -> None:
         data = self._rest + part
@@ -91,11 +113,6 @@ class Lines:
         self._rest = b""
         self._cut = 0
         return text
-
-    def _tell(self) -> str:
-        told = f"[... {self.left_out:,} bytes left out]"
-        self.left_out = 0
-        return told
 
 
 class Printer:

@@ -16,6 +16,10 @@ from masterworker.launch import exits, slot
 
 logger = logging.getLogger("masterworker.worker")
 
+#: A master that cannot be reached for so long is a matter for the log (seconds), which says this.
+NAMED_AFTER: Final = 4.0
+UNREACHABLE: Final = "the master cannot be reached; trying for %.0f s more"
+
 #: What a worker says last, when it ends with an error of ours, begins with this.
 VERDICT: Final = "task_manager: "
 #: Linux's number of "send me a signal when my parent ends".
@@ -78,9 +82,17 @@ def supervised_by(name: str, fd: int) -> None:
     supervisor, shared = name, slot.attach(fd)
 
 
+def has_launcher() -> bool:
+    """Tell whether another process has launched this one, and looks after it."""
+    return _launcher is not None
+
+
 def orphaned() -> bool:
-    """Tell whether this process was launched by another one, which has ended."""
-    return _launcher is not None and os.getppid() != _launcher
+    """Tell whether nobody is left for this process to work for, as far as its launcher knows.
+
+    Either that has ended, or it has learned that the job is over.
+    """
+    return _launcher is not None and (os.getppid() != _launcher or shared[slot.OVER] != 0)
 
 
 def end_if_orphaned(pause: float) -> None:
@@ -95,7 +107,7 @@ def end_if_orphaned(pause: float) -> None:
     if _launcher is not None:
         threading.Event().wait(pause)
     if orphaned():
-        raise MasterNotFoundError("the master that launched this worker has ended")
+        raise MasterNotFoundError("the master that launched this worker is gone")
 
 
 def end_process(reason: str) -> None:

@@ -77,6 +77,11 @@ class Place:
         self.trouble = ""
 
     @property
+    def was_tried(self) -> bool:
+        """Tell whether the first one has been started, or could not be."""
+        return self.process is not None or self.due != 0.0
+
+    @property
     def is_done(self) -> bool:
         """Tell whether nobody is here and nobody will come."""
         return self.closed and self.process is None

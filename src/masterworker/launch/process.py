@@ -152,6 +152,12 @@ class WorkerProcess:
             self._pass_on(line, error=stream is self.err)
         return bool(data)
 
+    def hear_on(self, now: float) -> None:
+        """Tell what was left out of a flood that has gone."""
+        for stream in (self.out, self.err):
+            for line in stream.lines.look(now):
+                self._pass_on(line, error=stream is self.err)
+
     def hear_the_last(self, now: float) -> None:
         """Read what it has written before it ended, and close everything."""
         for stream in (self.out, self.err):

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
-from masterworker.launch import exits, procfs
+from masterworker.launch import exits, procfs, slot
 from masterworker.launch.liaison import Liaison
 from masterworker.launch.limits import OomWatch
 from masterworker.launch.loop import Loop
@@ -41,6 +41,8 @@ logger = logging.getLogger("masterworker.launch")
 #: Workers are looked at so often (seconds), and where their ends are not announced, so often.
 LOOK: Final = 0.25
 LOOK_FOR_ENDS: Final = 0.1
+#: Whoever launches workers waits for their processes to be started for so long at most (seconds).
+LAUNCH_BOUND: Final = 5.0
 #: What workers have written is printed for so long at the end, also on a slow terminal (seconds).
 LAST_PRINTS: Final = 1.0
 
@@ -86,7 +88,10 @@ class Supervisor:
     # -- for others -------------------------------------------------------------------------
 
     def launch(self, spec: Spec, number: int) -> list[Place]:
-        """Start workers, from now on until the job ends. Returns their places."""
+        """Start workers, from now on until the job ends. Returns their places.
+
+        When this returns their processes have been started, unless the system is very slow.
+        """
         places = [Place(spec) for _ in range(number)]
         with self._changed:
             self.places = [place for place in self.places if not place.is_done] + places
@@ -94,11 +99,13 @@ class Supervisor:
                 self._loop.start()
                 self._liaison.start()
         self._loop.ask()
+        with self._changed:
+            self._changed.wait_for(lambda: all(p.was_tried for p in places), LAUNCH_BOUND)
         return places
 
     def finish(self) -> None:
         """The job is over: start nobody any more. Those who are here end by themselves."""
-        self._loop.ask(lambda _: self._finish())
+        self._loop.ask(lambda _: self._finish(job=True))
 
     def drop(self, places: Iterable[Place] | None = None) -> None:
         """End those that have not begun to work; what they say about that interests nobody."""
@@ -124,13 +131,12 @@ class Supervisor:
 
     def close(self) -> None:
         """Kill whoever is here still, print and report what is left, and end the thread."""
-        if not self._loop.has_begun:
-            return
-        self.end("its supervisor ends", (0.0, signal.SIGKILL))
-        self.wait(2 * KILL_GRACE)
-        self._liaison.flush(LAST_PRINTS)
-        self._liaison.close()
-        self._printer.close(LAST_PRINTS)
+        if self._loop.has_begun:
+            self.end("its supervisor ends", (0.0, signal.SIGKILL))
+            self.wait(2 * KILL_GRACE)
+            self._liaison.flush(LAST_PRINTS)
+            self._liaison.close()
+            self._printer.close(LAST_PRINTS)
         self._loop.close(LAST_PRINTS)
 
     # -- the thread -------------------------------------------------------------------------
@@ -151,7 +157,6 @@ class Supervisor:
             self._look_at_all(now)
 
     def _start(self, place: Place, now: float) -> None:
-        place.due = None
         try:
             process = WorkerProcess(place.spec, self.name, now, self._printer.put)
         except Exception as error:  # no more processes, file descriptors, memory, ...
@@ -160,7 +165,7 @@ class Supervisor:
             logger.warning("%s; %s", place.trouble, self._what_next(place, now))
             self._notice()
             return
-        place.process = process
+        place.process, place.due = process, None
         for stream in (process.out, process.err):
             self._loop.listen(stream.fd, partial(self._hear, process, stream))
         if process.pidfd is not None:
@@ -188,6 +193,7 @@ class Supervisor:
             process.peak = max(process.peak, seen.peak)
             if process.is_well(seen, now) and process.member_id >= 0:
                 well.append(process.member_id)
+            process.hear_on(now)
             self._judge(process, seen, now)
             process.take_steps(now)
         self._liaison.vouch(well)
@@ -296,10 +302,12 @@ class Supervisor:
 
     # -- the end of all ---------------------------------------------------------------------
 
-    def _finish(self) -> None:
+    def _finish(self, *, job: bool) -> None:
         self._over = True
         for place in self.places:
             place.close()
+            if job and place.process is not None:  # it may have missed it, and look for the master
+                place.process.slot[slot.OVER] = 1
         self._notice()
 
     def _drop(self, places: Iterable[Place], now: float) -> None:
@@ -314,7 +322,7 @@ class Supervisor:
         self._notice()
 
     def _end(self, why: str, steps: list[tuple[float, int]]) -> None:
-        self._finish()
+        self._finish(job=False)
         for place in self.places:
             if place.process is not None:
                 place.process.end(why, *steps)

@@ -56,7 +56,7 @@ class Keeper:
 
     def take(self, calls: list[Failed]) -> None:
         """Take calls that have failed; called with the manager's lock held."""
-        if self._closing.is_set():
+        if not calls or self._closing.is_set():
             return
         when = time.time_ns()
         with self._lock:

@@ -38,8 +38,6 @@ HEARTBEAT = 5.0
 RECONNECT = 20.0
 #: First and longest pause between two attempts (seconds).
 PAUSES = (0.05, 2.0)
-#: A master that cannot be reached for so long is a matter for the log (seconds).
-NAMED_AFTER = 4.0
 
 
 class Conversation:
@@ -149,7 +147,7 @@ class Conversation:
     def _join(self, *, wait: bool) -> None:
         """Join; with `wait`, try for so long as a master may be gone, from its last answer on."""
         end = self._last_call + self.reconnect if wait else 0.0
-        name_at = time.monotonic() + NAMED_AFTER
+        name_at = time.monotonic() + parent.NAMED_AFTER
         pause, longest = PAUSES
         while True:
             try:
@@ -169,13 +167,9 @@ class Conversation:
                     if not wait:
                         raise
                     raise MasterNotFoundError(f"the master is gone: {error}") from error
-                if time.monotonic() > name_at:
+                if time.monotonic() > name_at and not parent.has_launcher():  # who says it for all
                     name_at = float("inf")
-                    logger.warning(
-                        "the master cannot be reached (%s); this worker goes on trying for %.0f s",
-                        error,
-                        end - time.monotonic(),
-                    )
+                    logger.warning(parent.UNREACHABLE, end - time.monotonic())
                 threading.Event().wait(pause)
                 pause = min(2 * pause, longest)
         self.hand.joined(welcome.instance)

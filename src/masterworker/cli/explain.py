@@ -1,0 +1,59 @@
+"""`task_manager explain LABEL TASK`: what has happened to a task, and what it waits for."""
+
+from __future__ import annotations
+
+import shlex
+
+from masterworker import failed
+from masterworker.cli import exit_codes
+from masterworker.cli.finding import find
+from masterworker.errors import MasterNotFoundError, UsageError
+from masterworker.taskid import task_number
+
+#: Numbers of tasks travel as integers of 64 bits.
+_LARGEST = (1 << 63) - 1
+
+
+def run(label: str, task: str, master: str | None, *, wait: bool) -> int:
+    """Print a task's story, and how to replay it if it has failed."""
+    number = _number(task)
+    try:
+        client = find(label, master, wait=wait)
+    except MasterNotFoundError:
+        summary = failed.find(label, task)
+        if summary is None:
+            raise
+        print(f"the job {label!r} does not run any more")
+        _tell_failure(summary)
+        return exit_codes.OK
+    story = client.story(number)
+    summary = failed.find(label, task, client.call("instance"))
+    client.disconnect()
+    known = not story[0].startswith(f"task {number} is not known")
+    if known:
+        print(f"task {task} of {label!r}")
+        for line in story:
+            print(f"  {line}")
+    if summary is not None:
+        _tell_failure(summary)
+    elif not known:
+        if story[0].endswith("never asked for"):
+            raise failed.NotKeptError(f"{label!r} has no task {task}: it was never asked for")
+        print(f"task {task} of {label!r} is done: its outcome has been delivered")
+    return exit_codes.OK
+
+
+def _number(task: str) -> int:
+    try:
+        number = task_number(task)
+    except ValueError:  # also where Python thinks that it has too many digits
+        number = _LARGEST + 1
+    if number > _LARGEST:
+        raise UsageError(f"{task[:100]!r} is not the id of a task")
+    return number
+
+
+def _tell_failure(summary: failed.Summary) -> None:
+    print(f"task {summary.task_id} failed at {summary.local_time}: {summary.raised}")
+    words = shlex.join(["task_manager", "replay", summary.label, summary.task_id])
+    print(f"to carry it out here: {words}")
