@@ -31,6 +31,8 @@ from masterworker.wire import python_version
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from masterworker.core.effects import Failed
+
 logger = logging.getLogger("masterworker.failed")
 
 #: Version of the files.
@@ -38,6 +40,8 @@ FORMAT = 1
 #: So many calls of a label are kept, and those of so many labels.
 KEPT_CALLS = 100
 KEPT_LABELS = 50
+#: All those of a label together have no more than so many bytes.
+KEPT_BYTES = 1 << 30
 #: Larger parameters are not kept (bytes).
 LARGEST = 64 << 20
 
@@ -101,11 +105,9 @@ class Call(NamedTuple):
     program: bytes
 
 
-def summarise(
-    label: str, run: str, number: int, tag: str, kind: int, outcome: bytes, when: int, size: int
-) -> Summary:
+def summarise(label: str, run: str, failed: Failed, when: int, size: int) -> Summary:
     """Make the summary of a failed call. Never raises, whatever the outcome holds."""
-    worker = ""
+    number, tag, _, kind, outcome, worker = failed
     try:
         if kind == LOST:
             history = read_history(outcome)
@@ -214,12 +216,22 @@ def save(label: str, calls: Sequence[Call]) -> None:
             _write(folder, call)
         names = _names(folder)
         kept = sorted(name for name in names if name.endswith(_ENDING))
-        for name in kept[:-KEPT_CALLS]:
+        for name in _too_many(kept, folder):
             _remove(name, folder)
         for name in names:
             if name.startswith(_NEW) and _changed(name, folder) < time.time() - _ABANDONED:
                 _remove(name, folder)
         _forget_labels(base)
+
+
+def _too_many(names: list[str], folder: int) -> Iterator[str]:
+    """Yield the oldest of these files that are too many, or too large together."""
+    room = KEPT_BYTES
+    for number, name in enumerate(reversed(names)):
+        with contextlib.suppress(OSError):
+            room -= os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+        if number >= KEPT_CALLS or (room < 0 and number):
+            yield name
 
 
 def _write(folder: int, call: Call) -> None:

@@ -45,9 +45,7 @@ def run_job(
     context = current.slave_context()
     if context is not None:
         program.adopt_names()
-        worker = worker_class(context.label, context.master, heartbeat=heartbeat)
-        if not current.use_instead(worker, methods_of(worker)):
-            worker.run()
+        worker_class(context.label, context.master, heartbeat=heartbeat).run()
         return
     if serial:
         handlers = handlers_of(worker_class)

@@ -113,7 +113,7 @@ master.requestTask("hold", "second busy")
 wait_for("second busy")
 master.launchSlaveJobs()
 say("two are busy")
-wait_for_slaves(master, 4)
+wait_for_slaves(master, 5)
 say("complete")
 wait_for("never")
 """
@@ -146,7 +146,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
         desk.reach("first busy")
         others = [desk.command("slave", desk.label)]
         desk.reach("two are busy")
-        others.append(desk.command("slave", desk.label))
+        others.append(desk.command("slave", desk.label, "-n", "2"))
         desk.reach("complete")
         launched = master.children()
         assert len(launched) == 2

@@ -163,7 +163,7 @@ def test_run_job_and_its_class(desk: Desk) -> None:
 def test_another_python(desk: Desk) -> None:
     """Refused, with both versions named."""
     outcome = describe(ValueError()).encode()
-    summary = failed.summarise(desk.label, "run", 1, "@f", FAILURE, outcome, 1, 3)
+    summary = failed.summarise(desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), 1, 3)
     summary = summary._replace(python="3.99")
     failed.save(desk.label, [failed.Call(summary, dumps(()), outcome, b"")])
     told = one_line(replay(desk, "1"), 5)
@@ -174,7 +174,7 @@ def test_another_python(desk: Desk) -> None:
 def test_parameters_that_were_too_large(desk: Desk) -> None:
     """Said, with the size."""
     outcome = describe(ValueError()).encode()
-    summary = failed.summarise(desk.label, "run", 1, "@f", FAILURE, outcome, 1, 10**8)
+    summary = failed.summarise(desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), 1, 10**8)
     failed.save(desk.label, [failed.Call(summary, None, outcome, b"")])
     assert "100,000,000 bytes" in one_line(replay(desk, "1"), 2)
 
@@ -269,7 +269,9 @@ def test_a_main_program_without_a_file(desk: Desk, kind: str) -> None:
 def test_calls_that_others_could_have_changed(desk: Desk) -> None:
     """Not even listed: one line, status 2."""
     outcome = describe(ValueError()).encode()
-    summary = failed.summarise(desk.label, "run", 1, "@f", FAILURE, outcome, time.time_ns(), 3)
+    summary = failed.summarise(
+        desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), time.time_ns(), 3
+    )
     failed.save(desk.label, [failed.Call(summary, dumps(()), outcome, b"")])
     (path,) = Path(os.environ["MASTERWORKER_STATE"]).rglob(summary.name)
     path.parent.chmod(0o777)

@@ -17,8 +17,13 @@ import pytest
 
 from integration import work
 from masterworker import Master, TaskLost, UsageError, program, wire
-from masterworker.errors import Terminated, TransportError, WorkerStartError
-from masterworker.launch import exits, slot
+from masterworker.errors import (
+    MasterNotFoundError,
+    Terminated,
+    TransportError,
+    WorkerStartError,
+)
+from masterworker.launch import exits, parent, slot
 from masterworker.launch import process as processes
 from masterworker.launch.liaison import Liaison
 from masterworker.launch.options import Spec
@@ -471,7 +476,8 @@ class FakeProcess:
         self.worker._cancelling = None
         self.worker._plan = processes.deque()
         self.worker.signal = self.sent.append  # type: ignore[method-assign]
-        self.worker.kill = lambda: self.sent.append(signal.SIGKILL)  # type: ignore[method-assign]
+        kill = lambda: self.sent.append(signal.SIGKILL)  # noqa: E731  a stand-in
+        self.worker.kill = kill  # type: ignore[method-assign]
 
 
 def test_cancelling_what_does_not_stop() -> None:
@@ -604,6 +610,19 @@ def test_a_bug_on_the_other_side_does_not_end_it(
     manager.error = None
     liaison.report(ending(3))
     wait_until(lambda: manager.endings == [ending(3)], HANG)
+
+
+def test_a_worker_that_looks_for_its_master_when_the_job_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may have missed the end; its supervisor tells, so that it does not look for long."""
+    shared = slot.private()
+    monkeypatch.setattr(parent, "shared", shared)
+    monkeypatch.setattr(parent, "_launcher", os.getppid())
+    parent.end_if_orphaned(0.0)
+    shared[slot.OVER] = 1
+    with pytest.raises(MasterNotFoundError):
+        parent.end_if_orphaned(0.0)
 
 
 def test_a_supervisor_without_workers_can_be_closed() -> None:

@@ -34,9 +34,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(label: str, number: int, run: str = "run", parameters: bytes = b"abc") -> failed.Call:
-    summary = failed.summarise(
-        label, run, number, "sqrt", FAILURE, OUTCOME, 10**18 + number, len(parameters)
-    )
+    found = (number, "sqrt", parameters, FAILURE, OUTCOME, "")
+    summary = failed.summarise(label, run, found, 10**18 + number, len(parameters))
     return failed.Call(summary, parameters, OUTCOME, b"the program")
 
 
@@ -45,7 +44,7 @@ def kept_in(state: Path) -> list[Path]:
 
 
 def failing(number: int, parameters: bytes = b"p", tag: str = "sqrt") -> Failed:
-    return number, tag, parameters, FAILURE, OUTCOME
+    return number, tag, parameters, FAILURE, OUTCOME, "w"
 
 
 # -- the files ------------------------------------------------------------------------------
@@ -133,10 +132,19 @@ def test_find() -> None:
     assert failed.find("another", "7") is None
 
 
+def test_bytes_of_a_label_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go first; the newest stays whatever its size."""
+    monkeypatch.setattr(failed, "KEPT_BYTES", 5000)
+    failed.save("demo", [call("demo", n, parameters=b"x" * 2000) for n in range(5)])
+    assert [summary.number for summary in failed.saved("demo")] == [4, 3]
+    failed.save("demo", [call("demo", 9, parameters=b"x" * 50_000)])
+    assert [summary.number for summary in failed.saved("demo")] == [9]
+
+
 def test_losses() -> None:
     """The last process is named."""
     history = write_history(["12 lab x86: killed", "13 lab x86: killed\nsaid: a line"])
-    found = failed.summarise("demo", "run", 1, "t", LOST, history, 1, 0)
+    found = failed.summarise("demo", "run", (1, "t", b"", LOST, history, ""), 1, 0)
     assert found.raised == "ended 2 processes that executed it"
     assert found.worker == "13 lab x86"
 
@@ -144,7 +152,7 @@ def test_losses() -> None:
 @pytest.mark.parametrize("outcome", [b"", b"\xff", b"\x91\x01", b"\xc1", b"\x94\x01\x02\x03\x04"])
 def test_a_worker_sends_nonsense(outcome: bytes) -> None:
     """Its record is kept, and tells that it cannot be read."""
-    summary = failed.summarise("demo", "run", 1, "t", FAILURE, outcome, 1, 0)
+    summary = failed.summarise("demo", "run", (1, "t", b"", FAILURE, outcome, ""), 1, 0)
     failed.save("demo", [failed.Call(summary, b"", outcome, b"")])
     assert failed.read(failed.saved("demo")[0]).outcome == outcome
 

@@ -239,8 +239,6 @@ class SlaveProcess:
             handlers = {tag: self._traced(tag, f) for tag, f in handlers.items()}
         if type(self).processParameter is not SlaveProcess.processParameter:
             handlers = {tag: self._processing(f) for tag, f in handlers.items()}
-        if current.use_instead(self._worker, handlers):
-            return
         self._worker.set_handlers(handlers)
         self._worker.run()
         tracing.trace(debug, "slave of %r ends", self.label)

@@ -137,7 +137,7 @@ class _Replay:
         worker.states = StateCache(self._fetch_state)
         worker._watched = False
         worker._thread = threading.current_thread()
-        worker._declare()
+        worker._declare(handlers)
         try:
             with current.working_as(worker), resolving(worker.states):
                 self.status = self._carry_out(handlers.get(tag))

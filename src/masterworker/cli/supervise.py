@@ -36,16 +36,19 @@ def run(label: str, options: argparse.Namespace) -> int:
     client = find(label, options.master, wait=options.wait)
     messenger = Client(lambda: reach(label, options.master))
     supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
+    log = _Log(supervisor)
     signals = _Signals(supervisor, GRACE if options.grace is None else options.grace)
     signals.install()
     if options.verbose or sys.stderr.isatty():
         told = "1 worker" if number == 1 else f"{number} workers"
         print(f"{told} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
     try:
+        log.begin()
         supervisor.launch(spec, number)
         supervisor.wait(None)
     finally:
         supervisor.close()
+        log.end()
         client.disconnect()
         messenger.disconnect()
     if signals.status is not None:
@@ -85,11 +88,37 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
     )
 
 
+class _Log(logging.Handler):
+    """Prints our own log as the supervisor prints: a terminal that is stuck must not stop it.
+
+    Args:
+        supervisor: Who prints.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        super().__init__()
+        self._supervisor = supervisor
+        self._logger = logging.getLogger("masterworker")
+        self._before: list[logging.Handler] = []
+
+    def begin(self) -> None:
+        """From now on it goes this way."""
+        self._before, self._logger.handlers = self._logger.handlers, [self]
+
+    def end(self) -> None:
+        """It goes the way that it went before."""
+        self._logger.handlers = self._before
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        self._supervisor.say(self.format(record))
+
+
 class _Signals:
     """What Ctrl-C and SIGTERM to the supervisor mean for its workers.
 
-    Ctrl-C: they give back what they are doing. SIGTERM: they finish it, within the grace. The
-    second signal: they end at once.
+    Ctrl-C: they give back what they are doing. SIGTERM, or the end of the terminal: they finish
+    it, within the grace. The second signal: they end at once.
     """
 
     def __init__(self, supervisor: Supervisor, grace: float) -> None:
@@ -102,6 +131,8 @@ class _Signals:
         """From now on signals mean this."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  Python's
         end = self._supervisor.end

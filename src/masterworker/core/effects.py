@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, Lease
 
 
-#: A call that has failed: task id, tag, parameters, kind of outcome, its payload.
-Failed = tuple[int, str, bytes, int, bytes]
+#: A call that has failed: task id, tag, parameters, kind of outcome, its payload, and who
+#: delivered that, as text.
+Failed = tuple[int, str, bytes, int, bytes, str]
 
 
 @dataclass(slots=True)

@@ -245,7 +245,7 @@ class Settling(Queues):
         if kind == RESULT:
             tally.results += 1
         else:
-            self._count_failure(task, kind, payload, effects)
+            self._count_failure(task, kind, payload, member, effects)
         if self._retries:
             self._retries.pop(task.id, None)
         if self._doubts:
@@ -262,7 +262,9 @@ class Settling(Queues):
         else:
             runs.append([task])
 
-    def _count_failure(self, task: Task, kind: int, payload: bytes, effects: Effects) -> None:
+    def _count_failure(
+        self, task: Task, kind: int, payload: bytes, member: Member | None, effects: Effects
+    ) -> None:
         tally = self.tally
         if kind == CANCELLED:
             tally.cancelled += 1
@@ -271,7 +273,8 @@ class Settling(Queues):
                 tally.failures += 1
             else:
                 tally.given_up += 1
-            effects.failed.append((task.id, task.tag, task.payload, kind, payload))
+            worker = member.info if member is not None else ""
+            effects.failed.append((task.id, task.tag, task.payload, kind, payload, worker))
 
     def _queue_results(self, runs: list[list[Task]], effects: Effects) -> None:
         for run in runs:

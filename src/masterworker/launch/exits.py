@@ -5,7 +5,6 @@ The numbers are those of the command `task_manager` (see `masterworker.cli.exit_
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Final
@@ -28,11 +27,6 @@ HOPELESS: Final = frozenset({2, NOT_FOUND, 5, 6})
 
 #: The system counts a process's memory in units of so many bytes.
 MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
-
-
-def status_of(wait_status: int) -> int:
-    """Return an exit status, or a signal as a negative number."""
-    return os.waitstatus_to_exitcode(wait_status)
 
 
 def tell(status: int | None) -> str:

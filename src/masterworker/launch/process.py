@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 KILL_GRACE: Final = 2.0
 #: An idle worker whose own threads have not run for so long is not vouched for (seconds).
 WEDGED: Final = 10.0
+#: One that has been stopped for so long (SIGSTOP, a debugger) is reported: others do its work
+#: until it is continued and joins again (seconds).
+STOPPED: Final = 3.0
 #: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
 HOLD: Final = 3.0
 #: One that has joined and lived for so long did not fail to start (seconds).
@@ -112,6 +115,7 @@ class WorkerProcess:
         self._plan: deque[tuple[float, int]] = deque()
         self._cancelling: tuple[int, float] | None = None
         self._tick, self._ticked = 0, now
+        self._stands_since, self._told_stopped = now, False
 
     # -- what it is doing -------------------------------------------------------------------
 
@@ -245,14 +249,17 @@ class WorkerProcess:
         """Tell whether it has ended, and clear away what is left of it."""
         if self.ended:
             return True
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         try:
-            if os.waitid(os.P_PID, self.pid, flags) is None:
+            if hasattr(os, "waitid"):
+                flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+                if os.waitid(os.P_PID, self.pid, flags) is None:
+                    return False
+                self.kill()  # as long as it has not been waited for, this number is its own
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if not pid:
                 return False
-            self.kill()  # as long as it has not been waited for, this number is nobody else's
-            _, status, usage = os.wait4(self.pid, 0)
-            self.status = exits.status_of(status)
-            self._usage = usage
+            self.kill()  # a process group keeps its number as long as anybody is in it
+            self.status, self._usage = os.waitstatus_to_exitcode(status), usage
         except ChildProcessError:  # the program has waited for all children, or ignores them
             self.status = None
         self._popen.returncode = 0 if self.status is None else self.status
@@ -284,6 +291,15 @@ class WorkerProcess:
             "\n".join(self.tail),
             self.outcome,
         )
+
+    def stopped(self, seen: procfs.Look, now: float) -> wire.Ending | None:
+        """Tell the manager, once, that this process is stopped and does nothing for it."""
+        if seen.runs:
+            self._stands_since, self._told_stopped = now, False
+        if self._told_stopped or self.member_id < 0 or now - self._stands_since < STOPPED:
+            return None
+        self._told_stopped = True
+        return self.ending("its process is stopped")._replace(task_id=0, blame=False, tail="")
 
     def last_words(self, *, shown: bool) -> list[str]:
         """Return the end of what it wrote to stderr.

@@ -120,6 +120,10 @@ class Supervisor:
         """
         self._loop.ask(lambda now: self._end(why, [(now + wait, number) for wait, number in steps]))
 
+    def say(self, text: str) -> None:
+        """Print a line to stderr, without waiting for a terminal."""
+        self._printer.put(text, error=True)
+
     def wait(self, seconds: float | None) -> bool:
         """Wait until nobody is here and nobody will come, for so long at most."""
         with self._changed:
@@ -193,6 +197,8 @@ class Supervisor:
             process.peak = max(process.peak, seen.peak)
             if process.is_well(seen, now) and process.member_id >= 0:
                 well.append(process.member_id)
+            if (stopped := process.stopped(seen, now)) is not None:
+                self._liaison.report(stopped)
             process.hear_on(now)
             self._judge(process, seen, now)
             process.take_steps(now)

@@ -61,10 +61,9 @@ class Keeper:
         when = time.time_ns()
         with self._lock:
             for call in calls[-failed.KEPT_CALLS :]:
-                number, tag, parameters, kind, outcome = call
-                size = len(parameters)
+                size = len(call[2])
                 if size > failed.LARGEST:
-                    call = (number, tag, b"", kind, outcome)  # noqa: PLW2901  without them
+                    call = (*call[:2], b"", *call[3:])  # noqa: PLW2901  without them
                 self._newest.append(_Waiting(when, size, call))
                 self._bytes += _weight(call)
             while len(self._newest) > failed.KEPT_CALLS or (
@@ -111,13 +110,11 @@ class Keeper:
 
     def _complete(self, waiting: _Waiting) -> failed.Call:
         manager = self._manager()
-        when, size, (number, tag, parameters, kind, outcome) = waiting
-        summary = failed.summarise(
-            self._label, manager.instance, number, tag, kind, outcome, when, size
-        )
+        when, size, call = waiting
+        summary = failed.summarise(self._label, manager.instance, call, when, size)
         stored = manager.get(wire.PROGRAM, program.KEY) or b""
-        kept = parameters if size <= failed.LARGEST else None
-        return failed.Call(summary, kept, outcome, stored)
+        kept = call[2] if size <= failed.LARGEST else None
+        return failed.Call(summary, kept, call[4], stored)
 
     def _complain(self, error: Exception) -> None:
         """Say once that calls cannot be kept."""

@@ -22,12 +22,11 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.launch import parent, procfs, slot
 from masterworker.launch.liaison import Liaison
+from masterworker.launch.process import STOPPED, WEDGED
 from masterworker.transport.discovery import reach
 
 #: The worker is looked at so often (seconds).
 LOOK: Final = 0.5
-#: An idle worker whose own threads have not run for so long is not vouched for (seconds).
-WEDGED: Final = 10.0
 #: The manager hears of the end within so long, or not at all (seconds).
 LAST_WORD: Final = 2.0
 #: A watcher looks for a master that is gone for so long (seconds), as its worker does.
@@ -113,6 +112,7 @@ class Watcher:
             RECONNECT,
         )
         self._tick, self._ticked = 0, time.monotonic()
+        self._stands_since, self._told_stopped = self._ticked, False
 
     def run(self) -> None:
         """Watch until the worker has ended, or its job."""
@@ -132,8 +132,14 @@ class Watcher:
         if tick != self._tick:
             self._tick, self._ticked = tick, now
         active = self._slot[slot.TASK] != 0 or now - self._ticked < WEDGED
-        well = member >= 0 and active and procfs.look(self._pid).runs
-        self._liaison.vouch([member] if well else [])
+        runs = procfs.look(self._pid).runs
+        if runs:
+            self._stands_since, self._told_stopped = now, False
+        elif member >= 0 and now - self._stands_since > STOPPED and not self._told_stopped:
+            self._told_stopped = True
+            how = "its process is stopped"
+            self._liaison.report(wire.Ending(member, f"pid {self._pid}", 0, how, False, ""))
+        self._liaison.vouch([member] if member >= 0 and active and runs else [])
 
     def _tell_end(self) -> None:
         member, task = self._slot[slot.MEMBER] - 1, self._slot[slot.TASK]

@@ -92,10 +92,13 @@ class Worker(Conversation):
             TransportError: The master is gone, and did not come back in time.
             RejectedError: A master came back that this worker does not fit.
         """
+        own = self._own_handlers()
+        if current.use_instead(self, own):
+            return
         self._thread = threading.current_thread()
         if self._watchable and watcher.can_watch():
             watcher.start(self.label, self._master)
-        self._declare()
+        self._declare(own)
         self._courier.start()
         with current.working_as(self), resolving(self.states), self._interrupts.installed():
             try:
@@ -192,9 +195,12 @@ class Worker(Conversation):
 
     # -- the main loop ----------------------------------------------------------------------
 
-    def _declare(self) -> None:
+    def _own_handlers(self) -> dict[str, Callable[..., Any]]:
         methods = {name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_")}
-        self._handlers = {**methods, **self._given, CALL_MARK: call}
+        return {**methods, **self._given}
+
+    def _declare(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
+        self._handlers = {**handlers, CALL_MARK: call}
         if self._process_id is not None:  # somebody asked for it before: now with all tags
             self.client.leave(self._process_id)
         self._join(wait=False)
