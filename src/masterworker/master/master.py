@@ -8,33 +8,29 @@ your program --request_task, submit, map--> Manager <--Session-- Server <== work
 from __future__ import annotations
 
 import atexit
-import hashlib
 import itertools
 import logging
 import os
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import program, wire
 from masterworker.data.outcome import open_finished
-from masterworker.data.pickling import dumps, dumps_function
+from masterworker.data.pickling import dumps
 from masterworker.errors import (
     Terminated,
     TransportError,
     UsageError,
-    WorkerStartError,
 )
 from masterworker.launch import options
-from masterworker.launch.local import LocalWorkers
-from masterworker.launch.parent import STORED, WorkerLimits
-from masterworker.machine import process_info, process_number
+from masterworker.machine import process_info
 from masterworker.manager import Mailbox, Manager, Session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
+from masterworker.master.launching import Launching, WorkerOptions
 from masterworker.master.naming import enter_name
-from masterworker.master.requesting import Requests
 from masterworker.status.text import situation
 from masterworker.transport.address import check_label
 from masterworker.transport.pyro import NameServer, Server
@@ -47,7 +43,6 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Census, Summary
     from masterworker.core.task import Finished
-    from masterworker.launch.place import Place
 
 logger = logging.getLogger("masterworker.master")
 
@@ -56,23 +51,11 @@ GRACE = 10.0
 GRACE_AT_EXIT = 2.0
 #: Seconds after which a loop over results looks whether anything is outstanding still.
 LOOK = 1.0
-#: Seconds within which a launched worker must be there, or its failure be known.
-START_BOUND = 5.0
 
 _numbers = itertools.count(1)
 
 
-class WorkerOptions(TypedDict, total=False):
-    """What can be said about workers that are launched; see `Master.launch_workers`."""
-
-    max_tasks: int | None
-    idle_timeout: float | None
-    memory_limit: int | str | None
-    lifetime: float | None
-    initializer: Callable[[], object] | None
-
-
-class Master(Requests):
+class Master(Launching):
     """One job: its task manager, its address, and your side of it.
 
     Can be used with `with`; otherwise it is shut down at the latest when the program ends.
@@ -113,11 +96,11 @@ class Master(Requests):
     ) -> None:
         number = options.number_of_workers(workers)
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
-        self.label = made_up if label is None else check_label(label)
-        self._keeper = Keeper(self.label, lambda: self.manager)
+        label = made_up if label is None else check_label(label)
+        self._keeper = Keeper(label, lambda: self.manager)
         on_failed = None if serial else self._keeper.take
-        self.manager = Manager(self._outcomes_arrive, on_failed=on_failed)
-        super().__init__(self.manager)
+        manager = Manager(self._outcomes_arrive, on_failed=on_failed)
+        super().__init__(label, manager, serial=serial)
         self._ended = threading.RLock()
         self._is_ended = False
         self._pid = os.getpid()
@@ -126,11 +109,10 @@ class Master(Requests):
         self.server: Server | None = None
         self._ticket: Ticket | None = None
         self.registered: NameServer | None = None
-        if not serial:
-            self._open(host, ports, name_server=name_server)
-        self.local_workers = LocalWorkers(self.label, self.manager.attend, self.manager.notify)
         if self.GENERIC_WORKERS:
             self.store_program(program.generic())
+        if not serial:
+            self._open(host, ports, name_server=name_server)
         atexit.register(self._at_exit)
         if number:
             try:
@@ -243,73 +225,7 @@ class Master(Requests):
                 f"there is no state {state_id}: it was never stored, or deleted before"
             )
 
-    # -- workers ----------------------------------------------------------------------------
-
-    def store_program(self, what: program.Program) -> None:
-        """Store what workers execute that are started from the label alone."""
-        self.manager.put(wire.PROGRAM, program.KEY, what.encode())
-        self.manager.program_digest = what.digest
-
-    def launch_workers(
-        self,
-        number: int | str = 1,
-        *,
-        wait: bool = False,
-        max_tasks: int | None = None,
-        idle_timeout: float | None = None,
-        memory_limit: int | str | None = None,
-        lifetime: float | None = None,
-        initializer: Callable[[], object] | None = None,
-    ) -> None:
-        """Start workers on this machine. One that dies is replaced; all end with this process.
-
-        Args:
-            number: How many; "auto" is one for each processor that may be used.
-            wait: Return when they are there, or after 5 s.
-            max_tasks: After so many tasks a worker process is replaced by a new one.
-            idle_timeout: After so many seconds without a task a worker leaves.
-            memory_limit: A worker with more memory than this is killed: bytes, or "500M".
-            lifetime: After so many seconds these workers leave, and give back what they have not
-                finished.
-            initializer: Called by each worker process before its first task.
-
-        Raises:
-            WorkerStartError: With `wait`: one of them ended at once. Shows its stderr.
-            UsageError: One of these makes no sense.
-        """
-        number = options.number_of_workers(number)
-        options.check_limits(max_tasks, idle_timeout, lifetime)
-        size = options.memory_size(memory_limit)
-        if self.serial is not None or not number:
-            return
-        end = options.deadline_after(lifetime)
-        limits = WorkerLimits(max_tasks, idle_timeout, end, self._store_initializer(initializer))
-        started = self.local_workers.launch(number, limits, size)
-        if wait:
-            self._wait_for_start(started)
-
-    def _store_initializer(self, initializer: Callable[[], object] | None) -> str:
-        """Store what worker processes call first. Returns under which name."""
-        if initializer is None:
-            return ""
-        pickled = dumps_function(initializer)
-        name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
-        self.manager.put(wire.PROGRAM, name, pickled)
-        return STORED + name
-
-    def _wait_for_start(self, started: list[Place]) -> None:
-        self.manager.wait_for(
-            lambda core: (
-                {place.pid for place in started}
-                <= {process_number(m.info) for m in core.members.values()}
-                or any(place.trouble for place in started)
-            ),
-            START_BOUND,
-        )
-        for place in started:
-            if place.trouble:
-                self.local_workers.abandon(started)
-                raise WorkerStartError(f"a worker that was launched did not start: {place.trouble}")
+    # -- looking on -----------------------------------------------------------------------
 
     @property
     def number_of_workers(self) -> int:

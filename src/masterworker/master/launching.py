@@ -1,0 +1,117 @@
+"""The master's side of workers on its own machine: how many, with what limits, executing what."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, TypedDict
+
+from masterworker import program, wire
+from masterworker.data.pickling import dumps_function
+from masterworker.errors import WorkerStartError
+from masterworker.launch import options
+from masterworker.launch.local import LocalWorkers
+from masterworker.launch.parent import STORED, WorkerLimits
+from masterworker.machine import process_number
+from masterworker.master.requesting import Requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.launch.place import Place
+    from masterworker.manager import Manager
+
+#: Seconds within which a launched worker must be there, or its failure be known.
+START_BOUND = 5.0
+
+
+class WorkerOptions(TypedDict, total=False):
+    """What can be said about workers that are launched; see `Master.launch_workers`."""
+
+    max_tasks: int | None
+    idle_timeout: float | None
+    memory_limit: int | str | None
+    lifetime: float | None
+    initializer: Callable[[], object] | None
+
+
+class Launching(Requests):
+    """What a master knows of the workers that it launches.
+
+    Args:
+        label: The label of the job.
+        manager: Its task manager.
+        serial: There are no workers: the master executes everything itself.
+    """
+
+    def __init__(self, label: str, manager: Manager, *, serial: bool) -> None:
+        super().__init__(manager)
+        self.label = label
+        self.manager = manager
+        self.local_workers = LocalWorkers(label, manager.attend, manager.notify)
+        self._is_serial = serial
+
+    def store_program(self, what: program.Program) -> None:
+        """Store what workers execute that are started from the label alone."""
+        self.manager.put(wire.PROGRAM, program.KEY, what.encode())
+        self.manager.program_digest = what.digest
+
+    def launch_workers(
+        self,
+        number: int | str = 1,
+        *,
+        wait: bool = False,
+        max_tasks: int | None = None,
+        idle_timeout: float | None = None,
+        memory_limit: int | str | None = None,
+        lifetime: float | None = None,
+        initializer: Callable[[], object] | None = None,
+    ) -> None:
+        """Start workers on this machine. One that dies is replaced; all end with this process.
+
+        Args:
+            number: How many; "auto" is one for each processor that may be used.
+            wait: Return when they are there, or after 5 s.
+            max_tasks: After so many tasks a worker process is replaced by a new one.
+            idle_timeout: After so many seconds without a task a worker leaves.
+            memory_limit: A worker with more memory than this is killed: bytes, or "500M".
+            lifetime: After so many seconds these workers leave, and give back what they have not
+                finished.
+            initializer: Called by each worker process before its first task.
+
+        Raises:
+            WorkerStartError: With `wait`: one of them ended at once. Shows its stderr.
+            UsageError: One of these makes no sense.
+        """
+        number = options.number_of_workers(number)
+        options.check_limits(max_tasks, idle_timeout, lifetime)
+        size = options.memory_size(memory_limit)
+        if self._is_serial or not number:
+            return
+        end = options.deadline_after(lifetime)
+        limits = WorkerLimits(max_tasks, idle_timeout, end, self._store_initializer(initializer))
+        started = self.local_workers.launch(number, limits, size)
+        if wait:
+            self._wait_for_start(started)
+
+    def _store_initializer(self, initializer: Callable[[], object] | None) -> str:
+        """Store what worker processes call first. Returns under which name."""
+        if initializer is None:
+            return ""
+        pickled = dumps_function(initializer)
+        name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
+        self.manager.put(wire.PROGRAM, name, pickled)
+        return STORED + name
+
+    def _wait_for_start(self, started: list[Place]) -> None:
+        self.manager.wait_for(
+            lambda core: (
+                {place.pid for place in started}
+                <= {process_number(m.info) for m in core.members.values()}
+                or any(place.trouble for place in started)
+            ),
+            START_BOUND,
+        )
+        for place in started:
+            if place.trouble:
+                self.local_workers.abandon(started)
+                raise WorkerStartError(f"a worker that was launched did not start: {place.trouble}")
