@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import psutil
@@ -132,6 +136,29 @@ def test_watcher_ends_with_its_slave(master: Master, slave: Script) -> None:
     """However that ends."""
     slave.kill()
     wait_until(lambda: not watchers(master), what="the watcher has signed off")
+
+
+def test_watcher_ends_when_the_slave_leaves_though_its_process_goes_on(
+    master: Master, tmp_path: Path
+) -> None:
+    """A program may do something else afterwards, or be a slave once more."""
+    source = SLAVE + "    sys.stdout.write('left')\n    sys.stdout.flush()\n    sys.stdin.read()\n"
+    path = python_script(tmp_path, "slave.py", source)
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, str(path), master.label], stdin=read, stdout=subprocess.PIPE
+    )
+    try:
+        wait_until(lambda: watchers(master), what="its watcher is here")
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        assert process.stdout.read(4) == b"left"
+        wait_until(lambda: not watchers(master), what="the watcher has signed off")
+        assert process.poll() is None
+    finally:
+        os.close(write)
+        os.close(read)
+        process.communicate(timeout=HANG)
 
 
 def test_cancel_reaches_a_busy_slave_at_once(master: Master, slave: Script) -> None:

@@ -82,6 +82,13 @@ def supervised_by(name: str, fd: int) -> None:
     supervisor, shared = name, slot.attach(fd)
 
 
+def no_longer_supervised() -> None:
+    """The worker of this process has left, and whoever watched it need not watch the process."""
+    global supervisor, shared
+    shared[slot.LEFT] = 1
+    supervisor, shared = "", slot.private()
+
+
 def has_launcher() -> bool:
     """Tell whether another process has launched this one, and looks after it."""
     return _launcher is not None

@@ -27,6 +27,8 @@ TICK: Final = 4
 CANCEL: Final = 5
 #: How many tasks have been executed.
 DONE: Final = 6
+#: 1 once the worker has left in good order, though its process may go on.
+LEFT: Final = 7
 #: Written by the supervisor: 1 once the job is over.
 OVER: Final = 7
 _SIZE: Final = 8 * 8

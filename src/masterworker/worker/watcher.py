@@ -44,7 +44,7 @@ _BEGIN: Final = (
 
 
 def can_watch() -> bool:
-    """Tell whether this process can be given a watcher, and needs one."""
+    """Tell whether this process can be given a watcher, and has none."""
     return not parent.supervisor and hasattr(os, "pidfd_open") and bool(sys.executable)
 
 
@@ -117,7 +117,7 @@ class Watcher:
     def run(self) -> None:
         """Watch until the worker has ended, or its job."""
         self._liaison.start()
-        while not self._over.is_set():
+        while not self._over.is_set() and not self._slot[slot.LEFT]:
             if self._pidfd is None or select.select([self._pidfd], [], [], LOOK)[0]:
                 self._tell_end()
                 break

@@ -112,6 +112,8 @@ class Worker(Conversation):
             finally:
                 self._courier.stop()
                 self._sign_off()
+                if not parent.has_launcher():
+                    parent.no_longer_supervised()
 
     def set_handlers(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
         """Give handlers by tag, before `run`."""
