@@ -250,7 +250,8 @@ class WorkerProcess:
         if self.ended:
             return True
         try:
-            if hasattr(os, "waitid"):
+            first = hasattr(os, "waitid")  # macOS has it from Python 3.13 on
+            if first:
                 flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
                 if os.waitid(os.P_PID, self.pid, flags) is None:
                     return False
@@ -258,7 +259,8 @@ class WorkerProcess:
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if not pid:
                 return False
-            self.kill()  # a process group keeps its number as long as anybody is in it
+            if not first:
+                self.kill()  # a process group keeps its number as long as anybody is in it
             self.status, self._usage = os.waitstatus_to_exitcode(status), usage
         except ChildProcessError:  # the program has waited for all children, or ignores them
             self.status = None

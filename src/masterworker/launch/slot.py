@@ -28,10 +28,10 @@ CANCEL: Final = 5
 #: How many tasks have been executed.
 DONE: Final = 6
 #: 1 once the worker has left in good order, though its process may go on.
-LEFT: Final = 7
+LEFT: Final = 8
 #: Written by the supervisor: 1 once the job is over.
 OVER: Final = 7
-_SIZE: Final = 8 * 8
+_SIZE: Final = 8 * 16
 
 
 def create() -> tuple[int, memoryview]:

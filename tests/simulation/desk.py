@@ -1,0 +1,295 @@
+"""The task manager in virtual time: what `manager.Manager` and `Session` do with threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.core.settling import CURRENT
+from masterworker.core.task import Finished, Outcome
+from masterworker.errors import NotRegisteredError, Terminated
+from simulation.guarded import Box, Guarded
+from simulation.replies import Answer, Replies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from masterworker.core.options import Options
+    from masterworker.core.scheduler import Scheduler
+    from masterworker.core.task import Lease
+    from simulation.kernel import Kernel
+    from simulation.network import Link
+    from simulation.oracle import Oracle
+    from simulation.swarm import Swarm
+
+
+class Session:
+    """What the master knows of one connection."""
+
+    __slots__ = ("clients", "link", "members", "supervisors", "watched")
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.members: dict[int, None] = {}
+        self.clients: dict[str, None] = {}
+        self.supervisors: dict[str, None] = {}
+        #: Somebody joined through it who has promised heartbeats.
+        self.watched = False
+
+
+class Desk(Guarded):
+    """The manager and its sessions."""
+
+    replies_class = Replies
+
+    def __init__(self, kernel: Kernel, swarm: Swarm, core: Scheduler, oracle: Oracle) -> None:
+        super().__init__(kernel, swarm, core, oracle)
+        self.replies = self.replies_class(kernel, swarm.comes_back, self._undelivered)
+
+    # -- connections ------------------------------------------------------------------------
+
+    def accept(self, link: Link) -> Session:
+        return Session(link)
+
+    def request(
+        self,
+        session: Session,
+        operation: str,
+        args: tuple[Any, ...],
+        sender: tuple[Link, int] | None,
+    ) -> None:
+        """A request has arrived."""
+        if operation == "exchange":
+            self.oracle.spoke(args[0], self.kernel.now)
+        if self.held_up(self.request, session, operation, args, sender):
+            return
+
+        def answer(good: bool, value: Any) -> None:
+            if sender is not None:
+                sender[0].reply(sender[1], good, value)
+
+        self.touched = True
+        if operation in {"request", "collect"}:
+            client, number, *rest = args
+            session.clients[client] = None
+            action = getattr(self, f"_{operation}")
+            self.replies.once(client, number, lambda end: action(end, *rest), answer)
+        else:
+            getattr(self, f"_{operation}")(answer, session, *args)
+
+    def closed(self, session: Session) -> None:
+        """A connection has ended: who joined through it and did not sign off is lost."""
+        if self.held_up(self.closed, session):
+            return
+        self.touched = True
+        members, session.members = session.members, {}
+        for member_id in members:
+            self.oracle.disconnected(member_id)
+            self._apply(self.core.on_closed(member_id, "connection closed", self.kernel.now))
+            self._watch_clock()
+        supervisors, session.supervisors = session.supervisors, {}
+        for name in supervisors:
+            self._desks.pop(name, None)
+            self._apply(self.core.on_unattended(name, self.kernel.now))
+        clients, session.clients = session.clients, {}
+        for client in clients:
+            self.replies.abandon(client)
+
+    # -- processes --------------------------------------------------------------------------
+
+    def _join(
+        self,
+        answer: Answer,
+        session: Session,
+        client: str,
+        tags: frozenset[str] | None,
+        heartbeat: float | None,
+        supervisor: str,
+    ) -> None:
+        if self.core.terminated:
+            answer(False, Terminated("the job is over"))
+            return
+        now = self.kernel.now
+        before = self._clients.pop(client, None)
+        if before is not None:
+            self._apply(self.core.on_lost(before, "it joined again", now, blame=False))
+        was = self._before.pop(client, None)
+        member_id = self.core.on_joined(client, tags, heartbeat, now, supervisor, was)
+        self._clients[client] = member_id
+        session.members[member_id] = None
+        session.watched = session.watched or heartbeat is not None
+        self.oracle.joined(member_id, client)
+        self._watch_clock()
+        answer(True, member_id)
+
+    def _leave(self, answer: Answer, session: Session, member_id: int) -> None:
+        session.members.pop(member_id, None)
+        self._apply(self.core.on_left(member_id, self.kernel.now))
+        self._forget_member(member_id)
+        clients, session.clients = session.clients, {}
+        for client in clients:
+            self.replies.acknowledge(client)
+        answer(True, None)
+
+    def _attend(
+        self,
+        answer: Answer,
+        session: Session,
+        name: str,
+        alive: list[int],
+        endings: list[wire.Ending],
+        wait: float,
+    ) -> None:
+        now = self.kernel.now
+        session.supervisors[name] = None
+        self.core.on_attended(name, alive, now)
+        orders = self._desks.setdefault(name, [])
+        for ending in endings:
+            self._take_ending(ending, now)
+        if self.core.terminated:
+            answer(True, [(wire.STOP, 0, 0)])
+            return
+        if orders or not wait > 0:
+            self._desks[name] = []
+            answer(True, orders)
+            return
+        box = Box(-1, [], lambda _: answer(True, self._desks.pop(name, [])))
+        self._listeners.setdefault(name, []).append(box)
+        self._open(box, wait)
+
+    def _take_ending(self, ending: wire.Ending, now: float) -> None:
+        if ending.outcome is not None:
+            self._report(ending.member_id, [Outcome(ending.task_id, CURRENT, *ending.outcome)])
+        self.oracle.explained(ending)
+        member, task, blame = ending.member_id, ending.task_id, ending.blame
+        self._apply(self.core.on_ended(member, task, ending.how, now, blame=blame))
+
+    # -- tasks ------------------------------------------------------------------------------
+
+    def _request(
+        self, answer: Answer, tag: str, payloads: list[bytes], options: Options | None
+    ) -> None:
+        answer(True, self.request_here(tag, payloads, options, direct=False))
+
+    def request_here(
+        self, tag: str, payloads: list[bytes], options: Options | None, *, direct: bool
+    ) -> int:
+        """The master itself asks."""
+        self.touched = True
+        now = self.kernel.now
+        first, effects = self.core.on_requested(tag, payloads, now, direct=direct, options=options)
+        self.oracle.requested(first, tag, payloads, direct, options)
+        self._apply(effects)
+        if not self._watching:
+            self._watching = True
+            self._look_again()
+        return first
+
+    def cancel_here(self, task_ids: list[int]) -> None:
+        """The master itself does not want some tasks any more."""
+        if self.held_up(self.cancel_here, task_ids):
+            return
+        self.touched = True
+        tasks = [self.core.tasks.get(task_id) for task_id in task_ids]
+        held = [(t.holder.id, t.id) for t in tasks if t is not None and t.holder is not None]
+        cancelled, effects = self.core.on_cancelled(task_ids, self.kernel.now)
+        self.oracle.cancelled(cancelled, held, effects.orders)
+        self._apply(effects)
+
+    def _report(self, member_id: int, outcomes: Sequence[Outcome]) -> list[int]:
+        refused, effects = self.core.on_reported(member_id, outcomes, self.kernel.now)
+        self.oracle.reported(outcomes, refused)
+        self._apply(effects)
+        return refused
+
+    def _exchange(
+        self,
+        answer: Answer,
+        session: Session,
+        member_id: int,
+        outcomes: Sequence[Outcome],
+        returned: list[int],
+        started: int,
+        want: int,
+        wait: float,
+    ) -> None:
+        core, now = self.core, self.kernel.now
+        refused = self._report(member_id, outcomes) if outcomes else []
+        if not core.on_heard(member_id, now):
+            order = wire.STOP if core.terminated else wire.REJOIN
+            answer(True, wire.Reply(refused, [], [(order, 0)], 0.0))
+            return
+        if returned:
+            self._apply(core.on_returned(member_id, returned, now))
+        if started:
+            core.on_started(member_id, started, now)
+        leases, claim = core.on_fetch(member_id, want, now) if want else ([], None)
+        self.oracle.handed_out(member_id, leases)
+        if claim is None or not wait > 0:
+            if claim is not None:
+                core.on_unparked(claim)
+            self._watch_clock()
+            answer(True, wire.Reply(refused, leases, self._take_orders(member_id), 0.0))
+            return
+
+        def finish(box: Box) -> None:
+            orders = self._take_orders(member_id)
+            waited = self.kernel.now - now
+            answer(True, wire.Reply(refused, box.leases, orders, waited))
+
+        box = self._open(Box(member_id, [claim], finish), wait)
+        if self._orders.get(member_id):
+            self._ring(box)
+        self._watch_clock()
+
+    # -- outcomes ---------------------------------------------------------------------------
+
+    def _collect(
+        self, answer: Answer, member_id: int, tag: str | None, want: int, wait: float, lend: int
+    ) -> None:
+        core, now = self.core, self.kernel.now
+        if core.terminated:
+            answer(False, Terminated("the job is over"))
+            return
+        if not core.on_heard(member_id, now):
+            answer(False, NotRegisteredError(f"process {member_id} is not registered"))
+            return
+        finished, claim = core.on_collect(member_id, want, tag)
+        if claim is None:
+            self.oracle.left(finished)
+            answer(True, (finished, []))
+            return
+        leases, lent = core.on_fetch(member_id, lend, now) if lend else ([], None)
+        self.oracle.handed_out(member_id, leases)
+        if leases or not wait > 0:
+            core.on_unparked(claim)
+            if lent is not None:
+                core.on_unparked(lent)
+            self._lend(member_id, leases)
+            answer(True, ([], leases))
+            return
+
+        def finish(box: Box) -> None:
+            if not box.finished and not box.leases and core.terminated:
+                answer(False, Terminated("the job is over"))
+                return
+            self._lend(member_id, box.leases)
+            answer(True, (box.finished, box.leases))
+
+        claims = [claim] if lent is None else [claim, lent]
+        self._open(Box(member_id, claims, finish), wait)
+
+    def _lend(self, member_id: int, leases: list[Lease]) -> None:
+        """These are executed at once, inside the task that waits, if they arrive."""
+        self.oracle.lent(member_id, leases)
+        for lease in leases:
+            self.core.on_started(member_id, lease[0], self.kernel.now)
+
+    def _acknowledge(self, answer: Answer, session: Session, client: str, number: int) -> None:
+        self.replies.acknowledge(client, number)
+        answer(True, None)
+
+    def _undelivered(self, finished: list[Finished]) -> None:
+        self.touched = True
+        self.oracle.came_back(finished)
+        self._apply(self.core.on_undelivered(finished))

@@ -1,0 +1,170 @@
+"""What all processes that speak to the master share: a client with numbered calls.
+
+Follows `masterworker.client.Client`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from masterworker.errors import NotRegisteredError, Terminated, TransportError
+from simulation.kernel import Mutex, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.core.task import Finished
+    from simulation.kernel import Run
+    from simulation.network import Link
+    from simulation.world import World
+
+
+class Peer(Process):
+    """A process with a connection to the master."""
+
+    #: How often a numbered call is tried before it is given up; 0: until it is answered.
+    attempts = 0
+
+    def __init__(self, world: World, name: str, serial: int) -> None:
+        super().__init__(world.kernel, name)
+        self.world = world
+        #: By which the master recognises repeated calls; never used by another process.
+        self.client = f"{name}/{serial}"
+        self.link: Link | None = None
+        self._number = 0
+        self._calls = Mutex()
+
+    def call(self, me: object, operation: str, *args: Any) -> Run:
+        """Carry out one operation, with a new connection if need be."""
+        yield from self._calls.acquire(me)
+        try:
+            if self.link is None:
+                self.link = yield from self.world.net.connect(self)
+            try:
+                return (yield from self.link.call(operation, args))
+            except TransportError as error:
+                if not isinstance(error, NotRegisteredError):
+                    self.disconnect()
+                raise
+        finally:
+            self._calls.release()
+
+    def call_once(self, me: object, operation: str, *args: Any) -> Run:
+        """Carry out an operation that must not be carried out twice."""
+        yield from self._calls.acquire(me)
+        try:
+            self._number += 1
+            number = self._number
+            attempts = 1
+            while True:
+                try:
+                    return (yield from self.call(me, operation, self.client, number, *args))
+                except NotRegisteredError:
+                    raise
+                except TransportError:
+                    if attempts == self.attempts:
+                        raise
+                attempts += 1
+                yield 0.1
+        finally:
+            self._calls.release()
+
+    def disconnect(self) -> None:
+        """Drop the connection; the next call makes a new one."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    def join(
+        self, me: object, tags: frozenset[str] | None, heartbeat: float | None, supervisor: str
+    ) -> Run:
+        """Register. Returns the member id."""
+        return (yield from self.call(me, "join", self.client, tags, heartbeat, supervisor))
+
+    def collect(
+        self, me: object, member: int, tag: str | None, want: int, wait: float, lend: int
+    ) -> Run:
+        """Ask for outcomes, and say when some have arrived."""
+        arguments = ("collect", member, tag, want, wait, lend)
+        finished, leases = yield from self.call_once(me, *arguments)
+        number = self._number
+        if finished:
+            for outcome in finished:
+                self.world.oracle.received(outcome, self)
+            for _ in range(2):
+                try:
+                    yield from self.call(me, "acknowledge", self.client, number)
+                    break
+                except TransportError:
+                    pass
+        return finished, leases
+
+
+class SimClient(Peer):
+    """Asks for tasks, and collects outcomes, whosever they are.
+
+    Args:
+        world: Where it lives.
+        who: Whose place it takes.
+        serial: How many clients there have been before.
+        batches: What is left to be asked for, and when; None: nothing, that is known.
+    """
+
+    def __init__(self, world: World, who: int, serial: int, batches: list[Any] | None) -> None:
+        super().__init__(world, f"client{who}", serial)
+        self.who = who
+        self.batches = batches
+        self._member: int | None = None
+        self.spawn(self._until_the_end(self._request()))
+        self.spawn(self._until_the_end(self._collect()))
+
+    def _until_the_end(self, run: Run) -> Run:
+        with contextlib.suppress(Terminated):
+            yield from run
+
+    def _again(self, me: object, action: Callable[[], Run]) -> Run:
+        """Do something until it is done; whoever is not known any more joins again."""
+        while True:
+            try:
+                if self._member is None:
+                    self._member = yield from self.join(me, frozenset(), None, "")
+                return (yield from action())
+            except NotRegisteredError:
+                self._member = None
+            except TransportError:
+                self._member = None
+                yield 0.1
+
+    def _request(self) -> Run:
+        me = "requests"
+        while self.batches:
+            when, batch = self.batches[0]
+            yield max(0.0, when - self.kernel.now)
+
+            def request(batch: tuple[Any, ...] = batch) -> Run:
+                try:
+                    return (yield from self.call_once(me, "request", *batch))
+                except TransportError:
+                    self.world.oracle.unsure(batch[1])
+                    raise
+
+            yield from self._again(me, request)
+            del self.batches[0]
+        if self.batches is not None:
+            self.batches = None
+            self.world.requested()
+
+    def _collect(self) -> Run:
+        me, random = "collects", self.kernel.random
+        while not self.world.finished:
+            tag = random.choice(self.world.tags)
+            want, wait = random.choice((1, 1, 5)), random.choice((0.0, 1.0, 5.0))
+
+            def collect() -> Run:
+                assert self._member is not None
+                return self.collect(me, self._member, tag, want, wait, 0)  # noqa: B023
+
+            found: tuple[list[Finished], list[Any]] = yield from self._again(me, collect)
+            if not found[0]:
+                yield 0.3 * random.random()

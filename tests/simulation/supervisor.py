@@ -1,0 +1,90 @@
+"""A supervisor in virtual time: it knows how its workers end, and vouches for those that are well.
+
+Follows `masterworker.launch.liaison`: one connection waits for orders, one delivers news.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from masterworker import wire
+from masterworker.errors import TransportError
+from simulation.peers import Peer
+
+if TYPE_CHECKING:
+    from simulation.kernel import Run
+    from simulation.worker import SimWorker
+    from simulation.world import World
+
+#: One call waits for orders for so long (seconds).
+TURN: Final = 1.0
+#: A supervisor looks at its workers so often (seconds).
+GLANCE: Final = 0.05
+
+
+class SimSupervisor:
+    """Watches the workers of one host."""
+
+    def __init__(self, world: World, host: int, serial: int) -> None:
+        self.world = world
+        self.host = host
+        self.name = f"supervisor{host}/{serial}"
+        self._endings: list[wire.Ending] = []
+        self._listener = Peer(world, f"host{host}", serial)
+        self._messenger = Peer(world, f"host{host}", -serial)
+        self._listener.spawn(self._listen())
+        self._messenger.spawn(self._tell())
+
+    @property
+    def alive(self) -> bool:
+        return self._listener.alive
+
+    def die(self) -> None:
+        """End, with both connections."""
+        for peer in (self._listener, self._messenger):
+            peer.die()
+            self.world.net.process_died(peer)
+
+    def ended(self, worker: SimWorker, how: str) -> None:
+        """A worker process has ended."""
+        member = -1 if worker.member is None else worker.member
+        task = 0 if worker.hand.current is None else worker.hand.current[0]
+        ending = wire.Ending(member, worker.client, task, how, True, "", None)
+        pause = GLANCE * self.world.kernel.random.random()
+        self.world.kernel.after(pause, self._endings.append, ending)
+
+    def _well(self) -> list[int]:
+        mine = [w for w in self.world.workers if w is not None and w.supervisor == self.name]
+        return [w.member for w in mine if w.member is not None and not w.stopped]
+
+    def _listen(self) -> Run:
+        while True:
+            try:
+                orders = yield from self._attend(self._listener, [], TURN)
+            except TransportError:
+                yield 0.5
+                continue
+            if any(order == wire.STOP for order, _, _ in orders):
+                return
+            for order, member, task in orders:
+                if order == wire.CANCEL:
+                    for worker in self.world.workers:
+                        if worker is not None and worker.member == member:
+                            worker.break_off(task)
+
+    def _tell(self) -> Run:
+        told: list[int] = []
+        while True:
+            endings, well = list(self._endings), self._well()
+            if endings or not set(well) <= set(told):
+                try:
+                    yield from self._attend(self._messenger, endings, 0.0)
+                except TransportError:
+                    yield 0.5
+                    continue
+                told = well
+                del self._endings[: len(endings)]
+            yield GLANCE
+
+    def _attend(self, peer: Peer, endings: list[wire.Ending], wait: float) -> Run:
+        return (yield from peer.call("it", "attend", self.name, self._well(), endings, wait))

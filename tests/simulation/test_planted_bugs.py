@@ -1,0 +1,133 @@
+"""Bugs that are put in on purpose: the simulation has to find each of them.
+
+Beside each is the first seed whose history shows it. Where a change of the swarm has moved it, the
+search goes on from there; a bug that is not found any more is a failure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from masterworker.core.hand import Hand
+from masterworker.core.lanes import Lanes
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.task import State
+from simulation import bugs
+from simulation.desk import Desk
+from simulation.oracle import Violation
+from simulation.peers import SimClient
+from simulation.replies import Replies
+from simulation.worker import SimWorker
+from simulation.world import World
+
+#: So many histories may pass before a bug must have been found.
+MOST = 500
+
+PLANTED = [
+    # the scheduler
+    (bugs.LastOutcomeWins, 3),
+    (bugs.NoDeduplication, 3),
+    (bugs.LateFailureAccepted, 365),
+    (bugs.LateResultWithoutWithdrawal, 0),
+    (bugs.NoRequeueOnLoss, 1),
+    (bugs.ClaimOfTheLostStays, 0),
+    (bugs.StrikeForAllHeld, 2),
+    (bugs.StrikeForSilence, 3),
+    (bugs.StrikesStay, 40),
+    (bugs.NeverGivesUp, 1),
+    (bugs.AttemptsAreReused, 1),
+    (bugs.SilenceIsNotNoticed, 382),
+    (bugs.SignsOfLifeAreNotNoted, 8),
+    (bugs.MassExpiry, 38),
+    (bugs.ReportIsAwaitedForEver, 175),
+    (bugs.RetriesWithoutEnd, 3),
+    (bugs.PauseWithoutEnd, 1),
+    (bugs.CancelledTwice, 40),
+    (bugs.NobodyIsToldToStop, 83),
+    (bugs.CopyTakesNothingAway, 3),
+    (bugs.DeafToWhatComesBack, 1),
+    (bugs.WithdrawnItemsComeBack, 0),
+    # the worker
+    (bugs.ForgetsWhatWasNotAcknowledged, 40),
+    (bugs.ForgetsWhatCameMeanwhile, 8),
+    (bugs.PutsDownWithoutSaying, 13),
+    (bugs.IgnoresRejoin, 3),
+    (bugs.NeverLooksForTheMaster, 251),
+    (bugs.AnswersForTheNextAttempt, 2),
+    # the conversation
+    (bugs.RejoinKeepsLeases, 1),
+    (bugs.StrangersAreServed, 0),
+    (bugs.ClaimsOutliveTheirCallers, 1),
+    (bugs.EndsAreNotNoticed, 1),
+    (bugs.EveryRequestIsNew, 3),
+    (bugs.LateCopiesAreNew, 102),
+    (bugs.AcknowledgesTheLast, 1017),
+    (bugs.NumbersAttempts, 3),
+]
+
+
+def plant(bug: Any) -> type[World]:
+    """Make a world with this bug in it."""
+
+    class Planted(World):
+        pass
+
+    if issubclass(bug, Scheduler):
+        Planted.core_class = bug
+    elif issubclass(bug, Lanes):
+
+        class WithLanes(World):
+            def make_core(self) -> Scheduler:
+                core = Scheduler()
+                core.waiting = bug(State.WAITING, core.results._claim_ids)
+                return core
+
+        return WithLanes
+    elif issubclass(bug, Hand):
+
+        class WithHand(SimWorker):
+            hand_class = bug
+
+        Planted.worker_class = WithHand
+    elif issubclass(bug, Replies):
+
+        class WithReplies(Desk):
+            replies_class = bug
+
+        Planted.desk_class = WithReplies
+    elif issubclass(bug, SimWorker):
+        Planted.worker_class = bug
+    elif issubclass(bug, SimClient):
+        Planted.client_class = bug
+    else:
+        Planted.desk_class = bug
+    return Planted
+
+
+def find(world: type[World], first: int) -> int | None:
+    """Return the first seed that shows what is wrong with a world; None: none does."""
+    for seed in range(first, first + MOST):
+        try:
+            world(seed).run()
+        except Violation:
+            return seed
+    return None
+
+
+@pytest.mark.parametrize(("bug", "seed"), PLANTED, ids=lambda bug: getattr(bug, "__name__", ""))
+def test_planted_bug_is_found(bug: type, seed: int) -> None:
+    """Some history shows it."""
+    found = find(plant(bug), seed)
+    assert found is not None, f"{bug.__name__} survived {MOST} histories"
+
+
+def test_every_bug_is_in_the_list() -> None:
+    """None was written and forgotten."""
+    written = {
+        name
+        for name, bug in vars(bugs).items()
+        if isinstance(bug, type) and bug.__module__ == bugs.__name__
+    }
+    assert written == {bug.__name__ for bug, _ in PLANTED}

@@ -1,0 +1,308 @@
+"""A worker in virtual time: the real `Hand` and `Pace`, and the protocol of `Worker` and `Courier`.
+
+Two threads as there, one that executes and one that speaks meanwhile; whatever they do between two
+waits happens at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from masterworker import wire
+from masterworker.core.hand import Hand, Pace
+from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome
+from masterworker.errors import Terminated, TransportError
+from masterworker.worker.conversation import PAUSES
+from masterworker.worker.courier import LONGEST_BATCH, LOOK
+from simulation.kernel import Mutex, Thread
+from simulation.peers import Peer
+from simulation.swarm import FURTHER
+
+if TYPE_CHECKING:
+    from simulation.kernel import Run
+    from simulation.world import World
+
+MAIN, COURIER = "main", "courier"
+#: So deep may tasks wait inside of each other.
+MAX_DEPTH = 16
+
+
+class SimWorker(Peer):
+    """One process that executes tasks."""
+
+    hand_class = Hand
+
+    def __init__(self, world: World, slot: int, serial: int) -> None:
+        super().__init__(world, f"worker{slot}", serial)
+        swarm = world.swarm
+        self.supervisor = world.supervisor_of(slot)
+        self.slot = slot
+        self.tags, self._slowness, _ = swarm.workers[slot]
+        self.heartbeat = swarm.heartbeat
+        self.member: int | None = None
+        self.hand = self.hand_class()
+        self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
+        self._talk = Mutex()
+        self._pace = Pace()
+        self._stopped = False
+        self._last_call = self.kernel.now
+        self._batch_began: float | None = None
+        self._bell = False
+        self._courier: Thread | None = None
+        self._asleep = self._sleeping = False
+        self._depth = 0
+        self._main = self.spawn(self._run())
+
+    # -- main thread ------------------------------------------------------------------------
+
+    def _run(self) -> Run:
+        try:
+            yield from self._join(MAIN, wait=False)
+            self._courier = self.spawn(self._courier_run())
+            yield from self._work()
+        except (TransportError, Terminated):
+            pass
+        self._stopped = True
+        yield from self._sign_off()
+        self.world.ended(self)
+
+    def _work(self) -> Run:
+        while not self._stopped:
+            reply = yield from self._exchange(MAIN, self._pace.want, self._longest_wait)
+            if reply.leases:
+                yield from self._execute_batch(len(reply.leases))
+
+    def _execute_batch(self, size: int) -> Run:
+        began = self.kernel.now
+        if size > 1:
+            self._batch_began = began
+            self._ring()
+        done = yield from self._execute_leases()
+        if size > 1:
+            self._batch_began = None
+        if done:
+            self._pace.observe(done, self.kernel.now - began)
+
+    def _execute_leases(self) -> Run:
+        hand = self.hand
+        done = 0
+        while hand.leases:
+            lease = hand.leases.popleft()
+            hand.current = lease
+            hand.outcomes.append((yield from self._execute(lease)))
+            hand.current = None
+            done += 1
+        return done
+
+    def _execute(self, lease: Lease) -> Run:
+        task_id, attempt, _, payload, terms = lease
+        spec = self.world.specs[int(payload)]
+        seconds = spec.seconds * self._slowness
+        self.world.oracle.executes(lease, self)
+        if spec.poison:
+            yield seconds * self.kernel.random.random()
+            self.world.kill(self, "poison")
+            yield 1e9
+        limit = None if terms is None else terms[0]
+        late = limit is not None and seconds > limit
+        self._sleeping = True
+        broken = yield limit if late else seconds
+        self._sleeping = False
+        if not broken:
+            yield from self._further_tasks(spec.further)
+        fails = broken or late or spec.failures < 0 or attempt <= spec.failures
+        kind = RESULT
+        if fails:
+            again = terms is not None and terms[1] is not None and not broken
+            kind = AGAIN if again else FAILURE
+        answer = b"%d by %s attempt %d" % (task_id, self.client.encode(), attempt)
+        self.world.oracle.produced(task_id, kind, answer, self.client)
+        return Outcome(task_id, attempt, kind, answer)
+
+    def break_off(self, task_id: int) -> None:
+        """Break off a task, if it is being executed."""
+        current = self.hand.current
+        if self._sleeping and current is not None and current[0] == task_id:
+            self._main.wake(self._main.turn, value=True)
+
+    # -- further tasks ----------------------------------------------------------------------
+
+    def _further_tasks(self, number: int) -> Run:
+        """Ask for further tasks, and wait for as many outcomes; whosever they are."""
+        for _ in range(number):
+            payload = self.world.further_task()
+            yield from self._talk.acquire(MAIN)
+            try:
+                yield from self.call_once(MAIN, "request", FURTHER, [payload], None)
+            finally:
+                self._talk.release()
+        for _ in range(number):
+            yield from self._collect_one()
+
+    def _collect_one(self) -> Run:
+        yield from self._deliver(MAIN, give_back=True)
+        lend = 1 if self._depth < MAX_DEPTH else 0
+        while True:
+            yield from self._talk.acquire(MAIN)
+            try:
+                assert self.member is not None
+                wait = self._longest_wait
+                found = yield from self.collect(MAIN, self.member, FURTHER, 1, wait, lend)
+                self._last_call = self.kernel.now
+            except TransportError:
+                yield from self._find_again(MAIN)
+                continue
+            finally:
+                self._talk.release()
+            finished, leases = found
+            if finished:
+                if leases:  # both came in the same instant
+                    yield from self._exchange(MAIN, 0, 0.0, [lease[0] for lease in leases])
+                return
+            for lease in leases:
+                yield from self._execute_inside(lease)
+
+    def _execute_inside(self, lease: Lease) -> Run:
+        outer = self.hand.current
+        self._depth += 1
+        self.hand.leases.append(lease)
+        yield from self._execute_leases()
+        self._depth -= 1
+        self.hand.current = outer
+        yield from self._deliver(MAIN, give_back=False)
+
+    # -- courier ----------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        self._bell = True
+        if self._courier is not None and self._asleep:
+            self._courier.wake(self._courier.turn)
+
+    def _courier_run(self) -> Run:
+        last: Lease | None = None
+        while not self._stopped:
+            if self._batch_began is None:
+                last = None
+            if not self._bell:
+                self._asleep = True
+                yield self.heartbeat / 2 if self._batch_began is None else LOOK
+                self._asleep = False
+            self._bell = False
+            try:
+                last = None if self._stopped else (yield from self._look(last))
+            except (TransportError, Terminated):
+                last = None
+
+    def _look(self, last: Lease | None) -> Run:
+        hand = self.hand
+        current, began = hand.current, self._batch_began
+        if began is not None and current is not None and (hand.leases or hand.outcomes):
+            if current is last or self.kernel.now - began > LONGEST_BATCH:
+                yield from self._deliver(COURIER, give_back=True)
+                self._batch_began = None
+        elif current is not None and self.kernel.now - self._last_call >= self.heartbeat:
+            yield from self._deliver(COURIER, give_back=False)
+        return current
+
+    # -- the conversation -------------------------------------------------------------------
+
+    def _deliver(self, me: str, *, give_back: bool) -> Run:
+        yield from self._talk.acquire(me)
+        try:
+            returned = self.hand.put_down() if give_back else []
+            yield from self._exchange(me, 0, 0.0, returned)
+        finally:
+            self._talk.release()
+
+    def _exchange(self, me: str, want: int, wait: float, returned: list[int] | None = None) -> Run:
+        yield from self._talk.acquire(me)
+        try:
+            while True:
+                current = self.hand.current
+                began = self.kernel.now
+                try:
+                    outcomes = list(self.hand.to_send())
+                    self.world.sends(self, outcomes)
+                    reply = yield from self.call(
+                        me,
+                        "exchange",
+                        self.member,
+                        outcomes,
+                        returned or [],
+                        0 if current is None else current[0],
+                        want,
+                        wait,
+                    )
+                except TransportError:
+                    yield from self._find_again(me)
+                    returned = None
+                    continue
+                break
+            self._last_call = self.kernel.now
+            self._pace.observe_round_trip(self._last_call - began - reply.waited)
+            self.hand.take(reply.leases)
+            for order, argument in reply.orders:
+                yield from self._obey(me, order, argument)
+            return reply
+        finally:
+            self._talk.release()
+
+    def _obey(self, me: str, order: str, argument: int) -> Run:
+        if order == wire.STOP:
+            self._stopped = True
+        elif order == wire.CANCEL:
+            if not self.hand.drop(argument):
+                self.break_off(argument)
+        elif order == wire.REJOIN:
+            self.hand.cut_off()
+            yield from self._join(me, wait=True)
+
+    def _find_again(self, me: str) -> Run:
+        self.hand.cut_off()
+        try:
+            yield from self._join(me, wait=True)
+        except TransportError:
+            self._stopped = True
+            if me is COURIER:
+                self.world.kill(self, "its master is gone")
+                yield 1e9
+            raise
+
+    def _join(self, me: str, *, wait: bool) -> Run:
+        end = self._last_call + self.world.swarm.reconnect if wait else 0.0
+        pause, longest = PAUSES
+        while True:
+            try:
+                yield from self._talk.acquire(me)
+                try:
+                    hello = self.tags, self.heartbeat, self.supervisor
+                    self.member = yield from self.join(me, *hello)
+                    self._last_call = self.kernel.now
+                    self.hand.joined("the only one")
+                finally:
+                    self._talk.release()
+            except Terminated:
+                if not wait or self.member is None:
+                    raise
+                self._stopped = True
+                return
+            except TransportError:
+                if self.kernel.now + pause > end:
+                    raise
+                yield pause
+                pause = min(2 * pause, longest)
+            else:
+                return
+
+    def _sign_off(self) -> Run:
+        self.hand.cut_off()
+        if self.member is None:
+            return
+        try:
+            if pending := list(self.hand.to_send()):
+                yield from self.call(MAIN, "exchange", self.member, pending, [], 0, 0, 0.0)
+                self.hand.take(())
+            yield from self.call(MAIN, "leave", self.member)
+        except (TransportError, Terminated):
+            pass
+        self.disconnect()
