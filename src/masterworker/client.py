@@ -45,6 +45,8 @@ class Client:
         self._connection: Connection | None = None
         self._aside: Connection | None = None
         self._number = 0
+        #: A numbered call that was given up without an answer; 0: none.
+        self._unanswered = 0
         #: Which run of the manager this process has joined; "" for none.
         self._instance = ""
         self._checked = False
@@ -94,18 +96,27 @@ class Client:
     def call_once(self, operation: str, *args: Any) -> Any:
         """Carry out an operation that must not be carried out twice, also over a lost reply."""
         with self._lock:
+            self.forgo()
             self._number += 1
-            number = self._number
+            number = self._unanswered = self._number
             try:
-                return self.call(operation, self.name, number, *args)
+                reply = self.call(operation, self.name, number, *args)
             except TransportError:
-                return self.call(operation, self.name, number, *args)
+                reply = self.call(operation, self.name, number, *args)
+            self._unanswered = 0
+            return reply
+
+    def forgo(self) -> None:
+        """Say that nobody will come for the reply of a call that was given up, if there is one."""
+        if self._unanswered:
+            self.call("forgo", self.name, self._unanswered)
+            self._unanswered = 0
 
     def _acknowledge(self) -> None:
         """Say that the last reply has arrived, so that nobody keeps it for us."""
         for _ in range(2):
             with suppress(TransportError):
-                self.call("acknowledge", self.name)
+                self.call("acknowledge", self.name, self._number)
                 return
 
     def disconnect(self) -> None:
@@ -135,6 +146,7 @@ class Client:
 
     def leave(self, member_id: int) -> None:
         """Sign off."""
+        self.forgo()
         self.call("leave", member_id)
 
     def ping(self, member_id: int) -> bool:

@@ -37,6 +37,10 @@ FORGET = "forget"  # a state has been deleted; argument: its id
 REJOIN = "rejoin"  # you are not registered (any more): join again
 CANCEL = "cancel"  # do not execute that task, or break it off; argument: its id
 
+#: What somebody who waits for an outcome would execute meanwhile: nothing, a task of any tag, or
+#: only one of the tag that he waits for (since many of his own tasks wait already).
+NOTHING, ANY, AWAITED = 0, 1, 2
+
 #: Spaces of stored data: what users store, states, and our own things are kept apart.
 DATA, STATES, PROGRAM = "data", "states", "program"
 
@@ -125,7 +129,8 @@ OPERATIONS: dict[str, Any] = {
     # Client, number of the call, then what the manager's method takes:
     "request": tuple[Name, int, Tag, list[bytes], Options | None],
     "collect": tuple[Name, int, int, Tag | None, Number, float, Number],
-    "acknowledge": tuple[Name],  # the last reply of the above has arrived
+    "acknowledge": tuple[Name, int],  # the reply of that call has arrived
+    "forgo": tuple[Name, int],  # nobody will come for the reply of that call
     "put_state": tuple[Name, int, dict[Name, bytes]],
     "settle": tuple[int, Number, bytes],
     "give_back": tuple[int],

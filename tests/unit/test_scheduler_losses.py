@@ -135,18 +135,26 @@ def test_asking_for_work_is_a_sign_of_life(core: Scheduler) -> None:
 
 
 def test_nobody_expires_because_the_master_stood_still(core: Scheduler) -> None:
-    """After the master itself was suspended, everybody gets a full period."""
+    """Of the time that the master itself was suspended only half a heartbeat counts as silence."""
     workers = [worker(core, heartbeat=5.0) for _ in range(5)]
     assert tick_until(core, 1, 3) == []
     assert core.on_tick(3600.0).lost == []
     assert core.on_heard(workers[0], 3610.0)
-    assert tick_until(core, 3601, 3630) == [(3620, w) for w in workers[1:]]
+    assert tick_until(core, 3601, 3630) == [(3616, w) for w in workers[1:]]
 
 
 def test_small_delay_of_a_tick_is_no_standing_still(core: Scheduler) -> None:
     """A master that is a little late with its ticks still notices silence."""
-    w = worker(core, heartbeat=0.5)
+    w = worker(core, heartbeat=STOOD_STILL / 4)
     assert [member.id for member, _ in core.on_tick(STOOD_STILL).lost] == [w]
+
+
+def test_master_that_is_late_again_and_again_notices_silence_all_the_same(core: Scheduler) -> None:
+    """A program that lets nobody look in time must not hide the dead for ever."""
+    w = worker(core, heartbeat=5.0)
+    lost = [now for now in range(0, 200, 10) if core.on_tick(float(now)).lost]
+    assert lost == [80]
+    assert w not in core.members
 
 
 def test_ticks_are_due_as_long_as_somebody_is_watched(core: Scheduler) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 #: The clock ticks at least this often while somebody is watched, and ...
 TICK = 1.0
 #: ... a gap of this many seconds between ticks means that this process itself stood still.
-STOOD_STILL = 3.0
+STOOD_STILL = 1.5
 
 
 class Liveness:
@@ -40,11 +40,16 @@ class Liveness:
         """Return those that have been silent for too long, each once.
 
         When this process itself stood still (suspended, stopped), the signs of life that came
-        meanwhile have not been read yet, so everybody gets one full period of grace.
+        meanwhile have not been read yet, so that time does not count as silence. Half a heartbeat
+        of it does: where a busy program lets nobody look in time again and again, the dead are
+        found out all the same.
         """
-        if self._last_tick is not None and now - self._last_tick > STOOD_STILL:
+        gap = 0.0 if self._last_tick is None else now - self._last_tick
+        if gap > STOOD_STILL:
             for watched in self._members.values():
-                watched.heard = now
+                if watched.heartbeat is not None:
+                    excused = max(0.0, gap - watched.heartbeat / 2)
+                    watched.heard = min(now, watched.heard + excused)
         self._last_tick = now
         silent = []
         while self._deadlines and self._deadlines[0][0] <= now:

@@ -76,7 +76,8 @@ class Losses(Settling):
                 member.supervised = False
         for member_id, (_, reason) in list(self.closed.items()):
             if self.members[member_id].supervisor == name:
-                effects.add(self.on_lost(member_id, reason, now, doubtful=True))
+                # With its supervisor gone, its host or batch job has probably ended: no blame.
+                effects.add(self.on_lost(member_id, reason, now, blame=False))
         return effects
 
     # -- processes that go ------------------------------------------------------------------

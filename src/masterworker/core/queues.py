@@ -71,6 +71,7 @@ class Queues:
                 terms = terms_of(task.options)
                 if task.options.pure:
                     self.backups.handed_out(task, now)
+                    self.alarmed = self.alarmed or bool(self.waiting.claims)
             leases.append(_new(Lease, (task.id, task.attempt, task.tag, task.payload, terms)))
         return leases
 

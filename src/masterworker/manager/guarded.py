@@ -63,6 +63,8 @@ class Guarded:
         self._orders: dict[int, list[tuple[str, int]]] = {}
         #: What is to be told to supervisors, and where they wait.
         self._desks: dict[str, Desk] = {}
+        #: Through how many connections each supervisor speaks.
+        self._lines: dict[str, int] = {}
         #: Processes that joined through a connection; kept by its session.
         self.remote: set[int] = set()
         self._changed = threading.Condition(self._lock)
@@ -184,6 +186,7 @@ class Guarded:
             told = reason.partition("\n")[0]
             logger.log(level, "worker %d (%s) lost: %s%s", member.id, member.info, told, what)
             self._forget_member(member.id)
+        self._watch_clock()
 
     def _order_to_stop(self, member_id: int, task_id: int) -> None:
         """Tell a process, and its supervisor, that a task is of no use any more."""

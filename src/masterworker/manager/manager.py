@@ -142,11 +142,19 @@ class Manager(Guarded):
         with self._lock:
             return [(wire.STOP, 0, 0)] if self.core.terminated else desk.take()
 
-    def unattended(self, name: str) -> None:
-        """A supervisor is gone."""
+    def attach(self, name: str) -> None:
+        """A supervisor speaks through one more connection."""
         with self._lock:
-            self._desks.pop(name, None)
-            self._apply(self.core.on_unattended(name, self._clock()))
+            self._lines[name] = self._lines.get(name, 0) + 1
+
+    def detach(self, name: str) -> None:
+        """A connection of a supervisor has ended; with the last one it is gone."""
+        with self._lock:
+            self._lines[name] = self._lines.get(name, 1) - 1
+            if self._lines[name] <= 0:
+                del self._lines[name]
+                self._desks.pop(name, None)
+                self._apply(self.core.on_unattended(name, self._clock()))
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -268,7 +276,7 @@ class Manager(Guarded):
         tag: str | None = None,
         want: int = 1,
         wait: float = 0.0,
-        lend: int = 0,
+        lend: int = wire.NOTHING,
     ) -> tuple[list[Finished], list[Lease]]:
         """Pick up outcomes in the order of their arrival, or get tasks to execute meanwhile.
 
@@ -277,7 +285,8 @@ class Manager(Guarded):
             tag: Only outcomes of tasks of this tag.
             want: The most that it wants.
             wait: Seconds to wait, at most.
-            lend: While there is none, it would execute so many tasks.
+            lend: While there is none, it would execute a task: `wire.ANY`, `wire.AWAITED` (only
+                one of the tag that it waits for), or `wire.NOTHING`.
 
         Raises:
             Terminated: The job is over.
@@ -291,14 +300,16 @@ class Manager(Guarded):
             finished, claim = self.core.on_collect(member_id, want, tag)
             if claim is None:
                 return finished, []
-            leases, lent = self.core.on_fetch(member_id, lend, now) if lend else ([], None)
+            leases, lent = self._lend(member_id, lend, tag, now)
             if leases or not wait > 0:
                 self.core.on_unparked(claim)
                 if lent is not None:
                     self.core.on_unparked(lent)
                 for lease in leases:
                     self.core.on_started(member_id, lease[0], now)
+                self._watch_clock()
                 return [], leases
+            self._watch_clock()
             box = self._boxes.open(claim, lent)
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
@@ -313,6 +324,20 @@ class Manager(Guarded):
             for lease in box.leases:  # it is executed at once, inside the task that waits
                 self.core.on_started(member_id, lease[0], now)
             return box.finished, box.leases
+
+    def _lend(
+        self, member_id: int, lend: int, tag: str | None, now: float
+    ) -> tuple[list[Lease], int | None]:
+        """Find a task for somebody who waits for an outcome: if possible one that brings it."""
+        if lend == wire.NOTHING:
+            return [], None
+        if tag is not None:
+            leases, claim = self.core.on_fetch(member_id, 1, now, tag)
+            if leases or lend == wire.AWAITED:
+                return leases, claim
+            if claim is not None:
+                self.core.on_unparked(claim)
+        return self.core.on_fetch(member_id, 1, now)
 
     def undelivered(self, finished: Sequence[Finished]) -> None:
         """Take back outcomes that did not reach their collector."""

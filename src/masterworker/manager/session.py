@@ -59,7 +59,7 @@ class Session:
             self._manager.remote.discard(member_id)
         supervisors, self._supervisors = self._supervisors, set()
         for name in supervisors:
-            self._manager.unattended(name)
+            self._manager.detach(name)
         clients, self._clients = self._clients, set()
         for client in clients:
             self._replies.abandon(client)
@@ -81,7 +81,7 @@ class Session:
         self._manager.leave(member_id)
         clients, self._clients = self._clients, set()
         for client in clients:
-            self._replies.acknowledge(client)
+            self._replies.forgo(client)
 
     def _do_ping(self, member_id: int) -> bool:
         return self._manager.ping(member_id)
@@ -97,7 +97,9 @@ class Session:
         return self._manager.cancel(task_ids)
 
     def _do_attend(self, name: str, *args: Any) -> Any:
-        self._supervisors.add(name)
+        if name not in self._supervisors:
+            self._supervisors.add(name)
+            self._manager.attach(name)
         return self._manager.attend(name, *args)
 
     def _do_collect(self, client: str, number: int, *args: Any) -> Any:
@@ -119,8 +121,11 @@ class Session:
     def _do_drop(self, space: str, name: str) -> bool:
         return self._manager.drop(space, name)
 
-    def _do_acknowledge(self, client: str) -> None:
-        self._replies.acknowledge(client)
+    def _do_acknowledge(self, client: str, number: int) -> None:
+        self._replies.acknowledge(client, number)
+
+    def _do_forgo(self, client: str, number: int) -> None:
+        self._replies.forgo(client, number)
 
     def _do_put_state(self, client: str, number: int, values: dict[str, bytes]) -> Any:
         return self._once(client, number, lambda: self._manager.put_state(values))

@@ -16,6 +16,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from masterworker import wire
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import Lease, Outcome
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.worker")
 
-#: A handler may wait for further tasks, whose handlers wait for further tasks, ... so deep.
+#: While a handler waits for further tasks, this worker executes others; so deep, whatever they are,
+#: and deeper only such as the handler waits for.
 MAX_DEPTH = 16
 #: A worker that has to be gone at some time takes only what should be done so long before.
 MARGIN = 0.5
@@ -164,7 +166,9 @@ class Worker(Conversation):
             self.deliver(give_back=True)
         while True:
             wait = self._longest_wait if end is None else end - time.monotonic()
-            lend = 1 if mine and self._depth < MAX_DEPTH else 0
+            lend = wire.NOTHING
+            if mine:
+                lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
             with self._talk:
                 try:
                     finished, leases = self.client.collect(
