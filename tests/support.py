@@ -12,6 +12,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -45,6 +47,12 @@ def python_script(tmp_path: Path, name: str, source: str) -> Path:
     path = tmp_path / name
     path.write_text(textwrap.dedent(source).lstrip("\n"), encoding="utf-8")
     return path
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """The worker processes that a process has launched."""
+    children = psutil.Process(pid).children()
+    return [child for child in children if "--supervised" in " ".join(child.cmdline())]
 
 
 class Script:

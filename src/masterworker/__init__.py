@@ -10,23 +10,29 @@ A process asks for tasks (`Master`), others execute them (`Worker`, `task_manage
 The classic interface on top of this is `Scientific.DistributedComputing.MasterSlave`.
 """
 
-from masterworker.data.states import StateValue
-from masterworker.errors import (
-    LabelTakenError,
-    MasterNotFoundError,
-    MasterworkerError,
-    RemoteError,
-    TaskFailed,
-    TaskLost,
-    Terminated,
-    UnpicklableError,
-    UsageError,
-)
-from masterworker.job import run_job
-from masterworker.master import Master
-from masterworker.master.handle import Handle
-from masterworker.worker import Worker
-from masterworker.worker.current import current_worker
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from masterworker.data.states import StateValue
+    from masterworker.errors import (
+        LabelTakenError,
+        MasterNotFoundError,
+        MasterworkerError,
+        RemoteError,
+        TaskFailed,
+        TaskLost,
+        Terminated,
+        UnpicklableError,
+        UsageError,
+    )
+    from masterworker.job import run_job
+    from masterworker.master import Master
+    from masterworker.master.handle import Handle
+    from masterworker.worker import Worker
+    from masterworker.worker.current import current_worker
 
 __all__ = [
     "Handle",
@@ -45,3 +51,26 @@ __all__ = [
     "current_worker",
     "run_job",
 ]
+
+#: Where each of these is defined. They are imported when they are first asked for: a worker does
+#: not need the master's half, and starts sooner without it.
+_HOMES = {
+    "Handle": "master.handle",
+    "Master": "master",
+    "StateValue": "data.states",
+    "Worker": "worker",
+    "current_worker": "worker.current",
+    "run_job": "job",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -24,6 +24,14 @@ class LabelTakenError(UsageError):
     """A living master uses this label already."""
 
 
+class NoCodeError(UsageError):
+    """The master has stored no slave code."""
+
+
+class NotKeptError(UsageError):
+    """No such failed call is kept."""
+
+
 class Terminated(MasterworkerError):
     """The task manager has ended; nobody will answer any more."""
 
@@ -34,6 +42,10 @@ class TransportError(MasterworkerError):
 
 class MasterNotFoundError(TransportError):
     """No living master has this label or address."""
+
+
+class MasterGoneError(TransportError):
+    """The master was there, and is gone."""
 
 
 class RejectedError(TransportError):

@@ -24,7 +24,7 @@ import msgspec
 
 from masterworker.core.task import LOST, read_history
 from masterworker.data.failure import decode
-from masterworker.errors import UsageError
+from masterworker.errors import NotKeptError, UsageError
 from masterworker.taskid import task_name
 from masterworker.wire import python_version
 
@@ -50,10 +50,6 @@ _FOLDER, _ENDING, _NEW = "failed", ".call", ".new-"
 _ABANDONED = 3600.0
 #: What one file can hold at most (bytes), for the reader's buffer.
 _LARGEST_FILE = (1 << 31) - 1
-
-
-class NotKeptError(UsageError):
-    """No such failed call is kept."""
 
 
 class Summary(NamedTuple):

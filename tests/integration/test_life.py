@@ -19,7 +19,7 @@ from masterworker.errors import MasterNotFoundError, TransportError
 from masterworker.transport import ticket
 from masterworker.transport.discovery import labels, locate
 from masterworker.transport.pyro import NameServer
-from support import HANG, python_script, start_script, unique_label, wait_until
+from support import HANG, python_script, start_script, unique_label, wait_until, workers_of
 
 if TYPE_CHECKING:
     from integration.crew import Crew
@@ -148,7 +148,7 @@ def test_the_ticket_of_a_killed_master_is_taken_over_at_once(tmp_path: Path) -> 
     script = start_script(python_script(tmp_path, "lonely.py", LONELY), label)
     try:
         script.says("ready")
-        children = psutil.Process(script.pid).children()
+        children = workers_of(script.pid)
         assert len(children) == 1
         assert locate(label).socket
         with pytest.raises(LabelTakenError, match=f"process {script.pid}"):

@@ -30,7 +30,7 @@ from masterworker.launch.options import Spec
 from masterworker.launch.parent import WorkerLimits
 from masterworker.launch.place import PAUSES, TRIES, Place, Reason, reason_of
 from masterworker.launch.supervisor import Supervisor
-from support import HANG, python_script, start_script, wait_until
+from support import HANG, python_script, start_script, wait_until, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -158,7 +158,7 @@ def test_workers_end_at_once_with_a_killed_master(tmp_path: Path) -> None:
     )
     try:
         script.says("\n")
-        workers = psutil.Process(script.pid).children()
+        workers = workers_of(script.pid)
         assert len(workers) == 2
         for worker in workers:
             worker.suspend()  # so they cannot do it themselves
@@ -506,7 +506,7 @@ def test_cancelling_what_stops() -> None:
     assert fake.sent == [signal.SIGINT]
 
 
-# -- talking to the manager --------------------------------------------------------------------------
+# -- talking to the manager ---------------------------------------------------------------------
 
 
 class FakeManager:

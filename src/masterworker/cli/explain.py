@@ -7,7 +7,7 @@ import shlex
 from masterworker import failed
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
-from masterworker.errors import MasterNotFoundError, UsageError
+from masterworker.errors import MasterNotFoundError, NotKeptError, UsageError
 from masterworker.taskid import task_number
 
 #: Numbers of tasks travel as integers of 64 bits.
@@ -38,7 +38,7 @@ def run(label: str, task: str, master: str | None, *, wait: bool) -> int:
         _tell_failure(summary)
     elif not known:
         if story[0].endswith("never asked for"):
-            raise failed.NotKeptError(f"{label!r} has no task {task}: it was never asked for")
+            raise NotKeptError(f"{label!r} has no task {task}: it was never asked for")
         print(f"task {task} of {label!r} is done: its outcome has been delivered")
     return exit_codes.OK
 

@@ -8,8 +8,8 @@ import os
 import sys
 from typing import NoReturn
 
-from masterworker import errors, failed
-from masterworker.cli import exit_codes, listing, show, supervise, work
+from masterworker import errors
+from masterworker.cli import exit_codes
 from masterworker.launch.parent import VERDICT
 from masterworker.version import __version__
 
@@ -125,7 +125,7 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
         words = ["show", *words]
     command, *rest = words
     if command not in COMMANDS:
-        parser.error(f"unknown command {command!r}: there are show, list, slave, explain, replay")
+        parser.error(f"unknown command {command!r}: there are {', '.join(COMMANDS)}")
     least, most, wanted = WORDS.get(command, (1, 1, "one label"))
     if not least <= len(rest) <= most:
         parser.error(f"{command} takes {wanted}, not {len(rest)} arguments")
@@ -138,20 +138,31 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
 
 
 def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
+    """Each command imports what it needs: a worker is to start soon."""
     verbose, as_json = options.verbose, options.json
+    if command in {"slave", "worker"}:
+        if options.supervised:
+            from masterworker.cli import work
+
+            return work.run(label, options)
+        from masterworker.cli import supervise
+
+        return supervise.run(label, options)
     if command == "list":
+        from masterworker.cli import listing
+
         return listing.run(verbose=verbose, as_json=as_json)
     if command == "show":
+        from masterworker.cli import show
+
         return show.run(label, options.master, wait=options.wait, verbose=verbose, as_json=as_json)
     if command == "explain":
         from masterworker.cli import explain
 
         return explain.run(label, options.words[2], options.master, wait=options.wait)
-    if command == "replay":
-        from masterworker.cli import replay  # a worker need not wait for the debugger
+    from masterworker.cli import replay
 
-        return replay.run(label, options.words[2:], options)
-    return work.run(label, options) if options.supervised else supervise.run(label, options)
+    return replay.run(label, options.words[2:], options)
 
 
 def _show_log(level: int) -> None:
@@ -166,9 +177,9 @@ def _show_log(level: int) -> None:
 
 def _status(error: errors.MasterworkerError) -> int:
     table: tuple[tuple[type[errors.MasterworkerError], int], ...] = (
-        (work.NoCodeError, exit_codes.NO_CODE),
-        (failed.NotKeptError, exit_codes.NOT_FOUND),
-        (work.MasterGoneError, exit_codes.MASTER_GONE),
+        (errors.NoCodeError, exit_codes.NO_CODE),
+        (errors.NotKeptError, exit_codes.NOT_FOUND),
+        (errors.MasterGoneError, exit_codes.MASTER_GONE),
         (errors.RejectedError, exit_codes.REJECTED),
         (errors.TransportError, exit_codes.NOT_FOUND),
         (errors.UsageError, exit_codes.USAGE),

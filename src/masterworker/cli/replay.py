@@ -23,7 +23,7 @@ from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import LOST, read_history
 from masterworker.data.pickling import loads
 from masterworker.data.states import StateCache, resolving
-from masterworker.errors import MasterworkerError, RejectedError, UsageError
+from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
 from masterworker.job import methods_of
 from masterworker.master import Master
 from masterworker.transport.address import check_label
@@ -48,7 +48,7 @@ def run(label: str, words: list[str], options: argparse.Namespace) -> int:
         return _list(label)
     summary = failed.find(label, words[0])
     if summary is None:
-        raise failed.NotKeptError(
+        raise NotKeptError(
             f"no failed call of task {words[0]!r} of {label!r} is kept; "
             f"see: task_manager replay {shlex.quote(label)}"
         )
@@ -76,7 +76,7 @@ def run(label: str, words: list[str], options: argparse.Namespace) -> int:
 def _list(label: str) -> int:
     found = failed.saved(label)
     if not found:
-        raise failed.NotKeptError(f"no failed calls of {label!r} are kept")
+        raise NotKeptError(f"no failed calls of {label!r} are kept")
     for summary in found:
         print(f"{summary.task_id}  {summary.local_time}  {summary.raised}")
     return exit_codes.OK
@@ -152,7 +152,7 @@ class _Replay:
                 _Debugger().runcall(lambda: done.append(function()))
             else:
                 done.append(function())
-        except (KeyboardInterrupt, failed.NotKeptError):
+        except (KeyboardInterrupt, NotKeptError):
             raise
         except BaseException as error:  # whatever a handler raises
             return self._tell_failure(error)
@@ -191,7 +191,7 @@ class _Replay:
         if value is not None:
             return value
         state, _, value_name = name.partition("/")
-        raise failed.NotKeptError(
+        raise NotKeptError(
             f"the value {value_name!r} of state {state} is not available any more: the job that "
             "stored it has ended, or deleted it"
         )

@@ -16,7 +16,14 @@ from masterworker import program, wire
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.data.pickling import loads
-from masterworker.errors import RejectedError, Terminated, TransportError, UsageError
+from masterworker.errors import (
+    MasterGoneError,
+    NoCodeError,
+    RejectedError,
+    Terminated,
+    TransportError,
+    UsageError,
+)
 from masterworker.launch import parent, slot
 from masterworker.worker import Worker, current
 
@@ -26,14 +33,6 @@ if TYPE_CHECKING:
     from masterworker.client import Client
 
 logger = logging.getLogger("masterworker.cli")
-
-
-class NoCodeError(UsageError):
-    """The master has stored no slave code."""
-
-
-class MasterGoneError(TransportError):
-    """The master was there, and is gone."""
 
 
 def run(label: str, options: argparse.Namespace) -> int:

@@ -26,6 +26,8 @@ ROUND_TRIPS = 4
 MAX_BUDGET = 0.25
 #: ... nor for more tasks than this.
 MAX_WANT = 5000
+#: Of tasks that are not longer than this, ask for two at least: they share one exchange (seconds).
+PAIR_BELOW = 0.1
 #: Weight of the newest observation in the moving averages.
 WEIGHT = 0.3
 
@@ -120,10 +122,10 @@ class Pace:
 
     @property
     def want(self) -> int:
-        """How many tasks to ask for: one at first, then as many as fill the budget."""
+        """How many tasks to ask for: one at first, then as many as fill the budget, or a pair."""
         if self._task is None:
             return 1
         budget = min(MAX_BUDGET, max(BUDGET, ROUND_TRIPS * self._round_trip))
         if self._task * MAX_WANT <= budget:
             return MAX_WANT
-        return max(1, int(budget / self._task))
+        return max(1 if self._task > PAIR_BELOW else 2, int(budget / self._task))

@@ -82,11 +82,15 @@ def supervised_by(name: str, fd: int) -> None:
     supervisor, shared = name, slot.attach(fd)
 
 
-def no_longer_supervised() -> None:
-    """The worker of this process has left, and whoever watched it need not watch the process."""
+def has_left() -> None:
+    """The worker of this process has left: whoever watches it may expect the process to end.
+
+    A process that was not launched as a worker may do something else; nobody watches it any more.
+    """
     global supervisor, shared
     shared[slot.LEFT] = 1
-    supervisor, shared = "", slot.private()
+    if _launcher is None:
+        supervisor, shared = "", slot.private()
 
 
 def has_launcher() -> bool:

@@ -37,6 +37,10 @@ STOPPED: Final = 3.0
 HOLD: Final = 3.0
 #: One that has joined and lived for so long did not fail to start (seconds).
 SETTLED: Final = 10.0
+#: A supervisor that looks at its workers after so long (seconds) has been stopped itself.
+LATE: Final = 1.5
+#: A process whose worker has left may go on for so long (seconds), at its exit handlers, say.
+LINGER: Final = 10.0
 #: A pipe is read in pieces of this size.
 PIECE: Final = 1 << 16
 #: After the end so many pieces are read still: something that it has started may go on writing.
@@ -116,6 +120,8 @@ class WorkerProcess:
         self._cancelling: tuple[int, float] | None = None
         self._tick, self._ticked = 0, now
         self._stands_since, self._told_stopped = now, False
+        self._looked = now
+        self._left_since: float | None = None
 
     # -- what it is doing -------------------------------------------------------------------
 
@@ -296,12 +302,27 @@ class WorkerProcess:
 
     def stopped(self, seen: procfs.Look, now: float) -> wire.Ending | None:
         """Tell the manager, once, that this process is stopped and does nothing for it."""
+        late = now - self._looked > LATE  # we were stopped ourselves, perhaps all of us
+        self._looked = now
         if seen.runs:
-            self._stands_since, self._told_stopped = now, False
+            self._told_stopped = False
+        if seen.runs or late:
+            self._stands_since = now
         if self._told_stopped or self.member_id < 0 or now - self._stands_since < STOPPED:
             return None
         self._told_stopped = True
         return self.ending("its process is stopped")._replace(task_id=0, blame=False, tail="")
+
+    def lingers(self, now: float) -> bool:
+        """Tell whether its worker has left long ago, and the process still does not end.
+
+        A handler has left a thread behind, say, which the interpreter waits for.
+        """
+        if not self.slot[slot.LEFT]:
+            return False
+        if self._left_since is None:
+            self._left_since = now
+        return now - self._left_since > LINGER
 
     def last_words(self, *, shown: bool) -> list[str]:
         """Return the end of what it wrote to stderr.

@@ -27,6 +27,7 @@ from masterworker.launch.output import Printer
 from masterworker.launch.parent import VERDICT
 from masterworker.launch.place import Place, Reason, reason_of
 from masterworker.launch.process import HOLD, KILL_GRACE, WorkerProcess
+from masterworker.launch.warden import Warden
 from masterworker.launch.watch import exceeds_memory, exceeds_time
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Supervisor:
         self._over = False
         self._next_look = 0.0
         self._oom = OomWatch()
+        self._warden = Warden()
         #: What the last worker that failed to start has said.
         self._last_words = ""
 
@@ -142,6 +144,7 @@ class Supervisor:
             self._liaison.close()
             self._printer.close(LAST_PRINTS)
         self._loop.close(LAST_PRINTS)
+        self._warden.close()
 
     # -- the thread -------------------------------------------------------------------------
 
@@ -177,6 +180,7 @@ class Supervisor:
         self._notice()
 
     def _notice(self) -> None:
+        self._warden.watch(place.process.pid for place in self.places if place.process is not None)
         with self._changed:
             self._changed.notify_all()
         self._on_change()
@@ -215,6 +219,9 @@ class Supervisor:
             logger.info("worker %d has joined", process.pid)
         elif now - process.began > HOLD:
             process.release_held()
+        if process.lingers(now) and not process.asked:
+            process.asked = "its worker had left, and the process did not end"
+            process.kill()
         exceeds_memory(process, seen)
         exceeds_time(process)
         deadline = process.spec.limits.deadline

@@ -63,7 +63,7 @@ class Conversation:
         self.client = Client(connect or (lambda: reach(label, master)), self._interrupts.calling)
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._talk = threading.RLock()
-        self._pace = Pace()
+        self.pace = Pace()
         self.states = StateCache(self._fetch_state)
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -112,7 +112,7 @@ class Conversation:
                     continue
                 break
             self._last_call = time.monotonic()
-            self._pace.observe_round_trip(self._last_call - began - reply.waited)
+            self.pace.observe_round_trip(self._last_call - began - reply.waited)
             self.hand.take(reply.leases)
             for order, argument in reply.orders:
                 self._obey(order, argument)

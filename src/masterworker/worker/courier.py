@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from masterworker.core.hand import Hand
+    from masterworker.core.hand import Hand, Pace
     from masterworker.core.task import Lease
 
     class Talker(Protocol):
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
         hand: Hand
         heartbeat: float
+        pace: Pace
 
         def deliver(self, *, give_back: bool) -> None:
             """Send what is finished, and what is being executed."""
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("masterworker.worker")
 
 #: While a batch of several tasks is executed, look after it this often (seconds). A task that is
-#: still the same at the next look has overrun.
+#: still the same at the next look has overrun, ...
 LOOK = 0.025
+#: ... unless tasks usually take long: then one that takes so many times as long.
+OVERRUN = 2.0
 #: A batch that goes on for longer than this is broken up, also when each of its tasks is short.
 LONGEST_BATCH = 0.25
 #: While there are tasks with a time limit, look at the clock this often (seconds).
@@ -55,6 +58,7 @@ class Courier:
         self._bell = threading.Event()
         self._stopped = False
         self._batch_began: float | None = None
+        self._seen = 0.0
         self._limited = False
         self._thread = threading.Thread(target=self._run, name="masterworker-courier", daemon=True)
 
@@ -105,7 +109,11 @@ class Courier:
         worker, hand = self._worker, self._worker.hand
         current, began = hand.current, self._batch_began
         if began is not None and current is not None and (hand.leases or hand.outcomes):
-            if current is last or time.monotonic() - began > LONGEST_BATCH:
+            now = time.monotonic()
+            if current is not last:
+                self._seen = now - LOOK
+            patience = max(2 * LOOK, OVERRUN * worker.pace.task_seconds)
+            if now - self._seen >= 0.9 * patience or now - began > LONGEST_BATCH:
                 worker.deliver(give_back=True)
                 self._batch_began = None
         elif current is not None and worker.seconds_silent() >= worker.heartbeat:

@@ -14,6 +14,7 @@ from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import dumps, loads
 from masterworker.errors import TaskTimeout, UnpicklableError
+from masterworker.worker import forks
 from masterworker.worker.interrupts import Broken
 from masterworker.worker.limits import may_be_tried_again
 
@@ -59,9 +60,13 @@ def execute(
         return FAILURE, describe(error, hide_frames=2, hint=hint).encode()
     try:
         result = handler(*parameters)
+        if forks.is_fork:
+            forks.leave()
     except Broken as broken:
         return broken_off(broken, terms)
     except BaseException as error:
+        if forks.is_fork:
+            forks.leave(error)
         if isinstance(error, KeyboardInterrupt) and interrupted():
             raise
         kind = AGAIN if may_be_tried_again(type(error), terms) else FAILURE

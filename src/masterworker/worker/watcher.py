@@ -22,7 +22,7 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.launch import parent, procfs, slot
 from masterworker.launch.liaison import Liaison
-from masterworker.launch.process import STOPPED, WEDGED
+from masterworker.launch.process import LATE, STOPPED, WEDGED
 from masterworker.transport.discovery import reach
 
 #: The worker is looked at so often (seconds).
@@ -113,6 +113,7 @@ class Watcher:
         )
         self._tick, self._ticked = 0, time.monotonic()
         self._stands_since, self._told_stopped = self._ticked, False
+        self._looked = self._ticked
 
     def run(self) -> None:
         """Watch until the worker has ended, or its job."""
@@ -133,8 +134,12 @@ class Watcher:
             self._tick, self._ticked = tick, now
         active = self._slot[slot.TASK] != 0 or now - self._ticked < WEDGED
         runs = procfs.look(self._pid).runs
+        late = now - self._looked > LATE  # we were stopped ourselves, perhaps all of us
+        self._looked = now
         if runs:
-            self._stands_since, self._told_stopped = now, False
+            self._told_stopped = False
+        if runs or late:
+            self._stands_since = now
         elif member >= 0 and now - self._stands_since > STOPPED and not self._told_stopped:
             self._told_stopped = True
             how = "its process is stopped"

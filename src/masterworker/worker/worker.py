@@ -27,7 +27,7 @@ from masterworker.errors import TransportError
 from masterworker.launch import parent
 from masterworker.launch.slot import DEADLINE, DONE, TASK, TICK
 from masterworker.taskid import task_name
-from masterworker.worker import current, limits, watcher
+from masterworker.worker import current, forks, limits, watcher
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute
@@ -97,6 +97,7 @@ class Worker(Conversation):
         own = self._own_handlers()
         if current.use_instead(self, own):
             return
+        forks.begin()
         self._thread = threading.current_thread()
         if self._watchable and watcher.can_watch():
             watcher.start(self.label, self._master)
@@ -114,8 +115,7 @@ class Worker(Conversation):
             finally:
                 self._courier.stop()
                 self._sign_off()
-                if not parent.has_launcher():
-                    parent.no_longer_supervised()
+                parent.has_left()
 
     def set_handlers(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
         """Give handlers by tag, before `run`."""
@@ -233,14 +233,14 @@ class Worker(Conversation):
 
     def _most(self) -> int:
         """Tell how many tasks to ask for; 0: it is time to leave."""
-        want, bounds = self._pace.want, parent.limits
+        want, bounds = self.pace.want, parent.limits
         if bounds.max_tasks is not None:
             want = min(want, bounds.max_tasks - self._done)
             if want < 1:
                 current.note_recycled()
         if bounds.deadline is not None:
             left = bounds.deadline - time.monotonic() - MARGIN
-            fit = left / self._pace.task_seconds if self._pace.task_seconds else left * MAX_WANT
+            fit = left / self.pace.task_seconds if self.pace.task_seconds else left * MAX_WANT
             want = min(want, max(0, int(fit)))
         return want
 
@@ -252,7 +252,7 @@ class Worker(Conversation):
         if size > 1:
             self._courier.batch_ends()
         if done:
-            self._pace.observe(done, time.monotonic() - began)
+            self.pace.observe(done, time.monotonic() - began)
             self._done += done
             parent.shared[DONE] = self._done
 

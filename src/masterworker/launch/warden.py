@@ -1,0 +1,75 @@
+"""A tiny process that ends the workers' process groups when their supervisor is gone.
+
+The system ends the workers themselves (parent-death signal), but not what their handlers have
+started, and a supervisor that was killed ends nobody. The warden is a shell that reads lines from
+a pipe: the process groups that there are now. When the pipe closes, however that comes about, it
+kills those of the last line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHELL: Final = "/bin/sh"
+#: An empty line means that there is nobody.
+_PROGRAM: Final = 'while read -r line; do last=$line; done; [ -z "$last" ] || kill -9 $last'
+
+
+class Warden:
+    """Watches over the process groups of one supervisor, whose thread alone calls this."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._told: list[int] = []
+
+    def watch(self, groups: Iterable[int]) -> None:
+        """Tell the warden which process groups there are now. Starts it the first time."""
+        now = sorted(groups)
+        if now == self._told:
+            return
+        self._told = now
+        if self._process is None and not self._start():
+            return
+        self._say(" ".join(f"-{group}" for group in now))
+
+    def close(self) -> None:
+        """Dismiss it: nobody is left, or whoever is left has been taken care of."""
+        if self._process is None:
+            return
+        self._say("")
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._process.terminate()  # a fork of this process may hold the pipe open still
+        self._process.wait()
+        self._process = None
+
+    def _start(self) -> bool:
+        if not os.access(_SHELL, os.X_OK):
+            return False
+        try:
+            self._process = subprocess.Popen(
+                [_SHELL, "-c", _PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                start_new_session=True,  # a Ctrl-C at the terminal is not for it
+                cwd="/",
+                env={},
+            )
+        except OSError:  # no more processes: the workers go on without
+            return False
+        return True
+
+    def _say(self, line: str) -> None:
+        assert self._process is not None  # noqa: S101  for the type checker
+        assert self._process.stdin is not None  # noqa: S101  for the type checker
+        with contextlib.suppress(OSError):  # somebody has killed it
+            self._process.stdin.write(line.encode() + b"\n")
