@@ -3,14 +3,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MINUTES ?= 10
+SEED ?= 1
+WORKERS ?= 8
+SEEDS ?= 20000
 
-.PHONY: demo test check format bench trajectory clean help
+.PHONY: demo test check format bench chaos simulate trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
 	@echo "make test        set up and run all tests (what this machine lacks is skipped, with the reason)"
 	@echo "make check       formatting, types, import rules"
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
+	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
+	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
 	@echo "make bench       masterworker beside the pools of the standard library, as a table"
 
 $(BIN)/python:
@@ -47,6 +53,12 @@ format: $(VENV)/dev
 
 trajectory: $(VENV)/examples
 	$(BIN)/python Examples/trajectory_analysis.py
+
+chaos: $(VENV)/dev
+	PYTHONPATH=tests $(BIN)/python -m faults.chaos --minutes $(MINUTES) --seed $(SEED) --workers $(WORKERS)
+
+simulate: $(VENV)/dev
+	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(SEEDS)
 
 bench: $(VENV)/base
 	$(BIN)/python -m benchmarks
