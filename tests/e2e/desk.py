@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from support import HANG, wait_until
+from support import HANG, wait_until, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,8 +147,8 @@ class Running:
         self.process.wait()
 
     def children(self) -> list[psutil.Process]:
-        """The processes that it has started."""
-        return psutil.Process(self.pid).children()
+        """The workers that it has started."""
+        return workers_of(self.pid)
 
     def workers(self, number: int = 1) -> list[int]:
         """Wait until a supervisor has so many workers; their process ids."""

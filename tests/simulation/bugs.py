@@ -13,18 +13,12 @@ from masterworker.core.hand import Hand
 from masterworker.core.lanes import Lanes
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import CANCELLED, FAILURE, Lease, Outcome, State, Task
-from masterworker.errors import NotRegisteredError, TransportError
-from simulation.desk import Desk
-from simulation.peers import SimClient
-from simulation.replies import Call, Replies
 from simulation.worker import SimWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from masterworker.core.member import Member
-    from simulation.desk import Session
-    from simulation.guarded import Box
     from simulation.kernel import Run
 
 
@@ -289,85 +283,3 @@ class AnswersForTheNextAttempt(SimWorker):
     def _execute(self, lease: Lease) -> Run:
         outcome = yield from super()._execute(lease)
         return outcome._replace(attempt=lease.attempt + (lease.attempt > 1))
-
-
-# -- the conversation -------------------------------------------------------------------------
-
-
-class RejoinKeepsLeases(Desk):
-    """Who joins again is another one, and keeps what he had."""
-
-    def _join(self, *args: Any) -> None:
-        self._clients.pop(args[2], None)
-        super()._join(*args)
-
-
-class StrangersAreServed(Desk):
-    """Who is not registered is told that there is no work, instead of joining again."""
-
-    def _take_back_orders(self, reply: Any) -> Any:
-        return reply._replace(orders=[]) if hasattr(reply, "orders") else reply
-
-    def _exchange(self, answer: Any, *args: Any) -> None:
-        def shy(good: bool, reply: Any) -> None:
-            answer(good, self._take_back_orders(reply))
-
-        super()._exchange(shy, *args)
-
-
-class ClaimsOutliveTheirCallers(Desk):
-    """Who does not wait any longer is given tasks all the same."""
-
-    def _close(self, box: Box) -> None:
-        for claim in box.claims:
-            self._boxes.pop(claim, None)
-
-
-class EndsAreNotNoticed(Desk):
-    """The end of a connection is no loss: what it had promised to somebody stays promised."""
-
-    def closed(self, session: Session) -> None:
-        session.members.clear()
-
-
-class EveryRequestIsNew(Replies):
-    """A request whose reply was lost is carried out once more."""
-
-    def once(self, client: str, number: int, action: Any, answer: Any) -> None:
-        self._last.pop(client, None)
-        super().once(client, number, action, answer)
-
-
-class LateCopiesAreNew(Replies):
-    """A copy of an earlier call, late on its way, is carried out once more."""
-
-    def once(self, client: str, number: int, action: Any, answer: Any) -> None:
-        call = self._last.get(client)
-        if call is not None and number < call.number:
-            self._last[client] = call = Call(number)
-        super().once(client, number, action, answer)
-
-
-class AcknowledgesTheLast(Replies):
-    """An acknowledgement that comes late acknowledges what has not arrived yet."""
-
-    def acknowledge(self, client: str, number: int | None = None) -> None:
-        super().acknowledge(client)
-
-
-class NumbersAttempts(SimClient):
-    """A request that is repeated looks like another one."""
-
-    def call_once(self, me: object, operation: str, *args: Any) -> Run:
-        yield from self._calls.acquire(me)
-        try:
-            while True:
-                self._number += 1
-                try:
-                    return (yield from self.call(me, operation, self.client, self._number, *args))
-                except NotRegisteredError:
-                    raise
-                except TransportError:
-                    yield 0.1
-        finally:
-            self._calls.release()

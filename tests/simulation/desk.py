@@ -8,7 +8,7 @@ from masterworker import wire
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Outcome
 from masterworker.errors import NotRegisteredError, Terminated
-from simulation.guarded import Box, Guarded
+from simulation.guarded import Box, Guarded, Orders
 from simulation.replies import Answer, Replies
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Session:
     """What the master knows of one connection."""
 
-    __slots__ = ("clients", "link", "members", "supervisors", "watched")
+    __slots__ = ("clients", "gone", "link", "members", "supervisors", "watched")
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -35,6 +35,8 @@ class Session:
         self.supervisors: dict[str, None] = {}
         #: Somebody joined through it who has promised heartbeats.
         self.watched = False
+        #: The end of the connection has been noticed.
+        self.gone = False
 
 
 class Desk(Guarded):
@@ -44,7 +46,9 @@ class Desk(Guarded):
 
     def __init__(self, kernel: Kernel, swarm: Swarm, core: Scheduler, oracle: Oracle) -> None:
         super().__init__(kernel, swarm, core, oracle)
-        self.replies = self.replies_class(kernel, swarm.comes_back, self._undelivered)
+        self.replies = self.replies_class(kernel, swarm.comes_back, self._undelivered, self.held_up)
+        #: Through how many connections each supervisor speaks.
+        self._lines: dict[str, int] = {}
 
     # -- connections ------------------------------------------------------------------------
 
@@ -59,17 +63,23 @@ class Desk(Guarded):
         sender: tuple[Link, int] | None,
     ) -> None:
         """A request has arrived."""
-        if operation == "exchange":
-            self.oracle.spoke(args[0], self.kernel.now)
         if self.held_up(self.request, session, operation, args, sender):
             return
+        if operation == "exchange":
+            self.oracle.spoke(args[0], self.kernel.now)
+
+        numbered = operation in {"request", "collect"}
 
         def answer(good: bool, value: Any) -> None:
             if sender is not None:
                 sender[0].reply(sender[1], good, value)
+            if session.gone:  # it has ended meanwhile: now its thread does
+                if numbered:
+                    session.clients[args[0]] = None
+                self.closed(session)
 
         self.touched = True
-        if operation in {"request", "collect"}:
+        if numbered:
             client, number, *rest = args
             session.clients[client] = None
             action = getattr(self, f"_{operation}")
@@ -81,19 +91,25 @@ class Desk(Guarded):
         """A connection has ended: who joined through it and did not sign off is lost."""
         if self.held_up(self.closed, session):
             return
-        self.touched = True
+        self.touched = session.gone = True
         members, session.members = session.members, {}
         for member_id in members:
             self.oracle.disconnected(member_id)
             self._apply(self.core.on_closed(member_id, "connection closed", self.kernel.now))
-            self._watch_clock()
         supervisors, session.supervisors = session.supervisors, {}
         for name in supervisors:
-            self._desks.pop(name, None)
-            self._apply(self.core.on_unattended(name, self.kernel.now))
+            self._detach(name)
         clients, session.clients = session.clients, {}
         for client in clients:
             self.replies.abandon(client)
+
+    def _detach(self, name: str) -> None:
+        """A connection of a supervisor has ended; with the last one it is gone."""
+        self._lines[name] -= 1
+        if not self._lines[name]:
+            del self._lines[name]
+            self._desks.pop(name, None)
+            self._apply(self.core.on_unattended(name, self.kernel.now))
 
     # -- processes --------------------------------------------------------------------------
 
@@ -118,7 +134,7 @@ class Desk(Guarded):
         self._clients[client] = member_id
         session.members[member_id] = None
         session.watched = session.watched or heartbeat is not None
-        self.oracle.joined(member_id, client)
+        self.oracle.joined(member_id, client, now)
         self._watch_clock()
         answer(True, member_id)
 
@@ -128,7 +144,7 @@ class Desk(Guarded):
         self._forget_member(member_id)
         clients, session.clients = session.clients, {}
         for client in clients:
-            self.replies.acknowledge(client)
+            self.replies.forgo(client)
         answer(True, None)
 
     def _attend(
@@ -141,20 +157,22 @@ class Desk(Guarded):
         wait: float,
     ) -> None:
         now = self.kernel.now
-        session.supervisors[name] = None
+        if name not in session.supervisors:
+            session.supervisors[name] = None
+            self._lines[name] = self._lines.get(name, 0) + 1
         self.core.on_attended(name, alive, now)
-        orders = self._desks.setdefault(name, [])
+        orders = self._desks.setdefault(name, Orders())
         for ending in endings:
             self._take_ending(ending, now)
         if self.core.terminated:
             answer(True, [(wire.STOP, 0, 0)])
             return
-        if orders or not wait > 0:
-            self._desks[name] = []
-            answer(True, orders)
+        if orders.given or not wait > 0:
+            answer(True, orders.take())
             return
-        box = Box(-1, [], lambda _: answer(True, self._desks.pop(name, [])))
-        self._listeners.setdefault(name, []).append(box)
+        stop = [(wire.STOP, 0, 0)]
+        box = Box(-1, [], lambda _: answer(True, stop if self.core.terminated else orders.take()))
+        orders.boxes.append(box)
         self._open(box, wait)
 
     def _take_ending(self, ending: wire.Ending, now: float) -> None:
@@ -259,8 +277,9 @@ class Desk(Guarded):
             self.oracle.left(finished)
             answer(True, (finished, []))
             return
-        leases, lent = core.on_fetch(member_id, lend, now) if lend else ([], None)
+        leases, lent = self._fetch_meanwhile(member_id, lend, tag, now)
         self.oracle.handed_out(member_id, leases)
+        self._watch_clock()
         if leases or not wait > 0:
             core.on_unparked(claim)
             if lent is not None:
@@ -279,6 +298,20 @@ class Desk(Guarded):
         claims = [claim] if lent is None else [claim, lent]
         self._open(Box(member_id, claims, finish), wait)
 
+    def _fetch_meanwhile(
+        self, member_id: int, lend: int, tag: str | None, now: float
+    ) -> tuple[list[Lease], int | None]:
+        """Find a task for one who waits for an outcome: if possible one that brings it."""
+        if lend == wire.NOTHING:
+            return [], None
+        if tag is not None:
+            leases, claim = self.core.on_fetch(member_id, 1, now, tag)
+            if leases or lend == wire.AWAITED:
+                return leases, claim
+            if claim is not None:
+                self.core.on_unparked(claim)
+        return self.core.on_fetch(member_id, 1, now)
+
     def _lend(self, member_id: int, leases: list[Lease]) -> None:
         """These are executed at once, inside the task that waits, if they arrive."""
         self.oracle.lent(member_id, leases)
@@ -287,6 +320,10 @@ class Desk(Guarded):
 
     def _acknowledge(self, answer: Answer, session: Session, client: str, number: int) -> None:
         self.replies.acknowledge(client, number)
+        answer(True, None)
+
+    def _forgo(self, answer: Answer, session: Session, client: str, number: int) -> None:
+        self.replies.forgo(client, number)
         answer(True, None)
 
     def _undelivered(self, finished: list[Finished]) -> None:

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 #: While tasks wait, the timekeeper looks so often (seconds).
 LOOK = 1.0
-#: A deadline may be missed by so much (seconds). Only looking for outliers ever is: a pure task
-#: that is handed out while others wait does not raise the alarm, so that comes with the next tick.
-LATE = 1.0
+#: A deadline may be missed by so much (seconds): by the rounding of a sum.
+LATE = 1e-6
 
 
 class Box:
@@ -39,6 +38,20 @@ class Box:
         self.leases: list[Lease] = []
         self.finished: list[Finished] = []
         self.rung = self.done = False
+
+
+class Orders:
+    """Where a supervisor finds its orders."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[str, int, int]] = []
+        #: Its calls that wait here.
+        self.boxes: list[Box] = []
+
+    def take(self) -> list[tuple[str, int, int]]:
+        """Return the orders, and forget them."""
+        given, self.given = self.given, []
+        return given
 
 
 class Guarded:
@@ -56,9 +69,8 @@ class Guarded:
         #: Those whose loss has given a strike: they may come back.
         self._before: dict[str, int] = {}
         self._orders: dict[int, list[tuple[str, int]]] = {}
-        #: What is to be told to supervisors, and those of them that wait.
-        self._desks: dict[str, list[tuple[str, int, int]]] = {}
-        self._listeners: dict[str, list[Box]] = {}
+        #: What is to be told to supervisors.
+        self._desks: dict[str, Orders] = {}
         self._stopped: list[tuple[Any, ...]] | None = None
         self._stopped_at = 0.0
         self._watching = False
@@ -78,8 +90,9 @@ class Guarded:
         if self._stopped is None:
             return
         waiting, self._stopped = self._stopped, None
-        if self.kernel.now - self._stopped_at > STOOD_STILL:
-            self.oracle.stood_still(self.kernel.now)
+        seconds = self.kernel.now - self._stopped_at
+        if seconds > STOOD_STILL:
+            self.oracle.stood_still(seconds, self.kernel.now)
         ticks = [act for act in waiting if act[0] == self._tick]
         rest = [act for act in waiting if act[0] != self._tick]
         first = self.kernel.random.random() < 0.5
@@ -111,6 +124,11 @@ class Guarded:
         if not box.rung:
             box.rung = True
             self.kernel.after(0.001 * self.kernel.random.random(), self._finish, box)
+
+    def _ring_all(self, orders: Orders) -> None:
+        boxes, orders.boxes = orders.boxes, []
+        for box in boxes:
+            self._ring(box)
 
     def _finish(self, box: Box) -> None:
         """A caller that waited has woken up."""
@@ -149,16 +167,16 @@ class Guarded:
         for member, reason in effects.lost:
             self.oracle.lost(member, reason, self.kernel.now)
             self._forget_member(member.id)
+        self._watch_clock()
 
     def _order_to_stop(self, member_id: int, task_id: int) -> None:
         member = self.core.members.get(member_id)
         if member is None:
             return
         self._orders.setdefault(member_id, []).append((wire.CANCEL, task_id))
-        if member.supervisor in self._desks:
-            self._desks[member.supervisor].append((wire.CANCEL, member_id, task_id))
-            for box in self._listeners.pop(member.supervisor, ()):
-                self._ring(box)
+        if (orders := self._desks.get(member.supervisor)) is not None:
+            orders.given.append((wire.CANCEL, member_id, task_id))
+            self._ring_all(orders)
 
     def _forget_member(self, member_id: int) -> None:
         self._orders.pop(member_id, None)
@@ -182,6 +200,8 @@ class Guarded:
         for claim in claims:
             if claim in self._boxes:
                 self._ring(self._boxes[claim])
+        for orders in self._desks.values():
+            self._ring_all(orders)
 
     # -- time -------------------------------------------------------------------------------
 

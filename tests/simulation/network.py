@@ -188,7 +188,7 @@ class Link:
 
     def _ghost(self, operation: str, args: tuple[Any, ...]) -> None:
         """A request arrives once more: late, after its connection has ended; or any repeatable."""
-        repeatable = operation in ("request", "collect", "acknowledge")
+        repeatable = operation in ("request", "collect", "acknowledge", "forgo")
         if self.open and not repeatable:
             return
         self.net.desk.request(self.session, operation, args, None)

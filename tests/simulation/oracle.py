@@ -60,6 +60,7 @@ class Oracle:
         self._attempts: dict[int, int] = {}
         self._given: dict[tuple[int, int], int] = {}
         self._done: dict[tuple[int, str], None] = {}
+        self._joined: dict[int, float] = {}
         self._heard: dict[int, float] = {}
         #: Who has ever had it in hand; in how many processes that died it was executing.
         self._held: dict[int, list[int]] = {}
@@ -105,12 +106,13 @@ class Oracle:
 
     # -- who does what ----------------------------------------------------------------------
 
-    def joined(self, member: int, client: str) -> None:
+    def joined(self, member: int, client: str, now: float) -> None:
         """A process is registered, once."""
         twins = [m.id for m in self.core.members.values() if m.info == client and m.id != member]
         if twins:
             raise Violation(f"{client} is registered as {twins} and as {member}")
         self._strikes_to_check = True
+        self._joined[member] = now
         self._client_of[member] = client
         self._member_of[client] = member
         self.trace(f"{client} joined as {member}")
@@ -161,24 +163,27 @@ class Oracle:
         self.trace(f"connection of {member} closed")
 
     def spoke(self, member: int, now: float) -> None:
-        """Something of a worker has arrived, read or not; perhaps too late already."""
-        known = self.core.members.get(member)
-        if known is not None and known.heartbeat is not None:
-            bound = MISSED_HEARTBEATS * known.heartbeat
-            if now - self._heard.get(member, known.heard) < bound:
-                self._heard[member] = now
-
-    def stood_still(self, now: float) -> None:
-        """The master has stood still for so long that everybody gets a full period of grace."""
-        for member in self.core.members:
+        """Something of a worker has been read."""
+        if member in self.core.members:
             self._heard[member] = now
+
+    def stood_still(self, seconds: float, now: float) -> None:
+        """The master has stood still for so long that nobody is to pay for it.
+
+        What has come meanwhile has not been read, perhaps. Half a heartbeat counts all the same.
+        """
+        for member in self.core.members.values():
+            if member.heartbeat is not None:
+                excused = max(0.0, seconds - member.heartbeat / 2)
+                heard = self._heard.get(member.id, self._joined[member.id])
+                self._heard[member.id] = min(now, heard + excused)
 
     def lost(self, member: Member, reason: str, now: float) -> None:
         """The scheduler has taken somebody out."""
         self.trace(f"{member.id} lost: {reason}")
         self._note_single(member)
         if reason.startswith("silent") and member.heartbeat is not None:
-            silent = now - self._heard.get(member.id, 0.0)
+            silent = now - self._heard.get(member.id, self._joined[member.id])
             if silent < MISSED_HEARTBEATS * member.heartbeat - 0.001:
                 raise Violation(f"{member.id} spoke {silent:.3f} s ago, and is lost: {reason}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from masterworker.errors import NotRegisteredError, Terminated, TransportError
+from masterworker.errors import NotRegisteredError, Terminated, TransportError, UsageError
 from simulation.kernel import Mutex, Process
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 class Peer(Process):
     """A process with a connection to the master."""
 
-    #: How often a numbered call is tried before it is given up; 0: until it is answered.
-    attempts = 0
-
     def __init__(self, world: World, name: str, serial: int) -> None:
         super().__init__(world.kernel, name)
         self.world = world
@@ -33,6 +30,8 @@ class Peer(Process):
         self.client = f"{name}/{serial}"
         self.link: Link | None = None
         self._number = 0
+        #: A numbered call that was given up without an answer; 0: none.
+        self._unanswered = 0
         self._calls = Mutex()
 
     def call(self, me: object, operation: str, *args: Any) -> Run:
@@ -54,21 +53,23 @@ class Peer(Process):
         """Carry out an operation that must not be carried out twice."""
         yield from self._calls.acquire(me)
         try:
+            yield from self.forgo(me)
             self._number += 1
-            number = self._number
-            attempts = 1
-            while True:
-                try:
-                    return (yield from self.call(me, operation, self.client, number, *args))
-                except NotRegisteredError:
-                    raise
-                except TransportError:
-                    if attempts == self.attempts:
-                        raise
-                attempts += 1
-                yield 0.1
+            number = self._unanswered = self._number
+            try:
+                reply = yield from self.call(me, operation, self.client, number, *args)
+            except TransportError:
+                reply = yield from self.call(me, operation, self.client, number, *args)
+            self._unanswered = 0
+            return reply
         finally:
             self._calls.release()
+
+    def forgo(self, me: object) -> Run:
+        """Say that nobody will come for the reply of a call that was given up."""
+        if self._unanswered:
+            yield from self.call(me, "forgo", self.client, self._unanswered)
+            self._unanswered = 0
 
     def disconnect(self) -> None:
         """Drop the connection; the next call makes a new one."""
@@ -132,6 +133,8 @@ class SimClient(Peer):
                 return (yield from action())
             except NotRegisteredError:
                 self._member = None
+            except UsageError:  # it has come for its reply too late
+                pass
             except TransportError:
                 self._member = None
                 yield 0.1
@@ -145,7 +148,7 @@ class SimClient(Peer):
             def request(batch: tuple[Any, ...] = batch) -> Run:
                 try:
                     return (yield from self.call_once(me, "request", *batch))
-                except TransportError:
+                except (TransportError, UsageError):
                     self.world.oracle.unsure(batch[1])
                     raise
 

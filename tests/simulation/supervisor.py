@@ -30,6 +30,7 @@ class SimSupervisor:
         self.host = host
         self.name = f"supervisor{host}/{serial}"
         self._endings: list[wire.Ending] = []
+        self._over = False
         self._listener = Peer(world, f"host{host}", serial)
         self._messenger = Peer(world, f"host{host}", -serial)
         self._listener.spawn(self._listen())
@@ -53,9 +54,11 @@ class SimSupervisor:
         pause = GLANCE * self.world.kernel.random.random()
         self.world.kernel.after(pause, self._endings.append, ending)
 
+    def _mine(self) -> list[SimWorker]:
+        return [w for w in self.world.workers if w is not None and w.supervisor == self.name]
+
     def _well(self) -> list[int]:
-        mine = [w for w in self.world.workers if w is not None and w.supervisor == self.name]
-        return [w.member for w in mine if w.member is not None and not w.stopped]
+        return [w.member for w in self._mine() if w.member is not None and not w.stopped]
 
     def _listen(self) -> Run:
         while True:
@@ -64,24 +67,29 @@ class SimSupervisor:
             except TransportError:
                 yield 0.5
                 continue
-            if any(order == wire.STOP for order, _, _ in orders):
+            self._obey(orders)
+            if self._over:
                 return
-            for order, member, task in orders:
-                if order == wire.CANCEL:
-                    for worker in self.world.workers:
-                        if worker is not None and worker.member == member:
-                            worker.break_off(task)
+
+    def _obey(self, orders: list[tuple[str, int, int]]) -> None:
+        for order, member, task in orders:
+            if order == wire.STOP:
+                self._over = True
+            for worker in self._mine():
+                if order == wire.CANCEL and worker.member == member:
+                    worker.break_off(task)
 
     def _tell(self) -> Run:
         told: list[int] = []
-        while True:
+        while not self._over:
             endings, well = list(self._endings), self._well()
             if endings or not set(well) <= set(told):
                 try:
-                    yield from self._attend(self._messenger, endings, 0.0)
+                    orders = yield from self._attend(self._messenger, endings, 0.0)
                 except TransportError:
                     yield 0.5
                     continue
+                self._obey(orders)
                 told = well
                 del self._endings[: len(endings)]
             yield GLANCE

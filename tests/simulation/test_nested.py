@@ -23,11 +23,11 @@ class Nesting(Worker):
         return number * number
 
 
-# This fails as long as a worker that waits is lent the next task of any tag: with one worker, the
-# first 16 parents are executed inside of each other, the next one is lent nothing at all any more,
-# and their children wait for ever behind them. Seed 15788 showed it.
 def test_one_worker_is_enough_for_many_tasks_that_wait() -> None:
-    """What a task waits for gets its turn, however many others wait as well."""
+    """What a task waits for gets its turn, however many others wait as well.
+
+    More parents than are executed inside of each other; seed 15788 showed it.
+    """
     manager, _ = memory_manager()
     manager.request("parent", [dumps_call("a parent", (i,)) for i in range(PARENTS)])
     worker = Nesting("any", connect=lambda: connection(manager))

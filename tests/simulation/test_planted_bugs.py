@@ -15,6 +15,7 @@ from masterworker.core.lanes import Lanes
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import State
 from simulation import bugs
+from simulation import conversation_bugs as talk
 from simulation.desk import Desk
 from simulation.oracle import Violation
 from simulation.peers import SimClient
@@ -57,14 +58,18 @@ PLANTED = [
     (bugs.NeverLooksForTheMaster, 251),
     (bugs.AnswersForTheNextAttempt, 2),
     # the conversation
-    (bugs.RejoinKeepsLeases, 1),
-    (bugs.StrangersAreServed, 0),
-    (bugs.ClaimsOutliveTheirCallers, 1),
-    (bugs.EndsAreNotNoticed, 1),
-    (bugs.EveryRequestIsNew, 3),
-    (bugs.LateCopiesAreNew, 102),
-    (bugs.AcknowledgesTheLast, 1017),
-    (bugs.NumbersAttempts, 3),
+    (talk.RejoinKeepsLeases, 1),
+    (talk.StrangersAreServed, 0),
+    (talk.ClaimsOutliveTheirCallers, 1),
+    (talk.EndsAreNotNoticed, 1),
+    (talk.EndsAreNoticedOnce, 964),
+    (talk.EveryRequestIsNew, 3),
+    (talk.LateCopiesAreNew, 102),
+    (talk.AcknowledgesTheLast, 1017),
+    (talk.KeepsWhatWasGivenUp, 0),
+    (talk.ForgoesOnlyWhatIsDone, 19152),
+    (talk.LendsAnything, 15788),
+    (talk.NumbersAttempts, 3),
 ]
 
 
@@ -127,7 +132,8 @@ def test_every_bug_is_in_the_list() -> None:
     """None was written and forgotten."""
     written = {
         name
-        for name, bug in vars(bugs).items()
-        if isinstance(bug, type) and bug.__module__ == bugs.__name__
+        for module in (bugs, talk)
+        for name, bug in vars(module).items()
+        if isinstance(bug, type) and bug.__module__ == module.__name__
     }
     assert written == {bug.__name__ for bug, _ in PLANTED}

@@ -19,9 +19,6 @@ from masterworker.manager.replies import Replies
 from masterworker.manager.session import Session
 from masterworker.transport.memory import Faults, MemoryConnection
 
-# The five tests of this module fail as long as `manager.replies` and `client` forget too early: the
-# last number of a client, which call an acknowledgement is for, and what has not been answered.
-
 
 class Counter:
     """Something that must be done once."""
@@ -54,7 +51,7 @@ def test_late_copy_of_an_acknowledged_call_is_not_carried_out() -> None:
     """The outcomes that it would take out would go to nobody."""
     replies, collect = Replies(lambda _: None), Counter(([b"outcome"], []))
     replies.once("client", 1, collect)
-    replies.acknowledge("client", *_number(1))
+    replies.acknowledge("client", 1)
     try_again(replies, "client", 1, collect)
     assert collect.times == 1
 
@@ -64,7 +61,7 @@ def test_late_acknowledgement_does_not_acknowledge_the_next_call() -> None:
     replies, collect = Replies(lambda _: None), Counter(([b"outcome"], []))
     replies.once("client", 1, Counter(([b"earlier"], [])))
     replies.once("client", 2, collect)  # its reply is lost
-    replies.acknowledge("client", *_number(1))
+    replies.acknowledge("client", 1)
     assert replies.once("client", 2, collect) == ([b"outcome"], [])
     assert collect.times == 1
 
@@ -112,9 +109,3 @@ def test_outcome_survives_two_failures_in_a_row() -> None:
     finally:
         client.disconnect()
         manager.terminate()
-
-
-def _number(number: int) -> tuple[int, ...]:
-    """Acknowledgements name the call, where they can."""
-    takes = Replies.acknowledge.__code__.co_argcount
-    return (number,) if takes > 2 else ()

@@ -31,10 +31,7 @@ REGRESSIONS = [
     (455, "a task given up for a lease that had never reached its worker"),
     (632, "a strike for a task that was lent to a worker and had not arrived"),
     (1288, "the same, and given up"),
-    # This one fails as long as the master may stand still for longer than it looks (1 s) without
-    # giving grace (3 s): a heartbeat that has come and has not been read does not count.
     (13831, "a worker that spoke while the master stood still is lost for silence"),
-    # This one fails as long as `test_nested` does; see there.
     (15788, "a worker that waits 16 deep is lent nothing more, and nobody else is there"),
     (3, "a pure task in hand, an idle worker, and nobody looked for outliers in time"),
 ]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from masterworker import wire
 from masterworker.core.hand import Hand, Pace
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome
-from masterworker.errors import Terminated, TransportError
+from masterworker.errors import Terminated, TransportError, UsageError
 from masterworker.worker.conversation import PAUSES
 from masterworker.worker.courier import LONGEST_BATCH, LOOK
+from masterworker.worker.worker import MAX_DEPTH
 from simulation.kernel import Mutex, Thread
 from simulation.peers import Peer
 from simulation.swarm import FURTHER
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 MAIN, COURIER = "main", "courier"
-#: So deep may tasks wait inside of each other.
-MAX_DEPTH = 16
 
 
 class SimWorker(Peer):
@@ -108,9 +107,12 @@ class SimWorker(Peer):
         self._sleeping = True
         broken = yield limit if late else seconds
         self._sleeping = False
-        if not broken:
-            yield from self._further_tasks(spec.further)
         fails = broken or late or spec.failures < 0 or attempt <= spec.failures
+        if not broken:
+            try:
+                yield from self._further_tasks(spec.further)
+            except (TransportError, UsageError):  # as from any handler
+                fails = True
         kind = RESULT
         if fails:
             again = terms is not None and terms[1] is not None and not broken
@@ -134,6 +136,9 @@ class SimWorker(Peer):
             yield from self._talk.acquire(MAIN)
             try:
                 yield from self.call_once(MAIN, "request", FURTHER, [payload], None)
+            except TransportError:
+                self.world.oracle.unsure([payload])
+                raise
             finally:
                 self._talk.release()
         for _ in range(number):
@@ -141,7 +146,7 @@ class SimWorker(Peer):
 
     def _collect_one(self) -> Run:
         yield from self._deliver(MAIN, give_back=True)
-        lend = 1 if self._depth < MAX_DEPTH else 0
+        lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
         while True:
             yield from self._talk.acquire(MAIN)
             try:
@@ -302,6 +307,7 @@ class SimWorker(Peer):
             if pending := list(self.hand.to_send()):
                 yield from self.call(MAIN, "exchange", self.member, pending, [], 0, 0, 0.0)
                 self.hand.take(())
+            yield from self.forgo(MAIN)
             yield from self.call(MAIN, "leave", self.member)
         except (TransportError, Terminated):
             pass
