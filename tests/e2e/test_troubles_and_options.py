@@ -25,7 +25,7 @@ def trouble(desk: Desk, text: str) -> str:
     """Wait until `show` tells of it; return the line."""
 
     def holds() -> str:
-        shown = desk.command("show", desk.label).good().out
+        shown = desk.command("-w", "show", desk.label).good().out
         return next((line for line in shown.splitlines() if text in line), "")
 
     return str(until(holds, f"`show` tells that {text!r}", SOON))
