@@ -34,6 +34,18 @@ REGRESSIONS = [
     (13831, "a worker that spoke while the master stood still is lost for silence"),
     (15788, "a worker that waits 16 deep is lent nothing more, and nobody else is there"),
     (3, "a pure task in hand, an idle worker, and nobody looked for outliers in time"),
+    (24606, "one of those above"),
+    (25185, "one of those above"),
+    (27294, "one of those above"),
+    (32659, "one of those above"),
+    (34972, "one of those above"),
+    (39366, "one of those above"),
+    (76, "a member was lost in order, after the master had stood still: the oracle was too strict"),
+    (964, "an outcome for one who hung up at the moment when it was promised to him"),
+    (7174, "the same"),
+    (9759, "the same"),
+    (16668, "the same"),
+    (19152, "an outcome for a call that its client had given up while it waited"),
 ]
 
 

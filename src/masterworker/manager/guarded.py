@@ -16,11 +16,13 @@ from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Outcome
 from masterworker.errors import Terminated
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
+from masterworker.manager.replies import Replies
+from masterworker.manager.store import Store
 from masterworker.manager.timekeeper import Timekeeper
 from masterworker.manager.troubles import Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from masterworker.core.effects import Effects, Failed
 
@@ -70,6 +72,8 @@ class Guarded:
         self._changed = threading.Condition(self._lock)
         self._timekeeper = Timekeeper(self._tick)
         self.troubles = Troubles()
+        self.store = Store()
+        self.replies = Replies(self.undelivered)
         #: Somebody looks at the waiting tasks every now and then.
         self._watching = False
         #: Digest of the stored slave program; "" for none.
@@ -128,6 +132,11 @@ class Guarded:
                 desk.ring()
             self._changed.notify_all()
         self._timekeeper.stop()
+
+    def undelivered(self, finished: Sequence[Finished]) -> None:
+        """Take back outcomes that did not reach their collector."""
+        with self._lock:
+            self._apply(self.core.on_undelivered(finished))
 
     # -- inside -----------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ own, so nobody is woken for somebody else's work.
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from masterworker import wire
@@ -25,13 +24,10 @@ from masterworker.core.task import Outcome
 from masterworker.errors import NotRegisteredError, Terminated
 from masterworker.manager.guarded import Guarded
 from masterworker.manager.mailbox import Desk
-from masterworker.manager.replies import Replies
-from masterworker.manager.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from masterworker.core.effects import Failed
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease
 
@@ -41,25 +37,10 @@ logger = logging.getLogger("masterworker.manager")
 class Manager(Guarded):
     """The state of one job, for callers in many threads.
 
-    Args:
-        on_direct: Is given the outcomes of tasks that were requested as direct. Called with the
-            lock held: it must neither block nor call back.
-        clock: Seconds that never go back.
-        on_failed: Is given the calls that have failed: task, tag, parameters, kind and payload of
-            the outcome. As `on_direct`.
+    What it is made with: see `Guarded`.
 
     All methods are thread-safe.
     """
-
-    def __init__(
-        self,
-        on_direct: Callable[[list[Finished]], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        on_failed: Callable[[list[Failed]], None] | None = None,
-    ) -> None:
-        super().__init__(on_direct, clock, on_failed)
-        self.store = Store()
-        self.replies = Replies(self.undelivered)
 
     # -- processes --------------------------------------------------------------------------
 
@@ -338,11 +319,6 @@ class Manager(Guarded):
             if claim is not None:
                 self.core.on_unparked(claim)
         return self.core.on_fetch(member_id, 1, now)
-
-    def undelivered(self, finished: Sequence[Finished]) -> None:
-        """Take back outcomes that did not reach their collector."""
-        with self._lock:
-            self._apply(self.core.on_undelivered(finished))
 
     # -- stored data ------------------------------------------------------------------------
 
