@@ -45,7 +45,8 @@ class Client:
         self._connection: Connection | None = None
         self._aside: Connection | None = None
         self._number = 0
-        #: A numbered call that was given up without an answer; 0: none.
+        #: A numbered call that was given up without an answer, which the manager has to be told
+        #: first of all; 0: none.
         self._unanswered = 0
         #: Which run of the manager this process has joined; "" for none.
         self._instance = ""
@@ -79,6 +80,10 @@ class Client:
             try:
                 if self._instance and not self._checked:
                     self._check_instance(self._connection)
+                if self._unanswered:
+                    with self._around():
+                        self._connection.call("forgo", self.name, self._unanswered)
+                    self._unanswered = 0
                 with self._around():
                     good, reply = self._connection.call(operation, *args)
             except Exception:
@@ -96,21 +101,16 @@ class Client:
     def call_once(self, operation: str, *args: Any) -> Any:
         """Carry out an operation that must not be carried out twice, also over a lost reply."""
         with self._lock:
-            self.forgo()
             self._number += 1
-            number = self._unanswered = self._number
+            number = self._number
             try:
-                reply = self.call(operation, self.name, number, *args)
-            except TransportError:
-                reply = self.call(operation, self.name, number, *args)
-            self._unanswered = 0
-            return reply
-
-    def forgo(self) -> None:
-        """Say that nobody will come for the reply of a call that was given up, if there is one."""
-        if self._unanswered:
-            self.call("forgo", self.name, self._unanswered)
-            self._unanswered = 0
+                try:
+                    return self.call(operation, self.name, number, *args)
+                except TransportError:
+                    return self.call(operation, self.name, number, *args)
+            except BaseException:
+                self._unanswered = number
+                raise
 
     def _acknowledge(self) -> None:
         """Say that the last reply has arrived, so that nobody keeps it for us."""
@@ -146,7 +146,6 @@ class Client:
 
     def leave(self, member_id: int) -> None:
         """Sign off."""
-        self.forgo()
         self.call("leave", member_id)
 
     def ping(self, member_id: int) -> bool:
@@ -189,11 +188,16 @@ class Client:
         want: int = 1,
         wait: float = 0.0,
         lend: int = 0,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> tuple[list[Finished], list[Lease]]:
-        """See `Manager.collect`."""
-        finished, leases = self.call_once("collect", member_id, tag, want, wait, lend)
-        if finished:
-            self._acknowledge()
+        """See `Manager.collect`. Outcomes that are not `wanted` any more go to others."""
+        with self._lock:
+            finished, leases = self.call_once("collect", member_id, tag, want, wait, lend)
+            if finished and not wanted():
+                self.call("forgo", self.name, self._number)
+                finished = []
+            elif finished:
+                self._acknowledge()
         return [Finished(*f) for f in finished], [Lease(*lease) for lease in leases]
 
     def settle(self, task_id: int, kind: int, payload: bytes) -> bool:

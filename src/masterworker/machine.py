@@ -6,9 +6,10 @@ import os
 import platform
 
 
-def process_info() -> str:
-    """Return the process id, the host's name and the machine's type."""
-    return f"pid {os.getpid()} on {platform.node()} ({platform.machine()})"
+def process_info(pid: int | None = None) -> str:
+    """Return the process id (of this one), the host's name and the machine's type."""
+    number = os.getpid() if pid is None else pid
+    return f"pid {number} on {platform.node()} ({platform.machine()})"
 
 
 def process_number(info: str) -> int | None:

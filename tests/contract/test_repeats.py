@@ -139,9 +139,9 @@ def test_a_repeated_call_hears_of_the_same_error(net: Net, monkeypatch: pytest.M
     entered: list[int] = []
     once = replies.Replies.once
 
-    def counted(self: Any, client: str, number: int, action: Any) -> Any:
+    def counted(self: Any, client: str, number: int, *actions: Any) -> Any:
         entered.append(number)
-        return once(self, client, number, action)
+        return once(self, client, number, *actions)
 
     monkeypatch.setattr(replies.Replies, "once", counted)
     collector = net.join([])

@@ -283,3 +283,17 @@ class AnswersForTheNextAttempt(SimWorker):
     def _execute(self, lease: Lease) -> Run:
         outcome = yield from super()._execute(lease)
         return outcome._replace(attempt=lease.attempt + (lease.attempt > 1))
+
+
+class FinishesForTheNextRun(SimWorker):
+    """The outcome of a task of one master goes to the next one, under the same number."""
+
+    def _finish(self, outcome: Outcome, run: str) -> None:
+        super()._finish(outcome, self.hand.instance)
+
+
+class WaitsForTheNextRun(SimWorker):
+    """A task of one master waits for what others have asked the next one for."""
+
+    def _require_same_run(self) -> None:
+        pass

@@ -37,6 +37,36 @@ class StrangersAreServed(Desk):
         super()._exchange(shy, *args)
 
 
+class OldMembersEndAgain(Desk):
+    """A supervisor's news of another run of the master is taken for news of this one."""
+
+    def _attend(self, answer: Any, session: Session, name: str, *rest: Any) -> None:
+        alive, endings, wait = rest
+        endings = [(self.instance, ending) for _, ending in endings]
+        super()._attend(answer, session, name, alive, endings, wait)
+
+
+class EndedIsDead(Desk):
+    """A worker that its supervisor has ended counts as one that has died of its task."""
+
+    def _take_ending(self, ending: Any, now: float) -> None:
+        super()._take_ending(ending._replace(blame=True, outcome=None), now)
+
+
+class LimitIsNoOutcome(Desk):
+    """A task for which a supervisor has ended a worker is simply tried once more."""
+
+    def _take_ending(self, ending: Any, now: float) -> None:
+        super()._take_ending(ending._replace(outcome=None), now)
+
+
+class LendsWhatIsAwaited(Desk):
+    """Whoever waits for an outcome is lent tasks of its tag, able to execute them or not."""
+
+    def _can_execute(self, member_id: int, tag: str) -> bool:
+        return True
+
+
 class LendsAnything(Desk):
     """Whoever waits deep inside other tasks gets what comes next, and not what it waits for."""
 

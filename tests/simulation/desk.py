@@ -136,7 +136,10 @@ class Desk(Guarded):
         session.watched = session.watched or heartbeat is not None
         self.oracle.joined(member_id, client, now)
         self._watch_clock()
-        answer(True, member_id)
+        answer(True, (member_id, self.instance))
+
+    def _instance(self, answer: Answer, session: Session) -> None:
+        answer(True, self.instance)
 
     def _leave(self, answer: Answer, session: Session, member_id: int) -> None:
         session.members.pop(member_id, None)
@@ -152,18 +155,20 @@ class Desk(Guarded):
         answer: Answer,
         session: Session,
         name: str,
-        alive: list[int],
-        endings: list[wire.Ending],
+        alive: list[tuple[str, int]],
+        endings: list[tuple[str, wire.Ending]],
         wait: float,
     ) -> None:
+        """A supervisor speaks; what concerns another run of the master is not for us."""
         now = self.kernel.now
         if name not in session.supervisors:
             session.supervisors[name] = None
             self._lines[name] = self._lines.get(name, 0) + 1
-        self.core.on_attended(name, alive, now)
+        self.core.on_attended(name, [i for run, i in alive if run == self.instance], now)
         orders = self._desks.setdefault(name, Orders())
-        for ending in endings:
-            self._take_ending(ending, now)
+        for run, ending in endings:
+            if run == self.instance:
+                self._take_ending(ending, now)
         if self.core.terminated:
             answer(True, [(wire.STOP, 0, 0)])
             return
@@ -304,13 +309,17 @@ class Desk(Guarded):
         """Find a task for one who waits for an outcome: if possible one that brings it."""
         if lend == wire.NOTHING:
             return [], None
-        if tag is not None:
+        if tag is not None and self._can_execute(member_id, tag):
             leases, claim = self.core.on_fetch(member_id, 1, now, tag)
             if leases or lend == wire.AWAITED:
                 return leases, claim
             if claim is not None:
                 self.core.on_unparked(claim)
-        return self.core.on_fetch(member_id, 1, now)
+        return self.core.on_fetch(member_id, 1, now) if lend == wire.ANY else ([], None)
+
+    def _can_execute(self, member_id: int, tag: str) -> bool:
+        view = self.core.members[member_id].view
+        return view is not None and view.accepts(tag)
 
     def _lend(self, member_id: int, leases: list[Lease]) -> None:
         """These are executed at once, inside the task that waits, if they arrive."""

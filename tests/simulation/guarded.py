@@ -62,6 +62,8 @@ class Guarded:
         self.swarm = swarm
         self.core = core
         self.oracle = oracle
+        #: Name of this run of the master.
+        self.instance = ""
         #: Something was told to the scheduler since the invariants were looked at.
         self.touched = False
         self._boxes: dict[int, Box] = {}
@@ -71,6 +73,7 @@ class Guarded:
         self._orders: dict[int, list[tuple[str, int]]] = {}
         #: What is to be told to supervisors.
         self._desks: dict[str, Orders] = {}
+        self.dead = False
         self._stopped: list[tuple[Any, ...]] | None = None
         self._stopped_at = 0.0
         self._watching = False
@@ -85,9 +88,14 @@ class Guarded:
             self._stopped = []
             self._stopped_at = self.kernel.now
 
+    def die(self) -> None:
+        """Stand still for ever."""
+        self.dead = True
+        self.stop()
+
     def resume(self) -> None:
         """Go on with what came meanwhile; the clock is asked first or last, as it happens."""
-        if self._stopped is None:
+        if self._stopped is None or self.dead:
             return
         waiting, self._stopped = self._stopped, None
         seconds = self.kernel.now - self._stopped_at

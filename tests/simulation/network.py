@@ -32,6 +32,8 @@ class Network:
         self.swarm = swarm
         self.desk = desk
         self.faulty = True
+        #: There is no master now.
+        self.down = False
         #: Until when nothing passes, by process name: up to the master, and down from it.
         self.blocked: dict[str, list[float]] = {}
         self.links: list[Link] = []
@@ -53,6 +55,8 @@ class Network:
             yield CONNECT_TIMEOUT
             raise TransportError("nobody answers")
         yield max(0.0, blocked) + 2.0 * self.swarm.latency
+        if self.down:
+            raise TransportError("nobody is there")
         link = Link(self, process)
         self.links.append(link)
         return link
@@ -72,6 +76,11 @@ class Network:
         """Tell whether something goes wrong now."""
         return probability > 0.0 and self.faulty and self.kernel.random.random() < probability
 
+    def cut_all(self) -> None:
+        """The master has died; each caller learns of it soon."""
+        for link in self.links:
+            link.lose_master()
+
     def process_died(self, process: Process) -> None:
         """The system closes what a process had open; unless its host died with it."""
         self.links = [link for link in self.links if link.open or link.served]
@@ -90,7 +99,9 @@ class Link:
     def __init__(self, net: Network, process: Process) -> None:
         self.net = net
         self.process = process
-        self.session: Session = net.desk.accept(self)
+        #: The master at its other end; perhaps there is another one by now.
+        self.desk = net.desk
+        self.session: Session = self.desk.accept(self)
         #: Whether the calling end is open, the serving end, and the way between them.
         self.open = True
         self.served = True
@@ -122,6 +133,11 @@ class Link:
         """The caller's host is gone; nobody tells the master."""
         self.open = self._passes = False
         self._learn_late()
+
+    def lose_master(self) -> None:
+        """The other end is gone."""
+        self.served = self._passes = False
+        self.net.kernel.after(self.net.kernel.random.random() ** 3, self._end_called)
 
     def break_down(self) -> None:
         """The way is broken. Who learns of it, and when, is a matter of luck."""
@@ -160,7 +176,7 @@ class Link:
     def _end_served(self) -> None:
         if self.served:
             self.served = self._passes = False
-            self.net.desk.closed(self.session)
+            self.desk.closed(self.session)
 
     def _send(self, direction: int, act: Any, *args: Any) -> None:
         """Let something arrive after all that went the same way before."""
@@ -184,16 +200,16 @@ class Link:
 
     def _arrive(self, operation: str, args: tuple[Any, ...], number: int) -> None:
         if self._passes or self.served:
-            self.net.desk.request(self.session, operation, args, (self, number))
+            self.desk.request(self.session, operation, args, (self, number))
 
     def _ghost(self, operation: str, args: tuple[Any, ...]) -> None:
         """A request arrives once more: late, after its connection has ended; or any repeatable."""
         repeatable = operation in ("request", "collect", "acknowledge", "forgo")
         if self.open and not repeatable:
             return
-        self.net.desk.request(self.session, operation, args, None)
+        self.desk.request(self.session, operation, args, None)
         if not self.served:
-            self.net.desk.closed(self.session)
+            self.desk.closed(self.session)
 
     def reply(self, number: int, good: bool, value: Any) -> None:
         """The serving end answers."""

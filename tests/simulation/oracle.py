@@ -119,7 +119,10 @@ class Oracle:
 
     def handed_out(self, member: int, leases: Sequence[Lease]) -> None:
         """The scheduler hands out leases."""
-        for task, attempt, *_ in leases:
+        known = self.core.members.get(member)
+        for task, attempt, tag, *_ in leases:
+            if known is not None and (known.view is None or not known.view.accepts(tag)):
+                raise Violation(f"{member} is given task {task}, and cannot do {tag!r}")
             if task in self._accepted:
                 raise Violation(f"task {task} is handed out after it was settled")
             if attempt != self._attempts.get(task, 0) + 1:

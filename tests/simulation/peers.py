@@ -29,6 +29,9 @@ class Peer(Process):
         #: By which the master recognises repeated calls; never used by another process.
         self.client = f"{name}/{serial}"
         self.link: Link | None = None
+        #: Which run of the master this process has joined; "" for none.
+        self.instance = ""
+        self._checked = False
         self._number = 0
         #: A numbered call that was given up without an answer; 0: none.
         self._unanswered = 0
@@ -40,7 +43,13 @@ class Peer(Process):
         try:
             if self.link is None:
                 self.link = yield from self.world.net.connect(self)
+                # Where there is one master only, this message is left out.
+                self._checked = not self.world.swarm.restart
+            if operation == "join":
+                self.instance = ""
             try:
+                if self.instance and not self._checked:
+                    yield from self._check_instance(self.link)
                 return (yield from self.link.call(operation, args))
             except TransportError as error:
                 if not isinstance(error, NotRegisteredError):
@@ -48,6 +57,13 @@ class Peer(Process):
                 raise
         finally:
             self._calls.release()
+
+    def _check_instance(self, link: Link) -> Run:
+        """Make sure that a new connection leads to the master where this process has joined."""
+        if (yield from link.call("instance", ())) != self.instance:
+            self.disconnect()
+            raise NotRegisteredError("the master is another one by now")
+        self._checked = True
 
     def call_once(self, me: object, operation: str, *args: Any) -> Run:
         """Carry out an operation that must not be carried out twice."""
@@ -81,7 +97,10 @@ class Peer(Process):
         self, me: object, tags: frozenset[str] | None, heartbeat: float | None, supervisor: str
     ) -> Run:
         """Register. Returns the member id."""
-        return (yield from self.call(me, "join", self.client, tags, heartbeat, supervisor))
+        arguments = ("join", self.client, tags, heartbeat, supervisor)
+        member, self.instance = yield from self.call(me, *arguments)
+        self._checked = True
+        return member
 
     def collect(
         self, me: object, member: int, tag: str | None, want: int, wait: float, lend: int
@@ -91,8 +110,9 @@ class Peer(Process):
         finished, leases = yield from self.call_once(me, *arguments)
         number = self._number
         if finished:
+            assert self.link is not None
             for outcome in finished:
-                self.world.oracle.received(outcome, self)
+                self.link.desk.oracle.received(outcome, self)
             for _ in range(2):
                 try:
                     yield from self.call(me, "acknowledge", self.client, number)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.errors import TransportError
+from masterworker.launch.process import KILL_GRACE
 from simulation.peers import Peer
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class SimSupervisor:
         self.world = world
         self.host = host
         self.name = f"supervisor{host}/{serial}"
-        self._endings: list[wire.Ending] = []
+        self._endings: list[tuple[str, wire.Ending]] = []
         self._over = False
         self._listener = Peer(world, f"host{host}", serial)
         self._messenger = Peer(world, f"host{host}", -serial)
@@ -46,19 +47,22 @@ class SimSupervisor:
             peer.die()
             self.world.net.process_died(peer)
 
-    def ended(self, worker: SimWorker, how: str) -> None:
-        """A worker process has ended."""
+    def ended(
+        self, worker: SimWorker, how: str, blame: bool, outcome: tuple[int, bytes] | None
+    ) -> None:
+        """A worker process has ended: by itself, or because it was told to."""
         member = -1 if worker.member is None else worker.member
-        task = 0 if worker.hand.current is None else worker.hand.current[0]
-        ending = wire.Ending(member, worker.client, task, how, True, "", None)
+        ending = wire.Ending(member, worker.client, worker.executing, how, blame, "", outcome)
         pause = GLANCE * self.world.kernel.random.random()
-        self.world.kernel.after(pause, self._endings.append, ending)
+        news = worker.hand.instance, ending
+        self.world.kernel.after(pause, self._endings.append, news)
 
     def _mine(self) -> list[SimWorker]:
         return [w for w in self.world.workers if w is not None and w.supervisor == self.name]
 
-    def _well(self) -> list[int]:
-        return [w.member for w in self._mine() if w.member is not None and not w.stopped]
+    def _well(self) -> list[tuple[str, int]]:
+        well = [w for w in self._mine() if not w.stopped]
+        return [(w.hand.instance, w.member) for w in well if w.member is not None]
 
     def _listen(self) -> Run:
         while True:
@@ -78,9 +82,15 @@ class SimSupervisor:
             for worker in self._mine():
                 if order == wire.CANCEL and worker.member == member:
                     worker.break_off(task)
+                    if worker.deaf and worker.executing == task:
+                        self.world.kernel.after(KILL_GRACE, self._insist, worker, task)
+
+    def _insist(self, worker: SimWorker, task: int) -> None:
+        if self.alive and worker.alive and worker.executing == task:
+            self.world.kill(worker, "its task was cancelled", asked=True)
 
     def _tell(self) -> Run:
-        told: list[int] = []
+        told: list[tuple[str, int]] = []
         while not self._over:
             endings, well = list(self._endings), self._well()
             if endings or not set(well) <= set(told):
@@ -94,5 +104,5 @@ class SimSupervisor:
                 del self._endings[: len(endings)]
             yield GLANCE
 
-    def _attend(self, peer: Peer, endings: list[wire.Ending], wait: float) -> Run:
+    def _attend(self, peer: Peer, endings: list[tuple[str, wire.Ending]], wait: float) -> Run:
         return (yield from peer.call("it", "attend", self.name, self._well(), endings, wait))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.options import Options
+from masterworker.worker.worker import MAX_DEPTH
 
 if TYPE_CHECKING:
     from random import Random
@@ -32,6 +33,8 @@ class Spec:
     poison: bool
     #: It asks for so many further tasks, and waits for as many outcomes of such.
     further: int = 0
+    #: It heeds neither its time limit nor an order to stop.
+    stubborn: bool = False
 
 
 @dataclass(slots=True)
@@ -77,6 +80,13 @@ class Swarm:
     kill_supervisor: float = 0.0
     kill_client: float = 0.0
     kinds: list[str] = field(default_factory=list)
+    #: When the master dies (0: never), and for how long there is none.
+    restart: float = 0.0
+    down: float = 0.0
+    #: So deep a worker executes whatever comes while it waits.
+    depth: int = MAX_DEPTH
+    #: Workers that have promised no heartbeats.
+    unwatched: frozenset[int] = frozenset()
 
     @property
     def tags(self) -> tuple[str | None, ...]:
@@ -138,6 +148,25 @@ def draw(random: Random) -> Swarm:
             setattr(swarm, kind, low + (high - low) * chance() ** 2)
             swarm.kinds.append(kind)
     return swarm
+
+
+def draw_more(random: Random, swarm: Swarm) -> None:
+    """Draw what has come later."""
+    if random.random() < 0.15 and swarm.faults_end:
+        swarm.restart = swarm.faults_end * random.random() + 0.01
+        swarm.down = swarm.silence * random.random() ** 2
+        swarm.kinds.append("restart")
+    if random.random() < 0.2:
+        swarm.depth = random.randrange(3)
+    if random.random() < 0.2:
+        swarm.kinds.append("stubborn")
+        for batch in swarm.batches:
+            for spec in batch.specs if batch.options is not None else ():
+                spec.stubborn = random.random() < 0.5
+                spec.seconds += random.choice((0.0, 3.0))
+    if random.random() < 0.15:
+        chosen = [i for i in range(len(swarm.workers)) if random.random() < 0.5]
+        swarm.unwatched = frozenset(chosen)
 
 
 def _draw_batches(random: Random, clients: int, faults_end: float) -> list[Batch]:

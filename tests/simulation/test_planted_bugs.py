@@ -57,6 +57,8 @@ PLANTED = [
     (bugs.IgnoresRejoin, 3),
     (bugs.NeverLooksForTheMaster, 866),
     (bugs.AnswersForTheNextAttempt, 2),
+    (bugs.FinishesForTheNextRun, 344),
+    (bugs.WaitsForTheNextRun, 3224),
     # the conversation
     (talk.RejoinKeepsLeases, 1),
     (talk.StrangersAreServed, 0),
@@ -65,10 +67,14 @@ PLANTED = [
     (talk.EndsAreNoticedOnce, 964),
     (talk.EveryRequestIsNew, 3),
     (talk.LateCopiesAreNew, 630),
-    (talk.AcknowledgesTheLast, 54),
+    (talk.AcknowledgesTheLast, 2475),
     (talk.KeepsWhatWasGivenUp, 102),
     (talk.ForgoesOnlyWhatIsDone, 19152),
-    (talk.LendsAnything, 15788),
+    (talk.OldMembersEndAgain, 2284),
+    (talk.EndedIsDead, 756),
+    (talk.LimitIsNoOutcome, 76),
+    (talk.LendsWhatIsAwaited, 11),
+    (talk.LendsAnything, 8),
     (talk.NumbersAttempts, 3),
 ]
 

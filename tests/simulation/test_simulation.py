@@ -46,6 +46,12 @@ REGRESSIONS = [
     (9759, "the same"),
     (16668, "the same"),
     (19152, "an outcome for a call that its client had given up while it waited"),
+    (344, "a task of one master was finished when its worker had joined the next one"),
+    (2284, "the end of a member of one master, told to the next one"),
+    (3224, "a task of one master that waits for what it has asked that one for"),
+    (3466, "the same: it took what another task of the next master waited for"),
+    (10852, "a client that was about to join: the simulator itself"),
+    (11, "a worker was lent a task that it cannot execute, since it waited for its like"),
 ]
 
 

@@ -12,9 +12,9 @@ from masterworker import wire
 from masterworker.core.hand import Hand, Pace
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome
 from masterworker.errors import Terminated, TransportError, UsageError
+from masterworker.launch.process import KILL_GRACE
 from masterworker.worker.conversation import PAUSES
 from masterworker.worker.courier import LONGEST_BATCH, LOOK
-from masterworker.worker.worker import MAX_DEPTH
 from simulation.kernel import Mutex, Thread
 from simulation.peers import Peer
 from simulation.swarm import FURTHER
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 MAIN, COURIER = "main", "courier"
+
+
+class OtherRunError(TransportError):
+    """A task of an earlier master asks for something."""
 
 
 class SimWorker(Peer):
@@ -48,8 +52,10 @@ class SimWorker(Peer):
         self._batch_began: float | None = None
         self._bell = False
         self._courier: Thread | None = None
-        self._asleep = self._sleeping = False
+        self._asleep = self._sleeping = self.deaf = False
         self._depth = 0
+        #: Of which runs of the master the tasks are that it executes, one inside the other.
+        self._runs: list[str] = []
         self._main = self.spawn(self._run())
 
     # -- main thread ------------------------------------------------------------------------
@@ -88,25 +94,49 @@ class SimWorker(Peer):
         while hand.leases:
             lease = hand.leases.popleft()
             hand.current = lease
-            hand.outcomes.append((yield from self._execute(lease)))
+            self._runs.append(hand.instance)
+            outcome = yield from self._execute(lease)
+            self._finish(outcome, self._runs.pop())
             hand.current = None
             done += 1
         return done
+
+    def _finish(self, outcome: Outcome, run: str) -> None:
+        """A task is done; its number means nothing to another run of the master."""
+        if run == self.hand.instance:
+            self.hand.outcomes.append(outcome)
+
+    @property
+    def run(self) -> str:
+        """Of which run of the master that is which it executes."""
+        return self._runs[-1] if self.hand.current is not None else self.hand.instance
+
+    @property
+    def executing(self) -> int:
+        """Which task of the present master it executes; 0 for none."""
+        current = self.hand.current
+        return 0 if current is None or self.run != self.hand.instance else current[0]
 
     def _execute(self, lease: Lease) -> Run:
         task_id, attempt, _, payload, terms = lease
         spec = self.world.specs[int(payload)]
         seconds = spec.seconds * self._slowness
-        self.world.oracle.executes(lease, self)
+        oracle = self.world.oracles[self.run]
+        oracle.executes(lease, self)
         if spec.poison:
             yield seconds * self.kernel.random.random()
             self.world.kill(self, "poison")
             yield 1e9
         limit = None if terms is None else terms[0]
         late = limit is not None and seconds > limit
-        self._sleeping = True
-        broken = yield limit if late else seconds
-        self._sleeping = False
+        if spec.stubborn:
+            broken = False
+            yield from self._hold_out(lease, seconds)
+            late = False
+        else:
+            self._sleeping = True
+            broken = yield limit if late else seconds
+            self._sleeping = False
         fails = broken or late or spec.failures < 0 or attempt <= spec.failures
         if not broken:
             try:
@@ -118,13 +148,28 @@ class SimWorker(Peer):
             again = terms is not None and terms[1] is not None and not broken
             kind = AGAIN if again else FAILURE
         answer = b"%d by %s attempt %d" % (task_id, self.client.encode(), attempt)
-        self.world.oracle.produced(task_id, kind, answer, self.client)
+        oracle.produced(task_id, kind, answer, self.client)
         return Outcome(task_id, attempt, kind, answer)
+
+    def _hold_out(self, lease: Lease, seconds: float) -> Run:
+        """Execute something that heeds neither its limit nor an order to stop."""
+        terms = lease[4]
+        self.deaf = True
+        if terms is None or terms[0] is None or not self.supervisor:
+            yield seconds
+        else:
+            yield min(seconds, terms[0] + KILL_GRACE)
+            if seconds > terms[0] + KILL_GRACE:
+                kind = FAILURE if terms[1] is None else AGAIN
+                answer = b"%d took too long in %s" % (lease[0], self.client.encode())
+                self.world.oracles[self.run].produced(lease[0], kind, answer, self.client)
+                self.world.kill(self, "time is up", asked=True, outcome=(kind, answer))
+                yield 1e9
+        self.deaf = False
 
     def break_off(self, task_id: int) -> None:
         """Break off a task, if it is being executed."""
-        current = self.hand.current
-        if self._sleeping and current is not None and current[0] == task_id:
+        if self._sleeping and self.executing == task_id:
             self._main.wake(self._main.turn, value=True)
 
     # -- further tasks ----------------------------------------------------------------------
@@ -135,6 +180,7 @@ class SimWorker(Peer):
             payload = self.world.further_task()
             yield from self._talk.acquire(MAIN)
             try:
+                self._require_same_run()
                 yield from self.call_once(MAIN, "request", FURTHER, [payload], None)
             except TransportError:
                 self.world.oracle.unsure([payload])
@@ -144,16 +190,24 @@ class SimWorker(Peer):
         for _ in range(number):
             yield from self._collect_one()
 
+    def _require_same_run(self) -> None:
+        """What a task of another run of the master waits for never comes, and is not its own."""
+        if self.run != self.hand.instance:
+            raise OtherRunError("the master is another one by now")
+
     def _collect_one(self) -> Run:
         yield from self._deliver(MAIN, give_back=True)
-        lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
+        lend = wire.ANY if self._depth < self.world.swarm.depth else wire.AWAITED
         while True:
             yield from self._talk.acquire(MAIN)
             try:
+                self._require_same_run()
                 assert self.member is not None
                 wait = self._longest_wait
                 found = yield from self.collect(MAIN, self.member, FURTHER, 1, wait, lend)
                 self._last_call = self.kernel.now
+            except OtherRunError:
+                raise
             except TransportError:
                 yield from self._find_again(MAIN)
                 continue
@@ -223,7 +277,6 @@ class SimWorker(Peer):
         yield from self._talk.acquire(me)
         try:
             while True:
-                current = self.hand.current
                 began = self.kernel.now
                 try:
                     outcomes = list(self.hand.to_send())
@@ -234,7 +287,7 @@ class SimWorker(Peer):
                         self.member,
                         outcomes,
                         returned or [],
-                        0 if current is None else current[0],
+                        self.executing,
                         want,
                         wait,
                     )
@@ -280,10 +333,11 @@ class SimWorker(Peer):
             try:
                 yield from self._talk.acquire(me)
                 try:
-                    hello = self.tags, self.heartbeat, self.supervisor
+                    watched = self.slot not in self.world.swarm.unwatched
+                    hello = self.tags, self.heartbeat if watched else None, self.supervisor
                     self.member = yield from self.join(me, *hello)
                     self._last_call = self.kernel.now
-                    self.hand.joined("the only one")
+                    self.hand.joined(self.instance)
                 finally:
                     self._talk.release()
             except Terminated:

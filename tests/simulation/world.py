@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core import audit
 from masterworker.core.losses import COMES_BACK_WITHIN
-from masterworker.core.scheduler import Scheduler
 from simulation import swarm as swarms
-from simulation.desk import Desk
 from simulation.kernel import Kernel
-from simulation.network import DOWN, UP, Network
-from simulation.oracle import Oracle, Violation
+from simulation.network import DOWN, KEEPALIVE, UP
+from simulation.oracle import Violation
 from simulation.peers import SimClient
+from simulation.restarts import Masters
 from simulation.supervisor import SimSupervisor
 from simulation.worker import SimWorker
 
@@ -27,6 +27,8 @@ KEPT = 400
 MOST_EVENTS = 60_000
 #: A worker that has ended is started again within so many seconds, once all is calm.
 RESTART = 1.0
+#: What has been added since comes from dice of its own, so that no older seed lost its history.
+MORE = 1 << 40
 #: The faults that come at a rate.
 RATES = (
     "kill",
@@ -40,23 +42,19 @@ RATES = (
 )
 
 
-class World:
+class World(Masters):
     """A history."""
 
-    core_class = Scheduler
     worker_class = SimWorker
     client_class = SimClient
-    desk_class = Desk
 
     def __init__(self, seed: int, kept: int | None = KEPT) -> None:
         self.seed = seed
         self.kernel = Kernel(seed)
         self.swarm = swarms.draw(self.kernel.random)
-        self.core = self.make_core()
+        swarms.draw_more(Random(seed + MORE), self.swarm)
         self._trace: deque[tuple[float, str]] = deque(maxlen=kept)
-        self.oracle = Oracle(self.core, self.trace)
-        self.desk = self.desk_class(self.kernel, self.swarm, self.core, self.oracle)
-        self.net = Network(self.kernel, self.swarm, self.desk)
+        self._first_master()
         self.specs: list[swarms.Spec] = []
         self.tags = self.swarm.tags
         self.workers: list[SimWorker | None] = []
@@ -65,11 +63,7 @@ class World:
         self.supervisors: list[SimSupervisor] = []
         self._calm = self._over = False
         self._deadline = 0.0
-        self._requesters = 1
         self._people()
-
-    def make_core(self) -> Scheduler:
-        return self.core_class()
 
     def trace(self, text: str) -> None:
         self._trace.append((self.kernel.now, text))
@@ -86,7 +80,8 @@ class World:
             if batch.who:
                 batches[batch.who].append((batch.when, (batch.tag, payloads, batch.options)))
             else:
-                kernel.after(batch.when, self._request_here, batch, payloads)
+                self._own.append((batch, payloads))
+                kernel.after(batch.when, self._request_here, self.desk, batch, payloads)
         hosts = 1 + max(host for _, _, host in swarm.workers)
         self.supervisors = [self._supervisor(host) for host in range(hosts)]
         for slot in range(len(swarm.workers)):
@@ -95,19 +90,12 @@ class World:
         self._requesters += swarm.clients
         for who in range(1, 1 + swarm.clients):
             self.clients.append(self.client_class(self, who, 0, batches[who]))
-        kernel.after(0.0, self._join_here)
-        kernel.after(swarm.batches[-1].when, self._requested_here)
+        kernel.after(0.0, self._join_here, self.desk)
+        kernel.after(swarm.batches[-1].when, self._requested_here, self.desk)
+        if swarm.restart:
+            kernel.after(swarm.restart, self._end_master)
         self._plan_faults()
         kernel.after(swarm.faults_end, self._be_calm)
-
-    def _join_here(self) -> None:
-        self._master = self.core.on_joined("master", frozenset(), None, 0.0)
-        self._collect_here()
-
-    def _request_here(self, batch: swarms.Batch, payloads: list[bytes]) -> None:
-        if self.desk.held_up(self._request_here, batch, payloads):
-            return
-        self.desk.request_here(batch.tag, payloads, batch.options, direct=batch.direct)
 
     def _supervisor(self, host: int) -> SimSupervisor:
         self._serial += 1
@@ -118,27 +106,6 @@ class World:
         host = self.swarm.workers[slot][2]
         return "" if host < 0 else self.supervisors[host].name
 
-    def _collect_here(self) -> None:
-        """The master itself picks outcomes up."""
-        if self.desk.held_up(self._collect_here):
-            return
-
-        def answer(good: bool, reply: Any) -> None:
-            if not good:
-                return
-            for outcome in reply[0]:
-                self.oracle.received(outcome)
-            self.kernel.after(0.2 * self.kernel.random.random(), self._collect_here)
-
-        self.desk.touched = True
-        tag = self.kernel.random.choice(self.tags)
-        wait = self.kernel.random.choice((0.0, 1.0, 5.0))
-        self.desk._collect(answer, self._master, tag, 1, wait, 0)
-
-    def _requested_here(self) -> None:
-        if not self.desk.held_up(self._requested_here):
-            self.requested()
-
     def further_task(self) -> bytes:
         """Make up a task that another one asks for. Returns its parameters."""
         random = self.kernel.random
@@ -146,13 +113,11 @@ class World:
         self.specs.append(swarms.Spec(random.random() ** 3, 0, False, further))
         return b"%d" % (len(self.specs) - 1)
 
-    def requested(self) -> None:
-        """One of those who ask for tasks has asked for all of his."""
-        self._requesters -= 1
-
     @property
     def finished(self) -> bool:
         """Everything has been asked for and has arrived."""
+        if self.down:
+            return False
         return not self._requesters and len(self.oracle.arrived) == self.oracle.asked
 
     def _start(self, slot: int) -> None:
@@ -166,13 +131,23 @@ class World:
         worker.die()
         self._bury(worker)
 
-    def kill(self, worker: SimWorker, why: str) -> None:
-        """A worker's process ends here and now."""
+    def kill(
+        self,
+        worker: SimWorker,
+        why: str,
+        *,
+        asked: bool = False,
+        outcome: tuple[int, bytes] | None = None,
+    ) -> None:
+        """A worker's process ends here and now: by itself, or because its supervisor ends it."""
         if worker.alive:
-            self.oracle.died(worker, why)
+            if asked:
+                self.trace(f"{worker.client} is ended ({why}), executing {worker.executing}")
+            else:
+                self.oracles[worker.run or self.desk.instance].died(worker, why)
             for supervisor in self.supervisors:
                 if supervisor.name == worker.supervisor and supervisor.alive:
-                    supervisor.ended(worker, why)
+                    supervisor.ended(worker, why, not asked, outcome)
             worker.die()
             self.net.process_died(worker)
             self._bury(worker)
@@ -295,11 +270,12 @@ class World:
         work = sum(spec.seconds for spec in self.specs) * 4.0 * 4.0
         waits = 2.0 * swarm.call_timeout + 2.0 * swarm.silence + swarm.reconnect
         waits += 2.0 * swarm.comes_back + 10.0 * swarm.heartbeat + 20.0
-        waits += COMES_BACK_WITHIN
+        waits += COMES_BACK_WITHIN + swarm.down + KEEPALIVE * len(swarm.unwatched)
+        stubborn = sum(spec.stubborn for spec in self.specs)
         deaths = (
             len(self.specs) * 10.0
             + poison * COMES_BACK_WITHIN
-            + 4.0 * poison * (RESTART + swarm.silence + 2.0)
+            + 4.0 * (poison + stubborn) * (RESTART + swarm.silence + 2.0)
         )
         self._deadline = self.kernel.now + blocked + waits + work + deaths
 

@@ -24,7 +24,7 @@ from masterworker.errors import (
     TransportError,
     UsageError,
 )
-from masterworker.launch import parent, slot
+from masterworker.launch import parent
 from masterworker.worker import Worker, current
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def run(label: str, options: argparse.Namespace) -> int:
         raise MasterGoneError(str(error)) from error
     if current.was_interrupted():
         return exit_codes.INTERRUPTED
-    if limits.max_tasks is not None and parent.shared[slot.DONE] >= limits.max_tasks:
+    if current.was_recycled():
         return exit_codes.RECYCLED
     return exit_codes.OK
 

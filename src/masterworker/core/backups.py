@@ -7,7 +7,7 @@ first outcome wins. (Backup tasks: Dean & Ghemawat, MapReduce, OSDI 2004, sectio
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ SHORTEST = 0.1
 ENOUGH = 3
 #: The median is taken over so many of the latest.
 REMEMBERED = 32
+#: Durations of so many tags are kept.
+KEPT_TAGS = 256
 #: While there may be outliers and idle workers, look so often (seconds).
 LOOK = 0.1
 
@@ -34,7 +36,7 @@ class Backups:
     def __init__(self) -> None:
         #: When each was handed out.
         self._since: dict[int, float] = {}
-        self._durations: dict[str, deque[float]] = {}
+        self._durations: OrderedDict[str, deque[float]] = OrderedDict()
         #: Who executes a task besides its holder, by task id.
         self._others: dict[int, list[int]] = {}
 
@@ -65,6 +67,8 @@ class Backups:
             durations = self._durations.get(task.tag)
             if durations is None:
                 durations = self._durations[task.tag] = deque(maxlen=REMEMBERED)
+                if len(self._durations) > KEPT_TAGS:
+                    self._durations.popitem(last=False)
             durations.append(now - since)
         return self._others.pop(task.id, ())
 

@@ -69,7 +69,8 @@ class Hand:
         """We have joined a manager; to another run of it than before our ids mean nothing."""
         if self.instance and self.instance != instance:
             self.leases.clear()
-            self.outcomes.clear()
+            # What is being executed still ends up in the old ones, where nobody looks any more.
+            self.leases, self.outcomes = deque(), deque()
             self._sent = []
         self.instance = instance
 

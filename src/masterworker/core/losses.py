@@ -228,7 +228,7 @@ class Losses(Settling):
             task.note(now, "not handed out any more, unless a worker that was cut off comes back")
             return
         if task.options is not None:
-            self._stop_others(task, task.holder, now, effects)
+            self._stop_others(task, None, now, effects, always=True)
         self._settle(task, LOST, write_history(task.losses or ()), None, runs, effects)
 
     def _resumed(self, task: Task, now: float, effects: Effects) -> bool:

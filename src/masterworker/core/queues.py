@@ -100,8 +100,9 @@ class Queues:
         The old one stays where it is as a withdrawn item, which must keep its place.
         """
         self.waiting.withdraw()
-        fresh = Task(task.id, task.tag, b"", task.direct, LEASED, task.options)
-        fresh.attempt, fresh.notes, fresh.losses = task.attempt, task.notes, task.losses
+        fresh = Task(task.id, task.tag, task.payload, task.direct, LEASED, task.options)
+        fresh.attempt, fresh.notes = task.attempt, task.notes
+        fresh.losses, fresh.suspect = task.losses, task.suspect
         self.tasks[task.id] = fresh
         task.state, task.payload = State.DELIVERED, b""
         return fresh

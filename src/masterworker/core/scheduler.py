@@ -16,6 +16,7 @@ is judged, counted and answered.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from masterworker.core.backups import LOOK
@@ -28,6 +29,7 @@ from masterworker.core.task import Lease, State, Task
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
 
 WAITING, LEASED, STARTED = State.WAITING, State.LEASED, State.STARTED
@@ -227,17 +229,18 @@ class Scheduler(Losses):
         effects = Effects()
         if self.terminated or not self.backups:
             return effects
-        idle = list(self.waiting.claims)
+        idle: dict[View, deque[Claim]] = {}
+        for claim in self.waiting.claims:
+            idle.setdefault(claim.view, deque()).append(claim)
         for task in self.backups.outliers(self.tasks, now) if idle else ():
-            for claim in idle:
-                before = task.holder
-                if before is None or claim.taker is before or not claim.view.accepts(task.tag):
-                    continue
-                idle.remove(claim)
-                self.waiting.unpark(claim.id)
-                leases = self._copy(task, before, claim.taker, now)
-                effects.leases.append((claim.id, leases))
-                break
+            able = (c for v, claims in idle.items() if v.accepts(task.tag) for c in claims)
+            free = next((c for c in able if c.taker is not task.holder), None)
+            if free is None or task.holder is None:
+                continue
+            idle[free.view].remove(free)
+            self.waiting.unpark(free.id)
+            leases = self._copy(task, task.holder, free.taker, now)
+            effects.leases.append((free.id, leases))
         return effects
 
     def _copy(self, task: Task, before: Member, to: Member, now: float) -> list[Lease]:

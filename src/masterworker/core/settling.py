@@ -45,7 +45,9 @@ class Settling(Queues):
         self._retries: dict[int, int] = {}
         #: Until when the latest strike of a task may turn out to be void, by task id.
         self._doubts: dict[int, float] = {}
-        #: (when it is to be tried again, task id). One that is not paused any more is dead.
+        #: Until when a task is paused, by task id, and the same in the order of time. An entry of
+        #: the latter that the former does not confirm is dead.
+        self._paused_until: dict[int, float] = {}
         self._pauses: list[tuple[float, int]] = []
 
     def on_reported(
@@ -189,6 +191,7 @@ class Settling(Queues):
             task.holder = None
         self.backups.put_down(task)
         task.state = PAUSED
+        self._paused_until[task.id] = until
         heappush(self._pauses, (until, task.id))
         self.alarmed = True
 
@@ -200,15 +203,19 @@ class Settling(Queues):
         """Queue what has paused for long enough, in the order of its time."""
         due = []
         while self._pauses and self._pauses[0][0] <= now:
-            task = self.tasks.get(heappop(self._pauses)[1])
+            until, task_id = heappop(self._pauses)
+            if self._paused_until.get(task_id) != until:
+                continue
+            del self._paused_until[task_id]
+            task = self.tasks.get(task_id)
             if task is not None and task.state is PAUSED and self._resumed(task, now, effects):
                 due.append(task)
         self._requeue(due, "tried again", now, effects)
 
     def paused(self) -> list[Task]:
         """Return the tasks that pause after a failure."""
-        found = {i: self.tasks.get(i) for _, i in self._pauses}
-        return [task for task in found.values() if task is not None and task.state is PAUSED]
+        found = map(self.tasks.get, self._paused_until)
+        return [task for task in found if task is not None and task.state is PAUSED]
 
     def _stop_others(
         self,

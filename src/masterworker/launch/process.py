@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import resource
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from masterworker.launch import exits, procfs, slot
 from masterworker.launch.command import worker_command
 from masterworker.launch.output import KEPT_LINES, Lines
 from masterworker.launch.parent import VERDICT
+from masterworker.machine import process_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,7 +229,7 @@ class WorkerProcess:
             if number == signal.SIGKILL:
                 self.kill()
             else:
-                self.slot[slot.CANCEL] = 0
+                self.slot[slot.CANCEL], self.slot[slot.END] = 0, 1
                 self.signal(number)
         if self._cancelling is not None:
             task_id, kill_at = self._cancelling
@@ -292,7 +292,7 @@ class WorkerProcess:
         """Describe the end for the manager."""
         return wire.Ending(
             self.member_id,
-            f"pid {self.pid} on {platform.node()} ({platform.machine()})",
+            process_info(self.pid),
             self.task,
             how,
             self.guilty or not self.asked,

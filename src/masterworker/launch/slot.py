@@ -27,10 +27,12 @@ TICK: Final = 4
 CANCEL: Final = 5
 #: How many tasks have been executed.
 DONE: Final = 6
-#: 1 once the worker has left in good order, though its process may go on.
-LEFT: Final = 8
 #: Written by the supervisor: 1 once the job is over.
 OVER: Final = 7
+#: 1 once the worker has left in good order, though its process may go on.
+LEFT: Final = 8
+#: Written by the supervisor: 1 once it has sent a signal that means the worker as a whole.
+END: Final = 9
 _SIZE: Final = 8 * 16
 
 

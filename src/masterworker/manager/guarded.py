@@ -13,8 +13,9 @@ from masterworker import wire
 from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
-from masterworker.core.task import Finished, Outcome
+from masterworker.core.task import Finished, Lease, Outcome
 from masterworker.errors import Terminated
+from masterworker.machine import process_number
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
@@ -133,6 +134,15 @@ class Guarded:
             self._changed.notify_all()
         self._timekeeper.stop()
 
+    def take_back(
+        self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease]
+    ) -> None:
+        """Take back what a process was given that does not wait for it any more."""
+        with self._lock:
+            self._apply(self.core.on_undelivered(finished))
+            ids = [lease[0] for lease in leases]
+            self._apply(self.core.on_returned(member_id, ids, self._clock()))
+
     def undelivered(self, finished: Sequence[Finished]) -> None:
         """Take back outcomes that did not reach their collector."""
         with self._lock:
@@ -166,12 +176,17 @@ class Guarded:
                     self._before.popitem(last=False)
         self._changed.notify_all()
 
-    def _take_ending(self, ending: wire.Ending, now: float) -> None:
+    def _take_ending(self, name: str, ending: wire.Ending, now: float) -> None:
         """A supervisor tells how a process has ended."""
-        member_id, _, task_id, how, blame, tail, outcome = ending
+        member_id, info, task_id, how, blame, tail, outcome = ending
         if member_id < 0:
             self.troubles.note("start", f"workers fail at start: {how}", now, tail)
             return
+        member = self.core.members.get(member_id)
+        if member is None or member.supervisor != name:
+            return
+        if process_number(member.info) != process_number(info):
+            return  # the number is of another run of the manager, and means somebody else here
         if outcome is not None:
             report = Outcome(task_id, CURRENT, *outcome)
             self._apply(self.core.on_reported(member_id, [report], now)[1])

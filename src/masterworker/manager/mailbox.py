@@ -59,6 +59,11 @@ class Desk:
         self._boxes.append(Mailbox())
         return self._boxes[-1]
 
+    def close(self, box: Mailbox) -> None:
+        """Whoever has waited there waits no more."""
+        if box in self._boxes:
+            self._boxes.remove(box)
+
     def take(self) -> list[tuple[str, int, int]]:
         """Return the orders, and forget them."""
         orders, self.orders = self.orders, []

@@ -113,13 +113,17 @@ class Manager(Guarded):
             self.core.on_attended(name, alive, now)
             desk = self._desks.setdefault(name, Desk())
             for ending in endings:
-                self._take_ending(ending, now)
+                self._take_ending(name, ending, now)
             if self.core.terminated:
                 return [(wire.STOP, 0, 0)]
             if desk.orders or not wait > 0:
                 return desk.take()
             box = desk.open()
-        box.wait(min(wait, wire.LONGEST_WAIT))
+        try:
+            box.wait(min(wait, wire.LONGEST_WAIT))
+        finally:
+            with self._lock:
+                desk.close(box)
         with self._lock:
             return [(wire.STOP, 0, 0)] if self.core.terminated else desk.take()
 
@@ -312,12 +316,15 @@ class Manager(Guarded):
         """Find a task for somebody who waits for an outcome: if possible one that brings it."""
         if lend == wire.NOTHING:
             return [], None
-        if tag is not None:
+        view = self.core.members[member_id].view
+        if tag is not None and view is not None and view.accepts(tag):
             leases, claim = self.core.on_fetch(member_id, 1, now, tag)
             if leases or lend == wire.AWAITED:
                 return leases, claim
             if claim is not None:
                 self.core.on_unparked(claim)
+        if tag is not None and lend == wire.AWAITED:
+            return [], None
         return self.core.on_fetch(member_id, 1, now)
 
     # -- stored data ------------------------------------------------------------------------

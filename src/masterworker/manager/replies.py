@@ -24,7 +24,7 @@ COMES_BACK_WITHIN = 60.0
 class _Call:
     """The last numbered call of a client, under way or done."""
 
-    __slots__ = ("arrived", "done", "error", "number", "reply", "timer")
+    __slots__ = ("arrived", "done", "error", "given_up", "number", "reply", "timer")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -32,6 +32,8 @@ class _Call:
         self.done.acquire()
         #: The client has got the reply, or has given it up: nobody comes for it any more.
         self.arrived = False
+        #: The same, and it is not done yet: what comes of it is to be taken back.
+        self.given_up = False
         self.reply: Any = None
         self.error: MasterworkerError | None = None
         self.timer: threading.Timer | None = None
@@ -53,26 +55,25 @@ class Replies:
         self._lock = threading.Lock()
         self._last: OrderedDict[str, _Call] = OrderedDict()
 
-    def once(self, client: str, number: int, action: Callable[[], Any]) -> Any:
+    def once(
+        self,
+        client: str,
+        number: int,
+        action: Callable[[], Any],
+        take_back: Callable[[Any], None] = lambda _: None,
+    ) -> Any:
         """Carry out an action, or return the reply that it had (or is about to have).
+
+        Args:
+            client: Who calls.
+            number: The number of the call.
+            action: What to do.
+            take_back: Undoes what can be undone, from the reply: the client has given the call up.
 
         Raises:
             UsageError: It is a late copy of a call that nobody waits for any more.
         """
-        with self._lock:
-            call = self._last.get(client)
-            if call is not None and (
-                number < call.number or (number == call.number and call.arrived)
-            ):
-                raise UsageError(f"call {number} of a client comes after its call {call.number}")
-            again = call is not None and number == call.number
-            if call is None or not again:
-                call = self._last[client] = _Call(number)
-                self._last.move_to_end(client)
-                while len(self._last) > KEPT_REPLIES:
-                    self._last.popitem(last=False)
-            elif call.timer is not None:
-                call.timer.cancel()
+        call, again = self._begin(client, number)
         if again:
             if not call.done.acquire(timeout=2 * wire.LONGEST_WAIT):
                 raise InternalError(f"call {number} of a client has not ended in time")
@@ -82,8 +83,15 @@ class Replies:
                 call.reply = action()
             except MasterworkerError as error:
                 call.error = error  # for those that wait for it; later ones try it in earnest
+            except Exception as error:
+                call.error = InternalError(f"a numbered call failed: {error!r}")
+                raise
             finally:
-                call.done.release()
+                with self._lock:
+                    orphan = call.given_up
+                    call.done.release()
+            if orphan and call.error is None:
+                take_back(call.reply)
         if call.error is not None:
             with self._lock:
                 if self._last.get(client) is call:
@@ -91,6 +99,26 @@ class Replies:
                     self._last[client].arrived = True
             raise call.error
         return call.reply
+
+    def _begin(self, client: str, number: int) -> tuple[_Call, bool]:
+        """Return a call, and whether it has been begun before."""
+        with self._lock:
+            call = self._last.get(client)
+            if call is not None and (
+                number < call.number or (number == call.number and call.arrived)
+            ):
+                raise UsageError(f"call {number} of a client comes after its call {call.number}")
+            again = call is not None and number == call.number
+            if call is None or not again:
+                if call is not None and call.done.locked():
+                    call.given_up = True
+                call = self._last[client] = _Call(number)
+                self._last.move_to_end(client)
+                while len(self._last) > KEPT_REPLIES:
+                    self._last.popitem(last=False)
+            elif call.timer is not None:
+                call.timer.cancel()
+        return call, again
 
     def acknowledge(self, client: str, number: int) -> None:
         """A client has got the reply of a call."""
@@ -108,6 +136,8 @@ class Replies:
             call = self._last.get(client)
             if call is None or call.arrived or number not in {None, call.number}:
                 return
+            if call.done.locked():
+                call.given_up = call.arrived = True
         self._give_up(client, call)
 
     def abandon(self, client: str) -> None:

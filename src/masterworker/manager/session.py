@@ -102,9 +102,14 @@ class Session:
             self._manager.attach(name)
         return self._manager.attend(name, *args)
 
-    def _do_collect(self, client: str, number: int, *args: Any) -> Any:
-        collect = self._manager.collect
-        return self._once(client, number, lambda: collect(*args))
+    def _do_collect(self, client: str, number: int, member_id: int, *args: Any) -> Any:
+        manager = self._manager
+        return self._once(
+            client,
+            number,
+            lambda: manager.collect(member_id, *args),
+            lambda reply: manager.take_back(member_id, *reply),
+        )
 
     def _do_settle(self, task_id: int, kind: int, payload: bytes) -> bool:
         return self._manager.settle(task_id, kind, payload)
@@ -143,6 +148,16 @@ class Session:
     def _do_terminate(self) -> None:
         self._manager.terminate()
 
-    def _once(self, client: str, number: int, action: Callable[[], Any]) -> Any:
+    def _once(
+        self,
+        client: str,
+        number: int,
+        action: Callable[[], Any],
+        take_back: Callable[[Any], None] = lambda _: None,
+    ) -> Any:
         self._clients.add(client)
-        return self._replies.once(client, number, action)
+        try:
+            return self._replies.once(client, number, action, take_back)
+        finally:
+            # If the connection has ended meanwhile, whoever clears up after it looks here again.
+            self._clients.add(client)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger("masterworker.manager")
+
+#: After an unexpected error it goes on after so long (seconds).
+STUMBLE = 1.0
 
 
 class Timekeeper:
@@ -41,5 +47,10 @@ class Timekeeper:
 
     def _run(self) -> None:
         while not self._stopped:
-            self._bell.wait(self._tick())
+            try:
+                pause = self._tick()
+            except Exception:  # without this thread nobody is missed any more
+                logger.exception("the timekeeper stumbled; it goes on")
+                pause = STUMBLE
+            self._bell.wait(pause)
             self._bell.clear()

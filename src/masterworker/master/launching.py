@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from masterworker import program, wire
 from masterworker.data.pickling import dumps_function
-from masterworker.errors import WorkerStartError
+from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
 from masterworker.launch.parent import STORED, WorkerLimits
@@ -89,6 +89,8 @@ class Launching(Requests):
             return
         end = options.deadline_after(lifetime)
         limits = WorkerLimits(max_tasks, idle_timeout, end, self._store_initializer(initializer))
+        if self.manager.core.terminated:
+            raise Terminated("the job is over: no more workers are launched")
         started = self.local_workers.launch(number, limits, size)
         if wait:
             self._wait_for_start(started)

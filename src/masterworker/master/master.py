@@ -192,6 +192,7 @@ class Master(Launching):
     def _wait_for_outcome(
         self, tag: str | None, end: float, look: float, worth: Callable[[], bool]
     ) -> Finished | None:
+        self._require_own_process()
         notice = time.monotonic() + self.NOTICE_AFTER
         while worth():
             wait = min(look, max(0.0, end - time.monotonic()))
@@ -340,6 +341,9 @@ class Master(Launching):
     def _require_open(self) -> None:
         if self.manager.core.terminated:
             raise Terminated("the job is over")
+        self._require_own_process()
+
+    def _require_own_process(self) -> None:
         if os.getpid() != self._pid:
             raise Terminated("this is a fork of the master; only the master itself can wait")
 

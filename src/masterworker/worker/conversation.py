@@ -19,7 +19,7 @@ from masterworker.errors import (
     TransportError,
 )
 from masterworker.launch import parent
-from masterworker.launch.slot import MEMBER
+from masterworker.launch.slot import DEADLINE, MEMBER, TASK
 from masterworker.machine import process_info
 from masterworker.transport.discovery import reach
 from masterworker.worker import current
@@ -66,6 +66,8 @@ class Conversation:
         self.pace = Pace()
         self.states = StateCache(self._fetch_state)
         self._stopped = False
+        #: Of which run of the manager the task is that is being executed; "" for none.
+        self._run = ""
         self._thread: threading.Thread | None = None
         self._last_call = time.monotonic()
         self.client.connect()
@@ -102,7 +104,7 @@ class Conversation:
                         self.process_id,
                         self.hand.to_send(),
                         returned or (),
-                        0 if current is None else current[0],
+                        0 if current is None or self._run != self.hand.instance else current[0],
                         want,
                         wait,
                     )
@@ -172,6 +174,8 @@ class Conversation:
                     logger.warning(parent.UNREACHABLE, end - time.monotonic())
                 threading.Event().wait(pause)
                 pause = min(2 * pause, longest)
+        if self.hand.instance not in {"", welcome.instance}:
+            parent.shared[TASK] = parent.shared[DEADLINE] = 0  # its number means another task now
         self.hand.joined(welcome.instance)
         self.states.clear()  # an order to forget one may have been lost with the connection
         self._process_id = welcome.member_id

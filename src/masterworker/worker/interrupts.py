@@ -16,7 +16,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker.launch import parent
-from masterworker.launch.slot import CANCEL, TASK
+from masterworker.launch.slot import CANCEL, END, TASK
+from masterworker.worker import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,8 @@ class Interrupts:
         self._leave_by = float("inf")
         #: The task whose time is up.
         self._overdue = 0
+        #: What is to break off the task that waits in a call, when that has returned.
+        self._pending: tuple[int, Broken] | None = None
         self._breakable = False
         self._idle = False
         self._calling = False
@@ -150,6 +153,15 @@ class Interrupts:
             _default(number)
         if number == signal.SIGINT and self._is_about_one_task():
             return
+        if (
+            number == signal.SIGINT
+            and parent.has_launcher()
+            and not parent.shared[END]
+            and parent.shared[TASK]
+        ):
+            # Its own process group keeps a Ctrl-C at the terminal away, and its supervisor says
+            # when it means the worker: a handler has sent this to its own process.
+            raise KeyboardInterrupt
         if self.came:
             os._exit(EXIT_INTERRUPTED)
         self.came = self.leaving = True
@@ -166,8 +178,23 @@ class Interrupts:
         if not cancelled and not overdue:
             return False
         if executing in {cancelled, overdue} and executing and self._breakable:
-            raise Broken(executing == cancelled)
+            broken = Broken(executing == cancelled)
+            if self._calling:  # a call that was broken off would take what comes for it along
+                self._pending = executing, broken
+            else:
+                raise broken
         return True
+
+    def is_pending(self) -> bool:
+        """Tell whether the task that is being executed is to be broken off."""
+        return self._pending is not None and self._pending[0] == parent.shared[TASK]
+
+    def raise_pending(self) -> None:
+        """Break it off now."""
+        if self.is_pending() and self._pending is not None:
+            broken = self._pending[1]
+            self._pending = None
+            raise broken
 
     def _on_terminate(self, number: int, frame: Any) -> None:
         if os.getpid() != self._pid:
@@ -176,7 +203,10 @@ class Interrupts:
             self._on_interrupt(number, frame)
             return
         self.leaving = True
-        self._leave_by = time.monotonic() + GRACE
+        if not parent.has_launcher():  # whose supervisor knows how much time there is
+            self._leave_by = time.monotonic() + GRACE
+        elif not parent.shared[END]:  # it was not the supervisor: let it start another one
+            current.note_recycled()
         if self._idle:
             raise LeftIdle
 

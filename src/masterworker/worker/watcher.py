@@ -23,6 +23,7 @@ from masterworker.client import Client
 from masterworker.launch import parent, procfs, slot
 from masterworker.launch.liaison import Liaison
 from masterworker.launch.process import LATE, STOPPED, WEDGED
+from masterworker.machine import process_info
 from masterworker.transport.discovery import reach
 
 #: The worker is looked at so often (seconds).
@@ -143,14 +144,14 @@ class Watcher:
         elif member >= 0 and now - self._stands_since > STOPPED and not self._told_stopped:
             self._told_stopped = True
             how = "its process is stopped"
-            self._liaison.report(wire.Ending(member, f"pid {self._pid}", 0, how, False, ""))
+            self._liaison.report(wire.Ending(member, process_info(self._pid), 0, how, False, ""))
         self._liaison.vouch([member] if member >= 0 and active and runs else [])
 
     def _tell_end(self) -> None:
         member, task = self._slot[slot.MEMBER] - 1, self._slot[slot.TASK]
         if member >= 0:
             how = "its process ended; how, only the one who started it knows"
-            ending = wire.Ending(member, f"pid {self._pid}", task, how, bool(task), "")
+            ending = wire.Ending(member, process_info(self._pid), task, how, bool(task), "")
             self._liaison.report(ending)
             self._liaison.flush(LAST_WORD)
 

@@ -23,9 +23,9 @@ from masterworker.core.task import Lease, Outcome
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
-from masterworker.errors import TransportError
+from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.launch import parent
-from masterworker.launch.slot import DEADLINE, DONE, TASK, TICK
+from masterworker.launch.slot import AGAIN, DEADLINE, DONE, TASK, TICK
 from masterworker.taskid import task_name
 from masterworker.worker import current, forks, limits, watcher
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
@@ -46,6 +46,9 @@ logger = logging.getLogger("masterworker.worker")
 MAX_DEPTH = 16
 #: A worker that has to be gone at some time takes only what should be done so long before.
 MARGIN = 0.5
+
+#: A handler that waits for an outcome asks again after so long: it may have to be broken off.
+NESTED_WAIT = 0.5
 
 _new = tuple.__new__  # makes a named tuple in half the time
 
@@ -129,6 +132,7 @@ class Worker(Conversation):
         """Ask for a further task, from inside a handler. Returns its id."""
         payload = dumps_call(f"task {tag!r}", parameters)
         with self._talk:
+            self._require_same_run()
             return task_name(tag, self.client.request(tag, [payload]))
 
     def look_at_clock(self) -> None:
@@ -170,14 +174,24 @@ class Worker(Conversation):
             if mine:
                 lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
             with self._talk:
+                self._require_same_run()
                 try:
                     finished, leases = self.client.collect(
-                        self.process_id, tag, 1, min(max(0.0, wait), self._longest_wait), lend
+                        self.process_id,
+                        tag,
+                        1,
+                        min(max(0.0, wait), NESTED_WAIT if mine else self._longest_wait),
+                        lend,
+                        lambda: not (mine and self._interrupts.is_pending()),
                     )
                 except TransportError as error:
                     self._find_again(error)
                     continue
                 self._last_call = time.monotonic()
+            if mine and not finished and self._interrupts.is_pending():
+                if leases:
+                    self._exchange(0, 0.0, [lease[0] for lease in leases])
+                self._interrupts.raise_pending()
             if finished:
                 if leases:  # both came in the same instant
                     self._exchange(0, 0.0, [lease[0] for lease in leases])
@@ -187,9 +201,17 @@ class Worker(Conversation):
             if end is not None and time.monotonic() >= end and not leases:
                 raise TimeoutError(f"no outcome in {timeout} seconds")
 
+    def _require_same_run(self) -> None:
+        """A task of a run of the manager that is over must not ask another run for anything."""
+        if self._run and self._run != self.hand.instance:
+            raise NotRegisteredError("the master that has asked for this task is gone")
+
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
-        outer = self.hand.current
+        outer, shared = self.hand.current, parent.shared
+        # The time limit of the one that waits must not end one that is executed inside it.
+        deadline, again = shared[DEADLINE], shared[AGAIN]
+        shared[DEADLINE] = 0
         self._depth += 1
         try:
             self.hand.leases.append(lease)
@@ -197,6 +219,9 @@ class Worker(Conversation):
         finally:
             self._depth -= 1
             self.hand.current = outer
+            if deadline:  # if it has passed meanwhile, its grace begins now
+                shared[DEADLINE] = max(deadline, time.monotonic_ns())
+            shared[AGAIN] = again
         self.deliver(give_back=False)
 
     # -- the main loop ----------------------------------------------------------------------
@@ -259,13 +284,15 @@ class Worker(Conversation):
     def _execute_leases(self) -> int:
         """Execute what is in the hand. Returns how many tasks that were."""
         hand, handlers, interrupts = self.hand, self._handlers, self._interrupts
-        leases, outcomes, shared = hand.leases, hand.outcomes, parent.shared
-        done, outer = 0, shared[TASK]
-        while leases:
+        shared = parent.shared
+        done, outer, outer_run = 0, shared[TASK], self._run
+        while hand.leases:
             if not self._depth and (interrupts.leaving or (done and self.wants_to_stop())):
                 break  # but not while a task that waits needs what is in hand
+            outcomes = hand.outcomes  # of this run of the manager; there may come another one
+            self._run = hand.instance
             try:
-                lease = leases.popleft()
+                lease = hand.leases.popleft()
             except IndexError:  # the courier was faster
                 break
             hand.current = lease
@@ -279,10 +306,12 @@ class Worker(Conversation):
                     kind, answer = self._execute_limited(handler, lease)
             except Broken as broken:  # it came a moment before or after the handler's own code
                 kind, answer = broken_off(broken, terms)
+            finally:
+                shared[TASK] = outer  # from here on, nothing can be meant for it
             outcomes.append(_new(Outcome, (task_id, attempt, kind, answer)))
             hand.current = None
             done += 1
-        shared[TASK] = outer
+        self._run = outer_run
         return done
 
     def _execute_limited(self, handler: Callable[..., Any], lease: Lease) -> tuple[int, bytes]:

@@ -1,0 +1,115 @@
+"""One master after the other: to each, the numbers of the last one mean nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker.core.scheduler import Scheduler
+from simulation.desk import Desk
+from simulation.network import Network
+from simulation.oracle import Oracle
+
+if TYPE_CHECKING:
+    from simulation.kernel import Kernel
+    from simulation.swarm import Batch, Swarm
+
+
+class Masters:
+    """The master that is there now, and what its own program does."""
+
+    core_class = Scheduler
+    desk_class = Desk
+
+    kernel: Kernel
+    swarm: Swarm
+    tags: tuple[str | None, ...]
+
+    def _first_master(self) -> None:
+        self.down = False
+        #: Who judges each run of the master.
+        self.oracles: dict[str, Oracle] = {}
+        self._requesters = 1
+        #: What its own program asks for; it has done so.
+        self._own: list[tuple[Batch, list[bytes]]] = []
+        self._asked = False
+        self._new_master()
+        self.net = Network(self.kernel, self.swarm, self.desk)
+
+    def _new_master(self) -> None:
+        self.core = self.make_core()
+        self.oracle = Oracle(self.core, self.trace)
+        self.desk = self.desk_class(self.kernel, self.swarm, self.core, self.oracle)
+        self.desk.instance = f"run {len(self.oracles) + 1}"
+        self.oracles[self.desk.instance] = self.oracle
+
+    def make_core(self) -> Scheduler:
+        return self.core_class()
+
+    def trace(self, text: str) -> None:
+        raise NotImplementedError
+
+    # -- its own program --------------------------------------------------------------------
+
+    def _run_program(self) -> None:
+        """Ask for tasks, and collect outcomes."""
+        for batch, payloads in self._own:
+            pause = max(0.0, batch.when - self.kernel.now)
+            self.kernel.after(pause, self._request_here, self.desk, batch, payloads)
+        self.kernel.after(0.0, self._join_here, self.desk)
+        pause = max(0.0, self.swarm.batches[-1].when - self.kernel.now)
+        self.kernel.after(pause, self._requested_here, self.desk)
+
+    def _join_here(self, desk: Desk) -> None:
+        self._master = self.core.on_joined("master", frozenset(), None, self.kernel.now)
+        self._collect_here(desk)
+
+    def _request_here(self, desk: Desk, batch: Batch, payloads: list[bytes]) -> None:
+        if not desk.held_up(self._request_here, desk, batch, payloads):
+            desk.request_here(batch.tag, payloads, batch.options, direct=batch.direct)
+
+    def _collect_here(self, desk: Desk) -> None:
+        """The master itself picks outcomes up."""
+        if desk.held_up(self._collect_here, desk):
+            return
+
+        def answer(good: bool, reply: Any) -> None:
+            if not good:
+                return
+            for outcome in reply[0]:
+                desk.oracle.received(outcome)
+            self.kernel.after(0.2 * self.kernel.random.random(), self._collect_here, desk)
+
+        desk.touched = True
+        tag = self.kernel.random.choice(self.tags)
+        wait = self.kernel.random.choice((0.0, 1.0, 5.0))
+        desk._collect(answer, self._master, tag, 1, wait, 0)
+
+    def _requested_here(self, desk: Desk) -> None:
+        if not desk.held_up(self._requested_here, desk):
+            self._asked = True
+            self.requested()
+
+    def requested(self) -> None:
+        """One of those who ask for tasks has asked for all of his."""
+        self._requesters -= 1
+
+    # -- the next one -----------------------------------------------------------------------
+
+    def _end_master(self) -> None:
+        """The master's process ends, and all that it knows is gone."""
+        if self.core.terminated:
+            return
+        self.trace("the master dies")
+        self.down = self.net.down = True
+        self._requesters += self._asked
+        self._asked = False
+        self.desk.die()
+        self.net.cut_all()
+        self.kernel.after(self.swarm.down, self._begin_master)
+
+    def _begin_master(self) -> None:
+        self.trace("another master is there")
+        self._new_master()
+        self.down = self.net.down = False
+        self.net.desk = self.desk
+        self._run_program()
