@@ -172,3 +172,24 @@ def test_task_is_given_up_when_they_have_not_come_back(core: Scheduler) -> None:
     (done,) = core.on_tick(COMES_BACK_WITHIN).direct
     assert (done.kind, len(read_history(done.payload))) == (LOST, 3)
     audit.check(core)
+
+
+def test_parameters_and_suspicion_survive_a_third_strike_that_is_void(core: Scheduler) -> None:
+    """A task that waits gets its third strike, pauses, and is handed out whole when it is back."""
+    core.on_requested("a", [b"parameters"], direct=True)
+    core.on_attended("s", [], 0.0)
+    first = worker(core)
+    fetch(core, first, 1)
+    core.on_closed(first, "its connection closed", 0.0)
+    for _ in range(2):
+        member = core.on_joined("w", None, 5.0, 0.0, "s")
+        fetch(core, member, 1)
+        core.on_returned(member, [1], 0.0)  # it was cut off, say, and executes it all the same
+        core.on_ended(member, 1, "signal 11", 0.0)
+    assert core.tasks[1].state is State.PAUSED
+    core.on_joined("back", None, None, 1.0, was=first)
+    core.on_tick(1.0)
+    fresh = worker(core)
+    ((lease,), _) = core.on_fetch(fresh, 1, 1.0)
+    assert lease.payload == b"parameters"
+    assert core.tasks[1].suspect

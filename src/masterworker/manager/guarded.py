@@ -61,6 +61,7 @@ class Guarded:
         self._boxes = Mailboxes(self.core.on_unparked)
         #: Who joined last under a client's name.
         self._clients: dict[str, int] = {}
+        self._names: dict[int, str] = {}
         #: The latest of those whose loss has given a strike: they may come back.
         self._before: OrderedDict[str, int] = OrderedDict()
         self._orders: dict[int, list[tuple[str, int]]] = {}
@@ -168,7 +169,8 @@ class Guarded:
 
     def _forget_member(self, member_id: int) -> None:
         self._orders.pop(member_id, None)
-        for client in [c for c, m in self._clients.items() if m == member_id]:
+        client = self._names.pop(member_id, "")
+        if self._clients.get(client) == member_id:
             del self._clients[client]
             if self.core.has_struck(member_id):
                 self._before[client] = member_id

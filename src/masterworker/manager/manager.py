@@ -65,6 +65,7 @@ class Manager(Guarded):
                 hello.info, tags, hello.heartbeat, now, hello.supervisor, was
             )
             self._clients[hello.client] = member_id
+            self._names[member_id] = hello.client
             self._changed.notify_all()
             self._watch_clock()
         logger.debug("process %d joined: %s", member_id, hello.info)

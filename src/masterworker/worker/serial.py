@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from masterworker.manager import Manager
 
 
+#: While all tasks pause after a failure, it is looked again so often (seconds).
+PAUSE = 0.02
+
+
 class SerialWorker:
     """Executes tasks in the thread that waits for them, one at a time.
 
@@ -32,14 +37,18 @@ class SerialWorker:
 
     def __init__(self, manager: Manager, handlers: Mapping[str, Callable[..., Any]]) -> None:
         self._manager = manager
+        self._pause = threading.Event()
         self._handlers = {**handlers, CALL_MARK: call}
         self.states = StateCache(lambda name: manager.get(wire.STATES, name))
         hello = wire.introduce(process_info(), sorted(self._handlers), None, uuid.uuid4().hex)
         self._id = manager.join(hello).member_id
 
     def step(self) -> bool:
-        """Execute one task. False: none is waiting."""
+        """Execute one task, or wait a moment for one that pauses. False: there is neither."""
         reply = self._manager.exchange(self._id, want=1)
+        if not reply.leases and self._manager.core.paused():
+            self._pause.wait(PAUSE)
+            return True
         for order, argument in reply.orders:
             if order == wire.FORGET:
                 self.states.forget(argument)

@@ -1,0 +1,145 @@
+"""Tasks that are broken off while they wait for others; signals that handlers send themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.conftest import lasting_master
+from masterworker import Master, Terminated, current_worker
+from masterworker.errors import TaskCancelled, TaskTimeout
+from support import HANG, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def master() -> Iterator[Master]:
+    """One worker process."""
+    with lasting_master(1) as master:
+        yield master
+
+
+def wait_for(tag: str, started: str) -> object:
+    """Waits for an outcome that does not come."""
+    Path(started).touch()
+    return current_worker().retrieve_result(tag)
+
+
+def ask_and_wait(number: int, tag: str) -> object:
+    """Waits, and meanwhile its worker executes others."""
+    return current_worker().retrieve_result(tag, timeout=number)
+
+
+def quick(x: int) -> int:
+    return x
+
+
+def slow(seconds: float) -> float:
+    threading.Event().wait(seconds)
+    return seconds
+
+
+def signal_itself(number: int) -> str:
+    signal.raise_signal(number)
+    return "survived"
+
+
+@pytest.mark.parametrize("way", ["time limit", "cancel"])
+def test_nothing_goes_to_a_wait_that_was_broken_off(
+    master: Master, tmp_path: Path, way: str
+) -> None:
+    """Neither the next task, nor the outcome that it had waited for."""
+    started = tmp_path / "started"
+    limit = 0.5 if way == "time limit" else None
+    outer = master.options(timeout=limit).submit(wait_for, f"never {way}", str(started))
+    wait_until(started.exists)
+    if way == "cancel":
+        assert outer.cancel()
+    with pytest.raises((TaskTimeout, TaskCancelled)):
+        outer.result(HANG)
+    assert master.submit(quick, 7).result(HANG) == 7
+    assert master.manager.core.tally.lost_members == 0
+    name = master.request_task(f"never {way}")
+    assert master.cancel(name)
+    with pytest.raises(TaskCancelled):
+        master.retrieve_result(f"never {way}", timeout=HANG)
+
+
+def test_time_limit_of_the_waiting_task_does_not_end_those_inside_it(master: Master) -> None:
+    """They are others' tasks; it ends itself when they are done."""
+    outer = master.options(timeout=0.3).submit(ask_and_wait, 60, "none")
+    inside = [master.submit(slow, 0.4) for _ in range(3)]
+    assert [handle.result(HANG) for handle in inside] == [0.4] * 3
+    with pytest.raises(TaskTimeout):
+        outer.result(HANG)
+
+
+def test_wait_is_broken_off_again_and_again(master: Master, tmp_path: Path) -> None:
+    """The worker stays the same one."""
+    before = master.manager.core.tally.lost_members
+    for number in range(3):
+        started = str(tmp_path / f"started {number}")
+        with pytest.raises(TaskTimeout):
+            master.options(timeout=0.2).submit(wait_for, "nothing", started).result(HANG)
+    assert master.submit(quick, 1).result(HANG) == 1
+    assert master.manager.core.tally.lost_members == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_that_a_handler_sends_itself_concerns_its_task_only(number: int) -> None:
+    """Not again and again, and no worker is missing afterwards."""
+    with Master(workers=2) as master:
+        handles = [master.submit(signal_itself, number) for _ in range(4)]
+        for handle in handles:
+            if number == signal.SIGINT:
+                with pytest.raises(KeyboardInterrupt):
+                    handle.result(HANG)
+            else:
+                assert handle.result(HANG) == "survived"
+        assert master.submit(quick, 1).result(HANG) == 1
+        assert master.manager.core.tally.submitted == 5
+        wait_until(lambda: master.number_of_workers == 2, what="both are there")
+
+
+def test_fork_of_a_master_is_refused() -> None:
+    """Instead of waiting for ever."""
+    with Master() as master:
+        master.request_task("a")
+        child = os.fork()
+        if not child:
+            status = 1
+            with contextlib.suppress(Terminated):
+                master.retrieve_result(timeout=5)
+                status = 2
+            os._exit(0 if status == 1 else 2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_no_workers_are_launched_for_a_job_that_is_over() -> None:
+    """It says so, and nothing is left of the attempt."""
+    master = Master()
+    master.shutdown()
+    with pytest.raises(Terminated, match="no more workers"):
+        master.launch_workers(1)
+
+
+def test_serial_job_waits_for_what_pauses() -> None:
+    """And not for longer than that."""
+    calls: list[int] = []
+
+    def flaky() -> int:
+        calls.append(1)
+        if len(calls) < 3:
+            raise OSError("not yet")
+        return len(calls)
+
+    with Master(serial=True) as master:
+        assert master.options(retries=5, delay=0.05).submit(flaky).result(HANG) == 3
