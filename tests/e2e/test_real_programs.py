@@ -398,7 +398,8 @@ def test_a_failure_that_is_not_caught_tells_the_cause(desk: Desk) -> None:
         task = master.requestTask("root", -1.0)
         print(task)
         master.launchSlaveJobs()
-        print(*[child.pid for child in psutil.Process().children()])
+        workers = [c for c in psutil.Process().children() if "--supervised" in str(c.cmdline())]
+        print(*[worker.pid for worker in workers])
         master.retrieveResult("root")
         """,
     )

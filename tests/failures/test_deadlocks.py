@@ -312,7 +312,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 master = initializeMasterProcess(sys.argv[1], slave_script=sys.argv[2])
 master.launchSlaveJobs(2)
 master.requestTask("echo", 1)
-print(*[child.pid for child in psutil.Process().children()], flush=True)
+workers = [c for c in psutil.Process().children() if "--supervised" in str(c.cmdline())]
+print(*[worker.pid for worker in workers], flush=True)
 print(master.retrieveResult()[2], flush=True)
 print("waiting", flush=True)
 try:

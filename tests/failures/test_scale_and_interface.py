@@ -13,7 +13,6 @@ import sys
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from failures.jobs import ended, join, lines_of, memory_job, observer, real_master
@@ -28,13 +27,7 @@ from Scientific.DistributedComputing.MasterSlave import (
     TaskManager,
     initializeMasterProcess,
 )
-from support import (
-    HANG,
-    python_script,
-    run_script,
-    start_script,
-    unique_label,
-)
+from support import HANG, python_script, run_script, start_script, unique_label, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -348,7 +341,7 @@ def test_f46_slave_that_dies_later_is_reported_and_buried(tmp_path: Path) -> Non
     master = start_script(path, unique_label("dies"), str(slave))
     with ended(master):
         master.says("all is well")
-        children = [child.pid for child in psutil.Process(master.pid).children()]
+        children = [child.pid for child in workers_of(master.pid)]
         assert len(children) == 4
         for pid in children:
             os.kill(pid, 9)

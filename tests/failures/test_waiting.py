@@ -7,7 +7,6 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import Pyro5
 import pytest
 
@@ -30,7 +29,15 @@ from masterworker.manager import Mailbox, Manager
 from masterworker.master import Master
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing.MasterSlave import MasterProcess, SlaveProcess
-from support import HANG, python_script, run_script, start_script, unique_label, wait_until
+from support import (
+    HANG,
+    python_script,
+    run_script,
+    start_script,
+    unique_label,
+    wait_until,
+    workers_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +67,8 @@ master.launchSlaveJobs(2)
 for n in range(4):
     master.requestTask("echo", n)
 print(sum(master.retrieveResult()[2] for n in range(4)), flush=True)
-print(*[child.pid for child in psutil.Process().children()], flush=True)
+workers = [c for c in psutil.Process().children() if "--supervised" in str(c.cmdline())]
+print(*[worker.pid for worker in workers], flush=True)
 if sys.argv[3] == "raise":
     raise ValueError("a bug of the user's")
 """
@@ -294,7 +302,7 @@ def test_f30_launched_workers_end_with_a_master_that_is_killed(tmp_path: Path) -
     master = start_script(python_script(tmp_path, "job.py", source))
     with ended(master):
         wait_until((tmp_path / "began").exists, HANG)
-        workers = psutil.Process(master.pid).children()
+        workers = workers_of(master.pid)
         assert len(workers) == 2
         master.kill()
         wait_until(lambda: all(gone(worker.pid) for worker in workers), what="its workers end")

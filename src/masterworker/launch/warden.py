@@ -29,11 +29,14 @@ class Warden:
         self._told: list[int] = []
 
     def watch(self, groups: Iterable[int]) -> None:
-        """Tell the warden which process groups there are now. Starts it the first time."""
+        """Tell the warden which process groups there are now. It is there as long as any are."""
         now = sorted(groups)
         if now == self._told:
             return
         self._told = now
+        if not now:
+            self.close()
+            return
         if self._process is None and not self._start():
             return
         self._say(" ".join(f"-{group}" for group in now))
