@@ -15,6 +15,7 @@ import psutil
 import Pyro5
 import pytest
 
+from masterworker.launch import warden
 from support import HANG, lasting, wait_until
 
 if TYPE_CHECKING:
@@ -118,9 +119,15 @@ def _children() -> list[psutil.Process]:
         return found
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if child.status() != psutil.STATUS_ZOMBIE and lasting.isdisjoint(child.cmdline()):
+            if child.status() != psutil.STATUS_ZOMBIE and not _is_of_a_lasting_job(child):
                 found.append(child)
     return found
+
+
+def _is_of_a_lasting_job(child: psutil.Process) -> bool:
+    """A worker that was replaced, or the warden that came with it."""
+    words = child.cmdline()
+    return bool(lasting) and (not lasting.isdisjoint(words) or warden.PROGRAM in words)
 
 
 def _at_work_in(folder: str) -> list[psutil.Process]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SHELL: Final = "/bin/sh"
 #: An empty line means that there is nobody.
-_PROGRAM: Final = 'while read -r line; do last=$line; done; [ -z "$last" ] || kill -9 $last'
+PROGRAM: Final = 'while read -r line; do last=$line; done; [ -z "$last" ] || kill -9 $last'
 
 
 class Warden:
@@ -58,7 +58,7 @@ class Warden:
             return False
         try:
             self._process = subprocess.Popen(
-                [_SHELL, "-c", _PROGRAM],
+                [_SHELL, "-c", PROGRAM],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

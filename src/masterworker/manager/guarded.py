@@ -65,6 +65,8 @@ class Guarded:
         #: The latest of those whose loss has given a strike: they may come back.
         self._before: OrderedDict[str, int] = OrderedDict()
         self._orders: dict[int, list[tuple[str, int]]] = {}
+        #: Where processes wait for outcomes.
+        self._collecting: dict[int, Mailbox] = {}
         #: What is to be told to supervisors, and where they wait.
         self._desks: dict[str, Desk] = {}
         #: Through how many connections each supervisor speaks.
@@ -169,6 +171,7 @@ class Guarded:
 
     def _forget_member(self, member_id: int) -> None:
         self._orders.pop(member_id, None)
+        self._collecting.pop(member_id, None)
         client = self._names.pop(member_id, "")
         if self._clients.get(client) == member_id:
             del self._clients[client]
@@ -220,6 +223,8 @@ class Guarded:
         if member is None:
             return
         self._orders.setdefault(member_id, []).append((wire.CANCEL, task_id))
+        if member_id in self._collecting:  # its task waits for others: it comes for the order
+            self._collecting[member_id].ring()
         desk = self._desks.get(member.supervisor)
         if desk is not None:
             desk.put((wire.CANCEL, member_id, task_id))

@@ -296,7 +296,7 @@ class Manager(Guarded):
                 self._watch_clock()
                 return [], leases
             self._watch_clock()
-            box = self._boxes.open(claim, lent)
+            box = self._collecting[member_id] = self._boxes.open(claim, lent)
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         except BaseException:  # a Ctrl-C: what came meanwhile waits for the next call
@@ -305,6 +305,7 @@ class Manager(Guarded):
             raise
         with self._lock:
             self._boxes.close(box)
+            self._collecting.pop(member_id, None)
             if not box.finished and not box.leases:
                 self._require_open()
             for lease in box.leases:  # it is executed at once, inside the task that waits

@@ -47,8 +47,8 @@ MAX_DEPTH = 16
 #: A worker that has to be gone at some time takes only what should be done so long before.
 MARGIN = 0.5
 
-#: A handler that waits for an outcome asks again after so long: it may have to be broken off.
-NESTED_WAIT = 0.5
+#: A wait for an outcome ends so long after the time of the task that waits is up (seconds).
+TIME_IS_UP = 0.2
 
 _new = tuple.__new__  # makes a named tuple in half the time
 
@@ -169,37 +169,49 @@ class Worker(Conversation):
         if mine:
             self.deliver(give_back=True)
         while True:
-            wait = self._longest_wait if end is None else end - time.monotonic()
-            lend = wire.NOTHING
-            if mine:
-                lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
-            with self._talk:
-                self._require_same_run()
-                try:
-                    finished, leases = self.client.collect(
-                        self.process_id,
-                        tag,
-                        1,
-                        min(max(0.0, wait), NESTED_WAIT if mine else self._longest_wait),
-                        lend,
-                        lambda: not (mine and self._interrupts.is_pending()),
-                    )
-                except TransportError as error:
-                    self._find_again(error)
-                    continue
-                self._last_call = time.monotonic()
-            if mine and not finished and self._interrupts.is_pending():
-                if leases:
-                    self._exchange(0, 0.0, [lease[0] for lease in leases])
-                self._interrupts.raise_pending()
-            if finished:
-                if leases:  # both came in the same instant
-                    self._exchange(0, 0.0, [lease[0] for lease in leases])
-                return finished[0]
+            left = self._longest_wait if end is None else end - time.monotonic()
+            wait = min(max(0.0, left), self._longest_wait)
+            finished, leases = self._collect_once(tag, wait, mine=mine)
+            if finished is not None:
+                return finished
             for lease in leases:
                 self._execute_inside(lease)
             if end is not None and time.monotonic() >= end and not leases:
                 raise TimeoutError(f"no outcome in {timeout} seconds")
+
+    def _collect_once(
+        self, tag: str | None, wait: float, *, mine: bool
+    ) -> tuple[Finished | None, list[Lease]]:
+        """Ask once for an outcome, or for tasks to execute meanwhile if this is our thread."""
+        lend, began = wire.NOTHING, time.monotonic()
+        if mine:
+            lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
+            if deadline := parent.shared[DEADLINE]:
+                wait = min(wait, max(0.0, deadline / 1e9 - began) + TIME_IS_UP)
+        with self._talk:
+            self._require_same_run()
+            try:
+                finished, leases = self.client.collect(
+                    self.process_id,
+                    tag,
+                    1,
+                    wait,
+                    lend,
+                    lambda: not (mine and self._interrupts.is_pending()),
+                )
+            except TransportError as error:
+                self._find_again(error)
+                return None, []
+            self._last_call = time.monotonic()
+        broken = mine and not finished and self._interrupts.is_pending()
+        if leases and (finished or broken):  # both came in the same instant
+            self._exchange(0, 0.0, [lease[0] for lease in leases])
+            leases = []
+        if broken:
+            self._interrupts.raise_pending()
+        if mine and not finished and not leases and time.monotonic() - began < wait / 2:
+            self.deliver(give_back=False)  # somebody has rung: an order is waiting
+        return (finished[0] if finished else None), leases
 
     def _require_same_run(self) -> None:
         """A task of a run of the manager that is over must not ask another run for anything."""
