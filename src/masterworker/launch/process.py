@@ -15,10 +15,11 @@ from collections import deque
 from typing import IO, TYPE_CHECKING, Final
 
 from masterworker import wire
-from masterworker.launch import exits, procfs, slot
+from masterworker.launch import exits, slot
 from masterworker.launch.command import worker_command
 from masterworker.launch.output import KEPT_LINES, Lines
 from masterworker.launch.parent import VERDICT
+from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info
 
 if TYPE_CHECKING:
@@ -28,17 +29,10 @@ if TYPE_CHECKING:
 
 #: A worker that was asked to break off has so long before it is killed (seconds).
 KILL_GRACE: Final = 2.0
-#: An idle worker whose own threads have not run for so long is not vouched for (seconds).
-WEDGED: Final = 10.0
-#: One that has been stopped for so long (SIGSTOP, a debugger) is reported: others do its work
-#: until it is continued and joins again (seconds).
-STOPPED: Final = 3.0
 #: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
 HOLD: Final = 3.0
 #: One that has joined and lived for so long did not fail to start (seconds).
 SETTLED: Final = 10.0
-#: A supervisor that looks at its workers after so long (seconds) has been stopped itself.
-LATE: Final = 1.5
 #: A process whose worker has left may go on for so long (seconds), at its exit handlers, say.
 LINGER: Final = 10.0
 #: A pipe is read in pieces of this size.
@@ -118,9 +112,7 @@ class WorkerProcess:
         self._usage: resource.struct_rusage | None = None
         self._plan: deque[tuple[float, int]] = deque()
         self._cancelling: tuple[int, float] | None = None
-        self._tick, self._ticked = 0, now
-        self._stands_since, self._told_stopped = now, False
-        self._looked = now
+        self.wellness = Wellness(self.slot, now)
         self._left_since: float | None = None
 
     # -- what it is doing -------------------------------------------------------------------
@@ -139,13 +131,6 @@ class WorkerProcess:
         """Tell whether it has begun any task, or at least was ready for some time."""
         ready = self.member_id >= 0 and now - self.began > SETTLED
         return ready or self.slot[slot.DONE] > 0 or self.task != 0
-
-    def is_well(self, seen: procfs.Look, now: float) -> bool:
-        """Tell whether this worker can be vouched for."""
-        tick = self.slot[slot.TICK]
-        if tick != self._tick:
-            self._tick, self._ticked = tick, now
-        return seen.runs and (self.task != 0 or now - self._ticked < WEDGED)
 
     # -- what it writes ---------------------------------------------------------------------
 
@@ -300,17 +285,10 @@ class WorkerProcess:
             self.outcome,
         )
 
-    def stopped(self, seen: procfs.Look, now: float) -> wire.Ending | None:
+    def stopped(self) -> wire.Ending | None:
         """Tell the manager, once, that this process is stopped and does nothing for it."""
-        late = now - self._looked > LATE  # we were stopped ourselves, perhaps all of us
-        self._looked = now
-        if seen.runs:
-            self._told_stopped = False
-        if seen.runs or late:
-            self._stands_since = now
-        if self._told_stopped or self.member_id < 0 or now - self._stands_since < STOPPED:
+        if self.member_id < 0 or not self.wellness.has_stopped():
             return None
-        self._told_stopped = True
         return self.ending("its process is stopped")._replace(task_id=0, blame=False, tail="")
 
     def lingers(self, now: float) -> bool:

@@ -199,9 +199,10 @@ class Supervisor:
                 continue
             seen = procfs.look(process.pid)
             process.peak = max(process.peak, seen.peak)
-            if process.is_well(seen, now) and process.member_id >= 0:
+            process.wellness.look(runs=seen.runs, now=now)
+            if process.wellness.is_well and process.member_id >= 0:
                 well.append(process.member_id)
-            if (stopped := process.stopped(seen, now)) is not None:
+            if (stopped := process.stopped()) is not None:
                 self._liaison.report(stopped)
             process.hear_on(now)
             self._judge(process, seen, now)

@@ -22,7 +22,7 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.launch import parent, procfs, slot
 from masterworker.launch.liaison import Liaison
-from masterworker.launch.process import LATE, STOPPED, WEDGED
+from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info
 from masterworker.transport.discovery import reach
 
@@ -112,9 +112,7 @@ class Watcher:
             lambda _: self._over.set(),
             RECONNECT,
         )
-        self._tick, self._ticked = 0, time.monotonic()
-        self._stands_since, self._told_stopped = self._ticked, False
-        self._looked = self._ticked
+        self._wellness = Wellness(numbers, time.monotonic())
 
     def run(self) -> None:
         """Watch until the worker has ended, or its job."""
@@ -129,23 +127,12 @@ class Watcher:
             client.disconnect()
 
     def _look(self) -> None:
-        member, now = self._slot[slot.MEMBER] - 1, time.monotonic()
-        tick = self._slot[slot.TICK]
-        if tick != self._tick:
-            self._tick, self._ticked = tick, now
-        active = self._slot[slot.TASK] != 0 or now - self._ticked < WEDGED
-        runs = procfs.look(self._pid).runs
-        late = now - self._looked > LATE  # we were stopped ourselves, perhaps all of us
-        self._looked = now
-        if runs:
-            self._told_stopped = False
-        if runs or late:
-            self._stands_since = now
-        elif member >= 0 and now - self._stands_since > STOPPED and not self._told_stopped:
-            self._told_stopped = True
+        member, wellness = self._slot[slot.MEMBER] - 1, self._wellness
+        wellness.look(runs=procfs.look(self._pid).runs, now=time.monotonic())
+        if member >= 0 and wellness.has_stopped():
             how = "its process is stopped"
             self._liaison.report(wire.Ending(member, process_info(self._pid), 0, how, False, ""))
-        self._liaison.vouch([member] if member >= 0 and active and runs else [])
+        self._liaison.vouch([member] if member >= 0 and wellness.is_well else [])
 
     def _tell_end(self) -> None:
         member, task = self._slot[slot.MEMBER] - 1, self._slot[slot.TASK]

@@ -1,0 +1,57 @@
+"""Whether a worker process can be vouched for: judged from outside, look by look."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from masterworker.launch import slot
+
+#: An idle worker whose own threads have not run for so long is not vouched for (seconds).
+WEDGED: Final = 10.0
+#: One that has been stopped for so long (SIGSTOP, a debugger) is reported: others do its work
+#: until it is continued and joins again (seconds).
+STOPPED: Final = 3.0
+#: Whoever looks after so long only (seconds) has been stopped himself, perhaps with all workers.
+LATE: Final = 1.5
+
+
+class Wellness:
+    """How one worker process is doing. Times are seconds of the monotonic clock.
+
+    Args:
+        numbers: The slot that it shares.
+        now: The time.
+    """
+
+    def __init__(self, numbers: memoryview, now: float) -> None:
+        self._slot = numbers
+        self._tick, self._ticked = 0, now
+        self._looked = self._stands_since = now
+        self._told = False
+        self._runs = True
+
+    def look(self, *, runs: bool, now: float) -> None:
+        """Take note of how it looks: whether it can run, that is, is not stopped."""
+        if self._slot[slot.TICK] != self._tick:
+            self._tick, self._ticked = self._slot[slot.TICK], now
+        if runs or now - self._looked > LATE:
+            self._stands_since = now
+        if runs:
+            self._told = False
+        self._runs, self._looked = runs, now
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether it can run, and executes a task or at least ticks.
+
+        A handler may hold the interpreter's lock, so that nothing ticks, for as long as it wants.
+        """
+        ticks = self._looked - self._ticked < WEDGED
+        return self._runs and (self._slot[slot.TASK] != 0 or ticks)
+
+    def has_stopped(self) -> bool:
+        """Tell, once each time, that it has been stopped for too long."""
+        if self._told or self._runs or self._looked - self._stands_since < STOPPED:
+            return False
+        self._told = True
+        return True
