@@ -34,7 +34,7 @@ def measure(queued):
     done = 0
     while done < queued:
         leases = manager.exchange(worker, want=BATCH).leases
-        outcomes = [(task_id, attempt, 0, payload) for task_id, attempt, _, _ in leases]
+        outcomes = [(task_id, attempt, 0, payload) for task_id, attempt, *_ in leases]
         manager.exchange(worker, outcomes)
         done += len(leases)
     while done:
