@@ -30,17 +30,20 @@ def private_runtime() -> Iterator[None]:
     """Keep away from the user's own jobs: folders of our own, and no name server."""
     folder = tempfile.mkdtemp(prefix="mw")  # short: paths of Unix sockets are; mode 0700
     state = tempfile.mkdtemp(prefix="mw-state")
+    credentials = tempfile.mkdtemp(prefix="mw-credentials")
     with socket.socket() as taken:  # bound and not listening: whoever connects is refused
         taken.bind(("127.0.0.1", 0))
         with (
             _setting("MASTERWORKER_RUNTIME", folder),
             _setting("MASTERWORKER_STATE", state),
+            _setting("MASTERWORKER_CREDENTIALS", credentials),
             _name_server_at(taken.getsockname()[1]),
         ):
             yield
         wait_until(lambda: not _at_work_in(folder), LEAVE, "every process that was started ends")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(state, ignore_errors=True)
+    shutil.rmtree(credentials, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

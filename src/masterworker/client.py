@@ -131,7 +131,9 @@ class Client:
 
         Task and process ids mean nothing to another run of it, or worse: something else.
         """
-        _, instance = connection.call("instance")
+        good, instance = connection.call("instance", self.name)
+        if not good:
+            raise wire.decode_error(*instance)
         if instance != self._instance:
             raise NotRegisteredError("the master is another one by now")
         self._checked = True

@@ -20,6 +20,14 @@ class UnpicklableError(UsageError):
     """A value that must travel to another process cannot be pickled."""
 
 
+class NotPlainError(UsageError):
+    """A value is not made of plain data alone, so it cannot travel without a pickle."""
+
+
+class NotAllowedError(UsageError):
+    """The manager does not do this for a process with such a ticket or role."""
+
+
 class LabelTakenError(UsageError):
     """A living master uses this label already."""
 
@@ -38,6 +46,17 @@ class Terminated(MasterworkerError):
 
 class TransportError(MasterworkerError):
     """The other process could not be reached, or the connection broke."""
+
+
+class CredentialError(TransportError):
+    """A key, certificate or ticket cannot be used.
+
+    It is missing, unsafe, expired, or not accepted by the other side.
+    """
+
+
+class NotTrustedError(CredentialError):
+    """What answers cannot prove that it belongs to this user's jobs, or does not believe we do."""
 
 
 class MasterNotFoundError(TransportError):
@@ -144,6 +163,10 @@ class TaskCancelled(TaskError):
 
     def __str__(self) -> str:
         return f"task {self.task_id} was cancelled"
+
+
+class MalformedError(MasterworkerError, ValueError):
+    """Bytes that came from another process are not what they should be."""
 
 
 class InternalError(MasterworkerError):

@@ -23,7 +23,7 @@ import msgpack
 import msgspec
 
 from masterworker.core.task import LOST, read_history
-from masterworker.data.failure import decode
+from masterworker.data.record import decode
 from masterworker.errors import NotKeptError, UsageError
 from masterworker.taskid import task_name
 from masterworker.wire import python_version

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 2
+PROTOCOL = 3
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.
@@ -43,6 +43,9 @@ NOTHING, ANY, AWAITED = 0, 1, 2
 
 #: Spaces of stored data: what users store, states, and our own things are kept apart.
 DATA, STATES, PROGRAM = "data", "states", "program"
+
+#: What results may be: anything that can be pickled, or plain data alone.
+ANYTHING, PLAIN = "any", "data"
 
 
 Number = Annotated[int, Meta(ge=0)]
@@ -97,6 +100,15 @@ class Welcome(NamedTuple):
     member_id: int
     #: Random name of this run of the manager: task ids mean nothing in another run.
     instance: str
+    #: What this process may deliver as results: `ANYTHING` or `PLAIN`.
+    results: str = ANYTHING
+
+
+class Asker(NamedTuple):
+    """Who asks which run of the manager this is, on a new connection."""
+
+    #: The random name of `Hello`; "" for one that has not joined.
+    client: Name = ""
 
 
 class Reply(NamedTuple):
@@ -114,7 +126,7 @@ class Reply(NamedTuple):
 #: The arguments of every operation that a process can ask for.
 OPERATIONS: dict[str, Any] = {
     "join": Hello,
-    "instance": tuple[()],
+    "instance": Asker,
     "leave": tuple[int],
     "ping": tuple[int],
     "exchange": tuple[

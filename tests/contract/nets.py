@@ -126,7 +126,7 @@ class PyroNet(Net):
         self._folder = tempfile.TemporaryDirectory(prefix="mwc")
         self._relays: list[Relay] = []
         self.server = Server(
-            lambda: Session(self.manager, self.manager.replies),
+            lambda _: Session(self.manager, self.manager.replies),
             self.label,
             socket_path=str(Path(self._folder.name, "s")) if kind == "unix" else "",
         )

@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+#: Through TCP a client speaks so often before its first request: it greets, and proves itself.
+HANDSHAKE = 2
+
+
+class Beginning:
+    """What a client has sent so far, for it is requests and replies that get lost."""
+
+    def __init__(self, handshake: int) -> None:
+        self.pieces = 0
+        self._handshake = handshake
+
+    @property
+    def is_over(self) -> bool:
+        return self.pieces > self._handshake
+
+
 class Relay:
     """Passes bytes on between whoever connects here and a master.
 
@@ -79,8 +95,9 @@ class Relay:
             with self._lock:
                 self._pairs.append((near, far))
                 self.connections += 1
-            up = self._start(lambda a=near, b=far: self._pass(a, b, self._loses_request))
-            down = self._start(lambda a=far, b=near: self._pass(a, b, self._loses_reply))
+            begun = Beginning(0 if self._target.socket else HANDSHAKE)
+            up = self._start(lambda a=near, b=far, c=begun: self._pass(a, b, c, is_up=True))
+            down = self._start(lambda a=far, b=near, c=begun: self._pass(a, b, c, is_up=False))
             self._threads += [up, down]
 
     def _dial(self) -> socket.socket:
@@ -90,11 +107,19 @@ class Relay:
             return far
         return socket.create_connection((self._target.host, self._target.port), 5.0)
 
-    def _pass(self, source: socket.socket, sink: socket.socket, loses: Callable[[], bool]) -> None:
+    def _pass(
+        self, source: socket.socket, sink: socket.socket, begun: Beginning, *, is_up: bool
+    ) -> None:
         with contextlib.suppress(OSError):
-            while (data := source.recv(1 << 20)) and not loses():
+            while (data := source.recv(1 << 20)) and not self._loses(begun, is_up=is_up):
                 sink.sendall(data)
         _close(source, sink)
+
+    def _loses(self, begun: Beginning, *, is_up: bool) -> bool:
+        begun.pieces += is_up
+        if not begun.is_over:
+            return False
+        return self._loses_request() if is_up else self._loses_reply()
 
     def _loses_reply(self) -> bool:
         with self._lock:

@@ -229,7 +229,7 @@ def test_replies_have_one_shape(net: Net) -> None:
     wired = net.connect()
     good, welcome = wired.call("join", *net.hello()._replace(info="info"))
     assert good is True
-    assert welcome == [0, net.manager.instance]
+    assert welcome == [0, net.manager.instance, "any"]
     for operation, args, expected in SCRIPT:
         assert wired.call(operation, *args) == [True, expected], (operation, args)
     good, census = wired.call("census")

@@ -154,7 +154,7 @@ def test_master_by_address(job: Desk) -> None:
 
 @pytest.mark.parametrize("option", ["-m", "--master"])
 def test_slave_by_host(desk: Desk, option: str) -> None:
-    """-m HOST alone means port 7766; the label's ticket says it better on this machine."""
+    """-m HOST alone means port 7766; the label's notice says it better on this machine."""
     master = desk.python(
         "master.py",
         """

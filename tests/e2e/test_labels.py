@@ -1,4 +1,4 @@
-"""Labels as users choose them, through every door: command line, ticket, name server."""
+"""Labels as users choose them, through every door: command line, notice, name server."""
 
 from __future__ import annotations
 

@@ -395,7 +395,7 @@ def test_a_slave_finds_functions_in_a_namespace(desk: Desk) -> None:
 
 
 def test_master_host_finds_a_master_without_name_server(desk: Desk) -> None:
-    """A host alone means port 7766, unless a ticket is here; the master says its port."""
+    """A host alone means port 7766, unless a notice is here; the master says its port."""
     master = desk.python(
         "master.py",
         """

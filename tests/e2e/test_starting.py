@@ -80,7 +80,7 @@ def test_a_label_that_is_taken(desk: Desk) -> None:
 
 
 def test_a_label_is_free_at_once_after_kill(desk: Desk) -> None:
-    """kill -9 leaves the ticket behind; nobody minds."""
+    """kill -9 leaves the notice behind; nobody minds."""
     for _ in range(2):
         master = desk.python("first.py", KEEP)
         desk.census()
@@ -93,7 +93,7 @@ def test_a_label_is_free_at_once_after_kill(desk: Desk) -> None:
 
 
 def test_a_label_that_is_taken_says_the_name_server(name_server: int, desk: Desk) -> None:
-    """The other master is somebody else's, or on another machine: its ticket is not here."""
+    """The other master is somebody else's, or on another machine: its notice is not here."""
     first = desk.python("first.py", KEEP)
     port = first.first_line()
     elsewhere = {"MASTERWORKER_RUNTIME": str(desk.folder / "elsewhere")}
@@ -125,7 +125,7 @@ def test_an_entry_left_behind_is_taken_over(name_server: int, desk: Desk) -> Non
 
 
 def test_no_name_server_is_told_in_one_line(desk: Desk) -> None:
-    """And the job goes on with its ticket."""
+    """And the job goes on with its notice."""
     master = desk.python("first.py", KEEP)
     desk.census()
     desk.write("end", "")

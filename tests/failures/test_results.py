@@ -28,8 +28,8 @@ from failures.jobs import (
 from masterworker import StateValue, wire
 from masterworker.client import Client
 from masterworker.core.task import FAILURE, Outcome
-from masterworker.data.failure import decode
 from masterworker.data.pickling import dumps
+from masterworker.data.record import decode
 from masterworker.errors import UsageError
 from masterworker.program import KEY
 from masterworker.testing import Faults, connection

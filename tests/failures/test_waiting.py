@@ -141,13 +141,13 @@ threading.Event().wait(60)
 """
 
 
-@pytest.mark.parametrize("known_by", ["ticket", "name server"])
+@pytest.mark.parametrize("known_by", ["notice", "name server"])
 def test_f27_label_has_one_master_and_is_free_after_its_death(
     tmp_path: Path, known_by: str, name_server: int
 ) -> None:
     """A second master with a label could wait for slaves that serve the first, or for a dead one.
 
-    The one that only the name server knows has its ticket elsewhere, as another user's would be.
+    The one that only the name server knows has its notice elsewhere, as another user's would be.
     """
     label, named = unique_label("taken"), known_by == "name server"
     runtime = tmp_path / "elsewhere"

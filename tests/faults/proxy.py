@@ -13,6 +13,8 @@ from contract.relay import Relay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from contract.relay import Beginning
+
     from masterworker.transport.address import Address
 
 
@@ -42,13 +44,14 @@ class Cutter(Relay):
         threads[:] = [thread for thread in threads if thread.is_alive()]
         return super()._start(work)
 
-    def _pass(self, source: socket.socket, sink: socket.socket, loses: Callable[[], bool]) -> None:
-        is_up = loses == self._loses_request
+    def _pass(
+        self, source: socket.socket, sink: socket.socket, begun: Beginning, *, is_up: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 if self.delay:
                     threading.Event().wait(self.delay)
-                if loses():
+                if self._loses(begun, is_up=is_up):
                     break
                 keep, cut = self._count(len(data), is_up=is_up)
                 sink.sendall(data[:keep])

@@ -1,4 +1,4 @@
-"""The life of a master: labels, tickets, workers that it starts, and its end."""
+"""The life of a master: labels, notices, workers that it starts, and its end."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from contract.nets import Background
 from integration import work
 from masterworker import LabelTakenError, Master, Terminated, UsageError, Worker
 from masterworker.errors import MasterNotFoundError, TransportError
-from masterworker.transport import ticket
+from masterworker.transport import notice
 from masterworker.transport.discovery import labels, locate
-from masterworker.transport.pyro import NameServer
+from masterworker.transport.pyro.names import NameServer
 from support import HANG, python_script, start_script, unique_label, wait_until, workers_of
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ LONELY = """
 """
 
 
-def test_the_ticket_of_a_killed_master_is_taken_over_at_once(tmp_path: Path) -> None:
-    """`kill -9` leaves a ticket and a socket behind, and a worker, which ends by itself."""
+def test_the_notice_of_a_killed_master_is_taken_over_at_once(tmp_path: Path) -> None:
+    """`kill -9` leaves a notice and a socket behind, and a worker, which ends by itself."""
     label = unique_label()
     script = start_script(python_script(tmp_path, "lonely.py", LONELY), label)
     try:
@@ -169,7 +169,7 @@ def test_the_ticket_of_a_killed_master_is_taken_over_at_once(tmp_path: Path) -> 
 
 
 def test_a_terminated_master_clears_up(tmp_path: Path) -> None:
-    """One that ends with an exception, or by Ctrl-C, leaves neither ticket nor worker."""
+    """One that ends with an exception, or by Ctrl-C, leaves neither notice nor worker."""
     label = unique_label()
     script = start_script(python_script(tmp_path, "lonely.py", LONELY), label)
     try:
@@ -181,7 +181,7 @@ def test_a_terminated_master_clears_up(tmp_path: Path) -> None:
         script.kill()
     wait_until(lambda: not worker.is_running(), 10.0, "its worker ends")
     folder = Path(os.environ["MASTERWORKER_RUNTIME"])
-    stem = ticket._stem(label)
+    stem = notice._stem(label)
     assert [p.name for p in folder.iterdir() if p.name.startswith(stem)] == []
 
 
@@ -217,10 +217,10 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"null", b'{"label": 1}', b"\xff" * 1000, b'{"format": 99}']
 )
-def test_a_damaged_ticket_is_no_master(content: bytes) -> None:
+def test_a_damaged_notice_is_no_master(content: bytes) -> None:
     """One that nobody holds is taken over, whatever is in it."""
     label = unique_label()
-    path = ticket.runtime_folder() / f"{ticket._stem(label)}.ticket"
+    path = notice.runtime_folder() / f"{notice._stem(label)}.notice"
     path.write_bytes(content)
     with pytest.raises(MasterNotFoundError):
         locate(label)
@@ -240,7 +240,7 @@ def test_a_worker_that_finds_no_master(crew: Crew) -> None:
 
 
 def test_an_explicit_address(crew: Crew) -> None:
-    """Host and port, or the host alone where the ticket knows the port."""
+    """Host and port, or the host alone where the notice knows the port."""
     assert crew.master.server is not None
     port = crew.master.server.port
     for where in (f"127.0.0.1:{port}", "localhost"):
@@ -279,7 +279,7 @@ def test_with_a_name_server(name_server: int) -> None:
 
 
 def test_without_the_name_server_the_job_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    """It is said in one line, and the ticket is enough."""
+    """It is said in one line, and the notice is enough."""
     label = unique_label()
     with Master(label, name_server=True) as master:
         running = Background(Worker(label, handlers={"x": abs}).run)

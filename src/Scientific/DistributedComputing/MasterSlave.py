@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Summary
     from masterworker.master.asking import Asking, TaskOptions
-    from masterworker.transport.pyro import NameServer, Server
+    from masterworker.transport.pyro import Server
+    from masterworker.transport.pyro.names import NameServer
 
 __all__ = [
     "GlobalStateValue",

@@ -20,6 +20,8 @@ MASTER_GONE: Final = exits.MASTER_GONE
 REJECTED: Final = 5
 #: The master has stored no slave code.
 NO_CODE: Final = 6
+#: A key, certificate or ticket cannot be used, or is not accepted by one of the two sides.
+NOT_TRUSTED: Final = 7
 #: A worker process has executed as many tasks as it may: its supervisor starts a new one.
 RECYCLED: Final = exits.RECYCLED
 #: Ended by Ctrl-C.

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 from masterworker import failed
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.errors import MasterNotFoundError, NotKeptError, UsageError
+from masterworker.security.peer import Role
 from masterworker.taskid import task_number
+
+if TYPE_CHECKING:
+    import argparse
 
 #: Numbers of tasks travel as integers of 64 bits.
 _LARGEST = (1 << 63) - 1
 
 
-def run(label: str, task: str, master: str | None, *, wait: bool) -> int:
+def run(label: str, options: argparse.Namespace) -> int:
     """Print a task's story, and how to replay it if it has failed."""
+    task = options.words[-1]
     number = _number(task)
     try:
-        client = find(label, master, wait=wait)
+        client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
     except MasterNotFoundError:
         summary = failed.find(label, task)
         if summary is None:

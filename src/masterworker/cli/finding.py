@@ -7,6 +7,7 @@ import threading
 
 from masterworker.client import Client
 from masterworker.errors import MasterNotFoundError
+from masterworker.security.peer import Role
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
 
@@ -14,19 +15,21 @@ from masterworker.transport.discovery import reach
 PAUSE = 0.25
 
 
-def find(label: str, master: str | None, *, wait: bool) -> Client:
+def find(label: str, master: str | None, *, wait: bool, role: Role = Role.WORKER) -> Client:
     """Connect to a label's master.
 
     Args:
         label: The label.
         master: "host" or "host:port"; None: look the label up.
         wait: Wait until it appears; Ctrl-C ends that.
+        role: What we come as, over a network.
 
     Raises:
         MasterNotFoundError: It is not there, and is not to be waited for.
+        NotTrustedError: What is there is not a master of this user, or it refuses us.
     """
     check_label(label)
-    client = Client(lambda: reach(label, master))
+    client = Client(lambda: reach(label, master, role))
     told = False
     while True:
         try:

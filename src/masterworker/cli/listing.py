@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from masterworker.cli import exit_codes
 from masterworker.client import Client
-from masterworker.errors import TransportError
+from masterworker.errors import NotTrustedError, TransportError
+from masterworker.security.credentials import user_credential
+from masterworker.security.peer import Role
 from masterworker.status.text import counted
 from masterworker.transport.discovery import labels
 from masterworker.transport.pyro import connect
 
+if TYPE_CHECKING:
+    import argparse
 
-def run(*, verbose: bool, as_json: bool) -> int:
+    from masterworker.transport.address import Address
+
+
+def run(_: str, options: argparse.Namespace) -> int:
     """Print the labels of all masters that can be found."""
     found = labels()
     entries: list[dict[str, Any]] = []
     for label, address in sorted(found.items()):
         entry: dict[str, Any] = {"label": label, "address": str(address)}
-        if verbose or as_json:
-            client = Client(lambda a=address, name=label: connect(a, name))  # type: ignore[misc]
-            try:
-                entry["processes"] = len(client.census().processes)
-            except TransportError:
-                entry["processes"] = None  # left behind in the name server
-            client.disconnect()
+        if options.verbose or options.json:
+            entry["processes"], entry["note"] = _look_at(label, address)
         entries.append(entry)
-    if as_json:
+    if options.json:
         print(json.dumps(entries, indent=2))
         return exit_codes.OK
     if not entries:
         print("no active task managers found")
     for entry in entries:
         told = entry["label"]
-        if verbose:
+        if options.verbose:
             number = entry["processes"]
-            told += "  no answer" if number is None else "  " + counted(number, "active process")
+            told += f"  {entry['note'] or counted(number, 'active process')}"
             told += f"  at {entry['address']}"
         print(told)
     return exit_codes.OK
+
+
+def _look_at(label: str, address: Address) -> tuple[int | None, str]:
+    """Return how many processes a job has, or why that cannot be told."""
+    client = Client(
+        lambda: connect(address, label, credential=lambda: user_credential(Role.OBSERVER))
+    )
+    try:
+        return len(client.census().processes), ""
+    except NotTrustedError:
+        return None, "of another user"
+    except TransportError:
+        return None, "no answer"  # left behind in the name server
+    finally:
+        client.disconnect()

@@ -6,17 +6,29 @@ import argparse
 import logging
 import os
 import sys
-from typing import NoReturn
+from importlib import import_module
+from typing import Final, NoReturn
 
 from masterworker import errors
 from masterworker.cli import exit_codes
 from masterworker.launch.parent import VERDICT
 from masterworker.version import __version__
 
-COMMANDS = ("show", "list", "slave", "worker", "explain", "replay")
+#: Where each command is.
+MODULES: Final = {
+    "show": "show",
+    "list": "listing",
+    "slave": "supervise",
+    "worker": "supervise",
+    "explain": "explain",
+    "replay": "replay",
+    "ticket": "ticket",
+    "nameserver": "nameserver",
+}
+COMMANDS: Final = tuple(MODULES)
 #: How many words may follow: the label, then a task.
 WORDS = {"list": (0, 0, "no label"), "explain": (2, 2, "a label and a task")}
-WORDS["replay"] = (1, 2, "a label, and perhaps a task")
+WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, "no label")}
 
 EPILOG = """\
 commands:
@@ -26,6 +38,8 @@ commands:
   explain LABEL TASK    tell what has happened to a task, and what it waits for
   replay LABEL          list the failed calls of a job that are kept
   replay LABEL TASK     carry out the saved call of a failed task, here
+  ticket LABEL          print a line with which workers of other machines join
+  nameserver            be a Pyro name server
 
 A lone LABEL means: show LABEL. SIGTERM lets workers finish what they are doing,
 Ctrl-C makes them give it back; twice ends them at once.
@@ -36,12 +50,15 @@ examples:
   task_manager worker demo -n auto      one worker for each processor
   task_manager show demo -v             every process, and the tasks by tag
   task_manager -m localhost show demo   a job whose master has no name server
+  task_manager ticket demo > t          let another machine take part: copy the file t
+  task_manager worker --ticket t -n 4   there, execute tasks of that job
 
 exit status:
   0 all went well           4 the master was there, and is gone
   1 the slave code failed   5 the master refuses this worker (versions)
   2 wrong command line      6 the master has stored no slave code
-  3 no such label or host   130 ended by Ctrl-C
+  3 no such label or host   7 a key or ticket is not accepted
+                            130 ended by Ctrl-C
 """
 
 
@@ -55,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="task_manager",
         usage="task_manager [options] show LABEL | list | slave LABEL | worker LABEL |\n"
-        "                              explain LABEL TASK | replay LABEL [TASK]",
+        "                              explain LABEL TASK | replay LABEL [TASK] |\n"
+        "                              ticket LABEL | nameserver",
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("options of replay").add_argument
     add("--pdb", action="store_true", help="debug an exception where it was raised")
     add("--break", action="store_true", dest="stop_first", help="stop at the first line")
-    for name in ("--launched-by", "--slot"):
+    _add_reaching_options(parser)
+    for name in ("--launched-by", "--slot", "--ticket-fd"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", default="", help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
@@ -91,11 +110,26 @@ def _add_worker_options(group: argparse._ArgumentGroup) -> None:
     add("--initializer", metavar="MODULE:FUNCTION", help="what each process calls first")
 
 
-#: Options that only `slave` and `worker` have.
-WORKER_OPTIONS = (
-    *("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace"),
-    "initializer",
-)
+def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ticket", metavar="FILE", help="join by this ticket (a file; - for standard input)"
+    )
+    add = parser.add_argument_group("options of ticket and nameserver").add_argument
+    add("--valid", metavar="TIME", help="ticket: for so long, as 12h or 7d (default: 7d)")
+    add("--observer", action="store_true", default=None, help="ticket: to look on, not to work")
+    add("--address", metavar="HOST[:PORT]", action="append", help="ticket: where the master is")
+    add("--host", help="nameserver: listen at this address (default: localhost)")
+    add("--port", type=int, help="nameserver: listen at this port (default: 9090)")
+
+
+#: Options that only some commands have.
+_OF_WORKERS = ("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace")
+OPTIONS: Final = {
+    ("slave", "worker"): (*_OF_WORKERS, "initializer"),
+    ("ticket",): ("valid", "observer", "address"),
+    ("nameserver",): ("host", "port"),
+    ("slave", "worker", "show", "explain"): ("ticket",),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,6 +139,8 @@ def main(arguments: list[str] | None = None) -> int:
     command, label = _command(parser, options)
     _show_log(logging.INFO if options.verbose else logging.WARNING)
     try:
+        if _has_ticket(options):
+            label = _use_ticket(options, label)
         return _carry_out(command, label, options)
     except errors.MasterworkerError as error:
         print(f"{VERDICT}{_one_line(error)}", file=sys.stderr)
@@ -127,42 +163,46 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
     if command not in COMMANDS:
         parser.error(f"unknown command {command!r}: there are {', '.join(COMMANDS)}")
     least, most, wanted = WORDS.get(command, (1, 1, "one label"))
+    if _has_ticket(options):  # which holds the label, too
+        least -= 1
     if not least <= len(rest) <= most:
         parser.error(f"{command} takes {wanted}, not {len(rest)} arguments")
-    for name in WORKER_OPTIONS:
-        if command not in {"slave", "worker"} and getattr(options, name) is not None:
-            parser.error(f"--{name.replace('_', '-')} is an option of slave and worker only")
+    for commands, names in OPTIONS.items():
+        for name in names:
+            if command not in commands and getattr(options, name) is not None:
+                told = " and ".join(commands)
+                parser.error(f"--{name.replace('_', '-')} is an option of {told} only")
     if command != "replay" and (options.pdb or options.stop_first):
         parser.error("--pdb and --break are options of replay only")
-    return command, rest[0] if rest else ""
+    if not rest or (_has_ticket(options) and len(rest) < most):
+        return command, ""
+    return command, rest[0]
+
+
+def _has_ticket(options: argparse.Namespace) -> bool:
+    return options.ticket is not None or options.ticket_fd is not None
+
+
+def _use_ticket(options: argparse.Namespace, label: str) -> str:
+    """Let this process join by a ticket. Returns the label, which the ticket knows."""
+    from masterworker.security import ticket
+
+    if options.ticket_fd is not None:
+        with open(options.ticket_fd, encoding="ascii") as handed_over:  # noqa: PTH123  no path
+            given = ticket.parse(handed_over.read())
+    else:
+        given = ticket.read(options.ticket)
+    if label not in {"", given.label}:
+        raise errors.UsageError(f"this ticket is for the job {given.label!r}, not for {label!r}")
+    ticket.hold(given)
+    return given.label
 
 
 def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
-    """Each command imports what it needs: a worker is to start soon."""
-    verbose, as_json = options.verbose, options.json
-    if command in {"slave", "worker"}:
-        if options.supervised:
-            from masterworker.cli import work
-
-            return work.run(label, options)
-        from masterworker.cli import supervise
-
-        return supervise.run(label, options)
-    if command == "list":
-        from masterworker.cli import listing
-
-        return listing.run(verbose=verbose, as_json=as_json)
-    if command == "show":
-        from masterworker.cli import show
-
-        return show.run(label, options.master, wait=options.wait, verbose=verbose, as_json=as_json)
-    if command == "explain":
-        from masterworker.cli import explain
-
-        return explain.run(label, options.words[2], options.master, wait=options.wait)
-    from masterworker.cli import replay
-
-    return replay.run(label, options.words[2:], options)
+    """Import and run a command, and no other one: a worker is to start soon."""
+    name = "work" if options.supervised else MODULES[command]
+    status: int = import_module(f"masterworker.cli.{name}").run(label, options)
+    return status
 
 
 def _show_log(level: int) -> None:
@@ -181,6 +221,7 @@ def _status(error: errors.MasterworkerError) -> int:
         (errors.NotKeptError, exit_codes.NOT_FOUND),
         (errors.MasterGoneError, exit_codes.MASTER_GONE),
         (errors.RejectedError, exit_codes.REJECTED),
+        (errors.CredentialError, exit_codes.NOT_TRUSTED),
         (errors.TransportError, exit_codes.NOT_FOUND),
         (errors.UsageError, exit_codes.USAGE),
     )

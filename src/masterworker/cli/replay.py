@@ -41,15 +41,16 @@ OURS = ("masterworker.", "Scientific.DistributedComputing.", "bdb")
 MAX_SHOWN = 10_000
 
 
-def run(label: str, words: list[str], options: argparse.Namespace) -> int:
+def run(label: str, options: argparse.Namespace) -> int:
     """List the failed calls of a label, or carry out the one of a task."""
     check_label(label)
-    if not words:
+    if len(options.words) < 3:
         return _list(label)
-    summary = failed.find(label, words[0])
+    task = options.words[2]
+    summary = failed.find(label, task)
     if summary is None:
         raise NotKeptError(
-            f"no failed call of task {words[0]!r} of {label!r} is kept; "
+            f"no failed call of task {task!r} of {label!r} is kept; "
             f"see: task_manager replay {shlex.quote(label)}"
         )
     if summary.python != wire.python_version():

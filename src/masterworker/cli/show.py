@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
+from masterworker.security.peer import Role
 from masterworker.status import text
 
+if TYPE_CHECKING:
+    import argparse
 
-def run(label: str, master: str | None, *, wait: bool, verbose: bool, as_json: bool) -> int:
+
+def run(label: str, options: argparse.Namespace) -> int:
     """Print how a job stands."""
-    client = find(label, master, wait=wait)
+    client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
     census = client.census()
     client.disconnect()
-    print(text.as_json(label, census) if as_json else text.describe(label, census, verbose=verbose))
+    if options.json:
+        print(text.as_json(label, census))
+    else:
+        print(text.describe(label, census, verbose=options.verbose))
     return exit_codes.OK

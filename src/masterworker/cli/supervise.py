@@ -16,7 +16,7 @@ from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
 from masterworker.launch.process import KILL_GRACE
 from masterworker.launch.supervisor import Supervisor
-from masterworker.transport.discovery import reach
+from masterworker.transport.discovery import reach, ticket_of
 
 if TYPE_CHECKING:
     import argparse
@@ -85,6 +85,7 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
         ),
         written.memory_size(options.memory_limit),
         options.verbose,
+        ticket_of(label),
     )
 
 

@@ -31,6 +31,8 @@ OUTCOMES = frozenset((RESULT, FAILURE, AGAIN))
 
 #: The longest pause before another attempt (seconds).
 LONGEST_PAUSE = 3600.0
+#: After so many doublings any pause worth the name is longer than that.
+MOST_DOUBLINGS = 64
 
 #: Makes a named tuple in half the time that its class takes.
 _new = tuple.__new__
@@ -173,7 +175,7 @@ class Settling(Queues):
             return False
         self._retries[task.id] = tries + 1
         self.tally.retried += 1
-        pause = min(options.delay * 2.0**tries, LONGEST_PAUSE)
+        pause = min(options.delay * 2.0 ** min(tries, MOST_DOUBLINGS), LONGEST_PAUSE)
         told = f"failed, attempt {task.attempt}; {options.retries - tries - 1} more after this"
         if pause > 0:
             task.note(now, f"{told}; tried again in {pause:g} s")

@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import traceback
 from itertools import pairwise
-from typing import NamedTuple, cast
-
-import msgpack
 
 from masterworker.data.pickling import dumps, loads
+from masterworker.data.record import Failure
 from masterworker.errors import RemoteError
 
 #: A longer text of an exception or traceback is cut in the middle (characters).
@@ -24,32 +22,16 @@ MAX_OBJECT = 16 << 20
 MAX_CHAIN = 8
 
 
-class Failure(NamedTuple):
-    """What a worker tells of an exception."""
-
-    type_name: str
-    message: str
-    traceback: str
-    #: Pickled chain of the exception and its causes; empty where it cannot travel.
-    pickled: bytes
-
-    def encode(self) -> bytes:
-        """Make the payload of an outcome."""
-        return cast("bytes", msgpack.packb(self))
-
-
-def decode(payload: bytes) -> Failure:
-    """Read the payload of an outcome."""
-    return Failure(*msgpack.unpackb(payload))
-
-
-def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> Failure:
+def describe(
+    error: BaseException, *, hide_frames: int = 0, hint: str = "", data_only: bool = False
+) -> Failure:
     """Make the record of an exception. Never raises, whatever the exception's class does.
 
     Args:
         error: The exception, with its traceback.
         hide_frames: So many outermost frames are our own and tell the user nothing.
         hint: A sentence that helps; becomes a note of the exception.
+        data_only: Only the text travels, not the exception itself.
     """
     if hint:
         with contextlib.suppress(BaseException):
@@ -63,7 +45,8 @@ def describe(error: BaseException, *, hide_frames: int = 0, hint: str = "") -> F
         text = "".join(traceback.format_exception(type(error), error, frames))
     except BaseException as second:
         text = f"(the traceback cannot be shown: {type(second).__name__})\n"
-    return Failure(type(error).__name__, _cut(text_of(error)), _cut(text), _pickle(error))
+    pickled = b"" if data_only else _pickle(error)
+    return Failure(type(error).__name__, _cut(text_of(error)), _cut(text), pickled)
 
 
 def text_of(error: BaseException) -> str:

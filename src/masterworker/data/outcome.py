@@ -6,17 +6,29 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.task import CANCELLED, LOST, RESULT, read_history
-from masterworker.data.failure import decode, rebuild, text_of
+from masterworker.data import plain, record
+from masterworker.data.failure import rebuild, text_of
 from masterworker.data.pickling import loads
-from masterworker.errors import RemoteError, TaskCancelled, TaskFailed, TaskLost
+from masterworker.errors import (
+    MalformedError,
+    RemoteError,
+    TaskCancelled,
+    TaskFailed,
+    TaskLost,
+)
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
     from masterworker.core.task import Finished
 
 
+def open_result(payload: bytes) -> Any:
+    """Rebuild a result: from plain data where that is what came, else from a pickle."""
+    return plain.decode(payload) if payload[:1] == plain.MARK else loads(payload)
+
+
 def open_finished(finished: Finished) -> tuple[str, str, Any]:
-    """Unpickle an outcome.
+    """Open an outcome.
 
     Returns:
         (task id, tag, result).
@@ -30,7 +42,7 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     task_id = task_name(tag, number)
     if kind == RESULT:
         try:
-            return task_id, tag, loads(payload)
+            return task_id, tag, open_result(payload)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -42,7 +54,10 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
         raise TaskLost(task_id, tag, read_history(payload))
     if kind == CANCELLED:
         raise TaskCancelled(task_id, tag)
-    failure = decode(payload)
+    try:
+        failure = record.decode(payload)
+    except MalformedError as error:
+        raise TaskFailed(task_id, tag, error, "", worker) from error
     exception = rebuild(failure)
     raise TaskFailed(task_id, tag, exception, failure.traceback, worker) from exception
 
@@ -56,7 +71,7 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
     """
     if finished[2] == RESULT:
         try:
-            return loads(finished[3]), None
+            return open_result(finished[3]), None
         except KeyboardInterrupt:
             raise
         except BaseException:  # noqa: S110  open_finished says what is wrong

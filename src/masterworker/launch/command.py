@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from masterworker.launch.options import Spec
 
 
-def worker_command(python: str, spec: Spec, supervisor: str, slot_fd: int) -> list[str]:
+def worker_command(
+    python: str, spec: Spec, supervisor: str, slot_fd: int, ticket_fd: int | None = None
+) -> list[str]:
     """Build the command of a worker on this machine.
 
     Args:
@@ -17,6 +19,7 @@ def worker_command(python: str, spec: Spec, supervisor: str, slot_fd: int) -> li
         spec: What kind of worker.
         supervisor: Name of the supervisor, which is in this process; the worker ends with it.
         slot_fd: File descriptor of the numbers that both share.
+        ticket_fd: File descriptor from which it reads its ticket, which is a secret.
     """
     command = [
         python,
@@ -31,6 +34,7 @@ def worker_command(python: str, spec: Spec, supervisor: str, slot_fd: int) -> li
     limits = spec.limits
     for name, value in (
         ("--master", spec.master),
+        ("--ticket-fd", ticket_fd),
         ("--max-tasks", limits.max_tasks),
         ("--idle-timeout", limits.idle_timeout),
         ("--deadline", limits.deadline),

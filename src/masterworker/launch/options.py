@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.errors import UsageError
 from masterworker.launch.limits import usable_cpus
 from masterworker.launch.parent import WorkerLimits
 from masterworker.launch.procfs import can_measure
+
+if TYPE_CHECKING:
+    from masterworker.security.ticket import Ticket
 
 #: Numbers of threads that numerical libraries start, unless they are told otherwise.
 THREADS: Final = (
@@ -39,6 +42,8 @@ class Spec(NamedTuple):
     memory_limit: int | None = None
     #: They tell more.
     verbose: bool = False
+    #: By which they join; None: they are this user's own.
+    ticket: Ticket | None = None
 
 
 def environment(given: dict[str, str], workers: int) -> dict[str, str]:

@@ -76,19 +76,22 @@ class WorkerProcess:
         self._show = show
         self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
         fd, self.slot = slot.create()
+        ticket_fd = None if spec.ticket is None else _readable(spec.ticket.text())
+        fds = [fd] if ticket_fd is None else [fd, ticket_fd]
         try:
             self._popen = subprocess.Popen(
-                worker_command(sys.executable, spec, supervisor, fd),
+                worker_command(sys.executable, spec, supervisor, fd, ticket_fd),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 process_group=0,  # a Ctrl-C at the terminal is for us, who tell our workers
-                pass_fds=(fd,),
+                pass_fds=fds,
                 env=spec.environment,
             )
         finally:
-            os.close(fd)
+            for inherited in fds:
+                os.close(inherited)
         self.pid = self._popen.pid
         self.pidfd = _pidfd(self.pid)
         self.out, self.err = Stream(self._popen.stdout, now), Stream(self._popen.stderr, now)
@@ -310,6 +313,16 @@ class WorkerProcess:
         """
         lines = self.tail if shown else self._held or ()
         return [*lines, *filter(None, [self.verdict])]
+
+
+def _readable(text: str) -> int:
+    """Return a file descriptor from which a child can read a secret, and nobody else."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, text.encode())  # a pipe takes 4 kB at once everywhere
+    finally:
+        os.close(writing)
+    return reading
 
 
 def _pidfd(pid: int) -> int | None:

@@ -16,6 +16,7 @@ from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Lease, Outcome
 from masterworker.errors import Terminated
 from masterworker.machine import process_number
+from masterworker.manager.guestbook import Guests
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
@@ -44,6 +45,7 @@ class Guarded:
         clock: Seconds that never go back.
         on_failed: Is given the calls that have failed: task, tag, parameters, kind and payload of
             the outcome. As `on_direct`.
+        results: `wire.PLAIN`: from workers with a ticket only plain data is taken, no pickles.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Guarded:
         on_direct: Callable[[list[Finished]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failed: Callable[[list[Failed]], None] | None = None,
+        results: str = wire.ANYTHING,
     ) -> None:
         self.instance = uuid.uuid4().hex
         self.core = Scheduler()
@@ -78,6 +81,9 @@ class Guarded:
         self.troubles = Troubles()
         self.store = Store()
         self.replies = Replies(self.undelivered)
+        self.results = results
+        #: What is known of workers with a ticket.
+        self.guests = Guests(self.core, Replies(self.undelivered))
         #: Somebody looks at the waiting tasks every now and then.
         self._watching = False
         #: Digest of the stored slave program; "" for none.

@@ -236,23 +236,27 @@ class Manager(Guarded):
             orders = self._take_orders(member_id)
             return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
-    def settle(self, task_id: int, kind: int, payload: bytes) -> bool:
-        """Deliver the outcome of a task by its id alone, whoever has it. False: not accepted."""
+    def settle(self, task_id: int, kind: int, payload: bytes, attempt: int = CURRENT) -> bool:
+        """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
         with self._lock:
-            task = self.core.tasks.get(task_id)
-            holder = -1 if task is None or task.holder is None else task.holder.id
-            outcome = Outcome(task_id, CURRENT, kind, payload)
+            holder = self._holder(task_id, attempt)
+            outcome = Outcome(task_id, attempt, kind, payload)
             refused, effects = self.core.on_reported(holder, [outcome], self._clock())
             self._apply(effects)
             return not refused
 
-    def give_back(self, task_id: int) -> None:
-        """Give a task back by its id alone, whoever has it."""
+    def give_back(self, task_id: int, attempt: int = CURRENT) -> None:
+        """Give (an attempt of) a task back, whoever has it."""
         with self._lock:
-            task = self.core.tasks.get(task_id)
-            if task is not None and task.holder is not None:
-                holder = task.holder.id
-                self._apply(self.core.on_returned(holder, [task_id], self._clock()))
+            holder = self._holder(task_id, attempt)
+            self._apply(self.core.on_returned(holder, [task_id], self._clock()))
+
+    def _holder(self, task_id: int, attempt: int) -> int:
+        """Return who has an attempt of a task in hand; -1 for nobody."""
+        task = self.core.tasks.get(task_id)
+        if task is None or task.holder is None or attempt not in {CURRENT, task.attempt}:
+            return -1
+        return task.holder.id
 
     # -- outcomes ---------------------------------------------------------------------------
 

@@ -6,11 +6,10 @@ this connection: they are lost when it closes.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.errors import InternalError, MasterworkerError
+from masterworker.manager.onlooker import Onlooker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
     from masterworker.manager.manager import Manager
     from masterworker.manager.replies import Replies
 
-logger = logging.getLogger("masterworker.session")
 
-
-class Session:
-    """One connection to the manager.
+class Session(Onlooker):
+    """One connection to the manager, of a process that has the user's full trust.
 
     Args:
         manager: The task manager.
@@ -30,26 +27,11 @@ class Session:
     """
 
     def __init__(self, manager: Manager, replies: Replies) -> None:
-        self._manager = manager
+        super().__init__(manager)
         self._replies = replies
         self._members: set[int] = set()
         self._clients: set[str] = set()
         self._supervisors: set[str] = set()
-
-    def call(self, operation: str, args: list[Any]) -> Any:
-        """Carry out one operation.
-
-        Returns:
-            [True, reply], or [False, name and text of an error].
-        """
-        try:
-            checked = wire.check(operation, args)
-            return [True, getattr(self, f"_do_{operation}")(*checked)]
-        except MasterworkerError as error:
-            return [False, wire.encode_error(error)]
-        except Exception as error:
-            logger.exception("operation %r failed", operation)
-            return [False, wire.encode_error(InternalError(f"{operation}: {error!r}"))]
 
     def closed(self) -> None:
         """The connection has ended: who joined through it and did not sign off is lost."""
@@ -71,9 +53,6 @@ class Session:
         self._members.add(welcome.member_id)
         self._manager.remote.add(welcome.member_id)
         return welcome
-
-    def _do_instance(self) -> str:
-        return self._manager.instance
 
     def _do_leave(self, member_id: int) -> None:
         self._members.discard(member_id)
@@ -137,13 +116,6 @@ class Session:
 
     def _do_drop_state(self, state_id: int) -> bool:
         return self._manager.drop_state(state_id)
-
-    def _do_census(self) -> dict[str, Any]:
-        found = self._manager.census()
-        return {name: getattr(found, name) for name in found.__slots__}
-
-    def _do_story(self, task_id: int) -> list[str]:
-        return self._manager.story(task_id)
 
     def _do_terminate(self) -> None:
         self._manager.terminate()

@@ -2,7 +2,7 @@
 
 your program --request_task, submit, map--> Manager <--Session-- Server <== workers
              <--results, handles-----------/   |
-                                          Ticket, name server: where to find us
+                                          Notice, name server: where to find us
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from masterworker.errors import (
 )
 from masterworker.launch import options
 from masterworker.machine import process_info
-from masterworker.manager import Mailbox, Manager, Session
+from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
 from masterworker.master.launching import Launching, WorkerOptions
 from masterworker.master.naming import enter_name
 from masterworker.status.text import situation
 from masterworker.transport.address import check_label
-from masterworker.transport.pyro import NameServer, Server
-from masterworker.transport.ticket import Ticket
+from masterworker.transport.hosts import hosts_to_listen_at, ports_to_try
+from masterworker.transport.notice import Notice
+from masterworker.transport.pyro import Server
 from masterworker.worker.serial import SerialWorker
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Census, Summary
     from masterworker.core.task import Finished
+    from masterworker.transport.pyro.names import NameServer
 
 logger = logging.getLogger("masterworker.master")
 
@@ -65,11 +67,17 @@ class Master(Launching):
         workers: Start so many workers on this machine at once; "auto" is one for each processor
             that may be used.
         name_server: Enter the label in the Pyro name server, if one is running.
-        host: The address of this machine to listen at. Loopback, unless you say otherwise.
-        ports: The ports to try, in this order; 0 is any free one.
+        host: The address or name of this machine to listen at, several with commas, or "0.0.0.0"
+            or "::" for all. None: what MASTERWORKER_HOST says, else loopback; with a name server
+            on another machine, the address from which that is reached.
+        ports: The ports to try, in this order; 0 is any free one. MASTERWORKER_PORTS, as in
+            7800-7900, takes their place.
         serial: Execute everything in this process, when a result is waited for: no workers, no
             connections, and a debugger sees everything.
         handlers: Functions by tag, for `serial`.
+        results: "any", or "data" for workers on machines that you trust less: from workers with a
+            ticket only plain data is taken then, which nobody has to unpickle. They return
+            numbers, texts, bytes, dates, lists, tuples, sets, dictionaries, and NumPy arrays.
         worker_options: What else `launch_workers` is to be told about `workers`.
 
     Raises:
@@ -88,18 +96,21 @@ class Master(Launching):
         *,
         workers: int | str = 0,
         name_server: bool = False,
-        host: str = "127.0.0.1",
+        host: str | None = None,
         ports: Sequence[int] = (0,),
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
+        results: str = wire.ANYTHING,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
         number = options.number_of_workers(workers)
+        if results not in (wire.ANYTHING, wire.PLAIN):  # of any type
+            raise UsageError(f'results must be "any" or "data", not {results!r}')
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         label = made_up if label is None else check_label(label)
         self._keeper = Keeper(label, lambda: self.manager)
         on_failed = None if serial else self._keeper.take
-        manager = Manager(self._outcomes_arrive, on_failed=on_failed)
+        manager = Manager(self._outcomes_arrive, on_failed=on_failed, results=results)
         super().__init__(label, manager, serial=serial)
         self._ended = threading.RLock()
         self._is_ended = False
@@ -107,7 +118,7 @@ class Master(Launching):
         self.serial = SerialWorker(self.manager, handlers or {}) if serial else None
         self.process_id = self._register()
         self.server: Server | None = None
-        self._ticket: Ticket | None = None
+        self._notice: Notice | None = None
         self.registered: NameServer | None = None
         if self.GENERIC_WORKERS:
             self.store_program(program.generic())
@@ -237,6 +248,23 @@ class Master(Launching):
         """Count everything at one instant."""
         return self.manager.census()
 
+    def ticket(self, valid: str = "7d", *, role: str = "worker") -> str:
+        """Make a ticket: one line of text with which others join this job, from anywhere.
+
+        It is a secret, for a private file or standard input: `task_manager worker --ticket FILE`.
+
+        Args:
+            valid: For how long, as 12h or 7d; the end of this job ends it, too.
+            role: "worker", or "observer" for those who may only look on.
+
+        Raises:
+            UsageError: One of these cannot be used, or this is a job with `serial=True`.
+            CredentialError: This user's keys cannot be used.
+        """
+        from masterworker.master.inviting import make_ticket
+
+        return make_ticket(self.label, self.manager.instance, self.server, valid, role)
+
     # -- the end ----------------------------------------------------------------------------
 
     def shutdown(self, grace: float = GRACE) -> Summary:
@@ -280,8 +308,8 @@ class Master(Launching):
             self.server.close()
         self.local_workers.stop(seconds)
         self._keeper.close()
-        if self._ticket is not None:
-            self._ticket.release()
+        if self._notice is not None:
+            self._notice.release()
         self._is_ended = True
         atexit.unregister(self._at_exit)
 
@@ -307,23 +335,30 @@ class Master(Launching):
         hello = wire.introduce(process_info(), [], None, uuid.uuid4().hex)
         return self.manager.join(hello).member_id
 
-    def _open(self, host: str, ports: Sequence[int], *, name_server: bool) -> None:
-        self._ticket = Ticket(self.label)
+    def _open(self, host: str | None, ports: Sequence[int], *, name_server: bool) -> None:
+        names = None
+        if name_server:
+            from masterworker.transport.pyro.names import NameServer
+
+            names = NameServer()
+        self._notice = Notice(self.label)
+        manager = self.manager
         try:
             self.server = Server(
-                lambda: Session(self.manager, self.manager.replies),
+                lambda peer: open_session(manager, manager.replies, peer),
                 self.label,
-                host,
-                ports,
-                self._ticket.socket_path,
+                hosts_to_listen_at(host, (names.host, names.port) if names else None),
+                ports_to_try(ports),
+                self._notice.socket_path,
+                manager.instance,
             )
-            if name_server:
-                self.registered = enter_name(self.label, self.server)
-            self._ticket.publish(self.server.address)
+            if names is not None and enter_name(names, self.label, self.server.uri):
+                self.registered = names
+            self._notice.publish(self.server.address, self.server.addresses, manager.instance)
         except BaseException:
             if self.server is not None:
                 self.server.close()
-            self._ticket.release()
+            self._notice.release()
             raise
 
     def _situation(self, tag: str | None) -> str:

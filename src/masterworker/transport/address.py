@@ -38,14 +38,18 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse(text: str) -> Address:
+def parse(text: str, port: int = DEFAULT_PORT) -> Address:
     """Read "host" or "host:port"; an IPv6 number stands in brackets.
+
+    Args:
+        text: What to read.
+        port: The port if the text names none.
 
     Raises:
         UsageError: It is neither.
     """
     found = _HOST_PORT.fullmatch(text.strip())
-    port = int(found["port"] or DEFAULT_PORT) if found else 0
+    port = int(found["port"] or port or DEFAULT_PORT) if found else 0
     if found is None or not 0 < port < 65536:
         raise UsageError(f"{text!r} is not an address: write HOST or HOST:PORT, as in lab3:7766")
     return Address(found["v6"] or found["host"], port)

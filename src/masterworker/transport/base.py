@@ -7,7 +7,10 @@ through `Service.closed`. Nothing else may go wrong.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from masterworker.security.peer import Peer
 
 
 class Connection(Protocol):
@@ -37,5 +40,5 @@ class Service(Protocol):
 class ServiceFactory(Protocol):
     """Makes a service for each new connection."""
 
-    def __call__(self) -> Service:
-        """Make one."""
+    def __call__(self, peer: Peer) -> Service:
+        """Make one for a connection of this peer."""

@@ -1,17 +1,30 @@
-"""Finding a label's master: a given address, else its ticket, else the Pyro name server."""
+"""Finding a label's master: by a ticket, a given address, its notice, or the Pyro name server."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final
 
-from masterworker.errors import MasterNotFoundError, TransportError
-from masterworker.transport import ticket
+from masterworker.errors import MasterNotFoundError, NotTrustedError, TransportError
+from masterworker.security.peer import Role
+from masterworker.transport import notice
 from masterworker.transport.address import Address, check_label, parse
-from masterworker.transport.pyro import NameServer, connect
+from masterworker.transport.hosts import LOCAL
+from masterworker.transport.pyro import connect
 
 if TYPE_CHECKING:
+    from masterworker.security.credentials import Credential
+    from masterworker.security.ticket import Ticket
     from masterworker.transport.pyro.connection import PyroConnection
+
+
+#: Who reads tickets.
+_TICKETS: Final = "masterworker.security.ticket"
+#: Names the file with the ticket that a program is to use.
+TICKET_VARIABLE: Final = "MASTERWORKER_TICKET"
 
 
 def locate(label: str, master: str | None = None) -> Address:
@@ -25,41 +38,101 @@ def locate(label: str, master: str | None = None) -> Address:
         MasterNotFoundError: Nobody knows such a label. Says where was looked.
         UsageError: The label or the address cannot be used.
     """
+    return _locate(label, master)[0]
+
+
+def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> PyroConnection:
+    """Connect to a label's master.
+
+    Args:
+        label: The label.
+        master: "host" or "host:port"; None: look it up.
+        role: What we come as. The private socket of this machine does not ask for it, and a
+            ticket knows it.
+
+    Raises:
+        MasterNotFoundError: Nobody knows such a label, or nobody answers.
+        NotTrustedError: What answers is not a master of this user, or it refuses us.
+        CredentialError: Our own ticket, key or certificate cannot be used.
+        UsageError: The label or the address cannot be used.
+    """
     check_label(label)
-    if master is not None:
-        return parse(master)
-    address = ticket.find(label)
-    if address is not None:
-        return address
+    if (ticket := ticket_of(label)) is not None:
+        return _reach_by(ticket, master)
+    address, source = _locate(label, master)
     try:
-        address = NameServer().lookup(label)
-        searched = "nor does the name server know it"
-    except TransportError as error:
-        searched = f"and {error}"
-    if address is None:
-        raise MasterNotFoundError(
-            f"no master with label {label!r} is running on this machine, {searched}: start the "
-            "master first, or say where it is with --master HOST:PORT"
-        )
-    return address
-
-
-def reach(label: str, master: str | None = None) -> PyroConnection:
-    """Connect to a label's master; arguments and errors as for `locate`."""
-    address = locate(label, master)
-    if master is None:
-        return connect(address, label)
-    if ":" not in master and address.host in {"localhost", "127.0.0.1", "::1"}:
-        local = ticket.find(label)  # the port was left out: its ticket knows better
-        if local is not None:
-            return connect(local, label)
-    return connect(address, label)
+        return connect(address, label, credential=lambda: _own(role))
+    except NotTrustedError as error:
+        if source:
+            raise NotTrustedError(f"{error} ({source})") from None
+        raise
 
 
 def labels() -> dict[str, Address]:
     """Return the labels of this user's masters here, and of those the name server knows."""
+    from masterworker.transport.pyro.names import NameServer
+
     found: dict[str, Address] = {}
-    with contextlib.suppress(TransportError):  # none is running: the tickets are all there is
+    with contextlib.suppress(TransportError):  # none is running: the notices are all there is
         found.update(NameServer().labels())
-    found.update(ticket.all_tickets())
+    found.update(notice.all_notices())
     return found
+
+
+def ticket_of(label: str) -> Ticket | None:
+    """Return the ticket that this process was given for a label; None: it is the user's own."""
+    if _TICKETS not in sys.modules and TICKET_VARIABLE not in os.environ:
+        return None  # nobody has given this process one; most never load what reads them
+    from masterworker.security.ticket import held
+
+    return held(label)
+
+
+def _own(role: Role) -> Credential:
+    from masterworker.security.credentials import user_credential
+
+    return user_credential(role)
+
+
+def _reach_by(ticket: Ticket, master: str | None) -> PyroConnection:
+    """Connect by a ticket: to where it says, one after the other, or where the user says."""
+    ticket.require_valid(time.time())
+    places = [Address(host, port) for host, port in ticket.addresses]
+    if master is not None:
+        places = [parse(master)]
+    problem: TransportError | None = None
+    for place in places:
+        try:
+            return connect(place, ticket.label, credential=lambda: ticket.credential)
+        except MasterNotFoundError as error:
+            problem = error
+    raise problem or MasterNotFoundError("this ticket holds no address: add --master HOST:PORT")
+
+
+def _locate(label: str, master: str | None) -> tuple[Address, str]:
+    """Return where a label's master is said to listen, and who says so, if it has to be told."""
+    check_label(label)
+    if master is not None:
+        address = parse(master)
+        if ":" not in master and address.host in LOCAL:
+            local = notice.find(label)  # the port was left out: its notice knows better
+            if local is not None:
+                return local, ""
+        return address, ""
+    found = notice.find(label)
+    if found is not None:
+        return found, ""
+    from masterworker.transport.pyro.names import NameServer
+
+    try:
+        names = NameServer()
+        found = names.lookup(label)
+        searched = "nor does the name server know it"
+    except TransportError as error:
+        searched = f"and {error}"
+    if found is None:
+        raise MasterNotFoundError(
+            f"no master with label {label!r} is running on this machine, {searched}: start the "
+            "master first, or say where it is with --master HOST:PORT"
+        )
+    return found, f"the address comes from the name server at {names.where}, which anybody can fill"

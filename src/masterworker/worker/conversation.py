@@ -66,6 +66,8 @@ class Conversation:
         self.pace = Pace()
         self.states = StateCache(self._fetch_state)
         self._stopped = False
+        #: The master takes no pickles from this process.
+        self._data_only = False
         #: Of which run of the manager the task is that is being executed; "" for none.
         self._run = ""
         self._thread: threading.Thread | None = None
@@ -178,6 +180,7 @@ class Conversation:
             parent.shared[TASK] = parent.shared[DEADLINE] = 0  # its number means another task now
         self.hand.joined(welcome.instance)
         self.states.clear()  # an order to forget one may have been lost with the connection
+        self._data_only = welcome.results == wire.PLAIN
         self._process_id = welcome.member_id
         parent.shared[MEMBER] = welcome.member_id + 1
 

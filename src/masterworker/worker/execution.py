@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.core.task import AGAIN, FAILURE, RESULT
+from masterworker.data import plain
 from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import dumps, loads
-from masterworker.errors import TaskTimeout, UnpicklableError
+from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
 from masterworker.worker import forks
 from masterworker.worker.interrupts import Broken
 from masterworker.worker.limits import may_be_tried_again
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.core.options import Terms
+    from masterworker.data.record import Failure
 
 #: How many functions are kept ready.
 KEPT_FUNCTIONS = 256
@@ -36,6 +38,8 @@ def execute(
     payload: bytes,
     interrupted: Callable[[], bool],
     terms: Terms | None = None,
+    *,
+    data_only: bool = False,
 ) -> tuple[int, bytes]:
     """Execute a task.
 
@@ -44,6 +48,7 @@ def execute(
         payload: The pickled parameters.
         interrupted: Tells whether a `KeyboardInterrupt` came from outside.
         terms: Its time limit, and which failures may be tried again.
+        data_only: The master takes no pickles from this process.
 
     Returns:
         The kind and payload of the outcome.
@@ -57,40 +62,44 @@ def execute(
         raise
     except BaseException as error:
         hint = "the parameters of the task cannot be rebuilt in this worker"
-        return FAILURE, describe(error, hide_frames=2, hint=hint).encode()
+        failure = describe(error, hide_frames=2, hint=hint, data_only=data_only)
+        return FAILURE, failure.encode()
     try:
         result = handler(*parameters)
         if forks.is_fork:
             forks.leave()
     except Broken as broken:
-        return broken_off(broken, terms)
+        return broken_off(broken, terms, data_only=data_only)
     except BaseException as error:
         if forks.is_fork:
             forks.leave(error)
         if isinstance(error, KeyboardInterrupt) and interrupted():
             raise
         kind = AGAIN if may_be_tried_again(type(error), terms) else FAILURE
-        return kind, describe(error, hide_frames=1).encode()
+        return kind, describe(error, hide_frames=1, data_only=data_only).encode()
     try:
-        pickled = dumps(result)
+        pickled = plain.encode(result) if data_only else dumps(result)
     except (KeyboardInterrupt, Broken):
         raise
     except BaseException as error:
-        return FAILURE, _unpicklable(result, error).encode()
+        told = _not_plain(error) if data_only else _unpicklable(result, error)
+        return FAILURE, told.encode()
     if len(pickled) > wire.MAX_PAYLOAD:
-        return FAILURE, _too_large(result, len(pickled)).encode()
+        return FAILURE, _too_large(result, len(pickled), data_only=data_only).encode()
     return RESULT, pickled
 
 
-def broken_off(broken: Broken, terms: Terms | None) -> tuple[int, bytes]:
+def broken_off(
+    broken: Broken, terms: Terms | None, *, data_only: bool = False
+) -> tuple[int, bytes]:
     """Make the outcome of a task that was broken off, with the traceback of where it was."""
     if broken.cancelled:
-        return FAILURE, describe(broken).encode()
+        return FAILURE, describe(broken, data_only=data_only).encode()
     limit = 0.0 if terms is None else terms[0]
     error = TaskTimeout(f"the task took longer than its time limit of {limit:g} s")
     error = error.with_traceback(broken.__traceback__)
     kind = AGAIN if may_be_tried_again(TaskTimeout, terms) else FAILURE
-    return kind, describe(error, hide_frames=1).encode()
+    return kind, describe(error, hide_frames=1, data_only=data_only).encode()
 
 
 def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -105,7 +114,16 @@ def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return found(*args, **kwargs)
 
 
-def _unpicklable(result: object, error: BaseException) -> Any:
+def _not_plain(error: BaseException) -> Failure:
+    clear = NotPlainError(
+        f"the result cannot be sent to the master, which takes only data from this worker: "
+        f"{text_of(error)}. Return such values, or let a machine that is trusted execute this: a "
+        'master without results="data" takes anything'
+    )
+    return describe(clear, data_only=True)
+
+
+def _unpicklable(result: object, error: BaseException) -> Failure:
     clear = UnpicklableError(
         f"the result (a {type(result).__name__}) cannot be pickled, so it cannot be sent to the "
         f"master: {type(error).__name__}: {text_of(error)}"
@@ -114,10 +132,11 @@ def _unpicklable(result: object, error: BaseException) -> Any:
     return describe(clear)
 
 
-def _too_large(result: object, size: int) -> Any:
+def _too_large(result: object, size: int, *, data_only: bool) -> Failure:
     return describe(
         UnpicklableError(
             f"the result (a {type(result).__name__}) is too large to be sent: {size:,} bytes of "
             f"pickle, at most {wire.MAX_PAYLOAD:,}; write it to a file and return its name"
-        )
+        ),
+        data_only=data_only,
     )

@@ -313,11 +313,12 @@ class Worker(Conversation):
             try:
                 shared[TASK] = task_id
                 if terms is None:
-                    kind, answer = execute(handler, payload, interrupts.has_come)
+                    only = self._data_only
+                    kind, answer = execute(handler, payload, interrupts.has_come, data_only=only)
                 else:
                     kind, answer = self._execute_limited(handler, lease)
             except Broken as broken:  # it came a moment before or after the handler's own code
-                kind, answer = broken_off(broken, terms)
+                kind, answer = broken_off(broken, terms, data_only=self._data_only)
             finally:
                 shared[TASK] = outer  # from here on, nothing can be meant for it
             outcomes.append(_new(Outcome, (task_id, attempt, kind, answer)))
@@ -335,6 +336,7 @@ class Worker(Conversation):
             self._courier.limit_begins()
         limits.begin(terms)
         try:
-            return execute(handler, payload, self._interrupts.has_come, terms)
+            has_come, only = self._interrupts.has_come, self._data_only
+            return execute(handler, payload, has_come, terms, data_only=only)
         finally:
             parent.shared[DEADLINE] = outer

@@ -6,18 +6,20 @@ import contextlib
 import os
 import socket
 import struct
+from typing import Final
 
-from Pyro5 import errors
-from Pyro5.socketutil import SocketConnection
+from masterworker.errors import TransportError
 
 #: Seconds without any progress in the middle of a message before the connection is given up.
-STALL = 20.0
+STALL: Final = 20.0
 #: Bytes to take from the system at once, if so many are there.
-READ_AHEAD = 32768
+READ_AHEAD: Final = 32768
+#: Bytes to give to TLS at once: its time limit holds for all that it is given.
+TLS_PIECE: Final = 1 << 20
 
 
-class Link(SocketConnection):  # type: ignore[misc]  # Pyro5 has no types
-    """A connected socket in Pyro's hands.
+class Link:
+    """A connected socket.
 
     Args:
         sock: The socket; from now on it is ours.
@@ -27,38 +29,43 @@ class Link(SocketConnection):  # type: ignore[misc]  # Pyro5 has no types
     """
 
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
-        super().__init__(sock)
-        # The kernel bounds the waits: with Python's own timeouts each call to the system becomes
-        # two, which was measured to cost a round trip a third of its time.
-        sock.settimeout(None)
-        bound = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+        self.sock = sock
+        self._bound_waits(timeout)
         self._patient = patient
         self._pid = os.getpid()
         self._midway = False
         self._ahead = b""
         self._at = 0
 
+    def _bound_waits(self, timeout: float) -> None:
+        # The kernel bounds the waits: with Python's own timeouts each call to the system becomes
+        # two, which was measured to cost a round trip a third of its time.
+        self.sock.settimeout(None)
+        bound = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+
     def send(self, data: bytes) -> None:
         """Send all of a message."""
-        rest = memoryview(data)
         self._midway = False  # what comes next is the beginning of a message
         try:
-            sent = self.sock.send(rest)
-            while sent < len(rest):
-                rest = rest[sent:]
-                sent = self.sock.send(rest)
-        except BlockingIOError:
-            raise errors.TimeoutError("sending: no progress") from None
+            self._send_all(memoryview(data))
+        except (BlockingIOError, TimeoutError):
+            raise TransportError("sending: no progress") from None
         except OSError as error:
-            raise errors.ConnectionClosedError(f"sending: connection lost: {error}") from None
+            raise TransportError(f"sending: connection lost: {error}") from None
+
+    def _send_all(self, rest: memoryview) -> None:
+        sent = self.sock.send(rest)
+        while sent < len(rest):
+            rest = rest[sent:]
+            sent = self.sock.send(rest)
 
     def recv(self, size: int) -> bytes | bytearray:
         """Receive exactly so many bytes.
 
-        Pyro asks for a message in three parts. A small one comes with a single system call all
-        the same, since what comes with the first part is kept for the others.
+        A message is asked for in two parts. A small one comes with a single system call all the
+        same, since what comes with the first part is kept for the other.
         """
         if self._at < len(self._ahead):
             part = self._ahead[self._at : self._at + size]
@@ -82,43 +89,55 @@ class Link(SocketConnection):  # type: ignore[misc]  # Pyro5 has no types
             while filled < size:
                 got = self.sock.recv_into(view[filled:])
                 if not got:
-                    raise errors.ConnectionClosedError("receiving: the other side has closed")
+                    raise TransportError("receiving: the other side has closed")
                 filled += got
-        except BlockingIOError:
-            raise errors.TimeoutError("receiving: no progress") from None
+        except (BlockingIOError, TimeoutError):
+            raise TransportError("receiving: no progress") from None
         except OSError as error:
-            raise errors.ConnectionClosedError(f"receiving: connection lost: {error}") from None
+            raise TransportError(f"receiving: connection lost: {error}") from None
         return buffer
 
     def _recv_some(self, size: int) -> bytes:
         while True:
             try:
                 data: bytes = self.sock.recv(size)
-            except BlockingIOError:
+            except (BlockingIOError, TimeoutError):
                 if self._patient and not self._midway:
                     continue
-                raise errors.TimeoutError("receiving: no answer") from None
+                raise TransportError("receiving: no answer") from None
             except OSError as error:
-                raise errors.ConnectionClosedError(f"receiving: connection lost: {error}") from None
+                raise TransportError(f"receiving: connection lost: {error}") from None
             if not data:
-                raise errors.ConnectionClosedError("receiving: the other side has closed")
+                raise TransportError("receiving: the other side has closed")
             return data
 
     def close(self) -> None:
         """Close the socket. A thread that waits at it is woken. Safe to call twice."""
         if os.getpid() == self._pid:  # a fork must not end its parent's connection
             with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
+                self._shut_down()
         with contextlib.suppress(OSError):
             self.sock.close()
 
+    def _shut_down(self) -> None:
+        self.sock.shutdown(socket.SHUT_RDWR)
 
-def tune(sock: socket.socket) -> None:
-    """Set what is good for small messages, and let the kernel notice hosts that vanish."""
-    if sock.family == socket.AF_UNIX:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+class TlsLink(Link):
+    """A connection through TLS.
+
+    OpenSSL retries by itself what the kernel has given up, so here Python's time limits bound the
+    waits.
+    """
+
+    def _bound_waits(self, timeout: float) -> None:
+        self.sock.settimeout(timeout)
+
+    def _send_all(self, rest: memoryview) -> None:
+        for at in range(0, len(rest), TLS_PIECE):
+            super()._send_all(rest[at : at + TLS_PIECE])
+
+    def _shut_down(self) -> None:
+        # Not the TLS socket's own method: that takes the encryption away from under a thread
+        # which still reads.
+        socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

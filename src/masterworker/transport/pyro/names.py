@@ -1,4 +1,8 @@
-"""The Pyro name server: a directory of labels, used where one runs and never relied upon."""
+"""The Pyro name server: a directory of labels, used where one runs and never relied upon.
+
+It knows no authentication: whoever reaches it can enter anything. So it only says where a master
+may be; whether it is one of ours, its gate has to prove.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import Pyro5
 from Pyro5 import errors as pyro_errors
-from Pyro5.client import Proxy
-from Pyro5.core import NAMESERVER_NAME, URI
 
 from masterworker.errors import TransportError
 from masterworker.transport.address import NAME_PREFIX, Address, label_of, object_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from Pyro5.client import Proxy
 
 #: Seconds for a call to the name server.
 TIMEOUT = 3.0
@@ -27,15 +31,18 @@ class NameServer:
     """
 
     def __init__(self) -> None:
-        host, port = Pyro5.config.NS_HOST or "localhost", Pyro5.config.NS_PORT
-        self.where = f"{host}:{port}"
-        self._uri = f"PYRO:{NAMESERVER_NAME}@{self.where}"
+        self.host, self.port = Pyro5.config.NS_HOST or "localhost", int(Pyro5.config.NS_PORT)
+        self.where = str(Address(self.host, self.port))
+        self._uri = f"PYRO:Pyro.NameServer@{self.where}"
 
     @contextlib.contextmanager
     def _proxy(self) -> Iterator[Proxy]:
+        from Pyro5.client import Proxy  # the half of Pyro that nothing else here needs
+
         try:
             with Proxy(self._uri) as proxy:
                 proxy._pyroTimeout = TIMEOUT
+                proxy._pyroSerializer = "msgpack"  # an answer in another one is refused
                 yield proxy
         except (pyro_errors.CommunicationError, OSError) as error:
             raise TransportError(f"no name server answers at {self.where}") from error
@@ -75,8 +82,31 @@ class NameServer:
 
 
 def _address(uri: str) -> Address | None:
+    from Pyro5.core import URI
+
     try:
         parsed = URI(uri)
     except pyro_errors.PyroError:
         return None
     return Address(parsed.host, parsed.port) if parsed.host else None
+
+
+def serve(host: str, port: int | None, ready: Callable[[str], None]) -> None:
+    """Be a name server until Ctrl-C. It answers no broadcasts.
+
+    Args:
+        host: The address to listen at.
+        port: The port; None: Pyro's own (9090, or PYRO_NS_PORT).
+        ready: Is told where it listens.
+
+    Raises:
+        OSError: It cannot listen there.
+    """
+    from Pyro5.nameserver import start_ns
+
+    _, daemon, _ = start_ns(host, port, enableBroadcast=False)
+    try:
+        ready(daemon.locationStr)
+        daemon.requestLoop()
+    finally:
+        daemon.close()

@@ -1,7 +1,9 @@
-"""The serving end: listening sockets, one thread for each connection, and a watch for hang-ups.
+"""The serving end: two doors, one thread for each connection, and a watch for hang-ups.
 
-    reception thread: accepts, and notices the end of connections whose threads are waiting
-    one thread for each connection: Pyro reads a request, the service answers, Pyro sends
+    the gate           lets in what comes over TCP, after TLS has said who it is
+    reception thread   lets in this user's own processes, through the private socket, and notices
+                       the end of connections whose threads are waiting
+    one thread for each connection: reads a request, lets the service answer, sends the reply
 
 A service thread that waits for work does not read from its socket, so it would notice a killed
 worker only at its next attempt to send. The reception watches for that.
@@ -14,42 +16,42 @@ import os
 import selectors
 import socket
 import threading
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from Pyro5 import errors as pyro_errors
-from Pyro5.callcontext import current_context
-from Pyro5.server import Daemon, expose
+from typing import TYPE_CHECKING, Final
 
 from masterworker.errors import TransportError
+from masterworker.security.peer import OWNER, Peer
 from masterworker.transport.address import Address, object_name
+from masterworker.transport.hosts import LOCAL, addresses
 from masterworker.transport.pyro.hangup import HangupWatch
-from masterworker.transport.pyro.link import STALL, Link, tune
+from masterworker.transport.pyro.link import STALL, Link, TlsLink
+from masterworker.transport.pyro.messages import BadMessageError
+from masterworker.transport.pyro.serving import serve
+from masterworker.transport.sockets import listen_tcp, listen_unix, user_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import ssl
+    from collections.abc import Iterable, Sequence
 
     from masterworker.transport.base import Service, ServiceFactory
+    from masterworker.transport.gate import Gate
 
 logger = logging.getLogger("masterworker.transport")
 
-BACKLOG = 1024
+#: Certificates are looked at again after so many seconds: they are renewed while jobs run.
+REFRESH: Final = 3600.0
 
 
-class _Door:
-    """The one object that Pyro serves. It finds the service of the connection that calls."""
-
-    @expose  # type: ignore[untyped-decorator]  # Pyro5 has no types
-    def call(self, operation: str, *args: Any) -> Any:
-        service: Service = current_context.client.service
-        return service.call(operation, list(args))
-
-
-class _ServedLink(Link):
+class _Served:
     """A connection and the service behind it."""
 
+    __slots__ = ("fd", "link", "service")
+
     def __init__(self, sock: socket.socket, service: Service) -> None:
-        super().__init__(sock, STALL, patient=True)
+        kind = Link if sock.family == socket.AF_UNIX else TlsLink
+        self.link = kind(sock, STALL, patient=True)
+        self.fd = sock.fileno()
         self.service = service
 
 
@@ -59,10 +61,11 @@ class Server:
     Args:
         factory: Makes the service of each connection.
         label: The task manager's label.
-        host: The address to listen at; loopback unless the user says otherwise.
+        hosts: The addresses to listen at; loopback unless the user says otherwise.
         ports: The ports to try, in this order; 0 is any free one.
         socket_path: Where to listen as a Unix-domain socket too; "" for nowhere. The folder
             must be the user's alone.
+        job: The random id of this job, which tickets name.
 
     Raises:
         TransportError: None of the ports is free, or the host is not one of this machine.
@@ -72,26 +75,31 @@ class Server:
         self,
         factory: ServiceFactory,
         label: str,
-        host: str = "127.0.0.1",
-        ports: Sequence[int] = (0,),
+        hosts: Sequence[str] = ("127.0.0.1",),
+        ports: Iterable[int] = (0,),
         socket_path: str = "",
+        job: str = "",
     ) -> None:
         self._factory = factory
-        self._listeners = [_listen_tcp(host, ports)]
-        self.host = host
+        self._name = object_name(label)
+        self._job = job
+        self._credentials = _Credentials()
+        if not LOCAL.issuperset(hosts):
+            self._credentials.context()  # what is wrong with them is said now
+        self._listeners = listen_tcp(hosts, ports)
+        #: What others can connect to; more than one where we listen at all addresses.
+        self.addresses = addresses(hosts)
+        self.host = self.addresses[0]
         #: The TCP port that was found.
         self.port: int = self._listeners[0].getsockname()[1]
-        if socket_path:
-            self._listeners.append(_listen_unix(socket_path))
-        self.address = Address(host, self.port, socket_path)
-        # A daemon wants a socket of its own; it never serves it, since our threads call it.
-        self._spare = socket.socketpair()
-        self._daemon = Daemon(connected_socket=self._spare[0])
-        self._daemon.register(_Door(), object_name(label))
+        self.address = Address(self.host, self.port, socket_path)
         #: The Pyro address of the task manager.
-        self.uri = f"PYRO:{object_name(label)}@{self.address}"
+        self.uri = f"PYRO:{self._name}@{self.address}"
+        self._private = [listen_unix(socket_path)] if socket_path else []
+        #: Comes with the first connection over TCP: most jobs have none.
+        self.gate: Gate | None = None
         self._lock = threading.Lock()
-        self._links: dict[int, _ServedLink] = {}
+        self._connections: dict[int, _Served] = {}
         self._hangups = HangupWatch()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._closing = False
@@ -109,120 +117,138 @@ class Server:
             self._closing = True
         os.write(self._wake_write, b"x")
         self._reception.join()
+        if self.gate is not None:
+            self.gate.close()
         with self._lock:  # only now can no connection be added any more
-            links = list(self._links.values())
-        for listener in self._listeners:
-            path = listener.getsockname() if listener.family == socket.AF_UNIX else ""
+            served = list(self._connections.values())
+        for listener in self._private:
+            Path(listener.getsockname()).unlink(missing_ok=True)
+        for listener in self._private + self._listeners:
             listener.close()
-            if path:
-                Path(path).unlink(missing_ok=True)
-        for link in links:
-            link.close()
+        for one in served:
+            one.link.close()
         self._hangups.close()
         for fd in (self._wake_read, self._wake_write):
             os.close(fd)
-        for spare in self._spare:
-            spare.close()
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         with self._lock:
-            return len(self._links)
+            return len(self._connections)
+
+    # -- the reception thread ---------------------------------------------------------------
 
     def _receive(self) -> None:
         with selectors.DefaultSelector() as selector:
+            for listener in self._private:
+                selector.register(listener, selectors.EVENT_READ, self._accept_own)
             for listener in self._listeners:
-                selector.register(listener, selectors.EVENT_READ)
+                selector.register(listener, selectors.EVENT_READ, self._open_gate)
             if (hangups := self._hangups.fileno()) is not None:
-                selector.register(hangups, selectors.EVENT_READ, self._hangups)
+                selector.register(hangups, selectors.EVENT_READ, self._notice_hangups)
             selector.register(self._wake_read, selectors.EVENT_READ)
             while not self._closing:
                 for key, _ in selector.select():
-                    if key.data is self._hangups:
-                        self._notice_hangups()
-                    elif isinstance(key.fileobj, socket.socket):
-                        self._accept(key.fileobj)
+                    if key.data is not None:
+                        key.data(selector)
 
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            sock, _ = listener.accept()
-        except OSError as error:
-            # Out of file descriptors, or gone again. Others are served meanwhile.
-            logger.warning("a connection could not be accepted: %s", error)
-            self._pause.wait(0.1)
-            return
-        tune(sock)
-        link = _ServedLink(sock, self._factory())
+    def _open_gate(self, selector: selectors.BaseSelector) -> None:
+        if self.gate is None:
+            from masterworker.transport.gate import Gate  # TLS is loaded when it is needed
+
+            for listener in self._listeners:
+                selector.unregister(listener)
+            context = self._credentials.context
+            self.gate = Gate(self._listeners, context, self._judge, self._take_in)
+
+    def _judge(self, peer: Peer) -> str:
+        if peer.job in {"", self._job}:
+            return ""
+        return (
+            "its ticket is for another job, or an earlier run of this one: "
+            "ask for a new one (task_manager ticket LABEL)"
+        )
+
+    def _accept_own(self, _: selectors.BaseSelector) -> None:
+        for listener in self._private:
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                # Out of file descriptors, or gone again. Others are served meanwhile.
+                logger.warning("a connection could not be accepted: %s", error)
+                self._pause.wait(0.1)
+                continue
+            user = user_of(sock)
+            if user in {None, os.getuid()}:
+                self._take_in(sock, OWNER)
+            else:
+                logger.warning("a connection of another user (id %s) was refused", user)
+                sock.close()
+
+    def _take_in(self, sock: socket.socket, peer: Peer) -> None:
+        served = _Served(sock, self._factory(peer))
         with self._lock:
-            self._links[sock.fileno()] = link
-            self._hangups.add(sock.fileno())
+            self._connections[served.fd] = served
+            self._hangups.add(served.fd)
         thread = threading.Thread(
-            target=self._serve, args=(link,), name="masterworker-connection", daemon=True
+            target=self._serve, args=(served,), name="masterworker-connection", daemon=True
         )
         try:
             thread.start()
         except RuntimeError as error:  # the system allows no more threads
             logger.warning("a connection could not be served: %s", error)
-            self._forget(link, sock.fileno())
+            self._forget(served)
 
-    def _notice_hangups(self) -> None:
+    def _notice_hangups(self, _: selectors.BaseSelector) -> None:
         for fd in self._hangups.gone():
             with self._lock:
-                link = self._links.get(fd)
-            if link is not None:
-                link.service.closed()
+                served = self._connections.get(fd)
+            if served is not None:
+                served.service.closed()
 
-    def _serve(self, link: _ServedLink) -> None:
-        fd = link.sock.fileno()
+    # -- a thread for each connection -------------------------------------------------------
+
+    def _serve(self, served: _Served) -> None:
         try:
-            while True:
-                self._daemon.handleRequest(link)
-        except (pyro_errors.ConnectionClosedError, OSError):
-            pass
-        except pyro_errors.PyroError as error:
+            serve(served.link, self._name, served.service)
+        except BadMessageError as error:
             logger.warning("a connection is closed: %s", error)
+        except TransportError:
+            pass  # it has ended
         except Exception:
             logger.exception("a connection is closed")
         finally:
-            self._forget(link, fd)
+            self._forget(served)
 
-    def _forget(self, link: _ServedLink, fd: int) -> None:
+    def _forget(self, served: _Served) -> None:
         with self._lock:
-            self._links.pop(fd, None)
-            self._hangups.remove(fd)
-        link.close()
-        link.service.closed()
+            self._connections.pop(served.fd, None)
+            self._hangups.remove(served.fd)
+        served.link.close()
+        served.service.closed()
 
 
-def _listen_tcp(host: str, ports: Sequence[int]) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    problem: OSError | None = None
-    for port in ports:
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
-            listener.listen(BACKLOG)
-        except OSError as error:
-            listener.close()
-            problem = error
-        else:
-            listener.setblocking(False)
-            return listener
-    reason = "no port was given" if problem is None else problem.strerror
-    tried = f"port {ports[0]}" if len(ports) == 1 else f"ports {ports[0]} to {ports[-1]}"
-    raise TransportError(f"cannot listen at {host}, {tried}: {reason}")
+class _Credentials:
+    """What this master proves itself with, read again once in a while."""
 
+    def __init__(self) -> None:
+        self._context: ssl.SSLContext | None = None
+        self._read = 0.0
 
-def _listen_unix(path: str) -> socket.socket:
-    Path(path).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(path)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise TransportError(f"cannot listen at {path}: {error.strerror}") from None
-    return listener
+    def context(self) -> ssl.SSLContext:
+        """Return the settings of TLS.
+
+        Raises:
+            CredentialError: This user's key or certificate cannot be used; says why.
+        """
+        now = time.monotonic()
+        if self._context is None or now - self._read > REFRESH:
+            from masterworker.security import credentials, tls
+            from masterworker.security.peer import Role
+
+            self._context = tls.server_context(credentials.user_credential(Role.MASTER))
+            self._read = now
+        return self._context

@@ -1,8 +1,8 @@
-"""Tickets: one small file for each living master, in a folder that is the user's alone.
+"""Notices: one small file for each living master, in a folder that is the user's alone.
 
-A ticket says where a label's master listens. The master holds a lock on the file as long as it
-lives, which the system releases however the master ends, so a ticket that was left behind is told
-from a living one with certainty.
+A notice says where a label's master listens; it holds no secret. The master holds a lock on the
+file as long as it lives, which the system releases however the master ends, so a notice that was
+left behind is told from a living one with certainty.
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
 import tempfile
 import threading
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from masterworker.errors import LabelTakenError, TransportError
+from masterworker.errors import LabelTakenError
+from masterworker.security.private import private_folder
 from masterworker.transport.address import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FORMAT = 1
 LOCK_TRIES = 10
 
 
 def runtime_folder() -> Path:
-    """Return the folder of this user's tickets and sockets, made if need be.
+    """Return the folder of this user's notices and sockets, made if need be.
 
     MASTERWORKER_RUNTIME names another one; else it is below XDG_RUNTIME_DIR, else below the
     system's folder for temporary files.
@@ -42,17 +45,7 @@ def runtime_folder() -> Path:
         folder = Path(session, "masterworker")
     else:
         folder = Path(tempfile.gettempdir(), f"masterworker-{os.getuid()}")
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        raise TransportError(f"no folder for tickets at {folder}: {error.strerror}") from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise TransportError(
-            f"{folder} must be a folder of your own that nobody else can enter: "
-            f"remove it, or run chmod 700 {folder}"
-        )
-    return folder
+    return private_folder(folder)
 
 
 def _stem(label: str) -> str:
@@ -60,8 +53,8 @@ def _stem(label: str) -> str:
     return hashlib.sha256(label.encode()).hexdigest()[:16]
 
 
-class Ticket:
-    """The ticket of a master that lives in this process.
+class Notice:
+    """The notice of a master that lives in this process.
 
     Args:
         label: The label; it is ours until `release`.
@@ -74,7 +67,7 @@ class Ticket:
     def __init__(self, label: str) -> None:
         self.label = label
         folder = runtime_folder()
-        self._path = folder / f"{_stem(label)}.ticket"
+        self._path = folder / f"{_stem(label)}.notice"
         #: Where the master's Unix-domain socket goes.
         self.socket_path = str(folder / f"{_stem(label)}.sock")
         self._file = _lock(self._path)
@@ -87,8 +80,14 @@ class Ticket:
             )
         _let_go_in_children(self)
 
-    def publish(self, address: Address) -> None:
-        """Write where the master listens."""
+    def publish(self, address: Address, hosts: Sequence[str] = (), job: str = "") -> None:
+        """Write where the master listens.
+
+        Args:
+            address: Where this machine reaches it.
+            hosts: What others can connect to, all at the same port.
+            job: The random id of the job.
+        """
         if self._file is None:
             return
         content = {
@@ -98,13 +97,15 @@ class Ticket:
             "host": address.host,
             "port": address.port,
             "socket": address.socket,
+            "hosts": list(hosts),
+            "job": job,
             "boot": _boot_id(),
         }
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, json.dumps(content).encode(), 0)
 
     def release(self) -> None:
-        """Remove the ticket. Safe to call twice."""
+        """Remove the notice. Safe to call twice."""
         if self._file is not None:
             self._path.unlink(missing_ok=True)
             self.let_go()
@@ -119,34 +120,52 @@ class Ticket:
 _living: list[Any] = []
 
 
-def _let_go_in_children(ticket: Ticket) -> None:
+def _let_go_in_children(notice: Notice) -> None:
     """A forked child must not keep the label of a master that has ended."""
     if not _living:
         os.register_at_fork(after_in_child=_let_go_all)
     _living[:] = [ref for ref in _living if ref() is not None]
-    _living.append(weakref.ref(ticket))
+    _living.append(weakref.ref(notice))
 
 
 def _let_go_all() -> None:
     for ref in _living:
-        if (ticket := ref()) is not None:
-            ticket.let_go()
+        if (notice := ref()) is not None:
+            notice.let_go()
 
 
 def find(label: str) -> Address | None:
-    """Return where a label's living master listens; None: no ticket, or one left behind."""
-    known = _read_living(runtime_folder() / f"{_stem(label)}.ticket")
+    """Return where a label's living master listens; None: no notice, or one left behind."""
+    known = _read_living(runtime_folder() / f"{_stem(label)}.notice")
     return None if known is None else _address(known)
 
 
-def all_tickets() -> dict[str, Address]:
+def all_notices() -> dict[str, Address]:
     """Return the labels of all living masters of this user here, and where they listen."""
     found = {}
-    for path in sorted(runtime_folder().glob("*.ticket")):
+    for path in sorted(runtime_folder().glob("*.notice")):
         known = _read_living(path)
         if known is not None:
             found[str(known["label"])] = _address(known)
     return found
+
+
+class Published(NamedTuple):
+    """What a master of this machine has published of itself."""
+
+    #: What others can connect to.
+    hosts: list[str]
+    port: int
+    #: The random id of the job.
+    job: str
+
+
+def published(label: str) -> Published | None:
+    """Return what a label's living master here says of itself; None: there is none."""
+    known = _read_living(runtime_folder() / f"{_stem(label)}.notice")
+    if known is None:
+        return None
+    return Published(list(known.get("hosts", ())), int(known["port"]), str(known.get("job", "")))
 
 
 def _lock(path: Path) -> int | None:
@@ -201,7 +220,7 @@ def _address(known: dict[str, Any]) -> Address:
 
 
 def _boot_id() -> str:
-    """Identify this run of this machine, so that a ticket in a shared home is not misread."""
+    """Identify this run of this machine, so that a notice in a shared home is not misread."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

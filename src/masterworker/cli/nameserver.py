@@ -1,0 +1,40 @@
+"""`task_manager nameserver`: be a Pyro name server, a directory of labels for a few machines."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from masterworker.cli import exit_codes
+from masterworker.errors import UsageError
+from masterworker.transport.hosts import LOCAL
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run(_: str, options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C.
+
+    Raises:
+        UsageError: The address or the port cannot be used.
+    """
+    from masterworker.transport.pyro import names
+
+    host = options.host or "localhost"
+
+    def ready(where: str) -> None:
+        print(f"name server at {where} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        if host not in LOCAL:
+            print(
+                "whoever reaches it can change it; masters are not believed, but prove who "
+                "they are",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    try:
+        names.serve(host, options.port, ready)
+    except OSError as error:
+        raise UsageError(f"no name server can be at {host}: {error}") from None
+    return exit_codes.INTERRUPTED

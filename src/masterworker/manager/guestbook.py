@@ -1,0 +1,200 @@
+"""What the manager remembers of guests: workers of somebody who was given a ticket for one job.
+
+A guest's process is known by the random name of its client, which it tells nobody but the manager
+and says again on a new connection. So its old membership, and the tasks that it was handed, stay
+its own when a line breaks, and nobody else's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from masterworker.core.settling import OUTCOMES
+from masterworker.errors import NotAllowedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from masterworker.core.scheduler import Scheduler
+    from masterworker.core.task import Lease, Outcome
+    from masterworker.manager.replies import Replies
+
+#: A name is not longer than this. Ours have 32 characters.
+LONGEST_NAME = 200
+#: So many processes are remembered that have no connection at present. One that is forgotten joins
+#: again, and its tasks go to others.
+KEPT_PROCESSES = 1000
+#: A process may have so many names: each object that speaks to the manager has one of its own.
+MOST_NAMES = 1000
+#: So many tasks are remembered as handed to a process. No worker has so many in hand.
+MOST_HANDED = 20_000
+#: ... and so many attempts of each.
+MOST_ATTEMPTS = 8
+#: So many runs of tasks are remembered as asked for by a process.
+MOST_ASKED = 10_000
+
+
+class GuestProcess:
+    """One process of a guest. Thread-safe."""
+
+    def __init__(self, core: Scheduler) -> None:
+        self._core = core
+        self._lock = threading.Lock()
+        #: Attempts that were handed to it and have not come back, by task.
+        self._handed: dict[int, tuple[int, ...]] = {}
+        #: The tasks that it has asked for.
+        self._asked: list[range] = []
+        #: As what it has joined. Kept by the book.
+        self.members: set[int] = set()
+        self.names: list[str] = []
+        self.lines = 0
+
+    def hand(self, leases: Iterable[Lease]) -> None:
+        """These tasks are on their way to it."""
+        with self._lock:
+            handed = self._handed
+            for lease in leases:
+                task_id, attempt = lease[0], lease[1]
+                before = handed.get(task_id)
+                handed[task_id] = (*(before or ())[1 - MOST_ATTEMPTS :], attempt)
+            if len(handed) > MOST_HANDED:
+                self._prune()
+
+    def report(self, outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[int]]:
+        """Judge what it delivers: each attempt that was handed to it counts once.
+
+        Returns:
+            The outcomes that it may deliver, and the ids of the tasks of all others.
+        """
+        good: list[Outcome] = []
+        refused: list[int] = []
+        with self._lock:
+            for outcome in outcomes:
+                task_id, attempt, kind, _ = outcome
+                if kind in OUTCOMES and attempt in self._handed.get(task_id, ()):
+                    self._take(task_id, attempt)
+                    good.append(outcome)
+                else:
+                    refused.append(task_id)
+        return good, refused
+
+    def returned(self, task_ids: Iterable[int]) -> None:
+        """It gives tasks back unfinished."""
+        with self._lock:
+            for task_id in task_ids:
+                self._handed.pop(task_id, None)
+
+    def latest(self, task_id: int) -> int:
+        """Return the last attempt of a task that was handed to it; 0 for none."""
+        with self._lock:
+            return self._handed.get(task_id, (0,))[-1]
+
+    def asked(self, first: int, count: int) -> None:
+        """It has asked for tasks."""
+        with self._lock:
+            if self._asked and self._asked[-1].stop == first:
+                first, count = self._asked[-1].start, count + len(self._asked.pop())
+            self._asked.append(range(first, first + count))
+            del self._asked[:-MOST_ASKED]
+
+    def has_asked(self, task_ids: Iterable[int]) -> bool:
+        """Tell whether it has asked for all of these tasks."""
+        with self._lock:
+            return all(any(i in run for run in self._asked) for i in task_ids)
+
+    def leaves(self, member_id: int) -> None:
+        """It has signed off; with the last membership it has nothing in hand any more."""
+        with self._lock:
+            self.members.discard(member_id)
+            if not self.members:
+                self._handed.clear()
+
+    def _take(self, task_id: int, attempt: int) -> None:
+        left = tuple(a for a in self._handed[task_id] if a != attempt)
+        if left:
+            self._handed[task_id] = left
+        else:
+            del self._handed[task_id]
+
+    def _prune(self) -> None:
+        """Forget tasks that have their outcome from somebody else; then the oldest."""
+        tasks = self._core.tasks
+        kept = [(i, attempts) for i, attempts in self._handed.items() if i in tasks]
+        self._handed = dict(kept[-MOST_HANDED // 2 :])
+
+
+class Guests:
+    """All guests of one manager. Thread-safe.
+
+    Args:
+        core: The scheduler, which is only looked at.
+        replies: Of calls that guests have numbered. Kept apart from those of trusted processes:
+            guests can neither take nor displace each other's.
+    """
+
+    def __init__(self, core: Scheduler, replies: Replies) -> None:
+        self.core = core
+        self.replies = replies
+        self._lock = threading.Lock()
+        self._by_name: dict[str, GuestProcess] = {}
+        self._by_member: dict[int, GuestProcess] = {}
+        #: Those without a connection, the longest gone first.
+        self._gone: OrderedDict[GuestProcess, None] = OrderedDict()
+
+    def speaks(self, process: GuestProcess | None, name: str) -> GuestProcess:
+        """Find out which process a connection is of.
+
+        Args:
+            process: What is known of it; None: nothing yet.
+            name: Random name that it gives itself now.
+
+        Raises:
+            NotAllowedError: The name is another process's.
+            UsageError: It cannot be used.
+        """
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise UsageError(f"a client's name must have 1 to {LONGEST_NAME} characters")
+        with self._lock:
+            known = self._by_name.get(name)
+            if process is None:
+                process = known or GuestProcess(self.core)
+                process.lines += 1
+                self._gone.pop(process, None)
+            if known is None:
+                self._by_name[name] = process
+                process.names.append(name)
+                if len(process.names) > MOST_NAMES:
+                    del self._by_name[process.names.pop(0)]
+            elif known is not process:
+                raise NotAllowedError("that is the client's name of another process")
+            return process
+
+    def joined(self, process: GuestProcess, member_id: int) -> None:
+        """A process has joined."""
+        with self._lock:
+            for old in [i for i in process.members if i not in self.core.members]:
+                process.members.discard(old)
+                self._by_member.pop(old, None)
+            process.members.add(member_id)
+            self._by_member[member_id] = process
+
+    def process_of(self, member_id: int) -> GuestProcess | None:
+        """Return the process that has joined as this."""
+        return self._by_member.get(member_id)
+
+    def hung_up(self, process: GuestProcess) -> None:
+        """A connection of a process has ended. It is remembered, for it may come back."""
+        with self._lock:
+            process.lines -= 1
+            if process.lines <= 0:
+                self._gone[process] = None
+            while len(self._gone) > KEPT_PROCESSES:
+                self._forget(self._gone.popitem(last=False)[0])
+
+    def _forget(self, process: GuestProcess) -> None:
+        for name in process.names:
+            self._by_name.pop(name, None)
+        for member_id in process.members:
+            self._by_member.pop(member_id, None)

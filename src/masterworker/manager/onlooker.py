@@ -1,0 +1,66 @@
+"""The service of a connection whose owner may only look on; the base of those that may do more."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from masterworker import wire
+from masterworker.errors import InternalError, MasterworkerError, NotAllowedError
+
+if TYPE_CHECKING:
+    from masterworker.manager.manager import Manager
+
+logger = logging.getLogger("masterworker.session")
+
+
+class Onlooker:
+    """Answers questions, and changes nothing.
+
+    A subclass allows an operation by having a method `_do_<operation>`. What has none is refused,
+    so an operation that is new is allowed to nobody before somebody has thought about it.
+
+    Args:
+        manager: The task manager.
+    """
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+
+    def call(self, operation: str, args: list[Any]) -> Any:
+        """Carry out one operation.
+
+        Returns:
+            [True, reply], or [False, name and text of an error].
+        """
+        try:
+            checked = wire.check(operation, args)
+            method = getattr(self, f"_do_{operation}", None) or self._refuse(operation)
+            return [True, method(*checked)]
+        except MasterworkerError as error:
+            return [False, wire.encode_error(error)]
+        except Exception as error:
+            logger.exception("operation %r failed", operation)
+            return [False, wire.encode_error(InternalError(f"{operation}: {error!r}"))]
+
+    def closed(self) -> None:
+        """The connection has ended."""
+
+    def _refuse(self, operation: str) -> NoReturn:
+        raise NotAllowedError(self._refusal(operation))
+
+    def _refusal(self, operation: str) -> str:
+        """Say why an operation is not allowed."""
+        return f"an observer may only look on: {operation!r} is refused"
+
+    # -- operations; each returns plain values ----------------------------------------------
+
+    def _do_instance(self, client: str) -> str:  # noqa: ARG002  guests say who they are
+        return self._manager.instance
+
+    def _do_census(self) -> dict[str, Any]:
+        found = self._manager.census()
+        return {name: getattr(found, name) for name in found.__slots__}
+
+    def _do_story(self, task_id: int) -> list[str]:
+        return self._manager.story(task_id)

@@ -1,0 +1,37 @@
+"""Who is at the other end of a connection, once that has been proved."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Role(StrEnum):
+    """What a process may be. It stands in its certificate, so nobody can choose it freely."""
+
+    MASTER = "master"
+    WORKER = "worker"
+    OBSERVER = "observer"
+
+
+class Peer(NamedTuple):
+    """The other side, as its certificate or the system says.
+
+    Attributes:
+        role: What it may be.
+        job: Random id of the one job that it may talk to; "" means all jobs of this user.
+        where: Where it comes from, for messages.
+    """
+
+    role: Role
+    job: str = ""
+    where: str = ""
+
+    @property
+    def of_this_user(self) -> bool:
+        """Whether it has the user's own credentials, and not a ticket for one job."""
+        return not self.job
+
+
+#: Who comes through the private socket, of which the system says that it is the same user.
+OWNER = Peer(Role.WORKER, where="this machine")

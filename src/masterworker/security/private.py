@@ -1,0 +1,144 @@
+"""Files and folders that nobody else can read or change, judged before they are believed.
+
+A key that others can read is a key that others have, so it is refused and not repaired.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from masterworker.errors import CredentialError, TransportError
+
+LIMIT = 1 << 16  # bytes; a key with two certificates has 2,000
+FOR_OTHERS = 0o077
+
+
+def private_folder(path: Path) -> Path:
+    """Return a folder that is the user's alone, made if need be (its parents as usual).
+
+    Raises:
+        TransportError: It cannot be made, belongs to somebody else, or others can enter it.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise TransportError(f"no private folder at {path}: {error.strerror}") from None
+    if stat.S_ISLNK(found.st_mode):
+        raise TransportError(f"{path} is a symbolic link, and must be a folder itself: remove it")
+    if found.st_uid != os.geteuid():
+        raise TransportError(
+            f"{path} belongs to another user (id {found.st_uid}): remove it, or use another folder"
+        )
+    if found.st_mode & FOR_OTHERS:
+        raise TransportError(f"other users can enter {path}: run chmod 700 {path}")
+    return path
+
+
+def read_private(path: Path, limit: int = LIMIT) -> bytes:
+    """Return what is in a file that nobody but this user can have read or written.
+
+    Judged is the file that was opened, so it cannot be exchanged in between.
+
+    Args:
+        path: The file itself: a symbolic link is refused.
+        limit: More bytes than this are refused.
+
+    Raises:
+        CredentialError: It is missing, unsafe, or too large; the text says which.
+    """
+    # without O_NONBLOCK, a fifo would let us wait for somebody who writes
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        if path.is_symlink():  # for a clear message; O_NOFOLLOW is what protects
+            raise CredentialError(f"{path} is a symbolic link: name the file itself")
+        content = _content(path, os.open(path, flags), limit)
+    except OSError as error:
+        raise CredentialError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > limit:
+        raise CredentialError(f"{path} is larger than {limit} bytes: it is not what it should be")
+    return content
+
+
+def _content(path: Path, handle: int, limit: int) -> bytes:
+    try:
+        _judge(path, os.fstat(handle))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(limit + 1)
+    finally:
+        os.close(handle)
+
+
+def _judge(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise CredentialError(f"{path} is not a regular file: name a file, or remove it")
+    if found.st_uid != os.geteuid():
+        raise CredentialError(
+            f"{path} belongs to another user (id {found.st_uid}): make a copy of your own, "
+            f"with chmod 600"
+        )
+    if found.st_mode & FOR_OTHERS:
+        raise CredentialError(
+            f"other users can read or change {path}, which must be a secret: "
+            f"run chmod 600 {path}, or make a new one if somebody may have read it"
+        )
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only this user can read, all of it or nothing.
+
+    Raises:
+        CredentialError: The folder cannot be written to.
+    """
+    try:
+        draft = _draft(path, data)
+        try:
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def create_private(path: Path, data: bytes) -> bytes:
+    """Write a file unless it exists, and return what is in it.
+
+    Of several processes that try it at once, also on several machines over NFS, one wins, and
+    all of them return what that one wrote.
+
+    Raises:
+        CredentialError: It cannot be written, or what is there is unsafe.
+    """
+    try:
+        draft = _draft(path, data)
+        try:
+            # a complete file gets its name in one step, or somebody else's has it already;
+            # over NFS "exists" may also mean that we won and the answer was lost
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return read_private(path)
+
+
+def _draft(path: Path, data: bytes) -> Path:
+    """Write a new file beside the one that is meant."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _unwritable(path: Path, error: OSError) -> CredentialError:
+    return CredentialError(f"{path} cannot be written: {error.strerror}")

@@ -1,0 +1,141 @@
+"""Workers with a ticket, and observers: who gets which service, and honest guests at work."""
+
+from __future__ import annotations
+
+import pytest
+
+from masterworker import wire
+from masterworker.core.options import Options
+from masterworker.core.task import RESULT
+from masterworker.errors import (
+    NotAllowedError,
+    NotRegisteredError,
+)
+from masterworker.manager import guestbook, open_session
+from masterworker.manager.guest import Guest
+from masterworker.manager.helper import Helper
+from masterworker.manager.session import Session
+from masterworker.security.peer import OWNER, Peer, Role
+from masterworker.testing import Faults
+from security.visitors import EVERYTHING, GUEST, JOB, LOOKING, Job, in_full_swing, refused
+
+
+def test_each_peer_gets_the_service_of_its_role(job: Job, data_job: Job) -> None:
+    """Full trust for the user's own; nothing in between costs them anything."""
+
+    def kind(of: Job, peer: Peer) -> type:
+        return type(open_session(of.manager, of.manager.replies, peer))
+
+    assert kind(job, OWNER) is kind(data_job, OWNER) is Session
+    assert kind(job, GUEST) is Helper
+    assert kind(data_job, GUEST) is Guest
+    others = [Peer(role, i) for role in (Role.OBSERVER, Role.MASTER) for i in ("", JOB)]
+    assert {kind(job, peer).__name__ for peer in others} == {"Onlooker"}
+
+
+@pytest.mark.parametrize("peer", [Peer(Role.OBSERVER), Peer(Role.OBSERVER, JOB)])
+def test_an_observer_looks_on_and_changes_nothing(job: Job, peer: Peer) -> None:
+    """Three operations, and no other one that there is, now or later."""
+    in_full_swing(job)
+    observer = job.client(peer)
+    assert observer.census().waiting == {"a": 2}
+    assert observer.story(1)
+    assert observer.call("instance", "") == job.manager.instance
+
+    calls = {name: args for name, args in EVERYTHING.items() if name not in LOOKING}
+    for name, args in calls.items():
+        refused(job, lambda n=name, a=args: observer.call(n, *a))
+    with pytest.raises(NotAllowedError, match="an observer may only look on: 'terminate'"):
+        observer.terminate()
+
+
+def test_the_table_of_operations_is_complete() -> None:
+    assert EVERYTHING.keys() == wire.OPERATIONS.keys()
+
+
+def test_a_guest_works_like_any_worker(job: Job) -> None:
+    """Tasks, further tasks, data, states, signs of life, and a farewell."""
+    boss, guest = job.hire(OWNER), job.hire()
+    boss.client.request("a", [b"1", b"2", b"3"])
+    lease = guest.fetch()
+    number = guest.client.request("b", [b"further"], Options(timeout=1.0))
+    guest.client.put(wire.DATA, "x", b"y")
+    state = guest.client.put_state({"s": b"v"})
+
+    assert guest.client.ping(guest.id)
+    assert guest.client.get(wire.DATA, "x") == b"y"
+    assert guest.client.get(wire.STATES, f"{state}/s") == b"v"
+    assert guest.client.drop(wire.DATA, "x")
+    assert guest.client.drop_state(state)
+    assert guest.client.cancel([number]) == [number]
+    assert guest.report(lease) == []
+    assert guest.client.settle(guest.fetch()[0], RESULT, b"s")
+    guest.client.give_back(guest.fetch()[0])
+    assert {f.payload for f in guest.client.collect(guest.id, want=9)[0]} == {b"", b"r", b"s"}
+    guest.client.leave(guest.id)
+    assert [m[0] for m in guest.client.census().processes] == [boss.id]
+
+
+def test_a_guest_that_was_cut_off_delivers_what_it_was_handed(job: Job) -> None:
+    """A new connection, the same process: its old id, then a new one, are both its own."""
+    boss, guest = job.hire(OWNER), job.hire()
+    boss.client.request("a", [b"1", b"2", b"3", b"4"])
+    first, second = guest.fetch(), guest.fetch()
+    guest.client._aside, guest.client._connection = guest.client._connection, None  # a Ctrl-C
+    assert guest.report(first) == []
+
+    guest.client.disconnect()
+    again = job.hire(client=guest.client)
+    assert again.id != guest.id
+    assert again.report(second) == []
+    assert again.report(second) == [second[0]]
+    guest.client._aside, guest.client._connection = guest.client._connection, None
+    guest.client.leave(again.id)
+    assert [p[0] for p in boss.client.census().processes] == [boss.id]
+
+
+def test_a_guest_whose_replies_are_lost_loses_and_doubles_nothing(job: Job) -> None:
+    """Calls that were carried out and whose reply was lost are repeated over a new connection."""
+    faults = Faults()
+    boss, guest = job.hire(OWNER), job.hire(client=job.client(faults=faults))
+    faults.lose_reply["request"] = 1
+    guest.client.request("b", [b"once"])
+    assert boss.client.census().submitted == 1
+
+
+def test_a_guest_that_was_forgotten_joins_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is bounded. Whoever falls out of it is asked to join, and loses no task."""
+    monkeypatch.setattr(guestbook, "KEPT_PROCESSES", 3)
+    guest = job.hire()
+    job.hire(OWNER).client.request("a", [b"1"])
+    lease = guest.fetch()
+    guest.client.disconnect()
+    for _ in range(10):
+        job.hire().client.disconnect()
+
+    assert len(job.manager.guests._by_name) <= 4
+    assert [order for order, _ in guest.client.exchange(guest.id).orders] == [wire.REJOIN]
+    assert not guest.client.ping(guest.id)
+    with pytest.raises(NotRegisteredError):
+        guest.client.collect(guest.id)
+    guest = job.hire(client=guest.client)
+    assert guest.report(lease) == [lease[0]]
+    assert guest.report(guest.fetch()) == []
+
+
+def test_the_book_of_what_was_handed_out_is_bounded(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others have settled is forgotten; what is in hand is not."""
+    monkeypatch.setattr(guestbook, "MOST_HANDED", 20)
+    boss, guest = job.hire(OWNER), job.hire()
+    for _ in range(100):
+        number = boss.client.request("a", [b"x"])
+        assert guest.fetch()[0] == number
+        boss.client.cancel([number])
+    boss.client.request("a", [b"x"])
+    lease = guest.fetch()
+    process = job.manager.guests.process_of(guest.id)
+    assert process is not None
+    assert len(process._handed) <= 21
+    assert guest.report(lease) == []
