@@ -1,6 +1,6 @@
 """F38 to F46: many tasks, honest numbers, strange labels and folders, slaves that do not start.
 
-F42 and F43 are open; see docs/failures.md.
+F42 is open; F43 is in tests/security. See docs/failures.md.
 """
 
 from __future__ import annotations

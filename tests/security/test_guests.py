@@ -89,6 +89,7 @@ def test_a_guest_that_was_cut_off_delivers_what_it_was_handed(job: Job) -> None:
     assert again.id != guest.id
     assert again.report(second) == []
     assert again.report(second) == [second[0]]
+    assert boss.client.census().duplicates == 0
     guest.client._aside, guest.client._connection = guest.client._connection, None
     guest.client.leave(again.id)
     assert [p[0] for p in boss.client.census().processes] == [boss.id]
@@ -121,6 +122,28 @@ def test_a_guest_that_was_forgotten_joins_again(job: Job, monkeypatch: pytest.Mo
     guest = job.hire(client=guest.client)
     assert guest.report(lease) == [lease[0]]
     assert guest.report(guest.fetch()) == []
+
+
+def test_a_guest_that_is_here_is_not_forgotten(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it had been away."""
+    monkeypatch.setattr(guestbook, "KEPT_PROCESSES", 3)
+    guest = job.hire()
+    job.hire(OWNER).client.request("a", [b"1"])
+    lease = guest.fetch()
+    guest.client.disconnect()
+    guest = job.hire(client=guest.client)
+    for _ in range(10):
+        job.hire().client.disconnect()
+    assert guest.client.ping(guest.id)
+    assert guest.report(lease) == []
+
+
+def test_a_guest_that_waits_is_lent_a_task(job: Job) -> None:
+    """It delivers that like any other."""
+    guest = job.hire()
+    guest.client.request("a", [b"1"])
+    (lease,) = guest.client.collect(guest.id, lend=wire.ANY)[1]
+    assert guest.report(lease) == []
 
 
 def test_the_book_of_what_was_handed_out_is_bounded(

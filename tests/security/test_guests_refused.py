@@ -119,7 +119,20 @@ def test_a_guest_may_not_give_back_what_went_to_another_worker(job: Job) -> None
     job.manager.lost(guest.id, "silent")
     lease = boss.fetch()
     guest.client.give_back(task_id)
+    holder = job.manager.core.tasks[task_id].holder
+    assert holder is not None
+    assert holder.id == boss.id
     assert boss.report(lease) == []
+
+
+def test_what_a_guest_gave_back_it_does_not_deliver(job: Job) -> None:
+    guest = job.hire()
+    guest.client.request("a", [b"1"])
+    lease = guest.fetch()
+    guest.client.exchange(guest.id, returned=[lease[0]])
+    before = without_heard(job.state())
+    assert guest.report(lease) == [lease[0]]
+    assert without_heard(job.state()) == before
 
 
 def test_names_of_clients_are_kept_apart(job: Job) -> None:
@@ -240,6 +253,17 @@ def test_an_ending_says_nothing_of_other_workers_tasks(job: Job) -> None:
         assert task.losses is None
         assert not task.suspect
     assert job.manager.census().done == job.manager.census().failed == 0
+    tally = job.manager.core.tally
+    assert tally.duplicates == tally.unknown == 0
+
+
+def test_a_supervisor_gives_no_results(job: Job) -> None:
+    """Not even of its own worker's task: it has not executed it."""
+    worker, supervisor, name = supervised(job)
+    number = worker.client.request("a", [b"1"])
+    worker.fetch()
+    supervisor.attend(name, [], [ending(worker.id, number, outcome=(RESULT, b"forged"))], 0.0)
+    assert job.manager.census().waiting == {"a": 1}
 
 
 def test_texts_of_guests_are_cut_and_play_no_tricks(job: Job) -> None:

@@ -461,10 +461,9 @@ def test_no_second_handshake(target: Target) -> None:
     """Whoever is in and begins anew, below his encryption, is out."""
     sock = inside(target)
     wait_until(lambda: target.server.connections == 1)
-    raw = socket.socket(fileno=sock.detach())
-    raw.sendall(hello())
-    said(raw)
-    raw.close()
+    with socket.socket(fileno=sock.detach()) as raw:
+        raw.sendall(hello())
+        said(raw)
     wait_until(lambda: target.server.connections == 0)
     assert target.calls == []
     assert target.gate._context().options & ssl.OP_NO_RENEGOTIATION
