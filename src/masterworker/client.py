@@ -7,7 +7,6 @@ in-process master speaks to its manager directly.
 from __future__ import annotations
 
 import threading
-import uuid
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from masterworker import wire
 from masterworker.core.audit import Census
 from masterworker.core.task import Finished, Lease
 from masterworker.errors import NotRegisteredError, TransportError
+from masterworker.machine import random_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -52,7 +52,7 @@ class Client:
         self._instance = ""
         self._checked = False
         #: Random name of this client, by which the manager recognises repeated calls.
-        self.name = uuid.uuid4().hex
+        self.name = random_name()
 
     def connect(self) -> None:
         """Connect now, if there is no connection.

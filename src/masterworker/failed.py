@@ -15,7 +15,6 @@ import os
 import re
 import stat
 import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +24,7 @@ import msgspec
 from masterworker.core.task import LOST, read_history
 from masterworker.data.record import decode
 from masterworker.errors import NotKeptError, UsageError
+from masterworker.machine import random_name
 from masterworker.taskid import task_name
 from masterworker.wire import python_version
 
@@ -231,7 +231,7 @@ def _too_many(names: list[str], folder: int) -> Iterator[str]:
 
 
 def _write(folder: int, call: Call) -> None:
-    new = _NEW + uuid.uuid4().hex
+    new = _NEW + random_name()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(new, flags, 0o600, dir_fd=folder)
     try:

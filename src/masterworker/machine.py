@@ -1,20 +1,25 @@
-"""One line about this process and its machine."""
+"""Small facts about this process and its machine."""
 
 from __future__ import annotations
 
 import os
-import platform
 
 
 def process_info(pid: int | None = None) -> str:
     """Return the process id (of this one), the host's name and the machine's type."""
     number = os.getpid() if pid is None else pid
-    return f"pid {number} on {platform.node()} ({platform.machine()})"
+    here = os.uname()
+    return f"pid {number} on {here.nodename} ({here.machine})"
 
 
 def process_number(info: str) -> int | None:
     """Return the process id that a line of `process_info` tells, if it is of this machine."""
     words = info.split()
-    if len(words) < 4 or words[0] != "pid" or words[3] != platform.node():
+    if len(words) < 4 or words[0] != "pid" or words[3] != os.uname().nodename:
         return None
     return int(words[1]) if words[1].isdecimal() else None
+
+
+def random_name() -> str:
+    """Return 32 hexadecimal digits that nobody can guess."""
+    return os.urandom(16).hex()

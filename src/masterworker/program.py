@@ -11,7 +11,6 @@ import hashlib
 import linecache
 import os
 import sys
-import tempfile
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, cast
@@ -166,6 +165,8 @@ def _some_folder() -> Path:
     try:
         return Path.cwd()
     except OSError:
+        import tempfile  # hardly ever needed, and slow to load
+
         os.chdir(tempfile.gettempdir())
         return Path.cwd()
 

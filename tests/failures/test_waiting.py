@@ -217,7 +217,7 @@ def test_f28_worker_has_one_connection_also_for_its_heartbeats(tmp_path: Path) -
 
         wait_until(beating, what="both beat")
         assert master.server is not None
-        links = master.server._links.values()
+        links = master.server._connections.values()
         assert sum(bool(link.service._members) for link in links) == 2
         assert all(bool(link.service._members) != bool(link.service._supervisors) for link in links)
         (tmp_path / "open").touch()

@@ -54,7 +54,7 @@ def test_time_limit_is_of_each_execution(one_worker: Master) -> None:
 def test_timed_out_task_may_be_tried_again(one_worker: Master, tmp_path: Path) -> None:
     """A time-out is a failure like others, also where the process had to be ended."""
     path = tmp_path / "calls"
-    again = one_worker.options(timeout=0.2, retries=1, retry_on=TaskTimeout)
+    again = one_worker.options(timeout=1.0, retries=1, retry_on=TaskTimeout)
     handle = again.submit(mark_and_hang, str(path))
     with pytest.raises(TaskTimeout):
         handle.result(HANG)

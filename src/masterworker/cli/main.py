@@ -161,7 +161,7 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
         words = ["show", *words]
     command, *rest = words
     if command not in COMMANDS:
-        parser.error(f"unknown command {command!r}: there are {', '.join(COMMANDS)}")
+        parser.error(f"unknown command {command[:50]!r}: there are {', '.join(COMMANDS)}")
     least, most, wanted = WORDS.get(command, (1, 1, "one label"))
     if _has_ticket(options):  # which holds the label, too
         least -= 1
@@ -188,14 +188,22 @@ def _use_ticket(options: argparse.Namespace, label: str) -> str:
     from masterworker.security import ticket
 
     if options.ticket_fd is not None:
-        with open(options.ticket_fd, encoding="ascii") as handed_over:  # noqa: PTH123  no path
-            given = ticket.parse(handed_over.read())
+        given = ticket.parse(_handed_over(options.ticket_fd))
     else:
         given = ticket.read(options.ticket)
     if label not in {"", given.label}:
         raise errors.UsageError(f"this ticket is for the job {given.label!r}, not for {label!r}")
     ticket.hold(given)
     return given.label
+
+
+def _handed_over(fd: int) -> str:
+    """Read the ticket that a supervisor has for its worker."""
+    try:
+        with open(fd, encoding="ascii") as file:  # noqa: PTH123  no path
+            return file.read()
+    except (OSError, ValueError):
+        raise errors.CredentialError("no ticket was handed over to this process") from None
 
 
 def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
@@ -229,7 +237,9 @@ def _status(error: errors.MasterworkerError) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    """Return what it says; a part may come from elsewhere, and plays no tricks on a terminal."""
+    line = " ".join(str(error).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
 
 
 def run() -> NoReturn:

@@ -22,6 +22,8 @@ def run(_: str, options: argparse.Namespace) -> int:
     from masterworker.transport.pyro import names
 
     host = options.host or "localhost"
+    if options.port is not None and not 0 <= options.port < 65536:
+        raise UsageError(f"--port is a number from 0 to 65535, not {options.port}")
 
     def ready(where: str) -> None:
         print(f"name server at {where} (Ctrl-C ends it)", file=sys.stderr, flush=True)
@@ -35,6 +37,6 @@ def run(_: str, options: argparse.Namespace) -> int:
 
     try:
         names.serve(host, options.port, ready)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter: no host can have this name
         raise UsageError(f"no name server can be at {host}: {error}") from None
     return exit_codes.INTERRUPTED

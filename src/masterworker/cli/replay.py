@@ -50,7 +50,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     summary = failed.find(label, task)
     if summary is None:
         raise NotKeptError(
-            f"no failed call of task {task!r} of {label!r} is kept; "
+            f"no failed call of task {task[:100]!r} of {label!r} is kept; "
             f"see: task_manager replay {shlex.quote(label)}"
         )
     if summary.python != wire.python_version():

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.client import Client
-from masterworker.errors import UsageError
+from masterworker.errors import NotTrustedError, UsageError
 from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
 from masterworker.launch.process import KILL_GRACE
 from masterworker.launch.supervisor import Supervisor
+from masterworker.security.peer import Role
 from masterworker.transport.discovery import reach, ticket_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ RECONNECT: Final = 20.0
 def run(label: str, options: argparse.Namespace) -> int:
     """Let workers execute tasks until the job ends."""
     number, spec = _spec(label, options)
+    if spec.ticket is not None and spec.ticket.role is not Role.WORKER:
+        raise NotTrustedError(
+            f"this ticket lets an observer look on, not work: ask for one for a worker "
+            f"(task_manager ticket {label!r})"
+        )
     client = find(label, options.master, wait=options.wait)
     messenger = Client(lambda: reach(label, options.master))
     supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
@@ -63,7 +69,7 @@ def run(label: str, options: argparse.Namespace) -> int:
 def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
     """Read the options. Returns how many workers, and of what kind."""
     given = "1" if options.number is None else options.number
-    number = written.number_of_workers(int(given) if given.isdecimal() else given)
+    number = written.number_of_workers(int(given[:18]) if given.isdecimal() else given)
     if number < 1:
         raise UsageError("no worker at all: -n must be 1 or more")
     written.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)

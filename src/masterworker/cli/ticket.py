@@ -16,7 +16,7 @@ from masterworker.security.peer import Role
 from masterworker.transport import notice
 from masterworker.transport.address import parse
 from masterworker.transport.discovery import locate
-from masterworker.transport.hosts import LOCAL
+from masterworker.transport.hosts import is_local
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +35,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     made = ticket.issue(label, job, places, role=role, valid=parse_duration(options.valid or VALID))
     _keep_private()
     print(made.text())
-    if all(host in LOCAL for host, _ in places):
+    if all(is_local(host) for host, _ in places):
         print(
             f"this master is reached from this machine only: start it with MASTERWORKER_HOST set "
             f"to an address of this machine, or let other machines come through a tunnel "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from typing import Final
 
 #: What is where. Each is a signed number of 8 bytes.
@@ -43,9 +42,8 @@ def create() -> tuple[int, memoryview]:
         A file descriptor that a child process may inherit (close it when the child is there), and
         the numbers.
     """
-    with tempfile.TemporaryFile() as file:  # it has no name any more
-        file.truncate(_SIZE)
-        fd = os.dup(file.fileno())
+    fd = _nameless()
+    os.truncate(fd, _SIZE)
     return fd, _map(fd)
 
 
@@ -60,6 +58,16 @@ def attach(fd: int) -> memoryview:
 def private() -> memoryview:
     """Return numbers that nobody shares, for a worker without a supervisor."""
     return memoryview(bytearray(_SIZE)).cast("q")
+
+
+def _nameless() -> int:
+    """Return a file in memory, or on disk where the system has no such thing, without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("masterworker-slot", os.MFD_CLOEXEC)
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _map(fd: int) -> memoryview:

@@ -14,7 +14,6 @@ import logging
 import signal
 import threading
 import time
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +28,7 @@ from masterworker.launch.place import Place, Reason, reason_of
 from masterworker.launch.process import HOLD, KILL_GRACE, WorkerProcess
 from masterworker.launch.warden import Warden
 from masterworker.launch.watch import exceeds_memory, exceeds_time
+from masterworker.machine import random_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,7 +68,7 @@ class Supervisor:
         patience: float | None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name = uuid.uuid4().hex
+        self.name = random_name()
         self.places: list[Place] = []
         #: Once the supervisor gives up: the exit status that says why, and the reason.
         self.failed: tuple[int, str] | None = None

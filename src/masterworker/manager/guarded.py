@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Lease, Outcome
 from masterworker.errors import Terminated
-from masterworker.machine import process_number
+from masterworker.machine import process_number, random_name
 from masterworker.manager.guestbook import Guests
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
 from masterworker.manager.replies import Replies
@@ -55,7 +54,7 @@ class Guarded:
         on_failed: Callable[[list[Failed]], None] | None = None,
         results: str = wire.ANYTHING,
     ) -> None:
-        self.instance = uuid.uuid4().hex
+        self.instance = random_name()
         self.core = Scheduler()
         self._clock = clock
         self._on_direct = on_direct

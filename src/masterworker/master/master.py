@@ -13,7 +13,6 @@ import logging
 import os
 import threading
 import time
-import uuid
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import program, wire
@@ -25,7 +24,7 @@ from masterworker.errors import (
     UsageError,
 )
 from masterworker.launch import options
-from masterworker.machine import process_info
+from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
@@ -332,7 +331,7 @@ class Master(Launching):
     # -- inside -----------------------------------------------------------------------------
 
     def _register(self) -> int:
-        hello = wire.introduce(process_info(), [], None, uuid.uuid4().hex)
+        hello = wire.introduce(process_info(), [], None, random_name())
         return self.manager.join(hello).member_id
 
     def _open(self, host: str | None, ports: Sequence[int], *, name_server: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
 
 from masterworker.errors import UsageError
 
@@ -15,6 +14,8 @@ LAST_PORT = 7866
 #: What this system's masters are called in a Pyro name server: this, then the label.
 NAME_PREFIX = "TaskManager."
 
+#: What stands for itself in the name of an object; all else is quoted as in URLs.
+_UNSAFE = re.compile(r"[^A-Za-z0-9:.\-_+,=~]")
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]\s]+))(?::(?P<port>\d{1,5}))?")
 
 
@@ -57,12 +58,20 @@ def parse(text: str, port: int = DEFAULT_PORT) -> Address:
 
 def object_name(label: str) -> str:
     """Name of a label's Pyro object. Characters that Pyro's addresses cannot hold are quoted."""
-    return NAME_PREFIX + quote(label, safe=":.-_+,=~")
+    return NAME_PREFIX + _UNSAFE.sub(_quoted, label)
 
 
 def label_of(name: str) -> str | None:
     """Return the label that an object's name stands for; None: it is none of ours."""
-    return unquote(name[len(NAME_PREFIX) :]) if name.startswith(NAME_PREFIX) else None
+    if not name.startswith(NAME_PREFIX):
+        return None
+    from urllib.parse import unquote  # only whoever lists labels needs it
+
+    return unquote(name[len(NAME_PREFIX) :])
+
+
+def _quoted(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
 
 
 def check_label(label: object) -> str:

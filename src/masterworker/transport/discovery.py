@@ -62,9 +62,9 @@ def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> Py
     address, source = _locate(label, master)
     try:
         return connect(address, label, credential=lambda: _own(role))
-    except NotTrustedError as error:
+    except (MasterNotFoundError, NotTrustedError) as error:
         if source:
-            raise NotTrustedError(f"{error} ({source})") from None
+            raise type(error)(f"{error} ({source})") from None
         raise
 
 
@@ -104,8 +104,9 @@ def _reach_by(ticket: Ticket, master: str | None) -> PyroConnection:
     for place in places:
         try:
             return connect(place, ticket.label, credential=lambda: ticket.credential)
-        except MasterNotFoundError as error:
-            problem = error
+        except (MasterNotFoundError, NotTrustedError) as error:
+            # One of the master's addresses, such as 127.0.0.1, may be somebody else's here.
+            problem = problem or error
     raise problem or MasterNotFoundError("this ticket holds no address: add --master HOST:PORT")
 
 

@@ -101,8 +101,8 @@ class Gate:
         self._second, self._dropped = 0, 0
         self._complaints = _Complaints()
         self._closing = False
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ)
@@ -222,6 +222,8 @@ class Gate:
             self._selector.modify(stranger.fd, selectors.EVENT_READ)
         except ssl.SSLWantWriteError:
             self._selector.modify(stranger.fd, selectors.EVENT_WRITE)
+        except BlockingIOError:
+            return  # what was ready had the same number, and was dropped in this round
         except CredentialError as error:
             self._refuse(stranger, str(error))
         except (OSError, AttributeError, ValueError) as error:

@@ -75,6 +75,22 @@ def addresses(hosts: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_local(host: str) -> bool:
+    """Tell whether nobody outside this machine reaches it by this address or name.
+
+    The own name of a machine may stand for 127.0.1.1, as Debian's does.
+    """
+    if host in LOCAL:
+        return True
+    import ipaddress  # only whoever makes tickets needs it
+
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(place[0])).is_loopback for *_, place in found)
+
+
 def _all_addresses(wildcard: str) -> list[str]:
     import psutil
 

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import threading
 import weakref
 from pathlib import Path
@@ -44,6 +43,8 @@ def runtime_folder() -> Path:
     elif session and Path(session).is_dir():
         folder = Path(session, "masterworker")
     else:
+        import tempfile  # slow to load
+
         folder = Path(tempfile.gettempdir(), f"masterworker-{os.getuid()}")
     return private_folder(folder)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.errors import TransportError
 
@@ -14,53 +15,85 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 BACKLOG: Final = 1024
+#: A connection is given up when what was sent has not been acknowledged for so long (seconds), by
+#: the other side's system: without this, a host that vanished is written to for 15 minutes.
+UNANSWERED = 20.0
 
 
 def listen_tcp(hosts: Sequence[str], ports: Iterable[int]) -> list[socket.socket]:
     """Listen at the first port that is free at all of these addresses.
 
     Args:
-        hosts: Addresses or names of this machine. "0.0.0.0" is all of IPv4, "::" all of both.
+        hosts: Addresses or names of this machine; a name stands for all of its addresses that are
+            of this machine. "0.0.0.0" is all of IPv4, "::" all of both.
         ports: The ports to try, in this order; 0 is any free one.
 
     Raises:
         TransportError: None of the ports is free, or a host is not one of this machine.
     """
     tried: list[int] = []
-    problem = ""
+    problem = "none was given"
     for port in ports:
         tried.append(port)
         try:
             return _listen_at(hosts, port)
         except OSError as error:
             problem = error.strerror or str(error)
-    if not tried:
-        problem = "no port was given"
-    where = f"port {tried[0]}" if len(tried) == 1 else f"ports {tried[:1]} to {tried[-1:]}"
+    where = "no port"
+    if tried:
+        where = f"ports {tried[0]} to {tried[-1]}" if len(tried) > 1 else f"port {tried[0]}"
     raise TransportError(f"cannot listen at {' and '.join(hosts)}, {where}: {problem}")
 
 
 def _listen_at(hosts: Sequence[str], port: int) -> list[socket.socket]:
-    listeners: list[socket.socket] = []
+    listeners: dict[str, socket.socket] = {}
     try:
         for host in hosts:
-            listeners.append(_listener(host, port))
-            port = port or listeners[0].getsockname()[1]  # the same one at each address
+            port = _listen_for(host, port, listeners)  # the same one at each address
     except OSError:
-        for listener in listeners:
+        for listener in listeners.values():
             listener.close()
         raise
-    return listeners
+    return list(listeners.values())
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
+def _listen_for(host: str, port: int, listeners: dict[str, socket.socket]) -> int:
+    """Listen at the addresses that a host stands for, of which one at least must be of here.
+
+    Args:
+        host: Its name or number.
+        port: The port; 0 is any free one.
+        listeners: Who listens already, by address; new ones are added.
+
+    Returns:
+        The port.
+    """
+    known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    problem: OSError | None = None
+    listens = False
+    for family, _, _, _, place in known:
+        address = str(place[0])
+        if address not in listeners:
+            try:
+                listeners[address] = _listener(family, (address, port, *place[2:]))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise
+                problem = error
+                continue
+        port = port or listeners[address].getsockname()[1]
+        listens = True
+    if problem is not None and not listens:
+        raise problem
+    return port
+
+
+def _listener(family: int, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
         listener.bind(address)
         listener.listen(BACKLOG)
         listener.setblocking(False)
@@ -109,6 +142,8 @@ def tune(sock: socket.socket) -> None:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+    bounds = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    bounds["TCP_USER_TIMEOUT"] = int(UNANSWERED * 1000)
+    for name, value in bounds.items():
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

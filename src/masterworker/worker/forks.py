@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from typing import NoReturn
 
 #: This process is a fork of the one in which the worker runs.
@@ -38,6 +37,8 @@ def leave(error: BaseException | None = None) -> NoReturn:
     elif error is not None:
         status = 1
         with contextlib.suppress(BaseException):
+            import traceback
+
             traceback.print_exception(error)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):

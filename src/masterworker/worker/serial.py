@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
@@ -12,7 +11,7 @@ from masterworker.core.task import Outcome
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import StateCache, resolving
-from masterworker.machine import process_info
+from masterworker.machine import process_info, random_name
 from masterworker.taskid import task_name
 from masterworker.worker import current
 from masterworker.worker.execution import call, execute
@@ -40,7 +39,7 @@ class SerialWorker:
         self._pause = threading.Event()
         self._handlers = {**handlers, CALL_MARK: call}
         self.states = StateCache(lambda name: manager.get(wire.STATES, name))
-        hello = wire.introduce(process_info(), sorted(self._handlers), None, uuid.uuid4().hex)
+        hello = wire.introduce(process_info(), sorted(self._handlers), None, random_name())
         self._id = manager.join(hello).member_id
 
     def step(self) -> bool:

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from typing import Final
 
 from masterworker import wire
@@ -23,7 +22,7 @@ from masterworker.client import Client
 from masterworker.launch import parent, procfs, slot
 from masterworker.launch.liaison import Liaison
 from masterworker.launch.wellness import Wellness
-from masterworker.machine import process_info
+from masterworker.machine import process_info, random_name
 from masterworker.transport.discovery import reach
 
 #: The worker is looked at so often (seconds).
@@ -51,7 +50,7 @@ def can_watch() -> bool:
 
 def start(label: str, master: str | None) -> None:
     """Give this process a watcher. Where that fails, it goes on without."""
-    name = uuid.uuid4().hex
+    name = random_name()
     fd, _ = slot.create()
     words = [str(os.getpid()), str(fd), name, label, master or ""]
     try:

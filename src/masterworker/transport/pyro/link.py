@@ -14,6 +14,8 @@ from masterworker.errors import TransportError
 STALL: Final = 20.0
 #: Bytes to take from the system at once, if so many are there.
 READ_AHEAD: Final = 32768
+#: Bytes for which memory is taken before any has come: a header can announce anything.
+ON_CREDIT: Final = 1 << 20
 #: Bytes to give to TLS at once: its time limit holds for all that it is given.
 TLS_PIECE: Final = 1 << 20
 
@@ -71,7 +73,7 @@ class Link:
             part = self._ahead[self._at : self._at + size]
             self._at += len(part)
         else:
-            part = self._recv_some(max(size, READ_AHEAD))
+            part = self._recv_some(min(max(size, READ_AHEAD), ON_CREDIT))
             self._midway = True
             if len(part) > size:
                 self._ahead, self._at = part, size
@@ -81,13 +83,14 @@ class Link:
         return self._recv_rest(part, size)
 
     def _recv_rest(self, part: bytes, size: int) -> bytearray:
-        buffer = bytearray(size)
-        view = memoryview(buffer)
+        buffer = bytearray(part)
         filled = len(part)
-        view[:filled] = part
         try:
             while filled < size:
-                got = self.sock.recv_into(view[filled:])
+                if filled == len(buffer):  # as much again as has come
+                    buffer.extend(bytes(min(size - filled, max(filled, ON_CREDIT))))
+                with memoryview(buffer) as view, view[filled:] as rest:
+                    got = self.sock.recv_into(rest)
                 if not got:
                     raise TransportError("receiving: the other side has closed")
                 filled += got

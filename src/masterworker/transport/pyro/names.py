@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 import Pyro5
 from Pyro5 import errors as pyro_errors
 
-from masterworker.errors import TransportError
-from masterworker.transport.address import NAME_PREFIX, Address, label_of, object_name
+from masterworker.errors import TransportError, UsageError
+from masterworker.transport.address import (
+    NAME_PREFIX,
+    Address,
+    check_label,
+    label_of,
+    object_name,
+    parse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Seconds for a call to the name server.
 TIMEOUT = 3.0
+#: No name of a host has more characters.
+LONGEST_HOST = 255
 
 
 class NameServer:
@@ -46,6 +55,10 @@ class NameServer:
                 yield proxy
         except (pyro_errors.CommunicationError, OSError) as error:
             raise TransportError(f"no name server answers at {self.where}") from error
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and not _is_from_there(error):
+                raise
+            raise TransportError(f"the name server at {self.where} answers nonsense") from error
 
     def register(self, label: str, uri: str) -> None:
         """Enter a label, in place of an older entry."""
@@ -72,23 +85,41 @@ class NameServer:
     def labels(self) -> dict[str, Address]:
         """Return all labels and where their masters are said to be."""
         with self._proxy() as proxy:
-            entries: dict[str, str] = proxy.list(prefix=NAME_PREFIX)
+            entries = proxy.list(prefix=NAME_PREFIX)
         found = {}
-        for name, uri in entries.items():
-            label, address = label_of(name), _address(uri)
-            if label is not None and address is not None:
+        for name, uri in entries.items() if isinstance(entries, dict) else ():
+            label, address = label_of(str(name)), _address(str(uri))
+            if label is not None and address is not None and _can_be_used(label):
                 found[label] = address
         return found
 
 
+def _is_from_there(error: BaseException) -> bool:
+    """Tell whether the name server has raised it: Pyro does it again here, whatever it is."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and place.tb_frame.f_globals.get("__name__") == "Pyro5.client"
+
+
 def _address(uri: str) -> Address | None:
+    """Return an address that anybody may have entered; None: it is none."""
     from Pyro5.core import URI
 
     try:
         parsed = URI(uri)
-    except pyro_errors.PyroError:
+        host = parsed.host or ""
+        usable = 0 < len(host) <= LONGEST_HOST and host.isprintable()
+        return parse(str(Address(host, parsed.port))) if usable else None
+    except (pyro_errors.PyroError, UsageError, ValueError):
         return None
-    return Address(parsed.host, parsed.port) if parsed.host else None
+
+
+def _can_be_used(label: str) -> bool:
+    try:
+        return bool(check_label(label))
+    except UsageError:
+        return False
 
 
 def serve(host: str, port: int | None, ready: Callable[[str], None]) -> None:

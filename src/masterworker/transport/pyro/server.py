@@ -154,13 +154,19 @@ class Server:
                         key.data(selector)
 
     def _open_gate(self, selector: selectors.BaseSelector) -> None:
-        if self.gate is None:
-            from masterworker.transport.gate import Gate  # TLS is loaded when it is needed
+        if self.gate is not None:
+            return
+        from masterworker.transport.gate import Gate  # TLS is loaded when it is needed
 
-            for listener in self._listeners:
-                selector.unregister(listener)
-            context = self._credentials.context
+        context = self._credentials.context
+        try:
             self.gate = Gate(self._listeners, context, self._judge, self._take_in)
+        except (OSError, RuntimeError) as error:  # out of file descriptors, or of threads
+            logger.warning("a connection could not be accepted: %s", error)
+            self._pause.wait(0.1)
+            return
+        for listener in self._listeners:
+            selector.unregister(listener)
 
     def _judge(self, peer: Peer) -> str:
         if peer.job in {"", self._job}:
@@ -189,16 +195,21 @@ class Server:
                 sock.close()
 
     def _take_in(self, sock: socket.socket, peer: Peer) -> None:
-        served = _Served(sock, self._factory(peer))
-        with self._lock:
-            self._connections[served.fd] = served
-            self._hangups.add(served.fd)
+        try:
+            served = _Served(sock, self._factory(peer))
+        except Exception:  # the thread that lets others in must live
+            logger.exception("a connection could not be served")
+            sock.close()
+            return
         thread = threading.Thread(
             target=self._serve, args=(served,), name="masterworker-connection", daemon=True
         )
         try:
+            with self._lock:
+                self._connections[served.fd] = served
+                self._hangups.add(served.fd)
             thread.start()
-        except RuntimeError as error:  # the system allows no more threads
+        except (OSError, RuntimeError) as error:  # the system allows no more of these
             logger.warning("a connection could not be served: %s", error)
             self._forget(served)
 
