@@ -54,6 +54,11 @@ class Client:
         #: Random name of this client, by which the manager recognises repeated calls.
         self.name = random_name()
 
+    @property
+    def is_private(self) -> bool:
+        """Whether the manager is on this machine for certain, reached by a private socket."""
+        return getattr(self._connection, "is_private", False)
+
     def connect(self) -> None:
         """Connect now, if there is no connection.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import os
+import stat
 import sys
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -46,6 +47,8 @@ class Program(NamedTuple):
     #: What `sys.argv` is to be.
     argv: list[str]
     pickled: bytes = b""
+    #: User ids that the folders belong to on the master's machine.
+    owners: list[int] = []  # noqa: RUF012  never changed
 
     def encode(self) -> bytes:
         """Make the stored form."""
@@ -72,7 +75,8 @@ def _surroundings(
     other = [p for p in paths if _is_standard(p)]
     folder = str(Path.cwd())
     argv = [filename] if kind == SCRIPT else list(sys.argv)
-    return Program(kind, source, filename, package, folder, own, other, argv, pickled)
+    owners = sorted({Path(p).stat().st_uid for p in [folder, *own] if Path(p).is_dir()})
+    return Program(kind, source, filename, package, folder, own, other, argv, pickled, owners)
 
 
 def _is_standard(path: str) -> bool:
@@ -140,24 +144,47 @@ def of_module(name: str) -> Program:
     return _surroundings(SCRIPT, source, f"<slave of {name}>")
 
 
-def enter(program: Program) -> str:
+def enter(program: Program, *, elsewhere: bool = False) -> str:
     """Make this process's folder and import paths like the master's, as far as they exist here.
+
+    Args:
+        program: The master's.
+        elsewhere: The master is perhaps on another machine. What has the same name here may be
+            anybody's, so only folders that nobody else can fill are entered and imported from.
 
     Returns:
         What differs, in one line; "" if nothing does.
     """
-    told = ""
-    try:
-        os.chdir(program.folder)
-    except OSError:
-        told = (
-            f"the master's folder {program.folder} does not exist here; staying in {_some_folder()}"
-        )
+    told, folder = "", program.folder
+    if elsewhere and Path(folder).is_dir() and not _is_believed(folder, program.owners):
+        told = f"others can write to {folder} here, which is the master's folder"
+    else:
+        try:
+            os.chdir(folder)
+        except OSError:
+            told = f"the master's folder {folder} does not exist here"
+    if told:
+        told += f"; staying in {_some_folder()}"
     front = [p for p in program.own_paths if p not in sys.path]
     back = [p for p in program.other_paths if p not in sys.path and Path(p).exists()]
+    if elsewhere:
+        front = [p for p in front if _is_believed(p, program.owners)]
+        back = [p for p in back if _is_believed(p, program.owners)]
     sys.path[:0] = front
     sys.path += back
     return told
+
+
+def _is_believed(path: str, owners: list[int]) -> bool:
+    """Tell whether what is in a folder can be by us, the system, or its owner at the master only.
+
+    Groups are believed: projects share folders in this way.
+    """
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return False
+    return found.st_uid in {os.getuid(), 0, *owners} and not found.st_mode & stat.S_IWOTH
 
 
 def _some_folder() -> Path:

@@ -308,13 +308,13 @@ def test_nobody_listens_there(desk: Desk) -> None:
 
 
 def test_somebody_else_listens_there(desk: Desk) -> None:
-    """Not a master, and it answers nonsense: one line, status 3."""
+    """Not a master, and it answers nonsense: one line, status 7."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         shown = desk.command("-m", f"127.0.0.1:{server.getsockname()[1]}", "show", "demo")
         client, _ = server.accept()
         with client:
             client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10)
-            one_line(shown, 3)
+            one_line(shown, 7)
 
 
 def test_no_stored_code(desk: Desk) -> None:

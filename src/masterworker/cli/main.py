@@ -200,7 +200,7 @@ def _use_ticket(options: argparse.Namespace, label: str) -> str:
 def _handed_over(fd: int) -> str:
     """Read the ticket that a supervisor has for its worker."""
     try:
-        with open(fd, encoding="ascii") as file:  # noqa: PTH123  no path
+        with open(fd, encoding="ascii") as file:
             return file.read()
     except (OSError, ValueError):
         raise errors.CredentialError("no ticket was handed over to this process") from None

@@ -50,7 +50,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     client = find(label, master, wait=False)
     what = _fetch(client, label)
     try:
-        told = program.enter(what)
+        told = program.enter(what, elsewhere=not client.is_private)
         if told:
             logger.warning("%s", told)
         current.be_slave(current.SlaveContext(label, master, what.digest))

@@ -94,8 +94,13 @@ class Guest(Onlooker):
         hello = wire.Hello(*given)
         process = self._known_as(hello.client)
         supervisor = MARK + _name(hello.supervisor) if hello.supervisor else ""
-        info = clean(hello.info, LINE)
-        hello = hello._replace(client=MARK + hello.client, supervisor=supervisor, info=info)
+        hello = hello._replace(
+            client=MARK + hello.client,
+            supervisor=supervisor,
+            info=clean(hello.info, LINE),
+            python=clean(hello.python, LINE),
+            version=clean(hello.version, LINE),
+        )
         welcome = self._session._do_join(*hello)
         self._guests.joined(process, welcome.member_id)
         return welcome._replace(results=self._manager.results)

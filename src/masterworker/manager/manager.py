@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from masterworker import wire
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Outcome
-from masterworker.errors import NotRegisteredError, Terminated
+from masterworker.errors import NotRegisteredError, RejectedError, Terminated
 from masterworker.manager.guarded import Guarded
 from masterworker.manager.mailbox import Desk
 
@@ -51,7 +51,13 @@ class Manager(Guarded):
             RejectedError: It would misunderstand, or be misunderstood.
             Terminated: The job is over.
         """
-        wire.judge(hello, self.program_digest)
+        try:
+            wire.judge(hello, self.program_digest)
+        except RejectedError as error:
+            with self._lock:
+                told = f"a worker was refused ({hello.info}): {error}"
+                self.troubles.note("refused", told, self._clock())
+            raise
         tags = None if hello.tags is None else frozenset(hello.tags)
         with self._lock:
             if self.core.terminated:

@@ -37,9 +37,10 @@ logger = logging.getLogger("masterworker.transport")
 DEADLINE: Final = 3.0
 #: So many strangers at a time (as sshd's MaxStartups: those above are dropped).
 MOST_STRANGERS: Final = 64
-#: When so many have been dropped within a second, the others wait in the system's queue for so
-#: long (seconds): a flood must not cost the workers their processor.
-MOST_DROPPED: Final = 200
+#: When so many have been dropped in a row, the others wait in the system's queue for so long
+#: (seconds): a flood must not cost the workers their processor. It is less than `MOST_STRANGERS`,
+#: so whoever has just come has at least this time for his answers.
+MOST_DROPPED: Final = 50
 REST: Final = 0.05
 #: So many connections are accepted before strangers are looked at again.
 AT_ONCE: Final = 16
@@ -98,7 +99,7 @@ class Gate:
         self.counts = dict.fromkeys(COUNTS, 0)
         self._strangers: dict[int, _Stranger] = {}  # by file descriptor, in order of arrival
         self._resting_until = 0.0
-        self._second, self._dropped = 0, 0
+        self._since, self._dropped = 0.0, 0
         self._complaints = _Complaints()
         self._closing = False
         self._selector = selectors.DefaultSelector()
@@ -154,7 +155,7 @@ class Gate:
             self.counts["late"] += 1
             self._forget(stranger, "it did not prove who it is in time")
         if self._resting_until and now >= self._resting_until:
-            self._resting_until = 0.0
+            self._resting_until, self._since, self._dropped = 0.0, now, 0
             for listener in self._listeners:
                 self._selector.register(listener, selectors.EVENT_READ)
 
@@ -186,11 +187,11 @@ class Gate:
         oldest = next(s for s in self._strangers.values() if s.source == most)
         self.counts["dropped"] += 1
         self._forget(oldest, "there are too many connections that prove nothing")
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._dropped = second, 0
+        now = time.monotonic()
+        if now - self._since > REST:
+            self._since, self._dropped = now, 0
         self._dropped += 1
-        if self._dropped > MOST_DROPPED:
+        if self._dropped >= MOST_DROPPED:
             self._rest()
 
     def _rest(self) -> None:

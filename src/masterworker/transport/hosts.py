@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING, Final
@@ -106,10 +107,9 @@ def _all_addresses(wildcard: str) -> list[str]:
 
 def _address_towards(host: str, port: int) -> str | None:
     """Return the address of this machine from which another one is reached. Sends nothing."""
-    try:
-        family, kind, _, _, there = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.connect(there)
-            return str(probe.getsockname()[0])
-    except OSError:
-        return None
+    with contextlib.suppress(OSError):
+        for family, kind, _, _, there in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
+            with contextlib.suppress(OSError), socket.socket(family, kind) as probe:
+                probe.connect(there)
+                return str(probe.getsockname()[0])
+    return None

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 BACKLOG: Final = 1024
-#: A connection is given up when what was sent has not been acknowledged for so long (seconds), by
-#: the other side's system: without this, a host that vanished is written to for 15 minutes.
+#: Where nothing comes, the other side's system is asked whether it is there: after so long, and
+#: again after so long (seconds), ...
+PROBE = 5
+#: ... so many times. Its connection is given up then.
+PROBES: Final = 3
+#: It is also given up when what was sent has not been acknowledged for so long (seconds): without
+#: this, the system writes to a host that has vanished for 15 minutes.
 UNANSWERED = 20.0
 
 
@@ -142,7 +147,7 @@ def tune(sock: socket.socket) -> None:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    bounds = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    bounds = {"TCP_KEEPIDLE": PROBE, "TCP_KEEPINTVL": PROBE, "TCP_KEEPCNT": PROBES}
     bounds["TCP_USER_TIMEOUT"] = int(UNANSWERED * 1000)
     for name, value in bounds.items():
         if hasattr(socket, name):

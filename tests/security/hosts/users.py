@@ -47,8 +47,8 @@ def pause(seconds):
     threading.Event().wait(seconds)
 '''
 
-#: `python job.py WORKERS TASKS`: waits for so many workers, lets them execute so many tasks, prints
-#: what became of each, and waits for a file `end`. MASTERWORKER_HOST says where it listens.
+#: `python job.py WORKERS TASKS [HOST]`: waits for so many workers, lets them execute so many
+#: tasks, prints what became of each, and waits for a file `end`.
 JOB = """
 import json, logging, socket, sys, threading
 from gate import until, wait_for
@@ -59,8 +59,8 @@ def where(number):
     return number, socket.gethostname()
 
 logging.basicConfig(format="%(message)s")
-workers, tasks = map(int, sys.argv[1:])
-with Master("demo") as master:
+workers, tasks = map(int, sys.argv[1:3])
+with Master("demo", host=(sys.argv[3:] or [None])[0]) as master:
     print("listens", flush=True)
     until(lambda: master.number_of_workers >= workers)
     handles = [master.submit(where, number) for number in range(tasks)]
@@ -71,10 +71,15 @@ with Master("demo") as master:
 
 
 class User:
-    """Somebody at a host. Files are those in the home folder, where commands are executed, too."""
+    """Somebody at a host. Files are those in the home folder, where commands are executed, too.
 
-    def __init__(self, host: Host) -> None:
+    The folders of the other hosts are not there for what is started here.
+    """
+
+    def __init__(self, host: Host, others: list[Host]) -> None:
         self.host = host
+        hide = " && ".join(f"mount -t tmpfs none {other.folder}" for other in others)
+        self._begin = f"{hide} || exit 99; "
         self._started: list[Running] = []
         self.home = host.folder / "home"
         known = host.environment.get("PATH", os.defpath)
@@ -93,7 +98,8 @@ class User:
 
     def start(self, line: str, **environment: str) -> Running:
         """Type a line, and do not wait for its end."""
-        self._started.append(self.host.start(["sh", "-c", line], env=environment))
+        command = ["sh", "-c", self._begin + line]
+        self._started.append(self.host.start(command, env=environment))
         return self._started[-1]
 
     def clear(self) -> None:
@@ -104,13 +110,15 @@ class User:
 
     def run(self, line: str, timeout: float = HANG, **environment: str) -> Running:
         """Type a line, and wait for its end."""
-        return self.host.run(["sh", "-c", line], timeout=timeout, env=environment)
+        return self.host.run(["sh", "-c", self._begin + line], timeout=timeout, env=environment)
 
-    def job(self, workers: int, tasks: int = 100, **environment: str) -> Running:
-        """Start `job.py`, and wait until it listens; others reach it at this host's address."""
-        self.write("job.py", JOB)
+    def job(
+        self, workers: int, tasks: int = 100, at: str = "", script: str = JOB, **environment: str
+    ) -> Running:
+        """Start `job.py`, and wait until it listens: unless told, at this host's address."""
+        self.write("job.py", script)
         environment = {"MASTERWORKER_HOST": self.host.address, **environment}
-        started = self.start(f"exec python job.py {workers} {tasks}", **environment)
+        started = self.start(f"exec python job.py {workers} {tasks} {at}", **environment)
         started.says("listens")
         return started
 
@@ -166,7 +174,7 @@ class User:
 @pytest.fixture
 def users(net: Net) -> Iterator[list[User]]:
     """One for each host."""
-    found = [User(host) for host in net]
+    found = [User(host, [other for other in net if other is not host]) for host in net]
     yield found
     for user in found:
         user.clear()
@@ -180,9 +188,9 @@ def invite(giver: User, *others: User, options: str = "") -> Running:
     return made
 
 
-def complete(job: Running, tasks: int = 100) -> set[str]:
+def complete(job: Running, tasks: int = 100, seconds: float = HANG) -> set[str]:
     """Wait for what `job.py` prints: each result once. Returns the hosts that took part."""
-    wait_until(lambda: '"found"' in job.out or job.process.poll() is not None, what="results")
+    wait_until(lambda: '"found"' in job.out or job.process.poll() is not None, seconds, "results")
     assert '"found"' in job.out, job.err
     found = job.result["found"]
     assert sorted(number for number, _ in found) == list(range(tasks))

@@ -33,7 +33,9 @@ class PyroConnection:
     """
 
     def __init__(self, sock: socket.socket, label: str) -> None:
-        kind = Link if sock.family == socket.AF_UNIX else TlsLink
+        #: The other side is on this machine, and of the same user.
+        self.is_private = sock.family == socket.AF_UNIX
+        kind = Link if self.is_private else TlsLink
         self._link = kind(sock, LONGEST_WAIT + STALL, patient=False)
         self._label = label
         self._object = object_name(label)
