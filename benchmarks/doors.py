@@ -136,14 +136,13 @@ def main():
             for door in doors:
                 found[door].append(measure(door, folder))
     base = [statistics.median(column) for column in zip(*found[doors[0]], strict=True)]
-    print(
-        f"{'':16}{'tasks/s':>10}{'ratio':>7}{'task, us':>11}{'ratio':>7}{'call, us':>11}{'ratio':>7}"
-    )
+    heads = ("tasks/s", "ratio", "task, us", "ratio", "call, us", "ratio")
+    print(" " * 16 + "".join(f"{head:>11}" for head in heads))
     for door, runs in found.items():
         speed, task, one = (statistics.median(column) for column in zip(*runs, strict=True))
         print(
-            f"{door:16}{speed:10,.0f}{speed / base[0]:7.2f}{1e6 * task:11.0f}{task / base[1]:7.2f}"
-            f"{1e6 * one:11.0f}{one / base[2]:7.2f}"
+            f"{door:16}{speed:11,.0f}{speed / base[0]:11.2f}{1e6 * task:11.0f}"
+            f"{task / base[1]:11.2f}{1e6 * one:11.0f}{one / base[2]:11.2f}"
         )
 
 

@@ -19,6 +19,8 @@ from masterworker.errors import RejectedError, UsageError
 from masterworker.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
@@ -160,16 +162,31 @@ OPERATIONS: dict[str, Any] = {
 }
 
 
-def check(operation: str, args: list[Any]) -> tuple[Any, ...]:
+_decoders: dict[str, Callable[[msgspec.Raw], tuple[Any, ...]]] = {}
+
+
+def check(operation: object, args: list[Any] | msgspec.Raw) -> tuple[Any, ...]:
     """Return the arguments of an operation, as they should be.
+
+    Args:
+        operation: Its name.
+        args: Plain values, or the same as msgpack, which costs a tenth: it is decoded into the
+            declared shape at once.
 
     Raises:
         RejectedError: It wants to join with another protocol.
         UsageError: There is no such operation, or the arguments do not fit.
     """
-    shape = OPERATIONS.get(operation)
-    if shape is None:
+    shape = OPERATIONS.get(operation) if isinstance(operation, str) else None
+    if shape is None or not isinstance(operation, str):
         raise UsageError(f"unknown operation {str(operation)[:100]!r}")
+    if isinstance(args, msgspec.Raw):
+        try:
+            return _decoder(operation)(args)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if operation != "join":
+                raise UsageError(f"malformed {operation!r}: {error}") from None
+            args = _as_list(args)
     if operation == "join" and args and args[0] != PROTOCOL:  # its shape may be another one
         version = args[2] if len(args) > 2 else "unknown"
         raise _other_protocol(args[0], version)
@@ -179,6 +196,21 @@ def check(operation: str, args: list[Any]) -> tuple[Any, ...]:
     except msgspec.ValidationError as error:
         raise UsageError(f"malformed {operation!r}: {error}") from None
     return checked
+
+
+def _decoder(operation: str) -> Callable[[msgspec.Raw], tuple[Any, ...]]:
+    known = _decoders.get(operation)
+    if known is None:
+        known = _decoders[operation] = msgspec.msgpack.Decoder(OPERATIONS[operation]).decode
+    return known
+
+
+def _as_list(args: msgspec.Raw) -> list[Any]:
+    """Decode arguments of whatever shape: they may be those of another version."""
+    try:
+        return msgspec.msgpack.decode(args, type=list[Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UsageError(f"malformed arguments: {error}") from None
 
 
 def introduce(

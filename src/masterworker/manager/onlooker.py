@@ -9,6 +9,8 @@ from masterworker import wire
 from masterworker.errors import InternalError, MasterworkerError, NotAllowedError
 
 if TYPE_CHECKING:
+    import msgspec
+
     from masterworker.manager.manager import Manager
 
 logger = logging.getLogger("masterworker.session")
@@ -27,7 +29,7 @@ class Onlooker:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def call(self, operation: str, args: list[Any]) -> Any:
+    def call(self, operation: str, args: list[Any] | msgspec.Raw) -> Any:
         """Carry out one operation.
 
         Returns:

@@ -101,7 +101,12 @@ def authority() -> bytes:
     """
     path = credentials_folder() / "authority.pem"
     if os.path.lexists(path):
-        return read_private(path)
+        kept = read_private(path)
+        try:
+            pem.split(kept)
+        except CredentialError:
+            raise _damaged() from None
+        return kept
     from masterworker.security import certificates
 
     return create_private(path, certificates.make_authority(now()))

@@ -251,7 +251,7 @@ def held(label: str) -> Ticket | None:
         CredentialError: That file cannot be used.
     """
     if _held is None and (named := os.environ.get(TICKET_VARIABLE)):
-        if _SOME_VERSION.match(named):
+        if _SOME_VERSION.match(named.lstrip()):
             raise CredentialError(f"a ticket is a secret: {TICKET_VARIABLE} names a file with it")
         hold(parse(_text_in(Path(named))))
     return _held if _held is not None and _held.label == label else None

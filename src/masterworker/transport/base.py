@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import msgspec
+
     from masterworker.security.peer import Peer
 
 
@@ -30,8 +32,13 @@ class Connection(Protocol):
 class Service(Protocol):
     """The serving end of one connection."""
 
-    def call(self, operation: str, args: list[Any]) -> Any:
-        """Carry out an operation. Never raises: errors are replies."""
+    def call(self, operation: str, args: list[Any] | msgspec.Raw) -> Any:
+        """Carry out an operation. Never raises: errors are replies.
+
+        Args:
+            operation: Its name.
+            args: Plain values, or the same as msgpack.
+        """
 
     def closed(self) -> None:
         """The connection has ended, one way or the other. Called once at least."""

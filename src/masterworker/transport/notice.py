@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from masterworker.errors import LabelTakenError
 from masterworker.security.private import private_folder
@@ -169,6 +169,14 @@ def published(label: str) -> Published | None:
     return Published(list(known.get("hosts", ())), int(known["port"]), str(known.get("job", "")))
 
 
+#: What a notice holds.
+_KINDS: Final = {
+    **dict.fromkeys(("label", "host", "socket", "boot", "job"), str),
+    **dict.fromkeys(("pid", "port"), int),
+    "hosts": list,
+}
+
+
 def _lock(path: Path) -> int | None:
     """Open and lock a file for its life. None: a living master has it.
 
@@ -210,10 +218,11 @@ def _read_living(path: Path) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         known = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    keys = {"label", "pid", "host", "port", "socket", "boot"}
-    return known if isinstance(known, dict) and keys <= known.keys() else None
+    if not isinstance(known, dict):
+        return None
+    return known if all(isinstance(known.get(key), kind) for key, kind in _KINDS.items()) else None
 
 
 def _address(known: dict[str, Any]) -> Address:

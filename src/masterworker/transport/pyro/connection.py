@@ -44,7 +44,7 @@ class PyroConnection:
     def call(self, operation: str, *args: Any) -> Any:
         """See `Connection.call`."""
         number = self._number = (self._number + 1) & _LAST
-        request: tuple[Any, ...] = (self._object, METHOD, (operation, *args), {})
+        request: tuple[Any, ...] = (self._object, METHOD, (operation, args), {})
         try:
             messages.send(self._link, REQUEST, number, request)
             flags, answered, body = messages.receive(self._link, REPLY)

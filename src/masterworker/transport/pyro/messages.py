@@ -34,8 +34,10 @@ _HEADER: Final = 40
 _HARMLESS: Final = protocol.FLAGS_CORR_ID
 
 _encoder = msgspec.msgpack.Encoder()
-#: A request: name of the object, name of its method, arguments, named arguments.
-_read_request = msgspec.msgpack.Decoder(tuple[str, str, list[Any], dict[str, Any]]).decode
+#: A request: name of the object, name of its method, arguments, named arguments. The arguments are
+#: the name of an operation and what belongs to it, which whoever knows the operation decodes.
+Request = tuple[str, str, tuple[Any, msgspec.Raw], dict[str, Any]]
+_read_request = msgspec.msgpack.Decoder(Request).decode
 _read_reply = msgspec.msgpack.Decoder().decode
 
 
@@ -100,16 +102,17 @@ def receive(link: Link, kind: int) -> tuple[int, int, bytes | bytearray]:
     return message.flags, message.seq, link.recv(message.data_size)
 
 
-def read_request(body: bytes | bytearray) -> tuple[str, str, list[Any], dict[str, Any]]:
+def read_request(body: bytes | bytearray) -> Request:
     """Decode the body of a request.
 
     Raises:
         BadMessageError: It is none.
     """
     try:
-        return _read_request(body)
+        request: Request = _read_request(body)
     except (ValueError, RecursionError) as error:
         raise BadMessageError(f"not a request: {error}") from None
+    return request
 
 
 def read_reply(body: bytes | bytearray) -> Any:

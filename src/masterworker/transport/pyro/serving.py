@@ -32,14 +32,14 @@ def serve(link: Link, name: str, service: Service) -> None:
     """
     while True:
         _, number, body = messages.receive(link, REQUEST)
-        asked, method, args, named = messages.read_request(body)
+        asked, method, (operation, args), named = messages.read_request(body)
         del body  # it may be large, and the call may take its time
-        if asked != name or method != METHOD or named or not args:
+        if asked != name or method != METHOD or named:
             messages.send(link, REPLY, number, "unknown object or method", REFUSAL)
             continue
-        reply = service.call(args[0], args[1:])
+        reply = service.call(operation, args)
         try:
             messages.send(link, REPLY, number, reply)
         except UsageError as error:
-            logger.error("the reply to %r cannot be sent: %s", args[0], error)  # noqa: TRY400
+            logger.error("the reply to %r cannot be sent: %s", operation, error)  # noqa: TRY400
             messages.send(link, REPLY, number, f"the reply cannot be sent: {error}", REFUSAL)
