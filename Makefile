@@ -7,8 +7,9 @@ MINUTES ?= 10
 SEED ?= 1
 WORKERS ?= 8
 SEEDS ?= 20000
+SECONDS ?= 600
 
-.PHONY: demo test check format bench chaos simulate trajectory clean help
+.PHONY: demo test check format bench chaos simulate fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
@@ -17,6 +18,7 @@ help:
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
 	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
 	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
+	@echo "make fuzz        bad messages and tickets, searched for so many seconds each: SECONDS=600"
 	@echo "make bench       masterworker beside the pools of the standard library, as a table"
 
 $(BIN)/python:
@@ -59,6 +61,10 @@ chaos: $(VENV)/dev
 
 simulate: $(VENV)/dev
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(SEEDS)
+
+fuzz: $(VENV)/dev
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	MASTERWORKER_FUZZ=$(SECONDS) $(BIN)/python -m pytest tests/security/test_wire_fuzz.py
 
 bench: $(VENV)/base
 	$(BIN)/python -m benchmarks

@@ -8,7 +8,7 @@ Change a shape, and `PROTOCOL` must change with it.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import Meta
@@ -184,9 +184,9 @@ def check(operation: object, args: list[Any] | msgspec.Raw) -> tuple[Any, ...]:
         try:
             return _decoder(operation)(args)
         except (msgspec.DecodeError, RecursionError) as error:
-            if operation != "join":
-                raise UsageError(f"malformed {operation!r}: {error}") from None
-            args = _as_list(args)
+            if operation == "join":
+                _check_version(args, error)
+            raise UsageError(f"malformed {operation!r}: {error}") from None
     if operation == "join" and args and args[0] != PROTOCOL:  # its shape may be another one
         version = args[2] if len(args) > 2 else "unknown"
         raise _other_protocol(args[0], version)
@@ -205,12 +205,20 @@ def _decoder(operation: str) -> Callable[[msgspec.Raw], tuple[Any, ...]]:
     return known
 
 
-def _as_list(args: msgspec.Raw) -> list[Any]:
-    """Decode arguments of whatever shape: they may be those of another version."""
+def _check_version(args: msgspec.Raw, problem: Exception) -> NoReturn:
+    """Say why somebody cannot join: it speaks another protocol, or nonsense.
+
+    Looks at nothing but the two facts that every version has in the same place.
+    """
+    decode = msgspec.msgpack.decode
     try:
-        return msgspec.msgpack.decode(args, type=list[Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"malformed arguments: {error}") from None
+        head = decode(args, type=list[msgspec.Raw])
+        protocol, version = decode(head[0], type=int), decode(head[2], type=str)
+    except (msgspec.DecodeError, RecursionError, IndexError):
+        protocol, version = PROTOCOL, ""
+    if protocol != PROTOCOL:
+        raise _other_protocol(protocol, version[:100])
+    raise UsageError(f"malformed 'join': {problem}")
 
 
 def introduce(

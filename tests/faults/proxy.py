@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from contract.relay import Beginning
-
     from masterworker.transport.address import Address
 
 

@@ -164,9 +164,9 @@ class Parsed:
         self._receive = messages.receive
         monkeypatch.setattr(messages, "receive", self._count)
 
-    def _count(self, link: Any, kind: int) -> Any:
+    def _count(self, link: Any, kind: int, *most: int) -> Any:
         self.number += kind == messages.REQUEST  # those of a server
-        return self._receive(link, kind)
+        return self._receive(link, kind, *most)
 
 
 # -- connections -------------------------------------------------------------------------------

@@ -156,8 +156,8 @@ def read(data: bytes) -> list[Any]:
     """What is understood of bytes: the arguments of operations. Raises what is allowed only."""
     link = Canned(data)
     _, _, body = messages.receive(link, messages.REQUEST)
-    _, _, (operation, args), _ = messages.read_request(body)
-    return operation, args
+    asked = messages.read_request(body)
+    return asked.operation, asked.args
 
 
 noise = st.binary(max_size=300)
@@ -346,7 +346,7 @@ def test_coverage_guided(tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed")
     for number, (name, shape) in enumerate(SHAPES.items()):
-        body = msgspec.msgpack.encode(("TaskManager.x", "call", [name, *[0] * len(shape)], {}))
+        body = msgspec.msgpack.encode(("TaskManager.x", "call", [name, [0] * len(shape)], {}))
         (tmp_path / str(number)).write_bytes(frame(body))
     done = subprocess.run(
         [sys.executable, "-c", GUIDED, str(tmp_path), f"-max_total_time={int(BUDGET)}",

@@ -15,6 +15,7 @@ it has bytes.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from functools import partial
 from itertools import chain
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 MARK: Final = b"\x00"
 #: Containers are not nested deeper.
 MAX_DEPTH: Final = 100
+#: So many keys of a set or dictionary may have the same hash.
+MOST_ALIKE: Final = 1000
 #: For errors.
 ALLOWED: Final = (
     "None, bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, "
@@ -197,7 +200,18 @@ def _extension(depth: int, kind: int, data: bytes) -> Any:
 def _pairs(flat: list[Any]) -> dict[Any, Any]:
     if len(flat) % 2:
         raise MalformedError("a dictionary with a key without a value")
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    return dict(zip(_spread(flat[::2]), flat[1::2], strict=True))
+
+
+def _spread(keys: list[Any]) -> list[Any]:
+    """Refuse keys that have been chosen to have one hash: they would take the square of the time.
+
+    Hashes of numbers, and of tuples of them, are the same everywhere, so whoever wants can find
+    such keys. While they are put in, no other thread of the interpreter goes on.
+    """
+    if len(keys) > MOST_ALIKE and max(Counter(map(hash, keys)).values()) > MOST_ALIKE:
+        raise MalformedError("plain data with keys that are made to collide")
+    return keys
 
 
 def _array(content: list[Any]) -> Any:
@@ -209,8 +223,8 @@ def _array(content: list[Any]) -> Any:
 _BUILDERS: dict[int, Callable[[list[Any]], Any]] = {
     LIST: list,
     TUPLE: tuple,
-    SET: set,
-    FROZENSET: frozenset,
+    SET: lambda content: set(_spread(content)),
+    FROZENSET: lambda content: frozenset(_spread(content)),
     DICT: _pairs,
     ARRAY: _array,
     SCALAR: lambda content: _array(content)[()],

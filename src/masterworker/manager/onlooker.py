@@ -29,7 +29,7 @@ class Onlooker:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def call(self, operation: str, args: list[Any] | msgspec.Raw) -> Any:
+    def call(self, operation: str | None, args: list[Any] | msgspec.Raw) -> Any:
         """Carry out one operation.
 
         Returns:
@@ -48,8 +48,8 @@ class Onlooker:
     def closed(self) -> None:
         """The connection has ended."""
 
-    def _refuse(self, operation: str) -> NoReturn:
-        raise NotAllowedError(self._refusal(operation))
+    def _refuse(self, operation: str | None) -> NoReturn:
+        raise NotAllowedError(self._refusal(str(operation)))
 
     def _refusal(self, operation: str) -> str:
         """Say why an operation is not allowed."""

@@ -21,11 +21,16 @@ class Peer(NamedTuple):
         role: What it may be.
         job: Random id of the one job that it may talk to; "" means all jobs of this user.
         where: Where it comes from, for messages.
+        serial: Serial number of its certificate, hexadecimal; "" where it needs none. Whoever
+            holds the same ticket has the same.
+        expires: When that certificate ends (seconds since 1970); 0: never.
     """
 
     role: Role
     job: str = ""
     where: str = ""
+    serial: str = ""
+    expires: float = 0.0
 
     @property
     def of_this_user(self) -> bool:

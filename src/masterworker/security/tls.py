@@ -8,7 +8,7 @@ import re
 import ssl
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from masterworker.errors import CredentialError
 from masterworker.security.peer import Peer, Role
@@ -59,11 +59,14 @@ def peer_of(sock: ssl.SSLSocket, where: str) -> Peer:
         CredentialError: Its certificate does not say what it may be.
     """
     try:
-        names = (sock.getpeercert() or {}).get("subjectAltName", ())
+        shown: dict[str, Any] = dict(sock.getpeercert() or {})
     except ValueError:
         raise CredentialError(f"the handshake with {where} is not done, or has failed") from None
+    names = shown.get("subjectAltName", ())
     if len(names) == 1 and (found := _IDENTITY.fullmatch(str(names[0][1]))) is not None:
-        return Peer(Role(found[1]), found[2], where)
+        end = shown.get("notAfter")
+        expires = float(ssl.cert_time_to_seconds(end)) if end else 0.0
+        return Peer(Role(found[1]), found[2], where, shown.get("serialNumber", ""), expires)
     raise CredentialError(f"the certificate of {where} does not say which role it is for")
 
 

@@ -32,11 +32,11 @@ class Connection(Protocol):
 class Service(Protocol):
     """The serving end of one connection."""
 
-    def call(self, operation: str, args: list[Any] | msgspec.Raw) -> Any:
+    def call(self, operation: str | None, args: list[Any] | msgspec.Raw) -> Any:
         """Carry out an operation. Never raises: errors are replies.
 
         Args:
-            operation: Its name.
+            operation: Its name; None: what has come is no name.
             args: Plain values, or the same as msgpack.
         """
 

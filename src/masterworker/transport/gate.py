@@ -108,7 +108,11 @@ class Gate:
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="masterworker-gate", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system allows no more of them: whoever asked may try again
+            self._free()
+            raise
 
     def close(self) -> None:
         """Close the listening sockets, and the connections of all strangers."""
@@ -117,9 +121,12 @@ class Gate:
         self._thread.join()
         for stranger in self._strangers.values():
             stranger.sock.close()
-        self._selector.close()
         for listener in self._listeners:
             listener.close()
+        self._free()
+
+    def _free(self) -> None:
+        self._selector.close()
         for fd in (self._wake_read, self._wake_write):
             os.close(fd)
 
@@ -131,11 +138,26 @@ class Gate:
             if self._closing:
                 return
             for key, _ in ready:
-                if key.fileobj in self._listeners:
-                    self._accept(key.fileobj)
-                elif (stranger := self._strangers.get(key.fd)) is not None:
-                    self._hear(stranger)
+                try:
+                    self._attend(key)
+                except Exception as error:  # whatever it is, the gate must live
+                    self._stumble(key.fd, error)
             self._drop_late(time.monotonic())
+
+    def _attend(self, key: selectors.SelectorKey) -> None:
+        if key.fileobj in self._listeners:
+            self._accept(key.fileobj)
+        elif (stranger := self._strangers.get(key.fd)) is not None:
+            self._hear(stranger)
+
+    def _stumble(self, fd: int, error: Exception) -> None:
+        """Something has failed that never should, such as memory; drop whom it was for."""
+        logger.error("the gate stumbled, and goes on: %r", error)
+        stranger = self._strangers.pop(fd, None)
+        if stranger is not None:
+            with contextlib.suppress(KeyError, ValueError, OSError):
+                self._selector.unregister(fd)
+            stranger.sock.close()
 
     def _patience(self) -> float | None:
         """Return how long nothing has to be done if nobody says anything (seconds)."""

@@ -7,7 +7,7 @@ classes that a peer may name. Whatever else comes ends the connection before its
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import Pyro5
@@ -27,6 +27,8 @@ REPLY: Final = protocol.MSG_RESULT
 #: The flag of a reply that says: this could not be carried out. Its body is a text.
 REFUSAL: Final = protocol.FLAGS_EXCEPTION
 
+#: No message has more bytes: what Pyro can frame.
+LONGEST_MESSAGE: Final = 1 << 30
 #: Pyro's number of msgpack.
 _MSGPACK: Final = 4
 _HEADER: Final = 40
@@ -35,9 +37,12 @@ _HARMLESS: Final = protocol.FLAGS_CORR_ID
 
 _encoder = msgspec.msgpack.Encoder()
 #: A request: name of the object, name of its method, arguments, named arguments. The arguments are
-#: the name of an operation and what belongs to it, which whoever knows the operation decodes.
-Request = tuple[str, str, tuple[Any, msgspec.Raw], dict[str, Any]]
-_read_request = msgspec.msgpack.Decoder(Request).decode
+#: the name of an operation and what belongs to it. They are decoded by whoever knows the shape, and
+#: never without one: a value of any shape could be a map with keys that are made to collide, which
+#: takes minutes, or a small message could become gigabytes of empty maps.
+_Request = tuple[str, str, tuple[msgspec.Raw, msgspec.Raw], dict[str, msgspec.Raw]]
+_read_request = msgspec.msgpack.Decoder(_Request).decode
+_read_name = msgspec.msgpack.Decoder(str).decode
 _read_reply = msgspec.msgpack.Decoder().decode
 
 
@@ -70,12 +75,15 @@ def send(link: Link, kind: int, number: int, body: Any, flags: int = 0) -> None:
     link.send(message.data)
 
 
-def receive(link: Link, kind: int) -> tuple[int, int, bytes | bytearray]:
+def receive(
+    link: Link, kind: int, most: int = LONGEST_MESSAGE
+) -> tuple[int, int, bytes | bytearray]:
     """Receive one message.
 
     Args:
         link: The connection.
         kind: What is expected.
+        most: Its body may have so many bytes.
 
     Returns:
         Its flags, its number, and its body, not yet decoded.
@@ -99,7 +107,23 @@ def receive(link: Link, kind: int) -> tuple[int, int, bytes | bytearray]:
             f"{message.serializer_id}, flags {message.flags:#x}, annotations of "
             f"{message.annotations_size} bytes)"
         )
+    if message.data_size > most:
+        raise BadMessageError(f"a message of {message.data_size:,} bytes, at most {most:,} here")
     return message.flags, message.seq, link.recv(message.data_size)
+
+
+class Request(NamedTuple):
+    """What somebody asks for."""
+
+    #: Name of the object, and of its method.
+    object: str
+    method: str
+    #: Name of the operation; None: it is no text.
+    operation: str | None
+    #: Its arguments, not yet decoded.
+    args: msgspec.Raw
+    #: Further arguments by name, which nobody uses.
+    named: dict[str, msgspec.Raw]
 
 
 def read_request(body: bytes | bytearray) -> Request:
@@ -109,10 +133,13 @@ def read_request(body: bytes | bytearray) -> Request:
         BadMessageError: It is none.
     """
     try:
-        request: Request = _read_request(body)
+        name, method, (operation, args), named = _read_request(body)
     except (ValueError, RecursionError) as error:
         raise BadMessageError(f"not a request: {error}") from None
-    return request
+    try:
+        return Request(name, method, _read_name(operation), args, named)
+    except (ValueError, RecursionError):
+        return Request(name, method, None, args, named)
 
 
 def read_reply(body: bytes | bytearray) -> Any:

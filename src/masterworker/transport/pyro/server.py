@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import selectors
 import socket
 import threading
@@ -20,19 +21,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from masterworker.errors import TransportError
-from masterworker.security.peer import OWNER, Peer
+from masterworker.errors import CredentialError, TransportError
+from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.transport.address import Address, object_name
 from masterworker.transport.hosts import LOCAL, addresses
 from masterworker.transport.pyro.hangup import HangupWatch
 from masterworker.transport.pyro.link import STALL, Link, TlsLink
-from masterworker.transport.pyro.messages import BadMessageError
+from masterworker.transport.pyro.messages import LONGEST_MESSAGE, BadMessageError
 from masterworker.transport.pyro.serving import serve
 from masterworker.transport.sockets import listen_tcp, listen_unix, user_of
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.transport.base import Service, ServiceFactory
     from masterworker.transport.gate import Gate
@@ -41,18 +42,30 @@ logger = logging.getLogger("masterworker.transport")
 
 #: Certificates are looked at again after so many seconds: they are renewed while jobs run.
 REFRESH: Final = 3600.0
+#: ... or after so many, if that failed.
+RETRY: Final = 60.0
+#: File descriptors that connections from a network leave free: for the user's own processes, and
+#: for whatever else the program does.
+RESERVE: Final = 128
+#: The log hears of connections that cannot be accepted once in so many seconds.
+QUIET: Final = 60.0
+#: An observer's certificate is good for so many connections at a time.
+MOST_OBSERVING: Final = 8
+#: An observer's question is not longer than this (bytes); others may send what a message holds.
+LONGEST_QUESTION: Final = 1 << 16
 
 
 class _Served:
     """A connection and the service behind it."""
 
-    __slots__ = ("fd", "link", "service")
+    __slots__ = ("fd", "link", "peer", "service")
 
-    def __init__(self, sock: socket.socket, service: Service) -> None:
+    def __init__(self, sock: socket.socket, service: Service, peer: Peer) -> None:
         kind = Link if sock.family == socket.AF_UNIX else TlsLink
         self.link = kind(sock, STALL, patient=True)
         self.fd = sock.fileno()
         self.service = service
+        self.peer = peer
 
 
 class Server:
@@ -103,6 +116,7 @@ class Server:
         self._hangups = HangupWatch()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._closing = False
+        self._quiet_until = 0.0
         self._pause = threading.Event()  # never set: a wait with a bound
         self._reception = threading.Thread(
             target=self._receive, name="masterworker-reception", daemon=True
@@ -151,7 +165,15 @@ class Server:
             while not self._closing:
                 for key, _ in selector.select():
                     if key.data is not None:
-                        key.data(selector)
+                        self._attend(key.data, selector)
+
+    def _attend(
+        self, action: Callable[[selectors.BaseSelector], None], selector: selectors.BaseSelector
+    ) -> None:
+        try:
+            action(selector)
+        except Exception:  # whatever it is, this thread must live
+            logger.exception("the reception stumbled, and goes on")
 
     def _open_gate(self, selector: selectors.BaseSelector) -> None:
         if self.gate is not None:
@@ -162,19 +184,27 @@ class Server:
         try:
             self.gate = Gate(self._listeners, context, self._judge, self._take_in)
         except (OSError, RuntimeError) as error:  # out of file descriptors, or of threads
-            logger.warning("a connection could not be accepted: %s", error)
+            self._complain(f"a connection could not be accepted: {error}")
             self._pause.wait(0.1)
             return
         for listener in self._listeners:
             selector.unregister(listener)
 
     def _judge(self, peer: Peer) -> str:
-        if peer.job in {"", self._job}:
-            return ""
-        return (
-            "its ticket is for another job, or an earlier run of this one: "
-            "ask for a new one (task_manager ticket LABEL)"
-        )
+        if peer.job not in {"", self._job}:
+            return (
+                "its ticket is for another job, or an earlier run of this one: "
+                "ask for a new one (task_manager ticket LABEL)"
+            )
+        with self._lock:
+            others = [one.peer for one in self._connections.values()]
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY and len(others) >= files - RESERVE:
+            return "this master has no room for more connections: raise its limit (ulimit -n)"
+        same = sum((one.role, one.serial) == (peer.role, peer.serial) for one in others)
+        if peer.role is Role.OBSERVER and same >= MOST_OBSERVING:
+            return "too many processes look on with this certificate"
+        return ""
 
     def _accept_own(self, _: selectors.BaseSelector) -> None:
         for listener in self._private:
@@ -184,19 +214,25 @@ class Server:
                 continue
             except OSError as error:
                 # Out of file descriptors, or gone again. Others are served meanwhile.
-                logger.warning("a connection could not be accepted: %s", error)
+                self._complain(f"a connection could not be accepted: {error}")
                 self._pause.wait(0.1)
                 continue
             user = user_of(sock)
             if user in {None, os.getuid()}:
                 self._take_in(sock, OWNER)
             else:
-                logger.warning("a connection of another user (id %s) was refused", user)
+                self._complain(f"a connection of another user (id {user}) was refused")
                 sock.close()
+
+    def _complain(self, text: str) -> None:
+        """Tell the log, but not as often as somebody may make us."""
+        if (now := time.monotonic()) >= self._quiet_until:
+            self._quiet_until = now + QUIET
+            logger.warning("%s", text)
 
     def _take_in(self, sock: socket.socket, peer: Peer) -> None:
         try:
-            served = _Served(sock, self._factory(peer))
+            served = _Served(sock, self._factory(peer), peer)
         except Exception:  # the thread that lets others in must live
             logger.exception("a connection could not be served")
             sock.close()
@@ -224,7 +260,8 @@ class Server:
 
     def _serve(self, served: _Served) -> None:
         try:
-            serve(served.link, self._name, served.service)
+            most = LONGEST_QUESTION if served.peer.role is Role.OBSERVER else LONGEST_MESSAGE
+            serve(served.link, self._name, served.service, most)
         except BadMessageError as error:
             logger.warning("a connection is closed: %s", error)
         except TransportError:
@@ -247,7 +284,8 @@ class _Credentials:
 
     def __init__(self) -> None:
         self._context: ssl.SSLContext | None = None
-        self._read = 0.0
+        #: When it is read again, by the monotonic clock.
+        self._again = 0.0
 
     def context(self) -> ssl.SSLContext:
         """Return the settings of TLS.
@@ -256,10 +294,16 @@ class _Credentials:
             CredentialError: This user's key or certificate cannot be used; says why.
         """
         now = time.monotonic()
-        if self._context is None or now - self._read > REFRESH:
-            from masterworker.security import credentials, tls
-            from masterworker.security.peer import Role
+        if self._context is not None and now < self._again:
+            return self._context
+        from masterworker.security import credentials, tls
 
+        self._again = now + RETRY
+        try:
             self._context = tls.server_context(credentials.user_credential(Role.MASTER))
-            self._read = now
+            self._again = now + REFRESH
+        except CredentialError as error:
+            if self._context is None:
+                raise
+            logger.warning("the certificate of this master was not renewed: %s", error)
         return self._context

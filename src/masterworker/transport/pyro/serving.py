@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker.errors import UsageError
 from masterworker.transport.pyro import messages
-from masterworker.transport.pyro.messages import REFUSAL, REPLY, REQUEST
+from masterworker.transport.pyro.messages import LONGEST_MESSAGE, REFUSAL, REPLY, REQUEST
 
 if TYPE_CHECKING:
     from masterworker.transport.base import Service
@@ -19,20 +19,21 @@ logger = logging.getLogger("masterworker.transport")
 METHOD: Final = "call"
 
 
-def serve(link: Link, name: str, service: Service) -> None:
+def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) -> None:
     """Answer requests until the connection ends.
 
     Args:
         link: The connection.
         name: The name of the object that is served; others are unknown here.
         service: Answers.
+        most: No request may have more bytes.
 
     Raises:
         TransportError: The connection has ended, or something else than a request has come.
     """
     while True:
-        _, number, body = messages.receive(link, REQUEST)
-        asked, method, (operation, args), named = messages.read_request(body)
+        _, number, body = messages.receive(link, REQUEST, most)
+        asked, method, operation, args, named = messages.read_request(body)
         del body  # it may be large, and the call may take its time
         if asked != name or method != METHOD or named:
             messages.send(link, REPLY, number, "unknown object or method", REFUSAL)
