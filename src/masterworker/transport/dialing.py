@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Seconds to get a connection.
 CONNECT_TIMEOUT: Final = 5.0
 #: A gate under a flood of strangers drops some that are honest. It is tried again so often, ...
-TRIES: Final = 4
+TRIES: Final = 6
 #: ... after so many seconds, then twice as many, ...
 PAUSE: Final = 0.05
 

@@ -115,11 +115,18 @@ class Link:
                 raise TransportError("receiving: the other side has closed")
             return data
 
-    def close(self) -> None:
-        """Close the socket. A thread that waits at it is woken. Safe to call twice."""
+    def hang_up(self) -> None:
+        """End the connection, and wake the thread that uses it, which is to close the socket.
+
+        Closing it here could give its number to somebody else while that thread still reads.
+        """
         if os.getpid() == self._pid:  # a fork must not end its parent's connection
             with contextlib.suppress(OSError):
                 self._shut_down()
+
+    def close(self) -> None:
+        """Close the socket. Safe to call twice, in the thread that uses it."""
+        self.hang_up()
         with contextlib.suppress(OSError):
             self.sock.close()
 

@@ -140,7 +140,7 @@ class Server:
         for listener in self._private + self._listeners:
             listener.close()
         for one in served:
-            one.link.close()
+            one.link.hang_up()  # its thread closes it
         self._hangups.close()
         for fd in (self._wake_read, self._wake_write):
             os.close(fd)
