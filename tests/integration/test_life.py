@@ -19,6 +19,7 @@ from masterworker.errors import MasterNotFoundError, TransportError
 from masterworker.transport import notice
 from masterworker.transport.discovery import labels, locate
 from masterworker.transport.pyro.names import NameServer
+from masterworker.transport.runtime import runtime_folder
 from support import HANG, python_script, start_script, unique_label, wait_until, workers_of
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_damaged_notice_is_no_master(content: bytes) -> None:
     """One that nobody holds is taken over, whatever is in it."""
     label = unique_label()
-    path = notice.runtime_folder() / f"{notice._stem(label)}.notice"
+    path = runtime_folder() / f"{notice._stem(label)}.notice"
     path.write_bytes(content)
     with pytest.raises(MasterNotFoundError):
         locate(label)

@@ -13,6 +13,7 @@ import pytest
 from masterworker import Master
 from masterworker.cli import exit_codes
 from masterworker.transport import notice
+from masterworker.transport.runtime import runtime_folder
 from security.attackers import HOST, Bomb
 from security.commands import (
     NOT_FOUND,
@@ -209,7 +210,7 @@ def test_a_damaged_notice(run, content: str, tmp_path: Path) -> None:
     """Of a master that lives: its file was written by something else meanwhile."""
     bomb = Bomb(tmp_path / "went off")
     with Master(unique_label("noticed")) as master:
-        file = notice.runtime_folder() / f"{notice._stem(master.label)}.notice"
+        file = runtime_folder() / f"{notice._stem(master.label)}.notice"
         given = NOTICES[content]
         if isinstance(given, dict):
             given = json.dumps(json.loads(file.read_bytes()) | given).encode()

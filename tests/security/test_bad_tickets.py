@@ -130,6 +130,24 @@ def test_a_ticket_where_others_can_read_it_is_refused_and_not_repeated(
     assert "is a secret" in told
 
 
+def test_a_mistyped_option_does_not_repeat_it(run, good: str) -> None:
+    """The one word, and whatever it was broken into."""
+    broken = " ".join(good[start : start + 76] for start in range(0, len(good), 76))
+    lines = [
+        ["worker", "--tickets", good], ["worker", f"--tickets={good}"], ["worker", f"-t{good}"],
+        ["worker", "--tickets", *broken.split()], ["worker", f"--tickets={broken}"],
+        ["worker", f"--tick={good}"], ["worker", "d", f"--slo={good}"], ["worker", "-n", good, "d"],
+        ["worker", "d", "--port", good], ["nameserver", "--port", good], ["show", "d", "-m", good],
+        ["show", "d", "--idle-timeout", good], [f"x{good}", "d"], ["worker", "d", "--until", good],
+        ["ticket", "d", "--out", good], ["worker", "d", "--memory-limit", good],
+    ]  # fmt: skip
+    for words in lines:
+        told = run(*words).err
+        assert told.startswith("task_manager: "), words
+        for start in range(4, len(good) - 20, 20):
+            assert good[start : start + 20] not in told, words
+
+
 STDIN = {"nothing": b"", "an empty line": b"\n", "noise": b"\xff\xfe\x80\n", "text": b"hello\n"}
 
 

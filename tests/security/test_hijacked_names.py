@@ -11,19 +11,21 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from Pyro5.api import Proxy
 
 from masterworker import Master
 from masterworker.cli import exit_codes
 from masterworker.transport.address import object_name
 from masterworker.transport.discovery import reach
 from masterworker.transport.pyro.names import NameServer
-from security.attackers import HOST
+from security.attackers import HOST, Records
 from security.commands import task_manager
 from security.handshakes import NOW
 from security.impostors import Impostor, learned_nothing, other_authority
 from support import HANG, unique_label
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -66,6 +68,43 @@ def test_a_name_server_is_asked_only_where_nothing_else_is_known(
     assert impostor.heard == []
 
 
+def test_a_hijacked_label_does_not_keep_a_master_from_starting(
+    hijacked: tuple[str, Impostor],
+) -> None:
+    """It may be another user's: his entry stays, and the job is found without one."""
+    label, impostor = hijacked
+    with Records() as log:
+        with Master(label, name_server=True) as master:
+            assert master.registered is None
+            reach(label).close()
+        found = NameServer().lookup(label)
+        assert found is not None
+        assert found.port == impostor.port
+    told = [text for text in log.texts if "name server" in text]
+    assert len(told) == 1, told
+    assert f"at {HOST}:{impostor.port} is no master of yours" in told[0]
+    assert told[0].isprintable()
+    learned_nothing(impostor)
+
+
+def test_an_entry_that_leads_to_another_program_is_replaced(name_server: int) -> None:
+    """A port that was left behind, and has got another user meanwhile: it is nobody's master."""
+
+    def as_web_server(_: Impostor, sock: socket.socket) -> None:
+        sock.recv(1)
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    label = unique_label("reused")
+    with Impostor(as_web_server) as other:
+        NameServer().register(label, f"PYRO:{object_name(label)}@{HOST}:{other.port}")
+        with Master(label, name_server=True) as master:
+            assert master.registered is not None
+            assert master.server is not None
+            found = NameServer().lookup(label)
+            assert found is not None
+            assert found.port == master.server.port
+
+
 def test_list_tells_whose_a_hijacked_label_is(hijacked: tuple[str, Impostor]) -> None:
     label, impostor = hijacked
     status, out, err = task_manager("list", "-v")
@@ -79,7 +118,7 @@ def test_entries_that_play_tricks_on_a_terminal_are_not_shown(name_server: int) 
     names = NameServer()
     good = unique_label("good")
     names.register(good, f"PYRO:{object_name(good)}@{HOST}:1")
-    with names._proxy() as proxy:
+    with Proxy(f"PYRO:Pyro.NameServer@localhost:{name_server}") as proxy:
         proxy.register("TaskManager.%1B[2Jevil", f"PYRO:x@{HOST}:1", safe=False)
         proxy.register("TaskManager.two%0Alines", f"PYRO:x@{HOST}:1", safe=False)
         proxy.register("TaskManager.", f"PYRO:x@{HOST}:1", safe=False)

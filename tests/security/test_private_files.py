@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from masterworker.errors import CredentialError, TransportError
+from masterworker.errors import CredentialError, TransportError, UsageError
 from masterworker.security import private
 from masterworker.security.private import (
     create_private,
     private_folder,
     read_private,
+    write_new,
     write_private,
 )
 from support import HANG
@@ -181,6 +182,34 @@ def test_an_unsafe_folder_is_refused(
     assert str(folder) in str(caught.value)
 
 
+@as_root
+@pytest.mark.parametrize("below", ["keys", ".config/masterworker"])
+def test_nothing_is_made_in_the_folder_of_somebody_else(tmp_path: Path, below: str) -> None:
+    """Unless the user has named it for us; what is there already is judged as ever."""
+    os.chown(tmp_path, STRANGER, STRANGER)
+    with pytest.raises(TransportError) as caught:
+        private_folder(tmp_path / below)
+    assert f"since {tmp_path} belongs to another user (id {STRANGER})" in str(caught.value)
+    assert "sudo -H" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    assert mode(private_folder(tmp_path / below, named=True)) == 0o700
+    assert private_folder(tmp_path / below) == tmp_path / below
+
+
+@as_root
+@pytest.mark.parametrize(("bits", "fine"), [(0o1777, True), (0o777, False), (0o1755, False)])
+def test_in_a_folder_that_is_everybodys_it_is(tmp_path: Path, bits: int, fine: bool) -> None:
+    """As /tmp is: nobody can remove there what is somebody else's."""
+    os.chown(tmp_path, STRANGER, STRANGER)
+    tmp_path.chmod(bits)
+    if fine:
+        private_folder(tmp_path / "a" / "b")
+    else:
+        with pytest.raises(TransportError, match="another user"):
+            private_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a").exists() == fine
+
+
 def test_the_first_writer_wins(path: Path) -> None:
     fresh = path.with_name("fresh")
     assert create_private(fresh, b"first") == b"first"
@@ -201,6 +230,43 @@ def test_what_cannot_be_written_is_told(path: Path, write: Callable[[Path, bytes
         write(path / "below a file", CONTENT)
     with pytest.raises(CredentialError, match="cannot be written"):
         write(path.parent / "missing" / "key", CONTENT)
+
+
+def test_a_new_file_is_private_and_is_written_once(tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    before, files = os.umask(0), open_files()
+    try:
+        write_new(fresh, CONTENT)
+    finally:
+        os.umask(before)
+    assert (mode(fresh), read_private(fresh)) == (0o600, CONTENT)
+    with pytest.raises(UsageError, match="exists already"):
+        write_new(fresh, b"second")
+    assert read_private(fresh) == CONTENT
+    with pytest.raises(CredentialError, match="cannot be written"):
+        write_new(tmp_path / "missing" / "fresh", CONTENT)
+    assert open_files() == files
+
+
+@pytest.mark.parametrize(
+    ("found", "told"), [(0o100644, "cannot be kept from other users"), (None, "cannot be written")]
+)
+def test_a_new_file_that_cannot_be_private_or_whole_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: int | None, told: str
+) -> None:
+    """As on a file system that knows no modes, or that is full."""
+    real = os.fstat
+
+    def strange(handle: int) -> os.stat_result:
+        if found is None:
+            raise OSError(28, "No space left on device")
+        return os.stat_result((found, *real(handle)[1:]))
+
+    monkeypatch.setattr(os, "fstat", strange)
+    with pytest.raises(CredentialError, match=told):
+        write_new(tmp_path / "fresh", CONTENT)
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_write_leaves_nothing(path: Path) -> None:

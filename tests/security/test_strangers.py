@@ -103,7 +103,7 @@ OTHERS: dict[str, tuple[Callable[[], Credential], str]] = {
     ),
     "the observer's ticket of another job": (
         lambda: credential(authority(), Role.OBSERVER, "00c0ffee"),
-        "ask for a new one (task_manager ticket LABEL)",
+        "ask for a new one (task_manager ticket LABEL --out FILE)",
     ),
     "a master's certificate": (
         lambda: user_credential(Role.MASTER),

@@ -24,7 +24,7 @@ from masterworker.errors import CredentialError, UsageError
 from masterworker.security import credentials, ticket, tls
 from masterworker.security.credentials import user_credential
 from masterworker.security.duration import parse_duration
-from masterworker.security.peer import Peer, Role
+from masterworker.security.peer import Role
 from masterworker.security.private import write_private
 from masterworker.security.ticket import Ticket, held, hold, issue, parse, read
 from security.handshakes import shake
@@ -70,8 +70,10 @@ def test_it_opens_the_door(role: Role) -> None:
     client = parse(issue("demo", JOB, PLACES, role=role, valid=WEEK).text()).credential
     master = user_credential(Role.MASTER)
     server, seen = shake(tls.server_context(master), tls.client_context(client))
-    assert server.peer == Peer(role, JOB, "there")
-    assert seen.peer == Peer(Role.MASTER, "", "there")
+    assert server.peer is not None
+    assert seen.peer is not None
+    assert server.peer[:3] == (role, JOB, "there")
+    assert seen.peer[:3] == (Role.MASTER, "", "there")
 
 
 def test_it_cannot_pose_as_the_master(made: Ticket) -> None:
@@ -221,7 +223,7 @@ def test_it_expires(made: Ticket) -> None:
     told = str(caught.value)
     date = dt.datetime.fromtimestamp(made.expires, dt.UTC).strftime("%Y-%m-%d")
     assert date in told
-    assert "ask for a new one: task_manager ticket 'demo, ünï'" in told
+    assert "ask for a new one: task_manager ticket 'demo, ünï' --out FILE" in told
 
 
 def test_it_lasts_as_long_as_it_should(monkeypatch: pytest.MonkeyPatch) -> None:

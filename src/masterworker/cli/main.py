@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Final, NoReturn
@@ -30,6 +31,8 @@ COMMANDS: Final = tuple(MODULES)
 WORDS = {"list": (0, 0, "no label"), "explain": (2, 2, "a label and a task")}
 WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, "no label")}
 
+_TICKET: Final = re.compile(r"""mw[0-9]+\.[A-Za-z0-9_-]{12}[^'"]*""")
+
 EPILOG = """\
 commands:
   show LABEL    tell how many processes and tasks a job has
@@ -38,7 +41,7 @@ commands:
   explain LABEL TASK    tell what has happened to a task, and what it waits for
   replay LABEL          list the failed calls of a job that are kept
   replay LABEL TASK     carry out the saved call of a failed task, here
-  ticket LABEL          print a line with which workers of other machines join
+  ticket LABEL          make a line with which workers of other machines join
   nameserver            be a Pyro name server
 
 A lone LABEL means: show LABEL. SIGTERM lets workers finish what they are doing,
@@ -50,7 +53,7 @@ examples:
   task_manager worker demo -n auto      one worker for each processor
   task_manager show demo -v             every process, and the tasks by tag
   task_manager -m localhost show demo   a job whose master has no name server
-  task_manager ticket demo > t          let another machine take part: copy the file t
+  task_manager ticket demo --out t      let another machine take part: copy the file t
   task_manager worker --ticket t -n 4   there, execute tasks of that job
 
 exit status:
@@ -65,7 +68,8 @@ exit status:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, in one line."""
-        self.exit(exit_codes.USAGE, f"task_manager: {message} (see: task_manager --help)\n")
+        told = _without_tickets(message)
+        self.exit(exit_codes.USAGE, f"task_manager: {told} (see: task_manager --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,9 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--pdb", action="store_true", help="debug an exception where it was raised")
     add("--break", action="store_true", dest="stop_first", help="stop at the first line")
     _add_reaching_options(parser)
-    for name in ("--launched-by", "--slot", "--ticket-fd"):
+    for name in ("--launched-by", "--supervised", "--ticket-fd"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--supervised", default="", help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
     return parser
 
@@ -115,6 +118,7 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
         "--ticket", metavar="FILE", help="join by this ticket (a file; - for standard input)"
     )
     add = parser.add_argument_group("options of ticket and nameserver").add_argument
+    add("--out", metavar="FILE", help="ticket: write it to this new file, for you alone")
     add("--valid", metavar="TIME", help="ticket: for so long, as 12h or 7d (default: 7d)")
     add("--observer", action="store_true", default=None, help="ticket: to look on, not to work")
     add("--address", metavar="HOST[:PORT]", action="append", help="ticket: where the master is")
@@ -126,7 +130,7 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
 _OF_WORKERS = ("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace")
 OPTIONS: Final = {
     ("slave", "worker"): (*_OF_WORKERS, "initializer"),
-    ("ticket",): ("valid", "observer", "address"),
+    ("ticket",): ("out", "valid", "observer", "address"),
     ("nameserver",): ("host", "port"),
     ("slave", "worker", "show", "explain"): ("ticket",),
 }
@@ -208,7 +212,7 @@ def _handed_over(fd: int) -> str:
 
 def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
     """Import and run a command, and no other one: a worker is to start soon."""
-    name = "work" if options.supervised else MODULES[command]
+    name = "work" if options.supervised is not None else MODULES[command]
     status: int = import_module(f"masterworker.cli.{name}").run(label, options)
     return status
 
@@ -238,8 +242,16 @@ def _status(error: errors.MasterworkerError) -> int:
 
 def _one_line(error: BaseException) -> str:
     """Return what it says; a part may come from elsewhere, and plays no tricks on a terminal."""
-    line = " ".join(str(error).split())
+    line = _without_tickets(" ".join(str(error).split()))
     return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
+
+
+def _without_tickets(text: str) -> str:
+    """Leave out what may be a ticket, as from a mistyped option: stderr goes to log files.
+
+    It may be broken by spaces, so all up to the end or a quote is left out.
+    """
+    return _TICKET.sub("(a ticket, which is not repeated)", text)
 
 
 def run() -> NoReturn:

@@ -37,7 +37,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     if spec.ticket is not None and spec.ticket.role is not Role.WORKER:
         raise NotTrustedError(
             f"this ticket lets an observer look on, not work: ask for one for a worker "
-            f"(task_manager ticket {label!r})"
+            f"(task_manager ticket {label!r} --out FILE)"
         )
     client = find(label, options.master, wait=options.wait)
     messenger = Client(lambda: reach(label, options.master))

@@ -1,18 +1,25 @@
-"""`task_manager ticket LABEL`: print a line with which workers of other machines join a job."""
+"""`task_manager ticket LABEL`: make a line with which workers of other machines join a job.
+
+The line is a secret from its first moment. A shell makes the file of `> FILE` readable for all,
+as its umask says, long before we run; whoever has opened it then reads on, whatever its mode is
+later. So `--out FILE` makes the file, and one that the shell has made so is refused.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
-from masterworker.errors import MasterNotFoundError
+from masterworker.errors import CredentialError, MasterNotFoundError, UsageError
 from masterworker.security import ticket
 from masterworker.security.duration import parse_duration
 from masterworker.security.peer import Role
+from masterworker.security.private import FOR_OTHERS, write_all, write_new
 from masterworker.transport import notice
 from masterworker.transport.address import parse
 from masterworker.transport.discovery import locate
@@ -26,15 +33,21 @@ VALID: Final = "7d"
 
 
 def run(label: str, options: argparse.Namespace) -> int:
-    """Print a ticket."""
+    """Write a ticket to a new file, or to standard output."""
+    path = None if options.out in {None, "-"} else Path(options.out)
+    if path is None:
+        _judge_output()  # before there is a ticket
     client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
     job = client.call("instance")
     client.disconnect()
     places = _places(label, job, options)
     role = Role.OBSERVER if options.observer else Role.WORKER
     made = ticket.issue(label, job, places, role=role, valid=parse_duration(options.valid or VALID))
-    _keep_private()
-    print(made.text())
+    line = f"{made.text()}\n".encode()
+    if path is None:
+        _print(line)
+    else:
+        write_new(path, line)
     if all(is_local(host) for host, _ in places):
         print(
             f"this master is reached from this machine only: start it with MASTERWORKER_HOST set "
@@ -60,10 +73,56 @@ def _places(label: str, job: str, options: argparse.Namespace) -> list[tuple[str
     return [(address.host, address.port)]
 
 
-def _keep_private() -> None:
-    """A ticket is a secret: the file that it is being written to is for this user alone."""
-    fd = sys.stdout.fileno()
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        os.fchmod(fd, 0o600)
-    elif os.isatty(fd):
-        print("whoever has this line can join the job; keep it in a private file", file=sys.stderr)
+def _output() -> int:
+    """Return the file descriptor of standard output.
+
+    Raises:
+        UsageError: It is closed.
+    """
+    try:
+        return sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # AttributeError: it was closed before we began
+        raise UsageError("there is no standard output to write to: use --out FILE") from None
+
+
+def _judge_output() -> None:
+    """Refuse a file that others can read, or could when it was made; it cannot be repaired.
+
+    Raises:
+        UsageError: It is such a file, or closed.
+    """
+    found = os.fstat(_output())
+    if not stat.S_ISREG(found.st_mode):
+        return
+    if found.st_uid != os.geteuid():
+        fault = f"belongs to another user (id {found.st_uid})"
+    elif found.st_mode & FOR_OTHERS:
+        fault = "is open to other users"
+    elif found.st_size:
+        fault = "is not empty"
+    else:
+        return
+    raise UsageError(
+        f"a ticket is a secret, and the file that standard output goes to {fault}: "
+        f"use --out FILE (or umask 077 and a new file)"
+    )
+
+
+def _print(line: bytes) -> None:
+    """Write to standard output, past its buffer: what stays in that is tried again at the end.
+
+    Raises:
+        CredentialError: It cannot be written.
+    """
+    handle = _output()
+    try:
+        write_all(handle, line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CredentialError(f"the ticket cannot be written: {error.strerror}") from None
+    if os.isatty(handle):
+        print(
+            "whoever has this line can join the job; --out FILE writes it to a private file",
+            file=sys.stderr,
+        )

@@ -75,15 +75,16 @@ def credentials_folder() -> Path:
     Raises:
         CredentialError: It cannot be made, belongs to somebody else, or others can enter it.
     """
+    chosen = os.environ.get(FOLDER_VARIABLE)
     try:
-        return private_folder(_chosen_folder())
+        if chosen:
+            return private_folder(Path(chosen).absolute(), named=True)
+        return private_folder(_usual_folder())
     except TransportError as error:
         raise CredentialError(f"{error} ({FOLDER_VARIABLE} can name another folder)") from None
 
 
-def _chosen_folder() -> Path:
-    if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(chosen).absolute()
+def _usual_folder() -> Path:
     settings = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     if settings.is_absolute():  # others are to be ignored, says its specification
         return settings / "masterworker"

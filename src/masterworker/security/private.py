@@ -11,19 +11,26 @@ import stat
 import tempfile
 from pathlib import Path
 
-from masterworker.errors import CredentialError, TransportError
+from masterworker.errors import CredentialError, TransportError, UsageError
 
 LIMIT = 1 << 16  # bytes; a key with two certificates has 2,000
 FOR_OTHERS = 0o077
 
 
-def private_folder(path: Path) -> Path:
+def private_folder(path: Path, *, named: bool = False) -> Path:
     """Return a folder that is the user's alone, made if need be (its parents as usual).
+
+    Args:
+        path: The folder.
+        named: The user has named it for us, so it is made wherever it is. Otherwise it is made
+            only below a folder of the user, or below one that is everybody's, as /tmp.
 
     Raises:
         TransportError: It cannot be made, belongs to somebody else, or others can enter it.
     """
     try:
+        if not named and not os.path.lexists(path):
+            _judge_place(path)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
     except OSError as error:
@@ -32,11 +39,31 @@ def private_folder(path: Path) -> Path:
         raise TransportError(f"{path} is a symbolic link, and must be a folder itself: remove it")
     if found.st_uid != os.geteuid():
         raise TransportError(
-            f"{path} belongs to another user (id {found.st_uid}): remove it, or use another folder"
+            f"{path} belongs to another user (id {found.st_uid}): use another folder, "
+            f"or with sudo: sudo -H"
         )
     if found.st_mode & FOR_OTHERS:
         raise TransportError(f"other users can enter {path}: run chmod 700 {path}")
     return path
+
+
+def _judge_place(path: Path) -> None:
+    """Check that a folder, and the parents that it lacks, may be made where they would be.
+
+    Under sudo, HOME may be that of the user who called it: root's folders there would lock that
+    user out of his own, and for good.
+
+    Raises:
+        TransportError: They would be in somebody else's folder.
+    """
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    found = above.stat()
+    everybodys = found.st_mode & stat.S_ISVTX and found.st_mode & stat.S_IWOTH
+    if found.st_uid != os.geteuid() and not everybodys:
+        raise TransportError(
+            f"{path} is not made, since {above} belongs to another user (id {found.st_uid}): "
+            f"use another folder, or with sudo: sudo -H"
+        )
 
 
 def read_private(path: Path, limit: int = LIMIT) -> bytes:
@@ -103,6 +130,49 @@ def write_private(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise _unwritable(path, error) from None
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, and that only this user can read from the beginning.
+
+    Raises:
+        UsageError: There is something of this name, if only a link that leads nowhere.
+        CredentialError: It cannot be written, or not be kept from others; nothing is left of it.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already: name a new file, or remove it") from None
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        _fill(path, handle, data)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
+        raise
+    finally:
+        os.close(handle)
+
+
+def _fill(path: Path, handle: int, data: bytes) -> None:
+    found = os.fstat(handle)
+    if found.st_uid != os.geteuid() or found.st_mode & FOR_OTHERS:  # its file system knows no users
+        raise CredentialError(f"{path} cannot be kept from other users: name a file elsewhere")
+    write_all(handle, data)
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Write to an open file at once, past all buffers.
+
+    Raises:
+        OSError: Not all of it could be written.
+    """
+    while data:
+        data = data[os.write(handle, data) :]
 
 
 def create_private(path: Path, data: bytes) -> bytes:

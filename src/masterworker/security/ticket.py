@@ -107,7 +107,7 @@ class Ticket:
             raise CredentialError(
                 f"this ticket for {self.label!r} was valid until {_date(self.expires)}, and the "
                 f"clock here says {_date(now)}: ask for a new one: "
-                f"task_manager ticket {self.label!r}"
+                f"task_manager ticket {self.label!r} --out FILE"
             )
 
 

@@ -13,45 +13,45 @@ import json
 import os
 import threading
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from masterworker.errors import LabelTakenError
-from masterworker.security.private import private_folder
+from masterworker.errors import LabelTakenError, TransportError
 from masterworker.transport.address import Address
+from masterworker.transport.runtime import VARIABLE, boot_id, runtime_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 FORMAT = 1
 LOCK_TRIES = 10
-
-
-def runtime_folder() -> Path:
-    """Return the folder of this user's notices and sockets, made if need be.
-
-    MASTERWORKER_RUNTIME names another one; else it is below XDG_RUNTIME_DIR, else below the
-    system's folder for temporary files.
-
-    Raises:
-        TransportError: It belongs to somebody else, or others may write to it.
-    """
-    chosen = os.environ.get("MASTERWORKER_RUNTIME")
-    session = os.environ.get("XDG_RUNTIME_DIR")
-    if chosen:
-        folder = Path(chosen)
-    elif session and Path(session).is_dir():
-        folder = Path(session, "masterworker")
-    else:
-        import tempfile  # slow to load
-
-        folder = Path(tempfile.gettempdir(), f"masterworker-{os.getuid()}")
-    return private_folder(folder)
+#: A longer path of a socket is refused by the system (bytes; a zero is to follow it).
+LONGEST_PATH: Final = 107
 
 
 def _stem(label: str) -> str:
-    """Name a label's files: short, whatever the label (a socket's path may have 108 bytes)."""
+    """Name a label's files: short, whatever the label, since a socket's path has to be."""
     return hashlib.sha256(label.encode()).hexdigest()[:16]
+
+
+def _paths(label: str) -> list[Path]:
+    """Return where a label's notice can be, the place for a new one first."""
+    return [folder / f"{_stem(label)}.notice" for folder in runtime_folders()]
+
+
+def _checked(path: str) -> str:
+    """Return the path of a socket, if there can be one.
+
+    Raises:
+        TransportError: It is too long.
+    """
+    size = len(os.fsencode(path))
+    if size > LONGEST_PATH:
+        raise TransportError(
+            f"{path} has {size} bytes, and a socket's path can have {LONGEST_PATH}: "
+            f"name a shorter folder with {VARIABLE}"
+        )
+    return path
 
 
 class Notice:
@@ -67,19 +67,27 @@ class Notice:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        folder = runtime_folder()
-        self._path = folder / f"{_stem(label)}.notice"
+        self._path = _paths(label)[0]
         #: Where the master's Unix-domain socket goes.
-        self.socket_path = str(folder / f"{_stem(label)}.sock")
+        self.socket_path = _checked(str(self._path.with_suffix(".sock")))
         self._file = _lock(self._path)
         if self._file is None:
-            known = _read(self._path)
-            holder = f" (process {known['pid']})" if known else ""
-            raise LabelTakenError(
-                f"label {label!r} is taken by a master that is running{holder}: use another label, "
-                f"or end that one; see: task_manager show {label!r}"
-            )
+            raise _taken(label, self._path)
+        try:
+            self._look_elsewhere()
+        except (TransportError, LabelTakenError):
+            self.release()
+            raise
         _let_go_in_children(self)
+
+    def _look_elsewhere(self) -> None:
+        """Check that no master has the label in another folder.
+
+        Only after our own is locked: then, of two at once, the later one sees the other's lock.
+        """
+        for path in _paths(self.label):
+            if path != self._path and _is_held(path):
+                raise _taken(self.label, path)
 
     def publish(self, address: Address, hosts: Sequence[str] = (), job: str = "") -> None:
         """Write where the master listens.
@@ -100,7 +108,7 @@ class Notice:
             "socket": address.socket,
             "hosts": list(hosts),
             "job": job,
-            "boot": _boot_id(),
+            "boot": boot_id(),
         }
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, json.dumps(content).encode(), 0)
@@ -116,6 +124,15 @@ class Notice:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _taken(label: str, path: Path) -> LabelTakenError:
+    known = _read(path)
+    holder = f" (process {known['pid']})" if known else ""
+    return LabelTakenError(
+        f"label {label!r} is taken by a master that is running{holder}: use another label, "
+        f"or end that one; see: task_manager show {label!r}"
+    )
 
 
 _living: list[Any] = []
@@ -137,17 +154,18 @@ def _let_go_all() -> None:
 
 def find(label: str) -> Address | None:
     """Return where a label's living master listens; None: no notice, or one left behind."""
-    known = _read_living(runtime_folder() / f"{_stem(label)}.notice")
+    known = _known(label)
     return None if known is None else _address(known)
 
 
 def all_notices() -> dict[str, Address]:
     """Return the labels of all living masters of this user here, and where they listen."""
     found = {}
-    for path in sorted(runtime_folder().glob("*.notice")):
-        known = _read_living(path)
-        if known is not None:
-            found[str(known["label"])] = _address(known)
+    for folder in runtime_folders():
+        for path in sorted(folder.glob("*.notice")):
+            known = _read_living(path)
+            if known is not None:
+                found[str(known["label"])] = _address(known)
     return found
 
 
@@ -163,7 +181,7 @@ class Published(NamedTuple):
 
 def published(label: str) -> Published | None:
     """Return what a label's living master here says of itself; None: there is none."""
-    known = _read_living(runtime_folder() / f"{_stem(label)}.notice")
+    known = _known(label)
     if known is None:
         return None
     return Published(list(known.get("hosts", ())), int(known["port"]), str(known.get("job", "")))
@@ -199,20 +217,30 @@ def _lock(path: Path) -> int | None:
     return None
 
 
-def _read_living(path: Path) -> dict[str, Any] | None:
+def _known(label: str) -> dict[str, Any] | None:
+    """Return the notice of a label's living master."""
+    return next((known for path in _paths(label) if (known := _read_living(path))), None)
+
+
+def _is_held(path: Path) -> bool:
+    """Tell whether somebody has locked this file: its master lives."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
-        return None
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
-        known = _read(path)  # somebody holds it: its master lives
-        return known if known is not None and known["boot"] == _boot_id() else None
+        return True
     else:
-        return None
+        return False
     finally:
         os.close(file)
+
+
+def _read_living(path: Path) -> dict[str, Any] | None:
+    known = _read(path) if _is_held(path) else None
+    return known if known is not None and known["boot"] == boot_id() else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -227,11 +255,3 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _address(known: dict[str, Any]) -> Address:
     return Address(str(known["host"]), int(known["port"]), str(known["socket"]))
-
-
-def _boot_id() -> str:
-    """Identify this run of this machine, so that a notice in a shared home is not misread."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return os.uname().nodename

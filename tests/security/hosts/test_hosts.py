@@ -44,7 +44,7 @@ for text in sys.stdin:
 TELL = """
 import json, os, socket
 from masterworker.failed import state_folder
-from masterworker.transport.notice import runtime_folder
+from masterworker.transport.runtime import runtime_folder
 folders = [os.path.expanduser("~"), os.environ["XDG_CONFIG_HOME"], os.environ["TMPDIR"]]
 print(json.dumps({
     "name": socket.gethostname(),

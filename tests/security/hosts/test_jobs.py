@@ -53,7 +53,7 @@ def test_three_commands(users: list[User], start_sshd: Callable[[Host | None], S
     a, b, c = users
     a.knows(start_sshd(b.host), start_sshd(c.host))
     job = a.job(4)
-    made = a.run("task_manager ticket demo > demo.ticket").good()
+    made = a.run("task_manager ticket demo --out demo.ticket").good()
     a.run(f"scp -q demo.ticket hostB:{b.home}").good()
     assert made.err == ""
     assert stat.S_IMODE((b.home / TICKET).stat().st_mode) == 0o600
@@ -163,7 +163,7 @@ def test_the_key_copied(users: list[User]) -> None:
 def test_a_key_that_others_can_read_is_refused(users: list[User], mode: int) -> None:
     a, b, _ = users
     a.job(1)
-    a.run("task_manager ticket demo > demo.ticket").good()  # which makes the key
+    a.run("task_manager ticket demo --out demo.ticket").good()  # which makes the key
     a.copy_key_to(b)
     (b.keys / "authority.pem").chmod(mode)
     told = one_line(b.run("task_manager -m hostA:7800 worker demo"), 7)

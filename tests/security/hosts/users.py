@@ -182,7 +182,7 @@ def users(net: Net) -> Iterator[list[User]]:
 
 def invite(giver: User, *others: User, options: str = "") -> Running:
     """Make a ticket, as the README says, and copy it to others."""
-    made = giver.run(f"task_manager ticket demo {options} > {TICKET}").good()
+    made = giver.run(f"task_manager ticket demo {options} --out {TICKET}").good()
     for other in others:
         giver.copy_to(other, TICKET)
     return made

@@ -194,7 +194,7 @@ class Server:
         if peer.job not in {"", self._job}:
             return (
                 "its ticket is for another job, or an earlier run of this one: "
-                "ask for a new one (task_manager ticket LABEL)"
+                "ask for a new one (task_manager ticket LABEL --out FILE)"
             )
         with self._lock:
             others = [one.peer for one in self._connections.values()]

@@ -1,0 +1,175 @@
+"""Pyro's messages over plain TCP, as they are said to a name server and by one.
+
+Both ends believe nothing: a header is looked at before any of what it announces is read, lengths
+are bounded, and a single moment bounds every wait of an exchange, however slowly bytes drip.
+(`messages` and `link` are for connections whose other end has proved who it is.)
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import msgspec
+from Pyro5 import protocol
+
+from masterworker.errors import TransportError
+
+if TYPE_CHECKING:
+    from masterworker.transport.address import Address
+
+#: Pyro's number of the only serialiser that is understood.
+MSGPACK: Final = 4
+#: Flags that change nothing here: a server of Pyro's sends an id along with each reply.
+HARMLESS: Final = protocol.FLAGS_CORR_ID
+#: What a Pyro name server calls itself.
+NAME_SERVER: Final = "Pyro.NameServer"
+
+#: Tag, version, kind, serialiser, flags, number, size, size of annotations, id, reserved, magic.
+_HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
+_TAG: Final = b"PYRO"
+_MAGIC: Final = 0x4DC5
+_NO_ID: Final = bytes(16)
+#: Bytes to ask the system for at once, so that a header alone takes no memory.
+_PIECE: Final = 1 << 16
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class NonsenseError(TransportError):
+    """What has come is no message, or none that is used here."""
+
+
+class Head(NamedTuple):
+    """What a header says of the message behind it.
+
+    Attributes:
+        kind: Type of message.
+        serializer: Number of the serialiser of its body.
+        flags: See `Pyro5.protocol`.
+        number: Of the request; its reply has the same.
+        size: Bytes of the body.
+        extra: Bytes of annotations in front of the body.
+    """
+
+    kind: int
+    serializer: int
+    flags: int
+    number: int
+    size: int
+    extra: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the body is msgpack and nothing else has to be known to read it."""
+        return self.serializer == MSGPACK and not self.flags & ~HARMLESS
+
+
+class Line:
+    """A TCP connection on which every wait ends at a given moment.
+
+    Args:
+        sock: The connected socket; from now on it is ours.
+        end: When the last wait ends, in seconds of `time.monotonic`; may be set anew.
+    """
+
+    def __init__(self, sock: socket.socket, end: float) -> None:
+        self.sock = sock
+        self.end = end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def send(self, kind: int, number: int, body: Any, flags: int = 0) -> None:
+        """Send plain values.
+
+        Raises:
+            OSError: The connection broke, or the time is up.
+        """
+        self.send_encoded(kind, number, _encode(body), flags, MSGPACK)
+
+    def send_encoded(
+        self, kind: int, number: int, data: bytes, flags: int, serializer: int
+    ) -> None:
+        """Send what is encoded already. Errors as of `send`."""
+        head = _HEADER.pack(
+            _TAG, protocol.PROTOCOL_VERSION, kind, serializer, flags, number, len(data), 0,
+            _NO_ID, 0, _MAGIC,
+        )  # fmt: skip
+        self.sock.settimeout(_left(self.end))
+        self.sock.sendall(head + data)  # its time limit holds for all of it
+
+    def receive_head(self, largest: int) -> Head:
+        """Receive the header of a message.
+
+        Args:
+            largest: How many bytes may follow it.
+
+        Raises:
+            NonsenseError: It is none, or announces more.
+            OSError: The connection broke, or the time is up.
+        """
+        tag, version, kind, serializer, flags, number, size, extra, _, _, magic = _HEADER.unpack(
+            self._receive(_HEADER.size)
+        )
+        if (tag, version, magic) != (_TAG, protocol.PROTOCOL_VERSION, _MAGIC):
+            raise NonsenseError("not a message")
+        if size + extra > largest:
+            raise NonsenseError(f"a message of {size + extra} bytes")
+        return Head(kind, serializer, flags, number, size, extra)
+
+    def receive_body(self, head: Head) -> bytearray:
+        """Receive what follows a header; annotations are passed over. Errors as of `send`."""
+        return self._receive(head.extra + head.size)[head.extra :]
+
+    def _receive(self, size: int) -> bytearray:
+        data = bytearray()
+        while len(data) < size:
+            self.sock.settimeout(_left(self.end))
+            piece = self.sock.recv(min(_PIECE, size - len(data)))
+            if not piece:
+                raise ConnectionResetError("the other side has closed")
+            data += piece
+        return data
+
+
+def connect(address: Address, end: float) -> Line:
+    """Connect to a host and port, whichever of its addresses answers.
+
+    Args:
+        address: Where. (The system bounds the time that it takes to find out what a name means.)
+        end: As for `Line`.
+
+    Raises:
+        OSError: Nobody answers there in time.
+        ValueError: No host can have such a name.
+    """
+    problem: OSError = ConnectionRefusedError("it has no address")
+    for family, kind, _, _, place in socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind)
+        try:
+            sock.settimeout(_left(end))
+            sock.connect(place)
+        except OSError as error:
+            sock.close()
+            problem = error
+        except BaseException:  # such as Ctrl-C
+            sock.close()
+            raise
+        else:
+            return Line(sock, end)
+    raise problem
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time is up")
+    return left
