@@ -34,7 +34,8 @@ LONGEST_WAIT = 5.0
 MAX_PAYLOAD = 1_000_000_000
 
 #: Orders to a worker, given with any reply of `exchange`.
-STOP = "stop"  # the job is over
+#: Leave. Argument: when your ticket has ended (seconds since 1970); 0: the job is over.
+STOP = "stop"
 FORGET = "forget"  # a state has been deleted; argument: its id
 REJOIN = "rejoin"  # you are not registered (any more): join again
 CANCEL = "cancel"  # do not execute that task, or break it off; argument: its id

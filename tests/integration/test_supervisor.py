@@ -420,7 +420,7 @@ def test_the_last_words_of_a_worker_reach_the_manager(master: Master) -> None:
         (2, True, False, Reason.HOPELESS),
         (2, False, True, Reason.FELL),
         (4, True, True, Reason.ORPHANED),
-        (7, True, True, Reason.RECYCLED),
+        (exits.RECYCLED, True, True, Reason.RECYCLED),
         (-9, True, False, Reason.FAILED),
         (-9, False, True, Reason.FELL),
         (None, True, True, Reason.FELL),

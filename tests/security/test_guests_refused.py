@@ -9,6 +9,7 @@ import pytest
 from masterworker import wire
 from masterworker.core.options import Options
 from masterworker.core.task import AGAIN, CANCELLED, FAILURE, LOST, RESULT, Outcome
+from masterworker.data import record
 from masterworker.errors import (
     UsageError,
 )
@@ -193,8 +194,9 @@ def test_many_failures_in_a_row_break_nothing(job: Job) -> None:
     """The pause before the next attempt doubles, and 2.0 ** 1024 is not a number any more."""
     guest = job.hire()
     guest.client.request("a", [b"x"], Options(retries=2000))
+    failure = record.Failure("ValueError", "x", "", b"").encode()
     for _ in range(1100):
-        assert guest.report(guest.fetch(), b"f", AGAIN) == []
+        assert guest.report(guest.fetch(), failure, AGAIN) == []
 
 
 def test_a_supervisor_of_guests_vouches_and_reports(job: Job) -> None:
@@ -214,7 +216,8 @@ def test_a_supervisor_of_guests_may_end_a_task_of_its_own(job: Job) -> None:
     worker, supervisor, name = supervised(job)
     number = worker.client.request("a", [b"1"])
     worker.fetch()
-    told = ending(worker.id, number, outcome=(FAILURE, b"too slow"))
+    slow = record.Failure("TaskTimeout", "too slow", "", b"").encode()
+    told = ending(worker.id, number, outcome=(FAILURE, slow))
     supervisor.attend(name, [], [told], 0.0)
     assert job.manager.census().failed == 1
 
@@ -303,7 +306,7 @@ def test_no_number_is_an_internal_error(results: str, number: int) -> None:
 def test_huge_and_odd_names_are_just_names(job: Job) -> None:
     """Many tags, NUL, patterns: nothing is interpreted."""
     odd = ["\x00", ".*", "a" * 100_000, "%s", "../../x", *(f"tag {i}" for i in range(10_000))]
-    guest = job.hire(tags=odd)
-    guest.client.request("\x00", [b"x"])
+    guest, boss = job.hire(tags=odd), job.hire(OWNER)
+    boss.client.request("\x00", [b"x"])
     assert guest.fetch()[2] == "\x00"
     guest.client.put(wire.DATA, "..\x00/" + "k" * 100_000, b"v")

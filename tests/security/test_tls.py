@@ -41,8 +41,10 @@ def trusting_us(other: Credential) -> Credential:
 def test_both_sides_know_each_other(role: Role, job: str) -> None:
     client = credential(AUTHORITY, role, job)
     server, seen = shake(tls.server_context(MASTER), tls.client_context(client))
-    assert server.peer == Peer(role, job, "there")
-    assert seen.peer == Peer(Role.MASTER, "", "there")
+    assert server.peer is not None
+    assert seen.peer is not None
+    assert server.peer[:3] == (role, job, "there")
+    assert seen.peer[:3] == (Role.MASTER, "", "there")
 
 
 @pytest.mark.parametrize("hours", [-1, 1, 23])

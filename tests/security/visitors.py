@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 JOB = "00c0ffee"
-GUEST = Peer(Role.WORKER, JOB, "far away")
+GUEST = Peer(Role.WORKER, JOB, "far away", "A1")
+#: Somebody who was given another ticket for the same job.
+OTHER = GUEST._replace(serial="B2")
 FOREIGN = -1, 0, 1, 2, 77, 1 << 62
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from masterworker import failed
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
+from masterworker.data.record import printable
 from masterworker.errors import MasterNotFoundError, NotKeptError, UsageError
 from masterworker.security.peer import Role
 from masterworker.taskid import task_number
@@ -37,15 +38,15 @@ def run(label: str, options: argparse.Namespace) -> int:
     client.disconnect()
     known = not story[0].startswith(f"task {number} is not known")
     if known:
-        print(f"task {task} of {label!r}")
+        print(f"task {printable(task)} of {label!r}")
         for line in story:
-            print(f"  {line}")
+            print(" ", printable(line, keep="\n\t"))
     if summary is not None:
         _tell_failure(summary)
     elif not known:
         if story[0].endswith("never asked for"):
             raise NotKeptError(f"{label!r} has no task {task}: it was never asked for")
-        print(f"task {task} of {label!r} is done: its outcome has been delivered")
+        print(f"task {printable(task)} of {label!r} is done: its outcome has been delivered")
     return exit_codes.OK
 
 
@@ -60,6 +61,7 @@ def _number(task: str) -> int:
 
 
 def _tell_failure(summary: failed.Summary) -> None:
-    print(f"task {summary.task_id} failed at {summary.local_time}: {summary.raised}")
-    words = shlex.join(["task_manager", "replay", summary.label, summary.task_id])
-    print(f"to carry it out here: {words}")
+    task = summary.task_id
+    print(printable(f"task {task} failed at {summary.local_time}: {summary.raised}"))
+    known = task if task.isprintable() else str(summary.number)  # to be typed, or copied
+    print(f"to carry it out here: {shlex.join(['task_manager', 'replay', summary.label, known])}")

@@ -22,6 +22,7 @@ from masterworker.client import Client
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import LOST, read_history
 from masterworker.data.pickling import loads
+from masterworker.data.record import printable
 from masterworker.data.states import StateCache, resolving
 from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
 from masterworker.job import methods_of
@@ -79,7 +80,8 @@ def _list(label: str) -> int:
     if not found:
         raise NotKeptError(f"no failed calls of {label!r} are kept")
     for summary in found:
-        print(f"{summary.task_id}  {summary.local_time}  {summary.raised}")
+        told = f"{summary.task_id}  {summary.local_time}  {summary.raised}"
+        print(printable(told))
     return exit_codes.OK
 
 
@@ -160,7 +162,7 @@ class _Replay:
         if not done:
             print("the debugger was left before the task had ended", file=sys.stderr)
             return exit_codes.FAILED
-        print(f"task {self.call.summary.task_id} returned {_shown(done[0])}")
+        print(f"task {printable(self.call.summary.task_id)} returned {_shown(done[0])}")
         return exit_codes.OK
 
     def _prepare(self, handler: Callable[..., Any] | None) -> Callable[[], Any]:

@@ -39,7 +39,10 @@ def run(label: str, options: argparse.Namespace) -> int:
     """Execute tasks until the job ends."""
     parent.launched_by(options.launched_by)
     parent.end_with_launcher()
-    parent.supervised_by(options.supervised, options.slot)
+    try:
+        parent.supervised_by(options.supervised)
+    except (OSError, ValueError):
+        raise UsageError("only a supervisor starts a worker with --supervised") from None
     limits = parent.WorkerLimits(
         options.max_tasks, options.idle_timeout, options.deadline, options.initializer or ""
     )

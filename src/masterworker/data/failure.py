@@ -11,13 +11,9 @@ import traceback
 from itertools import pairwise
 
 from masterworker.data.pickling import dumps, loads
-from masterworker.data.record import Failure
+from masterworker.data.record import MAX_OBJECT, Failure, cut
 from masterworker.errors import RemoteError
 
-#: A longer text of an exception or traceback is cut in the middle (characters).
-MAX_TEXT = 20_000
-#: A larger exception object stays at home (bytes); its text travels.
-MAX_OBJECT = 16 << 20
 #: So many exceptions of a chain of causes travel.
 MAX_CHAIN = 8
 
@@ -46,7 +42,7 @@ def describe(
     except BaseException as second:
         text = f"(the traceback cannot be shown: {type(second).__name__})\n"
     pickled = b"" if data_only else _pickle(error)
-    return Failure(type(error).__name__, _cut(text_of(error)), _cut(text), pickled)
+    return Failure(type(error).__name__, cut(text_of(error)), cut(text), pickled)
 
 
 def text_of(error: BaseException) -> str:
@@ -85,11 +81,3 @@ def _pickle(error: BaseException) -> bytes:
         except BaseException:  # noqa: S112  the user's classes may do anything here
             continue
     return b""
-
-
-def _cut(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()
-    if len(text) <= MAX_TEXT:
-        return text
-    half = MAX_TEXT // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

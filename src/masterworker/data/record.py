@@ -1,13 +1,26 @@
-"""The record of a failure: plain data, which anybody can read and which harms nobody."""
+"""The record of a failure: plain data, which anybody can read and which harms nobody.
+
+Its texts may come from somebody who is trusted less. `tidy` makes them such as a worker of ours
+writes, which can be printed to a terminal.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import msgpack
 import msgspec
 
 from masterworker.errors import MalformedError
+
+#: A longer text of an exception or traceback is cut in the middle (characters).
+MAX_TEXT: Final = 20_000
+#: ... but not one that has been cut before, and has a note that says so.
+_ROOM: Final = 100
+#: The name of a type is not longer (characters).
+MAX_NAME: Final = 200
+#: A larger exception object stays at home (bytes); its text travels.
+MAX_OBJECT: Final = 16 << 20
 
 
 class Failure(NamedTuple):
@@ -37,3 +50,35 @@ def decode(payload: bytes) -> Failure:
         return _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(f"the record of a failure cannot be read: {error}") from None
+
+
+def tidy(failure: Failure) -> Failure:
+    """Return a record with texts that are neither too long nor play tricks on a terminal."""
+    name, message, traceback, pickled = failure
+    return Failure(
+        printable(name[:MAX_NAME])[:MAX_NAME],
+        cut(printable(cut(message), keep="\n\t")),
+        cut(printable(cut(traceback), keep="\n\t")),
+        pickled if len(pickled) <= MAX_OBJECT else b"",
+    )
+
+
+def cut(text: str) -> str:
+    """Leave out the middle of a text that is too long. One that has been cut stays as it is."""
+    if len(text) > MAX_TEXT + _ROOM:
+        half = MAX_TEXT // 2
+        left_out = len(text) - 2 * half
+        text = f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}"
+    return text.encode("utf-8", "replace").decode()
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text that plays no tricks on a terminal: what cannot be printed is written out.
+
+    Args:
+        text: It may come from anywhere.
+        keep: Further characters that may stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)

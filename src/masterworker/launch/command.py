@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def worker_command(
-    python: str, spec: Spec, supervisor: str, slot_fd: int, ticket_fd: int | None = None
+    python: str, spec: Spec, slot_fd: int, ticket_fd: int | None = None
 ) -> list[str]:
     """Build the command of a worker on this machine.
 
     Args:
         python: Path of the Python interpreter.
         spec: What kind of worker.
-        supervisor: Name of the supervisor, which is in this process; the worker ends with it.
-        slot_fd: File descriptor of the numbers that both share.
+        slot_fd: File descriptor of what it shares with its supervisor, which is in this process;
+            the worker ends with it.
         ticket_fd: File descriptor from which it reads its ticket, which is a secret.
     """
     command = [
@@ -28,8 +28,7 @@ def worker_command(
         "masterworker.cli",
         "worker",
         f"--launched-by={os.getpid()}",
-        f"--supervised={supervisor}",
-        f"--slot={slot_fd}",
+        f"--supervised={slot_fd}",
     ]
     limits = spec.limits
     for name, value in (

@@ -20,8 +20,9 @@ FAILED: Final = 1
 NOT_FOUND: Final = 3
 #: Its master is gone.
 MASTER_GONE: Final = 4
-#: It has executed as many tasks as one process should.
-RECYCLED: Final = 7
+#: It has executed as many tasks as one process should. Nothing else has this number: whoever ends
+#: with it is replaced at once.
+RECYCLED: Final = 8
 #: Wrong command line, no such label, other versions, no code: trying again will not help.
 HOPELESS: Final = frozenset({2, NOT_FOUND, 5, 6})
 

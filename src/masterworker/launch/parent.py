@@ -77,10 +77,18 @@ def end_with_launcher() -> None:
         os._exit(exits.MASTER_GONE)
 
 
-def supervised_by(name: str, fd: int) -> None:
-    """Take note of this process's supervisor, and of the slot that it has inherited."""
+def supervised_by(fd: int) -> None:
+    """Take note of this process's supervisor, and of the slot that it has inherited.
+
+    Args:
+        fd: File descriptor of the slot. It is closed.
+
+    Raises:
+        OSError: There is no such file descriptor.
+        ValueError: What is behind it is no slot.
+    """
     global supervisor, shared
-    supervisor, shared = name, slot.attach(fd)
+    supervisor, shared = slot.attach(fd)
 
 
 def has_left() -> None:

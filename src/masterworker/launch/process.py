@@ -75,12 +75,12 @@ class WorkerProcess:
         self.spec = spec
         self._show = show
         self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
-        fd, self.slot = slot.create()
+        fd, self.slot = slot.create(supervisor)
         ticket_fd = None if spec.ticket is None else _readable(spec.ticket.text())
         fds = [fd] if ticket_fd is None else [fd, ticket_fd]
         try:
             self._popen = subprocess.Popen(
-                worker_command(sys.executable, spec, supervisor, fd, ticket_fd),
+                worker_command(sys.executable, spec, fd, ticket_fd),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -316,12 +316,27 @@ class WorkerProcess:
 
 
 def _readable(text: str) -> int:
-    """Return a file descriptor from which a child can read a secret, and nobody else."""
+    """Return a file descriptor from which a child can read a secret, and nobody else.
+
+    Raises:
+        OSError: The secret is too long for this system.
+    """
+    secret = text.encode()
+    if hasattr(os, "memfd_create"):
+        memory = os.memfd_create("masterworker-ticket", os.MFD_CLOEXEC)
+        with os.fdopen(os.dup(memory), "wb") as file:  # both have one position
+            file.write(secret)
+            file.seek(0)
+        return memory
     reading, writing = os.pipe()
+    os.set_blocking(writing, False)  # nobody reads yet: a full pipe would hold us up for good
     try:
-        os.write(writing, text.encode())  # a pipe takes 4 kB at once everywhere
+        written = os.write(writing, secret)
     finally:
         os.close(writing)
+    if written < len(secret):
+        os.close(reading)
+        raise OSError(f"a pipe has no room for a ticket of {len(secret)} bytes")
     return reading
 
 

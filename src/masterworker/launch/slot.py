@@ -3,6 +3,9 @@
 A worker writes here what it is doing, at the cost of one store for each task. Its supervisor reads
 it while the worker is alive, and above all when it is not any more: so it is known which task was
 being executed when a process ended, whatever ended it.
+
+Behind the numbers stands the name of the supervisor. Whoever knows it can speak for its workers,
+so it is in no command line, which every user of the machine could read.
 """
 
 from __future__ import annotations
@@ -33,10 +36,15 @@ LEFT: Final = 8
 #: Written by the supervisor: 1 once it has sent a signal that means the worker as a whole.
 END: Final = 9
 _SIZE: Final = 8 * 16
+#: The name is not longer than this (bytes).
+_LONGEST_NAME: Final = 200
 
 
-def create() -> tuple[int, memoryview]:
+def create(supervisor: str) -> tuple[int, memoryview]:
     """Make a slot.
+
+    Args:
+        supervisor: Name of the supervisor.
 
     Returns:
         A file descriptor that a child process may inherit (close it when the child is there), and
@@ -44,13 +52,22 @@ def create() -> tuple[int, memoryview]:
     """
     fd = _nameless()
     os.truncate(fd, _SIZE)
+    os.pwrite(fd, supervisor.encode(), _SIZE)
     return fd, _map(fd)
 
 
-def attach(fd: int) -> memoryview:
-    """Return the numbers behind an inherited file descriptor, and close it."""
+def attach(fd: int) -> tuple[str, memoryview]:
+    """Take over an inherited slot, and close its file descriptor.
+
+    Returns:
+        The name of the supervisor, and the numbers.
+
+    Raises:
+        OSError: There is no such file descriptor.
+        ValueError: What is behind it is no slot.
+    """
     try:
-        return _map(fd)
+        return os.pread(fd, _LONGEST_NAME, _SIZE).decode(), _map(fd)
     finally:
         os.close(fd)
 

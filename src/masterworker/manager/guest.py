@@ -6,23 +6,30 @@ it was handed and nothing else. What it is not allowed changes nothing.
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.core.task import AGAIN, FAILURE, Outcome
-from masterworker.errors import NotAllowedError, UsageError
+from masterworker.data.record import printable
+from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sealing
-from masterworker.manager.guestbook import LONGEST_NAME
 from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
+from masterworker.security import credentials
 
 if TYPE_CHECKING:
     from masterworker.manager.guestbook import GuestProcess
     from masterworker.manager.manager import Manager
+    from masterworker.security.peer import Peer
 
-#: Names of guests' clients and supervisors begin with this, wherever they could be taken for those
-#: of trusted processes.
+#: Names of guests' clients and supervisors begin with this and with the serial number of their
+#: ticket: so they are not taken for those of trusted processes, and who holds another ticket has
+#: no use for one that he has come to know.
 MARK = "guest "
+#: A name is not longer than this. Ours have 32 characters.
+LONGEST_NAME = 200
 #: Texts that a guest gives are cut: one line about itself, how a process has ended, its last lines.
 LINE, HOW, TAIL = 300, 1000, 8000
 
@@ -34,23 +41,31 @@ class Guest(Onlooker):
 
     Args:
         manager: The task manager.
+        peer: Who it is.
     """
 
-    def __init__(self, manager: Manager) -> None:
+    #: Nothing that it delivers may have to be unpickled.
+    data_only = True
+
+    def __init__(self, manager: Manager, peer: Peer) -> None:
         super().__init__(manager)
+        self._peer = peer
         self._guests = manager.guests
         self._session = Session(manager, manager.guests.replies)
         #: What is known of the process; None as long as it has not said its name.
         self._process: GuestProcess | None = None
         #: For which supervisor it speaks; "" for none.
         self._supervisor = ""
-        self._closed = False
+        self._closed = self._told_expired = False
+        #: Two threads can find that the connection has ended, and a third be in a call.
+        self._closing = threading.Lock()
 
     def closed(self) -> None:
         """See `Session.closed`."""
-        self._closed = True
-        self._session.closed()
-        process, self._process = self._process, None
+        with self._closing:
+            self._closed = True
+            self._session.closed()
+            process, self._process = self._process, None
         if process is not None:
             self._guests.hung_up(process)
 
@@ -64,11 +79,18 @@ class Guest(Onlooker):
 
     # -- who it is --------------------------------------------------------------------------
 
+    def _name(self, given: str, whose: str = "client") -> str:
+        """Return a name that it gives, as the manager knows it."""
+        if not 0 < len(given) <= LONGEST_NAME:
+            raise UsageError(f"a {whose}'s name must have 1 to {LONGEST_NAME} characters")
+        return f"{MARK}{self._peer.serial} {given}"
+
     def _known_as(self, name: str) -> GuestProcess:
-        """Take note of the name that it gives itself."""
-        process = self._process = self._guests.speaks(self._process, name)
-        if self._closed:  # meanwhile
-            self.closed()
+        """Take note of the name that it gives itself, as the manager knows it."""
+        with self._closing:
+            if self._closed:  # meanwhile; whoever wants the answer asks again
+                raise NotRegisteredError("the connection has ended")
+            process = self._process = self._guests.speaks(self._process, name)
         return process
 
     def _speaks_for(self, member_id: int) -> GuestProcess | None:
@@ -87,19 +109,21 @@ class Guest(Onlooker):
 
     def _do_instance(self, client: str) -> str:
         if client:
-            self._known_as(client)
+            self._known_as(self._name(client))
         return self._manager.instance
 
     def _do_join(self, *given: Any) -> wire.Welcome:
         hello = wire.Hello(*given)
-        process = self._known_as(hello.client)
-        supervisor = MARK + _name(hello.supervisor) if hello.supervisor else ""
+        client = self._name(hello.client)
+        supervisor = self._name(hello.supervisor, "supervisor") if hello.supervisor else ""
+        process = self._known_as(client)
         hello = hello._replace(
-            client=MARK + hello.client,
+            client=client,
             supervisor=supervisor,
             info=clean(hello.info, LINE),
             python=clean(hello.python, LINE),
             version=clean(hello.version, LINE),
+            program=clean(hello.program, LINE),
         )
         welcome = self._session._do_join(*hello)
         self._guests.joined(process, welcome.member_id)
@@ -119,7 +143,10 @@ class Guest(Onlooker):
         member_id: int,
         outcomes: list[Outcome],
         returned: list[int],
-        *wanted: Any,
+        started: int,
+        want: int,
+        wait: float,
+        tag: str | None,
     ) -> wire.Reply:
         process = self._speaks_for(member_id)
         if process is None:
@@ -129,9 +156,34 @@ class Guest(Onlooker):
         if returned:
             process.returned(returned)
         good = [self._acceptable(member_id, outcome) for outcome in good]
-        reply: wire.Reply = self._session._do_exchange(member_id, good, returned, *wanted)
+        left = self._seconds_left()
+        most, wait = (want, min(wait, left)) if left > 0 else (0, 0.0)
+        reply: wire.Reply = self._session._do_exchange(
+            member_id, good, returned, started, most, wait, tag
+        )
         process.hand(reply.leases)
+        if want and not most:  # it has come for more: it has nothing in hand any more
+            reply = reply._replace(orders=[*reply.orders, self._expired(member_id)])
         return reply._replace(refused=[*refused, *reply.refused]) if refused else reply
+
+    # -- the end of its ticket --------------------------------------------------------------
+
+    def _seconds_left(self) -> float:
+        """Return for how long its ticket is good still: new connections are refused by TLS."""
+        expires = self._peer.expires
+        return expires - credentials.clock() if expires else math.inf
+
+    def _expired(self, member_id: int) -> tuple[str, int]:
+        """Return the order to leave, and note, once, that it was given."""
+        manager = self._manager
+        if not self._told_expired:
+            self._told_expired = True
+            with manager._lock:
+                text = f"the ticket of worker {member_id} has expired: it gets no more tasks"
+                manager.troubles.note("expired", text, manager._clock())
+        return wire.STOP, int(self._peer.expires)
+
+    # -- further operations -----------------------------------------------------------------
 
     def _do_settle(self, task_id: int, kind: int, payload: bytes) -> bool:
         process, attempt = self._handed(task_id)
@@ -151,10 +203,12 @@ class Guest(Onlooker):
         return self._session._do_get(space, name)
 
     def _do_acknowledge(self, client: str, number: int) -> None:
+        client = self._name(client)
         self._known_as(client)
         self._session._do_acknowledge(client, number)
 
     def _do_forgo(self, client: str, number: int) -> None:
+        client = self._name(client)
         self._known_as(client)
         self._session._do_forgo(client, number)
 
@@ -162,7 +216,7 @@ class Guest(Onlooker):
         self, name: str, alive: list[int], endings: list[Any], wait: float
     ) -> list[tuple[str, int, int]]:
         """A supervisor vouches for guests that have joined naming it, and for nobody else."""
-        name = MARK + _name(name)
+        name = self._name(name, "supervisor")
         self._supervisor = self._supervisor or name
         if name != self._supervisor:
             raise NotAllowedError("a connection of a worker with a ticket is for one supervisor")
@@ -185,11 +239,7 @@ class Guest(Onlooker):
 
     def _acceptable(self, member_id: int, outcome: Outcome) -> Outcome:
         """Return what becomes of a task whose outcome it may deliver."""
-        return sealing.sealed(outcome, f"worker {member_id}")
-
-    def _acceptable_record(self, payload: bytes) -> bytes | None:
-        """Return the record of a failure, as its supervisor may give it; None: it may not."""
-        return sealing.without_pickle(payload)
+        return sealing.sealed(outcome, f"worker {member_id}", data_only=self.data_only)
 
     def _credible(self, ending: wire.Ending) -> wire.Ending:
         """Return what to believe of an ending: nothing of tasks that the process was not handed."""
@@ -197,7 +247,7 @@ class Guest(Onlooker):
         its_own = process is not None and process.latest(ending.task_id) > 0
         outcome = None
         if its_own and ending.outcome is not None and ending.outcome[0] in {FAILURE, AGAIN}:
-            record = self._acceptable_record(ending.outcome[1])
+            record = sealing.sealed_record(ending.outcome[1], data_only=self.data_only)
             outcome = None if record is None else (ending.outcome[0], record)
         return ending._replace(
             info=clean(ending.info, LINE),
@@ -210,11 +260,4 @@ class Guest(Onlooker):
 
 def clean(text: str, most: int) -> str:
     """Return a text in one line that cannot play tricks on a terminal."""
-    words = " ".join(text[: 2 * most].split())[:most]
-    return words if words.isprintable() else "".join(c if c.isprintable() else "?" for c in words)
-
-
-def _name(supervisor: str) -> str:
-    if not 0 < len(supervisor) <= LONGEST_NAME:
-        raise UsageError(f"a supervisor's name must have 1 to {LONGEST_NAME} characters")
-    return supervisor
+    return printable(" ".join(text[: 2 * most].split())[:most])[:most]

@@ -1,8 +1,8 @@
 """What the manager remembers of guests: workers of somebody who was given a ticket for one job.
 
-A guest's process is known by the random name of its client, which it tells nobody but the manager
-and says again on a new connection. So its old membership, and the tasks that it was handed, stay
-its own when a line breaks, and nobody else's.
+A guest's process is known by its ticket and by the random name of its client, which it tells nobody
+but the manager and says again on a new connection. So its old membership, and the tasks that it was
+handed, stay its own when a line breaks, and nobody else's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from masterworker.core.settling import OUTCOMES
-from masterworker.errors import NotAllowedError, UsageError
+from masterworker.errors import NotAllowedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease, Outcome
     from masterworker.manager.replies import Replies
 
-#: A name is not longer than this. Ours have 32 characters.
-LONGEST_NAME = 200
 #: So many processes are remembered that have no connection at present. One that is forgotten joins
 #: again, and its tasks go to others.
 KEPT_PROCESSES = 1000
@@ -148,14 +146,11 @@ class Guests:
 
         Args:
             process: What is known of it; None: nothing yet.
-            name: Random name that it gives itself now.
+            name: Random name that it gives itself now, with the serial number of its ticket.
 
         Raises:
             NotAllowedError: The name is another process's.
-            UsageError: It cannot be used.
         """
-        if not 0 < len(name) <= LONGEST_NAME:
-            raise UsageError(f"a client's name must have 1 to {LONGEST_NAME} characters")
         with self._lock:
             known = self._by_name.get(name)
             if process is None:

@@ -35,4 +35,5 @@ def open_session(manager: Manager, replies: Replies, peer: Peer) -> Service:
         return Onlooker(manager)
     if peer.of_this_user:
         return Session(manager, replies)
-    return Guest(manager) if manager.results == wire.PLAIN else Helper(manager)
+    kind = Guest if manager.results == wire.PLAIN else Helper
+    return kind(manager, peer)

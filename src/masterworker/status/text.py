@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from masterworker.data.record import printable
+
 if TYPE_CHECKING:
     from masterworker.core.audit import Census
 
@@ -21,7 +23,7 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
     settled = census.done + census.failed + census.cancelled
     waiting, running = sum(census.waiting.values()), sum(census.running.values())
     lines = [
-        f"Task manager {label}",
+        f"Task manager {printable(label)}",
         f"  {counted(1 + slaves, 'active process')}: 1 master, {counted(slaves, 'slave')}",
         f"  {counted(waiting, 'waiting task')}, {running} running",
         f"  {sum(census.finished.values())} results to be picked up, {census.delivered} delivered",
@@ -36,18 +38,19 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
         f"  nobody can execute tag {tag!r}: {census.waiting[tag]} waiting"
         for tag in census.stranded
     ]
-    lines += [f"  trouble: {trouble}" for trouble in census.troubles]
+    lines += [f"  trouble: {printable(trouble)}" for trouble in census.troubles]
     if verbose:
         lines.append("Processes:")
         for pid, info, held in census.processes:
-            lines.append(f"  {pid}: {info}" + (f", {held} tasks in hand" if held else ""))
+            in_hand = f", {held} tasks in hand" if held else ""
+            lines.append(f"  {pid}: {printable(info)}{in_hand}")
         lines.append("Tasks by tag (waiting, running, results to be picked up):")
         tags = sorted(census.waiting.keys() | census.running.keys() | census.finished.keys())
         for tag in tags:
             counts = (
                 part.get(tag, 0) for part in (census.waiting, census.running, census.finished)
             )
-            lines.append(f"  {tag}: " + ", ".join(map(str, counts)))
+            lines.append(f"  {printable(tag)}: " + ", ".join(map(str, counts)))
     return "\n".join(lines)
 
 

@@ -109,6 +109,7 @@ def _dial_gate(address: Address, end: float, credential: Callable[[], Credential
     try:
         tune(plain)
         plain.settimeout(_left(end))
+        plain.getpeername()  # Python's TLS does not clear up after one that has been reset
         sock = context.wrap_socket(plain, do_handshake_on_connect=False)
     except OSError as error:  # it was reset just now
         plain.close()

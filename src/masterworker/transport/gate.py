@@ -262,6 +262,7 @@ class Gate:
             self._refuse(stranger, "it does not speak TLS" if first else "it hung up")
             return False
         tune(stranger.sock)
+        stranger.sock.getpeername()  # Python's TLS does not clear up after one that has been reset
         context = self._context()
         # The new socket object takes over the file descriptor.
         self._selector.unregister(stranger.fd)

@@ -125,6 +125,9 @@ class Conversation:
     def _obey(self, order: str, argument: int) -> None:
         if order == wire.STOP:
             self._stopped = True
+            if argument:  # the job goes on, without this worker
+                date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(argument))
+                logger.warning("the ticket of this worker was valid until %s: it leaves", date)
         elif order == wire.FORGET:
             self.states.forget(argument)
         elif order == wire.REJOIN:

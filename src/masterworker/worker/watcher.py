@@ -50,9 +50,8 @@ def can_watch() -> bool:
 
 def start(label: str, master: str | None) -> None:
     """Give this process a watcher. Where that fails, it goes on without."""
-    name = random_name()
-    fd, _ = slot.create()
-    words = [str(os.getpid()), str(fd), name, label, master or ""]
+    fd, _ = slot.create(random_name())
+    words = [str(os.getpid()), str(fd), label, master or ""]
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BEGIN, *words],
@@ -64,17 +63,17 @@ def start(label: str, master: str | None) -> None:
     except OSError:
         os.close(fd)
         return
-    parent.supervised_by(name, fd)
+    parent.supervised_by(fd)
     threading.Thread(target=process.wait, name="masterworker-watcher", daemon=True).start()
 
 
 def main() -> None:
     """Be a watcher."""
-    pid, fd, name, label, master = sys.argv[1:]
+    pid, fd, label, master = sys.argv[1:]
     pidfd: int | None = None
     with contextlib.suppress(ProcessLookupError):  # it has ended already
         pidfd = os.pidfd_open(int(pid))
-    numbers = slot.attach(int(fd))
+    name, numbers = slot.attach(int(fd))
     Watcher(int(pid), pidfd, numbers, name, label, master or None).run()
 
 
