@@ -289,6 +289,9 @@ def test_a_gate_that_cannot_be_opened_is_opened_later(
 # -- the client's side of a crowd --------------------------------------------------------------
 
 
+# A socket that is reset while Python makes a TLS socket of it is left to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_reset_in_the_middle_is_tried_again() -> None:
     """A gate that drops us hangs up hard; that is no reason to distrust it, or to give up."""
     for _ in range(3):
