@@ -26,13 +26,16 @@ import cloudpickle
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 PROTOCOL = 5
 #: So many importable functions are remembered with their pickles.
 KEPT_FUNCTIONS = 1000
 #: How a pickle spells the name of the main program's module.
 _MAIN = b"__main__"
+
+#: So many bytes are not put together just to look what is in them.
+_MUCH = 1 << 20
 
 #: What `functools.lru_cache` makes of a function. Pickle knows it by name only.
 _CACHED = type(functools.lru_cache(len))
@@ -58,9 +61,31 @@ def dumps(value: object) -> bytes:
     return data
 
 
-def loads(data: bytes) -> Any:
-    """Rebuild a value from bytes that come from a process of this job."""
-    return pickle.loads(data)
+#: Rebuilds a value from bytes that come from a process of this job. Pickle's own function, and not
+#: one that calls it, since it is called twice for each task.
+loads: Callable[[bytes], Any] = pickle.loads
+
+
+def dumps_quickly(value: object) -> bytes | None:
+    """Pickle a value if that can be done plainly, as for most; None: `dumps_call` decides."""
+    try:
+        data = pickle.dumps(value, PROTOCOL)
+    except Exception:
+        return None
+    return None if _MAIN in data else data
+
+
+def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
+    """Pickle calls of one function, each by itself, if that can be done plainly; else None."""
+    quickly = pickle.dumps
+    nothing: dict[str, Any] = {}
+    try:
+        data = [quickly((function, args, nothing), PROTOCOL) for args in calls]
+    except Exception:
+        return None
+    if sum(map(len, data)) > _MUCH:
+        return None if any(_MAIN in each for each in data) else data
+    return None if _MAIN in b"".join(data) else data
 
 
 def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.task import AGAIN, FAILURE, Outcome
+from masterworker.core.task import AGAIN, FAILURE, Outcome, ids_of
 from masterworker.errors import NotAllowedError, UsageError
 from masterworker.manager import sealing
 from masterworker.manager.guestbook import LONGEST_NAME
@@ -17,6 +17,8 @@ from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from masterworker.manager.guestbook import GuestProcess
     from masterworker.manager.manager import Manager
 
@@ -119,11 +121,12 @@ class Guest(Onlooker):
         process = self._speaks_for(member_id)
         if process is None:
             order = wire.STOP if self._guests.core.terminated else wire.REJOIN
-            return wire.Reply([outcome[0] for outcome in outcomes], [], [(order, 0)], 0.0)
+            refused = [task_id for outcome in outcomes for task_id in ids_of(outcome)]
+            return wire.Reply(refused, [], [(order, 0)], 0.0)
         good, refused = process.report(outcomes)
         if returned:
             process.returned(returned)
-        good = [self._acceptable(member_id, outcome) for outcome in good]
+        good = [each for outcome in good for each in self._acceptable(member_id, outcome)]
         reply: wire.Reply = self._session._do_exchange(member_id, good, returned, *wanted)
         process.hand(reply.leases)
         return reply._replace(refused=[*refused, *reply.refused]) if refused else reply
@@ -134,8 +137,8 @@ class Guest(Onlooker):
         if not good:
             return False
         who = next(iter(process.members), -1)
-        _, _, kind, payload = self._acceptable(who, good[0])
-        return self._manager.settle(task_id, kind, payload, attempt)
+        (outcome,) = self._acceptable(who, good[0])
+        return self._manager.settle(task_id, outcome.kind, outcome.payload, attempt)
 
     def _do_give_back(self, task_id: int) -> None:
         process, attempt = self._handed(task_id)
@@ -178,8 +181,8 @@ class Guest(Onlooker):
             raise NotAllowedError(f"task {task_id} is not in the hands of the process that calls")
         return self._process, attempt
 
-    def _acceptable(self, member_id: int, outcome: Outcome) -> Outcome:
-        """Return what becomes of a task whose outcome it may deliver."""
+    def _acceptable(self, member_id: int, outcome: Outcome) -> Iterable[Outcome]:
+        """Return what becomes of tasks whose outcome it may deliver."""
         return sealing.sealed(outcome, f"worker {member_id}")
 
     def _acceptable_record(self, payload: bytes) -> bytes | None:

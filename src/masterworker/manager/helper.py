@@ -9,6 +9,8 @@ from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager.guest import Guest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from masterworker.core.options import Options
     from masterworker.core.task import Outcome
 
@@ -61,8 +63,8 @@ class Helper(Guest):
     def _do_drop_state(self, state_id: int) -> bool:
         return self._session._do_drop_state(state_id)
 
-    def _acceptable(self, member_id: int, outcome: Outcome) -> Outcome:  # noqa: ARG002
-        return outcome
+    def _acceptable(self, member_id: int, outcome: Outcome) -> Iterable[Outcome]:  # noqa: ARG002
+        return (outcome,)
 
     def _acceptable_record(self, payload: bytes) -> bytes | None:
         return payload
