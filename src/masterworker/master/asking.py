@@ -22,9 +22,10 @@ from masterworker.data.pickling import (
     dumps_many_quickly,
     dumps_quickly,
     is_remembered,
+    loads,
 )
 from masterworker.errors import UnpicklableError, UsageError
-from masterworker.master.batches import TAKEN, Batch
+from masterworker.master.batches import PICKLE, TAKEN, Batch
 from masterworker.master.choosing import make_options
 from masterworker.master.handle import Handle
 from masterworker.taskid import task_name, task_number
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 
 #: `map` asks for so many tasks at a time, ...
-BATCH = 256
+BATCH = 512
 #: ... and has at most so many under way that have not been yielded yet, ...
 LOOK_AHEAD = 10_000
 #: ... or so many bytes of parameters, but always a few tasks.
@@ -61,6 +62,8 @@ FEW = 16
 FIRST_DRAW = 0.5
 SLOW_BATCH = 0.02
 
+#: Items of these are drawn without looking at the clock.
+_QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
 #: Calls of these are remembered, if they are importable.
 _FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
 #: Tags and pickles of importable functions.
@@ -214,7 +217,8 @@ class Asking:
             Terminated: The job is over.
         """
         items = zip(iterable, *more, strict=False)
-        batches = self._batches(function, items)
+        quick = all(type(each) in _QUICK for each in (iterable, *more))
+        batches = self._batches(function, items, quick=quick)
         ready: deque[Batch] = deque()
         began, asked = time.monotonic(), 0
         for batch in batches:
@@ -233,14 +237,14 @@ class Asking:
     # -- inside -----------------------------------------------------------------------------
 
     def _batches(
-        self, function: Callable[..., Any] | str, items: Iterator[tuple[Any, ...]]
+        self, function: Callable[..., Any] | str, items: Iterator[tuple[Any, ...]], *, quick: bool
     ) -> Iterator[Batch]:
         if isinstance(function, str):
             tag, fixed = check_tag(function), b""
         else:
             tag, fixed = _travelling(function)
         size = 1
-        while chunk := _draw(items, size):
+        while chunk := list(islice(items, size)) if quick else _draw(items, size):
             size = min(2 * size, BATCH)
             if isinstance(function, str):
                 what = f"task {tag!r}"
@@ -262,11 +266,20 @@ class Asking:
         pending, room = sum(len(batch.outcomes) for batch in ready), self._room()
         while ready:
             batch = ready.popleft()
-            outcomes, take = batch.outcomes, batch.open
+            outcomes = batch.outcomes
             for at in range(len(outcomes)):
                 if outcomes[at] is None:
                     self._desk.wait_until(partial(_is_there, outcomes, at), None)
-                yield take(at)
+                outcome = outcomes[at]
+                if outcome.__class__ is bytes and outcome[0] == PICKLE:
+                    outcomes[at] = TAKEN
+                    try:
+                        value = loads(outcome)
+                    except Exception:
+                        value = batch.open(at, outcome)
+                else:
+                    value = batch.open(at)
+                yield value
                 pending -= 1
                 if pending <= room and (more := next(batches, None)) is not None:
                     ready.append(more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 #: In the place of an outcome that has been taken.
 TAKEN: Final = b""
+#: What every pickle begins with.
+PICKLE: Final = pickle.PROTO[0]
 
 
 class Batch:
@@ -55,14 +58,15 @@ class Batch:
         if self.watcher is not None:
             self.watcher((self, at, number))
 
-    def open(self, at: int) -> Any:
-        """Take an outcome that is here. Returns the result.
+    def open(self, at: int, outcome: bytes | Finished | None = None) -> Any:
+        """Take an outcome that is here (or was, when it was taken). Returns the result.
 
         Raises:
             Exception: What the task raised, as `Handle.result` would.
         """
-        outcome = self.outcomes[at]
-        self.outcomes[at] = TAKEN
+        if outcome is None:
+            outcome = self.outcomes[at]
+            self.outcomes[at] = TAKEN
         if isinstance(outcome, bytes):
             try:
                 return open_result(outcome)

@@ -13,7 +13,14 @@ from masterworker import wire
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import plain
 from masterworker.data.failure import describe, text_of
-from masterworker.data.pickling import dumps, loads
+from masterworker.data.pickling import (
+    CANNOT_NAME_MAIN,
+    PROTOCOL,
+    dumps,
+    dumps_plainly,
+    loads,
+    names_main,
+)
 from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
 from masterworker.launch import parent
 from masterworker.launch.slot import TASK
@@ -81,7 +88,7 @@ def execute(
     return RESULT, pickled
 
 
-def execute_row(
+def execute_row(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost more than most steps
     row: Row,
     handler: Callable[..., Any],
     hand: Hand,
@@ -106,15 +113,11 @@ def execute_row(
     Raises:
         KeyboardInterrupt: It came from outside; the task has no outcome.
     """
-    shared, encode = parent.shared, plain.encode if data_only else dumps
+    shared, dropped = parent.shared, row.dropped
     outer, begin, task_id = shared[TASK], row.next, row.next
-    take, add, dropped, largest = (
-        row.todo.popleft,
-        row.results.append,
-        row.dropped,
-        wire.MAX_PAYLOAD,
-    )
-    known = _functions.get if handler is call else None
+    take, add = row.todo.popleft, row.results.append
+    is_call, last, found = handler is call, b"", handler
+    encode, encode_again = (_as_data, plain.encode) if data_only else (dumps_plainly, dumps)
     while not interrupts.leaving:
         if wants_to_stop is not None and task_id > begin and wants_to_stop():
             break
@@ -122,36 +125,38 @@ def execute_row(
             payload = take()
         except IndexError:  # it was the last one, or the courier has taken the rest
             break
-        if task_id in dropped:
+        if dropped and task_id in dropped:
             row.mixed = True
             add(None)
             task_id += 1
             continue
         hand.current = task_id
-        stage, done = _PARAMETERS, None
+        failure, stage, done = None, _PARAMETERS, None
         try:
             shared[TASK] = task_id
             try:
-                parameters = loads(payload)
+                args = loads(payload)
                 stage = _HANDLER
-                if known is None:
-                    done = handler(*parameters)
+                if is_call:
+                    function, args, kwargs = args
+                    if function != last:
+                        found = _functions.get(function) or _function(function)
+                        last = function
+                    done = found(*args, **kwargs) if kwargs else found(*args)
                 else:
-                    function, args, kwargs = parameters
-                    done = (known(function) or _function(function))(*args, **kwargs)
+                    done = found(*args)
                 if forks.is_fork:
                     forks.leave()
                 stage = _RESULT
-                answer = encode(done)
-                failure = (
-                    None
-                    if len(answer) <= largest
-                    else (FAILURE, _too_large(done, len(answer), data_only=data_only).encode())
-                )
+                try:
+                    answer = encode(done, PROTOCOL)
+                except Exception:
+                    answer = encode_again(done)
+                if len(answer) > CANNOT_NAME_MAIN:
+                    answer, failure = _looked_at(done, answer, data_only=data_only)
             except BaseException as error:
-                failure = _failed(
-                    stage, error, done, interrupts.has_come, None, data_only=data_only
-                )
+                has_come = interrupts.has_come
+                failure = _failed(stage, error, done, has_come, None, data_only=data_only)
         except Broken as broken:  # it came a moment before or after the handler's own code
             failure = broken_off(broken, None, data_only=data_only)
         finally:
@@ -161,9 +166,24 @@ def execute_row(
         else:
             row.mixed = True
             add(failure)
-        hand.current = 0
         task_id += 1
+    hand.current = 0
     return task_id - begin
+
+
+def _as_data(value: object, protocol: int) -> bytes:  # noqa: ARG001  as pickle has it
+    return plain.encode(value)
+
+
+def _looked_at(
+    result: object, answer: bytes, *, data_only: bool
+) -> tuple[bytes, tuple[int, bytes] | None]:
+    """Return what a result is sent as, and the outcome in its place if it cannot be sent."""
+    if not data_only and names_main(answer):
+        answer = dumps(result)
+    if len(answer) <= wire.MAX_PAYLOAD:
+        return answer, None
+    return b"", (FAILURE, _too_large(result, len(answer), data_only=data_only).encode())
 
 
 def _failed(
