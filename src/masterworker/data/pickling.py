@@ -32,7 +32,7 @@ PROTOCOL = 5
 #: So many importable functions are remembered with their pickles.
 KEPT_FUNCTIONS = 1000
 #: How a pickle spells the name of the main program's module.
-_MAIN = b"__main__"
+MAIN = b"__main__"
 
 #: No pickle of so many bytes or less refers to anything of the main program.
 CANNOT_NAME_MAIN = 24
@@ -55,7 +55,7 @@ def dumps(value: object) -> bytes:
         data = pickle.dumps(value, PROTOCOL)
     except Exception:
         return _dumps_by_value(value)
-    if _MAIN in data:
+    if MAIN in data:
         try:
             return _dumps_by_value(value)
         except Exception:
@@ -68,23 +68,9 @@ def dumps(value: object) -> bytes:
 dumps_plainly: Callable[[object, int], bytes] = pickle.dumps
 
 
-def names_main(data: bytes) -> bool:
-    """Tell whether a plain pickle may refer to something of the main program."""
-    return _MAIN in data
-
-
 #: Rebuilds a value from bytes that come from a process of this job. Pickle's own function, and not
 #: one that calls it, since it is called twice for each task.
 loads: Callable[[bytes], Any] = pickle.loads
-
-
-def dumps_quickly(value: object) -> bytes | None:
-    """Pickle a value if that can be done plainly, as for most; None: `dumps_call` decides."""
-    try:
-        data = pickle.dumps(value, PROTOCOL)
-    except Exception:
-        return None
-    return None if _MAIN in data else data
 
 
 def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
@@ -96,8 +82,8 @@ def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> lis
     except Exception:
         return None
     if sum(map(len, data)) > _MUCH:
-        return None if any(_MAIN in each for each in data) else data
-    return None if _MAIN in b"".join(data) else data
+        return None if any(MAIN in each for each in data) else data
+    return None if MAIN in b"".join(data) else data
 
 
 def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
@@ -112,7 +98,7 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
     """
     try:
         data = pickle.dumps(parameters, PROTOCOL)
-        return dumps(parameters) if _MAIN in data else data
+        return dumps(parameters) if MAIN in data else data
     except Exception:  # noqa: S110  not plainly: the next try decides
         pass
     try:
@@ -146,7 +132,7 @@ def dumps_function(function: Callable[..., Any]) -> bytes:
         return known
     try:
         data = pickle.dumps(function, PROTOCOL)
-        if _MAIN not in data:
+        if MAIN not in data:
             if plain and len(_importable) < KEPT_FUNCTIONS:
                 _importable[function] = data
             return data

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data.pickling import (
+    MAIN,
+    PROTOCOL,
     dumps_call,
     dumps_function,
     dumps_many_quickly,
-    dumps_quickly,
+    dumps_plainly,
     is_remembered,
     loads,
 )
@@ -180,8 +182,12 @@ class Asking:
         """
         known = _known.get(function) if function.__class__ in _FUNCTIONS else None
         tag, fixed = known or _travelling(function)
-        payload = dumps_quickly((fixed, args, kwargs))
-        if payload is None or len(payload) > wire.MAX_PAYLOAD:
+        try:
+            payload = dumps_plainly((fixed, args, kwargs), PROTOCOL)
+            plain = MAIN not in payload and len(payload) <= wire.MAX_PAYLOAD
+        except Exception:
+            plain = False
+        if not plain:
             payload = _call_payload(tag, fixed, args, kwargs)
         desk = self._desk
         handle = Handle(desk, tag)

@@ -15,11 +15,11 @@ from masterworker.data import plain
 from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import (
     CANNOT_NAME_MAIN,
+    MAIN,
     PROTOCOL,
     dumps,
     dumps_plainly,
     loads,
-    names_main,
 )
 from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
 from masterworker.launch import parent
@@ -179,7 +179,7 @@ def _looked_at(
     result: object, answer: bytes, *, data_only: bool
 ) -> tuple[bytes, tuple[int, bytes] | None]:
     """Return what a result is sent as, and the outcome in its place if it cannot be sent."""
-    if not data_only and names_main(answer):
+    if not data_only and MAIN in answer:
         answer = dumps(result)
     if len(answer) <= wire.MAX_PAYLOAD:
         return answer, None
