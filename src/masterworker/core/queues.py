@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 WAITING, LEASED, SETTLED = State.WAITING, State.LEASED, State.SETTLED
 
-#: Into so many parts the work that somebody asks for may be divided: it is what it does in 20 ms.
-MOMENTS = 20
-
 #: Makes a named tuple in half the time that its class takes.
 _new = tuple.__new__
 
@@ -60,12 +57,12 @@ class Queues:
         """Cap a claim (guided self-scheduling: Polychronopoulos & Kuck 1987).
 
         Half of an equal share of what waits, so that the end of a job does not pile up on one
-        worker; at least one. What is done in a moment is not worth dividing.
+        worker; at least one.
         """
         if want == 1:
             return 1
         share = -(-self.waiting.count // (2 * max(1, self._workers)))
-        return max(1, min(want, max(share, want // MOMENTS)))
+        return max(1, min(want, share))
 
     def find(self, task_id: int) -> Item | None:
         """Return a task, or the block that it is in; None: it is not known (any more)."""
