@@ -18,6 +18,7 @@ import functools
 import io
 import pickle
 import sys
+from itertools import repeat
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +76,10 @@ loads: Callable[[bytes], Any] = pickle.loads
 
 def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
     """Pickle calls of one function, each by itself, if that can be done plainly; else None."""
-    quickly = pickle.dumps
     nothing: dict[str, Any] = {}
+    parameters = zip(repeat(function), calls, repeat(nothing))
     try:
-        data = [quickly((function, args, nothing), PROTOCOL) for args in calls]
+        data = list(map(pickle.dumps, parameters, repeat(PROTOCOL)))
     except Exception:
         return None
     if sum(map(len, data)) > _MUCH:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 
 #: In the place of an outcome that has been taken.
 TAKEN: Final = b""
-#: What every pickle begins with.
-PICKLE: Final = pickle.PROTO[0]
+#: What every pickle of ours begins with.
+PICKLE: Final = 0x80
 
 
 class Batch:
