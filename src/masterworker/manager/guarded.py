@@ -88,6 +88,8 @@ class Guarded:
         self.guests = Guests(self.core, Replies(self.undelivered))
         #: Somebody looks at the waiting tasks every now and then.
         self._watching = False
+        #: When tasks were last seen to wait.
+        self._waited = float("-inf")
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
 
@@ -183,6 +185,7 @@ class Guarded:
             self._take_in()
             if not self._watching:
                 self._watching = True
+                self._waited = self._clock()
                 self._timekeeper.look_again()
 
     def _require_open(self) -> None:
@@ -275,7 +278,11 @@ class Guarded:
             self._apply(self.core.on_tick(now))
             self.troubles.look(self.core, now)
             deadlines = [self.core.next_deadline()]
-            self._watching = bool(self.core.waiting.count) and not self.core.terminated
+            waiting = bool(self.core.waiting.count) and not self.core.terminated
+            if waiting:
+                self._waited = now
+            # Where tasks come and go all the time, none of them has to say that it waits.
+            self._watching = waiting or now < self._waited + LOOK
             if self._watching:
                 deadlines.append(now + LOOK)
             due = min((d for d in deadlines if d is not None), default=None)
