@@ -134,7 +134,7 @@ OPERATIONS: dict[str, Any] = {
     "ping": tuple[int],
     "exchange": tuple[
         int,  # who
-        list[tuple[int, int, int, bytes]],  # outcomes: task, attempt, kind, payload
+        list[tuple[int, int, int, bytes | list[bytes]]],  # outcomes: task, attempt, kind, payload
         list[int],  # tasks given back
         Number,  # task being executed, or 0
         Number,  # how many are wanted

@@ -46,6 +46,30 @@ def test_a_task_goes_out_and_its_outcome_comes_back(net: Net) -> None:
     assert client.collect(5) == []
 
 
+def test_tasks_in_a_row_travel_together(net: Net) -> None:
+    """Many small tasks are one lease, and their results one outcome."""
+    worker = net.join(["a"])
+    net.manager.request("a", [b"%d" % i for i in range(20)], direct=True)
+    (lease,) = worker.fetch(4)
+    assert list(lease) == [1, 1, "a", [b"0", b"1", b"2", b"3"], None]
+
+    reply = worker.client.exchange(
+        worker.id,
+        [Outcome(1, 1, RESULT, [b"r", b"\x00"]), Outcome(9, 1, RESULT, [b"never mine", b""])],
+        [3],
+        want=9,
+    )
+
+    assert reply.refused == [9, 10]
+    assert [list(lease) for lease in reply.leases] == [
+        [3, 2, "a", b"2", None],
+        [5, 1, "a", [b"%d" % i for i in range(4, 12)], None],
+    ]
+    census = net.manager.census()
+    assert (census.done, census.running, census.waiting) == (2, {"a": 10}, {"a": 8})
+    net.manager.check()
+
+
 def test_one_exchange_does_all_at_once(net: Net) -> None:
     """Outcomes out, leases back, new ones in, in one call."""
     worker = net.join(["a"])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blocks import each_outcome, in_rows
 from failures.jobs import ended, join, lines_of, memory_job, observer, real_master
 from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
@@ -171,8 +172,11 @@ def use_many_tags(core: Scheduler, client: int, worker: int, tags: int, repeat: 
             core.on_reported(zombie, late + late, 0.0)
             core.on_reported(worker, [Outcome(first, 9, RESULT, b"")], 0.0)
     while leases := core.on_fetch(worker, 1_000, 0.0)[0]:
-        reports = [Outcome(*lease[:2], RESULT, b"r" * 50) for lease in leases]
-        core.on_reported(worker, reports, 0.0)
+        reports = [
+            o._replace(payload=b"r" * 50)
+            for o in each_outcome(Outcome(*lease[:2], RESULT, lease[3]) for lease in leases)
+        ]
+        core.on_reported(worker, in_rows(reports), 0.0)
     while core.on_collect(client, 1_000)[0]:
         pass
     core.on_tick(10.0 * repeat)

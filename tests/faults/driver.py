@@ -176,8 +176,6 @@ class Driver:
 
     def verdict(self) -> Verdict:
         """Judge the trial. Whatever is left in the master counts as delivered once more."""
-        for number in list(self.master._early):
-            self._take(f"{number}", f"left over: {number}")
         while self.collect_left_over():
             pass
         return check(self.folder)

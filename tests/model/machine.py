@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from blocks import each_lease, each_outcome, ids_of_all, in_rows
 from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
@@ -130,13 +131,14 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.lose(victim, "signal 9", blame=True)
 
     @precondition(busy)
-    @rule(n=which, skip=st.integers(0, 1), kind=kinds)
-    def cut_off(self, n: int, skip: int, kind: int) -> None:
+    @rule(n=which, skip=st.integers(0, 1), kind=kinds, rows=st.booleans())
+    def cut_off(self, n: int, skip: int, kind: int, rows: bool) -> None:
         """A process that was only out of reach delivers something all the same."""
         member = self.busy()[n % len(self.busy())]
         held = [(i, self.model.tasks[i].attempt) for i in self.model.members[member].held]
         self.lose(member, "silent", blame=False)
-        self.report_as(member, [self.outcome(*lease, kind) for lease in held[skip : skip + 2]])
+        late = [self.outcome(*lease, kind) for lease in held[skip : skip + 2]]
+        self.report_as(member, in_rows(late) if rows else late)
 
     def beat_as(self, member: int) -> None:
         assert self.core.on_heard(member, self.now) == (member in self.model.members)
@@ -188,7 +190,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def remember(self, served: list[tuple[int, list[Lease]]]) -> None:
         for claim_id, leases in served:
             owner = self.model.task_claims[claim_id].owner
-            self.history += [(owner, lease) for lease in leases]
+            self.history += [(owner, lease) for lease in each_lease(leases)]
 
     @precondition(some)
     @rule(n=which, want=wanted, tag=maybe_tag, all_there_is=st.booleans())
@@ -206,6 +208,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def fetch_as(self, member: int, want: int, tag: str | None = None) -> list[Lease]:
         peer = self.model.members[member]
         leases, claim = self.core.on_fetch(member, want, self.now, tag)
+        leases = each_lease(leases)
         self.history += [(member, lease) for lease in leases]
         if self.model.terminated or (peer.tags is not None and not peer.tags):
             assert (leases, claim) == ([], None)
@@ -228,6 +231,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         held = self.model.members[member].held
         task_id = held[nth % len(held)]
         self.core.on_started(member, task_id, self.now)
+        if not self.model.tasks[task_id].started:
+            self.model.members[member].heard = self.now
         self.model.tasks[task_id].started = True
         return member
 
@@ -243,6 +248,14 @@ class SchedulerMachine(RuleBasedStateMachine):
                 for i in reversed(self.model.members[member].held[-count:])
             ],
         )
+
+    @precondition(busy)
+    @rule(n=which, start=st.integers(0, 2), count=st.sampled_from((1, 2, 9)))
+    def report_in_rows(self, n: int, start: int, count: int) -> None:
+        """The holder delivers results of some tasks in a row, together."""
+        member = self.busy()[n % len(self.busy())]
+        held = self.model.members[member].held[start : start + count]
+        self.report_as(member, in_rows(self.outcome(i, self.model.tasks[i].attempt) for i in held))
 
     @precondition(lambda self: self.history)
     @rule(nth=which, n=which, kind=kinds, settled=st.booleans(), times=st.integers(1, 2))
@@ -271,17 +284,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     def report_as(self, member: int, outcomes: list[Outcome]) -> None:
         refused, effects = self.core.on_reported(member, outcomes, self.now)
         answer = Answer(effects)
-        assert refused == self.model.report(member, outcomes, answer)
+        assert refused == self.model.report(member, each_outcome(outcomes), answer)
         answer.must_be_read()
 
     @precondition(busy)
-    @rule(n=which, start=st.integers(0, 1))
-    def give_back(self, n: int, start: int) -> None:
+    @rule(n=which, start=st.integers(0, 2), count=st.sampled_from((1, 99)))
+    def give_back(self, n: int, start: int, count: int) -> None:
         """Leases come back undone; what is not in this one's hands is ignored."""
         member = self.busy()[n % len(self.busy())]
         held = self.model.members[member].held
-        back = held[start:]
-        del held[start:]
+        back = held[start : start + count]
+        del held[start : start + count]
         effects = self.core.on_returned(member, [*back, 0, *self.model.waiting], self.now)
         answer = Answer(effects)
         self.remember(effects.leases)
@@ -344,14 +357,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         core, model = self.core, self.model
         audit.check(core)
         held = {i: peer.held for i, peer in model.members.items()}
-        assert {i: list(member.leases) for i, member in core.members.items()} == held
-        waiting = {task.id for task in core.waiting.items()}
+        assert {i: ids_of_all(m.leases.values()) for i, m in core.members.items()} == held
+        waiting = set(ids_of_all(core.waiting.items()))
         results = {task.id for task in core.results.items()}
         assert waiting == set(model.waiting)
         assert results == set(model.results)
         places = [*waiting, *results, *model.delivered, *(i for ids in held.values() for i in ids)]
         assert sorted(places) == sorted(model.tasks), "a task is in no place, or in two"
-        assert core.tasks.keys() == model.tasks.keys() - model.delivered.keys()
+        known = core.tasks.keys() | set(ids_of_all(core.blocks))
+        assert known == model.tasks.keys() - model.delivered.keys()
         assert {claim.id for claim in core.waiting.claims} == model.task_claims.keys()
         assert {claim.id for claim in core.results.claims} == model.result_claims.keys()
         assert core.tally.submitted == len(model.tasks)
@@ -375,7 +389,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.lose(member, "the end", blame=False)
         self.agrees()
         while leases := self.fetch_as(fresh, 3):
-            self.report_as(fresh, [self.outcome(lease.task_id, lease.attempt) for lease in leases])
+            done = [self.outcome(lease.task_id, lease.attempt) for lease in leases]
+            self.report_as(fresh, in_rows(done))
         self.agrees()
         while self.collect_as(fresh, 3) or self.collect_as(fresh, 3, "@f"):
             pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from blocks import each_finished, each_lease
 from masterworker.core.task import LOST, RESULT, Finished, Lease, Outcome
 
 if TYPE_CHECKING:
@@ -56,12 +57,15 @@ class Claim:
 
 
 class Answer:
-    """The effects of one call, to be read off in order, and read to the end."""
+    """The effects of one call, to be read off in order, and read to the end.
+
+    Whether tasks come one by one or in blocks makes no difference here.
+    """
 
     def __init__(self, effects: Effects) -> None:
-        self.leases = list(effects.leases)
+        self.leases = [(claim, each_lease(leases)) for claim, leases in effects.leases]
         self.results = list(effects.results)
-        self.direct = list(effects.direct)
+        self.direct = each_finished(effects.direct)
         self.dropped = list(effects.dropped)
         self.lost = [member.id for member, _ in effects.lost]
 
@@ -185,8 +189,7 @@ class Model:
             info = self.members[member].info if member in self.members else ""
             if self.settle(i, kind, payload, info, answer):
                 done.append(i)
-        for tag in dict.fromkeys(self.tasks[i].tag for i in done):
-            self.results += [i for i in done if self.tasks[i].tag == tag]
+        self.results += done
         self.serve_results(answer)
         return refused
 

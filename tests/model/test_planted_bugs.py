@@ -8,6 +8,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from blocks import each_outcome, ids_of_all
 from masterworker.core.effects import Effects
 from masterworker.core.lanes import Lanes, View
 from masterworker.core.scheduler import Scheduler
@@ -19,6 +20,8 @@ from model.test_scheduler_model import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from masterworker.core.blocks import Block, Item
 
 #: Enough to find every one of them.
 SEARCH = settings(
@@ -44,8 +47,8 @@ class NoHolderCheck(Scheduler):
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
         refused, effects = [], Effects()
-        for outcome in outcomes:
-            task = self.tasks.get(outcome.task_id)
+        for outcome in each_outcome(outcomes):
+            task = self.find(outcome.task_id)
             holder = task.holder if task is not None else None
             speaker = member_id if holder is None else holder.id
             no, more = super().on_reported(speaker, [outcome], now)
@@ -58,7 +61,10 @@ class LateFailureAccepted(Scheduler):
     """A failure of an attempt that was given up settles the task."""
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
-        disguised = [o._replace(kind=RESULT, payload=b"%d" % o.kind + o.payload) for o in outcomes]
+        disguised = [
+            o._replace(kind=RESULT, payload=b"%d" % o.kind + o.payload)
+            for o in each_outcome(outcomes)
+        ]
         return super().on_reported(member_id, disguised, now)
 
     def _settle(self, task: Task, kind: int, payload: bytes, *rest: Any) -> None:
@@ -71,8 +77,11 @@ class LateResultRefused(Scheduler):
     """A correct result is thrown away because its worker had been given up."""
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
-        held = self.members[member_id].leases if member_id in self.members else {}
-        strict = [o if o.task_id in held else o._replace(kind=FAILURE) for o in outcomes]
+        leases = self.members[member_id].leases if member_id in self.members else {}
+        held = ids_of_all(leases.values())
+        strict = [
+            o if o.task_id in held else o._replace(kind=FAILURE) for o in each_outcome(outcomes)
+        ]
         return super().on_reported(member_id, strict, now)
 
 
@@ -80,10 +89,11 @@ class DuplicateDelivered(Scheduler):
     """The second report of a task reaches the one who asked as well."""
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
-        outcomes = list(outcomes)
+        outcomes = each_outcome(outcomes)
         refused, effects = super().on_reported(member_id, outcomes, now)
         for task_id, _, kind, payload in outcomes:
-            if task_id in refused and 0 < task_id < self._next_task and task_id not in self.tasks:
+            known = not 0 < task_id < self._next_task or self.find(task_id) is not None
+            if task_id in refused and not known:
                 effects.direct.append(Finished(task_id, "a", kind, payload, ""))
         return refused, effects
 
@@ -92,7 +102,7 @@ class LastOutcomeWins(Scheduler):
     """The second report of a task overwrites the first before it is picked up."""
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
-        for outcome in (outcomes := list(outcomes)):
+        for outcome in (outcomes := each_outcome(outcomes)):
             task = self.tasks.get(outcome.task_id)
             if task is not None and task.state is State.SETTLED:
                 task.payload = outcome.payload
@@ -114,20 +124,23 @@ class NoRequeueOnLoss(Scheduler):
 
     def on_lost(self, member_id: int, reason: str, now: float, *, blame: bool = True) -> Effects:
         if member_id in self.members:
-            for task_id in self.members[member_id].leases:
-                del self.tasks[task_id]
+            for item in self.members[member_id].leases.values():
+                if isinstance(item, Task):
+                    del self.tasks[item.id]
+                else:
+                    self.blocks.remove(item)
             self.members[member_id].leases.clear()
         return super().on_lost(member_id, reason, now, blame=blame)
 
 
 class PutBackAtTheEnd(Lanes):
-    def put_back(self, items: list[Task]) -> None:
+    def put_back(self, items: Sequence[Item]) -> None:
         for item in items:
             self.append(item.tag, [item])
 
 
 class PutBackReversed(Lanes):
-    def put_back(self, items: list[Task]) -> None:
+    def put_back(self, items: Sequence[Item]) -> None:
         super().put_back(items[::-1])
 
 
@@ -279,6 +292,64 @@ class NeverHears(Scheduler):
         return member_id in self.members
 
 
+class CountsABlockAsOne(Lanes):
+    """A block that is queued counts as one task."""
+
+    def put_back(self, items: Sequence[Item]) -> None:
+        super().put_back(items)
+        self.count -= sum(item.size - 1 for item in items)
+
+
+class ForgetsTheRest(Scheduler):
+    """When tasks leave their block, what came behind them is lost."""
+
+    def _split(self, block: Block, first: int, number: int) -> Item:
+        follows = first + number <= block.last
+        piece = super()._split(block, first, number)
+        if follows and (rest := self.find(first + number)) and rest.holder:
+            del rest.holder.leases[rest.last]
+            self.tasks.pop(rest.id, None)
+            if not isinstance(rest, Task):
+                rest.end()
+        return piece
+
+
+class PartsBeginAnew(Scheduler):
+    """The parts of a block have another number of attempts."""
+
+    def _replace(self, block: Block, parts: list[Item]) -> None:
+        for part in parts:
+            part.attempt -= len(parts) > 1
+        super()._replace(block, parts)
+
+
+class PartsInDisorder(Scheduler):
+    """The parts of a block come back in another order."""
+
+    def _replace(self, block: Block, parts: list[Item]) -> None:
+        super()._replace(block, parts[::-1])
+
+
+class SettlesARowBlindly(Scheduler):
+    """Of results in a row, it is looked at the first alone."""
+
+    def _settle_first(self, block: Block, results: list[bytes], *rest: Any) -> None:
+        first = block.id
+        super()._settle_first(block, results, *rest)
+        again = first + len(results)
+        if (task := self.tasks.get(again)) is not None and task.direct and task.attempt > 1:
+            self._settle(task, RESULT, results[-1], None, [], rest[-1])
+
+
+class WithdrawnButHandedOut(Scheduler):
+    """A late result of one task of a block that waits settles it, and it stays in the block."""
+
+    def _apart(self, block: Block, task_id: int) -> Task:
+        task = super()._apart(block, task_id)
+        block.gone.discard(task_id)
+        return task
+
+
 def with_waiting(lanes: type[Lanes]) -> Scheduler:
     core = Scheduler()
     core.waiting = lanes(State.WAITING, core.results._claim_ids)
@@ -312,6 +383,11 @@ SCHEDULERS = [
     NeverExpires,
     MassExpiry,
     NeverHears,
+    ForgetsTheRest,
+    PartsBeginAnew,
+    PartsInDisorder,
+    SettlesARowBlindly,
+    WithdrawnButHandedOut,
 ]
 QUEUES = [
     PutBackAtTheEnd,
@@ -321,6 +397,7 @@ QUEUES = [
     ViewsLeak,
     YoungestClaimFirst,
     KeepsClaimsOfTheLost,
+    CountsABlockAsOne,
 ]
 
 

@@ -107,8 +107,15 @@ def _is_in_its_place(what: str, where: str, tree: ast.Module, node: ast.AST) -> 
         return where == EXECUTOR
     if what != "pickle.loads" or where != UNPICKLER:
         return False
-    functions = [f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == "loads"]
-    return len(functions) == 1 and any(inner is node for inner in ast.walk(functions[0]))
+    named = [stated for stated in tree.body if _name_of(stated) == "loads"]
+    return len(named) == 1 and any(inner is node for inner in ast.walk(named[0]))
+
+
+def _name_of(stated: ast.stmt) -> str:
+    """What a function, or a constant with its type, is called."""
+    if isinstance(stated, ast.AnnAssign) and isinstance(stated.target, ast.Name):
+        return stated.target.id
+    return stated.name if isinstance(stated, ast.FunctionDef) else ""
 
 
 def modules() -> list[Path]:

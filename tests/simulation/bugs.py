@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from blocks import each_outcome
 from masterworker.core.effects import Effects
 from masterworker.core.hand import Hand
 from masterworker.core.lanes import Lanes
+from masterworker.core.row import Row
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.task import CANCELLED, FAILURE, Lease, Outcome, State, Task
+from masterworker.core.task import CANCELLED, FAILURE, Finished, Lease, Outcome, State, Task
 from simulation.worker import SimWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from masterworker.core.blocks import Block, Item
     from masterworker.core.member import Member
     from simulation.kernel import Run
 
@@ -30,7 +33,7 @@ class LastOutcomeWins(Scheduler):
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
         outcomes = list(outcomes)
-        for task_id, _, kind, payload in outcomes:
+        for task_id, _, kind, payload in each_outcome(outcomes):
             task = self.tasks.get(task_id)
             if task is not None and task.state is State.SETTLED:
                 task.kind, task.payload = kind, payload
@@ -49,7 +52,7 @@ class NoDeduplication(Scheduler):
 class LateFailureAccepted(Scheduler):
     """A failure of an attempt that was given up settles a task that is under way elsewhere."""
 
-    def _late(self, task: Task | None, attempt: int, kind: int, *rest: Any) -> Task | None:
+    def _late(self, task: Item | None, attempt: int, kind: int, *rest: Any) -> Item | None:
         if task is not None and task.state in {State.LEASED, State.STARTED} and kind == FAILURE:
             return task
         return super()._late(task, attempt, kind, *rest)
@@ -74,7 +77,8 @@ class NoRequeueOnLoss(Scheduler):
             member.leases.clear()
         effects = super().on_lost(member_id, *args, **kwargs)
         for task in held.values():
-            self.tasks[task.id] = task
+            if isinstance(task, Task):
+                self.tasks[task.id] = task
         return effects
 
 
@@ -125,7 +129,7 @@ class NeverGivesUp(Scheduler):
 class AttemptsAreReused(Scheduler):
     """A task that comes back begins with attempt 1 again."""
 
-    def _requeue(self, held: list[Task], *rest: Any) -> Effects:
+    def _requeue(self, held: Sequence[Item], *rest: Any) -> Effects:
         for task in held:
             task.attempt = 0
         return super()._requeue(held, *rest)
@@ -226,13 +230,74 @@ class DeafToWhatComesBack(Scheduler):
 class WithdrawnItemsComeBack(Lanes):
     """What has been withdrawn from the queue is handed out when its turn comes."""
 
-    def take(self, *args: Any) -> list[Task]:
+    def take(self, *args: Any) -> list[Item]:
         for lane in self._lanes.values():
             for item in lane:
-                if item.state is State.DELIVERED:
+                if item.state is State.DELIVERED and isinstance(item, Task):
                     item.state = self._alive
                     self.count += 1
         return super().take(*args)
+
+
+class ForgetsTheRest(Scheduler):
+    """When tasks leave their block, what came behind them is in nobody's hands any more."""
+
+    def _split(self, block: Block, first: int, number: int) -> Item:
+        follows = first + number <= block.last
+        piece = super()._split(block, first, number)
+        if follows and (rest := self.find(first + number)) and rest.holder:
+            del rest.holder.leases[rest.last]
+        return piece
+
+
+class PartsBeginAnew(Scheduler):
+    """The parts of a block have another number of attempts."""
+
+    def _replace(self, block: Block, parts: list[Item]) -> None:
+        for part in parts:
+            part.attempt = 1
+        super()._replace(block, parts)
+
+
+class SettlesWhatIsGone(Scheduler):
+    """One task of a block is settled, and is handed out with the others all the same."""
+
+    def _apart(self, block: Block, task_id: int) -> Task:
+        task = super()._apart(block, task_id)
+        block.gone.discard(task_id)
+        return task
+
+
+class RowsAreNeverRefused(Scheduler):
+    """Of results in a row, those that come too late or twice are delivered all the same."""
+
+    def _report_run(self, outcome: Outcome, *rest: Any) -> None:
+        refused, effects = rest[2], rest[4]
+        before = len(refused)
+        super()._report_run(outcome, *rest)
+        for task_id in refused[before:]:
+            payload = outcome.payload[task_id - outcome.task_id]
+            effects.direct.append(Finished(task_id, "a", outcome.kind, payload, ""))
+        del refused[before:]
+
+
+class EveryoneInABlockIsGuilty(Scheduler):
+    """The neighbours of a task that has ended a worker get its strike."""
+
+    def _on_its_own(self, task_id: int) -> Task | None:
+        task = super()._on_its_own(task_id)
+        neighbour = super()._on_its_own(task_id + 1)
+        if neighbour is not None and neighbour.direct and neighbour.state is not State.SETTLED:
+            neighbour.losses = [*(neighbour.losses or ()), "a neighbour's"]
+        return task
+
+
+class BlocksCountAsOne(Lanes):
+    """A block that comes back to the queue counts as one task."""
+
+    def put_back(self, items: Sequence[Item]) -> None:
+        super().put_back(items)
+        self.count -= sum(item.size - 1 for item in items)
 
 
 # -- the worker -------------------------------------------------------------------------------
@@ -275,6 +340,27 @@ class NeverLooksForTheMaster(SimWorker):
 
     def _find_again(self, me: str) -> Run:
         yield 0.1
+
+
+class GivesBackWhatItKeeps(Hand):
+    """What is given back of a row is executed here as well."""
+
+    def put_down(self) -> list[int]:
+        rows = [(row, tuple(row.todo)) for row in self.leases if isinstance(row, Row)]
+        ids = super().put_down()
+        for row, todo in rows:
+            row.todo.extend(todo)
+        return ids
+
+
+class OutcomesOfRowsAreOffByOne(Hand):
+    """After a part of a row has been delivered, the next part begins with the wrong task."""
+
+    def to_send(self) -> Sequence[Outcome]:
+        for row in self.outcomes:
+            if isinstance(row, Row) and row._sent:
+                row.first += 1
+        return super().to_send()
 
 
 class AnswersForTheNextAttempt(SimWorker):

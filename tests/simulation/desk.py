@@ -213,8 +213,8 @@ class Desk(Guarded):
         if self.held_up(self.cancel_here, task_ids):
             return
         self.touched = True
-        tasks = [self.core.tasks.get(task_id) for task_id in task_ids]
-        held = [(t.holder.id, t.id) for t in tasks if t is not None and t.holder is not None]
+        found = [(task_id, self.core.find(task_id)) for task_id in task_ids]
+        held = [(t.holder.id, i) for i, t in found if t is not None and t.holder is not None]
         cancelled, effects = self.core.on_cancelled(task_ids, self.kernel.now)
         self.oracle.cancelled(cancelled, held, effects.orders)
         self._apply(effects)

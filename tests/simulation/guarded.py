@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from blocks import each_finished
 from masterworker import wire
 from masterworker.core.liveness import STOOD_STILL
 
@@ -168,7 +169,7 @@ class Guarded:
                 self._ring(self._boxes[claim])
         if effects.direct:
             self.oracle.left(effects.direct)
-            for outcome in effects.direct:
+            for outcome in each_finished(effects.direct):
                 self.oracle.received(outcome)
         for member_id, task_id in effects.orders:
             self._order_to_stop(member_id, task_id)

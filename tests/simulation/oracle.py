@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blocks import each_finished, each_lease, each_outcome
 from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import (
@@ -13,6 +14,7 @@ from masterworker.core.task import (
     LOST,
     RESULT,
     Finished,
+    FinishedRun,
     Lease,
     Outcome,
     State,
@@ -120,7 +122,7 @@ class Oracle:
     def handed_out(self, member: int, leases: Sequence[Lease]) -> None:
         """The scheduler hands out leases."""
         known = self.core.members.get(member)
-        for task, attempt, tag, *_ in leases:
+        for task, attempt, tag, *_ in each_lease(leases):
             if known is not None and (known.view is None or not known.view.accepts(tag)):
                 raise Violation(f"{member} is given task {task}, and cannot do {tag!r}")
             if task in self._accepted:
@@ -155,9 +157,9 @@ class Oracle:
     def died(self, worker: SimWorker, why: str) -> None:
         """A worker process has ended, just like that."""
         current = worker.hand.current
-        if current is not None:
-            self._deaths.setdefault(current[0], {})[worker.client] = None
-        self.trace(f"{worker.client} dies ({why}), executing {current and current[:2]}")
+        if current:
+            self._deaths.setdefault(current, {})[worker.client] = None
+        self.trace(f"{worker.client} dies ({why}), executing {current}")
 
     def disconnected(self, member: int) -> None:
         """The manager was told that a connection has closed."""
@@ -192,7 +194,7 @@ class Oracle:
 
     def _note_single(self, member: Member | None) -> None:
         self._strikes_to_check = True
-        if member is not None and len(member.leases) <= 1:
+        if member is not None and member.in_hand <= 1:
             self._single[member.id] = None
 
     def explained(self, ending: Ending) -> None:
@@ -205,7 +207,7 @@ class Oracle:
         """The scheduler has judged outcomes."""
         left = list(refused)
         self.trace(f"reported {[o[:3] for o in outcomes]}, refused {refused}")
-        for task, attempt, kind, payload in outcomes:
+        for task, attempt, kind, payload in each_outcome(outcomes):
             if task in left:
                 left.remove(task)
                 continue
@@ -230,9 +232,9 @@ class Oracle:
             raise Violation(f"a second outcome of task {task} was accepted")
         self._accepted[task] = kind, payload
 
-    def left(self, outcomes: list[Finished]) -> None:
+    def left(self, outcomes: Sequence[Finished | FinishedRun]) -> None:
         """Outcomes have left the scheduler."""
-        for outcome in outcomes:
+        for outcome in each_finished(outcomes):
             task = outcome.task_id
             if task in self._left:
                 raise Violation(f"task {task} was delivered twice")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from blocks import each_finished
 from masterworker.core import audit
 from masterworker.core.hand import Hand
+from masterworker.core.row import Row
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.task import FAILURE, RESULT, Finished, Lease, Outcome
+from masterworker.core.task import FAILURE, RESULT, Finished, Lease, Outcome, ids_of
 from simulation.oracle import Violation
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ Event = tuple[Any, ...]
 
 WORKERS = (0, 1)
 TASKS = 2
+#: This one always fails; the others have results.
+FAILS = 2
 #: Stands for no reply at all.
 NOTHING = [Lease(0, 0, "", b"")]
 
@@ -43,8 +47,13 @@ class System:
 
     core_class = Scheduler
 
-    def __init__(self, losses: int = 1, copies: int = 1, returns: int = 1) -> None:
+    def __init__(
+        self, losses: int = 1, copies: int = 1, returns: int = 1, tasks: int = TASKS
+    ) -> None:
         self.core = self.core_class()
+        self.tasks = tasks
+        if tasks > TASKS:  # whoever comes first gets all of them, as one block
+            self.core._share = lambda want: want
         self.workers = [Worker() for _ in WORKERS]
         #: Requests on their way, also those that never arrive: worker, epoch, member, outcomes,
         #: what is given back, what is executed, how many are wanted.
@@ -60,7 +69,7 @@ class System:
         self.produced: list[tuple[int, bytes]] = []
         for worker in WORKERS:
             self._do_join(worker)
-        self._after(self.core.on_requested("a", [b""] * TASKS, 0.0, direct=True)[1])
+        self._after(self.core.on_requested("a", [b""] * tasks, 0.0, direct=True)[1])
 
     # -- what can happen --------------------------------------------------------------------
 
@@ -110,7 +119,7 @@ class System:
     @property
     def done(self) -> bool:
         """Each task has been delivered."""
-        return len(self.delivered) == TASKS
+        return len(self.delivered) == self.tasks
 
     # -- events -----------------------------------------------------------------------------
 
@@ -126,25 +135,54 @@ class System:
         worker.hand.joined("the only one")
 
     def _do_call(self, number: int) -> None:
-        self._send(number, [], 0, TASKS)
+        self._send(number, [], 0, self.tasks)
 
     def _do_courier(self, number: int) -> None:
         """A task takes long: what is behind it is given back."""
         self.returns -= 1
         hand = self.workers[number].hand
-        current = hand.leases.popleft()
-        returned = hand.put_down()
-        hand.leases.append(current)
-        self._send(number, returned, current.task_id, 0)
+        current = hand.leases[0]
+        if isinstance(current, Row):
+            executing = current.next
+            payload = current.todo.popleft()
+            returned = hand.put_down()
+            current.todo.append(payload)
+        else:
+            executing = current.task_id
+            hand.leases.popleft()
+            returned = hand.put_down()
+            hand.leases.append(current)
+        self._send(number, returned, executing, 0)
 
     def _do_work(self, number: int) -> None:
         """The first task has a result, the second always fails."""
         hand = self.workers[number].hand
-        lease = hand.leases.popleft()
-        kind = RESULT if lease.task_id == 1 else FAILURE
-        payload = b"%d by %d attempt %d: %d" % (lease.task_id, number, lease.attempt, kind)
-        self.produced.append((lease.task_id, payload))
+        lease = hand.leases[0]
+        if isinstance(lease, Row):
+            self._work_on_row(number, lease)
+            return
+        hand.leases.popleft()
+        kind, payload = self._outcome(number, lease.task_id, lease.attempt)
         hand.outcomes.append(Outcome(lease.task_id, lease.attempt, kind, payload))
+
+    def _work_on_row(self, number: int, row: Row) -> None:
+        hand = self.workers[number].hand
+        if not row.begun:
+            row.begun = True
+            hand.outcomes.append(row)
+        row.todo.popleft()
+        kind, payload = self._outcome(number, row.next, row.attempt)
+        row.mixed = row.mixed or kind != RESULT
+        row.results.append(payload if kind == RESULT else (kind, payload))
+        if not row.todo:
+            row.over = True
+            hand.done_with(row)
+
+    def _outcome(self, number: int, task_id: int, attempt: int) -> tuple[int, bytes]:
+        kind = FAILURE if task_id == FAILS else RESULT
+        payload = b"%d by %d attempt %d: %d" % (task_id, number, attempt, kind)
+        self.produced.append((task_id, payload))
+        return kind, payload
 
     def _do_reply(self, number: int) -> None:
         worker = self.workers[number]
@@ -231,7 +269,7 @@ class System:
             number = self.claims.pop(claim, -1)
             if number >= 0 and self.workers[number].member is not None:
                 self.down.setdefault(number, [])
-        for outcome in effects.direct:
+        for outcome in each_finished(effects.direct):
             if outcome.task_id in self.delivered:
                 raise Violation(f"delivered twice: {outcome}")
             if (outcome.task_id, outcome.payload) not in self.produced:
@@ -256,8 +294,13 @@ class System:
             number, times = self.joined[member]
             return order[number], times
 
-        def said(outcomes: Iterable[Outcome | Lease]) -> tuple[tuple[int, int], ...]:
-            return tuple((outcome.task_id, outcome.attempt) for outcome in outcomes)
+        def said(outcomes: Iterable[Outcome | Lease | Row]) -> tuple[tuple[Any, ...], ...]:
+            return tuple(
+                (outcome.next, outcome.last, outcome.attempt, *outcome.dropped, outcome._sent)
+                if isinstance(outcome, Row)
+                else (*ids_of(outcome), outcome.attempt)
+                for outcome in outcomes
+            )
 
         tasks = [
             (
@@ -268,13 +311,18 @@ class System:
                 task.suspect,
                 len(task.losses or ()),
             )
-            for task_id in range(1, TASKS + 1)
-            if (task := core.tasks.get(task_id)) is not None
+            for task_id in range(1, self.tasks + 1)
+            if (task := core.find(task_id)) is not None
         ]
         queue = [
-            (item.id, item.state.value) for lane in core.waiting._lanes.values() for item in lane
+            (item.id, item.last, *getattr(item, "gone", ()), item.state.value)
+            for lane in core.waiting._lanes.values()
+            for item in lane
         ]
-        held = [(who(member.id), *member.leases) for member in core.members.values()]
+        held = [
+            (who(member.id), *((item.id, item.last) for item in member.leases.values()))
+            for member in core.members.values()
+        ]
         claims = [(who(claim.taker.id), claim.want) for claim in core.waiting.claims]
         workers = [
             (

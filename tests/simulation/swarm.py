@@ -167,6 +167,30 @@ def draw_more(random: Random, swarm: Swarm) -> None:
     if random.random() < 0.15:
         chosen = [i for i in range(len(swarm.workers)) if random.random() < 0.5]
         swarm.unwatched = frozenset(chosen)
+    if random.random() < 0.3:
+        swarm.kinds.append("rows")
+        for _ in range(random.randint(1, 2)):
+            swarm.batches.append(_draw_row(random, swarm.faults_end))
+        swarm.batches.sort(key=lambda batch: batch.when)
+
+
+def _draw_row(random: Random, faults_end: float) -> Batch:
+    """Draw many small tasks that the master's own program asks for, and that are nothing special.
+
+    Now and then one of them is: it takes long, fails, or ends its worker.
+    """
+    chance = random.random
+    special, poison = random.choice((0.0, 0.1, 0.3)), random.choice((0.0, 0.0, 0.05))
+    short = random.choice((0.0005, 0.005, 0.02))
+    specs = [
+        Spec(
+            2.0 * chance() if chance() < special / 3 else short * chance(),
+            -1 if chance() < special else 0,
+            chance() < poison,
+        )
+        for _ in range(random.randint(2, 60))
+    ]
+    return Batch(faults_end * chance() ** 2, 0, random.choice(TAGS), True, None, specs)
 
 
 def _draw_batches(random: Random, clients: int, faults_end: float) -> list[Batch]:

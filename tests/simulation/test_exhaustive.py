@@ -25,6 +25,10 @@ BOUNDS = [
     ({"losses": 0, "copies": 0, "returns": 0}, 180),
     ({"losses": 0, "copies": 1, "returns": 1}, 1904),
     ({"losses": 1, "copies": 1, "returns": 0}, 27375),
+    # Three tasks, which are one block, as long as nothing happens to one of them alone.
+    ({"losses": 0, "copies": 0, "returns": 1, "tasks": 3}, 598),
+    ({"losses": 0, "copies": 1, "returns": 1, "tasks": 3}, 2042),
+    ({"losses": 1, "copies": 0, "returns": 0, "tasks": 3}, 4428),
 ]
 if os.environ.get("MASTERWORKER_EXHAUSTIVE"):
     BOUNDS.append(({"losses": 1, "copies": 1, "returns": 1}, 93976))

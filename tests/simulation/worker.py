@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from masterworker import wire
 from masterworker.core.hand import Hand, Pace
-from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome
+from masterworker.core.row import Row
+from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, ids_of, size_of
 from masterworker.errors import Terminated, TransportError, UsageError
 from masterworker.launch.process import KILL_GRACE
 from masterworker.worker.conversation import PAUSES
 from masterworker.worker.courier import LONGEST_BATCH, LOOK
 from simulation.kernel import Mutex, Thread
+from simulation.oracle import Violation
 from simulation.peers import Peer
 from simulation.swarm import FURTHER
 
@@ -54,6 +56,8 @@ class SimWorker(Peer):
         self._courier: Thread | None = None
         self._asleep = self._sleeping = self.deaf = False
         self._depth = 0
+        #: Attempts that it has given back, and of which run of the master.
+        self._given_back: set[tuple[str, int, int]] = set()
         #: Of which runs of the master the tasks are that it executes, one inside the other.
         self._runs: list[str] = []
         self._main = self.spawn(self._run())
@@ -75,7 +79,7 @@ class SimWorker(Peer):
         while not self._stopped:
             reply = yield from self._exchange(MAIN, self._pace.want, self._longest_wait)
             if reply.leases:
-                yield from self._execute_batch(len(reply.leases))
+                yield from self._execute_batch(size_of(reply.leases))
 
     def _execute_batch(self, size: int) -> Run:
         began = self.kernel.now
@@ -92,14 +96,54 @@ class SimWorker(Peer):
         hand = self.hand
         done = 0
         while hand.leases:
-            lease = hand.leases.popleft()
-            hand.current = lease
-            self._runs.append(hand.instance)
-            outcome = yield from self._execute(lease)
-            self._finish(outcome, self._runs.pop())
-            hand.current = None
-            done += 1
+            lease = hand.leases[0]
+            if isinstance(lease, Row):
+                done += yield from self._execute_row(lease)
+            elif hand.done_with(lease):
+                hand.current = lease[0]
+                self._runs.append(hand.instance)
+                outcome = yield from self._execute(lease)
+                self._finish(outcome, self._runs.pop())
+                hand.current = 0
+                done += 1
         return done
+
+    def _execute_row(self, row: Row) -> Run:
+        hand, run, done = self.hand, self.hand.instance, 0
+        if row.executing:
+            hand.done_with(row)
+            return 0
+        row.begun = row.executing = True
+        hand.outcomes.append(row)
+        while row.todo:
+            payload = row.todo.popleft()
+            task_id = row.next
+            if task_id in row.dropped:
+                row.mixed = True
+                row.results.append(None)
+                continue
+            hand.current = task_id
+            self._runs.append(run)
+            outcome = yield from self._execute(Lease(task_id, row.attempt, row.tag, payload))
+            self._runs.pop()
+            self._finish_in(row, outcome)
+            hand.current = 0
+            done += 1
+        row.executing, row.over = False, True
+        hand.done_with(row)
+        return done
+
+    def _finish_in(self, row: Row, outcome: Outcome) -> None:
+        """One task of a row is done."""
+        if outcome.attempt != row.attempt:
+            self.hand.outcomes.append(outcome)
+            row.mixed = True
+            row.results.append(None)
+        elif outcome.kind == RESULT:
+            row.results.append(outcome.payload)
+        else:
+            row.mixed = True
+            row.results.append((outcome.kind, outcome.payload))
 
     def _finish(self, outcome: Outcome, run: str) -> None:
         """A task is done; its number means nothing to another run of the master."""
@@ -109,16 +153,17 @@ class SimWorker(Peer):
     @property
     def run(self) -> str:
         """Of which run of the master that is which it executes."""
-        return self._runs[-1] if self.hand.current is not None else self.hand.instance
+        return self._runs[-1] if self.hand.current else self.hand.instance
 
     @property
     def executing(self) -> int:
         """Which task of the present master it executes; 0 for none."""
-        current = self.hand.current
-        return 0 if current is None or self.run != self.hand.instance else current[0]
+        return self.hand.current if self.run == self.hand.instance else 0
 
     def _execute(self, lease: Lease) -> Run:
         task_id, attempt, _, payload, terms = lease
+        if (self.run, task_id, attempt) in self._given_back:
+            raise Violation(f"{self.client} executes task {task_id}, which it has given back")
         spec = self.world.specs[int(payload)]
         seconds = spec.seconds * self._slowness
         oracle = self.world.oracles[self.run]
@@ -238,28 +283,28 @@ class SimWorker(Peer):
             self._courier.wake(self._courier.turn)
 
     def _courier_run(self) -> Run:
-        last: Lease | None = None
+        last = 0
         while not self._stopped:
             if self._batch_began is None:
-                last = None
+                last = 0
             if not self._bell:
                 self._asleep = True
                 yield self.heartbeat / 2 if self._batch_began is None else LOOK
                 self._asleep = False
             self._bell = False
             try:
-                last = None if self._stopped else (yield from self._look(last))
+                last = 0 if self._stopped else (yield from self._look(last))
             except (TransportError, Terminated):
-                last = None
+                last = 0
 
-    def _look(self, last: Lease | None) -> Run:
+    def _look(self, last: int) -> Run:
         hand = self.hand
         current, began = hand.current, self._batch_began
-        if began is not None and current is not None and (hand.leases or hand.outcomes):
-            if current is last or self.kernel.now - began > LONGEST_BATCH:
+        if began is not None and current and (hand.leases or hand.outcomes):
+            if current == last or self.kernel.now - began > LONGEST_BATCH:
                 yield from self._deliver(COURIER, give_back=True)
                 self._batch_began = None
-        elif current is not None and self.kernel.now - self._last_call >= self.heartbeat:
+        elif current and self.kernel.now - self._last_call >= self.heartbeat:
             yield from self._deliver(COURIER, give_back=False)
         return current
 
@@ -268,10 +313,22 @@ class SimWorker(Peer):
     def _deliver(self, me: str, *, give_back: bool) -> Run:
         yield from self._talk.acquire(me)
         try:
-            returned = self.hand.put_down() if give_back else []
+            returned = self._put_down() if give_back else []
             yield from self._exchange(me, 0, 0.0, returned)
         finally:
             self._talk.release()
+
+    def _put_down(self) -> list[int]:
+        before = {
+            task_id: lease.attempt
+            for lease in self.hand.leases
+            for task_id in (
+                range(lease.next, lease.last + 1) if isinstance(lease, Row) else ids_of(lease)
+            )
+        }
+        returned = self.hand.put_down()
+        self._given_back |= {(self.hand.instance, i, before[i]) for i in returned}
+        return returned
 
     def _exchange(self, me: str, want: int, wait: float, returned: list[int] | None = None) -> Run:
         yield from self._talk.acquire(me)

@@ -256,9 +256,7 @@ class SlaveProcess:
 
     def _traced(self, tag: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def handler(*parameters: Any) -> Any:
-            lease = self._worker.hand.current
-            number = 0 if lease is None else lease[0]
-            tracing.trace(debug, "slave executes task %s_%d", tag, number)
+            tracing.trace(debug, "slave executes task %s_%d", tag, self._worker.hand.current)
             return function(*parameters)
 
         return handler

@@ -245,6 +245,7 @@ class TaskManager:
 
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
         number, _, tag, payload, _ = lease
+        assert isinstance(payload, bytes)  # noqa: S101  it has asked for one task
         tracing.trace(debug, "task %s_%d handed out", tag, number)
         return task_name(tag, number), tag, loads(payload)
 

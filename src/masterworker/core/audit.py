@@ -9,14 +9,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from masterworker.core.task import State
+from masterworker.core.blocks import PAGE_BITS
+from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from masterworker.core.blocks import Block, Item
     from masterworker.core.scheduler import Scheduler
-    from masterworker.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,11 @@ def summary(core: Scheduler) -> Summary:
 
 
 def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
-    """Count everything. Costs O(tasks that are not delivered)."""
-    running = Counter(t.tag for m in core.members.values() for t in m.leases.values())
+    """Count everything. Costs O(tasks that are not delivered); less where they are in blocks."""
+    running: Counter[str] = Counter()
+    for member in core.members.values():
+        for item in member.leases.values():
+            running[item.tag] += item.size
     views = {m.view for m in core.members.values() if m.view is not None}
     waiting = core.waiting.counts()
     stranded = [tag for tag in waiting if not any(view.accepts(tag) for view in views)]
@@ -85,7 +89,7 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
         submitted=core.tally.submitted,
         delivered=core.tally.delivered,
         stranded=stranded,
-        processes=[(m.id, m.info, len(m.leases)) for m in core.members.values()],
+        processes=[(m.id, m.info, m.in_hand) for m in core.members.values()],
         duplicates=tally.duplicates,
         done=tally.results,
         failed=tally.failures + tally.given_up,
@@ -103,7 +107,7 @@ def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
         task_id: Which one.
         now: Seconds on the scheduler's clock: times are told as so long ago; None: as they are.
     """
-    task = core.tasks.get(task_id)
+    task = core.find(task_id)
     if task is None:
         asked = 0 < task_id < core.next_task
         known = "done: its outcome has been delivered" if asked else "never asked for"
@@ -116,10 +120,10 @@ def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
     state = f"now: {task.state.value}, handed out {task.attempt} times"
     if task.holder is not None:
         state += f", in the hands of worker {task.holder.id} ({task.holder.info})"
-    return [*lines, state, *_waits_for(core, task)]
+    return [*lines, state, *_waits_for(core, task_id, task)]
 
 
-def _waits_for(core: Scheduler, task: Task) -> list[str]:
+def _waits_for(core: Scheduler, task_id: int, task: Item) -> list[str]:
     if task.state is State.SETTLED:
         return ["it waits for somebody who picks up its outcome"]
     if task.state is State.PAUSED:
@@ -130,7 +134,8 @@ def _waits_for(core: Scheduler, task: Task) -> list[str]:
     if not able:
         here = sum(m.view is not None for m in core.members.values())
         return [f"it waits for a worker that can execute {task.tag!r}; none of {here} here can"]
-    before = sum(other.order < task.order for other in core.waiting.items())
+    before = sum(other.size for other in core.waiting.items() if other.order < task.order)
+    before += sum(i < task_id for i in ids_in(task))
     busy = sum(bool(m.leases) for m in able)
     alone = "; it is handed out alone, since it may have ended a worker" if task.suspect else ""
     return [f"it waits for its turn: {before} before it; {busy} of {len(able)} workers busy{alone}"]
@@ -143,21 +148,26 @@ def check(core: Scheduler) -> None:
         InternalError: One does not hold, which is a bug of ours.
     """
     _check_tasks(core)
+    _check_blocks(core)
     _check_claims(core)
     _check_backups(core)
     tally = core.tally
-    leased = sum(len(m.leases) for m in core.members.values())
+    leased = sum(m.in_hand for m in core.members.values())
     paused = len(core.paused())
     parts = (core.waiting.count, leased, paused, core.results.count, tally.delivered)
     _require(core, sum(parts) == tally.submitted, f"{parts} do not add up to {tally.submitted}")
-    _require(core, core.waiting.count == sum(1 for _ in core.waiting.items()), "count of waiting")
-    _require(core, core.results.count == sum(1 for _ in core.results.items()), "count of results")
+    _require(
+        core, core.waiting.count == sum(i.size for i in core.waiting.items()), "count of waiting"
+    )
+    _require(
+        core, core.results.count == sum(i.size for i in core.results.items()), "count of results"
+    )
     settled = tally.results + tally.failures + tally.given_up + tally.cancelled
     _require(core, settled == core.results.count + tally.delivered, "count of settled tasks")
 
 
 def _check_tasks(core: Scheduler) -> None:
-    waiting = {task.id for task in core.waiting.items()}
+    waiting = {task.id for task in core.waiting.items() if isinstance(task, Task)}
     results = {task.id for task in core.results.items()}
     for task in core.tasks.values():
         state = task.state
@@ -175,9 +185,41 @@ def _check_tasks(core: Scheduler) -> None:
         over = state in {State.SETTLED, State.PAUSED}
         _require(core, losses < core.max_losses or over, "losses", task.id)
     for member in core.members.values():
-        for task in member.leases.values():
-            _require(core, task.holder is member, "leased to another", task.id)
-            _require(core, core.tasks.get(task.id) is task, "leased but unknown", task.id)
+        for item in member.leases.values():
+            _require(core, item.holder is member, "leased to another", item.id)
+            _require(core, core.find(item.id) is item, "leased but unknown", item.id)
+    for item in core.waiting.items():
+        first = ids_in(item)[0]
+        _require(core, core.find(first) is item, "in a queue but unknown", first)
+
+
+def ids_in(item: Item) -> list[int]:
+    """Return the ids of the tasks that an item in a queue or in somebody's hands stands for."""
+    return [item.id] if isinstance(item, Task) else item.ids()
+
+
+def _check_blocks(core: Scheduler) -> None:
+    known = set(core.tasks)
+    waiting = {id(item) for item in core.waiting.items()}
+    for block in core.blocks:
+        ids = block.ids()
+        _require(core, bool(ids), "empty block", block.id)
+        _require(core, known.isdisjoint(ids), "in a block and elsewhere", block.id)
+        known.update(ids)
+        _require(core, block.id >> PAGE_BITS == block.last >> PAGE_BITS, "page", block.id)
+        _require(core, all(core.find(i) is block for i in ids), "not found", block.id)
+        _require(core, (id(block) in waiting) == (block.state is State.WAITING), "queue", block.id)
+        if block.state is not State.WAITING:
+            _check_held(core, block)
+
+
+def _check_held(core: Scheduler, block: Block) -> None:
+    holder = block.holder
+    _require(core, block.state is State.LEASED and not block.gone, "state of block", block.id)
+    _require(core, holder is not None and block.attempt >= 1, "holder of block", block.id)
+    if holder is not None:
+        _require(core, core.members.get(holder.id) is holder, "holder is gone", block.id)
+        _require(core, holder.leases.get(block.last) is block, "lease of block", block.id)
 
 
 def _check_claims(core: Scheduler) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from masterworker.core.member import Member
-    from masterworker.core.task import Finished, Lease
+    from masterworker.core.task import Finished, FinishedRun, Lease
 
 
 #: A call that has failed: task id, tag, parameters, kind of outcome, its payload, and who
@@ -24,7 +24,7 @@ class Effects:
     #: Outcomes for claims that waited: (claim id, outcomes).
     results: list[tuple[int, list[Finished]]] = field(default_factory=list)
     #: Outcomes of tasks that were requested as direct.
-    direct: list[Finished] = field(default_factory=list)
+    direct: list[Finished | FinishedRun] = field(default_factory=list)
     #: Claims that will never be served: their takers are gone.
     dropped: list[int] = field(default_factory=list)
     #: Processes that were taken out, and why.

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from masterworker.core.row import Row, rows_and_leases
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -36,10 +38,12 @@ class Hand:
     """Leases and outcomes of one worker."""
 
     def __init__(self) -> None:
-        self.leases: deque[Lease] = deque()
-        self.outcomes: deque[Outcome] = deque()
-        #: What is being executed right now.
-        self.current: Lease | None = None
+        #: What is to be executed. A row stays the first until it is done.
+        self.leases: deque[Lease | Row] = deque()
+        #: What is done. A row is here from its begin on, and gives what it has.
+        self.outcomes: deque[Outcome | Row] = deque()
+        #: Which task is being executed right now; 0 for none.
+        self.current = 0
         #: Sent, and not acknowledged yet: sent again if the connection breaks.
         self._sent: list[Outcome] = []
         #: Which run of the manager the ids are of; "" for none yet.
@@ -50,25 +54,35 @@ class Hand:
         outcomes = self.outcomes
         sent = self._sent
         for _ in range(len(outcomes)):
-            sent.append(outcomes.popleft())
+            done = outcomes.popleft()
+            if isinstance(done, Row):
+                over = done.over  # asked first: nothing comes after it
+                sent += done.outcomes()
+                if not over:
+                    outcomes.append(done)
+            else:
+                sent.append(done)
         return sent
 
     def take(self, leases: Iterable[Lease]) -> None:
         """The manager has answered: it has what `to_send` returned, and gives new leases."""
         self._sent = []
-        self.leases.extend(leases)
+        self.leases.extend(rows_and_leases(leases))
 
     def cut_off(self) -> None:
         """We are not registered any more: others get what we have not started.
 
         What is finished is delivered when we are back.
         """
+        for lease in tuple(self.leases):
+            if isinstance(lease, Row):
+                lease.todo.clear()
         self.leases.clear()
 
     def joined(self, instance: str) -> None:
         """We have joined a manager; to another run of it than before our ids mean nothing."""
         if self.instance and self.instance != instance:
-            self.leases.clear()
+            self.cut_off()
             # What is being executed still ends up in the old ones, where nobody looks any more.
             self.leases, self.outcomes = deque(), deque()
             self._sent = []
@@ -77,22 +91,29 @@ class Hand:
     def drop(self, task_id: int) -> bool:
         """A task is of no use any more. True: it was here and had not been started."""
         for lease in tuple(self.leases):
-            if lease[0] == task_id:
-                try:
-                    self.leases.remove(lease)
-                except ValueError:  # the main thread was faster
-                    return False
-                return True
+            if isinstance(lease, Row):
+                if lease.drop(task_id):
+                    return True
+            elif lease[0] == task_id:
+                return self.done_with(lease)
         return False
 
+    def done_with(self, lease: Lease | Row) -> bool:
+        """Take a lease out of the hand. False: another thread was faster."""
+        try:
+            self.leases.remove(lease)
+        except ValueError:
+            return False
+        return True
+
     def put_down(self) -> list[int]:
-        """Take all leases that have not been started out of the hand. Returns their ids."""
-        ids = []
-        while self.leases:
-            try:
-                ids.append(self.leases.pop()[0])
-            except IndexError:  # the main thread was faster
-                break
+        """Take all tasks that have not been started out of the hand. Returns their ids."""
+        ids: list[int] = []
+        for lease in reversed(tuple(self.leases)):
+            if isinstance(lease, Row):
+                ids += lease.put_down()
+            elif self.done_with(lease):
+                ids.append(lease[0])
         ids.reverse()
         return ids
 

@@ -19,11 +19,14 @@ from heapq import heapify, heappop, heappush, heapreplace
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+from masterworker.core.blocks import Block
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from masterworker.core.blocks import Item
     from masterworker.core.member import Member
-    from masterworker.core.task import State, Task
+    from masterworker.core.task import State
 
 #: Tags that begin with this are calls of functions, which travel with the task: a process that
 #: declares this mark can do all of them.
@@ -75,7 +78,7 @@ class View:
         """A lane has run empty."""
         self._best.pop(key, None)
 
-    def first(self, lanes: dict[Key, deque[Task]]) -> tuple[Key, int | None] | None:
+    def first(self, lanes: dict[Key, deque[Item]]) -> tuple[Key, int | None] | None:
         """Name the lane whose head comes first.
 
         Returns:
@@ -118,38 +121,40 @@ class Lanes:
 
     def __init__(self, alive: State, claim_ids: Iterator[int] | None = None) -> None:
         self._alive = alive
-        self._lanes: dict[Key, deque[Task]] = {}
+        self._lanes: dict[Key, deque[Item]] = {}
         #: The lanes of other priorities than 0.
         self._ranked: set[Key] = set()
         self._views: dict[frozenset[str] | None, View] = {}
         self._claims: dict[int, Claim] = {}
+        #: The claims that wait, for those who only want to know whether there are any.
+        self.parked: Mapping[int, Claim] = self._claims
         self._claim_ids = count(1) if claim_ids is None else claim_ids
         self._back = 0
         self._front = 0
-        #: Items that are alive.
+        #: Tasks that are alive.
         self.count = 0
 
     # -- items ------------------------------------------------------------------------------
 
-    def append(self, tag: str, items: Iterable[Task], priority: int = 0) -> None:
+    def append(self, tag: str, items: Iterable[Item], priority: int = 0) -> None:
         """Queue items of one tag, all of them alive, behind everything else of their priority."""
         key = (tag, priority) if priority else tag
         lane = self._lanes.get(key)
         fresh = lane is None
         if lane is None:
             lane = deque()
-        before, shift = len(lane), priority * BAND
+        shift = priority * BAND
         order = self._back - shift
         for item in items:
             order += 1
             item.order = order
             lane.append(item)
+            self.count += item.size
         self._back = order + shift
-        self.count += len(lane) - before
         if fresh and lane:
             self._open(key, lane)
 
-    def put_back(self, items: list[Task]) -> None:
+    def put_back(self, items: Sequence[Item]) -> None:
         """Put items to the very front of their priority, in the order given."""
         for item in reversed(items):
             self._front -= 1
@@ -162,21 +167,23 @@ class Lanes:
             else:
                 lane.appendleft(item)
                 self._announce(item.order, key)
-        self.count += len(items)
+            self.count += item.size
 
     def withdraw(self) -> None:
-        """Take note that the caller has changed the state of one item that was alive."""
+        """Take note that the caller has withdrawn one task, by changing its state or its block."""
         self.count -= 1
 
-    def take(self, view: View, want: int, budget: int = BYTES_PER_CLAIM) -> list[Task]:
+    def take(self, view: View, want: int, budget: int = BYTES_PER_CLAIM) -> list[Item]:
         """Take the next items of a view.
 
-        A suspect item comes alone: never in one batch with another.
+        A suspect item comes alone: never in one batch with another. Of a block as much is cut off
+        as may be taken.
 
         Returns:
-            At least one item if there is any, at most `want`, and no more after `budget` bytes.
+            At least one item if there is any, at most `want` tasks, and no more after `budget`
+            bytes.
         """
-        taken: list[Task] = []
+        taken: list[Item] = []
         lanes, alive = self._lanes, self._alive
         while want > 0 and budget > 0 and (turn := view.first(lanes)):
             key, limit = turn
@@ -186,26 +193,40 @@ class Lanes:
                 if limit is not None and item.order > limit:
                     break
                 if item.state is alive:
+                    if isinstance(item, Block):
+                        piece = self._cut(lane, item, want, budget)
+                        taken.append(piece)
+                        want -= piece.size
+                        budget -= _weight(piece)
+                        continue
                     if item.suspect:
                         if taken:
                             want = 0
                             break
                         want = 1
                     taken.append(item)
+                    self.count -= 1
                     want -= 1
                     budget -= len(item.payload)
                 lane.popleft()
             if not lane:
                 self._drop(key)
-        self.count -= len(taken)
         return taken
+
+    def _cut(self, lane: deque[Item], block: Block, want: int, budget: int) -> Item:
+        """Take as much as may be taken off the block at the head of a lane."""
+        piece = block.cut(want, budget)
+        self.count -= piece.size
+        if piece is block or block.state is not self._alive:
+            lane.popleft()
+        return piece
 
     def counts(self) -> dict[str, int]:
         """Count the items that are alive, by tag. Costs O(items)."""
         alive = self._alive
         found: dict[str, int] = {}
         for key, lane in self._lanes.items():
-            number = sum(item.state is alive for item in lane)
+            number = sum(item.size for item in lane if item.state is alive)
             if number:
                 tag = _tag_of(key)
                 found[tag] = found.get(tag, 0) + number
@@ -257,13 +278,13 @@ class Lanes:
             self.unpark(claim_id)
         return ids
 
-    def match(self, size: Callable[[int], int]) -> list[tuple[Claim, list[Task]]]:
+    def match(self, size: Callable[[int], int]) -> list[tuple[Claim, list[Item]]]:
         """Serve waiting claims as far as items go, the oldest claim of each view first.
 
         Args:
             size: How many items a claim that wants so many may have.
         """
-        served: list[tuple[Claim, list[Task]]] = []
+        served: list[tuple[Claim, list[Item]]] = []
         for view in [v for v in self._views.values() if v.idle]:
             while view.idle and view.first(self._lanes):
                 claim = next(iter(view.idle.values()))
@@ -284,11 +305,11 @@ class Lanes:
         """The tags that have items (perhaps withdrawn ones only)."""
         return {_tag_of(key) for key in self._lanes}
 
-    def items(self) -> Iterable[Task]:
+    def items(self) -> Iterable[Item]:
         """All items that are alive, lane by lane. Costs O(items)."""
         return (i for lane in self._lanes.values() for i in lane if i.state is self._alive)
 
-    def _open(self, key: Key, lane: deque[Task]) -> None:
+    def _open(self, key: Key, lane: deque[Item]) -> None:
         self._lanes[key] = lane
         if key.__class__ is tuple:
             self._ranked.add(key)
@@ -305,6 +326,10 @@ class Lanes:
         self._ranked.discard(key)
         for view in self._views.values():
             view.forget(key)
+
+
+def _weight(item: Item) -> int:
+    return sum(map(len, item.payloads)) if isinstance(item, Block) else len(item.payload)
 
 
 def _tag_of(key: Key) -> str:

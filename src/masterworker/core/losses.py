@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from masterworker.core.blocks import Block
 from masterworker.core.effects import NOTHING, Effects
 from masterworker.core.settling import Settling
 from masterworker.core.task import LOST, State, Task, write_history
@@ -89,7 +90,7 @@ class Losses(Settling):
             return NOTHING
         effects = self._remove(member)
         held = list(member.leases.values())
-        self.tally.returned += len(held)
+        self.tally.returned += member.in_hand
         return self._requeue(held, f"given back by worker {member.id} as it left", now, effects)
 
     def on_closed(self, member_id: int, reason: str, now: float) -> Effects:
@@ -151,17 +152,18 @@ class Losses(Settling):
         self.tally.lost_members += 1
         effects = self._remove(member)
         effects.lost.append((member, reason))
-        held = list(member.leases.values())
-        self.tally.requeued += len(held)
+        self.tally.requeued += member.in_hand
         if blame and guilty is not None:
-            task = self.tasks.get(guilty)
+            task = self._on_its_own(guilty)
             if task is not None and task.state is not SETTLED:
                 self._strike([task], member, reason, now, effects)
-        elif blame and held:
+        elif blame and member.leases:
+            tasks = self._may_have_executed(member)
             if doubtful:
-                for task in held:
+                for task in tasks:
                     self._doubts[task.id] = now + COMES_BACK_WITHIN
-            self._blame(held, member, reason, now, effects)
+            self._blame(tasks, member, reason, now, effects)
+        held = list(member.leases.values())
         held = [task for task in held if task.holder is member]
         return self._requeue(held, f"worker {member.id} lost: {reason}", now, effects)
 
@@ -189,6 +191,31 @@ class Losses(Settling):
             if until <= now:
                 effects.add(self.on_lost(member_id, reason, now, doubtful=True))
         return effects
+
+    def _on_its_own(self, task_id: int) -> Task | None:
+        """Return a task, which leaves its block if it is in one."""
+        task = self.find(task_id)
+        if not isinstance(task, Block):
+            return task
+        waited = task.state is State.WAITING
+        task = self._apart(task, task_id)
+        if waited:
+            task.state = State.WAITING
+            self.waiting.put_back([task])
+        return task
+
+    def _may_have_executed(self, member: Member) -> list[Task]:
+        """Return the tasks in somebody's hands, one of which it may have been executing.
+
+        What it has said that it had begun is on its own already. If it has not said anything, no
+        block stays together.
+        """
+        leases = member.leases
+        if not any(item.state is STARTED for item in leases.values()):
+            for block in [item for item in leases.values() if isinstance(item, Block)]:
+                parts = [block.part(at, 1) for at in range(len(block.payloads))]
+                self._replace(block, parts)
+        return [item for item in leases.values() if isinstance(item, Task)]
 
     def _blame(
         self, held: list[Task], member: Member, reason: str, now: float, effects: Effects

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from masterworker.core.blocks import Item
     from masterworker.core.lanes import View
-    from masterworker.core.task import Task
 
 #: A process is lost after so many heartbeats in a row have not come. Four, as the published
 #: system had it: one lost packet or one slow moment must not cost a worker.
@@ -31,8 +31,13 @@ class Member:
     supervisor: str = ""
     #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
     supervised: bool = False
-    #: The tasks in its hands, in the order in which it executes them.
-    leases: dict[int, Task] = field(default_factory=dict)
+    #: What is in its hands, by the last id of each item, in the order in which it executes it.
+    leases: dict[int, Item] = field(default_factory=dict)
+
+    @property
+    def in_hand(self) -> int:
+        """How many tasks are in its hands."""
+        return sum(item.size for item in self.leases.values())
 
     @property
     def deadline(self) -> float | None:

@@ -6,12 +6,16 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from masterworker.core.backups import Backups
+from masterworker.core.blocks import Block, Blocks
 from masterworker.core.effects import Effects, Tally
 from masterworker.core.lanes import Lanes
 from masterworker.core.options import terms_of
 from masterworker.core.task import Lease, State, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from masterworker.core.blocks import Item
     from masterworker.core.member import Member
 
 WAITING, LEASED, SETTLED = State.WAITING, State.LEASED, State.SETTLED
@@ -24,7 +28,9 @@ class Queues:
     """The state of a job. See `Scheduler`, which says what can happen to it."""
 
     def __init__(self) -> None:
+        #: Those that are on their own; all others are in blocks.
         self.tasks: dict[int, Task] = {}
+        self.blocks = Blocks(self.tasks)
         self.members: dict[int, Member] = {}
         claim_ids = count(1)
         self.waiting = Lanes(WAITING, claim_ids)
@@ -58,14 +64,22 @@ class Queues:
         share = -(-self.waiting.count // (2 * max(1, self._workers)))
         return max(1, min(want, share))
 
-    def _lease(self, member: Member, tasks: list[Task], now: float) -> list[Lease]:
+    def find(self, task_id: int) -> Item | None:
+        """Return a task, or the block that it is in; None: it is not known (any more)."""
+        return self.tasks.get(task_id) or self.blocks.find(task_id)
+
+    def _lease(self, member: Member, items: list[Item], now: float) -> list[Lease]:
         leases = []
         held = member.leases
-        for task in tasks:
+        for task in items:
             task.state = LEASED
             task.attempt += 1
             task.holder = member
-            held[task.id] = task
+            held[task.last] = task
+            if isinstance(task, Block):
+                lease = (task.id, task.attempt, task.tag, task.payloads, None)
+                leases.append(_new(Lease, lease))
+                continue
             terms = None
             if task.options is not None:
                 terms = terms_of(task.options)
@@ -75,17 +89,53 @@ class Queues:
             leases.append(_new(Lease, (task.id, task.attempt, task.tag, task.payload, terms)))
         return leases
 
-    def _requeue(self, held: list[Task], why: str, now: float, effects: Effects) -> Effects:
+    def _requeue(self, held: Sequence[Item], why: str, now: float, effects: Effects) -> Effects:
         for task in held:
             task.state = WAITING
             task.holder = None
             task.note(now, why)
-            if task.options is not None:
+            if isinstance(task, Task) and task.options is not None:
                 self.backups.put_down(task)
         if held:
             self.waiting.put_back(held)
             effects.add(self._match_tasks(now))
         return effects
+
+    def _apart(self, block: Block, task_id: int) -> Task:
+        """Let a task be one of its own, because something has happened to it alone.
+
+        One that waited is out of its queue then; one in somebody's hands stays there.
+        """
+        if block.state is WAITING:
+            self.waiting.withdraw()
+            task = block.withdraw(task_id)
+            task.state = LEASED
+            return task
+        piece = self._split(block, task_id, 1)
+        assert isinstance(piece, Task)  # noqa: S101  for the type checker
+        return piece
+
+    def _split(self, block: Block, first: int, number: int) -> Item:
+        """Let some tasks of a block in somebody's hands be an item of its own, in its place."""
+        at, size = first - block.id, len(block.payloads)
+        if number == size and number > 1:
+            return block
+        ends = [end for end in (at, at + number, size) if end]
+        begins = [0, *ends]
+        parts = [block.part(a, b - a) for a, b in zip(begins, ends, strict=False) if a < b]
+        self._replace(block, parts)
+        return parts[1 if at else 0]
+
+    def _replace(self, block: Block, parts: list[Item]) -> None:
+        """Put items in the place of a block in somebody's hands."""
+        assert block.holder is not None  # noqa: S101  for the type checker
+        leases = block.holder.leases
+        held = list(leases.values())
+        at = held.index(block)
+        held[at : at + 1] = parts
+        leases.clear()
+        leases.update((item.last, item) for item in held)
+        block.end()
 
     def _match_tasks(self, now: float) -> Effects:
         effects = Effects()

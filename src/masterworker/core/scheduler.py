@@ -20,6 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from masterworker.core.backups import LOOK
+from masterworker.core.blocks import Block
 from masterworker.core.effects import NOTHING, Effects
 from masterworker.core.liveness import Liveness
 from masterworker.core.losses import MAX_LOSSES, Losses
@@ -29,6 +30,7 @@ from masterworker.core.task import Lease, State, Task
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from masterworker.core.blocks import Item
     from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
 
@@ -112,25 +114,40 @@ class Scheduler(Losses):
         *,
         direct: bool = False,
         options: Options | None = None,
+        first: int | None = None,
     ) -> tuple[int, Effects]:
         """Tasks of one tag are asked for.
+
+        Args:
+            tag: Their tag.
+            payloads: Their parameters.
+            now: Seconds on the monotonic clock.
+            direct: Their outcomes leave as effects.
+            options: How they are to be treated.
+            first: The id of the first, if whoever asks has chosen it: higher than all before.
 
         Returns:
             The id of the first; the others count up from it. Ids are never used again.
         """
-        first = self._next_task
-        items = [
-            Task(first + i, tag, payload, direct, WAITING, options)
-            for i, payload in enumerate(payloads)
-        ]
-        if not items:
+        number = len(payloads)
+        if first is None:
+            first = self._next_task
+        if not number:
             return first, NOTHING
-        for task in items:
-            self.tasks[task.id] = task
-        self._next_task = first + len(items)
-        self.tally.submitted += len(items)
+        self._next_task = first + number
+        self.tally.submitted += number
+        items: Iterable[Item]
+        if direct and options is None and number > 1:
+            items = self.blocks.make(first, tag, payloads)
+        else:
+            made = {
+                i: Task(i, tag, payload, direct, WAITING, options)
+                for i, payload in enumerate(payloads, first)
+            }
+            items = made.values()
+            self.tasks.update(made)
         if not direct:
-            self.open_tags[tag] = self.open_tags.get(tag, 0) + len(items)
+            self.open_tags[tag] = self.open_tags.get(tag, 0) + number
         self.waiting.append(tag, items, 0 if options is None else options.priority)
         return first, self._match_tasks(now) if self.waiting.claims else NOTHING
 
@@ -167,20 +184,22 @@ class Scheduler(Losses):
                 self.waiting.release(view)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
-        """A process says which of its leases it is executing right now."""
-        task = self.tasks.get(task_id)
+        """A process says which of its tasks it is executing right now."""
+        task = self.find(task_id)
         holder = None if task is None or task.state is not LEASED else task.holder
         if task is not None and holder is not None and holder.id == member_id:
+            if isinstance(task, Block):
+                task = self._apart(task, task_id)
             task.state = STARTED
             holder.heard = now
 
     def on_returned(self, member_id: int, task_ids: Iterable[int], now: float) -> Effects:
-        """A process gives back leases that it has not finished: to the very front, no blame."""
+        """A process gives back tasks that it has not finished: to the very front, no blame."""
         member = self.members.get(member_id)
         if member is None:
             return NOTHING
-        held = [task for i in task_ids if (task := member.leases.pop(i, None)) is not None]
-        self.tally.returned += len(held)
+        held = self._taken_from(member, task_ids)
+        self.tally.returned += sum(item.size for item in held)
         return self._requeue(held, f"given back by worker {member_id}", now, Effects())
 
     # -- claims, time, end ------------------------------------------------------------------
@@ -223,6 +242,26 @@ class Scheduler(Losses):
         return self.waiting.unpark_all() + self.results.unpark_all()
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _taken_from(self, member: Member, task_ids: Iterable[int]) -> list[Item]:
+        """Take tasks out of somebody's hands; what follows each other in a block stays together."""
+        held: list[Item] = []
+        ids = deque(task_ids)
+        while ids:
+            task_id = ids.popleft()
+            item = self.find(task_id)
+            if item is None or item.holder is not member:
+                continue
+            if isinstance(item, Block):
+                number = 1
+                while ids and ids[0] == task_id + number <= item.last:
+                    ids.popleft()
+                    number += 1
+                item = self._split(item, task_id, number)
+            if member.leases.pop(item.last, None) is item:
+                item.holder = None
+                held.append(item)
+        return held
 
     def _hand_out_copies(self, now: float) -> Effects:
         """Give second copies of outliers to workers that have nothing to do."""

@@ -7,21 +7,30 @@ by another attempt, if the task's options say so.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from masterworker.core.blocks import Block
 from masterworker.core.effects import Effects
-from masterworker.core.queues import Queues
-from masterworker.core.task import AGAIN, CANCELLED, FAILURE, RESULT, Finished, State, Task
+from masterworker.core.pausing import Pausing
+from masterworker.core.task import (
+    AGAIN,
+    CANCELLED,
+    FAILURE,
+    RESULT,
+    Finished,
+    FinishedRun,
+    Outcome,
+    State,
+    Task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from masterworker.core.blocks import Item
     from masterworker.core.member import Member
-    from masterworker.core.task import Outcome
 
-WAITING, PAUSED = State.WAITING, State.PAUSED
-SETTLED, DELIVERED = State.SETTLED, State.DELIVERED
+WAITING, SETTLED, DELIVERED = State.WAITING, State.SETTLED, State.DELIVERED
 
 #: An attempt number that stands for the current attempt, for callers that know only task ids.
 CURRENT = 0
@@ -29,28 +38,17 @@ CURRENT = 0
 #: What a worker can say of a task; that it is lost only the scheduler can.
 OUTCOMES = frozenset((RESULT, FAILURE, AGAIN))
 
-#: The longest pause before another attempt (seconds).
-LONGEST_PAUSE = 3600.0
-#: After so many doublings any pause worth the name is longer than that.
-MOST_DOUBLINGS = 64
-
 #: Makes a named tuple in half the time that its class takes.
 _new = tuple.__new__
 
 
-class Settling(Queues):
+class Settling(Pausing):
     """The state of a job, and what happens to outcomes. See `Scheduler`, which adds the rest."""
 
     def __init__(self) -> None:
         super().__init__()
-        #: How often a task has failed and was tried again; only for those that did.
-        self._retries: dict[int, int] = {}
         #: Until when the latest strike of a task may turn out to be void, by task id.
         self._doubts: dict[int, float] = {}
-        #: Until when a task is paused, by task id, and the same in the order of time. An entry of
-        #: the latter that the former does not confirm is dead.
-        self._paused_until: dict[int, float] = {}
-        self._pauses: list[tuple[float, int]] = []
 
     def on_reported(
         self, member_id: int, outcomes: Iterable[Outcome], now: float
@@ -66,27 +64,11 @@ class Settling(Queues):
         refused: list[int] = []
         effects = Effects()
         runs: list[list[Task]] = []
-        member = self.members.get(member_id)
-        tasks = self.tasks
-        for task_id, attempt, kind, payload in outcomes:
-            task = tasks.get(task_id)
-            if (
-                task is None
-                or task.holder is not member
-                or task.attempt != attempt
-                or member is None
-                or kind not in OUTCOMES
-            ):
-                task = self._late(task, attempt, kind, member_id, now)
-                if task is None:
-                    self._count_refused(task_id)
-                    refused.append(task_id)
-                    continue
-            if task.options is not None:
-                if kind == AGAIN and self._try_again(task, now, effects):
-                    continue
-                self._stop_others(task, member, now, effects)
-            self._settle(task, FAILURE if kind == AGAIN else kind, payload, member, runs, effects)
+        for outcome in outcomes:
+            if isinstance(outcome[3], list):
+                self._report_run(outcome, member_id, now, refused, runs, effects)
+            else:
+                self._report_one(outcome, member_id, now, refused, runs, effects)
         self._queue_results(runs, effects)
         return refused, effects
 
@@ -103,10 +85,12 @@ class Settling(Queues):
         effects = Effects()
         runs: list[list[Task]] = []
         for task_id in task_ids:
-            task = self.tasks.get(task_id)
+            task = self.find(task_id)
             if task is None or task.state is SETTLED:
                 continue
-            if task.state is WAITING:
+            if isinstance(task, Block):
+                task = self._apart(task, task_id)
+            elif task.state is WAITING:
                 task = self._withdrawn(task)
             self._stop_others(task, None, now, effects, always=True)
             self._settle(task, CANCELLED, b"", None, runs, effects)
@@ -129,7 +113,7 @@ class Settling(Queues):
         try:
             tasks = self.results.take(view, want)
             if tasks:
-                return [self._deliver(task) for task in tasks], None
+                return self._deliver_all(tasks), None
             return [], self.results.park(member, want, view)
         finally:
             if tag is not None:
@@ -137,9 +121,9 @@ class Settling(Queues):
 
     def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
         """Outcomes did not reach the one who asked: back to the very front, for the next one."""
-        items = []
+        items: list[Item] = []
         for task_id, tag, kind, payload, worker in outcomes:
-            if task_id in self.tasks:
+            if self.find(task_id) is not None:
                 continue
             task = Task(task_id, tag, payload, direct=False, state=SETTLED)
             task.kind, task.worker = kind, worker
@@ -154,9 +138,93 @@ class Settling(Queues):
 
     # -- inside -----------------------------------------------------------------------------
 
+    def _report_one(
+        self,
+        outcome: Outcome,
+        member_id: int,
+        now: float,
+        refused: list[int],
+        runs: list[list[Task]],
+        effects: Effects,
+    ) -> None:
+        task_id, attempt, kind, payload = outcome
+        member = self.members.get(member_id)
+        task = self.tasks.get(task_id) or self.blocks.find(task_id)
+        if (
+            task is None
+            or task.holder is not member
+            or task.attempt != attempt
+            or member is None
+            or kind not in OUTCOMES
+        ):
+            task = self._late(task, attempt, kind, member_id, now, task_id)
+            if task is None:
+                self._count_refused(task_id)
+                refused.append(task_id)
+                return
+        if isinstance(task, Block):
+            task = self._apart(task, task_id)
+        if task.options is not None:
+            if kind == AGAIN and self._try_again(task, now, effects):
+                return
+            self._stop_others(task, member, now, effects)
+        kind = FAILURE if kind == AGAIN else kind
+        self._settle(task, kind, cast("bytes", payload), member, runs, effects)
+
+    def _report_run(
+        self,
+        outcome: Outcome,
+        member_id: int,
+        now: float,
+        refused: list[int],
+        runs: list[list[Task]],
+        effects: Effects,
+    ) -> None:
+        """A process delivers results in a row: of blocks from their beginnings on, or others."""
+        first, attempt, kind, payloads = outcome
+        member = self.members.get(member_id)
+        at, end = 0, len(payloads)
+        while at < end:
+            block = self.blocks.find(first + at)
+            if (
+                block is None
+                or block.id != first + at
+                or block.holder is not member
+                or block.attempt != attempt
+                or member is None
+                or kind != RESULT
+            ):
+                one = _new(Outcome, (first + at, attempt, kind, payloads[at]))
+                self._report_one(one, member_id, now, refused, runs, effects)
+                at += 1
+                continue
+            number = min(end - at, len(block.payloads))
+            part = payloads if number == end else payloads[at : at + number]
+            self._settle_first(block, cast("list[bytes]", part), member, effects)
+            at += number
+
+    def _settle_first(
+        self, block: Block, results: list[bytes], member: Member, effects: Effects
+    ) -> None:
+        """The first tasks of a block have their results, and leave."""
+        number = len(results)
+        self.tally.results += number
+        self.tally.delivered += number
+        run = _new(FinishedRun, (block.id, block.tag, results, member.info))
+        effects.direct.append(run)
+        if number == len(block.payloads):
+            del member.leases[block.last]
+        block.drop(number)
+
     def _late(
-        self, task: Task | None, attempt: int, kind: int, member_id: int, now: float
-    ) -> Task | None:
+        self,
+        task: Item | None,
+        attempt: int,
+        kind: int,
+        member_id: int,
+        now: float,
+        task_id: int,
+    ) -> Item | None:
         """Judge an outcome that is not of the current lease. Returns the task if it counts."""
         if task is None or task.state is SETTLED or kind not in OUTCOMES:
             return None
@@ -164,60 +232,12 @@ class Settling(Queues):
             return task
         if kind != RESULT or not CURRENT <= attempt <= task.attempt or not task.attempt:
             return None
+        if isinstance(task, Block):
+            task = self._apart(task, task_id)
+        elif task.state is WAITING:
+            task = self._withdrawn(task)
         task.note(now, f"late result of attempt {attempt} from worker {member_id}")
-        return self._withdrawn(task) if task.state is WAITING else task
-
-    def _try_again(self, task: Task, now: float, effects: Effects) -> bool:
-        """A task has failed in a way that may pass. False: it has no attempts left."""
-        options = task.options
-        tries = self._retries.get(task.id, 0)
-        if options is None or tries >= options.retries:
-            return False
-        self._retries[task.id] = tries + 1
-        self.tally.retried += 1
-        pause = min(options.delay * 2.0 ** min(tries, MOST_DOUBLINGS), LONGEST_PAUSE)
-        told = f"failed, attempt {task.attempt}; {options.retries - tries - 1} more after this"
-        if pause > 0:
-            task.note(now, f"{told}; tried again in {pause:g} s")
-            self._pause(task, now + pause)
-            return True
-        if task.holder is not None:
-            del task.holder.leases[task.id]
-        self._requeue([task], told, now, effects)
-        return True
-
-    def _pause(self, task: Task, until: float) -> None:
-        """Do not hand out a task before some time."""
-        if task.holder is not None:
-            del task.holder.leases[task.id]
-            task.holder = None
-        self.backups.put_down(task)
-        task.state = PAUSED
-        self._paused_until[task.id] = until
-        heappush(self._pauses, (until, task.id))
-        self.alarmed = True
-
-    def _resumed(self, task: Task, now: float, effects: Effects) -> bool:  # noqa: ARG002
-        """A pause is over. False: the task does not go on."""
-        return True
-
-    def _resume(self, now: float, effects: Effects) -> None:
-        """Queue what has paused for long enough, in the order of its time."""
-        due = []
-        while self._pauses and self._pauses[0][0] <= now:
-            until, task_id = heappop(self._pauses)
-            if self._paused_until.get(task_id) != until:
-                continue
-            del self._paused_until[task_id]
-            task = self.tasks.get(task_id)
-            if task is not None and task.state is PAUSED and self._resumed(task, now, effects):
-                due.append(task)
-        self._requeue(due, "tried again", now, effects)
-
-    def paused(self) -> list[Task]:
-        """Return the tasks that pause after a failure."""
-        found = map(self.tasks.get, self._paused_until)
-        return [task for task in found if task is not None and task.state is PAUSED]
+        return task
 
     def _stop_others(
         self,
@@ -291,6 +311,9 @@ class Settling(Queues):
         if runs:
             self._match_results(effects)
 
+    def _deliver_all(self, tasks: Sequence[Item]) -> list[Finished]:
+        return [self._deliver(task) for task in cast("Sequence[Task]", tasks)]
+
     def _deliver(self, task: Task) -> Finished:
         task.state = DELIVERED
         del self.tasks[task.id]
@@ -311,4 +334,4 @@ class Settling(Queues):
 
     def _match_results(self, effects: Effects) -> None:
         for claim, tasks in self.results.match(lambda want: want):
-            effects.results.append((claim.id, [self._deliver(task) for task in tasks]))
+            effects.results.append((claim.id, self._deliver_all(tasks)))

@@ -1,17 +1,17 @@
 """What the scheduler knows of one task.
 
-There can be millions of these, so a task is one object with slots and nothing else: its queue
-position, its state and its outcome are all fields of it.
+A task is one object with slots and nothing else: its queue position, its state and its outcome are
+all fields of it. Where there are millions, most are no objects of their own: see `blocks`.
 """
 
 from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from masterworker.core.member import Member
     from masterworker.core.options import Options, Terms
@@ -54,19 +54,21 @@ class Lease(NamedTuple):
     #: 1 for the first hand-out of this task, then counting up: the fencing token.
     attempt: int
     tag: str
-    #: The pickled parameters. Opaque: only the handler's process looks inside.
-    payload: bytes
+    #: The pickled parameters. Opaque: only the handler's process looks inside. A list: of several
+    #: tasks, whose ids count up from `task_id`.
+    payload: bytes | list[bytes]
     #: Time limit, and what may be tried again; None for neither.
     terms: Terms | None = None
 
 
 class Outcome(NamedTuple):
-    """What a worker says of one task that it has executed."""
+    """What a worker says of one task that it has executed, or of several with results."""
 
     task_id: int
     attempt: int
     kind: int
-    payload: bytes
+    #: A list: of several tasks, whose ids count up from `task_id`.
+    payload: bytes | list[bytes]
 
 
 class Finished(NamedTuple):
@@ -78,6 +80,26 @@ class Finished(NamedTuple):
     payload: bytes
     #: Which process delivered it, as text.
     worker: str
+
+
+class FinishedRun(NamedTuple):
+    """Results of several tasks, whose ids count up, on their way to the one who asked."""
+
+    task_id: int
+    tag: str
+    payloads: list[bytes]
+    worker: str
+
+
+def ids_of(item: Sequence[Any]) -> range:
+    """Return the ids of the tasks that a lease or an outcome is of."""
+    payload = item[3]
+    return range(item[0], item[0] + (len(payload) if payload.__class__ is list else 1))
+
+
+def size_of(items: Iterable[Sequence[Any]]) -> int:
+    """Count the tasks that leases are of."""
+    return sum(len(item[3]) if item[3].__class__ is list else 1 for item in items)
 
 
 class Task:
@@ -103,6 +125,9 @@ class Task:
         "tag",
         "worker",
     )
+
+    #: A `Block` stands for more.
+    size: ClassVar[int] = 1
 
     #: Position in the queues. Smaller is earlier; negative after a put-back.
     order: int
@@ -136,6 +161,11 @@ class Task:
         self.losses: list[str] | None = None
         #: What happened to it beyond the ordinary; None as long as nothing did.
         self.notes: list[tuple[float, str]] | None = None
+
+    @property
+    def last(self) -> int:
+        """The last of its ids, as of a `Block`."""
+        return self.id
 
     @property
     def priority(self) -> int:

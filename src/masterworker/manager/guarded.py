@@ -12,10 +12,11 @@ from masterworker import wire
 from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
-from masterworker.core.task import Finished, Lease, Outcome
+from masterworker.core.task import Finished, FinishedRun, Lease, Outcome, ids_of
 from masterworker.errors import Terminated
 from masterworker.machine import process_number, random_name
 from masterworker.manager.guestbook import Guests
+from masterworker.manager.intake import Intake
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
@@ -49,7 +50,7 @@ class Guarded:
 
     def __init__(
         self,
-        on_direct: Callable[[list[Finished]], None] | None = None,
+        on_direct: Callable[[list[Finished | FinishedRun]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failed: Callable[[list[Failed]], None] | None = None,
         results: str = wire.ANYTHING,
@@ -60,6 +61,7 @@ class Guarded:
         self._on_direct = on_direct
         self._on_failed = on_failed
         self._lock = threading.Lock()
+        self._intake = Intake()
         self._boxes = Mailboxes(self.core.on_unparked)
         #: Who joined last under a client's name.
         self._clients: dict[str, int] = {}
@@ -85,6 +87,8 @@ class Guarded:
         self.guests = Guests(self.core, Replies(self.undelivered))
         #: Somebody looks at the waiting tasks every now and then.
         self._watching = False
+        #: When tasks were last seen to wait.
+        self._waited = float("-inf")
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
 
@@ -93,6 +97,7 @@ class Guarded:
     def census(self) -> audit.Census:
         """Count everything at one instant."""
         with self._lock:
+            self._take_in()
             return audit.census(self.core, self.troubles.lines())
 
     def summary(self) -> audit.Summary:
@@ -102,11 +107,13 @@ class Guarded:
     def story(self, task_id: int) -> list[str]:
         """Tell what happened to a task."""
         with self._lock:
+            self._take_in()
             return audit.story(self.core, task_id, self._clock())
 
     def check(self) -> None:
         """Verify every invariant of the scheduler."""
         with self._lock:
+            self._take_in()
             audit.check(self.core)
 
     def wait_for(self, holds: Callable[[Scheduler], bool], seconds: float) -> bool:
@@ -117,6 +124,7 @@ class Guarded:
     def outstanding(self, tag: str | None = None) -> int:
         """Count the tasks (of a tag) that are to be collected and have not been yet."""
         with self._lock:
+            self._take_in()
             tags = self.core.open_tags
             return sum(tags.values()) if tag is None else tags.get(tag, 0)
 
@@ -133,6 +141,7 @@ class Guarded:
     def terminate(self) -> None:
         """End the job: nothing more is handed out, and whoever waits is woken."""
         with self._lock:
+            self._take_in()
             waiting = self.core.on_terminated()
             for member_id in self.core.members:
                 self._orders.setdefault(member_id, []).append((wire.STOP, 0))
@@ -148,7 +157,7 @@ class Guarded:
         """Take back what a process was given that does not wait for it any more."""
         with self._lock:
             self._apply(self.core.on_undelivered(finished))
-            ids = [lease[0] for lease in leases]
+            ids = [task_id for lease in leases for task_id in ids_of(lease)]
             self._apply(self.core.on_returned(member_id, ids, self._clock()))
 
     def undelivered(self, finished: Sequence[Finished]) -> None:
@@ -158,6 +167,26 @@ class Guarded:
 
     # -- inside -----------------------------------------------------------------------------
 
+    def _take_in(self) -> None:
+        """Let the scheduler know of all requests. First of all, whenever tasks are looked at."""
+        if not self._intake.runs:
+            return
+        for first, tag, options, direct, payloads in self._intake.take():
+            _, effects = self.core.on_requested(
+                tag, payloads, self._clock(), direct=direct, options=options, first=first
+            )
+            if effects.leases:
+                self._apply(effects)
+
+    def _look_at_requests(self) -> None:
+        """Somebody waits for what has been asked for, or nobody looks what tasks wait for."""
+        with self._lock:
+            self._take_in()
+            if not self._watching:
+                self._watching = True
+                self._waited = self._clock()
+                self._timekeeper.look_again()
+
     def _require_open(self) -> None:
         if self.core.terminated:
             raise Terminated("the job is over")
@@ -165,7 +194,7 @@ class Guarded:
     def _take_back(self, box: Mailbox, member_id: int) -> None:
         self._boxes.close(box)
         self._apply(self.core.on_undelivered(box.finished))
-        ids = [lease[0] for lease in box.leases]
+        ids = [task_id for lease in box.leases for task_id in ids_of(lease)]
         self._apply(self.core.on_returned(member_id, ids, self._clock()))
 
     def _take_orders(self, member_id: int) -> list[tuple[str, int]]:
@@ -214,7 +243,7 @@ class Guarded:
         for member_id, task_id in effects.orders:
             self._order_to_stop(member_id, task_id)
         for member, reason in effects.lost:
-            held = len(member.leases)
+            held = member.in_hand
             what = f"; {held} task(s) go to another worker" if held else ""
             level = logging.DEBUG if self.core.terminated else logging.WARNING
             told = reason.partition("\n")[0]
@@ -242,11 +271,17 @@ class Guarded:
 
     def _tick(self) -> float | None:
         with self._lock:
+            self._watching = False  # so that a request that comes from here on looks again
+            self._take_in()
             now = self._clock()
             self._apply(self.core.on_tick(now))
             self.troubles.look(self.core, now)
             deadlines = [self.core.next_deadline()]
-            self._watching = bool(self.core.waiting.count) and not self.core.terminated
+            waiting = bool(self.core.waiting.count) and not self.core.terminated
+            if waiting:
+                self._waited = now
+            # Where tasks come and go all the time, none of them has to say that it waits.
+            self._watching = waiting or now < self._waited + LOOK
             if self._watching:
                 deadlines.append(now + LOOK)
             due = min((d for d in deadlines if d is not None), default=None)

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.task import AGAIN, FAILURE, Outcome
+from masterworker.core.task import AGAIN, FAILURE, Outcome, ids_of
 from masterworker.data.record import printable
 from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sealing
@@ -20,6 +20,8 @@ from masterworker.manager.session import Session
 from masterworker.security import credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from masterworker.manager.guestbook import GuestProcess
     from masterworker.manager.manager import Manager
     from masterworker.security.peer import Peer
@@ -151,11 +153,12 @@ class Guest(Onlooker):
         process = self._speaks_for(member_id)
         if process is None:
             order = wire.STOP if self._guests.core.terminated else wire.REJOIN
-            return wire.Reply([outcome[0] for outcome in outcomes], [], [(order, 0)], 0.0)
+            refused = [task_id for outcome in outcomes for task_id in ids_of(outcome)]
+            return wire.Reply(refused, [], [(order, 0)], 0.0)
         good, refused = process.report(outcomes)
         if returned:
             process.returned(returned)
-        good = [self._acceptable(member_id, outcome) for outcome in good]
+        good = [each for outcome in good for each in self._acceptable(member_id, outcome)]
         left = self._seconds_left()
         most, wait = (want, min(wait, left)) if left > 0 else (0, 0.0)
         reply: wire.Reply = self._session._do_exchange(
@@ -191,8 +194,8 @@ class Guest(Onlooker):
         if not good:
             return False
         who = next(iter(process.members), -1)
-        _, _, kind, payload = self._acceptable(who, good[0])
-        return self._manager.settle(task_id, kind, payload, attempt)
+        (outcome,) = self._acceptable(who, good[0])
+        return self._manager.settle(task_id, outcome.kind, outcome.payload, attempt)
 
     def _do_give_back(self, task_id: int) -> None:
         process, attempt = self._handed(task_id)
@@ -237,8 +240,8 @@ class Guest(Onlooker):
             raise NotAllowedError(f"task {task_id} is not in the hands of the process that calls")
         return self._process, attempt
 
-    def _acceptable(self, member_id: int, outcome: Outcome) -> Outcome:
-        """Return what becomes of a task whose outcome it may deliver."""
+    def _acceptable(self, member_id: int, outcome: Outcome) -> Iterable[Outcome]:
+        """Return what becomes of tasks whose outcome it may deliver."""
         return sealing.sealed(outcome, f"worker {member_id}", data_only=self.data_only)
 
     def _credible(self, ending: wire.Ending) -> wire.Ending:

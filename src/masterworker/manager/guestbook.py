@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from masterworker.core.settling import OUTCOMES
+from masterworker.core.task import Outcome, ids_of
 from masterworker.errors import NotAllowedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from masterworker.core.scheduler import Scheduler
-    from masterworker.core.task import Lease, Outcome
+    from masterworker.core.task import Lease
     from masterworker.manager.replies import Replies
 
 #: So many processes are remembered that have no connection at present. One that is forgotten joins
@@ -54,9 +55,10 @@ class GuestProcess:
         with self._lock:
             handed = self._handed
             for lease in leases:
-                task_id, attempt = lease[0], lease[1]
-                before = handed.get(task_id)
-                handed[task_id] = (*(before or ())[1 - MOST_ATTEMPTS :], attempt)
+                attempt = lease[1]
+                for task_id in ids_of(lease):
+                    before = handed.get(task_id)
+                    handed[task_id] = (*(before or ())[1 - MOST_ATTEMPTS :], attempt)
             if len(handed) > MOST_HANDED:
                 self._prune()
 
@@ -70,12 +72,13 @@ class GuestProcess:
         refused: list[int] = []
         with self._lock:
             for outcome in outcomes:
-                task_id, attempt, kind, _ = outcome
-                if kind in OUTCOMES and attempt in self._handed.get(task_id, ()):
-                    self._take(task_id, attempt)
+                task_ids = ids_of(outcome)
+                wrong = [i for i in task_ids if not self._take(i, outcome[1], outcome[2])]
+                refused += wrong
+                if not wrong:
                     good.append(outcome)
-                else:
-                    refused.append(task_id)
+                elif len(wrong) < len(task_ids):
+                    good += _without(outcome, wrong)
         return good, refused
 
     def returned(self, task_ids: Iterable[int]) -> None:
@@ -109,18 +112,32 @@ class GuestProcess:
             if not self.members:
                 self._handed.clear()
 
-    def _take(self, task_id: int, attempt: int) -> None:
-        left = tuple(a for a in self._handed[task_id] if a != attempt)
+    def _take(self, task_id: int, attempt: int, kind: int) -> bool:
+        """Take note that an attempt has come back. False: it had not been handed to it."""
+        handed = self._handed.get(task_id, ())
+        if kind not in OUTCOMES or attempt not in handed:
+            return False
+        left = tuple(a for a in handed if a != attempt)
         if left:
             self._handed[task_id] = left
         else:
             del self._handed[task_id]
+        return True
 
     def _prune(self) -> None:
         """Forget tasks that have their outcome from somebody else; then the oldest."""
-        tasks = self._core.tasks
-        kept = [(i, attempts) for i, attempts in self._handed.items() if i in tasks]
+        find = self._core.find
+        kept = [(i, attempts) for i, attempts in self._handed.items() if find(i) is not None]
         self._handed = dict(kept[-MOST_HANDED // 2 :])
+
+
+def _without(outcome: Outcome, wrong: list[int]) -> list[Outcome]:
+    """Return the outcomes of single tasks, but for some of them."""
+    first, attempt, kind, payloads = outcome
+    each = (
+        Outcome(i, attempt, kind, p) for i, p in enumerate(cast("list[bytes]", payloads), first)
+    )
+    return [one for one in each if one.task_id not in wrong]
 
 
 class Guests:

@@ -26,10 +26,11 @@ from masterworker.manager.guarded import Guarded
 from masterworker.manager.mailbox import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease
+    from masterworker.manager.intake import H
 
 logger = logging.getLogger("masterworker.manager")
 
@@ -157,8 +158,17 @@ class Manager(Guarded):
         options: Options | None = None,
         *,
         direct: bool = False,
+        expect: Callable[[int], object] | None = None,
     ) -> int:
         """Ask for tasks of one tag.
+
+        Args:
+            tag: Their tag.
+            payloads: Their parameters.
+            options: How they are to be treated.
+            direct: Their outcomes go to `on_direct`.
+            expect: Is told the id of the first before anybody can have the task. It must neither
+                block nor call back.
 
         Returns:
             The id of the first; the others count up from it.
@@ -166,23 +176,33 @@ class Manager(Guarded):
         Raises:
             Terminated: The job is over.
         """
-        with self._lock:
-            if self.core.terminated:
-                raise Terminated("the job is over: no more tasks are accepted")
-            now = self._clock()
-            first, effects = self.core.on_requested(
-                tag, payloads, now, direct=direct, options=options
-            )
-            if effects.leases:
-                self._apply(effects)
-            if not self._watching:
-                self._watching = True
-                self._timekeeper.look_again()
-            return first
+        core = self.core
+        if core.terminated:
+            raise Terminated("the job is over: no more tasks are accepted")
+        first = self._intake.add(tag, payloads, options, direct=direct, expect=expect)
+        if core.waiting.parked or not self._watching:
+            self._look_at_requests()
+        return first
+
+    def submit(
+        self, tag: str, payload: bytes, options: Options | None, handle: H, handles: dict[int, H]
+    ) -> int:
+        """Ask for one direct task: a `request`, as cheap as it can be. Returns its id.
+
+        `handles` has the handle under that id before anybody can have the task.
+        """
+        core = self.core
+        if core.terminated:
+            raise Terminated("the job is over: no more tasks are accepted")
+        number = self._intake.add_one(tag, payload, options, handle, handles)
+        if core.waiting.parked or not self._watching:
+            self._look_at_requests()
+        return number
 
     def cancel(self, task_ids: Sequence[int]) -> list[int]:
         """Cancel tasks. Returns the ids of those that had no outcome yet."""
         with self._lock:
+            self._take_in()
             cancelled, effects = self.core.on_cancelled(task_ids, self._clock())
             self._apply(effects)
             return cancelled
@@ -210,6 +230,7 @@ class Manager(Guarded):
         """
         with self._lock:
             refused: list[int] = []
+            self._take_in()
             if outcomes:
                 refused, effects = self.core.on_reported(member_id, outcomes, self._clock())
                 self._apply(effects)
@@ -228,6 +249,7 @@ class Manager(Guarded):
                 self._watch_clock()
                 return wire.Reply(refused, leases, self._take_orders(member_id), 0.0)
             box = self._boxes.open(claim)
+            self._take_in()  # what came since saw nobody wait
             if self._orders.get(member_id):
                 box.ring()
             self._watch_clock()
@@ -242,9 +264,12 @@ class Manager(Guarded):
             orders = self._take_orders(member_id)
             return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
-    def settle(self, task_id: int, kind: int, payload: bytes, attempt: int = CURRENT) -> bool:
+    def settle(
+        self, task_id: int, kind: int, payload: bytes | list[bytes], attempt: int = CURRENT
+    ) -> bool:
         """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
         with self._lock:
+            self._take_in()
             holder = self._holder(task_id, attempt)
             outcome = Outcome(task_id, attempt, kind, payload)
             refused, effects = self.core.on_reported(holder, [outcome], self._clock())
@@ -254,12 +279,13 @@ class Manager(Guarded):
     def give_back(self, task_id: int, attempt: int = CURRENT) -> None:
         """Give (an attempt of) a task back, whoever has it."""
         with self._lock:
+            self._take_in()
             holder = self._holder(task_id, attempt)
             self._apply(self.core.on_returned(holder, [task_id], self._clock()))
 
     def _holder(self, task_id: int, attempt: int) -> int:
         """Return who has an attempt of a task in hand; -1 for nobody."""
-        task = self.core.tasks.get(task_id)
+        task = self.core.find(task_id)
         if task is None or task.holder is None or attempt not in {CURRENT, task.attempt}:
             return -1
         return task.holder.id
@@ -290,6 +316,7 @@ class Manager(Guarded):
         """
         with self._lock:
             self._require_open()
+            self._take_in()
             now = self._clock()
             if not self.core.on_heard(member_id, now):
                 raise NotRegisteredError(f"process {member_id} is not registered")
@@ -307,6 +334,7 @@ class Manager(Guarded):
                 return [], leases
             self._watch_clock()
             box = self._collecting[member_id] = self._boxes.open(claim, lent)
+            self._take_in()  # what came since saw nobody wait
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         except BaseException:  # a Ctrl-C: what came meanwhile waits for the next call

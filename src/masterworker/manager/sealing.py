@@ -7,25 +7,41 @@ where all workers are guests that send pickles, the task would go round for ever
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data import record
 from masterworker.data.plain import is_plain
 from masterworker.errors import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SENT_PICKLE = "sent a pickle"
 _SENT_NOISE = "sent the record of a failure that cannot be read"
 _ONLY_DATA = '; this job takes only data from workers with a ticket (results="data")'
 
 
-def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Outcome:
-    """Return what becomes of an outcome that a guest delivers.
+def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
+    """Give what becomes of an outcome that a guest delivers, of one task or of several.
 
     Args:
         outcome: What it delivers, of a kind that workers may deliver.
         who: Who it is, for the text of the failure.
         data_only: Nothing may have to be unpickled.
     """
-    task_id, attempt, kind, payload = outcome
+    first, attempt, kind, payload = outcome
+    if not isinstance(payload, list):
+        yield _sealed(outcome, payload, who, data_only=data_only)
+    elif kind == RESULT and (not data_only or all(map(is_plain, payload))):
+        yield outcome
+    else:
+        for task_id, one in enumerate(payload, first):
+            yield _sealed(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
+
+
+def _sealed(outcome: Outcome, payload: bytes, who: str, *, data_only: bool) -> Outcome:
+    task_id, attempt, kind, _ = outcome
     fault = _SENT_PICKLE
     if kind == RESULT:
         if not data_only or is_plain(payload):

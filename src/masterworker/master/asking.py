@@ -9,15 +9,27 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sized
+from functools import partial
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
-from masterworker.data.pickling import dumps_call, dumps_function, is_remembered
+from masterworker.data.pickling import (
+    MAIN,
+    PROTOCOL,
+    dumps_call,
+    dumps_function,
+    dumps_many_quickly,
+    dumps_plainly,
+    is_remembered,
+    loads,
+)
 from masterworker.errors import UnpicklableError, UsageError
+from masterworker.master.batches import PICKLE, TAKEN, Batch
 from masterworker.master.choosing import make_options
+from masterworker.master.handle import Handle
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
@@ -25,20 +37,23 @@ if TYPE_CHECKING:
 
     from masterworker.core.options import Options
     from masterworker.manager import Manager
-    from masterworker.master.handle import Handle
+    from masterworker.master.batches import Batches
 
     class Desk(Protocol):
         """What asking needs of the master."""
 
-        def new_handle(self, tag: str, number: int) -> Handle:
-            """Make the handle of a task that has been asked for."""
+        handles: dict[int, Handle]
+        batches: Batches
+
+        def _cancel(self, number: int) -> bool:
+            """Cancel a task."""
 
         def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
             """Wait until something holds, looking again whenever outcomes arrive."""
 
 
 #: `map` asks for so many tasks at a time, ...
-BATCH = 256
+BATCH = 512
 #: ... and has at most so many under way that have not been yielded yet, ...
 LOOK_AHEAD = 10_000
 #: ... or so many bytes of parameters, but always a few tasks.
@@ -49,6 +64,10 @@ FEW = 16
 FIRST_DRAW = 0.5
 SLOW_BATCH = 0.02
 
+#: Items of these are drawn without looking at the clock.
+_QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
+#: Calls of these are remembered, if they are importable.
+_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
 #: Tags and pickles of importable functions.
 _known: dict[Callable[..., Any], tuple[str, bytes]] = {}
 
@@ -161,11 +180,19 @@ class Asking:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
-        tag, fixed = _travelling(function)
-        payload = _call_payload(tag, fixed, args, kwargs)
-        return self._desk.new_handle(
-            tag, self._manager.request(tag, (payload,), self._options, direct=True)
-        )
+        known = _known.get(function) if function.__class__ in _FUNCTIONS else None
+        tag, fixed = known or _travelling(function)
+        try:
+            payload = dumps_plainly((fixed, args, kwargs), PROTOCOL)
+            plain = MAIN not in payload and len(payload) <= wire.MAX_PAYLOAD
+        except Exception:
+            plain = False
+        if not plain:
+            payload = _call_payload(tag, fixed, args, kwargs)
+        desk = self._desk
+        handle = Handle(desk, tag)
+        handle.number = self._manager.submit(tag, payload, self._options, handle, desk.handles)
+        return handle
 
     def map(
         self,
@@ -196,12 +223,14 @@ class Asking:
             Terminated: The job is over.
         """
         items = zip(iterable, *more, strict=False)
-        batches = self._batches(function, items)
-        ready: deque[Handle] = deque()
-        began = time.monotonic()
+        quick = all(type(each) in _QUICK for each in (iterable, *more))
+        batches = self._batches(function, items, quick=quick)
+        ready: deque[Batch] = deque()
+        began, asked = time.monotonic(), 0
         for batch in batches:
-            ready += batch
-            if len(ready) >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
+            ready.append(batch)
+            asked += len(batch.outcomes)
+            if asked >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
                 break
         results = self._in_order(ready, batches) if ordered else self._as_come(ready, batches)
         if not progress:
@@ -214,55 +243,79 @@ class Asking:
     # -- inside -----------------------------------------------------------------------------
 
     def _batches(
-        self, function: Callable[..., Any] | str, items: Iterator[tuple[Any, ...]]
-    ) -> Iterator[list[Handle]]:
+        self, function: Callable[..., Any] | str, items: Iterator[tuple[Any, ...]], *, quick: bool
+    ) -> Iterator[Batch]:
         if isinstance(function, str):
-            tag = check_tag(function)
+            tag, fixed = check_tag(function), b""
         else:
             tag, fixed = _travelling(function)
         size = 1
-        while chunk := _draw(items, size):
+        while chunk := list(islice(items, size)) if quick else _draw(items, size):
             size = min(2 * size, BATCH)
             if isinstance(function, str):
                 what = f"task {tag!r}"
                 payloads = [_checked(tag, dumps_call(what, item)) for item in chunk]
             else:
-                payloads = [_call_payload(tag, fixed, item, {}) for item in chunk]
-            first = self._manager.request(tag, payloads, self._options, direct=True)
+                payloads = _call_payloads(tag, fixed, chunk)
             mean = sum(map(len, payloads)) // len(payloads)
             self._look_ahead = max(size, min(LOOK_AHEAD, LOOK_AHEAD_BYTES // max(1, mean)))
-            yield [
-                self._desk.new_handle(tag, number) for number in range(first, first + len(chunk))
-            ]
+            batch = Batch(tag, len(payloads))
+            expect = partial(self._desk.batches.add, batch)
+            self._manager.request(tag, payloads, self._options, direct=True, expect=expect)
+            yield batch
 
-    def _in_order(self, ready: deque[Handle], batches: Iterator[list[Handle]]) -> Iterator[Any]:
+    def _room(self) -> int:
+        """With so few tasks under way, ask for more."""
+        return max(self._look_ahead - BATCH, 2 * FEW - 1)
+
+    def _in_order(self, ready: deque[Batch], batches: Iterator[Batch]) -> Iterator[Any]:
+        pending, room = sum(len(batch.outcomes) for batch in ready), self._room()
         while ready:
-            yield ready.popleft().result()
-            if len(ready) <= self._look_ahead - BATCH or len(ready) < 2 * FEW:
-                ready += next(batches, ())
+            batch = ready.popleft()
+            outcomes = batch.outcomes
+            for at in range(len(outcomes)):
+                if outcomes[at] is None:
+                    self._desk.wait_until(partial(_is_there, outcomes, at), None)
+                outcome = outcomes[at]
+                if outcome.__class__ is bytes and outcome[0] == PICKLE:
+                    outcomes[at] = TAKEN
+                    try:
+                        value = loads(outcome)
+                    except Exception:
+                        value = batch.open(at, outcome)
+                else:
+                    value = batch.open(at)
+                yield value
+                pending -= 1
+                if pending <= room and (more := next(batches, None)) is not None:
+                    ready.append(more)
+                    pending += len(more.outcomes)
+                    room = self._room()
 
-    def _as_come(self, ready: deque[Handle], batches: Iterator[list[Handle]]) -> Iterator[Any]:
-        arrived: deque[Handle] = deque()
-        pending: set[Handle] = set()
-
-        def watch(handles: Iterable[Handle]) -> None:
-            for handle in handles:
-                pending.add(handle)
-                handle.watchers += (arrived.append,)
-                if handle.done():
-                    arrived.append(handle)
-
-        watch(ready)
-        ready.clear()
-        while pending:
+    def _as_come(self, ready: deque[Batch], batches: Iterator[Batch]) -> Iterator[Any]:
+        arrived: deque[tuple[Batch, int, int]] = deque()
+        pending = 0
+        while True:
+            if not ready and pending <= self._room():
+                ready.extend(islice(batches, 1))
+            while ready:
+                batch = ready.popleft()
+                pending += len(batch.outcomes)
+                batch.watcher = arrived.append
+                arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
+            if not pending:
+                return
             self._desk.wait_until(lambda: bool(arrived), None)
-            handle = arrived.popleft()
-            if handle not in pending:
-                continue
-            pending.remove(handle)
-            if len(pending) <= self._look_ahead - BATCH or len(pending) < 2 * FEW:
-                watch(next(batches, ()))
-            yield handle.result()
+            batch, begin, number = arrived.popleft()
+            for at in range(begin, begin + number):
+                outcome = batch.outcomes[at]
+                if outcome is not None and outcome is not TAKEN:
+                    pending -= 1
+                    yield batch.open(at)
+
+
+def _is_there(outcomes: list[Any], at: int) -> bool:
+    return outcomes[at] is not None
 
 
 def _draw(items: Iterator[tuple[Any, ...]], size: int) -> list[tuple[Any, ...]]:
@@ -326,6 +379,13 @@ def _call_payload(
         dumps_call(f"call of {tag[1:]}", args)  # says which one it is
         dumps_call(f"call of {tag[1:]}, keyword arguments", tuple(kwargs.items()))
         raise
+
+
+def _call_payloads(tag: str, function: bytes, calls: list[tuple[Any, ...]]) -> list[bytes]:
+    payloads = dumps_many_quickly(function, calls)
+    if payloads is None or max(map(len, payloads)) > wire.MAX_PAYLOAD:
+        return [_call_payload(tag, function, args, {}) for args in calls]
+    return payloads
 
 
 def _checked(tag: str, payload: bytes) -> bytes:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from masterworker.data.outcome import value_or_error
+from masterworker.core.task import RESULT, Finished
+from masterworker.data.outcome import open_result, value_or_error
 from masterworker.errors import TaskCancelled
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from masterworker.core.task import Finished
 
 
 class Waiter(Protocol):
@@ -24,14 +23,8 @@ class Waiter(Protocol):
         """Cancel a task."""
 
 
-class _Opened:
-    """An outcome that has been unpickled."""
-
-    __slots__ = ("error", "value")
-
-    def __init__(self, value: Any, error: BaseException | None) -> None:
-        self.value = value
-        self.error = error
+#: In the place of an outcome that has been opened.
+_OPENED: Final = object()
 
 
 class Handle:
@@ -40,14 +33,22 @@ class Handle:
     Made by `Master.submit`. Can be asked from any thread.
     """
 
-    __slots__ = ("_state", "_waiter", "number", "tag", "watchers")
+    __slots__ = ("_error", "_value", "_waiter", "number", "outcome", "tag", "watchers", "worker")
 
-    def __init__(self, waiter: Waiter, tag: str, number: int) -> None:
+    #: Which process delivered a result, as text; set with it.
+    worker: str
+    #: The result, or what the task raised; set before the outcome counts as opened.
+    _value: Any
+    _error: BaseException | None
+    #: The number in its id; set when it is known.
+    number: int
+
+    def __init__(self, waiter: Waiter, tag: str) -> None:
         self._waiter = waiter
-        #: Nothing, then the outcome as it came, then the opened value.
-        self._state: Finished | _Opened | None = None
+        #: Nothing, then the outcome as it came (the payload alone, if it is a result), and at last
+        #: `_OPENED`.
+        self.outcome: object = None
         self.tag = tag
-        self.number = number
         #: Called with the handle when its outcome arrives, under the manager's lock.
         self.watchers: tuple[Callable[[Handle], None], ...] = ()
 
@@ -58,7 +59,7 @@ class Handle:
 
     def done(self) -> bool:
         """Tell whether the outcome is here."""
-        return self._state is not None
+        return self.outcome is not None
 
     def cancel(self) -> bool:
         """Say that the outcome is not wanted any more.
@@ -69,7 +70,7 @@ class Handle:
         Returns:
             False: it has its outcome already.
         """
-        return self._state is None and self._waiter._cancel(self.number)
+        return self.outcome is None and self._waiter._cancel(self.number)
 
     def cancelled(self) -> bool:
         """Tell whether it was cancelled before it had an outcome."""
@@ -93,33 +94,37 @@ class Handle:
             Terminated: The job has ended without it.
             Exception: What the function raised, with a note that holds the worker's traceback.
         """
-        opened = self._open(timeout)
-        error = opened.error
+        if self.outcome is not _OPENED:
+            self._open(timeout)
+        error = self._error
         if error is not None:
             raise error
-        return opened.value
+        return self._value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the outcome; return the exception that `result` would raise, or None."""
-        return self._open(timeout).error
+        if self.outcome is not _OPENED:
+            self._open(timeout)
+        return self._error
 
-    def arrive(self, finished: Finished) -> None:
-        """The outcome is here."""
-        self._state = finished
-        for watcher in self.watchers:
-            watcher(self)
-
-    def _open(self, timeout: float | None) -> _Opened:
-        state = self._state
-        if state is None:
-            if not self._waiter.wait_until(self.done, timeout):
-                raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
-            state = self._state
-        if isinstance(state, _Opened):
-            return state
-        assert state is not None  # noqa: S101  for the type checker
-        opened = self._state = _Opened(*value_or_error(state))
-        return opened
+    def _open(self, timeout: float | None) -> None:
+        if self.outcome is None and not self._waiter.wait_until(self.done, timeout):
+            raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
+        outcome = self.outcome
+        value, error = None, None
+        if isinstance(outcome, bytes):
+            try:
+                value = open_result(outcome)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # which one is said once more, with all that is known
+                outcome = Finished(self.number, self.tag, RESULT, outcome, self.worker)
+        if isinstance(outcome, Finished):
+            value, error = value_or_error(outcome)
+        elif outcome is _OPENED:  # by another thread
+            return
+        self._value, self._error = value, error
+        self.outcome = _OPENED
 
     def __repr__(self) -> str:
         return f"<Handle {self.task_id}: {'done' if self.done() else 'not done'}>"

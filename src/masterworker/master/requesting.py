@@ -7,15 +7,17 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from masterworker import wire
+from masterworker.core.task import RESULT, FinishedRun
 from masterworker.manager import Mailbox
 from masterworker.master.asking import Asking
-from masterworker.master.handle import Handle
+from masterworker.master.batches import Batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
+    from masterworker.master.handle import Handle
 
 
 class Requests(Asking):
@@ -30,9 +32,9 @@ class Requests(Asking):
 
     def __init__(self, manager: Manager) -> None:
         super().__init__(manager, self)
-        self._handles: dict[int, Handle] = {}
-        #: Outcomes that were faster than the making of their handle.
-        self._early: dict[int, Finished] = {}
+        #: Who waits for outcomes. Both are entered before anybody can have the task.
+        self.handles: dict[int, Handle] = {}
+        self.batches = Batches()
         self._sleepers: list[Mailbox] = []
 
     def as_completed(
@@ -117,34 +119,52 @@ class Requests(Asking):
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _outcomes_arrive(self, finished: list[Finished]) -> None:
+    def _outcomes_arrive(self, finished: list[Finished | FinishedRun]) -> None:
         """Take direct outcomes; called with the manager's lock held."""
-        handles = self._handles
         for outcome in finished:
-            handle = handles.pop(outcome[0], None)
-            if handle is None:
-                # Its request has not returned yet. Either side looks again after it has put
-                # down its half, so at least one of them finds both.
-                self._early[outcome[0]] = outcome
-                handle = handles.pop(outcome[0], None)
-                if handle is None:
-                    continue
-                self._early.pop(outcome[0], None)
-            handle._state = outcome
-            if handle.watchers:
-                handle.arrive(outcome)
+            if isinstance(outcome, FinishedRun):
+                first, _, payloads, worker = outcome
+                if self.batches:
+                    self._distribute(first, payloads, worker)
+                else:
+                    self._to_handles(first, payloads, worker)
+            elif (handle := self.handles.pop(outcome[0], None)) is not None:
+                handle.worker = outcome.worker
+                handle.outcome = outcome.payload if outcome.kind == RESULT else outcome
+                for watcher in handle.watchers:
+                    watcher(handle)
+            elif (batch := self.batches.find(outcome[0])) is not None:
+                batch.write_one(outcome)
+                if not batch.left:
+                    self.batches.forget(batch)
         self._wake()
 
-    def new_handle(self, tag: str, number: int) -> Handle:
-        """Make the handle of a task that has been asked for."""
-        handle = self._handles[number] = Handle(self, tag, number)
-        if self._early:
-            outcome = self._early.pop(number, None)
-            if outcome is not None:
-                self._handles.pop(number, None)
-                handle.arrive(outcome)
-                self._wake()
-        return handle
+    def _to_handles(self, first: int, payloads: list[bytes], worker: str) -> None:
+        """Give results of tasks in a row to the handles that wait for them."""
+        take = self.handles.pop
+        for number, payload in enumerate(payloads, first):
+            handle = take(number, None)
+            if handle is not None:
+                handle.worker = worker
+                handle.outcome = payload
+                if handle.watchers:
+                    for watcher in handle.watchers:
+                        watcher(handle)
+
+    def _distribute(self, first: int, payloads: list[bytes], worker: str) -> None:
+        """Give results of tasks in a row to batches and handles."""
+        at, end = 0, len(payloads)
+        while at < end:
+            batch = self.batches.find(first + at)
+            if batch is None:
+                number = 1
+                self._to_handles(first + at, payloads[at : at + 1], worker)
+            else:
+                number = min(end - at, batch.first + len(batch.outcomes) - first - at)
+                batch.write(first + at, payloads[at : at + number], worker)
+                if not batch.left:
+                    self.batches.forget(batch)
+            at += number
 
     def _cancel(self, number: int) -> bool:
         return bool(self._manager.cancel([number]))

@@ -106,7 +106,7 @@ class Conversation:
                         self.process_id,
                         self.hand.to_send(),
                         returned or (),
-                        0 if current is None or self._run != self.hand.instance else current[0],
+                        current if self._run == self.hand.instance else 0,
                         want,
                         wait,
                     )
@@ -134,9 +134,11 @@ class Conversation:
             self.hand.cut_off()
             self._join(wait=True)
         elif order == wire.CANCEL and not self.hand.drop(argument):
-            executing = self.hand.current
-            if executing is not None and executing[0] == argument:
-                self._interrupts.cancel(argument)
+            self._break_off(argument)
+
+    def _break_off(self, task_id: int) -> None:
+        if self.hand.current == task_id:
+            self._interrupts.cancel(task_id)
 
     def _find_again(self, error: TransportError) -> None:
         """The connection broke: look for the master, and join again."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from masterworker.core.hand import Hand, Pace
-    from masterworker.core.task import Lease
 
     class Talker(Protocol):
         """What the courier needs of its worker."""
@@ -89,33 +88,33 @@ class Courier:
 
     def _run(self) -> None:
         worker = self._worker
-        last: Lease | None = None
+        last = 0
         while not self._stopped:
             if self._batch_began is not None:
                 pause = LOOK
             else:
-                last = None
+                last = 0
                 pause = LIMIT_LOOK if self._limited else worker.heartbeat / 2
             self._bell.wait(pause)
             self._bell.clear()
             try:
-                last = None if self._stopped else self._look(last)
+                last = 0 if self._stopped else self._look(last)
                 worker.look_at_clock()
             except Exception:
                 logger.exception("the courier stumbled; it goes on")
-                last = None
+                last = 0
 
-    def _look(self, last: Lease | None) -> Lease | None:
+    def _look(self, last: int) -> int:
         worker, hand = self._worker, self._worker.hand
         current, began = hand.current, self._batch_began
-        if began is not None and current is not None and (hand.leases or hand.outcomes):
+        if began is not None and current and (hand.leases or hand.outcomes):
             now = time.monotonic()
-            if current is not last:
+            if current != last:
                 self._seen = now - LOOK
             patience = max(2 * LOOK, OVERRUN * worker.pace.task_seconds)
             if now - self._seen >= 0.9 * patience or now - began > LONGEST_BATCH:
                 worker.deliver(give_back=True)
                 self._batch_began = None
-        elif current is not None and worker.seconds_silent() >= worker.heartbeat:
+        elif current and worker.seconds_silent() >= worker.heartbeat:
             worker.deliver(give_back=False)
         return current

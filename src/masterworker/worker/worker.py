@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from masterworker import wire
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
-from masterworker.core.task import Lease, Outcome
+from masterworker.core.row import Row
+from masterworker.core.task import Lease, Outcome, size_of
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
@@ -30,12 +31,14 @@ from masterworker.taskid import task_name
 from masterworker.worker import current, forks, limits, watcher
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
-from masterworker.worker.execution import broken_off, call, execute
+from masterworker.worker.execution import broken_off, call, execute, execute_row
 from masterworker.worker.interrupts import Broken, LeftIdle
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Mapping
 
+    from masterworker.core.options import Terms
     from masterworker.core.task import Finished
     from masterworker.transport.base import Connection
 
@@ -81,6 +84,8 @@ class Worker(Conversation):
         self._given = dict(handlers or {})
         self._depth = 0
         self._done = 0
+        #: Nobody has said when it wants to stop, so it need not be asked for each of many tasks.
+        self._never_stops = False
         self._master = master
         #: Its process is its own, and the master is where the label leads.
         main = threading.current_thread() is threading.main_thread()
@@ -250,6 +255,8 @@ class Worker(Conversation):
 
     def _work(self) -> None:
         bounds, idle_since = parent.limits, time.monotonic()
+        asked = getattr(self.wants_to_stop, "__func__", None)
+        self._never_stops = asked is Worker.wants_to_stop
         while not self._stopped:
             if self._interrupts.leaving or self.wants_to_stop():
                 return
@@ -265,7 +272,7 @@ class Worker(Conversation):
             if not reply.leases:
                 continue
             with self._interrupts.may_break():
-                self._execute_batch(len(reply.leases))
+                self._execute_batch(size_of(reply.leases))
             idle_since = time.monotonic()
 
     def _most(self) -> int:
@@ -295,42 +302,71 @@ class Worker(Conversation):
 
     def _execute_leases(self) -> int:
         """Execute what is in the hand. Returns how many tasks that were."""
-        hand, handlers, interrupts = self.hand, self._handlers, self._interrupts
-        shared = parent.shared
-        done, outer, outer_run = 0, shared[TASK], self._run
+        hand = self.hand
+        done, outer_run = 0, self._run
         while hand.leases:
-            if not self._depth and (interrupts.leaving or (done and self.wants_to_stop())):
+            if not self._depth and (self._interrupts.leaving or (done and self.wants_to_stop())):
                 break  # but not while a task that waits needs what is in hand
             outcomes = hand.outcomes  # of this run of the manager; there may come another one
             self._run = hand.instance
             try:
-                lease = hand.leases.popleft()
+                lease = hand.leases[0]
             except IndexError:  # the courier was faster
                 break
-            hand.current = lease
-            task_id, attempt, tag, payload, terms = lease
-            handler = handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
-            try:
-                shared[TASK] = task_id
-                if terms is None:
-                    only = self._data_only
-                    kind, answer = execute(handler, payload, interrupts.has_come, data_only=only)
-                else:
-                    kind, answer = self._execute_limited(handler, lease)
-            except Broken as broken:  # it came a moment before or after the handler's own code
-                kind, answer = broken_off(broken, terms, data_only=self._data_only)
-            finally:
-                shared[TASK] = outer  # from here on, nothing can be meant for it
-            outcomes.append(_new(Outcome, (task_id, attempt, kind, answer)))
-            hand.current = None
-            done += 1
+            if isinstance(lease, Row):
+                done += self._execute_row(lease, outcomes)
+            elif hand.done_with(lease):
+                outcomes.append(self._execute_one(lease))
+                hand.current = 0
+                done += 1
         self._run = outer_run
         return done
 
-    def _execute_limited(self, handler: Callable[..., Any], lease: Lease) -> tuple[int, bytes]:
+    def _execute_row(self, row: Row, outcomes: deque[Outcome | Row]) -> int:
+        """Execute tasks in a row, as far as none of them is to be the last one."""
+        if row.executing:  # this is inside one of its tasks, which has given back the rest
+            self.hand.done_with(row)
+            return 0
+        if not row.begun:
+            row.begun = True
+            outcomes.append(row)
+        row.executing = True
+        stop = None if self._never_stops else self.wants_to_stop
+        handler, only = self._handler(row.tag), self._data_only
+        done = execute_row(row, handler, self.hand, self._interrupts, stop, data_only=only)
+        row.executing = False
+        if not row.todo:
+            row.over = True
+            self.hand.done_with(row)
+        return done
+
+    def _handler(self, tag: str) -> Callable[..., Any]:
+        return self._handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
+
+    def _execute_one(self, lease: Lease) -> Outcome:
+        shared, hand = parent.shared, self.hand
+        task_id, attempt, tag, payload, terms = lease
+        outer = shared[TASK]
+        hand.current = task_id
+        handler, only = self._handler(tag), self._data_only
+        assert isinstance(payload, bytes)  # noqa: S101  for the type checker
+        try:
+            shared[TASK] = task_id
+            if terms is None:
+                has_come = self._interrupts.has_come
+                kind, answer = execute(handler, payload, has_come, data_only=only)
+            else:
+                kind, answer = self._execute_limited(handler, payload, terms)
+        except Broken as broken:  # it came a moment before or after the handler's own code
+            kind, answer = broken_off(broken, terms, data_only=only)
+        finally:
+            shared[TASK] = outer  # from here on, nothing can be meant for it
+        return _new(Outcome, (task_id, attempt, kind, answer))
+
+    def _execute_limited(
+        self, handler: Callable[..., Any], payload: bytes, terms: Terms
+    ) -> tuple[int, bytes]:
         """Execute a task that has a time limit, or whose failures may be tried again."""
-        _, _, _, payload, terms = lease
-        assert terms is not None  # noqa: S101  for the type checker
         outer = parent.shared[DEADLINE]
         if terms[0] is not None:
             self._courier.limit_begins()

@@ -1,0 +1,220 @@
+"""Blocks: tasks in a row that have gone the same way so far, as one object.
+
+Whoever asks for many small tasks asks for tasks with one tag and nothing special, and as long as
+nothing special happens to one of them, what is to be known of them is the same. So a block stands
+for all of them: while they wait, and while they are together in one worker's hands. What happens to
+one task alone takes it out of its block, and makes it a `Task` of its own for the rest of its life.
+
+A block lies within one *page* of ids, so it is found by the id of any of its tasks, and its size
+has a bound.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, ClassVar
+
+from masterworker.core.task import State, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from masterworker.core.member import Member
+
+#: Ids of one page differ in so many of their last bits.
+PAGE_BITS = 10
+_PAGE = 1 << PAGE_BITS
+
+
+class Block:
+    """Tasks with consecutive ids that are direct, have no options, and share all else.
+
+    Its list of payloads is never changed, only replaced: leases on their way refer to it.
+
+    Args:
+        first: The first id.
+        tag: Of all tasks.
+        payloads: Their parameters, one after the other.
+        found: Where it is to be found.
+    """
+
+    __slots__ = (
+        "_found",
+        "attempt",
+        "gone",
+        "holder",
+        "id",
+        "notes",
+        "order",
+        "payloads",
+        "state",
+        "tag",
+    )
+
+    #: What it has in common with every `Task` that is nothing special.
+    suspect: ClassVar[bool] = False
+    direct: ClassVar[bool] = True
+    priority: ClassVar[int] = 0
+    options: ClassVar[None] = None
+    losses: ClassVar[None] = None
+
+    #: Position in the queues, as of a `Task`.
+    order: int
+
+    def __init__(self, first: int, tag: str, payloads: list[bytes], found: Blocks) -> None:
+        #: Of the first task that is still in it.
+        self.id = first
+        self.tag = tag
+        self.payloads = payloads
+        #: Tasks that have been taken out of the middle while it waits.
+        self.gone: set[int] = set()
+        self.state = State.WAITING
+        self.attempt = 0
+        self.holder: Member | None = None
+        self.notes: list[tuple[float, str]] | None = None
+        self._found = found
+        found.add(self)
+
+    @property
+    def size(self) -> int:
+        """How many tasks are in it."""
+        return len(self.payloads) - len(self.gone)
+
+    @property
+    def last(self) -> int:
+        """The last id; as long as a block is in somebody's hands, no other item has it."""
+        return self.id + len(self.payloads) - 1
+
+    def ids(self) -> list[int]:
+        """The ids of its tasks, in order."""
+        return [i for i in range(self.id, self.last + 1) if i not in self.gone]
+
+    def note(self, now: float, text: str) -> None:
+        """Add a line to the story of all its tasks."""
+        self.notes = [*(self.notes or ()), (now, text)]
+
+    # -- taking apart -----------------------------------------------------------------------
+
+    def cut(self, most: int, budget: int) -> Item:
+        """Take the first tasks off: so many, and none after so many bytes, but always one.
+
+        Returns:
+            The block itself, if that is all of it; else an item of its own. What is left may be
+            nothing: then this block has ended.
+        """
+        if self.gone:
+            most = min(most, self._skip())
+        payloads = self.payloads
+        number = min(most, len(payloads))
+        if number > 1 and sum(map(len, payloads[:number])) > budget:
+            number = 1 + sum(so_far < budget for so_far in accumulate(map(len, payloads[:number])))
+            number = min(number, most, len(payloads))
+        if number == len(payloads) and number > 1:
+            return self
+        piece = self.part(0, number)
+        self.drop(number)
+        return piece
+
+    def drop(self, number: int) -> None:
+        """The first tasks are not in it any more."""
+        left = self.payloads[number:]
+        if len(left) > len(self.gone):
+            self.id += number
+            self.payloads = left
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """All its tasks are settled, or in other items."""
+        self._found.remove(self)
+        self.state = State.DELIVERED
+        self.holder = None
+        self.payloads = []
+        self.gone.clear()
+
+    def part(self, at: int, number: int) -> Item:
+        """Make an item of some of its tasks, which this block goes on to hold."""
+        first = self.id + at
+        item: Item
+        if number == 1:
+            item = Task(first, self.tag, self.payloads[at], direct=True, state=self.state)
+            self._found.tasks[first] = item
+        else:
+            item = Block(first, self.tag, self.payloads[at : at + number], self._found)
+            item.state = self.state
+        item.attempt, item.holder = self.attempt, self.holder
+        item.notes = None if self.notes is None else self.notes.copy()
+        return item
+
+    def withdraw(self, task_id: int) -> Task:
+        """Take one task out while the block waits, which keeps its place in the queue."""
+        task = self.part(task_id - self.id, 1)
+        assert isinstance(task, Task)  # noqa: S101  for the type checker
+        self.gone.add(task_id)
+        if not self.size:
+            self.end()
+        return task
+
+    def _skip(self) -> int:
+        """Drop what is gone from its beginning. Returns how many tasks follow in a row."""
+        number = 0
+        while self.id + number in self.gone:
+            self.gone.remove(self.id + number)
+            number += 1
+        if number:
+            self.drop(number)
+        return min(self.gone) - self.id if self.gone else len(self.payloads)
+
+
+#: What can be in a queue or in somebody's hands.
+Item = Task | Block
+
+
+class Blocks:
+    """All blocks of a scheduler.
+
+    Args:
+        tasks: The tasks that are on their own; those that leave blocks are added.
+    """
+
+    def __init__(self, tasks: dict[int, Task]) -> None:
+        self.tasks = tasks
+        self._pages: dict[int, list[Block]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._pages)
+
+    def __iter__(self) -> Iterator[Block]:
+        return (block for page in self._pages.values() for block in page)
+
+    def make(self, first: int, tag: str, payloads: Sequence[bytes]) -> list[Item]:
+        """Make blocks of tasks that have been asked for at once."""
+        items: list[Item] = []
+        at, end = 0, len(payloads)
+        while at < end:
+            number = min(end - at, _PAGE - ((first + at) & (_PAGE - 1)))
+            if number == 1:
+                task = self.tasks[first + at] = Task(first + at, tag, payloads[at], direct=True)
+                items.append(task)
+            else:
+                items.append(Block(first + at, tag, list(payloads[at : at + number]), self))
+            at += number
+        return items
+
+    def find(self, task_id: int) -> Block | None:
+        """Return the block that a task is in; None: it is in none."""
+        for block in self._pages.get(task_id >> PAGE_BITS, ()):
+            if block.id <= task_id <= block.last and task_id not in block.gone:
+                return block
+        return None
+
+    def add(self, block: Block) -> None:
+        """A block begins."""
+        self._pages.setdefault(block.id >> PAGE_BITS, []).append(block)
+
+    def remove(self, block: Block) -> None:
+        """A block has ended."""
+        page = self._pages[block.id >> PAGE_BITS]
+        page.remove(block)
+        if not page:
+            del self._pages[block.id >> PAGE_BITS]

@@ -1,0 +1,122 @@
+"""Tasks that were asked for at once, as `map` does: one object for many outcomes."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.core.blocks import PAGE_BITS
+from masterworker.core.task import RESULT, Finished
+from masterworker.data.outcome import open_result, value_or_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: In the place of an outcome that has been taken.
+TAKEN: Final = b""
+#: What every pickle of ours begins with.
+PICKLE: Final = 0x80
+
+
+class Batch:
+    """Tasks of one tag with consecutive ids, and their outcomes as they come.
+
+    Args:
+        tag: Of all of them.
+        size: How many there are.
+    """
+
+    __slots__ = ("_written", "first", "left", "outcomes", "tag", "watcher")
+
+    def __init__(self, tag: str, size: int) -> None:
+        self.tag = tag
+        #: The id of the first; as soon as it is known.
+        self.first = 0
+        #: For each of them nothing, a result as it came, another outcome, or `TAKEN`.
+        self.outcomes: list[bytes | Finished | None] = [None] * size
+        #: So many have not arrived yet.
+        self.left = size
+        #: Is told what has arrived: from where on, and how many. With the manager's lock held.
+        self.watcher: Callable[[tuple[Batch, int, int]], object] | None = None
+        self._written: list[tuple[int, str]] = []
+
+    def write(self, first: int, payloads: list[bytes], worker: str) -> None:
+        """Results are here."""
+        at, number = first - self.first, len(payloads)
+        self.outcomes[at : at + number] = payloads
+        self._written.append((at, worker))
+        self._wrote(at, number)
+
+    def write_one(self, finished: Finished) -> None:
+        """An outcome is here."""
+        self.outcomes[finished.task_id - self.first] = finished
+        self._wrote(finished.task_id - self.first, 1)
+
+    def _wrote(self, at: int, number: int) -> None:
+        self.left -= number
+        if self.watcher is not None:
+            self.watcher((self, at, number))
+
+    def open(self, at: int, outcome: bytes | Finished | None = None) -> Any:
+        """Take an outcome that is here (or was, when it was taken). Returns the result.
+
+        Raises:
+            Exception: What the task raised, as `Handle.result` would.
+        """
+        if outcome is None:
+            outcome = self.outcomes[at]
+            self.outcomes[at] = TAKEN
+        if isinstance(outcome, bytes):
+            try:
+                return open_result(outcome)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                writers = [(begin, worker) for begin, worker in self._written if begin <= at]
+                worker = max(writers, default=(0, ""))[1]
+                outcome = Finished(self.first + at, self.tag, RESULT, outcome, worker)
+        assert outcome is not None  # noqa: S101  whoever takes it has looked
+        value, error = value_or_error(outcome)
+        if error is not None:
+            raise error
+        return value
+
+
+class Batches:
+    """The batches of one master that wait for outcomes, by the ids of their tasks. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: dict[int, list[Batch]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._pages)
+
+    def add(self, batch: Batch, first: int) -> None:
+        """A batch has got its ids."""
+        batch.first = first
+        with self._lock:
+            for page in _pages_of(batch):
+                self._pages.setdefault(page, []).append(batch)
+
+    def find(self, task_id: int) -> Batch | None:
+        """Return the batch that a task belongs to; None: to none."""
+        with self._lock:
+            for batch in self._pages.get(task_id >> PAGE_BITS, ()):
+                if 0 <= task_id - batch.first < len(batch.outcomes):
+                    return batch
+        return None
+
+    def forget(self, batch: Batch) -> None:
+        """All outcomes of a batch are here."""
+        with self._lock:
+            for page in _pages_of(batch):
+                batches = self._pages[page]
+                batches.remove(batch)
+                if not batches:
+                    del self._pages[page]
+
+
+def _pages_of(batch: Batch) -> range:
+    last = batch.first + len(batch.outcomes) - 1
+    return range(batch.first >> PAGE_BITS, (last >> PAGE_BITS) + 1)

@@ -1,0 +1,95 @@
+"""A lease of several tasks in a worker's hands."""
+
+from __future__ import annotations
+
+from masterworker.core.hand import Hand
+from masterworker.core.row import Row
+from masterworker.core.task import FAILURE, RESULT, Lease, Outcome
+
+
+def hand_with(number: int = 5) -> tuple[Hand, Row]:
+    hand = Hand()
+    hand.take([Lease(10, 1, "a", [b"%d" % i for i in range(number)]), Lease(20, 3, "a", b"x")])
+    row = hand.leases[0]
+    assert isinstance(row, Row)
+    return hand, row
+
+
+def execute(hand: Hand, row: Row, number: int) -> None:
+    """The main thread executes some tasks of a row."""
+    if not row.begun:
+        row.begun = True
+        hand.outcomes.append(row)
+    for _ in range(number):
+        row.results.append(b"r" + row.todo.popleft())
+
+
+def test_results_are_sent_together_and_once() -> None:
+    """What is done is delivered while the rest is being executed."""
+    hand, row = hand_with()
+    execute(hand, row, 2)
+    assert list(hand.to_send()) == [Outcome(10, 1, RESULT, [b"r0", b"r1"])]
+    hand.take(())
+    assert list(hand.to_send()) == []
+    execute(hand, row, 3)
+    row.over = True
+    assert list(hand.to_send()) == [Outcome(12, 1, RESULT, [b"r2", b"r3", b"r4"])]
+    assert not hand.outcomes
+
+
+def test_what_was_not_acknowledged_is_sent_again() -> None:
+    """A broken connection loses nothing."""
+    hand, row = hand_with()
+    execute(hand, row, 2)
+    hand.to_send()
+    execute(hand, row, 1)
+    hand.cut_off()
+    sent = list(hand.to_send())
+    assert sent == [Outcome(10, 1, RESULT, [b"r0", b"r1"]), Outcome(12, 1, RESULT, [b"r2"])]
+    assert not row.todo
+
+
+def test_failures_are_outcomes_of_their_own() -> None:
+    """What nobody wants has none at all."""
+    hand, row = hand_with()
+    execute(hand, row, 1)
+    row.mixed = True
+    row.results += [(FAILURE, b"why"), None, b"r3", b"r4"]
+    assert list(hand.to_send()) == [
+        Outcome(10, 1, RESULT, [b"r0"]),
+        Outcome(11, 1, FAILURE, b"why"),
+        Outcome(13, 1, RESULT, [b"r3", b"r4"]),
+    ]
+
+
+def test_what_has_not_been_begun_is_put_down_in_order() -> None:
+    """The rest of a row, and what comes after it."""
+    hand, row = hand_with()
+    execute(hand, row, 1)
+    row.todo.popleft()  # it is being executed
+    assert hand.put_down() == [12, 13, 14, 20]
+    assert hand.put_down() == []
+    assert list(hand.leases) == [row]
+
+
+def test_one_task_is_dropped() -> None:
+    """Only what has not been begun can be."""
+    hand, row = hand_with()
+    execute(hand, row, 1)
+    assert not hand.drop(10)
+    assert not hand.drop(11)  # the next one: perhaps it is being begun right now
+    assert hand.drop(13)
+    assert not hand.drop(15)
+    assert hand.drop(20)
+    assert row.dropped == {10, 11, 13}
+
+
+def test_another_run_of_the_manager_gets_nothing_of_a_row() -> None:
+    """Its numbers mean something else there."""
+    hand, row = hand_with()
+    hand.joined("one")
+    execute(hand, row, 2)
+    hand.joined("two")
+    row.results.append(b"late")
+    assert list(hand.to_send()) == []
+    assert not row.todo
