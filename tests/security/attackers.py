@@ -330,3 +330,11 @@ def descriptors() -> int:
 
 def threads(name: str = "masterworker") -> list[str]:
     return sorted(t.name for t in threading.enumerate() if t.name.startswith(name))
+
+
+def nothing_happened(target: Target, parsed: Parsed) -> None:
+    """Nobody was let in: no service was made, and Pyro's code has seen nothing."""
+    assert target.opened == []
+    assert target.calls == []
+    assert parsed.number == 0
+    assert not threads("masterworker-connection")

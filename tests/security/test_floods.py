@@ -27,6 +27,7 @@ from security.attackers import (
     descriptors,
     hello,
     hung_up,
+    nothing_happened,
     plain,
     said,
     threads,
@@ -35,41 +36,9 @@ from security.impostors import Impostor, resets
 from support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from masterworker.client import Client
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    """A master; in the end nothing of its visitors is left."""
-    before = descriptors()
-    with Target() as made:
-        yield made
-    wait_until(lambda: not threads("masterworker-gate"), what="the gate's thread has ended")
-    wait_until(lambda: not threads("masterworker-connection"), what="no thread of a peer is left")
-    wait_until(lambda: descriptors() <= before, what="no descriptor is left")
-
-
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
-    return Parsed(monkeypatch)
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> float:
-    """A gate that has less time for strangers than usual. Returns how much."""
-    monkeypatch.setattr(gate, "DEADLINE", 0.4)
-    return gate.DEADLINE
-
-
-def nothing_happened(target: Target, parsed: Parsed) -> None:
-    """Nobody was let in: no service was made, and Pyro's code has seen nothing."""
-    assert target.opened == []
-    assert target.calls == []
-    assert parsed.number == 0
-    assert not threads("masterworker-connection")
 
 
 # -- C2: many, and slow ------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from masterworker.errors import NotAllowedError, NotTrustedError
 from masterworker.security import certificates, tls
 from masterworker.security.credentials import authority, user_credential
 from masterworker.security.peer import Role
-from masterworker.transport import gate
 from security.attackers import (
     ALERT,
     APPLICATION_DATA,
@@ -26,55 +25,23 @@ from security.attackers import (
     Target,
     annotation,
     anybody,
-    descriptors,
     frame,
     hello,
     inside,
+    nothing_happened,
     of_time,
     plain,
     records,
     said,
-    threads,
 )
 from security.handshakes import DAY, NOW, credential
 from support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from masterworker.security.credentials import Credential
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    """A master; in the end nothing of its visitors is left."""
-    before = descriptors()
-    with Target() as made:
-        yield made
-    wait_until(lambda: not threads("masterworker-gate"), what="the gate's thread has ended")
-    wait_until(lambda: not threads("masterworker-connection"), what="no thread of a peer is left")
-    wait_until(lambda: descriptors() <= before, what="no descriptor is left")
-
-
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
-    return Parsed(monkeypatch)
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> float:
-    """A gate that has less time for strangers than usual. Returns how much."""
-    monkeypatch.setattr(gate, "DEADLINE", 0.4)
-    return gate.DEADLINE
-
-
-def nothing_happened(target: Target, parsed: Parsed) -> None:
-    """Nobody was let in: no service was made, and Pyro's code has seen nothing."""
-    assert target.opened == []
-    assert target.calls == []
-    assert parsed.number == 0
-    assert not threads("masterworker-connection")
 
 
 # -- C3: other certificates --------------------------------------------------------------------
