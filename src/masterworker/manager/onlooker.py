@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from masterworker import wire
 from masterworker.errors import InternalError, MasterworkerError, NotAllowedError
+from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
     import msgspec
 
     from masterworker.manager.manager import Manager
+    from masterworker.transport.base import Later
 
 logger = logging.getLogger("masterworker.session")
 
@@ -29,21 +31,27 @@ class Onlooker:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def call(self, operation: str | None, args: list[Any] | msgspec.Raw) -> Any:
+    def call(
+        self,
+        operation: str | None,
+        args: list[Any] | msgspec.Raw,
+        later: Later | None = None,  # noqa: ARG002  for a `Session`
+    ) -> Any:
         """Carry out one operation.
 
         Returns:
-            [True, reply], or [False, name and text of an error].
+            [True, reply], or [False, name and text of an error]; `LATER`: it comes later.
         """
         try:
             checked = wire.check(operation, args)
             method = getattr(self, f"_do_{operation}", None) or self._refuse(operation)
-            return [True, method(*checked)]
+            reply = method(*checked)
         except MasterworkerError as error:
             return [False, wire.encode_error(error)]
         except Exception as error:
             logger.exception("operation %r failed", operation)
             return [False, wire.encode_error(InternalError(f"{operation}: {error!r}"))]
+        return reply if reply is LATER else [True, reply]
 
     def closed(self) -> None:
         """The connection has ended."""

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.manager.onlooker import Onlooker
+from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import msgspec
+
     from masterworker.manager.manager import Manager
     from masterworker.manager.replies import Replies
+    from masterworker.transport.base import Later
 
 
 class Session(Onlooker):
@@ -32,6 +36,15 @@ class Session(Onlooker):
         self._members: set[int] = set()
         self._clients: set[str] = set()
         self._supervisors: set[str] = set()
+        #: Takes the reply to the call that is under way, if it may come later.
+        self._later: Later | None = None
+
+    def call(
+        self, operation: str | None, args: list[Any] | msgspec.Raw, later: Later | None = None
+    ) -> Any:
+        """See `Onlooker.call`."""
+        self._later = later
+        return super().call(operation, args)
 
     def closed(self) -> None:
         """The connection has ended: who joined through it and did not sign off is lost."""
@@ -66,7 +79,10 @@ class Session(Onlooker):
         return self._manager.ping(member_id)
 
     def _do_exchange(self, *args: Any) -> Any:
-        return self._manager.exchange(*args)
+        if self._later is None:
+            return self._manager.exchange(*args)
+        reply = self._manager.exchange_later(self._later, *args)
+        return LATER if reply is None else reply
 
     def _do_request(self, client: str, number: int, *args: Any) -> Any:
         request = self._manager.request

@@ -7,7 +7,7 @@ through `Service.closed`. Nothing else may go wrong.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import msgspec
@@ -29,15 +29,33 @@ class Connection(Protocol):
         """End the connection. Safe to call twice, and from any thread."""
 
 
+#: What a service answers when the reply comes later.
+LATER: Final = object()
+
+
+class Later(Protocol):
+    """Takes the reply to a call, in any thread, once."""
+
+    def send(self, reply: Any) -> None:
+        """Send it, without waiting for anybody. A broken connection is not an error here."""
+
+    def give_up(self) -> None:
+        """There will be none: end the connection."""
+
+
 class Service(Protocol):
     """The serving end of one connection."""
 
-    def call(self, operation: str | None, args: list[Any] | msgspec.Raw) -> Any:
+    def call(
+        self, operation: str | None, args: list[Any] | msgspec.Raw, later: Later | None = None
+    ) -> Any:
         """Carry out an operation. Never raises: errors are replies.
 
         Args:
             operation: Its name; None: what has come is no name.
             args: Plain values, or the same as msgpack.
+            later: Takes the reply, if it is to come later; then this returns `LATER`. None: the
+                caller waits for it.
         """
 
     def closed(self) -> None:

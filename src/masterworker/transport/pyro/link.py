@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 from typing import Final
 
 from masterworker.errors import TransportError
@@ -31,8 +32,13 @@ class Link:
             other side may be busy; its heartbeat tells whether it lives.)
     """
 
+    #: While one thread waits for a message, another one may send.
+    can_be_shared = True
+
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         self.sock = sock
+        #: Held while somebody sends who is not the one that listens: the socket stays open.
+        self._sending = threading.Lock()
         self._bound_waits(timeout)
         self._patient = patient
         self._pid = os.getpid()
@@ -57,6 +63,41 @@ class Link:
             raise TransportError("sending: no progress") from None
         except OSError as error:
             raise TransportError(f"sending: connection lost: {error}") from None
+
+    def send_at_once(self, data: bytes) -> None:
+        """Send all of a message, without waiting: if need be, another thread does the rest.
+
+        The only method for another thread than the one that listens. One message at a time.
+        """
+        if os.getpid() != self._pid:  # a fork must not speak through its parent's connection
+            return
+        try:
+            with self._sending:
+                sent = self.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise TransportError(f"sending: connection lost: {error}") from None
+        if sent < len(data):
+            rest = memoryview(data)[sent:]
+            thread = threading.Thread(
+                target=self._send_rest, args=(rest,), name="masterworker-sending", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise TransportError(f"sending: {error}") from None
+
+    def _send_rest(self, rest: memoryview) -> None:
+        try:
+            with self._sending:
+                self._send_all(rest)
+        except OSError:
+            self.hang_up()
+
+    def listen(self) -> None:
+        """What comes next is the beginning of a message, whenever it comes."""
+        self._midway = False
 
     def _send_all(self, rest: memoryview) -> None:
         sent = self.sock.send(rest)
@@ -127,7 +168,7 @@ class Link:
     def close(self) -> None:
         """Close the socket. Safe to call twice, in the thread that uses it."""
         self.hang_up()
-        with contextlib.suppress(OSError):
+        with self._sending, contextlib.suppress(OSError):
             self.sock.close()
 
     def _shut_down(self) -> None:
@@ -140,6 +181,8 @@ class TlsLink(Link):
     OpenSSL retries by itself what the kernel has given up, so here Python's time limits bound the
     waits.
     """
+
+    can_be_shared = False  # by an object of TLS
 
     def _bound_waits(self, timeout: float) -> None:
         self.sock.settimeout(timeout)

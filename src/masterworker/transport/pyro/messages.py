@@ -50,7 +50,9 @@ class BadMessageError(TransportError):
     """What has come is not what processes of this system say to each other."""
 
 
-def send(link: Link, kind: int, number: int, body: Any, flags: int = 0) -> None:
+def send(
+    link: Link, kind: int, number: int, body: Any, flags: int = 0, *, at_once: bool = False
+) -> None:
     """Send one message.
 
     Args:
@@ -59,6 +61,7 @@ def send(link: Link, kind: int, number: int, body: Any, flags: int = 0) -> None:
         number: Of the request, as the reply repeats it; 0 to 65535.
         body: Plain values.
         flags: `REFUSAL` or nothing.
+        at_once: Wait for nobody; another thread may be listening.
 
     Raises:
         UsageError: The values cannot travel, or are too large. Nothing has been sent.
@@ -72,7 +75,7 @@ def send(link: Link, kind: int, number: int, body: Any, flags: int = 0) -> None:
         message = protocol.SendingMessage(kind, flags, number, _MSGPACK, data)
     except pyro_errors.ProtocolError as error:
         raise UsageError(f"this cannot travel in one message: {error}") from None
-    link.send(message.data)
+    (link.send_at_once if at_once else link.send)(message.data)
 
 
 def receive(
