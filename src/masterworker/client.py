@@ -78,7 +78,8 @@ class Client:
             MasterworkerError: What the manager refused, and why.
         """
         with self._lock:
-            self.connect()
+            if self._connection is None:
+                self.connect()
             if operation == "join":
                 self._instance = ""  # whichever run of the manager it is
             assert self._connection is not None  # noqa: S101  for the type checker
@@ -171,7 +172,7 @@ class Client:
     ) -> wire.Reply:
         """See `Manager.exchange`. Leases come as plain lists, in the order of their fields."""
         reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
-        return wire.Reply(*reply)
+        return wire.Reply._make(reply)
 
     def request(self, tag: str, payloads: Sequence[bytes], options: Options | None = None) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""

@@ -262,6 +262,17 @@ class Lanes:
         view.users += 1
         return claim.id
 
+    def taker_of(self, tag: str) -> Claim | None:
+        """Return the claim that a new item of a tag is for; None: it has to wait itself.
+
+        A claim waits only where nothing is left for it. So this is the one that `match` would
+        serve, if the item were queued.
+        """
+        for view in self._views.values():
+            if view.idle and view.accepts(tag):
+                return next(iter(view.idle.values()))
+        return None
+
     def unpark(self, claim_id: int) -> bool:
         """Take a claim back. False: it is not waiting (any more)."""
         claim = self._claims.pop(claim_id, None)

@@ -112,24 +112,27 @@ class Mailboxes:
     def close(self, box: Mailbox) -> None:
         """Take back what claims are still waiting: the caller has got something, or gives up."""
         for claim in box.claims:
-            self._boxes.pop(claim, None)
-            self._take_back(claim)
+            if self._boxes.pop(claim, None) is not None:
+                self._take_back(claim)
+        box.claims = []
 
     def deliver(self, effects: Effects) -> None:
         """Put into mailboxes what has come for them, and wake their owners."""
+        served: list[Mailbox] = []
         for claim, leases in effects.leases:
             box = self._boxes[claim]
             box.leases += leases
+            served.append(box)
         for claim, finished in effects.results:
             box = self._boxes[claim]
             box.finished += finished
-        served = [claim for claim, _ in effects.leases] + [claim for claim, _ in effects.results]
-        for claim in served:
-            if claim in self._boxes:
-                box = self._boxes[claim]
+            served.append(box)
+        for box in served:
+            if box.claims:  # else both of its claims were served at once
                 self.close(box)
                 box.ring()
-        self.wake(effects.dropped)
+        if effects.dropped:
+            self.wake(effects.dropped)
 
     def wake(self, claims: list[int]) -> None:
         """Wake callers for whom nothing will come any more."""
