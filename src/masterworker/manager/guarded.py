@@ -245,7 +245,8 @@ class Guarded:
         self._apply(self.core.on_ended(member_id, task_id, reason, now, blame=blame))
 
     def _apply(self, effects: Effects) -> None:
-        self._boxes.deliver(effects)
+        if effects.leases or effects.results or effects.dropped:
+            self._boxes.deliver(effects)
         if effects.direct and self._on_direct is not None:
             self._on_direct(effects.direct)
         if effects.failed and self._on_failed is not None:

@@ -30,18 +30,21 @@ class Onlooker:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
+        #: Takes the reply to the call that is under way, if it may come later.
+        self._later: Later | None = None
 
     def call(
         self,
         operation: str | None,
         args: list[Any] | msgspec.Raw,
-        later: Later | None = None,  # noqa: ARG002  for a `Session`
+        later: Later | None = None,
     ) -> Any:
         """Carry out one operation.
 
         Returns:
             [True, reply], or [False, name and text of an error]; `LATER`: it comes later.
         """
+        self._later = later
         try:
             checked = wire.check(operation, args)
             method = getattr(self, f"_do_{operation}", None) or self._refuse(operation)

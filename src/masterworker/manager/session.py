@@ -15,11 +15,8 @@ from masterworker.transport.base import LATER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import msgspec
-
     from masterworker.manager.manager import Manager
     from masterworker.manager.replies import Replies
-    from masterworker.transport.base import Later
 
 
 class Session(Onlooker):
@@ -36,15 +33,6 @@ class Session(Onlooker):
         self._members: set[int] = set()
         self._clients: set[str] = set()
         self._supervisors: set[str] = set()
-        #: Takes the reply to the call that is under way, if it may come later.
-        self._later: Later | None = None
-
-    def call(
-        self, operation: str | None, args: list[Any] | msgspec.Raw, later: Later | None = None
-    ) -> Any:
-        """See `Onlooker.call`."""
-        self._later = later
-        return super().call(operation, args)
 
     def closed(self) -> None:
         """The connection has ended: who joined through it and did not sign off is lost."""

@@ -58,7 +58,7 @@ class Link:
         """Send all of a message."""
         self._midway = False  # what comes next is the beginning of a message
         try:
-            self._send_all(memoryview(data))
+            self._send_all(data)
         except (BlockingIOError, TimeoutError):
             raise TransportError("sending: no progress") from None
         except OSError as error:
@@ -99,11 +99,13 @@ class Link:
         """What comes next is the beginning of a message, whenever it comes."""
         self._midway = False
 
-    def _send_all(self, rest: memoryview) -> None:
-        sent = self.sock.send(rest)
-        while sent < len(rest):
-            rest = rest[sent:]
-            sent = self.sock.send(rest)
+    def _send_all(self, data: bytes | memoryview) -> None:
+        sent = self.sock.send(data)
+        if sent < len(data):
+            rest = memoryview(data)
+            while sent < len(rest):
+                rest = rest[sent:]
+                sent = self.sock.send(rest)
 
     def recv(self, size: int) -> bytes | bytearray:
         """Receive exactly so many bytes.
@@ -115,7 +117,8 @@ class Link:
             part = self._ahead[self._at : self._at + size]
             self._at += len(part)
         else:
-            part = self._recv_some(min(max(size, READ_AHEAD), ON_CREDIT))
+            most = READ_AHEAD if size <= READ_AHEAD else min(size, ON_CREDIT)
+            part = self._recv_some(most)
             self._midway = True
             if len(part) > size:
                 self._ahead, self._at = part, size
@@ -187,7 +190,8 @@ class TlsLink(Link):
     def _bound_waits(self, timeout: float) -> None:
         self.sock.settimeout(timeout)
 
-    def _send_all(self, rest: memoryview) -> None:
+    def _send_all(self, data: bytes | memoryview) -> None:
+        rest = memoryview(data)
         for at in range(0, len(rest), TLS_PIECE):
             super()._send_all(rest[at : at + TLS_PIECE])
 
