@@ -93,6 +93,10 @@ class Guarded:
         self._watching = False
         #: No postponed reply is due before.
         self._due = inf
+        #: Somebody has asked for a single task and looked after it himself, and not waited since.
+        self._hurried = False
+        #: The timekeeper is about to look at what has been asked for.
+        self._looking = False
         #: When tasks were last seen to wait.
         self._waited = -inf
         #: Digest of the stored slave program; "" for none.
@@ -197,6 +201,22 @@ class Guarded:
                 self._waited = self._clock()
                 self._timekeeper.look_again()
 
+    def _hurry(self) -> None:
+        """Let another thread look at what has been asked for.
+
+        Who asks for one task after the other would send each of them alone, and let go of the
+        interpreter each time. Until another thread has got hold of that, there are many.
+        """
+        if not self._looking:
+            self._looking = True
+            self._timekeeper.look_again()
+
+    def about_to_wait(self) -> None:
+        """Whoever has asked for tasks waits now, and has the time to look after them himself."""
+        self._hurried = False
+        if self._looking:
+            self._look_at_requests()
+
     def _require_open(self) -> None:
         if self.core.terminated:
             raise Terminated("the job is over")
@@ -282,6 +302,7 @@ class Guarded:
 
     def _tick(self) -> float | None:
         with self._outbox, self._lock:
+            self._looking = False  # before looking: who comes later says so again
             self._watching = False  # so that a request that comes from here on looks again
             self._take_in()
             now = self._clock()

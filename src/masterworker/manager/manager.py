@@ -195,7 +195,10 @@ class Manager(Exchanging):
         if core.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         number = self._intake.add_one(tag, payload, options, handle, handles)
-        if core.waiting.parked or not self._watching:
+        if core.waiting.parked and self._hurried:
+            self._hurry()
+        elif core.waiting.parked or not self._watching:
+            self._hurried = True
             self._look_at_requests()
         return number
 

@@ -86,6 +86,7 @@ class Requests(Asking):
         """
         if holds():
             return True
+        self._manager.about_to_wait()
         now = time.monotonic()
         end = inf if timeout is None else now + timeout
         notice = now + self.NOTICE_AFTER
