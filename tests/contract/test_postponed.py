@@ -177,3 +177,30 @@ def test_only_those_are_woken_whose_outcome_has_come(monkeypatch: pytest.MonkeyP
         calls[number - 1].join()
         assert len(rung) == number
         assert sum(call.running for call in calls) == 5 - number
+
+
+def test_of_a_burst_only_the_first_task_is_sent_by_who_asks(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each would be sent alone; the others go together, or when whoever asked waits."""
+    requests = Requests(net.manager)
+    calls = [_waiting(net, net.join(["@"]), number) for number in (1, 2, 3)]
+    send, seen = Link.send_at_once, []
+
+    def sent(link: Link, data: bytes) -> None:
+        seen.append(threading.current_thread().name)
+        send(link, data)
+
+    monkeypatch.setattr(Link, "send_at_once", sent)
+    me = threading.current_thread().name
+    for number in (1, 2):
+        requests.submit(abs, number)
+        calls[number - 1].join()
+    assert seen == [me, "masterworker-timekeeper"]
+
+    net.manager._timekeeper.stop()
+    handle = requests.submit(abs, 3)
+    with pytest.raises(TimeoutError):
+        handle.result(0.0)
+    calls[2].join()
+    assert seen[2:] == [me]
