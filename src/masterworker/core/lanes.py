@@ -134,6 +134,10 @@ class Lanes:
         #: Tasks that are alive.
         self.count = 0
 
+    def __bool__(self) -> bool:
+        """Tell whether there are items, perhaps withdrawn ones only."""
+        return bool(self._lanes)
+
     # -- items ------------------------------------------------------------------------------
 
     def append(self, tag: str, items: Iterable[Item], priority: int = 0) -> None:

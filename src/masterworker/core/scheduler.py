@@ -177,7 +177,7 @@ class Scheduler(Losses):
         member.heard = now
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
-            tasks = self.waiting.take(view, self._share(want)) if self.waiting.count else None
+            tasks = self.waiting.take(view, self._share(want)) if self.waiting else None
             if tasks:
                 return self._lease(member, tasks, now), None
             if self.backups:
