@@ -10,11 +10,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from masterworker.data.pickling import loads
+from masterworker.data.pickling import open_payload
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from masterworker.core.task import Payload
 
 
 class StateCache:
@@ -24,7 +26,7 @@ class StateCache:
         fetch: Returns the pickled value that the manager has under a name; None: it has none.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes | None]) -> None:
+    def __init__(self, fetch: Callable[[str], Payload | None]) -> None:
         self._fetch = fetch
         self._values: dict[tuple[int, str], Any] = {}
 
@@ -41,7 +43,7 @@ class StateCache:
                 raise UsageError(
                     f"state {state_id} has no value {name!r}: it was never stored, or deleted"
                 )
-            self._values[key] = loads(data)
+            self._values[key] = open_payload(data)
         return self._values[key]
 
     def forget(self, state_id: int) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import program, wire
 from masterworker.data.outcome import open_finished
-from masterworker.data.pickling import dumps
+from masterworker.data.pickling import dumps_payload
 from masterworker.errors import (
     Terminated,
     TransportError,
@@ -223,7 +223,9 @@ class Master(Launching):
 
     def store_state(self, **values: Any) -> int:
         """Store named values once, for all tasks. Returns the state's id: 1, 2, 3, ..."""
-        return self.manager.put_state({name: dumps(value) for name, value in values.items()})
+        return self.manager.put_state(
+            {name: dumps_payload(value) for name, value in values.items()}
+        )
 
     def delete_state(self, state_id: int) -> None:
         """Forget a state, here and in the workers.

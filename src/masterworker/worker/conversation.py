@@ -28,6 +28,7 @@ from masterworker.worker.interrupts import Interrupts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker.core.task import Payload
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
@@ -82,7 +83,7 @@ class Conversation:
         assert self._process_id is not None  # noqa: S101  for the type checker
         return self._process_id
 
-    def _fetch_state(self, name: str) -> bytes | None:
+    def _fetch_state(self, name: str) -> Payload | None:
         with self._talk:
             return self.client.get(wire.STATES, name)
 
