@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,9 @@ import pytest
 from masterworker import Master, UsageError
 from masterworker.errors import UnpicklableError
 from support import HANG, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 N = 1_000_000
 
@@ -37,11 +43,6 @@ def mapped(_: Any) -> tuple[int, list[str]]:
     return os.getpid(), sorted({line.split()[4] for line in lines if "memfd:masterworker " in line})
 
 
-def wait(_: Any) -> int:
-    threading.Event().wait(0.1)
-    return os.getpid()
-
-
 def test_shared_arrays_are_the_same_memory_in_all_workers(two_workers: Master) -> None:
     """One file in memory, that both have mapped, and nobody can write to."""
     table = np.arange(N, dtype=float)
@@ -50,16 +51,62 @@ def test_shared_arrays_are_the_same_memory_in_all_workers(two_workers: Master) -
     keys = range(0, N, 10_000)
     found = list(two_workers.map(element, itertools.repeat(shared.table), keys))
     assert found == [float(key) for key in keys]
-    pids = wait_until(lambda: set(two_workers.map(wait, [shared.table] * 4)), what="both")
-    assert len(pids) == 2
-    seen = dict(two_workers.map(mapped, [shared.table] * 40))
-    assert len(seen) == 2
-    assert len(set(map(tuple, seen.values()))) == 1
+
+    def both_have_it() -> dict[int, tuple[str, ...]]:
+        seen = {pid: tuple(files) for pid, files in two_workers.map(mapped, [shared.table] * 20)}
+        return seen if len(seen) == 2 else {}
+
+    seen = wait_until(both_have_it, HANG, "both have mapped it")
+    assert len(set(seen.values())) == 1
     for value in (shared.table, shared.small):
         with pytest.raises(ValueError, match="read-only"):
             two_workers.submit(write, value).result(HANG)
     assert two_workers.submit(len, shared.label).result(HANG) == 1
     shared.delete()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[tuple[Master, list[str]]]:
+    """Three workers that have come with a ticket, as from another machine; and what is sent."""
+    sent: list[str] = []
+    with Master(results="any") as master:
+        get = master.manager.get
+
+        def noted(space: str, name: str) -> Any:
+            sent.append(name)
+            return get(space, name)
+
+        master.manager.get = noted  # type: ignore[method-assign]
+        ticket = tmp_path / "ticket"
+        ticket.touch(mode=0o600)
+        ticket.write_text(master.ticket(), encoding="utf-8")
+        command = [sys.executable, "-m", "masterworker.cli", "worker", "--ticket", str(ticket)]
+        workers = subprocess.Popen([*command, "-n", "3"])
+        try:
+            wait_until(lambda: master.number_of_workers == 3, HANG, "three have joined")
+            yield master, sent
+        finally:
+            master.shutdown()
+            assert workers.wait(HANG) == 0
+
+
+def test_they_are_sent_once_to_each_machine(elsewhere: tuple[Master, list[str]]) -> None:
+    """Whichever worker fetches it has it for the others, too, and for those that come later."""
+    master, sent = elsewhere
+    shared = master.share(table=np.arange(N, dtype=float))
+
+    def all_have_it() -> list[int]:
+        seen = dict(master.map(mapped, [shared.table] * 20))
+        files = {tuple(files) for files in seen.values()}
+        return list(seen) if len(seen) == 3 and len(files) == 1 else []
+
+    pids = wait_until(all_have_it, HANG, "all three have mapped it")
+    assert sent.count("1/table") == 1
+    os.kill(pids[0], signal.SIGKILL)
+    wait_until(lambda: (found := all_have_it()) and pids[0] not in found, HANG, "three again")
+    assert sent.count("1/table") == 1
+    shared.delete()
+    wait_until(lambda: not any(dict(master.map(mapped, [0] * 20)).values()), HANG, "all let go")
 
 
 def test_they_can_be_nested(two_workers: Master) -> None:
