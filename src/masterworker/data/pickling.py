@@ -11,8 +11,8 @@ more:
 Large buffers (the elements of arrays) stay out of the pickle, and are copied once: into a
 `Segment`.
 
-`loads` and `open_payload` are the only places in the package that unpickle anything. Whoever calls
-them must know where the bytes come from: a pickle is a program.
+`loads` is the only place in the package that unpickles anything; `open_payload` calls it. Whoever
+calls them must know where the bytes come from: a pickle is a program.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _dumps_apart(value: object, larger_than: int = LARGE) -> Payload:
 
 #: Rebuilds a value from bytes that come from a process of this job. Pickle's own function, and not
 #: one that calls it, since it is called twice for each task.
-loads: Callable[[bytes | memoryview], Any] = pickle.loads
+loads: Callable[..., Any] = pickle.loads
 
 
 def open_payload(payload: Payload, *, writable: bool = True) -> Any:
@@ -179,7 +179,7 @@ def open_payload(payload: Payload, *, writable: bool = True) -> Any:
     if bytes(memory[: len(layout.MARK)]) != layout.MARK:
         return loads(memory)
     pickled, buffers = layout.unpack(memory)
-    return pickle.loads(pickled, buffers=buffers)
+    return loads(pickled, buffers=buffers)
 
 
 def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
