@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.audit import Census
 from masterworker.core.task import Finished, Lease
 from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.machine import random_name
@@ -19,6 +18,7 @@ from masterworker.machine import random_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from masterworker.core.audit import Census
     from masterworker.core.options import Options
     from masterworker.core.task import Outcome, Payload
     from masterworker.transport.base import Connection
@@ -131,6 +131,12 @@ class Client:
                 connection.close()
         self._connection = self._aside = None
 
+    def release(self) -> Connection | None:
+        """Return the connection, if there is one, which is the caller's from now on."""
+        with self._lock:
+            released, self._connection = self._connection, None
+        return released
+
     def _check_instance(self, connection: Connection) -> None:
         """Make sure that a new connection leads to the manager where this process has joined.
 
@@ -238,6 +244,8 @@ class Client:
 
     def census(self) -> Census:
         """Count everything at one instant."""
+        from masterworker.core.audit import Census  # workers do not ask for it
+
         found = self.call("census")
         found["processes"] = [(pid, info, held) for pid, info, held in found["processes"]]
         return Census(**found)

@@ -79,7 +79,7 @@ def _all_of(net: Net) -> dict[str, Any]:
     manager.check()
     census, core = manager.census(), manager.core
     return {
-        **{name: getattr(census, name) for name in census.__slots__},
+        **census._asdict(),
         "open": dict(core.open_tags),
         "claims": len(list(core.waiting.claims)) + len(list(core.results.claims)),
         "kept": manager.get("data", "kept"),

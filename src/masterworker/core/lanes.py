@@ -14,7 +14,6 @@ when they reach the head of their lane.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import chain, count
 from typing import TYPE_CHECKING
@@ -101,14 +100,13 @@ class View:
         return None
 
 
-@dataclass(slots=True, eq=False)
 class Claim:
     """A taker that found nothing and waits."""
 
-    id: int
-    taker: Member
-    want: int
-    view: View = field(repr=False)
+    __slots__ = ("id", "taker", "view", "want")
+
+    def __init__(self, id: int, taker: Member, want: int, view: View) -> None:  # noqa: A002
+        self.id, self.taker, self.want, self.view = id, taker, want, view
 
 
 class Lanes:

@@ -88,7 +88,6 @@ class Scheduler(Losses):
             heartbeat,
             now,
             supervisor,
-            bool(supervisor),
         )
         self._next_member += 1
         self._workers += view is not None

@@ -26,8 +26,6 @@ from itertools import repeat
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from masterworker.data import layout
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.task import Payload
 
-    _Keep = Callable[[pickle.PickleBuffer], bool]
+    Keep = Callable[[pickle.PickleBuffer], bool]
 
 PROTOCOL = 5
 #: So many importable functions are remembered with their pickles.
@@ -51,7 +49,7 @@ CANNOT_NAME_MAIN = 24
 _MUCH = 1 << 20
 
 #: What `functools.lru_cache` makes of a function. Pickle knows it by name only.
-_CACHED = type(functools.lru_cache(len))
+CACHED = type(functools.lru_cache(len))
 
 _importable: dict[Callable[..., Any], bytes] = {}
 
@@ -256,45 +254,14 @@ def is_remembered(function: Callable[..., Any]) -> bool:
     return isinstance(function, (FunctionType, BuiltinFunctionType)) and function in _importable
 
 
-class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """A pickler by value that prefers the receiver's own object of the same name.
+def _dumps_by_value(value: object, itself: object = None, keep: Keep | None = None) -> bytes:
+    # cloudpickle takes longer to load than a worker to do its first task, and most jobs, and
+    # nearly all workers, never need it
+    from masterworker.data.byvalue import Pickler
 
-    Args:
-        out: Where the pickle goes.
-        itself: This object travels by value whatever the receiver has.
-        keep: Tells which buffers are a part of the pickle; None: all.
-    """
-
-    def __init__(self, out: io.BytesIO, itself: object, keep: _Keep | None) -> None:
-        super().__init__(out, PROTOCOL, buffer_callback=keep)
-        self._itself = itself
-
-    def reducer_override(self, obj: Any) -> Any:
-        """Say how to pickle what is not built in; see `pickle.Pickler`."""
-        if isinstance(obj, _CACHED) and obj.__module__ == "__main__":
-            name = "" if obj is self._itself else obj.__qualname__
-            return _own_or_cached, (name, obj.cache_parameters(), obj.__wrapped__)
-        reduced = super().reducer_override(obj)
-        if not isinstance(reduced, tuple) or obj is self._itself or not _is_of_main(obj):
-            return reduced
-        make, args, state, items, pairs, *setters = reduced
-        if items is not None or pairs is not None:
-            return reduced
-        setter = setters[0] if setters else None
-        return _own_or_make, (obj.__qualname__, make, args), (setter, state), None, None, _fill
-
-
-def _dumps_by_value(value: object, itself: object = None, keep: _Keep | None = None) -> bytes:
     with io.BytesIO() as out:
-        _ByValue(out, itself, keep).dump(value)
+        Pickler(out, itself, keep).dump(value)
         return out.getvalue()
-
-
-def _is_of_main(obj: Any) -> bool:
-    """Tell whether an object can be found by name in this process's main program."""
-    if not isinstance(obj, (type, FunctionType)) or obj.__module__ != "__main__":
-        return False
-    return own(obj.__qualname__) is obj
 
 
 def own(qualname: str) -> Any:
@@ -302,15 +269,16 @@ def own(qualname: str) -> Any:
     found: Any = sys.modules.get("__main__")
     for name in qualname.split("."):
         found = getattr(found, name, None)
-    return found if isinstance(found, (type, FunctionType, _CACHED)) else None
+    return found if isinstance(found, (type, FunctionType, CACHED)) else None
 
 
-def _own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Begin to rebuild what travelled by value: this process's own object of that name, if any."""
     mine = own(qualname)
     return make(*args) if mine is None else mine
 
 
-def _own_or_cached(
+def own_or_cached(
     qualname: str, parameters: dict[str, Any], function: Callable[..., Any]
 ) -> Callable[..., Any]:
     """Rebuild what `functools.lru_cache` made: each process has a cache of its own."""
@@ -318,7 +286,8 @@ def _own_or_cached(
     return functools.lru_cache(**parameters)(function) if mine is None else mine
 
 
-def _fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
+def fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
+    """Finish what `own_or_make` has begun: its own object stays as it is."""
     setter, state = told
     if own(getattr(obj, "__qualname__", "")) is obj:
         return

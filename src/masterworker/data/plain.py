@@ -52,6 +52,7 @@ ARRAY, SCALAR = 20, 21
 #: What msgpack holds as it is; integers of up to 64 bits only.
 _ATOMS = frozenset((type(None), bool, int, float, str, bytes))
 _CONTAINERS: dict[type, int] = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET}
+_MICROSECOND = timedelta(microseconds=1)
 _LEAST, _MOST = -(1 << 63), 1 << 64
 
 
@@ -153,7 +154,16 @@ def _content(items: Collection[Any], depth: int) -> bytes:
 def _write_datetime(value: datetime) -> bytes:
     if value.tzinfo is not None and type(value.tzinfo) is not timezone:
         raise refusal(value.tzinfo, " as a time zone, where only a fixed offset is")
-    return f"{value.fold}{value.isoformat()}".encode()
+    offset = value.utcoffset()
+    told = f"{value.fold}{value.replace(tzinfo=None).isoformat()}"
+    # Python 3.11 takes an offset of less than a second in ISO's notation for none.
+    return (told if offset is None else f"{told}|{offset // _MICROSECOND}").encode()
+
+
+def _read_datetime(data: bytes) -> datetime:
+    told, with_zone, offset = data.decode().partition("|")
+    zone = timezone(int(offset) * _MICROSECOND) if with_zone else None
+    return datetime.fromisoformat(told[1:]).replace(tzinfo=zone, fold=int(told[:1]))
 
 
 _WRITERS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
@@ -238,6 +248,6 @@ _READERS: dict[int, Callable[[bytes], Any]] = {
     COMPLEX: lambda data: complex(*struct.unpack("<2d", data)),
     BYTEARRAY: bytearray,
     DATE: lambda data: date.fromisoformat(data.decode()),
-    DATETIME: lambda data: datetime.fromisoformat(data[1:].decode()).replace(fold=int(data[:1])),
+    DATETIME: _read_datetime,
     TIMEDELTA: lambda data: timedelta(*struct.unpack("<3q", data)),
 }

@@ -17,7 +17,6 @@ from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sealing
 from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
-from masterworker.security import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,6 +173,8 @@ class Guest(Onlooker):
 
     def _seconds_left(self) -> float:
         """Return for how long its ticket is good still: new connections are refused by TLS."""
+        from masterworker.security import credentials  # for those with a ticket
+
         expires = self._peer.expires
         return expires - credentials.clock() if expires else math.inf
 

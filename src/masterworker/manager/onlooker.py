@@ -68,8 +68,7 @@ class Onlooker:
         return self._manager.instance
 
     def _do_census(self) -> dict[str, Any]:
-        found = self._manager.census()
-        return {name: getattr(found, name) for name in found.__slots__}
+        return self._manager.census()._asdict()
 
     def _do_story(self, task_id: int) -> list[str]:
         return self._manager.story(task_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, TypedDict
 
 from masterworker import program, wire
@@ -99,6 +98,8 @@ class Launching(Requests):
         """Store what worker processes call first. Returns under which name."""
         if initializer is None:
             return ""
+        import hashlib
+
         pickled = dumps_function(initializer)
         name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
         self.manager.put(wire.PROGRAM, name, pickled)

@@ -27,14 +27,12 @@ from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
-from masterworker.master.naming import enter_name
 from masterworker.master.sharing import Sharing
 from masterworker.status.text import situation
 from masterworker.transport.address import check_label
 from masterworker.transport.hosts import hosts_to_listen_at, ports_to_try
 from masterworker.transport.notice import Notice
-from masterworker.transport.pyro import Server
-from masterworker.worker.serial import SerialWorker
+from masterworker.transport.pyro.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished
     from masterworker.master.launching import WorkerOptions
     from masterworker.transport.pyro.names import NameServer
+    from masterworker.worker.serial import SerialWorker
 
 logger = logging.getLogger("masterworker.master")
 
@@ -114,7 +113,7 @@ class Master(Sharing):
         self._ended = threading.RLock()
         self._is_ended = False
         self._pid = os.getpid()
-        self.serial = SerialWorker(self.manager, handlers or {}) if serial else None
+        self.serial = self._execute_here(handlers or {}) if serial else None
         self.process_id = self._register()
         self.server: Server | None = None
         self._notice: Notice | None = None
@@ -334,14 +333,25 @@ class Master(Sharing):
                 self._notice.socket_path,
                 manager.instance,
             )
-            if names is not None and enter_name(names, self.label, self.server.uri):
+            if names is not None and self._enter(names, self.server.uri):
                 self.registered = names
+            self.local_workers.socket = self._notice.socket_path
             self._notice.publish(self.server.address, self.server.addresses, manager.instance)
         except BaseException:
             if self.server is not None:
                 self.server.close()
             self._notice.release()
             raise
+
+    def _execute_here(self, handlers: Mapping[str, Callable[..., Any]]) -> SerialWorker:
+        from masterworker.worker.serial import SerialWorker  # other masters execute nothing
+
+        return SerialWorker(self.manager, handlers)
+
+    def _enter(self, names: NameServer, uri: str) -> bool:
+        from masterworker.master.naming import enter_name
+
+        return enter_name(names, self.label, uri)
 
     def _situation(self, tag: str | None) -> str:
         """Say in one sentence what is going on."""

@@ -28,7 +28,7 @@ from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.launch import parent
 from masterworker.launch.slot import AGAIN, DEADLINE, DONE, TASK, TICK
 from masterworker.taskid import task_name
-from masterworker.worker import current, forks, limits, watcher
+from masterworker.worker import current, forks, limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute, execute_row
@@ -107,8 +107,11 @@ class Worker(Conversation):
             return
         forks.begin()
         self._thread = threading.current_thread()
-        if self._watchable and watcher.can_watch():
-            watcher.start(self.label, self._master)
+        if self._watchable and not parent.supervisor:
+            from masterworker.worker import watcher  # not for those that somebody has launched
+
+            if watcher.can_watch():
+                watcher.start(self.label, self._master)
         self._declare(own)
         self._courier.start()
         with current.working_as(self), resolving(self.states), self._interrupts.installed():
