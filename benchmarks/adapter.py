@@ -6,11 +6,11 @@ The harness imports this file with its own `bench` package on the path:
         --add masterworker=.venv/bin/python=benchmarks/adapter.py --workloads W1,W2
 """
 
-import functools
+import itertools
 
 from bench.adapters.base import BaseAdapter
 
-from masterworker import Master
+from masterworker import Master, StateValue
 
 
 class Adapter(BaseAdapter):
@@ -39,11 +39,4 @@ class Adapter(BaseAdapter):
 
     def broadcast(self, array, fn, items):
         state = self.master.store_state(array=array)
-        call = functools.partial(_with_state, fn, state)
-        return list(self.master.map(call, items))
-
-
-def _with_state(fn, state_id, item):
-    from masterworker.worker import current_worker
-
-    return fn(current_worker().states.value(state_id, "array"), item)
+        return list(self.master.map(fn, itertools.repeat(StateValue(state, "array")), items))
