@@ -29,6 +29,7 @@ def arguments():
     parser.add_argument("--only", help="workloads, with commas", default=",".join(WORKLOADS))
     parser.add_argument("--libraries", help=f"with commas, of {', '.join(LIBRARIES)}")
     parser.add_argument("--tasks", type=int, help="so many tasks in each workload")
+    parser.add_argument("--limit", type=float, help="seconds for each run, in place of its own")
     parser.add_argument("--json", type=Path, help="write the raw figures to this file, too")
     options = parser.parse_args()
     options.only = options.only.split(",")
@@ -71,7 +72,7 @@ def main():
         tasks = WORKLOADS[key].full if options.full else WORKLOADS[key].short
         cells += [Cell(name, key, options.tasks or tasks) for name in libraries]
     about = report.head(libraries)
-    records = runner.run_all(cells, options.repeat, tell)
+    records = runner.run_all(cells, options.repeat, tell, options.limit)
     print(report.table(about, records))
     if options.json:
         options.json.write_text(json.dumps({"about": about, "records": records}, indent=1))

@@ -45,7 +45,7 @@ class Curves:
         self.remarks.append(text)
         print(f"  {text}", flush=True)
 
-    def end(self):
+    def end(self, folder):
         """Say how much the curves rise, and draw them."""
         for name, values in self.costs.items():
             ratios = [
@@ -59,7 +59,8 @@ class Curves:
                 ratio, smaller, larger = max(ratios)
                 print(f"  {name}: steepest from {smaller:,} to {larger:,}, x {ratio:.2f}")
         if len(self.x) > 1:
-            plots.draw(self.name, self.title, self.x, self.costs, self.x_label, self.y_label)
+            path = folder / self.name
+            plots.draw(path, self.title, self.x, self.costs, self.x_label, self.y_label)
 
     def as_data(self):
         return {key: value for key, value in vars(self).items() if key != "name"}

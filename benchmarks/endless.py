@@ -9,6 +9,7 @@ import argparse
 import itertools
 import threading
 import time
+from pathlib import Path
 
 from benchmarks import plots, procs, report, tasks
 from masterworker import Master
@@ -68,6 +69,7 @@ def main():
     )
     parser.add_argument("--tasks", type=int, default=10_000_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--plots", type=Path, default=plots.FOLDER, help="where the plot goes")
     options = parser.parse_args()
     about = report.head([report.OURS])
     print(f"{about['date']}; {', '.join(about['versions'])}\n{about['machine']}")
@@ -80,7 +82,7 @@ def main():
     )
     if len(memory) > 2:
         plots.draw(
-            "endless",
+            options.plots / "endless",
             f"{options.tasks:,} tasks of an endless generator",
             samples.seconds,
             {"the master": memory},

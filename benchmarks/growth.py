@@ -10,7 +10,7 @@ import json
 import resource
 from pathlib import Path
 
-from benchmarks import report, sweeps, thin_clients
+from benchmarks import plots, report, sweeps, thin_clients
 
 #: What grows: the sweep, and how far it goes.
 SWEEPS = {
@@ -35,6 +35,7 @@ def main():
     )
     parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"of {', '.join(SWEEPS)}")
     parser.add_argument("--most", type=int, help="not beyond this size")
+    parser.add_argument("--plots", type=Path, default=plots.FOLDER, help="where plots go")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     options = parser.parse_args()
     if unknown := set(options.sweeps) - set(SWEEPS):
@@ -46,7 +47,7 @@ def main():
     for name in options.sweeps or SWEEPS:
         sweep, most = SWEEPS[name]
         curves = sweep(min(most, options.most or most))
-        curves.end()
+        curves.end(options.plots)
         found[name] = curves.as_data()
     if options.json:
         options.json.write_text(json.dumps({"about": about, "curves": found}, indent=1))

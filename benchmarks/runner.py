@@ -37,10 +37,11 @@ class Cell:
     tasks: int
 
 
-def run_all(cells, repeat, tell):
+def run_all(cells, repeat, tell, limit=None):
     """Measure each cell so many times, in turn. Returns the records, as they can be stored.
 
-    A cell that failed at its limit, or cannot be measured at all, is not tried again.
+    `limit`, in seconds, takes the place of the workloads' own. A cell that failed at its limit, or
+    cannot be measured at all, is not tried again.
     """
     # Processes whose parents have ended become ours, so that their time is known.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -48,7 +49,9 @@ def run_all(cells, repeat, tell):
     for turn in range(repeat):
         for cell in cells:
             if cell not in closed:
-                record = {**vars(cell), "turn": turn, **run(cell, f"{os.getpid()}-{len(records)}")}
+                seconds = limit or WORKLOADS[cell.workload].limit
+                found = run(cell, f"{os.getpid()}-{len(records)}", seconds)
+                record = {**vars(cell), "turn": turn, **found}
                 records.append(record)
                 tell(record)
                 if "skipped" in record or record.get("late"):
@@ -56,10 +59,9 @@ def run_all(cells, repeat, tell):
     return records
 
 
-def run(cell, tag):
+def run(cell, tag, limit):
     """Measure once. Returns figures, or why there are none; and the noise."""
     _wait_for_quiet()
-    limit = WORKLOADS[cell.workload].limit
     with tempfile.TemporaryDirectory(prefix="mwb", ignore_cleanup_errors=True) as folder:
         path, log = Path(folder, "found"), Path(folder, "log")
         command = [sys.executable, "-m", "benchmarks.one", cell.library, cell.workload]
