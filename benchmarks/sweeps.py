@@ -29,7 +29,24 @@ def wait_until(condition, what):
 
 
 def median_of(times, measure, *args):
-    return statistics.median(measure(*args) for _ in range(times))
+    """The median of several measurements; of each figure, where they have several."""
+    found = [measure(*args) for _ in range(times)]
+    if isinstance(found[0], tuple):
+        return tuple(map(statistics.median, zip(*found, strict=True)))
+    return statistics.median(found)
+
+
+def timed(work, number):
+    """Microseconds for each of so many tasks: of time, and of this process's processor time.
+
+    The second is what the master itself does. Other programs hardly disturb it.
+    """
+    began, used = clock(), time.process_time()
+    last = work()
+    took, used = clock() - began, time.process_time() - used
+    if last != tasks.tiny(number - 1):
+        raise SystemExit("wrong results")
+    return 1e6 * took / number, 1e6 * used / number
 
 
 # -- the queue -----------------------------------------------------------------------------------
@@ -99,6 +116,7 @@ def _alone(queued, batch=500):
     began = clock()
     for _ in range(queued):
         manager.request("a", (payload,))
+    manager.census()  # until somebody asks for anything, requests are only noted
     grown = procs.resident() - before
     done = 0
     while done < queued:
@@ -138,12 +156,16 @@ def workers(most):
                 curves.remark(f"no more than {there} workers: the memory is full")
                 break
             list(master.map(tasks.nap, [0.01] * (4 * there)))
+            submitting, submitting_cpu = median_of(3, _submitting, master, number)
+            mapping, mapping_cpu = median_of(3, _mapping, master, number)
             pids = [child.pid for child in psutil.Process().children(recursive=True)]
             curves.add(
                 there,
                 {
-                    "submit": 1e6 * median_of(3, _submitting, master, number),
-                    "map": 1e6 * median_of(3, _mapping, master, number),
+                    "submit": submitting,
+                    "master's CPU": submitting_cpu,
+                    "map": mapping,
+                    "master's CPU, map": mapping_cpu,
                 },
                 {"MB each": procs.memory(pids) / 1e6 / there},
             )
@@ -151,22 +173,15 @@ def workers(most):
 
 
 def _submitting(master, number):
-    began = clock()
-    handles = [master.submit(tasks.tiny, i) for i in range(number)]
-    results = [handle.result() for handle in handles]
-    return _each(began, results)
+    def work():
+        handles = [master.submit(tasks.tiny, i) for i in range(number)]
+        return [handle.result() for handle in handles][-1]
+
+    return timed(work, number)
 
 
 def _mapping(master, number):
-    began = clock()
-    return _each(began, list(master.map(tasks.tiny, range(number))))
-
-
-def _each(began, results):
-    seconds = clock() - began
-    if results[-1] != tasks.tiny(len(results) - 1):
-        raise SystemExit("wrong results")
-    return seconds / len(results)
+    return timed(lambda: list(master.map(tasks.tiny, range(number)))[-1], number)
 
 
 # -- payloads ------------------------------------------------------------------------------------
