@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ def run_all(cells, repeat, tell, limit=None):
     """
     # Processes whose parents have ended become ours, so that their time is known.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and the run that is going on ends
     records, closed = [], set()
     for turn in range(repeat):
         for cell in cells:
@@ -81,6 +83,9 @@ def run(cell, tag, limit):
                 process.wait(limit)
             except subprocess.TimeoutExpired:
                 late = True
+            except BaseException:  # Ctrl-C, or told to end
+                procs.end(tag, 0.0)
+                raise
             left = procs.end(tag, 0.0 if late else PATIENCE)
             process.wait()
         procs.reap()
@@ -110,6 +115,8 @@ def _environment(tag, born):
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path),
+        # Open MPI looks for its own programs there.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         procs.MARK: tag,

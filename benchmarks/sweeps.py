@@ -139,12 +139,14 @@ SPARE = 2e9
 
 
 def workers(most):
-    """Cost of a tiny task against the number of worker processes."""
+    """Cost of a tiny task against the number of worker processes.
+
+    Each has about the same number of tasks to do: how many travel together depends on that.
+    """
     curves = Curves(
         "growth-workers", "Cost of a tiny task with many workers", "worker processes",
         "us for each task",
     )  # fmt: skip
-    number = 20_000
     with Master() as master:
         here = 0
         for there in (n for n in WORKERS if n <= most):
@@ -156,6 +158,7 @@ def workers(most):
                 curves.remark(f"no more than {there} workers: the memory is full")
                 break
             list(master.map(tasks.nap, [0.01] * (4 * there)))
+            number = max(20_000, 1_000 * there)
             submitting, submitting_cpu = median_of(3, _submitting, master, number)
             mapping, mapping_cpu = median_of(3, _mapping, master, number)
             pids = [child.pid for child in psutil.Process().children(recursive=True)]
@@ -167,7 +170,7 @@ def workers(most):
                     "map": mapping,
                     "master's CPU, map": mapping_cpu,
                 },
-                {"MB each": procs.memory(pids) / 1e6 / there},
+                {"tasks": number, "MB each": procs.memory(pids) / 1e6 / there},
             )
     return curves
 
