@@ -10,7 +10,7 @@ import itertools
 
 from bench.adapters.base import BaseAdapter
 
-from masterworker import Master, StateValue
+from masterworker import Master
 
 
 class Adapter(BaseAdapter):
@@ -38,5 +38,5 @@ class Adapter(BaseAdapter):
         return list(self.master.map(fn, items))
 
     def broadcast(self, array, fn, items):
-        state = self.master.store_state(array=array)
-        return list(self.master.map(fn, itertools.repeat(StateValue(state, "array")), items))
+        shared = self.master.share(array=array)
+        return list(self.master.map(fn, itertools.repeat(shared.array), items))

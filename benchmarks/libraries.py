@@ -85,11 +85,8 @@ class Ours(Library):
         return list(self.master.map(function, items))
 
     def shared(self, array, function, items):
-        from masterworker import StateValue
-
-        state = self.master.store_state(array=array)
-        arrays = itertools.repeat(StateValue(state, "array"))
-        return list(self.master.map(function, arrays, items))
+        shared = self.master.share(array=array)
+        return list(self.master.map(function, itertools.repeat(shared.array), items))
 
 
 class Futures(Library):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.options import Options
-    from masterworker.core.task import Outcome
+    from masterworker.core.task import Outcome, Payload
     from masterworker.transport.base import Connection
 
 
@@ -173,7 +173,7 @@ class Client:
         reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
         return wire.Reply(*reply)
 
-    def request(self, tag: str, payloads: Sequence[bytes], options: Options | None = None) -> int:
+    def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""
         return int(self.call_once("request", tag, list(payloads), options))
 
@@ -207,7 +207,7 @@ class Client:
                 self._acknowledge()
         return [Finished(*f) for f in finished], [Lease(*lease) for lease in leases]
 
-    def settle(self, task_id: int, kind: int, payload: bytes) -> bool:
+    def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """Deliver an outcome by task id alone."""
         return bool(self.call("settle", task_id, kind, payload))
 
@@ -215,20 +215,20 @@ class Client:
         """Give a task back by its id alone."""
         self.call("give_back", task_id)
 
-    def put(self, space: str, name: str, value: bytes) -> None:
+    def put(self, space: str, name: str, value: Payload) -> None:
         """Store a value."""
         self.call("put", space, name, value)
 
-    def get(self, space: str, name: str) -> bytes | None:
+    def get(self, space: str, name: str) -> Payload | None:
         """Return a stored value; None where there is none."""
-        value = self.call("get", space, name)
-        return None if value is None else bytes(value)
+        value: Payload | None = self.call("get", space, name)
+        return value
 
     def drop(self, space: str, name: str) -> bool:
         """Forget a stored value. False: there was none."""
         return bool(self.call("drop", space, name))
 
-    def put_state(self, values: dict[str, bytes]) -> int:
+    def put_state(self, values: dict[str, Payload]) -> int:
         """Store a state. Returns its id."""
         return int(self.call_once("put_state", values))
 

@@ -142,9 +142,9 @@ class _Watched:
     def __init__(self, service: Service, calls: list[Any]) -> None:
         self._service, self._calls = service, calls
 
-    def call(self, operation: str, args: list[Any]) -> Any:
+    def call(self, operation: str, args: list[Any], *more: Any) -> Any:
         self._calls.append(operation)
-        return self._service.call(operation, args)
+        return self._service.call(operation, args, *more)
 
     def closed(self) -> None:
         self._service.closed()

@@ -30,7 +30,7 @@ EXECUTOR = "masterworker/program.py"
 
 #: Modules that rebuild objects from bytes: what of them is harmless; None: nothing is.
 MODULES: dict[str, set[str] | None] = {
-    "pickle": {"dumps", "dump", "Pickler"},
+    "pickle": {"dumps", "dump", "Pickler", "PickleBuffer"},
     "_pickle": {"dumps", "dump", "Pickler"},
     "cPickle": {"dumps", "dump", "Pickler"},
     "cloudpickle": {"dumps", "dump", "Pickler", "CloudPickler"},

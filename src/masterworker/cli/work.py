@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from masterworker import program, wire
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
-from masterworker.data.pickling import loads
+from masterworker.data.pickling import loads, open_payload
+from masterworker.data.segment import bytes_of
 from masterworker.errors import (
     MasterGoneError,
     NoCodeError,
@@ -82,7 +83,7 @@ def _initialize(client: Client, initializer: str) -> None:
         pickled = client.get(wire.PROGRAM, initializer.removeprefix(parent.STORED))
         if pickled is None:
             raise UsageError("the master has not stored the initializer of this worker")
-        loads(pickled)()
+        open_payload(pickled)()
         return
     module, _, name = initializer.partition(":")
     try:
@@ -99,7 +100,7 @@ def _fetch(client: Client, label: str) -> program.Program:
             f"the master of {label!r} has stored no slave code: start your slave script itself, or "
             "let the master use runJob or initializeMasterProcess(label, slave_script=...)"
         )
-    return program.decode(stored)
+    return program.decode(bytes_of(stored))
 
 
 def _execute(what: program.Program, label: str, master: str | None) -> None:

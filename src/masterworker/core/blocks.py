@@ -11,8 +11,8 @@ has a bound.
 
 from __future__ import annotations
 
-from itertools import accumulate
-from typing import TYPE_CHECKING, ClassVar
+from itertools import accumulate, takewhile
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from masterworker.core.task import State, Task
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from masterworker.core.member import Member
+    from masterworker.core.task import Payload
 
 #: Ids of one page differ in so many of their last bits.
 PAGE_BITS = 10
@@ -187,17 +188,24 @@ class Blocks:
     def __iter__(self) -> Iterator[Block]:
         return (block for page in self._pages.values() for block in page)
 
-    def make(self, first: int, tag: str, payloads: Sequence[bytes]) -> list[Item]:
-        """Make blocks of tasks that have been asked for at once."""
+    def make(self, first: int, tag: str, payloads: Sequence[Payload]) -> list[Item]:
+        """Make blocks of tasks that have been asked for at once. Large ones go alone."""
         items: list[Item] = []
         at, end = 0, len(payloads)
+        all_small = {bytes}.issuperset(map(type, payloads))
         while at < end:
             number = min(end - at, _PAGE - ((first + at) & (_PAGE - 1)))
+            if not all_small:
+                places = range(at, at + number)
+                number = max(
+                    1, sum(1 for _ in takewhile(lambda i: type(payloads[i]) is bytes, places))
+                )
             if number == 1:
                 task = self.tasks[first + at] = Task(first + at, tag, payloads[at], direct=True)
                 items.append(task)
             else:
-                items.append(Block(first + at, tag, list(payloads[at : at + number]), self))
+                small = cast("list[bytes]", list(payloads[at : at + number]))
+                items.append(Block(first + at, tag, small, self))
             at += number
         return items
 

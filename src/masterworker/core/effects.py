@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from masterworker.core.task import Payload
+
 if TYPE_CHECKING:
     from masterworker.core.member import Member
     from masterworker.core.task import Finished, FinishedRun, Lease
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 #: A call that has failed: task id, tag, parameters, kind of outcome, its payload, and who
 #: delivered that, as text.
-Failed = tuple[int, str, bytes, int, bytes, str]
+Failed = tuple[int, str, Payload, int, bytes, str]
 
 
 @dataclass(slots=True)

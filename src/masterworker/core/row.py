@@ -15,7 +15,7 @@ from masterworker.core.task import RESULT, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from masterworker.core.task import Lease
+    from masterworker.core.task import Lease, Payload
 
 
 class Row:
@@ -49,7 +49,7 @@ class Row:
         self.todo = deque(payloads)
         #: What has been done, from the first on: a result; kind and payload of another outcome; or
         #: None for what has not been executed, since nobody wants it. The main thread adds.
-        self.results: list[bytes | tuple[int, bytes] | None] = []
+        self.results: list[bytes | tuple[int, Payload] | None] = []
         #: There is something else than results among them. Set before.
         self.mixed = False
         #: Tasks that nobody wants any more.

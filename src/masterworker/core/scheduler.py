@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from masterworker.core.blocks import Item
     from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
+    from masterworker.core.task import Payload
 
 WAITING, LEASED, STARTED = State.WAITING, State.LEASED, State.STARTED
 
@@ -109,7 +110,7 @@ class Scheduler(Losses):
     def on_requested(
         self,
         tag: str,
-        payloads: Sequence[bytes],
+        payloads: Sequence[Payload],
         now: float = 0.0,
         *,
         direct: bool = False,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.blocks import Item
     from masterworker.core.member import Member
+    from masterworker.core.task import Payload
 
 WAITING, SETTLED, DELIVERED = State.WAITING, State.SETTLED, State.DELIVERED
 
@@ -40,6 +41,11 @@ OUTCOMES = frozenset((RESULT, FAILURE, AGAIN))
 
 #: Makes a named tuple in half the time that its class takes.
 _new = tuple.__new__
+
+
+def _is_outcome(kind: int, payload: object) -> bool:
+    """Tell whether a worker can say this of a task: failures are never large."""
+    return kind == RESULT or (kind in OUTCOMES and isinstance(payload, bytes))
 
 
 class Settling(Pausing):
@@ -155,10 +161,10 @@ class Settling(Pausing):
             or task.holder is not member
             or task.attempt != attempt
             or member is None
-            or kind not in OUTCOMES
+            or not _is_outcome(kind, payload)
         ):
             task = self._late(task, attempt, kind, member_id, now, task_id)
-            if task is None:
+            if task is None or not _is_outcome(kind, payload):
                 self._count_refused(task_id)
                 refused.append(task_id)
                 return
@@ -169,7 +175,7 @@ class Settling(Pausing):
                 return
             self._stop_others(task, member, now, effects)
         kind = FAILURE if kind == AGAIN else kind
-        self._settle(task, kind, cast("bytes", payload), member, runs, effects)
+        self._settle(task, kind, cast("Payload", payload), member, runs, effects)
 
     def _report_run(
         self,
@@ -181,7 +187,9 @@ class Settling(Pausing):
         effects: Effects,
     ) -> None:
         """A process delivers results in a row: of blocks from their beginnings on, or others."""
-        first, attempt, kind, payloads = outcome
+        first, attempt, kind, _ = outcome
+        payloads = outcome[3]
+        assert isinstance(payloads, list)  # noqa: S101  for the type checker
         member = self.members.get(member_id)
         at, end = 0, len(payloads)
         while at < end:
@@ -200,7 +208,7 @@ class Settling(Pausing):
                 continue
             number = min(end - at, len(block.payloads))
             part = payloads if number == end else payloads[at : at + number]
-            self._settle_first(block, cast("list[bytes]", part), member, effects)
+            self._settle_first(block, part, member, effects)
             at += number
 
     def _settle_first(
@@ -261,7 +269,7 @@ class Settling(Pausing):
         self,
         task: Task,
         kind: int,
-        payload: bytes,
+        payload: Payload,
         member: Member | None,
         runs: list[list[Task]],
         effects: Effects,
@@ -292,7 +300,7 @@ class Settling(Pausing):
             runs.append([task])
 
     def _count_failure(
-        self, task: Task, kind: int, payload: bytes, member: Member | None, effects: Effects
+        self, task: Task, kind: int, payload: Payload, member: Member | None, effects: Effects
     ) -> None:
         tally = self.tally
         if kind == CANCELLED:
@@ -303,7 +311,8 @@ class Settling(Pausing):
             else:
                 tally.given_up += 1
             worker = member.info if member is not None else ""
-            effects.failed.append((task.id, task.tag, task.payload, kind, payload, worker))
+            what = cast("bytes", payload)  # failures are never large
+            effects.failed.append((task.id, task.tag, task.payload, kind, what, worker))
 
     def _queue_results(self, runs: list[list[Task]], effects: Effects) -> None:
         for run in runs:

@@ -7,6 +7,7 @@ all fields of it. Where there are millions, most are no objects of their own: se
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
@@ -47,6 +48,31 @@ AGAIN: Final = 3
 CANCELLED: Final = 4
 
 
+class Large(ABC):
+    """A payload of many bytes, which are kept outside of messages: see `data.segment`."""
+
+    __slots__ = ()
+
+    #: File descriptor of its bytes, if they can be had through one.
+    fd: int | None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many bytes."""
+
+    @abstractmethod
+    def head(self, size: int) -> bytes:
+        """Return the first bytes."""
+
+    @abstractmethod
+    def open(self, *, writable: bool = True) -> memoryview:
+        """Look at the bytes; what is written to the view nobody else sees."""
+
+
+#: Parameters, results and stored values as they travel. Opaque here.
+Payload = bytes | Large
+
+
 class Lease(NamedTuple):
     """One hand-out of a task, as it travels to the worker."""
 
@@ -56,7 +82,7 @@ class Lease(NamedTuple):
     tag: str
     #: The pickled parameters. Opaque: only the handler's process looks inside. A list: of several
     #: tasks, whose ids count up from `task_id`.
-    payload: bytes | list[bytes]
+    payload: Payload | list[bytes]
     #: Time limit, and what may be tried again; None for neither.
     terms: Terms | None = None
 
@@ -68,7 +94,7 @@ class Outcome(NamedTuple):
     attempt: int
     kind: int
     #: A list: of several tasks, whose ids count up from `task_id`.
-    payload: bytes | list[bytes]
+    payload: Payload | list[bytes]
 
 
 class Finished(NamedTuple):
@@ -77,7 +103,7 @@ class Finished(NamedTuple):
     task_id: int
     tag: str
     kind: int
-    payload: bytes
+    payload: Payload
     #: Which process delivered it, as text.
     worker: str
 
@@ -139,7 +165,7 @@ class Task:
         self,
         number: int,
         tag: str,
-        payload: bytes,
+        payload: Payload,
         direct: bool,
         state: State = State.WAITING,
         options: Options | None = None,

@@ -8,12 +8,16 @@ more:
   other side uses its own class of that name, where its main program has one, so that `isinstance`
   and `except` work on both sides; otherwise it gets a copy.
 
-`loads` is the only place in the package that unpickles anything. Whoever calls it must know where
-the bytes come from: a pickle is a program.
+Large buffers (the elements of arrays) stay out of the pickle, and are copied once: into a
+`Segment`.
+
+`loads` is the only place in the package that unpickles anything; `open_payload` calls it. Whoever
+calls them must know where the bytes come from: a pickle is a program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import pickle
@@ -24,10 +28,16 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from masterworker.data import layout
+from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from masterworker.core.task import Payload
+
+    _Keep = Callable[[pickle.PickleBuffer], bool]
 
 PROTOCOL = 5
 #: So many importable functions are remembered with their pickles.
@@ -47,7 +57,7 @@ _importable: dict[Callable[..., Any], bytes] = {}
 
 
 def dumps(value: object) -> bytes:
-    """Pickle a value.
+    """Pickle a value, in one piece however large it is; see `dumps_payload` for what travels.
 
     Raises:
         Exception: Whatever the value's own pickling raises; see `dumps_call` for one clear error.
@@ -64,14 +74,112 @@ def dumps(value: object) -> bytes:
     return data
 
 
-#: Pickles a value plainly: `dumps`, where it does not raise and the bytes do not name the main
-#: program. For those who do this a million times a second.
-dumps_plainly: Callable[[object, int], bytes] = pickle.dumps
+class _LargeError(Exception):
+    """A value has a large buffer."""
+
+
+def _no_large(buffer: pickle.PickleBuffer) -> bool:
+    """Let a buffer be a part of the pickle, if it is a small one."""
+    if buffer.raw().nbytes > LARGE:
+        raise _LargeError
+    return True
+
+
+#: Pickles a value plainly: `dumps`, where it does not raise, the bytes do not name the main program
+#: and are not many. For those who do this a million times a second.
+dumps_plainly: Callable[[object], bytes] = functools.partial(
+    pickle.dumps, protocol=PROTOCOL, buffer_callback=_no_large
+)
+
+
+def dumps_payload(value: object) -> Payload:
+    """Pickle a value as it travels: a large one, or one with large buffers, is a segment.
+
+    Raises:
+        Exception: As `dumps`.
+    """
+    try:
+        data = dumps_plainly(value)
+    except _LargeError:
+        return _dumps_apart(value)
+    except Exception:
+        return _large_apart(_dumps_by_value(value))
+    if MAIN in data:
+        with contextlib.suppress(Exception):  # else by name, as `dumps`
+            data = _dumps_by_value(value)
+    return _large_apart(data)
+
+
+def _large_apart(data: bytes) -> Payload:
+    return data if len(data) <= LARGE else Segment.of([data])
+
+
+def dumps_values(values: Mapping[str, object], *, fixed: bool) -> dict[str, Payload]:
+    """Pickle named values.
+
+    Args:
+        values: The values.
+        fixed: Whoever opens them cannot change the arrays in them, be they large or small.
+
+    Raises:
+        UnpicklableError: Names the value that cannot be pickled, and why.
+    """
+    found: dict[str, Payload] = {}
+    for name, value in values.items():
+        try:
+            found[name] = _dumps_apart(value, 0) if fixed else dumps_payload(value)
+        except Exception as error:
+            raise UnpicklableError(
+                f"the value {name!r} (a {type(value).__name__}) cannot be pickled, so it cannot be "
+                f"stored: {_line(error)}"
+            ) from error
+    return found
+
+
+def _dumps_apart(value: object, larger_than: int = LARGE) -> Payload:
+    """Pickle a value with buffers of so many bytes apart."""
+    buffers: list[memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes <= larger_than:
+            return True
+        buffers.append(raw)
+        return False
+
+    try:
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=keep)
+        by_value = MAIN in data
+    except Exception:
+        by_value = True
+    if by_value:
+        buffers.clear()
+        data = _dumps_by_value(value, keep=keep)
+    return Segment.of(layout.pack(data, buffers)) if buffers else _large_apart(data)
 
 
 #: Rebuilds a value from bytes that come from a process of this job. Pickle's own function, and not
 #: one that calls it, since it is called twice for each task.
-loads: Callable[[bytes], Any] = pickle.loads
+loads: Callable[..., Any] = pickle.loads
+
+
+def open_payload(payload: Payload, *, writable: bool = True) -> Any:
+    """Rebuild a value from what comes from a process of this job.
+
+    Args:
+        payload: What `dumps_payload` has made.
+        writable: Arrays can be written to, which nobody else sees. They are not copied before.
+    """
+    if isinstance(payload, bytes):
+        if payload[: len(layout.MARK)] != layout.MARK:
+            return loads(payload)
+        memory = memoryview(bytearray(payload))
+    else:
+        memory = payload.open(writable=writable)
+    if bytes(memory[: len(layout.MARK)]) != layout.MARK:
+        return loads(memory)
+    pickled, buffers = layout.unpack(memory)
+    return loads(pickled, buffers=buffers)
 
 
 def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
@@ -79,15 +187,17 @@ def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> lis
     nothing: dict[str, Any] = {}
     parameters = zip(repeat(function), calls, repeat(nothing))
     try:
-        data = list(map(pickle.dumps, parameters, repeat(PROTOCOL)))
+        data = list(map(dumps_plainly, parameters))
     except Exception:
+        return None
+    if max(map(len, data)) > LARGE:
         return None
     if sum(map(len, data)) > _MUCH:
         return None if any(MAIN in each for each in data) else data
     return None if MAIN in b"".join(data) else data
 
 
-def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
+def dumps_call(what: str, parameters: tuple[Any, ...]) -> Payload:
     """Pickle the positional parameters of a task.
 
     Args:
@@ -98,12 +208,7 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
         UnpicklableError: Names the first parameter that cannot be pickled, and why.
     """
     try:
-        data = pickle.dumps(parameters, PROTOCOL)
-        return dumps(parameters) if MAIN in data else data
-    except Exception:  # noqa: S110  not plainly: the next try decides
-        pass
-    try:
-        return dumps(parameters)
+        return dumps_payload(parameters)
     except Exception as error:
         for position, parameter in enumerate(parameters):
             try:
@@ -157,10 +262,11 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
     Args:
         out: Where the pickle goes.
         itself: This object travels by value whatever the receiver has.
+        keep: Tells which buffers are a part of the pickle; None: all.
     """
 
-    def __init__(self, out: io.BytesIO, itself: object = None) -> None:
-        super().__init__(out, PROTOCOL)
+    def __init__(self, out: io.BytesIO, itself: object, keep: _Keep | None) -> None:
+        super().__init__(out, PROTOCOL, buffer_callback=keep)
         self._itself = itself
 
     def reducer_override(self, obj: Any) -> Any:
@@ -178,9 +284,9 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         return _own_or_make, (obj.__qualname__, make, args), (setter, state), None, None, _fill
 
 
-def _dumps_by_value(value: object, itself: object = None) -> bytes:
+def _dumps_by_value(value: object, itself: object = None, keep: _Keep | None = None) -> bytes:
     with io.BytesIO() as out:
-        _ByValue(out, itself).dump(value)
+        _ByValue(out, itself, keep).dump(value)
         return out.getvalue()
 
 

@@ -23,16 +23,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgpack
 
-from masterworker import wire
+from masterworker.data.segment import head_of
 from masterworker.errors import MalformedError, NotPlainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from masterworker.core.task import Payload
+
 #: Begins what is made here. No pickle begins with it: it is no instruction of any of its protocols.
 MARK: Final = b"\x00"
 #: Containers are not nested deeper.
 MAX_DEPTH: Final = 100
+#: No value is longer (bytes).
+MOST_BYTES: Final = 1_000_000_000
 #: So many keys of a set or dictionary may have the same hash.
 MOST_ALIKE: Final = 1000
 #: For errors.
@@ -51,9 +55,9 @@ _CONTAINERS: dict[type, int] = {list: LIST, tuple: TUPLE, set: SET, frozenset: F
 _LEAST, _MOST = -(1 << 63), 1 << 64
 
 
-def is_plain(payload: bytes) -> bool:
+def is_plain(payload: Payload) -> bool:
     """Tell whether this was made here, by its mark; it may still be malformed."""
-    return payload[:1] == MARK
+    return head_of(payload, 1) == MARK
 
 
 def encode(value: object) -> bytes:
@@ -96,10 +100,10 @@ def _pack(tree: object) -> bytes:
         packed = cast("bytes", msgpack.packb(tree, unicode_errors="surrogatepass"))
     except ValueError as error:  # longer than 4 GB
         raise NotPlainError(f"the value is too large to be sent: {error}") from None
-    if len(packed) > wire.MAX_PAYLOAD:
+    if len(packed) > MOST_BYTES:
         raise NotPlainError(
             f"the value is too large to be sent: {len(packed):,} bytes and perhaps more, at most "
-            f"{wire.MAX_PAYLOAD:,}; write it to a file and return its name"
+            f"{MOST_BYTES:,}; write it to a file and return its name"
         )
     return packed
 

@@ -11,6 +11,7 @@ by its one thread, which outlives them: the system ends them with that thread.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
+from masterworker.data import shelf
 from masterworker.launch import exits, procfs, slot
 from masterworker.launch.liaison import Liaison
 from masterworker.launch.limits import OomWatch
@@ -77,6 +79,8 @@ class Supervisor:
             self.name, listen, tell, self._on_orders, self.finish, self._on_gone, patience
         )
         self._local = patience is None
+        #: Where workers share what they have fetched; those of the master's own machine need none.
+        self._shelf = -1 if self._local else shelf.create()
         self._printer = Printer()
         self._loop = Loop(self._next_due, self._turn)
         self._changed = threading.Condition()
@@ -145,6 +149,9 @@ class Supervisor:
             self._printer.close(LAST_PRINTS)
         self._loop.close(LAST_PRINTS)
         self._warden.close()
+        if self._shelf >= 0:
+            os.close(self._shelf)
+            self._shelf = -1
 
     # -- the thread -------------------------------------------------------------------------
 
@@ -172,6 +179,7 @@ class Supervisor:
             logger.warning("%s; %s", place.trouble, self._what_next(place, now))
             self._notice()
             return
+        process.slot[slot.SHELF] = self._shelf + 1
         place.process, place.due = process, None
         for stream in (process.out, process.err):
             self._loop.listen(stream.fd, partial(self._hear, process, stream))

@@ -22,6 +22,7 @@ from masterworker.security import credentials
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from masterworker.core.task import Payload
     from masterworker.manager.guestbook import GuestProcess
     from masterworker.manager.manager import Manager
     from masterworker.security.peer import Peer
@@ -188,7 +189,7 @@ class Guest(Onlooker):
 
     # -- further operations -----------------------------------------------------------------
 
-    def _do_settle(self, task_id: int, kind: int, payload: bytes) -> bool:
+    def _do_settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         process, attempt = self._handed(task_id)
         good, _ = process.report([Outcome(task_id, attempt, kind, payload)])
         if not good:
@@ -202,7 +203,7 @@ class Guest(Onlooker):
         process.returned([task_id])
         self._manager.give_back(task_id, attempt)
 
-    def _do_get(self, space: str, name: str) -> bytes | None:
+    def _do_get(self, space: str, name: str) -> Payload | None:
         return self._session._do_get(space, name)
 
     def _do_acknowledge(self, client: str, number: int) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.core.options import Options
+    from masterworker.core.task import Payload
 
 
 H = TypeVar("H")
@@ -26,7 +27,7 @@ class Run(NamedTuple):
     tag: str
     options: Options | None
     direct: bool
-    payloads: list[bytes]
+    payloads: list[Payload]
 
 
 class Intake:
@@ -49,7 +50,7 @@ class Intake:
     def add(
         self,
         tag: str,
-        payloads: Sequence[bytes],
+        payloads: Sequence[Payload],
         options: Options | None,
         *,
         direct: bool,
@@ -84,7 +85,7 @@ class Intake:
             return first
 
     def add_one(
-        self, tag: str, payload: bytes, options: Options | None, handle: H, handles: dict[int, H]
+        self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
     ) -> int:
         """Note a request whose outcome leaves at once; `handles` has its handle first.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.options import Options
-    from masterworker.core.task import Finished, Lease
+    from masterworker.core.task import Finished, Lease, Payload
     from masterworker.manager.intake import H
 
 logger = logging.getLogger("masterworker.manager")
@@ -154,7 +154,7 @@ class Manager(Guarded):
     def request(
         self,
         tag: str,
-        payloads: Sequence[bytes],
+        payloads: Sequence[Payload],
         options: Options | None = None,
         *,
         direct: bool = False,
@@ -185,7 +185,7 @@ class Manager(Guarded):
         return first
 
     def submit(
-        self, tag: str, payload: bytes, options: Options | None, handle: H, handles: dict[int, H]
+        self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
     ) -> int:
         """Ask for one direct task: a `request`, as cheap as it can be. Returns its id.
 
@@ -265,7 +265,7 @@ class Manager(Guarded):
             return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
     def settle(
-        self, task_id: int, kind: int, payload: bytes | list[bytes], attempt: int = CURRENT
+        self, task_id: int, kind: int, payload: Payload | list[bytes], attempt: int = CURRENT
     ) -> bool:
         """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
         with self._lock:
@@ -369,11 +369,11 @@ class Manager(Guarded):
 
     # -- stored data ------------------------------------------------------------------------
 
-    def put(self, space: str, name: str, value: bytes) -> None:
+    def put(self, space: str, name: str, value: Payload) -> None:
         """Store a value; see `Store`, also for the next three."""
         self.store.put(space, name, value)
 
-    def get(self, space: str, name: str) -> bytes | None:
+    def get(self, space: str, name: str) -> Payload | None:
         """Return a stored value; None where there is none."""
         return self.store.get(space, name)
 
@@ -381,7 +381,7 @@ class Manager(Guarded):
         """Forget a stored value. False: there was none."""
         return self.store.drop(space, name)
 
-    def put_state(self, values: dict[str, bytes]) -> int:
+    def put_state(self, values: dict[str, Payload]) -> int:
         """Store the values of a state. Returns its id."""
         return self.store.put_state(values)
 

@@ -29,14 +29,21 @@ class Onlooker:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def call(self, operation: str | None, args: list[Any] | msgspec.Raw) -> Any:
-        """Carry out one operation.
+    def call(
+        self,
+        operation: str | None,
+        args: list[Any] | msgspec.Raw,
+        enclosed: wire.Enclosures | None = None,
+    ) -> Any:
+        """Carry out one operation; arguments as of `transport.base.Service`.
 
         Returns:
             [True, reply], or [False, name and text of an error].
         """
         try:
             checked = wire.check(operation, args)
+            if enclosed is not None:
+                checked = enclosed.attach(checked)
             method = getattr(self, f"_do_{operation}", None) or self._refuse(operation)
             return [True, method(*checked)]
         except MasterworkerError as error:

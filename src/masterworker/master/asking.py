@@ -14,11 +14,9 @@ from itertools import islice
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
-from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data.pickling import (
     MAIN,
-    PROTOCOL,
     dumps_call,
     dumps_function,
     dumps_many_quickly,
@@ -26,6 +24,7 @@ from masterworker.data.pickling import (
     is_remembered,
     loads,
 )
+from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError, UsageError
 from masterworker.master.batches import PICKLE, TAKEN, Batch
 from masterworker.master.choosing import make_options
@@ -33,9 +32,10 @@ from masterworker.master.handle import Handle
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from masterworker.core.options import Options
+    from masterworker.core.task import Payload
     from masterworker.manager import Manager
     from masterworker.master.batches import Batches
 
@@ -159,7 +159,7 @@ class Asking:
             UsageError: The tag cannot be used.
             Terminated: The job is over.
         """
-        payload = _checked(tag, dumps_call(f"task {tag!r}", parameters))
+        payload = dumps_call(f"task {tag!r}", parameters)
         return task_name(tag, self._manager.request(check_tag(tag), (payload,), self._options))
 
     # -- calls of functions -----------------------------------------------------------------
@@ -182,9 +182,10 @@ class Asking:
         """
         known = _known.get(function) if function.__class__ in _FUNCTIONS else None
         tag, fixed = known or _travelling(function)
+        payload: Payload
         try:
-            payload = dumps_plainly((fixed, args, kwargs), PROTOCOL)
-            plain = MAIN not in payload and len(payload) <= wire.MAX_PAYLOAD
+            payload = dumps_plainly((fixed, args, kwargs))
+            plain = MAIN not in payload and len(payload) <= LARGE
         except Exception:
             plain = False
         if not plain:
@@ -254,7 +255,7 @@ class Asking:
             size = min(2 * size, BATCH)
             if isinstance(function, str):
                 what = f"task {tag!r}"
-                payloads = [_checked(tag, dumps_call(what, item)) for item in chunk]
+                payloads: Sequence[Payload] = [dumps_call(what, item) for item in chunk]
             else:
                 payloads = _call_payloads(tag, fixed, chunk)
             mean = sum(map(len, payloads)) // len(payloads)
@@ -371,27 +372,17 @@ def _call_payload(
     function: bytes,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-) -> bytes:
+) -> Payload:
     try:
-        payload = dumps_call(tag, (function, args, kwargs))
-        return payload if len(payload) <= wire.MAX_PAYLOAD else _checked(tag, payload)
+        return dumps_call(tag, (function, args, kwargs))
     except UnpicklableError:
         dumps_call(f"call of {tag[1:]}", args)  # says which one it is
         dumps_call(f"call of {tag[1:]}, keyword arguments", tuple(kwargs.items()))
         raise
 
 
-def _call_payloads(tag: str, function: bytes, calls: list[tuple[Any, ...]]) -> list[bytes]:
+def _call_payloads(tag: str, function: bytes, calls: list[tuple[Any, ...]]) -> Sequence[Payload]:
     payloads = dumps_many_quickly(function, calls)
-    if payloads is None or max(map(len, payloads)) > wire.MAX_PAYLOAD:
+    if payloads is None:
         return [_call_payload(tag, function, args, {}) for args in calls]
     return payloads
-
-
-def _checked(tag: str, payload: bytes) -> bytes:
-    if len(payload) > wire.MAX_PAYLOAD:
-        raise UsageError(
-            f"the parameters of a task {tag!r} are too large to be sent: {len(payload):,} bytes of "
-            f"pickle, at most {wire.MAX_PAYLOAD:,}; write them to a file and send its name"
-        )
-    return payload

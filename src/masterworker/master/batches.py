@@ -6,11 +6,13 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.blocks import PAGE_BITS
-from masterworker.core.task import RESULT, Finished
+from masterworker.core.task import RESULT, Finished, Large
 from masterworker.data.outcome import open_result, value_or_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from masterworker.core.task import Payload
 
 #: In the place of an outcome that has been taken.
 TAKEN: Final = b""
@@ -33,7 +35,7 @@ class Batch:
         #: The id of the first; as soon as it is known.
         self.first = 0
         #: For each of them nothing, a result as it came, another outcome, or `TAKEN`.
-        self.outcomes: list[bytes | Finished | None] = [None] * size
+        self.outcomes: list[Payload | Finished | None] = [None] * size
         #: So many have not arrived yet.
         self.left = size
         #: Is told what has arrived: from where on, and how many. With the manager's lock held.
@@ -57,7 +59,7 @@ class Batch:
         if self.watcher is not None:
             self.watcher((self, at, number))
 
-    def open(self, at: int, outcome: bytes | Finished | None = None) -> Any:
+    def open(self, at: int, outcome: Payload | Finished | None = None) -> Any:
         """Take an outcome that is here (or was, when it was taken). Returns the result.
 
         Raises:
@@ -66,7 +68,7 @@ class Batch:
         if outcome is None:
             outcome = self.outcomes[at]
             self.outcomes[at] = TAKEN
-        if isinstance(outcome, bytes):
+        if isinstance(outcome, (bytes, Large)):
             try:
                 return open_result(outcome)
             except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from masterworker.core.task import RESULT, Finished
+from masterworker.core.task import RESULT, Finished, Large
 from masterworker.data.outcome import open_result, value_or_error
 from masterworker.errors import TaskCancelled
 from masterworker.taskid import task_name
@@ -111,8 +111,10 @@ class Handle:
         if self.outcome is None and not self._waiter.wait_until(self.done, timeout):
             raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
         outcome = self.outcome
+        if outcome is _OPENED:  # by another thread
+            return
         value, error = None, None
-        if isinstance(outcome, bytes):
+        if isinstance(outcome, (bytes, Large)):
             try:
                 value = open_result(outcome)
             except KeyboardInterrupt:
@@ -121,8 +123,6 @@ class Handle:
                 outcome = Finished(self.number, self.tag, RESULT, outcome, self.worker)
         if isinstance(outcome, Finished):
             value, error = value_or_error(outcome)
-        elif outcome is _OPENED:  # by another thread
-            return
         self._value, self._error = value, error
         self.outcome = _OPENED
 

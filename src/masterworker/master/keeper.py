@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker import failed, program, wire
+from masterworker.data.segment import bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,8 +113,8 @@ class Keeper:
         manager = self._manager()
         when, size, call = waiting
         summary = failed.summarise(self._label, manager.instance, call, when, size)
-        stored = manager.get(wire.PROGRAM, program.KEY) or b""
-        kept = call[2] if size <= failed.LARGEST else None
+        stored = bytes_of(manager.get(wire.PROGRAM, program.KEY) or b"")
+        kept = bytes_of(call[2]) if size <= failed.LARGEST else None
         return failed.Call(summary, kept, call[4], stored)
 
     def _complain(self, error: Exception) -> None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import program, wire
 from masterworker.data.outcome import open_finished
-from masterworker.data.pickling import dumps
 from masterworker.errors import (
     Terminated,
     TransportError,
@@ -28,8 +27,8 @@ from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
-from masterworker.master.launching import Launching, WorkerOptions
 from masterworker.master.naming import enter_name
+from masterworker.master.sharing import Sharing
 from masterworker.status.text import situation
 from masterworker.transport.address import check_label
 from masterworker.transport.hosts import hosts_to_listen_at, ports_to_try
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Census, Summary
     from masterworker.core.task import Finished
+    from masterworker.master.launching import WorkerOptions
     from masterworker.transport.pyro.names import NameServer
 
 logger = logging.getLogger("masterworker.master")
@@ -56,7 +56,7 @@ LOOK = 1.0
 _numbers = itertools.count(1)
 
 
-class Master(Launching):
+class Master(Sharing):
     """One job: its task manager, its address, and your side of it.
 
     Can be used with `with`; otherwise it is shut down at the latest when the program ends.
@@ -218,23 +218,6 @@ class Master(Launching):
                 notice = float("inf")
                 logger.warning("waiting for a result: %s", self._situation(tag))
         return None
-
-    # -- states -----------------------------------------------------------------------------
-
-    def store_state(self, **values: Any) -> int:
-        """Store named values once, for all tasks. Returns the state's id: 1, 2, 3, ..."""
-        return self.manager.put_state({name: dumps(value) for name, value in values.items()})
-
-    def delete_state(self, state_id: int) -> None:
-        """Forget a state, here and in the workers.
-
-        Raises:
-            UsageError: There is none of this id.
-        """
-        if not self.manager.drop_state(state_id):
-            raise UsageError(
-                f"there is no state {state_id}: it was never stored, or deleted before"
-            )
 
     # -- looking on -----------------------------------------------------------------------
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import plain
 from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import (
     CANNOT_NAME_MAIN,
     MAIN,
-    PROTOCOL,
-    dumps,
+    dumps_payload,
     dumps_plainly,
     loads,
+    open_payload,
 )
+from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
 from masterworker.launch import parent
 from masterworker.launch.slot import TASK
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from masterworker.core.hand import Hand
     from masterworker.core.options import Terms
     from masterworker.core.row import Row
+    from masterworker.core.task import Payload
     from masterworker.data.record import Failure
     from masterworker.worker.interrupts import Interrupts
 
@@ -50,12 +51,12 @@ _functions: dict[bytes, Callable[..., Any]] = {}
 
 def execute(
     handler: Callable[..., Any],
-    payload: bytes,
+    payload: Payload,
     interrupted: Callable[[], bool],
     terms: Terms | None = None,
     *,
     data_only: bool = False,
-) -> tuple[int, bytes]:
+) -> tuple[int, Payload]:
     """Execute a task.
 
     Args:
@@ -74,18 +75,15 @@ def execute(
     done: Any = None
     stage = _PARAMETERS
     try:
-        parameters = loads(payload)
+        parameters = open_payload(payload)
         stage = _HANDLER
         done = handler(*parameters)
         if forks.is_fork:
             forks.leave()
         stage = _RESULT
-        pickled = plain.encode(done) if data_only else dumps(done)
+        return RESULT, plain_payload(done) if data_only else dumps_payload(done)
     except BaseException as error:
         return _failed(stage, error, done, interrupted, terms, data_only=data_only)
-    if len(pickled) > wire.MAX_PAYLOAD:
-        return FAILURE, _too_large(done, len(pickled), data_only=data_only).encode()
-    return RESULT, pickled
 
 
 def execute_row(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost more than most steps
@@ -117,7 +115,9 @@ def execute_row(  # noqa: C901, PLR0912, PLR0915  a call for each step would cos
     outer, begin, task_id = shared[TASK], row.next, row.next
     take, add = row.todo.popleft, row.results.append
     is_call, last, found = handler is call, b"", handler
-    encode, encode_again = (_as_data, plain.encode) if data_only else (dumps_plainly, dumps)
+    encode, encode_again = (
+        (plain.encode, plain_payload) if data_only else (dumps_plainly, dumps_payload)
+    )
     while not interrupts.leaving:
         if wants_to_stop is not None and task_id > begin and wants_to_stop():
             break
@@ -131,7 +131,7 @@ def execute_row(  # noqa: C901, PLR0912, PLR0915  a call for each step would cos
             task_id += 1
             continue
         hand.current = task_id
-        failure, stage, done = None, _PARAMETERS, None
+        other, stage, done = None, _PARAMETERS, None
         try:
             shared[TASK] = task_id
             try:
@@ -149,41 +149,38 @@ def execute_row(  # noqa: C901, PLR0912, PLR0915  a call for each step would cos
                     forks.leave()
                 stage = _RESULT
                 try:
-                    answer = encode(done, PROTOCOL)
+                    answer = encode(done)
+                    good = len(answer) <= CANNOT_NAME_MAIN or _can_travel(answer, data_only)
                 except Exception:
-                    answer = encode_again(done)
-                if len(answer) > CANNOT_NAME_MAIN:
-                    answer, failure = _looked_at(done, answer, data_only=data_only)
+                    good = False
+                if not good:
+                    other = RESULT, encode_again(done)
             except BaseException as error:
                 has_come = interrupts.has_come
-                failure = _failed(stage, error, done, has_come, None, data_only=data_only)
+                other = _failed(stage, error, done, has_come, None, data_only=data_only)
         except Broken as broken:  # it came a moment before or after the handler's own code
-            failure = broken_off(broken, None, data_only=data_only)
+            other = broken_off(broken, None, data_only=data_only)
         finally:
             shared[TASK] = outer  # from here on, nothing can be meant for it
-        if failure is None:
+        if other is None:
             add(answer)
         else:
             row.mixed = True
-            add(failure)
+            add(other)
         task_id += 1
     hand.current = 0
     return task_id - begin
 
 
-def _as_data(value: object, protocol: int) -> bytes:  # noqa: ARG001  as pickle has it
-    return plain.encode(value)
+def _can_travel(answer: bytes, data_only: bool) -> bool:
+    """Tell whether a result can be sent as it is, among others."""
+    return len(answer) <= LARGE and (data_only or MAIN not in answer)
 
 
-def _looked_at(
-    result: object, answer: bytes, *, data_only: bool
-) -> tuple[bytes, tuple[int, bytes] | None]:
-    """Return what a result is sent as, and the outcome in its place if it cannot be sent."""
-    if not data_only and MAIN in answer:
-        answer = dumps(result)
-    if len(answer) <= wire.MAX_PAYLOAD:
-        return answer, None
-    return b"", (FAILURE, _too_large(result, len(answer), data_only=data_only).encode())
+def plain_payload(value: object) -> Payload:
+    """Encode a value without pickling it, as it travels."""
+    data = plain.encode(value)
+    return data if len(data) <= LARGE else Segment.of([data])
 
 
 def _failed(
@@ -272,13 +269,3 @@ def _unpicklable(result: object, error: BaseException) -> Failure:
     )
     clear.__cause__ = error
     return describe(clear)
-
-
-def _too_large(result: object, size: int, *, data_only: bool) -> Failure:
-    return describe(
-        UnpicklableError(
-            f"the result (a {type(result).__name__}) is too large to be sent: {size:,} bytes of "
-            f"pickle, at most {wire.MAX_PAYLOAD:,}; write it to a file and return its name"
-        ),
-        data_only=data_only,
-    )

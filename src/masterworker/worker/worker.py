@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from masterworker.core.options import Terms
-    from masterworker.core.task import Finished
+    from masterworker.core.task import Finished, Payload
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
@@ -349,7 +349,9 @@ class Worker(Conversation):
         outer = shared[TASK]
         hand.current = task_id
         handler, only = self._handler(tag), self._data_only
-        assert isinstance(payload, bytes)  # noqa: S101  for the type checker
+        assert not isinstance(payload, list)  # noqa: S101  for the type checker
+        kind: int
+        answer: Payload
         try:
             shared[TASK] = task_id
             if terms is None:
@@ -364,8 +366,8 @@ class Worker(Conversation):
         return _new(Outcome, (task_id, attempt, kind, answer))
 
     def _execute_limited(
-        self, handler: Callable[..., Any], payload: bytes, terms: Terms
-    ) -> tuple[int, bytes]:
+        self, handler: Callable[..., Any], payload: Payload, terms: Terms
+    ) -> tuple[int, Payload]:
         """Execute a task that has a time limit, or whose failures may be tried again."""
         outer = parent.shared[DEADLINE]
         if terms[0] is not None:

@@ -32,13 +32,14 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
         TransportError: The connection has ended, or something else than a request has come.
     """
     while True:
-        _, number, body = messages.receive(link, REQUEST, most)
+        _, number, body, enclosed = messages.receive(link, REQUEST, most)
         asked, method, operation, args, named = messages.read_request(body)
         del body  # it may be large, and the call may take its time
         if asked != name or method != METHOD or named:
             messages.send(link, REPLY, number, "unknown object or method", REFUSAL)
             continue
-        reply = service.call(operation, args)
+        reply = service.call(operation, args, enclosed)
+        del enclosed
         try:
             messages.send(link, REPLY, number, reply)
         except UsageError as error:
