@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from masterworker import errors
+from masterworker.core.chunks import Chunk
 from masterworker.core.options import Options
 from masterworker.errors import RejectedError, UsageError
 from masterworker.version import __version__
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 3
+PROTOCOL = 4
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.
@@ -134,7 +135,8 @@ OPERATIONS: dict[str, Any] = {
     "ping": tuple[int],
     "exchange": tuple[
         int,  # who
-        list[tuple[int, int, int, bytes | list[bytes]]],  # outcomes: task, attempt, kind, payload
+        # outcomes: task, attempt, kind, payload
+        list[tuple[int, int, int, bytes | list[bytes] | Chunk]],
         list[int],  # tasks given back
         Number,  # task being executed, or 0
         Number,  # how many are wanted

@@ -28,9 +28,10 @@ from masterworker.core.member import Member
 from masterworker.core.task import Lease, State, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from masterworker.core.blocks import Item
+    from masterworker.core.chunks import Payloads
     from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
 
@@ -109,7 +110,7 @@ class Scheduler(Losses):
     def on_requested(
         self,
         tag: str,
-        payloads: Sequence[bytes],
+        payloads: Payloads,
         now: float = 0.0,
         *,
         direct: bool = False,

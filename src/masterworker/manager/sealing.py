@@ -31,7 +31,7 @@ def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
         data_only: Nothing may have to be unpickled.
     """
     first, attempt, kind, payload = outcome
-    if not isinstance(payload, list):
+    if isinstance(payload, bytes):
         yield _sealed(outcome, payload, who, data_only=data_only)
     elif kind == RESULT and (not data_only or all(map(is_plain, payload))):
         yield outcome

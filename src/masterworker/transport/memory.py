@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgpack
+import msgspec
 
 from masterworker.errors import TransportError
 
@@ -76,4 +76,4 @@ class MemoryConnection:
 
 
 def _travel(values: Any) -> Any:
-    return msgpack.unpackb(msgpack.packb(values))
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(values))

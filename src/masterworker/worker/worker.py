@@ -31,8 +31,9 @@ from masterworker.taskid import task_name
 from masterworker.worker import current, forks, limits, watcher
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
-from masterworker.worker.execution import broken_off, call, execute, execute_row
+from masterworker.worker.execution import broken_off, call, execute
 from masterworker.worker.interrupts import Broken, LeftIdle
+from masterworker.worker.rows import execute_row
 
 if TYPE_CHECKING:
     from collections import deque
@@ -225,7 +226,7 @@ class Worker(Conversation):
 
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
-        outer, shared = self.hand.current, parent.shared
+        outer, shared = self.hand.executing, parent.shared
         # The time limit of the one that waits must not end one that is executed inside it.
         deadline, again = shared[DEADLINE], shared[AGAIN]
         shared[DEADLINE] = 0
@@ -235,7 +236,7 @@ class Worker(Conversation):
             self._execute_leases()
         finally:
             self._depth -= 1
-            self.hand.current = outer
+            self.hand.executing = outer
             if deadline:  # if it has passed meanwhile, its grace begins now
                 shared[DEADLINE] = max(deadline, time.monotonic_ns())
             shared[AGAIN] = again

@@ -1,0 +1,168 @@
+"""From the items of a `map` to the payloads of its tasks, some at a time.
+
+What an item is worth when it is drawn is what its task gets: an iterator that goes on may change
+what it has given before. So each item is pickled when it is drawn, but for such as nobody can
+change: those go together into a chunk.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.data.chunks import MOST_BYTES, are_small, calls_together, is_small
+from masterworker.data.pickling import (
+    MAIN,
+    PROTOCOL,
+    dumps_call,
+    dumps_many_quickly,
+    dumps_plainly,
+)
+from masterworker.errors import UnpicklableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from masterworker.core.chunks import Payloads
+
+#: Where items come slowly, no more are drawn at a time after so many seconds.
+SLOW_BATCH = 0.02
+
+#: Items of these are drawn without looking at the clock, and none changes while others are drawn.
+_QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
+
+
+class Drawing:
+    """The tasks of one `map`, as far as they have not been asked for.
+
+    Args:
+        tag: Of all of them.
+        function: Its pickle; nothing, where the tag says what is to be done.
+        iterables: Where the parameters come from.
+        together: They may be put into chunks.
+    """
+
+    def __init__(
+        self, tag: str, function: bytes, iterables: Sequence[Iterable[Any]], *, together: bool
+    ) -> None:
+        self.tag = tag
+        self._function = function
+        self._together = together
+        self._single = len(iterables) == 1
+        self._quick = all(type(each) in _QUICK for each in iterables)
+        #: Parameters themselves, where there is one for each task; else tuples of them.
+        self._items: Iterator[Any] = (
+            iter(iterables[0]) if self._single else zip(*iterables, strict=False)
+        )
+        #: So many tasks at most fill a chunk, by the bytes of the latest.
+        self._fit = float("inf")
+
+    def draw(self, most: int) -> Payloads:
+        """Draw items: so many at most, and what comes in a moment, but one if there is any.
+
+        Raises:
+            UnpicklableError: Says what cannot be sent.
+        """
+        most = max(1, int(min(most, self._fit)))
+        if not self._quick:
+            return self._draw_slowly(most)
+        items = list(islice(self._items, most))
+        columns = self._columns(items) if self._together and items else None
+        if columns is not None and all(map(are_small, columns)):
+            return self._put_together(items, columns)
+        self._fit = float("inf")
+        return self._each(items)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _draw_slowly(self, most: int) -> Payloads:
+        end = time.monotonic() + SLOW_BATCH
+        kept: list[Any] = []
+        payloads: list[bytes] | None = None if self._together else []
+        for item in islice(self._items, most):
+            if payloads is None and self._is_small(item):
+                kept.append(item)
+            else:
+                if payloads is None:
+                    payloads = self._each(kept)
+                payloads.append(self._one(self._args(item)))
+            if time.monotonic() > end:
+                break
+        if payloads is None:
+            return self._put_together(kept, self._columns(kept)) if kept else []
+        self._fit = float("inf")
+        return payloads
+
+    def _put_together(self, items: list[Any], columns: Sequence[Sequence[Any]]) -> Payloads:
+        chunk = calls_together(self._function, columns)
+        if chunk is None:
+            self._fit = max(1, len(items) // 2)
+            return self._each(items)
+        size = len(chunk.data) - len(self._function)
+        self._fit = max(1, MOST_BYTES * len(items) // size)
+        return chunk if len(items) > 1 else [chunk[0]]
+
+    def _columns(self, items: list[Any]) -> Sequence[Sequence[Any]]:
+        return [items] if self._single else list(zip(*items, strict=True))
+
+    def _is_small(self, item: Any) -> bool:
+        return is_small(item) if self._single else all(map(is_small, item))
+
+    def _args(self, item: Any) -> tuple[Any, ...]:
+        return (item,) if self._single else item
+
+    def _each(self, items: list[Any]) -> list[bytes]:
+        """Pickle the parameters of each call by themselves."""
+        calls = [(item,) for item in items] if self._single else items
+        payloads = dumps_many_quickly(self._function, calls) if self._function and calls else None
+        if payloads is None or max(map(len, payloads)) > wire.MAX_PAYLOAD:
+            return list(map(self._one, calls))
+        return payloads
+
+    def _one(self, args: tuple[Any, ...]) -> bytes:
+        if not self._function:
+            return checked(self.tag, dumps_call(f"task {self.tag!r}", args))
+        try:
+            payload = dumps_plainly((self._function, args, {}), PROTOCOL)
+            if MAIN not in payload and len(payload) <= wire.MAX_PAYLOAD:
+                return payload
+        except Exception:  # noqa: S110  not plainly: the next try decides
+            pass
+        return call_payload(self.tag, self._function, args, {})
+
+
+def call_payload(
+    tag: str,
+    function: bytes,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> bytes:
+    """Pickle a call.
+
+    Raises:
+        UnpicklableError: Says what cannot be sent.
+        UsageError: It is too large.
+    """
+    try:
+        payload = dumps_call(tag, (function, args, kwargs))
+        return payload if len(payload) <= wire.MAX_PAYLOAD else checked(tag, payload)
+    except UnpicklableError:
+        dumps_call(f"call of {tag[1:]}", args)  # says which one it is
+        dumps_call(f"call of {tag[1:]}, keyword arguments", tuple(kwargs.items()))
+        raise
+
+
+def checked(tag: str, payload: bytes) -> bytes:
+    """Return a payload that can be sent.
+
+    Raises:
+        UsageError: It is too large.
+    """
+    if len(payload) > wire.MAX_PAYLOAD:
+        raise UsageError(
+            f"the parameters of a task {tag!r} are too large to be sent: {len(payload):,} bytes of "
+            f"pickle, at most {wire.MAX_PAYLOAD:,}; write them to a file and send its name"
+        )
+    return payload

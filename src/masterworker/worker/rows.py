@@ -1,0 +1,180 @@
+"""Executing many tasks in a row, each as if it were alone, at what a few steps cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.core.chunks import Chunk
+from masterworker.core.task import FAILURE
+from masterworker.data import plain
+from masterworker.data.chunks import LARGEST, is_small, open_calls
+from masterworker.data.pickling import (
+    CANNOT_NAME_MAIN,
+    MAIN,
+    PROTOCOL,
+    dumps,
+    dumps_plainly,
+    loads,
+)
+from masterworker.launch import parent
+from masterworker.launch.slot import TASK
+from masterworker.worker import forks
+from masterworker.worker.execution import (
+    HANDLER,
+    PARAMETERS,
+    SENDING,
+    broken_off,
+    call,
+    failed,
+    functions,
+    rebuild,
+    too_large,
+)
+from masterworker.worker.interrupts import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from masterworker.core.hand import Hand
+    from masterworker.core.row import Odd, Row
+    from masterworker.worker.interrupts import Interrupts
+
+
+def execute_row(
+    row: Row,
+    handler: Callable[..., Any],
+    hand: Hand,
+    interrupts: Interrupts,
+    wants_to_stop: Callable[[], bool] | None,
+    *,
+    data_only: bool = False,
+) -> int:
+    """Execute the tasks of a row, one by one, each as `execute` would.
+
+    Args:
+        row: Where the tasks are, and where their outcomes go.
+        handler: Is called with the parameters.
+        hand: Whoever looks there sees which task is being executed.
+        interrupts: Tell whether to leave.
+        wants_to_stop: Asked between two tasks; None: it never does.
+        data_only: The master takes no pickles from this process.
+
+    Returns:
+        How many have been executed.
+
+    Raises:
+        KeyboardInterrupt: It came from outside; the task has no outcome.
+    """
+    begin, outer = row.next, parent.shared[TASK]
+    before, hand.executing = hand.executing, row
+    try:
+        _execute(row, handler, interrupts, wants_to_stop, outer, data_only=data_only)
+    finally:
+        parent.shared[TASK] = outer
+        hand.executing = before
+    return row.next - begin
+
+
+def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost more than most steps
+    row: Row,
+    handler: Callable[..., Any],
+    interrupts: Interrupts,
+    wants_to_stop: Callable[[], bool] | None,
+    outer: int,
+    *,
+    data_only: bool,
+) -> None:
+    """Execute tasks until there are none, or it is time to leave.
+
+    Each task's id is in the slot from its begin to the begin of the next one. A signal that was
+    meant for it may so come when it has its outcome: then it is too late, and nothing follows.
+    """
+    shared, dropped, todo, keep = parent.shared, row.dropped, row.todo, row.results.append
+    is_call, last, found = handler is call, b"", handler
+    first, payloads = row.first, row.payloads
+    calls: list[tuple[Any, ...]] | None = None
+    together = isinstance(payloads, Chunk)
+    function, args, kwargs, done = b"", (), {}, None
+    stage, task_id = PARAMETERS, row.next - 1
+    # To get the next id is one step, which a signal leaves done or undone.
+    ids: Iterator[int] = iter(todo.popleft, 0)
+    while True:
+        try:
+            if interrupts.leaving:
+                return
+            for task_id in ids:
+                if dropped and task_id in dropped:
+                    row.add(None)
+                    continue
+                shared[TASK] = task_id
+                stage = PARAMETERS
+                if together:
+                    if calls is None:
+                        function, calls = open_calls(payloads)  # type: ignore[arg-type]
+                    args = calls[task_id - first]
+                    stage = HANDLER
+                else:
+                    args = loads(payloads[task_id - first])
+                    stage = HANDLER
+                    if is_call:
+                        function, args, kwargs = args
+                if function != last:
+                    found = functions.get(function) or rebuild(function)
+                    last = function
+                done = found(*args, **kwargs) if kwargs else found(*args)
+                if forks.is_fork:
+                    forks.leave()
+                stage = SENDING
+                kind = type(done)
+                if not data_only and (
+                    kind is float or (kind is int and -LARGEST < done < LARGEST) or is_small(done)
+                ):
+                    keep(done)
+                else:
+                    row.add(_pickled(done, data_only=data_only))
+                    done = None  # perhaps a large one
+                if interrupts.leaving or (wants_to_stop is not None and todo and wants_to_stop()):
+                    shared[TASK] = outer
+                    return
+        except BaseException as error:
+            is_done = row.next > task_id
+            over = is_done and not todo and isinstance(error, IndexError)
+            outcome: Odd = None
+            try:
+                try:
+                    if not is_done:
+                        has_come = interrupts.has_come
+                        outcome = failed(stage, error, done, has_come, None, data_only=data_only)
+                    elif not over and not isinstance(error, Broken):
+                        raise
+                finally:
+                    shared[TASK] = outer  # from here on, nothing can be meant for it
+            except Broken as broken:  # it came a moment before or after the handler's own code
+                if not is_done:
+                    outcome = broken_off(broken, None, data_only=data_only)
+            if not is_done:
+                row.add(outcome)
+            if over:
+                return
+            done = None
+            if wants_to_stop is not None and todo and wants_to_stop():
+                return
+
+
+def _pickled(result: object, *, data_only: bool) -> Odd:
+    """Return what a result is sent as, or the outcome in its place if it cannot be sent."""
+    if data_only:
+        answer = plain.encode(result)
+    else:
+        try:
+            answer = dumps_plainly(result, PROTOCOL)
+        except Exception:
+            answer = dumps(result)
+        if len(answer) <= CANNOT_NAME_MAIN:
+            return answer
+        if MAIN in answer:
+            answer = dumps(result)
+    if len(answer) > wire.MAX_PAYLOAD:
+        return FAILURE, too_large(result, len(answer), data_only=data_only).encode()
+    return answer
