@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Where items come slowly, no more are drawn at a time after so many seconds.
 SLOW_BATCH = 0.02
 
+#: Where not even so many would fit into a chunk, they go one by one.
+WORTH = 64
+
 #: Items of these are drawn without looking at the clock, and none changes while others are drawn.
 _QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
 
@@ -56,8 +59,8 @@ class Drawing:
         self._items: Iterator[Any] = (
             iter(iterables[0]) if self._single else zip(*iterables, strict=False)
         )
-        #: So many tasks at most fill a chunk, by the bytes of the latest.
-        self._fit = float("inf")
+        #: Bytes of the latest parameters, on average.
+        self._mean = 1
 
     def draw(self, most: int) -> Payloads:
         """Draw items: so many at most, and what comes in a moment, but one if there is any.
@@ -65,22 +68,24 @@ class Drawing:
         Raises:
             UnpicklableError: Says what cannot be sent.
         """
-        most = max(1, int(min(most, self._fit)))
+        fit = MOST_BYTES // self._mean
+        together = self._together and fit >= WORTH
+        if together:
+            most = min(most, fit)
         if not self._quick:
-            return self._draw_slowly(most)
+            return self._draw_slowly(most, together=together)
         items = list(islice(self._items, most))
-        columns = self._columns(items) if self._together and items else None
+        columns = self._columns(items) if together and items else None
         if columns is not None and all(map(are_small, columns)):
             return self._put_together(items, columns)
-        self._fit = float("inf")
         return self._each(items)
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _draw_slowly(self, most: int) -> Payloads:
+    def _draw_slowly(self, most: int, *, together: bool) -> Payloads:
         end = time.monotonic() + SLOW_BATCH
         kept: list[Any] = []
-        payloads: list[bytes] | None = None if self._together else []
+        payloads: list[bytes] | None = None if together else []
         for item in islice(self._items, most):
             if payloads is None and self._is_small(item):
                 kept.append(item)
@@ -92,17 +97,21 @@ class Drawing:
                 break
         if payloads is None:
             return self._put_together(kept, self._columns(kept)) if kept else []
-        self._fit = float("inf")
+        self._note(payloads)
         return payloads
 
     def _put_together(self, items: list[Any], columns: Sequence[Sequence[Any]]) -> Payloads:
         chunk = calls_together(self._function, columns)
         if chunk is None:
-            self._fit = max(1, len(items) // 2)
             return self._each(items)
-        size = len(chunk.data) - len(self._function)
-        self._fit = max(1, MOST_BYTES * len(items) // size)
+        self._mean = max(1, (len(chunk.data) - len(self._function)) // len(items))
         return chunk if len(items) > 1 else [chunk[0]]
+
+    def _note(self, payloads: list[bytes]) -> None:
+        """Remember how large the latest were."""
+        if payloads:
+            mean = sum(map(len, payloads)) // len(payloads) - len(self._function)
+            self._mean = max(1, mean)
 
     def _columns(self, items: list[Any]) -> Sequence[Sequence[Any]]:
         return [items] if self._single else list(zip(*items, strict=True))
@@ -118,7 +127,8 @@ class Drawing:
         calls = [(item,) for item in items] if self._single else items
         payloads = dumps_many_quickly(self._function, calls) if self._function and calls else None
         if payloads is None or max(map(len, payloads)) > wire.MAX_PAYLOAD:
-            return list(map(self._one, calls))
+            payloads = list(map(self._one, calls))
+        self._note(payloads)
         return payloads
 
     def _one(self, args: tuple[Any, ...]) -> bytes:
