@@ -32,19 +32,20 @@ _SIZED = frozenset((str, bytes))
 _SMALL = _FIXED | _SIZED | {int}
 
 
-def is_small(value: object) -> bool:
+def is_small(value: Any) -> bool:
     """Tell whether a value may be put into a chunk."""
     kind = type(value)
-    if isinstance(value, tuple) and kind is tuple:
+    if kind in _FIXED:
+        return True
+    if kind is int:
+        return bool(-LARGEST < value < LARGEST)
+    if kind is tuple:
         return len(value) <= WIDEST and all(map(_is_small_atom, value))
-    return _is_small_atom(value)
+    return kind in _SIZED and len(value) <= LONGEST
 
 
 def _is_small_atom(value: Any) -> bool:
-    kind = type(value)
-    if kind is int:
-        return bool(-LARGEST < value < LARGEST)
-    return kind in _FIXED or (kind in _SIZED and len(value) <= LONGEST)
+    return type(value) is not tuple and is_small(value)
 
 
 def are_small(values: Collection[Any]) -> bool:

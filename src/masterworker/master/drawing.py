@@ -83,17 +83,18 @@ class Drawing:
     # -- inside -----------------------------------------------------------------------------
 
     def _draw_slowly(self, most: int, *, together: bool) -> Payloads:
-        end = time.monotonic() + SLOW_BATCH
+        clock, single = time.monotonic, self._single
+        end = clock() + SLOW_BATCH
         kept: list[Any] = []
         payloads: list[bytes] | None = None if together else []
         for item in islice(self._items, most):
-            if payloads is None and self._is_small(item):
+            if payloads is None and (is_small(item) if single else all(map(is_small, item))):
                 kept.append(item)
             else:
                 if payloads is None:
                     payloads = self._each(kept)
                 payloads.append(self._one(self._args(item)))
-            if time.monotonic() > end:
+            if clock() > end:
                 break
         if payloads is None:
             return self._put_together(kept, self._columns(kept)) if kept else []
@@ -115,9 +116,6 @@ class Drawing:
 
     def _columns(self, items: list[Any]) -> Sequence[Sequence[Any]]:
         return [items] if self._single else list(zip(*items, strict=True))
-
-    def _is_small(self, item: Any) -> bool:
-        return is_small(item) if self._single else all(map(is_small, item))
 
     def _args(self, item: Any) -> tuple[Any, ...]:
         return (item,) if self._single else item

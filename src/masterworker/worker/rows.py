@@ -112,17 +112,22 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                 if together:
                     if calls is None:
                         function, calls = open_calls(payloads)  # type: ignore[arg-type]
+                        last = last if is_call else function  # a tag says what is to be done
                     args = calls[task_id - first]
                     stage = HANDLER
+                    if function is not last:  # for the first time
+                        found = functions.get(function) or rebuild(function)
+                        last = function
+                    done = found(*args)
                 else:
                     args = loads(payloads[task_id - first])
                     stage = HANDLER
                     if is_call:
                         function, args, kwargs = args
-                if function != last:
-                    found = functions.get(function) or rebuild(function)
-                    last = function
-                done = found(*args, **kwargs) if kwargs else found(*args)
+                        if function != last:
+                            found = functions.get(function) or rebuild(function)
+                            last = function
+                    done = found(*args, **kwargs) if kwargs else found(*args)
                 if forks.is_fork:
                     forks.leave()
                 stage = SENDING
