@@ -27,6 +27,11 @@ LONGEST: Final = 64
 LARGEST: Final = 1 << 63
 WIDEST: Final = 8
 
+#: The chunk of the latest item is kept open, if it has no more bytes: where tasks are executed one
+#: by one, the next one is of the same chunk.
+KEPT: Final = 64 << 10
+_latest: tuple[bytes, Any] = b"", None
+
 _FIXED = frozenset((float, bool, type(None), complex))
 _SIZED = frozenset((str, bytes))
 _SMALL = _FIXED | _SIZED | {int}
@@ -130,7 +135,12 @@ def item(data: bytes, at: int) -> Any:
 
     Called by the pickle that stands for an item of a chunk; see `masterworker.core.chunks`.
     """
-    opened = loads(data)
+    global _latest
+    known, opened = _latest
+    if known != data:
+        opened = loads(data)
+        if len(data) <= KEPT:
+            _latest = data, opened
     if type(opened) is list:
         return opened[at]
     function, columns = opened

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
         handles: dict[int, Handle]
         batches: Batches
+        #: Tasks are taken one at a time, so nothing is gained by putting them together.
+        one_by_one: bool
 
         def _cancel(self, number: int) -> bool:
             """Cancel a task."""
@@ -204,7 +206,8 @@ class Asking:
         tag, fixed = (
             (check_tag(function), b"") if isinstance(function, str) else _travelling(function)
         )
-        drawing = Drawing(tag, fixed, (iterable, *more), together=self._options is None)
+        together = self._options is None and not self._desk.one_by_one
+        drawing = Drawing(tag, fixed, (iterable, *more), together=together)
         mapping = Mapping(self._manager, self._desk, self._options, drawing)
         mapping.begin()
         results = mapping.in_order() if ordered else mapping.as_come()

@@ -34,6 +34,8 @@ class Requests(Asking):
     #: Seconds after which a wait that gets nowhere is explained in the log, once.
     NOTICE_AFTER = 10.0
 
+    one_by_one = False
+
     def __init__(self, manager: Manager) -> None:
         super().__init__(manager, self)
         #: Who waits for outcomes. Both are entered before anybody can have the task.

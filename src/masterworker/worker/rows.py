@@ -69,7 +69,8 @@ def execute_row(
     begin, outer = row.next, parent.shared[TASK]
     before, hand.executing = hand.executing, row
     try:
-        _execute(row, handler, interrupts, wants_to_stop, outer, data_only=data_only)
+        if not interrupts.leaving:
+            _execute(row, handler, interrupts, wants_to_stop, outer, data_only=data_only)
     finally:
         parent.shared[TASK] = outer
         hand.executing = before
@@ -87,8 +88,9 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
 ) -> None:
     """Execute tasks until there are none, or it is time to leave.
 
-    Each task's id is in the slot from its begin to the begin of the next one. A signal that was
-    meant for it may so come when it has its outcome: then it is too late, and nothing follows.
+    Each task's id is in the slot from its begin to the begin of the next one, or of anything else
+    that is not ours. A signal that was meant for it may so come when it has its outcome: then it is
+    too late, and nothing follows.
     """
     shared, dropped, todo, keep = parent.shared, row.dropped, row.todo, row.results.append
     is_call, last, found = handler is call, b"", handler
@@ -101,8 +103,6 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     ids: Iterator[int] = iter(todo.popleft, 0)
     while True:
         try:
-            if interrupts.leaving:
-                return
             for task_id in ids:
                 if dropped and task_id in dropped:
                     row.add(None)
@@ -139,30 +139,34 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                 else:
                     row.add(_pickled(done, data_only=data_only))
                     done = None  # perhaps a large one
-                if interrupts.leaving or (wants_to_stop is not None and todo and wants_to_stop()):
+                if interrupts.leaving:
                     shared[TASK] = outer
                     return
+                if wants_to_stop is not None and todo:
+                    shared[TASK] = outer
+                    if wants_to_stop():
+                        return
         except BaseException as error:
-            is_done = row.next > task_id
-            over = is_done and not todo and isinstance(error, IndexError)
             outcome: Odd = None
+            over = False
             try:
                 try:
-                    if not is_done:
+                    if row.next <= task_id:
                         has_come = interrupts.has_come
                         outcome = failed(stage, error, done, has_come, None, data_only=data_only)
-                    elif not over and not isinstance(error, Broken):
+                    elif isinstance(error, IndexError) and not todo:
+                        over = True
+                    elif not isinstance(error, Broken):
                         raise
                 finally:
                     shared[TASK] = outer  # from here on, nothing can be meant for it
             except Broken as broken:  # it came a moment before or after the handler's own code
-                if not is_done:
-                    outcome = broken_off(broken, None, data_only=data_only)
-            if not is_done:
+                outcome = broken_off(broken, None, data_only=data_only)
+            if row.next <= task_id:
                 row.add(outcome)
-            if over:
-                return
             done = None
+            if over or interrupts.leaving:
+                return
             if wants_to_stop is not None and todo and wants_to_stop():
                 return
 
