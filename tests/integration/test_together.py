@@ -12,18 +12,21 @@ import numpy as np
 import pytest
 
 from integration import work
-from masterworker import failed
+from masterworker import Master, failed
 from masterworker.core.chunks import MOST, Chunk
 from masterworker.core.task import FinishedRun
+from masterworker.data.chunks import put_together
 from masterworker.data.pickling import loads
-from masterworker.errors import TaskLost
+from masterworker.errors import TaskCancelled, TaskLost
+from masterworker.master.drawing import Drawing
+from masterworker.master.mapping import Mapping
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from masterworker import Master
+    from masterworker.master.batches import Batch
 
 MANY = 3000
 
@@ -173,6 +176,23 @@ def test_what_is_done_is_delivered_while_a_task_takes_long(warm: Master, tmp_pat
     warm.manager.check()
 
 
+def test_the_task_that_is_executed_is_cancelled_by_itself(warm: Master, tmp_path: Path) -> None:
+    """The worker goes on with what comes after it."""
+    warm.manager.census()  # nothing is on its way to the scheduler
+    number = warm.manager.core.next_task + 700
+    started = tmp_path / "started"
+    names = [str(started) if n == 700 else n for n in range(1400)]
+    results = warm.map(work.started_and_waits, names, ordered=False)
+    found = [next(results) for _ in range(1399)]
+    assert sorted(found) == [n for n in range(1400) if n != 700]
+    wait_until(started.exists)
+    assert warm.cancel(f"@started_and_waits_{number}")
+    with pytest.raises(TaskCancelled):
+        next(results)
+    assert list(warm.map(work.same, range(MANY))) == list(range(MANY))
+    warm.manager.check()
+
+
 def test_results_of_handles_travel_together(warm: Master, chunks: list[int]) -> None:
     """Each handle has its own, in whatever order they are asked."""
     handles = [warm.submit(work.same, n) for n in range(MANY)]
@@ -217,6 +237,34 @@ def test_an_endless_iterator_of_small_values(warm: Master) -> None:
     assert next(drawn) < 30_000 + 10_000 + 2 * MOST
     unordered = warm.map(work.same, (n for n in itertools.count()), ordered=False)
     assert len({next(unordered) for _ in range(30_000)}) == 30_000
+
+
+class Meanwhile(list[Any]):
+    """Outcomes that come while somebody is on the way through their places."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(batch.outcomes)
+        self.batch = batch
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 2 and self.batch.left:
+            self.batch.write(self.batch.first, put_together(list("abcde")), "somebody")
+        return super().__getitem__(index)
+
+
+def test_results_that_come_on_the_way_are_yielded_once() -> None:
+    """Those whose places were passed already are not left out, and none comes twice."""
+    master = Master()
+    try:
+        drawing = Drawing("a", b"", (range(5),), together=True)
+        mapping = Mapping(master.manager, master, None, drawing)
+        drawing.draw, draw = (lambda _: draw(5)), drawing.draw  # type: ignore[method-assign]
+        mapping.begin()
+        (batch,) = mapping._ready
+        batch.outcomes = Meanwhile(batch)
+        assert list(mapping.as_come()) == list("abcde")
+    finally:
+        master.shutdown()
 
 
 def test_process_id_of_each_is_its_own(warm: Master) -> None:

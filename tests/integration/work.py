@@ -244,5 +244,12 @@ def wait_if_file(value: int | str) -> Any:
     return value if isinstance(value, int) else wait_for_file(value)
 
 
+def started_and_waits(value: int | str) -> Any:
+    if isinstance(value, int):
+        return value
+    Path(value).touch()
+    return wait_for_file(value + " never")
+
+
 def pid_of(_: int) -> int:
     return os.getpid()

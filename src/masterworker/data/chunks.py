@@ -103,12 +103,18 @@ def put_together(values: list[Any], together: bool = True) -> Chunk | list[bytes
 
 
 class Values:
-    """Results that came as one, opened when the first of them is wanted. Thread-safe."""
+    """Results that came as one, opened when the first of them is wanted. Thread-safe.
 
-    __slots__ = ("_values", "chunk")
+    Args:
+        chunk: All of them.
+        begin: Where the first one belongs, for whoever has them in the place of each.
+    """
 
-    def __init__(self, chunk: Chunk) -> None:
+    __slots__ = ("_values", "begin", "chunk")
+
+    def __init__(self, chunk: Chunk, begin: int = 0) -> None:
         self.chunk = chunk
+        self.begin = begin
         self._values: list[Any] | None = None
 
     def open(self) -> list[Any]:

@@ -49,7 +49,7 @@ class Batch:
         """Results are here."""
         at, number = first - self.first, len(payloads)
         if isinstance(payloads, Chunk):
-            self.outcomes[at : at + number] = [Values(payloads)] * number
+            self.outcomes[at : at + number] = [Values(payloads, at)] * number
         else:
             self.outcomes[at : at + number] = payloads
         self._written.append((at, worker))
@@ -65,13 +65,13 @@ class Batch:
         if self.watcher is not None:
             self.watcher((self, at, number))
 
-    def open_all(self, at: int, values: Values) -> list[Any]:
-        """Take results that came as one, from the first one on. Returns all of them.
+    def open_all(self, values: Values) -> list[Any]:
+        """Take results that came as one, and return them all.
 
         Raises:
             Exception: They cannot be opened; as `open` of the first.
         """
-        number = len(values.chunk)
+        at, number = values.begin, len(values.chunk)
         try:
             opened = values.open()
         except KeyboardInterrupt:

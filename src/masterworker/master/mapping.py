@@ -88,7 +88,7 @@ class Mapping:
                     self._desk.wait_until(partial(_is_there, outcomes, at), None)
                 outcome = outcomes[at]
                 if isinstance(outcome, Values):
-                    values = batch.open_all(at, outcome)
+                    values = batch.open_all(outcome)
                     at += len(values)
                     self._take(len(values))
                     yield from values
@@ -122,8 +122,9 @@ class Mapping:
             while at < end:
                 outcome = batch.outcomes[at]
                 if isinstance(outcome, Values):
-                    values = batch.open_all(at, outcome)
-                    at += len(values)
+                    # They may have come while we were on our way through their places.
+                    values = batch.open_all(outcome)
+                    at = outcome.begin + len(values)
                     self._take(len(values))
                     yield from values
                     continue
