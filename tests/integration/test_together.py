@@ -18,6 +18,7 @@ from masterworker.core.task import FinishedRun
 from masterworker.data.chunks import put_together
 from masterworker.data.pickling import loads
 from masterworker.errors import TaskCancelled, TaskLost
+from masterworker.master.batches import TAKEN
 from masterworker.master.drawing import Drawing
 from masterworker.master.mapping import Mapping
 from support import HANG, wait_until
@@ -248,7 +249,8 @@ class Meanwhile(list[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         if index == 2 and self.batch.left:
-            self.batch.write(self.batch.first, put_together(list("abcde")), "somebody")
+            first = self.batch.first
+            self.batch.write(first, put_together(list(range(first, first + 5))), "somebody")
         return super().__getitem__(index)
 
 
@@ -256,13 +258,15 @@ def test_results_that_come_on_the_way_are_yielded_once() -> None:
     """Those whose places were passed already are not left out, and none comes twice."""
     master = Master()
     try:
-        drawing = Drawing("a", b"", (range(5),), together=True)
+        drawing = Drawing("a", b"", (range(10),), together=True)
         mapping = Mapping(master.manager, master, None, drawing)
         drawing.draw, draw = (lambda _: draw(5)), drawing.draw  # type: ignore[method-assign]
         mapping.begin()
-        (batch,) = mapping._ready
-        batch.outcomes = Meanwhile(batch)
-        assert list(mapping.as_come()) == list("abcde")
+        batches = list(mapping._ready)
+        for batch in batches:
+            batch.outcomes = Meanwhile(batch)
+        assert list(mapping.as_come()) == list(range(1, 11))
+        assert [batch.outcomes for batch in batches] == [[TAKEN] * 5] * 2
     finally:
         master.shutdown()
 
