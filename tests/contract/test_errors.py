@@ -9,7 +9,7 @@ import pytest
 
 from contract.nets import Background, make_net
 from masterworker import errors, wire
-from masterworker.core.chunks import MOST
+from masterworker.core.chunks import MOST, MOST_BYTES
 from masterworker.core.task import RESULT
 
 if TYPE_CHECKING:
@@ -169,6 +169,9 @@ BAD: dict[str, tuple[str, list[Any]]] = {
     "exchange: chunk of too many": exchange_of({"data": b"", "at": 0, "number": MOST + 1}),
     "exchange: chunk that ends too far": exchange_of({"data": b"", "at": 1, "number": MOST}),
     "exchange: chunk that begins before": exchange_of({"data": b"", "at": -1, "number": 2}),
+    "exchange: chunk of too many bytes": exchange_of(
+        {"data": bytes(MOST_BYTES + 1), "at": 0, "number": 2}
+    ),
     "exchange: chunk of text": exchange_of({"data": "r", "at": 0, "number": 1}),
     "exchange: chunk without data": exchange_of({"at": 0, "number": 1}),
     "exchange: chunk of a text": exchange_of({"data": b"", "at": 0, "number": "1"}),

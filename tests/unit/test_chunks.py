@@ -13,7 +13,7 @@ import pytest
 from blocks import each_finished, each_lease, plain, together
 from masterworker.core import audit
 from masterworker.core.blocks import PAGE_BITS
-from masterworker.core.chunks import MOST, Chunk, weight
+from masterworker.core.chunks import MOST, MOST_BYTES, Chunk, weight
 from masterworker.core.lanes import BYTES_PER_CLAIM
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import FAILURE, RESULT, Lease, Outcome, Task, ids_of, size_of
@@ -117,7 +117,9 @@ def test_parameters_of_a_tag() -> None:
 def test_too_many_bytes_are_not_put_together() -> None:
     """The function does not count: it would be in each of them."""
     assert calls_together(b"", [[f"{i:64}" for i in range(MOST)]]) is None
-    assert calls_together(bytes(1 << 20), [[1, 2]]) is not None
+    assert calls_together(bytes(MOST_BYTES - 100), [[1, 2]]) is not None
+    assert calls_together(bytes(MOST_BYTES), [[1, 2]]) is None
+    assert isinstance(put_together([f"{i:64}" for i in range(MOST)]), list)
 
 
 def test_results_are_opened_once() -> None:
@@ -172,11 +174,12 @@ def test_a_page_ends_within_a_chunk(core: Scheduler) -> None:
 
 
 def test_a_chunk_with_many_bytes_is_not_cut_for_them(core: Scheduler) -> None:
-    """A part has all its bytes; but nothing comes after it in the same message."""
+    """A part has all its bytes; but no more parts come in one message than it can carry."""
     member = worker(core)
-    for _ in range(4):
-        core.on_requested("a", Chunk(bytes(BYTES_PER_CLAIM + 1), 0, 5), direct=True)
-    assert [len(lease.payload) for lease in core.on_fetch(member, 10, 0.0)[0]] == [5]
+    for _ in range(1000):
+        core.on_requested("a", Chunk(bytes(MOST_BYTES), 0, 5), direct=True)
+    leases, _ = core.on_fetch(member, 5000, 0.0)
+    assert len(leases) == BYTES_PER_CLAIM // MOST_BYTES
     audit.check(core)
 
 

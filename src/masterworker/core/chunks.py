@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Final, overload
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: No chunk has more items.
+#: No chunk has more items, ...
 MOST: Final = 1024
+#: ... nor more bytes: each item that leaves it takes all of them along, so this bounds what
+#: somebody can make of one message.
+MOST_BYTES: Final = 64 << 10
 
 #: What surrounds bytes and position in the pickle of a call of `masterworker.data.chunks.item`.
 _HEAD: Final = b"\x80\x05cmasterworker.data.chunks\nitem\nB"
@@ -40,6 +43,8 @@ class Chunk:
     def __post_init__(self) -> None:
         if not 0 <= self.at < self.at + self.number <= MOST:
             raise ValueError(f"a chunk has 1 to {MOST} items")
+        if len(self.data) > MOST_BYTES:
+            raise ValueError(f"a chunk has at most {MOST_BYTES} bytes")
 
     def __len__(self) -> int:
         return self.number

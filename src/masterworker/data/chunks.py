@@ -12,7 +12,7 @@ import pickle
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.core.chunks import MOST, Chunk
+from masterworker.core.chunks import MOST, MOST_BYTES, Chunk
 from masterworker.data.pickling import PROTOCOL, loads
 
 if TYPE_CHECKING:
@@ -20,16 +20,15 @@ if TYPE_CHECKING:
 
 #: Fewer results are not worth being put together.
 FEW: Final = 4
-#: So many bytes at most for all values of a chunk: a task that leaves it takes all of them along.
-MOST_BYTES: Final = 16 << 10
+#: So many bytes at most for the parameters in a chunk, beside the function.
+MOST_VALUES: Final = 16 << 10
 #: Longer texts and bytes are not put together, nor larger integers, nor longer tuples.
 LONGEST: Final = 64
 LARGEST: Final = 1 << 63
 WIDEST: Final = 8
 
-#: The chunk of the latest item is kept open, if it has no more bytes: where tasks are executed one
-#: by one, the next one is of the same chunk.
-KEPT: Final = 64 << 10
+#: The chunk of the latest item is kept open: where tasks are executed one by one, the next one is
+#: of the same chunk.
 _latest: tuple[bytes, Any] = b"", None
 
 _FIXED = frozenset((float, bool, type(None), complex))
@@ -75,7 +74,7 @@ def calls_together(function: bytes, columns: Sequence[Sequence[Any]]) -> Chunk |
         None: they have too many bytes.
     """
     data = pickle.dumps((function, columns), PROTOCOL)
-    if len(data) - len(function) > MOST_BYTES:
+    if len(data) - len(function) > MOST_VALUES or len(data) > MOST_BYTES:
         return None
     return Chunk(data, 0, len(columns[0]))
 
@@ -98,7 +97,9 @@ def put_together(values: list[Any], together: bool = True) -> Chunk | list[bytes
         together: They may be all at once.
     """
     if together and FEW <= len(values) <= MOST:
-        return Chunk(pickle.dumps(values, PROTOCOL), 0, len(values))
+        data = pickle.dumps(values, PROTOCOL)
+        if len(data) <= MOST_BYTES:
+            return Chunk(data, 0, len(values))
     return list(map(pickle.dumps, values, repeat(PROTOCOL)))
 
 
@@ -145,8 +146,7 @@ def item(data: bytes, at: int) -> Any:
     known, opened = _latest
     if known != data:
         opened = loads(data)
-        if len(data) <= KEPT:
-            _latest = data, opened
+        _latest = data, opened
     if type(opened) is list:
         return opened[at]
     function, columns = opened

@@ -12,7 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.data.chunks import MOST_BYTES, are_small, calls_together, is_small
+from masterworker.core.chunks import MOST_BYTES
+from masterworker.data.chunks import MOST_VALUES, are_small, calls_together, is_small
 from masterworker.data.pickling import (
     MAIN,
     PROTOCOL,
@@ -52,7 +53,7 @@ class Drawing:
     ) -> None:
         self.tag = tag
         self._function = function
-        self._together = together
+        self._together = together and len(function) <= MOST_BYTES - MOST_VALUES
         self._single = len(iterables) == 1
         self._quick = all(type(each) in _QUICK for each in iterables)
         #: Parameters themselves, where there is one for each task; else tuples of them.
@@ -68,7 +69,7 @@ class Drawing:
         Raises:
             UnpicklableError: Says what cannot be sent.
         """
-        fit = MOST_BYTES // self._mean
+        fit = MOST_VALUES // self._mean
         together = self._together and fit >= WORTH
         if together:
             most = min(most, fit)
