@@ -7,8 +7,9 @@ a pickle that says "this item of these bytes", which is put together here by han
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, overload
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +25,11 @@ _HEAD: Final = b"\x80\x05cmasterworker.data.chunks\nitem\nB"
 _TAIL: Final = b"\x86R."
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(msgspec.Struct):
     """Some items in a row of those that were put together: a sequence of payloads.
 
-    Never changed, so that many can refer to one.
+    Never changed, so that many can refer to one. A record of the library that checks messages: it
+    travels in them, and is checked as it is made.
 
     Raises:
         ValueError: There can be no such items.
