@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import Finished, Lease
 from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.machine import random_name
@@ -177,6 +178,9 @@ class Client:
     ) -> wire.Reply:
         """See `Manager.exchange`. Leases come as plain lists, in the order of their fields."""
         reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
+        for lease in reply[1]:
+            if lease[3].__class__ is dict:
+                lease[3] = Chunk(**lease[3])
         return wire.Reply(*reply)
 
     def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from masterworker import errors
+from masterworker.core.chunks import Chunk
 from masterworker.core.options import Options
 from masterworker.core.task import Large
 from masterworker.errors import RejectedError, UsageError
@@ -133,7 +134,8 @@ OPERATIONS: dict[str, Any] = {
     "ping": tuple[int],
     "exchange": tuple[
         int,  # who
-        list[tuple[int, int, int, bytes | list[bytes]]],  # outcomes: task, attempt, kind, payload
+        # outcomes: task, attempt, kind, payload
+        list[tuple[int, int, int, bytes | list[bytes] | Chunk]],
         list[int],  # tasks given back
         Number,  # task being executed, or 0
         Number,  # how many are wanted

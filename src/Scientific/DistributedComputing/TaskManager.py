@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.client import Client
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT
 from masterworker.data.failure import describe
 from masterworker.data.outcome import open_finished
@@ -245,7 +246,7 @@ class TaskManager:
 
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
         number, _, tag, payload, _ = lease
-        assert not isinstance(payload, list)  # noqa: S101  it has asked for one task
+        assert not isinstance(payload, (list, Chunk))  # noqa: S101  it has asked for one task
         tracing.trace(debug, "task %s_%d handed out", tag, number)
         return task_name(tag, number), tag, open_payload(payload)
 

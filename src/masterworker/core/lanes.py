@@ -19,6 +19,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from masterworker.core.blocks import Block
+from masterworker.core.chunks import weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -327,7 +328,7 @@ class Lanes:
 
 
 def _weight(item: Item) -> int:
-    return sum(map(len, item.payloads)) if isinstance(item, Block) else len(item.payload)
+    return weight(item.payloads) if isinstance(item, Block) else len(item.payload)
 
 
 def _tag_of(key: Key) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.chunks import Chunk
     from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
@@ -109,7 +110,7 @@ class Scheduler(Losses):
     def on_requested(
         self,
         tag: str,
-        payloads: Sequence[Payload],
+        payloads: Sequence[Payload] | Chunk,
         now: float = 0.0,
         *,
         direct: bool = False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from masterworker.core.blocks import Block
+from masterworker.core.chunks import ROWS
 from masterworker.core.effects import Effects
 from masterworker.core.pausing import Pausing
 from masterworker.core.task import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.chunks import Payloads
     from masterworker.core.member import Member
     from masterworker.core.task import Payload
 
@@ -71,7 +73,7 @@ class Settling(Pausing):
         effects = Effects()
         runs: list[list[Task]] = []
         for outcome in outcomes:
-            if isinstance(outcome[3], list):
+            if outcome[3].__class__ in ROWS:
                 self._report_run(outcome, member_id, now, refused, runs, effects)
             else:
                 self._report_one(outcome, member_id, now, refused, runs, effects)
@@ -188,8 +190,7 @@ class Settling(Pausing):
     ) -> None:
         """A process delivers results in a row: of blocks from their beginnings on, or others."""
         first, attempt, kind, _ = outcome
-        payloads = outcome[3]
-        assert isinstance(payloads, list)  # noqa: S101  for the type checker
+        payloads = cast("Payloads", outcome[3])
         member = self.members.get(member_id)
         at, end = 0, len(payloads)
         while at < end:
@@ -212,7 +213,7 @@ class Settling(Pausing):
             at += number
 
     def _settle_first(
-        self, block: Block, results: list[bytes], member: Member, effects: Effects
+        self, block: Block, results: Payloads, member: Member, effects: Effects
     ) -> None:
         """The first tasks of a block have their results, and leave."""
         number = len(results)

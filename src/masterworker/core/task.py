@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
+from masterworker.core.chunks import Chunk, number_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -80,9 +82,9 @@ class Lease(NamedTuple):
     #: 1 for the first hand-out of this task, then counting up: the fencing token.
     attempt: int
     tag: str
-    #: The pickled parameters. Opaque: only the handler's process looks inside. A list: of several
-    #: tasks, whose ids count up from `task_id`.
-    payload: Payload | list[bytes]
+    #: The pickled parameters. Opaque: only the handler's process looks inside. A list or chunk: of
+    #: several tasks, whose ids count up from `task_id`.
+    payload: Payload | list[bytes] | Chunk
     #: Time limit, and what may be tried again; None for neither.
     terms: Terms | None = None
 
@@ -93,8 +95,8 @@ class Outcome(NamedTuple):
     task_id: int
     attempt: int
     kind: int
-    #: A list: of several tasks, whose ids count up from `task_id`.
-    payload: Payload | list[bytes]
+    #: A list or chunk: of several tasks, whose ids count up from `task_id`.
+    payload: Payload | list[bytes] | Chunk
 
 
 class Finished(NamedTuple):
@@ -113,19 +115,18 @@ class FinishedRun(NamedTuple):
 
     task_id: int
     tag: str
-    payloads: list[bytes]
+    payloads: list[bytes] | Chunk
     worker: str
 
 
 def ids_of(item: Sequence[Any]) -> range:
     """Return the ids of the tasks that a lease or an outcome is of."""
-    payload = item[3]
-    return range(item[0], item[0] + (len(payload) if payload.__class__ is list else 1))
+    return range(item[0], item[0] + number_of(item[3]))
 
 
 def size_of(items: Iterable[Sequence[Any]]) -> int:
     """Count the tasks that leases are of."""
-    return sum(len(item[3]) if item[3].__class__ is list else 1 for item in items)
+    return sum(number_of(item[3]) for item in items)
 
 
 class Task:

@@ -28,6 +28,7 @@ from masterworker.manager.mailbox import Desk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from masterworker.core.chunks import Chunk
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease, Payload
     from masterworker.manager.intake import H
@@ -154,7 +155,7 @@ class Manager(Guarded):
     def request(
         self,
         tag: str,
-        payloads: Sequence[Payload],
+        payloads: Sequence[Payload] | Chunk,
         options: Options | None = None,
         *,
         direct: bool = False,
@@ -265,7 +266,11 @@ class Manager(Guarded):
             return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
     def settle(
-        self, task_id: int, kind: int, payload: Payload | list[bytes], attempt: int = CURRENT
+        self,
+        task_id: int,
+        kind: int,
+        payload: Payload | list[bytes] | Chunk,
+        attempt: int = CURRENT,
     ) -> bool:
         """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data import record
 from masterworker.data.plain import is_plain
@@ -34,7 +35,7 @@ def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
         data_only: Nothing may have to be unpickled.
     """
     first, attempt, kind, payload = outcome
-    if not isinstance(payload, list):
+    if not isinstance(payload, (list, Chunk)):
         yield _sealed(outcome, payload, who, data_only=data_only)
     elif kind == RESULT and (not data_only or all(map(is_plain, payload))):
         yield outcome

@@ -45,8 +45,8 @@ class Handle:
 
     def __init__(self, waiter: Waiter, tag: str) -> None:
         self._waiter = waiter
-        #: Nothing, then the outcome as it came (the payload alone, if it is a result), and at last
-        #: `_OPENED`.
+        #: Nothing, then the outcome as it came (the payload alone, if it is a result; results that
+        #: came as one, and which of them it is), and at last `_OPENED`.
         self.outcome: object = None
         self.tag = tag
         #: Called with the handle when its outcome arrives, under the manager's lock.
@@ -114,7 +114,16 @@ class Handle:
         if outcome is _OPENED:  # by another thread
             return
         value, error = None, None
-        if isinstance(outcome, (bytes, Large)):
+        if isinstance(outcome, tuple) and outcome.__class__ is tuple:
+            values, at = outcome
+            try:
+                value = values.open()[at]
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # as below
+                found = values.chunk[at]
+                outcome = Finished(self.number, self.tag, RESULT, found, self.worker)
+        elif isinstance(outcome, (bytes, Large)):
             try:
                 value = open_result(outcome)
             except KeyboardInterrupt:

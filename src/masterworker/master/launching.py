@@ -47,7 +47,7 @@ class Launching(Requests):
         self.label = label
         self.manager = manager
         self.local_workers = LocalWorkers(label, manager.attend, manager.notify)
-        self._is_serial = serial
+        self._is_serial = self.one_by_one = serial
 
     def store_program(self, what: program.Program) -> None:
         """Store what workers execute that are started from the label alone."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from masterworker import wire
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, FinishedRun
+from masterworker.data.chunks import Values
 from masterworker.manager import Mailbox
 from masterworker.master.asking import Asking
 from masterworker.master.batches import Batches
@@ -15,6 +18,7 @@ from masterworker.master.batches import Batches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from masterworker.core.chunks import Payloads
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
     from masterworker.master.handle import Handle
@@ -29,6 +33,8 @@ class Requests(Asking):
 
     #: Seconds after which a wait that gets nowhere is explained in the log, once.
     NOTICE_AFTER = 10.0
+
+    one_by_one = False
 
     def __init__(self, manager: Manager) -> None:
         super().__init__(manager, self)
@@ -139,10 +145,13 @@ class Requests(Asking):
                     self.batches.forget(batch)
         self._wake()
 
-    def _to_handles(self, first: int, payloads: list[bytes], worker: str) -> None:
+    def _to_handles(self, first: int, payloads: Payloads, worker: str) -> None:
         """Give results of tasks in a row to the handles that wait for them."""
         take = self.handles.pop
-        for number, payload in enumerate(payloads, first):
+        each: Iterable[object] = payloads
+        if isinstance(payloads, Chunk):
+            each = zip(repeat(Values(payloads)), range(len(payloads)), strict=False)
+        for number, payload in enumerate(each, first):
             handle = take(number, None)
             if handle is not None:
                 handle.worker = worker
@@ -151,7 +160,7 @@ class Requests(Asking):
                     for watcher in handle.watchers:
                         watcher(handle)
 
-    def _distribute(self, first: int, payloads: list[bytes], worker: str) -> None:
+    def _distribute(self, first: int, payloads: Payloads, worker: str) -> None:
         """Give results of tasks in a row to batches and handles."""
         at, end = 0, len(payloads)
         while at < end:

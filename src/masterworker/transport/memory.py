@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgpack
+import msgspec
 
 from masterworker import wire
 from masterworker.errors import TransportError
@@ -79,4 +79,5 @@ class MemoryConnection:
 
 
 def _travel(values: Any, enclosed: wire.Enclosures) -> Any:
-    return msgpack.unpackb(msgpack.packb(values, default=enclosed.stand_in))
+    packed = msgspec.msgpack.Encoder(enc_hook=enclosed.stand_in).encode(values)
+    return msgspec.msgpack.decode(packed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker import wire
 from masterworker.client import Client
 from masterworker.core.hand import Hand, Pace
+from masterworker.data.chunks import put_together
 from masterworker.data.states import StateCache
 from masterworker.errors import (
     MasterNotFoundError,
@@ -57,7 +58,7 @@ class Conversation:
         self.label = label
         self._process_id: int | None = None
         self.reconnect = reconnect
-        self.hand = Hand()
+        self.hand = Hand(put_together)
         self._watched = heartbeat is not None
         self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
         #: A call that waits is a sign of life only when it begins and ends.

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
+from masterworker.core.chunks import Chunk
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.row import Row
@@ -31,8 +32,9 @@ from masterworker.taskid import task_name
 from masterworker.worker import current, forks, limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
-from masterworker.worker.execution import broken_off, call, execute, execute_row
+from masterworker.worker.execution import broken_off, call, execute
 from masterworker.worker.interrupts import Broken, LeftIdle
+from masterworker.worker.rows import execute_row
 
 if TYPE_CHECKING:
     from collections import deque
@@ -228,7 +230,7 @@ class Worker(Conversation):
 
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
-        outer, shared = self.hand.current, parent.shared
+        outer, shared = self.hand.executing, parent.shared
         # The time limit of the one that waits must not end one that is executed inside it.
         deadline, again = shared[DEADLINE], shared[AGAIN]
         shared[DEADLINE] = 0
@@ -238,7 +240,7 @@ class Worker(Conversation):
             self._execute_leases()
         finally:
             self._depth -= 1
-            self.hand.current = outer
+            self.hand.executing = outer
             if deadline:  # if it has passed meanwhile, its grace begins now
                 shared[DEADLINE] = max(deadline, time.monotonic_ns())
             shared[AGAIN] = again
@@ -352,7 +354,7 @@ class Worker(Conversation):
         outer = shared[TASK]
         hand.current = task_id
         handler, only = self._handler(tag), self._data_only
-        assert not isinstance(payload, list)  # noqa: S101  for the type checker
+        assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
         kind: int
         answer: Payload
         try:
