@@ -16,7 +16,7 @@ from masterworker.core.task import RESULT, Outcome
 from masterworker.data.pickling import dumps
 from masterworker.errors import MasterworkerError
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 
 NUMBERS = (10, 20, 50, 100, 200, 500, 1_000, 2_000)
 #: So many processes share the clients.
