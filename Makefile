@@ -19,7 +19,7 @@ help:
 	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
 	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
 	@echo "make fuzz        bad messages and tickets, searched for so many seconds each: SECONDS=600"
-	@echo "make bench       masterworker beside the pools of the standard library, as a table"
+	@echo "make bench       masterworker beside the pools of the standard library, as a table (python -m benchmarks --help)"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("masterworker needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
@@ -35,6 +35,10 @@ $(VENV)/dev: pyproject.toml $(VENV)/base
 
 $(VENV)/examples: pyproject.toml $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	@touch $@
+
+$(VENV)/bench: pyproject.toml $(VENV)/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 demo: $(VENV)/base
@@ -66,7 +70,7 @@ fuzz: $(VENV)/dev
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	MASTERWORKER_FUZZ=$(SECONDS) $(BIN)/python -m pytest tests/security/test_wire_fuzz.py
 
-bench: $(VENV)/base
+bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -6,7 +6,7 @@ The harness imports this file with its own `bench` package on the path:
         --add masterworker=.venv/bin/python=benchmarks/adapter.py --workloads W1,W2
 """
 
-import functools
+import itertools
 
 from bench.adapters.base import BaseAdapter
 
@@ -38,12 +38,5 @@ class Adapter(BaseAdapter):
         return list(self.master.map(fn, items))
 
     def broadcast(self, array, fn, items):
-        state = self.master.store_state(array=array)
-        call = functools.partial(_with_state, fn, state)
-        return list(self.master.map(call, items))
-
-
-def _with_state(fn, state_id, item):
-    from masterworker.worker import current_worker
-
-    return fn(current_worker().states.value(state_id, "array"), item)
+        shared = self.master.share(array=array)
+        return list(self.master.map(fn, itertools.repeat(shared.array), items))

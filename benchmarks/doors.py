@@ -18,7 +18,7 @@ import time
 from masterworker import Master, Worker
 from masterworker.manager import Session
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 
 LABEL = sys.argv[2] if len(sys.argv) > 2 else f"doors-{os.getpid()}"
 TASKS, TRIPS, CALLS, REPEATS, WORKERS = 20_000, 1_000, 2_000, 5, 2

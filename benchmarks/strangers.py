@@ -22,7 +22,7 @@ from masterworker.security.credentials import user_credential
 from masterworker.security.peer import Role
 from masterworker.transport import notice
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 
 SECONDS = float(os.environ.get("SECONDS", "10"))
 LABEL = "strangers"

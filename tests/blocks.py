@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masterworker.core.audit import ids_in
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Finished, FinishedRun, Lease, Outcome
+from masterworker.data.pickling import dumps, loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,12 +15,28 @@ if TYPE_CHECKING:
     from masterworker.core.blocks import Item
 
 
+def together(payloads: list[bytes]) -> Chunk:
+    """Make a chunk in which each payload is a value."""
+    return Chunk(dumps(payloads), 0, len(payloads))
+
+
+def pack(values: list[bytes], joined: bool) -> list[bytes] | Chunk:
+    """Pickle the results of a row, which are as they are to arrive."""
+    return together(values) if joined and len(values) > 1 else values
+
+
+def plain(payload: bytes) -> bytes:
+    """Return the payload that an item of such a chunk stands for; others as they are."""
+    opened: bytes = loads(payload) if payload[:1] == b"\x80" else payload
+    return opened
+
+
 def each_lease(leases: Iterable[Lease]) -> list[Lease]:
     """One lease for each task."""
     found = []
     for first, attempt, tag, payload, terms in leases:
-        payloads = payload if isinstance(payload, list) else [payload]
-        found += [Lease(i, attempt, tag, p, terms) for i, p in enumerate(payloads, first)]
+        payloads = [payload] if isinstance(payload, bytes) else payload
+        found += [Lease(i, attempt, tag, plain(p), terms) for i, p in enumerate(payloads, first)]
     return found
 
 
@@ -26,8 +44,8 @@ def each_outcome(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """One outcome for each task."""
     found = []
     for first, attempt, kind, payload in outcomes:
-        payloads = payload if isinstance(payload, list) else [payload]
-        found += [Outcome(i, attempt, kind, p) for i, p in enumerate(payloads, first)]
+        payloads = [payload] if isinstance(payload, bytes) else payload
+        found += [Outcome(i, attempt, kind, plain(p)) for i, p in enumerate(payloads, first)]
     return found
 
 
@@ -37,13 +55,15 @@ def each_finished(finished: Iterable[Finished | FinishedRun]) -> list[Finished]:
     for one in finished:
         if isinstance(one, FinishedRun):
             first, tag, payloads, worker = one
-            found += [Finished(i, tag, RESULT, p, worker) for i, p in enumerate(payloads, first)]
+            found += [
+                Finished(i, tag, RESULT, plain(p), worker) for i, p in enumerate(payloads, first)
+            ]
         else:
-            found.append(one)
+            found.append(one._replace(payload=plain(one.payload)))
     return found
 
 
-def in_rows(outcomes: Iterable[Outcome]) -> list[Outcome]:
+def in_rows(outcomes: Iterable[Outcome], *, chunks: bool = False) -> list[Outcome]:
     """Results of tasks that follow each other, together, as a worker delivers those of a block."""
     rows: list[Outcome] = []
     for outcome in outcomes:
@@ -55,6 +75,8 @@ def in_rows(outcomes: Iterable[Outcome]) -> list[Outcome]:
             payload.append(outcome.payload)
         else:
             rows.append(outcome._replace(payload=[outcome.payload]))
+    if chunks:
+        return [r._replace(payload=together(r.payload)) if r[2] == RESULT else r for r in rows]
     return rows
 
 

@@ -10,13 +10,13 @@ import textwrap
 import threading
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 #: Nothing in a test takes so long, unless it hangs (seconds).
 HANG = 30.0
@@ -35,6 +35,11 @@ def wait_until(condition: Callable[[], Any], timeout: float = 20.0, what: str = 
         assert time.monotonic() < end, f"not within {timeout} s: {what or condition}"
         pause.wait(0.01)
     return found
+
+
+def descriptors() -> set[str]:
+    """The open files of this process."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 def unique_label(stem: str = "test") -> str:

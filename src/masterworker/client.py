@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.audit import Census
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import Finished, Lease
 from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.machine import random_name
@@ -19,8 +19,9 @@ from masterworker.machine import random_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from masterworker.core.audit import Census
     from masterworker.core.options import Options
-    from masterworker.core.task import Outcome
+    from masterworker.core.task import Outcome, Payload
     from masterworker.transport.base import Connection
 
 
@@ -132,6 +133,12 @@ class Client:
                 connection.close()
         self._connection = self._aside = None
 
+    def release(self) -> Connection | None:
+        """Return the connection, if there is one, which is the caller's from now on."""
+        with self._lock:
+            released, self._connection = self._connection, None
+        return released
+
     def _check_instance(self, connection: Connection) -> None:
         """Make sure that a new connection leads to the manager where this process has joined.
 
@@ -172,9 +179,12 @@ class Client:
     ) -> wire.Reply:
         """See `Manager.exchange`. Leases come as plain lists, in the order of their fields."""
         reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
+        for lease in reply[1]:
+            if lease[3].__class__ is dict:
+                lease[3] = Chunk(**lease[3])
         return wire.Reply._make(reply)
 
-    def request(self, tag: str, payloads: Sequence[bytes], options: Options | None = None) -> int:
+    def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""
         return int(self.call_once("request", tag, list(payloads), options))
 
@@ -208,7 +218,7 @@ class Client:
                 self._acknowledge()
         return [Finished(*f) for f in finished], [Lease(*lease) for lease in leases]
 
-    def settle(self, task_id: int, kind: int, payload: bytes) -> bool:
+    def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """Deliver an outcome by task id alone."""
         return bool(self.call("settle", task_id, kind, payload))
 
@@ -216,20 +226,20 @@ class Client:
         """Give a task back by its id alone."""
         self.call("give_back", task_id)
 
-    def put(self, space: str, name: str, value: bytes) -> None:
+    def put(self, space: str, name: str, value: Payload) -> None:
         """Store a value."""
         self.call("put", space, name, value)
 
-    def get(self, space: str, name: str) -> bytes | None:
+    def get(self, space: str, name: str) -> Payload | None:
         """Return a stored value; None where there is none."""
-        value = self.call("get", space, name)
-        return None if value is None else bytes(value)
+        value: Payload | None = self.call("get", space, name)
+        return value
 
     def drop(self, space: str, name: str) -> bool:
         """Forget a stored value. False: there was none."""
         return bool(self.call("drop", space, name))
 
-    def put_state(self, values: dict[str, bytes]) -> int:
+    def put_state(self, values: dict[str, Payload]) -> int:
         """Store a state. Returns its id."""
         return int(self.call_once("put_state", values))
 
@@ -239,6 +249,8 @@ class Client:
 
     def census(self) -> Census:
         """Count everything at one instant."""
+        from masterworker.core.audit import Census  # workers do not ask for it
+
         found = self.call("census")
         found["processes"] = [(pid, info, held) for pid, info, held in found["processes"]]
         return Census(**found)

@@ -7,18 +7,19 @@ so that classes defined in it have the same name on both sides, whatever `__name
 
 from __future__ import annotations
 
-import hashlib
 import linecache
 import os
 import stat
 import sys
-from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgpack
+import msgspec
 
 from masterworker.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Under this name it is stored.
 KEY = "program"
@@ -52,36 +53,44 @@ class Program(NamedTuple):
 
     def encode(self) -> bytes:
         """Make the stored form."""
-        return cast("bytes", msgpack.packb(self))
+        return msgspec.msgpack.encode(self)
 
     @property
     def digest(self) -> str:
         """What distinguishes this program from another version of it; "" for `GENERIC`."""
         if self.kind == GENERIC:
             return ""
+        import hashlib
+
         return hashlib.sha256(self.source.encode() + self.pickled).hexdigest()
 
 
 def decode(stored: bytes) -> Program:
     """Read the stored form."""
-    return Program(*msgpack.unpackb(stored))
+    return Program(*msgspec.msgpack.decode(stored))
+
+
+def _path(name: str | os.PathLike[str] = "") -> Path:
+    from pathlib import Path  # slow to load, and workers on the master's machine need none
+
+    return Path(name)
 
 
 def _surroundings(
     kind: str, source: str = "", filename: str = "", package: str = "", pickled: bytes = b""
 ) -> Program:
-    paths = [str(Path(p).absolute()) for p in sys.path]
+    paths = [str(_path(p).absolute()) for p in sys.path]
     own = [p for p in paths if not _is_standard(p)]
     other = [p for p in paths if _is_standard(p)]
-    folder = str(Path.cwd())
+    folder = str(_path().absolute())
     argv = [filename] if kind == SCRIPT else list(sys.argv)
-    owners = sorted({Path(p).stat().st_uid for p in [folder, *own] if Path(p).is_dir()})
+    owners = sorted({_path(p).stat().st_uid for p in [folder, *own] if _path(p).is_dir()})
     return Program(kind, source, filename, package, folder, own, other, argv, pickled, owners)
 
 
 def _is_standard(path: str) -> bool:
     """Tell whether a folder is part of a Python installation or environment."""
-    parts = Path(path).parts
+    parts = _path(path).parts
     return path.endswith(".zip") or any(p.startswith("python3") for p in parts)
 
 
@@ -104,7 +113,7 @@ def of_main() -> Program | None:
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     filename = getattr(spec, "origin", None) or getattr(main, "__file__", None)
-    if filename is None or not Path(filename).is_file():
+    if filename is None or not _path(filename).is_file():
         return None
     script = of_file(filename, getattr(spec, "parent", None) or "")
     return script._replace(argv=list(sys.argv))  # its top level reads them in a slave, too
@@ -116,7 +125,7 @@ def of_file(filename: str | os.PathLike[str], package: str = "") -> Program:
     Raises:
         UsageError: It cannot be read.
     """
-    path = Path(filename).absolute()
+    path = _path(filename).absolute()
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -156,7 +165,7 @@ def enter(program: Program, *, elsewhere: bool = False) -> str:
         What differs, in one line; "" if nothing does.
     """
     told, folder = "", program.folder
-    if elsewhere and Path(folder).is_dir() and not _is_believed(folder, program.owners):
+    if elsewhere and _path(folder).is_dir() and not _is_believed(folder, program.owners):
         told = f"others can write to {folder} here, which is the master's folder"
     else:
         try:
@@ -166,7 +175,7 @@ def enter(program: Program, *, elsewhere: bool = False) -> str:
     if told:
         told += f"; staying in {_some_folder()}"
     front = [p for p in program.own_paths if p not in sys.path]
-    back = [p for p in program.other_paths if p not in sys.path and Path(p).exists()]
+    back = [p for p in program.other_paths if p not in sys.path and _path(p).exists()]
     if elsewhere:
         front = [p for p in front if _is_believed(p, program.owners)]
         back = [p for p in back if _is_believed(p, program.owners)]
@@ -181,7 +190,7 @@ def _is_believed(path: str, owners: list[int]) -> bool:
     Groups are believed: projects share folders in this way.
     """
     try:
-        found = Path(path).stat()
+        found = _path(path).stat()
     except OSError:
         return False
     return found.st_uid in {os.getuid(), 0, *owners} and not found.st_mode & stat.S_IWOTH
@@ -190,12 +199,12 @@ def _is_believed(path: str, owners: list[int]) -> bool:
 def _some_folder() -> Path:
     """Return the folder that this process is in; go somewhere if that one is gone as well."""
     try:
-        return Path.cwd()
+        return _path().absolute()
     except OSError:
         import tempfile  # hardly ever needed, and slow to load
 
         os.chdir(tempfile.gettempdir())
-        return Path.cwd()
+        return _path().absolute()
 
 
 def fresh_main() -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What the processes of a job say to each other: names of calls, shapes, versions.
 
 Everything here becomes plain values (integers, strings, bytes, lists, None): parameters, results
-and exceptions are opaque bytes. What comes in is checked against its shape before anything is done.
-Change a shape, and `PROTOCOL` must change with it.
+and exceptions are opaque bytes, and large ones travel beside the message. What
+comes in is checked against its shape before anything is done. Change a shape, and `PROTOCOL` must
+change with it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import msgspec
 from msgspec import Meta
 
 from masterworker import errors
+from masterworker.core.chunks import Chunk
 from masterworker.core.options import Options
+from masterworker.core.task import Large
 from masterworker.errors import RejectedError, UsageError
 from masterworker.version import __version__
 
@@ -25,14 +28,11 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 3
+PROTOCOL = 4
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.
 LONGEST_WAIT = 5.0
-
-#: No payload may be larger (bytes): what Pyro5 carries in one message, less some room.
-MAX_PAYLOAD = 1_000_000_000
 
 #: Orders to a worker, given with any reply of `exchange`.
 #: Leave. Argument: when your ticket has ended (seconds since 1970); 0: the job is over.
@@ -135,7 +135,8 @@ OPERATIONS: dict[str, Any] = {
     "ping": tuple[int],
     "exchange": tuple[
         int,  # who
-        list[tuple[int, int, int, bytes | list[bytes]]],  # outcomes: task, attempt, kind, payload
+        # outcomes: task, attempt, kind, payload
+        list[tuple[int, int, int, bytes | list[bytes] | Chunk]],
         list[int],  # tasks given back
         Number,  # task being executed, or 0
         Number,  # how many are wanted
@@ -226,6 +227,50 @@ def _check_version(args: msgspec.Raw, problem: Exception) -> NoReturn:
     if protocol != PROTOCOL:
         raise _other_protocol(protocol, version[:100])
     raise UsageError(f"malformed 'join': {problem}")
+
+
+class Enclosures(NamedTuple):
+    """Large payloads that travel beside a message, and what stands for them in it.
+
+    Nobody else can know the mark, so no bytes that somebody has sent can be taken for a stand-in.
+    """
+
+    #: Random bytes, made for this message.
+    mark: bytes
+    payloads: list[Large]
+
+    def stand_in(self, value: object) -> bytes:
+        """Enclose a value that is no plain one. Returns what stands for it.
+
+        Raises:
+            TypeError: It is no large payload.
+        """
+        if not isinstance(value, Large):
+            raise TypeError(f"objects of type {type(value).__name__} are no plain values")
+        self.payloads.append(value)
+        return self.mark + (len(self.payloads) - 1).to_bytes(4, "big")
+
+    def attach(self, value: Any) -> Any:
+        """Put the payloads in the place of what stands for them.
+
+        Raises:
+            UsageError: There are not so many.
+        """
+        if isinstance(value, bytes):
+            if not value.startswith(self.mark):
+                return value
+            number = int.from_bytes(value[len(self.mark) :], "big")
+            if number >= len(self.payloads):
+                raise UsageError("a message that refers to a payload which did not come with it")
+            return self.payloads[number]
+        if isinstance(value, dict):
+            return {key: self.attach(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            attached = [self.attach(each) for each in value]
+            if isinstance(value, list):
+                return attached
+            return type(value)(*attached) if hasattr(value, "_fields") else tuple(attached)
+        return value
 
 
 def introduce(

@@ -16,7 +16,8 @@ from masterworker.errors import TransportError
 from masterworker.manager import Manager, Session
 from masterworker.testing import Faults, connection
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import Server, connect
+from masterworker.transport.pyro.connection import connect
+from masterworker.transport.pyro.server import Server
 from support import HANG, unique_label
 
 if TYPE_CHECKING:

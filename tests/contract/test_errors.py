@@ -9,6 +9,7 @@ import pytest
 
 from contract.nets import Background, make_net
 from masterworker import errors, wire
+from masterworker.core.chunks import MOST, MOST_BYTES
 from masterworker.core.task import RESULT
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ OURS = [
     and issubclass(kind, errors.MasterworkerError)
     and not issubclass(kind, (errors.TaskError, errors.RemoteError))
 ]
+
+
+def exchange_of(payload: Any) -> tuple[str, list[Any]]:
+    """One outcome is delivered."""
+    return "exchange", [0, [[3, 1, RESULT, payload]], [], 0, 0, 0.0, None]
 
 
 @pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
@@ -79,7 +85,7 @@ def _all_of(net: Net) -> dict[str, Any]:
     manager.check()
     census, core = manager.census(), manager.core
     return {
-        **{name: getattr(census, name) for name in census.__slots__},
+        **census._asdict(),
         "open": dict(core.open_tags),
         "claims": len(list(core.waiting.claims)) + len(list(core.results.claims)),
         "kept": manager.get("data", "kept"),
@@ -158,6 +164,19 @@ BAD: dict[str, tuple[str, list[Any]]] = {
     "exchange: outcomes are a number": ("exchange", [0, 3, [], 0, 0, 0.0, None]),
     "exchange: payload is text": ("exchange", [0, [[3, 1, RESULT, "r"]], [], 0, 0, 0.0, None]),
     "exchange: payload is nothing": ("exchange", [0, [[3, 1, RESULT, None]], [], 0, 0, 0.0, None]),
+    "exchange: chunk of none": exchange_of({"data": b"", "at": 0, "number": 0}),
+    "exchange: chunk of less": exchange_of({"data": b"", "at": 0, "number": -1}),
+    "exchange: chunk of too many": exchange_of({"data": b"", "at": 0, "number": MOST + 1}),
+    "exchange: chunk that ends too far": exchange_of({"data": b"", "at": 1, "number": MOST}),
+    "exchange: chunk that begins before": exchange_of({"data": b"", "at": -1, "number": 2}),
+    "exchange: chunk of too many bytes": exchange_of(
+        {"data": bytes(MOST_BYTES + 1), "at": 0, "number": 2}
+    ),
+    "exchange: chunk of text": exchange_of({"data": "r", "at": 0, "number": 1}),
+    "exchange: chunk without data": exchange_of({"at": 0, "number": 1}),
+    "exchange: chunk of a text": exchange_of({"data": b"", "at": 0, "number": "1"}),
+    "exchange: chunk of nothing": exchange_of({}),
+    "exchange: chunks": exchange_of([{"data": b"", "at": 0, "number": 1}]),
     "exchange: task id is text": ("exchange", [0, [["3", 1, RESULT, b""]], [], 0, 0, 0.0, None]),
     "exchange: task id is a list": ("exchange", [0, [[[3], 1, RESULT, b""]], [], 0, 0, 0.0, None]),
     "exchange: attempt is text": ("exchange", [0, [[3, "1", RESULT, b""]], [], 0, 0, 0.0, None]),

@@ -12,6 +12,7 @@ import pytest
 from contract.nets import Background, PyroNet
 from masterworker import wire
 from masterworker.core.task import RESULT, Outcome
+from masterworker.data.segment import Segment
 from masterworker.errors import TransportError
 from masterworker.manager import Mailbox, Manager
 from masterworker.manager.outbox import Outbox
@@ -68,7 +69,8 @@ def test_who_asks_for_a_task_sends_it_when_the_lock_is_free(
     assert _payloads(call) == [b"x"]
 
 
-def test_nobody_waits_for_a_worker_that_does_not_read(net: Net) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_nobody_waits_for_a_worker_that_does_not_read(net: Net, *, beside: bool) -> None:
     """What its socket does not take is sent by a thread of its own, and arrives whole."""
     worker = net.join(["a"])
     connection = worker.client._connection
@@ -79,14 +81,16 @@ def test_nobody_waits_for_a_worker_that_does_not_read(net: Net) -> None:
     wait_until(lambda: list(net.manager.core.waiting.claims))
 
     payload = os.urandom(LARGE)
-    asked = Background(lambda: net.manager.request("a", [payload]))
+    given = Segment.of([payload]) if beside else payload
+    asked = Background(lambda: net.manager.request("a", [given]))
     asked.join(STALL / 2)  # before a send that waits would have been given up
     assert net.manager.ping(worker.id)
 
-    _, number, body = messages.receive(link, messages.REPLY)
-    good, reply = messages.read_reply(body)
+    _, number, body, enclosed = messages.receive(link, messages.REPLY)
+    good, reply = messages.read_reply(body, enclosed)
     assert (good, number) == (True, 7)
-    assert reply[1][0][3] == payload
+    found = reply[1][0][3]
+    assert (found.open(writable=False) if beside else found) == payload
 
 
 @pytest.mark.parametrize("error", [TransportError, KeyboardInterrupt])

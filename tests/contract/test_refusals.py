@@ -19,7 +19,7 @@ from masterworker.errors import (
     TransportError,
 )
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from support import wait_until
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from masterworker.core.task import RESULT, Outcome
 from masterworker.data.pickling import dumps, dumps_call, loads
 from masterworker.master import Master
 from masterworker.testing import connection, memory_manager
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from masterworker.worker import Worker
 from support import HANG, Script, python_script, start_script, unique_label, wait_until
 

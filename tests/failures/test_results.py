@@ -33,7 +33,7 @@ from masterworker.data.record import decode
 from masterworker.errors import UsageError
 from masterworker.program import KEY
 from masterworker.testing import Faults, connection
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from Scientific.DistributedComputing.MasterSlave import (
     GlobalStateValue,
     MasterProcess,

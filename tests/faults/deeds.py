@@ -132,10 +132,6 @@ def return_mine() -> Any:
     return _RaisesWhenPickled()
 
 
-def return_too_much(size: int) -> bytes:
-    return bytes(size)
-
-
 def raise_unknown() -> None:
     """Of a class that no other process can import."""
     space: dict[str, Any] = {"__name__": "nowhere_else"}

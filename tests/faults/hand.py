@@ -7,7 +7,7 @@ import logging
 import sys
 
 from faults.work import recorded
-from masterworker import Worker, wire
+from masterworker import Worker
 from masterworker.errors import TransportError
 from masterworker.transport.pyro import connection
 
@@ -26,13 +26,10 @@ def main() -> int:
     parser.add_argument("--heartbeat", type=float, default=5.0)
     parser.add_argument("--reconnect", type=float, default=20.0)
     parser.add_argument("--answer", type=float, help="wait so long for an answer, not 25 s")
-    parser.add_argument("--most", type=int, help="no result may have more bytes")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.answer is not None:
         connection.LONGEST_WAIT, connection.STALL = options.answer, 0.0
-    if options.most is not None:
-        wire.MAX_PAYLOAD = options.most
     try:
         Hand(
             options.label,

@@ -19,7 +19,7 @@ from masterworker.errors import TransportError
 from masterworker.manager import Session
 from masterworker.testing import Faults, MemoryConnection, connection
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from support import HANG
 
 if TYPE_CHECKING:

@@ -115,10 +115,10 @@ class Trial(Processes):
             number: How many.
             heartbeat: See `Worker`; lost after four of them.
             wait: Wait for them.
-            options: `master`, `most` and `reconnect` go to the worker, others to `run`.
+            options: `master` and `reconnect` go to the worker, others to `run`.
         """
         arguments = ["-m", "faults.hand", self.label, "--heartbeat", str(heartbeat)]
-        for name in ("master", "most", "reconnect"):
+        for name in ("master", "reconnect"):
             if name in options:
                 arguments += [f"--{name}", str(options.pop(name))]
         found = [self.run(*arguments, **options) for _ in range(number)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contract.relay import Relay
 from masterworker import Master, Worker
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:

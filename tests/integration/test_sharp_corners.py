@@ -62,7 +62,7 @@ def test_ctrl_c_while_a_result_is_opened_does_not_spoil_it(monkeypatch: pytest.M
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(outcome, "loads", interrupted)
+            patch.setattr(outcome, "open_payload", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 handle.result()
             with pytest.raises(KeyboardInterrupt):

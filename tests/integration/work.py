@@ -207,3 +207,49 @@ def nest(depth: int) -> int:
     worker = current_worker()
     worker.request_task("nest", depth - 1)
     return int(worker.retrieve_result("nest")[2]) + 1
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+def unwrapped(value: Any) -> Any:
+    return value[0] if isinstance(value, list) else value
+
+
+def unwrapped_pair(first: Any, second: Any) -> tuple[Any, Any]:
+    return unwrapped(first), unwrapped(second)
+
+
+_counted = [0]
+
+
+def counted_list(step: int) -> list[int]:
+    """The same object each time, with another content: odd and even in turn."""
+    _counted[0] = 2 * (_counted[0] // 2 + 1) + (step > 0)
+    return _counted
+
+
+def popped(values: list[int]) -> int:
+    return values.pop()
+
+
+def root_or_exit(number: float) -> float:
+    if not number:
+        os._exit(3)
+    return float(number**0.5)
+
+
+def wait_if_file(value: int | str) -> Any:
+    return value if isinstance(value, int) else wait_for_file(value)
+
+
+def started_and_waits(value: int | str) -> Any:
+    if isinstance(value, int):
+        return value
+    Path(value).touch()
+    return wait_for_file(value + " never")
+
+
+def pid_of(_: int) -> int:
+    return os.getpid()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from blocks import each_lease, each_outcome, ids_of_all, in_rows
+from blocks import each_finished, each_lease, each_outcome, ids_of_all, in_rows, together
 from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
@@ -131,14 +131,14 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.lose(victim, "signal 9", blame=True)
 
     @precondition(busy)
-    @rule(n=which, skip=st.integers(0, 1), kind=kinds, rows=st.booleans())
-    def cut_off(self, n: int, skip: int, kind: int, rows: bool) -> None:
+    @rule(n=which, skip=st.integers(0, 1), kind=kinds, rows=st.sampled_from((0, 1, 2)))
+    def cut_off(self, n: int, skip: int, kind: int, rows: int) -> None:
         """A process that was only out of reach delivers something all the same."""
         member = self.busy()[n % len(self.busy())]
         held = [(i, self.model.tasks[i].attempt) for i in self.model.members[member].held]
         self.lose(member, "silent", blame=False)
         late = [self.outcome(*lease, kind) for lease in held[skip : skip + 2]]
-        self.report_as(member, in_rows(late) if rows else late)
+        self.report_as(member, in_rows(late, chunks=rows > 1) if rows else late)
 
     def beat_as(self, member: int) -> None:
         assert self.core.on_heard(member, self.now) == (member in self.model.members)
@@ -174,10 +174,16 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # -- tasks ------------------------------------------------------------------------------
 
-    @rule(tag=some_tag, count=st.sampled_from((1, 4, 9)), direct=st.booleans())
-    def submit(self, tag: str, count: int, direct: bool) -> None:
+    @rule(
+        tag=some_tag,
+        count=st.sampled_from((1, 4, 9)),
+        direct=st.booleans(),
+        chunk=st.booleans(),
+    )
+    def submit(self, tag: str, count: int, direct: bool, chunk: bool = False) -> None:
         payloads = [b"input %d" % (len(self.model.tasks) + n) for n in range(count)]
-        first, effects = self.core.on_requested(tag, payloads, direct=direct)
+        asked = together(payloads) if chunk else payloads
+        first, effects = self.core.on_requested(tag, asked, direct=direct)
         for task_id, payload in enumerate(payloads, first):
             assert task_id not in self.model.tasks
             self.model.tasks[task_id] = Entry(tag, payload, direct)
@@ -250,12 +256,13 @@ class SchedulerMachine(RuleBasedStateMachine):
         )
 
     @precondition(busy)
-    @rule(n=which, start=st.integers(0, 2), count=st.sampled_from((1, 2, 9)))
-    def report_in_rows(self, n: int, start: int, count: int) -> None:
+    @rule(n=which, start=st.integers(0, 2), count=st.sampled_from((1, 2, 9)), chunks=st.booleans())
+    def report_in_rows(self, n: int, start: int, count: int, chunks: bool) -> None:
         """The holder delivers results of some tasks in a row, together."""
         member = self.busy()[n % len(self.busy())]
         held = self.model.members[member].held[start : start + count]
-        self.report_as(member, in_rows(self.outcome(i, self.model.tasks[i].attempt) for i in held))
+        done = [self.outcome(i, self.model.tasks[i].attempt) for i in held]
+        self.report_as(member, in_rows(done, chunks=chunks))
 
     @precondition(lambda self: self.history)
     @rule(nth=which, n=which, kind=kinds, settled=st.booleans(), times=st.integers(1, 2))
@@ -310,6 +317,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def collect_as(self, member: int, want: int, tag: str | None = None) -> list[Finished]:
         outcomes, claim = self.core.on_collect(member, want, tag)
+        outcomes = each_finished(outcomes)
         if self.model.terminated:
             assert (outcomes, claim) == ([], None)
             return []

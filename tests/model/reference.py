@@ -64,7 +64,7 @@ class Answer:
 
     def __init__(self, effects: Effects) -> None:
         self.leases = [(claim, each_lease(leases)) for claim, leases in effects.leases]
-        self.results = list(effects.results)
+        self.results = [(claim, each_finished(done)) for claim, done in effects.results]
         self.direct = each_finished(effects.direct)
         self.dropped = list(effects.dropped)
         self.lost = [member.id for member, _ in effects.lost]

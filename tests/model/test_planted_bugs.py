@@ -9,6 +9,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from blocks import each_outcome, ids_of_all
+from masterworker.core.chunks import Chunk
 from masterworker.core.effects import Effects
 from masterworker.core.lanes import Lanes, View
 from masterworker.core.scheduler import Scheduler
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Block, Item
+    from masterworker.core.task import Lease
 
 #: Enough to find every one of them.
 SEARCH = settings(
@@ -350,6 +352,29 @@ class WithdrawnButHandedOut(Scheduler):
         return task
 
 
+class ChunksBeginAnew(Scheduler):
+    """A part of a chunk is handed out as if it were its beginning."""
+
+    def _lease(self, *args: Any) -> list[Lease]:
+        leases = super()._lease(*args)
+        parts = [(lease, lease.payload) for lease in leases]
+        return [
+            lease._replace(payload=Chunk(part.data, 0, part.number))
+            if isinstance(part, Chunk)
+            else lease
+            for lease, part in parts
+        ]
+
+
+class ChunksOfResultsBeginAnew(Scheduler):
+    """Of a chunk of results that is taken apart, all parts are its beginning."""
+
+    def _settle_first(self, block: Block, results: Any, *rest: Any) -> None:
+        if isinstance(results, Chunk):
+            results = Chunk(results.data, 0, results.number)
+        super()._settle_first(block, results, *rest)
+
+
 def with_waiting(lanes: type[Lanes]) -> Scheduler:
     core = Scheduler()
     core.waiting = lanes(State.WAITING, core.results._claim_ids)
@@ -388,6 +413,8 @@ SCHEDULERS = [
     PartsInDisorder,
     SettlesARowBlindly,
     WithdrawnButHandedOut,
+    ChunksBeginAnew,
+    ChunksOfResultsBeginAnew,
 ]
 QUEUES = [
     PutBackAtTheEnd,

@@ -22,7 +22,9 @@ from masterworker.manager import Manager, open_session
 from masterworker.security import certificates, tls
 from masterworker.security.credentials import authority, user_credential
 from masterworker.security.peer import Role
-from masterworker.transport.pyro import Server, connect, messages
+from masterworker.transport.pyro import messages
+from masterworker.transport.pyro.connection import connect
+from masterworker.transport.pyro.server import Server
 from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from masterworker.security.peer import Peer
     from masterworker.transport import gate
     from masterworker.transport.base import Service
-    from masterworker.transport.pyro import PyroConnection
+    from masterworker.transport.pyro.connection import PyroConnection
 
 HOST = "127.0.0.1"
 #: TLS records, by their first byte.
@@ -115,7 +117,7 @@ class Target:
         found = self.manager.census()
         return repr(
             (
-                {name: getattr(found, name) for name in found.__slots__ if name != "duplicates"},
+                {name: getattr(found, name) for name in found._fields if name != "duplicates"},
                 sorted(core.members),
                 core.terminated,
                 self.manager.summary(),
@@ -142,9 +144,9 @@ class _Watched:
     def __init__(self, service: Service, calls: list[Any]) -> None:
         self._service, self._calls = service, calls
 
-    def call(self, operation: str, args: list[Any], later: Any = None) -> Any:
+    def call(self, operation: str, args: list[Any], *more: Any) -> Any:
         self._calls.append(operation)
-        return self._service.call(operation, args, later)
+        return self._service.call(operation, args, *more)
 
     def closed(self) -> None:
         self._service.closed()

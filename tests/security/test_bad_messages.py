@@ -192,7 +192,7 @@ def test_wrong_calls_are_errors_of_the_caller(target: Target, who: str) -> None:
 
 def test_other_objects_and_methods_are_unknown(target: Target) -> None:
     from masterworker.errors import MasterNotFoundError
-    from masterworker.transport.pyro import connect
+    from masterworker.transport.pyro.connection import connect
 
     asked = list(target.calls)
     for label in "Pyro.Daemon", "x" * 100_000, ".*", "\0", "another job":

@@ -18,7 +18,7 @@ from masterworker.security.peer import Role
 from masterworker.transport import gate
 from masterworker.transport.address import Address
 from masterworker.transport.dialing import TRIES, dial
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from security.attackers import (
     HOST,
     Parsed,

@@ -28,7 +28,7 @@ from masterworker.manager import open_session
 from masterworker.security import credentials, ticket
 from masterworker.security.peer import OWNER, Peer
 from masterworker.testing import MemoryConnection
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from security.attackers import HOST, Target
 from security.visitors import GUEST, OTHER, Hand, Job, ending, in_full_swing, refused, supervised
 from support import HANG, python_script, start_script, unique_label, wait_until

@@ -17,7 +17,7 @@ from masterworker.security import certificates, ticket, tls
 from masterworker.security.credentials import authority, user_credential
 from masterworker.security.peer import Role
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 from security.attackers import HOST, Records, Target, frame, of_time
 from security.commands import task_manager
 from security.handshakes import credential

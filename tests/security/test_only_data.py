@@ -9,8 +9,9 @@ import pytest
 
 from integration.crew import Hired
 from masterworker import Worker, current_worker, wire
+from masterworker.core.chunks import Chunk
 from masterworker.core.options import Options
-from masterworker.core.task import AGAIN, FAILURE, RESULT
+from masterworker.core.task import AGAIN, FAILURE, RESULT, Outcome
 from masterworker.data import plain, record
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps, dumps_call
@@ -40,6 +41,15 @@ from security.visitors import (
     refused,
     supervised,
 )
+
+opened: list[int] = []
+
+
+class Opened:
+    """Tells when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return opened.append, (1,)
 
 
 def test_who_is_told_that_only_data_is_taken(job: Job, data_job: Job) -> None:
@@ -88,6 +98,33 @@ def test_a_pickle_of_a_guest_becomes_a_failure(
     (finished,), _ = boss.client.collect(boss.id)
     with pytest.raises(TaskFailed, match=r'takes only data.*results="data"'):
         open_finished(finished)
+
+
+@pytest.mark.parametrize("kind", [RESULT, FAILURE])
+def test_a_chunk_of_a_guest_becomes_failures(data_job: Job, kind: int) -> None:
+    """It is one pickle for several tasks: each of them has failed, and nothing is opened."""
+    boss, guest = data_job.hire(OWNER), data_job.hire()
+    boss.client.request("a", [b"1", b"2", b"3"])
+    for _ in range(3):
+        guest.fetch()
+    chunk = Chunk(dumps(Opened()), 0, 3)
+    assert guest.client.exchange(guest.id, [Outcome(1, 1, kind, chunk)]).refused == []
+    found, _ = boss.client.collect(boss.id, want=3)
+    for finished in found:
+        with pytest.raises(TaskFailed, match=r'takes only data.*results="data"'):
+            open_finished(finished)
+    assert len(found) == 3
+    assert not opened
+
+
+def test_a_chunk_of_a_guest_for_what_others_have(data_job: Job) -> None:
+    """Each task of it is judged by itself."""
+    boss, guest, other = data_job.hire(OWNER), data_job.hire(), data_job.hire()
+    boss.client.request("a", [b"1", b"2"])
+    guest.fetch()
+    other.fetch()
+    chunk = Chunk(b"", 0, 3)
+    assert guest.client.exchange(guest.id, [Outcome(1, 1, RESULT, chunk)]).refused == [2, 3]
 
 
 def test_plain_outcomes_of_guests_arrive(data_job: Job) -> None:

@@ -24,7 +24,8 @@ from masterworker.security import credentials
 from masterworker.security.peer import Role
 from masterworker.transport import gate as gates
 from masterworker.transport.address import Address
-from masterworker.transport.pyro import connect, messages, server
+from masterworker.transport.pyro import messages, server
+from masterworker.transport.pyro.connection import connect
 from security.attackers import Target, descriptors, frame, inside
 from security.handshakes import credential
 

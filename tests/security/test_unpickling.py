@@ -30,7 +30,7 @@ EXECUTOR = "masterworker/program.py"
 
 #: Modules that rebuild objects from bytes: what of them is harmless; None: nothing is.
 MODULES: dict[str, set[str] | None] = {
-    "pickle": {"dumps", "dump", "Pickler"},
+    "pickle": {"dumps", "dump", "Pickler", "PickleBuffer"},
     "_pickle": {"dumps", "dump", "Pickler"},
     "cPickle": {"dumps", "dump", "Pickler"},
     "cloudpickle": {"dumps", "dump", "Pickler", "CloudPickler"},
@@ -195,7 +195,8 @@ def test_what_is_allowed_is_allowed_in_one_place_only() -> None:
 def test_the_manager_does_not_even_know_the_unpickler() -> None:
     """What is imported for it to run has no way to unpickle: `data.pickling` is not among it."""
     program = (
-        "import sys, masterworker.manager, masterworker.client, masterworker.wire, "
+        "import sys, masterworker.manager, masterworker.manager.helper, masterworker.client, "
+        "masterworker.wire, "
         "masterworker.transport.pyro, masterworker.security.tls, masterworker.status.text\n"
         "assert 'masterworker.data.pickling' not in sys.modules\n"
         "assert 'masterworker.manager.helper' in sys.modules"

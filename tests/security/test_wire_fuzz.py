@@ -155,7 +155,7 @@ class Canned(Link):
 def read(data: bytes) -> list[Any]:
     """What is understood of bytes: the arguments of operations. Raises what is allowed only."""
     link = Canned(data)
-    _, _, body = messages.receive(link, messages.REQUEST)
+    body = messages.receive(link, messages.REQUEST).body
     asked = messages.read_request(body)
     return asked.operation, asked.args
 

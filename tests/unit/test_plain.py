@@ -171,7 +171,7 @@ def test_depth_is_bounded_on_both_sides() -> None:
 
 def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a small value becomes large, because what is shared is copied."""
-    monkeypatch.setattr("masterworker.wire.MAX_PAYLOAD", 10_000)
+    monkeypatch.setattr("masterworker.data.plain.MOST_BYTES", 10_000)
     shared: Any = ["x"]
     for _ in range(50):
         shared = [shared, shared]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from masterworker.core.chunks import Chunk
 from masterworker.core.hand import Hand
 from masterworker.core.row import Row
 from masterworker.core.task import FAILURE, RESULT, Lease, Outcome
 
 
+def pack(values: list[Any], together: bool) -> list[bytes] | Chunk:
+    """Results are texts here; three are enough to be put together."""
+    if together and len(values) >= 3:
+        return Chunk("+".join(values).encode(), 0, len(values))
+    return [value.encode() for value in values]
+
+
 def hand_with(number: int = 5) -> tuple[Hand, Row]:
-    hand = Hand()
+    hand = Hand(pack)
     hand.take([Lease(10, 1, "a", [b"%d" % i for i in range(number)]), Lease(20, 3, "a", b"x")])
     row = hand.leases[0]
     assert isinstance(row, Row)
@@ -21,19 +31,19 @@ def execute(hand: Hand, row: Row, number: int) -> None:
         row.begun = True
         hand.outcomes.append(row)
     for _ in range(number):
-        row.results.append(b"r" + row.todo.popleft())
+        row.results.append(f"r{row.todo.popleft()}")
 
 
 def test_results_are_sent_together_and_once() -> None:
     """What is done is delivered while the rest is being executed."""
     hand, row = hand_with()
     execute(hand, row, 2)
-    assert list(hand.to_send()) == [Outcome(10, 1, RESULT, [b"r0", b"r1"])]
+    assert list(hand.to_send()) == [Outcome(10, 1, RESULT, [b"r10", b"r11"])]
     hand.take(())
     assert list(hand.to_send()) == []
     execute(hand, row, 3)
     row.over = True
-    assert list(hand.to_send()) == [Outcome(12, 1, RESULT, [b"r2", b"r3", b"r4"])]
+    assert list(hand.to_send()) == [Outcome(12, 1, RESULT, Chunk(b"r12+r13+r14", 0, 3))]
     assert not hand.outcomes
 
 
@@ -45,21 +55,58 @@ def test_what_was_not_acknowledged_is_sent_again() -> None:
     execute(hand, row, 1)
     hand.cut_off()
     sent = list(hand.to_send())
-    assert sent == [Outcome(10, 1, RESULT, [b"r0", b"r1"]), Outcome(12, 1, RESULT, [b"r2"])]
+    assert sent == [Outcome(10, 1, RESULT, [b"r10", b"r11"]), Outcome(12, 1, RESULT, [b"r12"])]
     assert not row.todo
 
 
 def test_failures_are_outcomes_of_their_own() -> None:
     """What nobody wants has none at all."""
-    hand, row = hand_with()
+    hand, row = hand_with(8)
     execute(hand, row, 1)
-    row.mixed = True
-    row.results += [(FAILURE, b"why"), None, b"r3", b"r4"]
+    row.add((FAILURE, b"why"))
+    row.add(None)
+    execute(hand, row, 2)
+    row.add((FAILURE, b"why not"))
+    execute(hand, row, 3)
     assert list(hand.to_send()) == [
-        Outcome(10, 1, RESULT, [b"r0"]),
+        Outcome(10, 1, RESULT, [b"r10"]),
         Outcome(11, 1, FAILURE, b"why"),
-        Outcome(13, 1, RESULT, [b"r3", b"r4"]),
+        Outcome(13, 1, RESULT, [b"r11", b"r12"]),
+        Outcome(15, 1, FAILURE, b"why not"),
+        Outcome(16, 1, RESULT, Chunk(b"r13+r14+r15", 0, 3)),
     ]
+    assert not row.odd
+
+
+def test_values_among_pickles_are_pickled_one_by_one() -> None:
+    """An object more for each change would cost more than it saves."""
+    hand, row = hand_with(9)
+    row.add(b"p0")
+    execute(hand, row, 3)
+    row.add(b"p4")
+    row.add((FAILURE, b"why"))
+    row.add(b"p6")
+    assert list(hand.to_send()) == [
+        Outcome(10, 1, RESULT, [b"p0", b"r10", b"r11", b"r12", b"p4"]),
+        Outcome(15, 1, FAILURE, b"why"),
+        Outcome(16, 1, RESULT, [b"p6"]),
+    ]
+    row.add(None)
+    row.add((FAILURE, b"why"))
+    row.over = True
+    hand.take(())
+    assert list(hand.to_send()) == [Outcome(18, 1, FAILURE, b"why")]
+
+
+def test_a_hand_knows_what_is_executed_in_a_row() -> None:
+    """Nothing has to be noted for each task."""
+    hand, row = hand_with(3)
+    hand.executing = row
+    assert hand.current == 10
+    execute(hand, row, 2)
+    assert hand.current == 12
+    assert row.put_down() == [12]
+    assert hand.current == 0
 
 
 def test_what_has_not_been_begun_is_put_down_in_order() -> None:
@@ -90,6 +137,6 @@ def test_another_run_of_the_manager_gets_nothing_of_a_row() -> None:
     hand.joined("one")
     execute(hand, row, 2)
     hand.joined("two")
-    row.results.append(b"late")
+    row.results.append("late")
     assert list(hand.to_send()) == []
     assert not row.todo

@@ -167,7 +167,8 @@ def test_outcomes_are_collected_in_the_order_of_reports(core: Scheduler) -> None
     request(core, "aba")
     fetch(core, w, 3)
     assert report(core, w, 2) == ([], NOTHING)
-    failed = Effects(failed=[(1, "a", b"a", FAILURE, b"1 by 1", "w1")])
+    failed = Effects()
+    failed.failed.append((1, "a", b"a", FAILURE, b"1 by 1", "w1"))
     assert report(core, w, 1, kind=FAILURE) == ([], failed)
     assert core.on_collect(c, 5) == (
         [Finished(2, "b", RESULT, b"2 by 1", "w1"), Finished(1, "a", FAILURE, b"1 by 1", "w1")],

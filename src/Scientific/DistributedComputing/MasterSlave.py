@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Summary
     from masterworker.master.asking import Asking, TaskOptions
-    from masterworker.transport.pyro import Server
     from masterworker.transport.pyro.names import NameServer
+    from masterworker.transport.pyro.server import Server
 
 __all__ = [
     "GlobalStateValue",

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.client import Client
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT
 from masterworker.data.failure import describe
 from masterworker.data.outcome import open_finished
-from masterworker.data.pickling import dumps, dumps_call, loads
+from masterworker.data.pickling import dumps_call, dumps_payload, open_payload
 from masterworker.errors import NotRegisteredError, UsageError
 from masterworker.errors import TaskFailed as TaskRaisedException
 from masterworker.errors import Terminated as TaskManagerTermination
@@ -156,7 +157,7 @@ class TaskManager:
 
     def storeResult(self, task_id: str, result: Any) -> bool:
         """Deliver a result. False: the task had an outcome already."""
-        return self._link.settle(task_number(task_id), RESULT, dumps(result))
+        return self._link.settle(task_number(task_id), RESULT, dumps_payload(result))
 
     def storeException(self, task_id: str, exception: BaseException, traceback: str) -> bool:
         """Deliver an exception, and the text of its traceback. False: as above."""
@@ -188,7 +189,7 @@ class TaskManager:
     def storeData(self, **items: Any) -> None:
         """Store data items under their names."""
         for name, value in items.items():
-            self._link.put(wire.DATA, name, dumps(value))
+            self._link.put(wire.DATA, name, dumps_payload(value))
 
     def retrieveData(self, label: str) -> Any:
         """Return a data item.
@@ -199,7 +200,7 @@ class TaskManager:
         data = self._link.get(wire.DATA, label)
         if data is None:
             raise UnknownDataError(f"no data is stored under {label!r}")
-        return loads(data)
+        return open_payload(data)
 
     def deleteData(self, label: str) -> None:
         """Forget a data item.
@@ -245,9 +246,9 @@ class TaskManager:
 
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
         number, _, tag, payload, _ = lease
-        assert isinstance(payload, bytes)  # noqa: S101  it has asked for one task
+        assert not isinstance(payload, (list, Chunk))  # noqa: S101  it has asked for one task
         tracing.trace(debug, "task %s_%d handed out", tag, number)
-        return task_name(tag, number), tag, loads(payload)
+        return task_name(tag, number), tag, open_payload(payload)
 
     def _collect(self, tag: str | None) -> Finished:
         if self._own_collect is not None:

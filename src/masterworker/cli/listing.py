@@ -12,7 +12,7 @@ from masterworker.security.credentials import user_credential
 from masterworker.security.peer import Role
 from masterworker.status.text import counted
 from masterworker.transport.discovery import labels
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 
 if TYPE_CHECKING:
     import argparse

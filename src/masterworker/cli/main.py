@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 import sys
 from importlib import import_module
 from typing import Final, NoReturn
 
 from masterworker import errors
 from masterworker.cli import exit_codes
-from masterworker.launch.parent import VERDICT
+from masterworker.cli.telling import handed_over, show_log, tell, without_tickets
 from masterworker.version import __version__
 
 #: Where each command is.
@@ -30,8 +29,6 @@ COMMANDS: Final = tuple(MODULES)
 #: How many words may follow: the label, then a task.
 WORDS = {"list": (0, 0, "no label"), "explain": (2, 2, "a label and a task")}
 WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, "no label")}
-
-_TICKET: Final = re.compile(r"""mw[0-9]+\.[A-Za-z0-9_-]{12}[^'"]*""")
 
 EPILOG = """\
 commands:
@@ -68,7 +65,7 @@ exit status:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, in one line."""
-        told = _without_tickets(message)
+        told = without_tickets(message)
         self.exit(exit_codes.USAGE, f"task_manager: {told} (see: task_manager --help)\n")
 
 
@@ -95,9 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--pdb", action="store_true", help="debug an exception where it was raised")
     add("--break", action="store_true", dest="stop_first", help="stop at the first line")
     _add_reaching_options(parser)
-    for name in ("--launched-by", "--supervised", "--ticket-fd"):
-        parser.add_argument(name, type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--ticket-fd", type=int, help=argparse.SUPPRESS)
     return parser
 
 
@@ -141,14 +136,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
     command, label = _command(parser, options)
-    _show_log(logging.INFO if options.verbose else logging.WARNING)
+    show_log(logging.INFO if options.verbose else logging.WARNING)
     try:
         if _has_ticket(options):
             label = _use_ticket(options, label)
         return _carry_out(command, label, options)
     except errors.MasterworkerError as error:
-        print(f"{VERDICT}{_one_line(error)}", file=sys.stderr)
-        return _status(error)
+        return tell(error)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough, as in: show demo | head
@@ -192,7 +186,7 @@ def _use_ticket(options: argparse.Namespace, label: str) -> str:
     from masterworker.security import ticket
 
     if options.ticket_fd is not None:
-        given = ticket.parse(_handed_over(options.ticket_fd))
+        given = ticket.parse(handed_over(options.ticket_fd))
     else:
         given = ticket.read(options.ticket)
     if label not in {"", given.label}:
@@ -201,57 +195,10 @@ def _use_ticket(options: argparse.Namespace, label: str) -> str:
     return given.label
 
 
-def _handed_over(fd: int) -> str:
-    """Read the ticket that a supervisor has for its worker."""
-    try:
-        with open(fd, encoding="ascii") as file:
-            return file.read()
-    except (OSError, ValueError):
-        raise errors.CredentialError("no ticket was handed over to this process") from None
-
-
 def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
-    """Import and run a command, and no other one: a worker is to start soon."""
-    name = "work" if options.supervised is not None else MODULES[command]
-    status: int = import_module(f"masterworker.cli.{name}").run(label, options)
+    """Import and run a command, and no other one."""
+    status: int = import_module(f"masterworker.cli.{MODULES[command]}").run(label, options)
     return status
-
-
-def _show_log(level: int) -> None:
-    """Show our own log on stderr; what other packages log is not ours to show."""
-    ours = logging.getLogger("masterworker")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    ours.addHandler(handler)
-    ours.setLevel(level)
-    ours.propagate = False
-
-
-def _status(error: errors.MasterworkerError) -> int:
-    table: tuple[tuple[type[errors.MasterworkerError], int], ...] = (
-        (errors.NoCodeError, exit_codes.NO_CODE),
-        (errors.NotKeptError, exit_codes.NOT_FOUND),
-        (errors.MasterGoneError, exit_codes.MASTER_GONE),
-        (errors.RejectedError, exit_codes.REJECTED),
-        (errors.CredentialError, exit_codes.NOT_TRUSTED),
-        (errors.TransportError, exit_codes.NOT_FOUND),
-        (errors.UsageError, exit_codes.USAGE),
-    )
-    return next((status for kind, status in table if isinstance(error, kind)), exit_codes.FAILED)
-
-
-def _one_line(error: BaseException) -> str:
-    """Return what it says; a part may come from elsewhere, and plays no tricks on a terminal."""
-    line = _without_tickets(" ".join(str(error).split()))
-    return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
-
-
-def _without_tickets(text: str) -> str:
-    """Leave out what may be a ticket, as from a mistyped option: stderr goes to log files.
-
-    It may be broken by spaces, so all up to the end or a quote is left out.
-    """
-    return _TICKET.sub("(a ticket, which is not repeated)", text)
 
 
 def run() -> NoReturn:

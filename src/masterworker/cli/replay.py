@@ -21,7 +21,7 @@ from masterworker.cli import exit_codes
 from masterworker.client import Client
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import LOST, read_history
-from masterworker.data.pickling import loads
+from masterworker.data.pickling import loads, open_payload
 from masterworker.data.record import printable
 from masterworker.data.states import StateCache, resolving
 from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
     from types import FrameType, TracebackType
+
+    from masterworker.core.task import Payload
 
 #: Frames of these modules at the top of a traceback are ours, and tell the user nothing.
 OURS = ("masterworker.", "Scientific.DistributedComputing.", "bdb")
@@ -168,7 +170,7 @@ class _Replay:
     def _prepare(self, handler: Callable[..., Any] | None) -> Callable[[], Any]:
         """Rebuild the parameters, and the function where it comes along."""
         assert self.call.parameters is not None  # noqa: S101  for the type checker
-        parameters = loads(self.call.parameters)
+        parameters = open_payload(self.call.parameters)
         if handler is not None:
             return lambda: handler(*parameters)
         function, args, keywords = parameters
@@ -182,7 +184,7 @@ class _Replay:
             pdb.post_mortem(frames)
         return exit_codes.FAILED
 
-    def _fetch_state(self, name: str) -> bytes | None:
+    def _fetch_state(self, name: str) -> Payload | None:
         """Get a value of a state from the job, if it still runs."""
         summary = self.call.summary
         client = Client(lambda: reach(summary.label, self.options.master))

@@ -1,23 +1,25 @@
 """A supervised worker process: executes tasks, with the program that the master has stored.
 
-`task_manager slave LABEL` itself is a supervisor (`supervise`), which starts these.
+`task_manager slave LABEL` itself is a supervisor (`supervise`), which starts these. What is loaded
+here is paid for by whoever waits for the first result, and by each replacement of a worker.
 """
 
 from __future__ import annotations
 
-import importlib
 import io
 import logging
-import operator
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from masterworker import program, wire
 from masterworker.cli import exit_codes
-from masterworker.cli.finding import find
-from masterworker.data.pickling import loads
+from masterworker.cli.telling import handed_over, show_log, tell
+from masterworker.client import Client
+from masterworker.data.pickling import loads, open_payload
+from masterworker.data.segment import bytes_of
 from masterworker.errors import (
     MasterGoneError,
+    MasterworkerError,
     NoCodeError,
     RejectedError,
     Terminated,
@@ -25,41 +27,63 @@ from masterworker.errors import (
     UsageError,
 )
 from masterworker.launch import parent
+from masterworker.launch.command import read_order
+from masterworker.transport import discovery
 from masterworker.worker import Worker, current
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Callable, Sequence
 
-    from masterworker.client import Client
+    from masterworker.launch.command import Order
+    from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.cli")
 
+_NOT_LAUNCHED: Final = "only a supervisor starts a worker with --supervised"
 
-def run(label: str, options: argparse.Namespace) -> int:
+
+def main(words: Sequence[str]) -> int:
+    """Be a worker that a supervisor launches with these words. Returns the exit status."""
+    try:
+        try:
+            order = read_order(words)
+        except (ValueError, KeyError):
+            raise UsageError(_NOT_LAUNCHED) from None
+        show_log(logging.INFO if order.verbose else logging.WARNING)
+        return run(order)
+    except MasterworkerError as error:
+        return tell(error)
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+
+
+def run(order: Order) -> int:
     """Execute tasks until the job ends."""
-    parent.launched_by(options.launched_by)
+    parent.launched_by(order.launcher)
     parent.end_with_launcher()
     try:
-        parent.supervised_by(options.supervised)
+        parent.supervised_by(order.slot_fd)
     except (OSError, ValueError):
-        raise UsageError("only a supervisor starts a worker with --supervised") from None
-    limits = parent.WorkerLimits(
-        options.max_tasks, options.idle_timeout, options.deadline, options.initializer or ""
-    )
-    parent.limited_to(limits)
+        raise UsageError(_NOT_LAUNCHED) from None
+    parent.limited_to(order.limits)
     if isinstance(sys.stdout, io.TextIOWrapper):  # it is a pipe now, whatever the user has
         sys.stdout.reconfigure(line_buffering=True)
-    master = options.master
-    client = find(label, master, wait=False)
+    label, master = order.label, order.master
+    if order.ticket_fd is not None:
+        _hold_ticket(order.ticket_fd, label)
+    elif order.socket:
+        discovery.remember(label, order.socket)
+    client = Client(lambda: discovery.reach(label, master))
     what = _fetch(client, label)
     try:
         told = program.enter(what, elsewhere=not client.is_private)
         if told:
             logger.warning("%s", told)
         current.be_slave(current.SlaveContext(label, master, what.digest))
-        _initialize(client, limits.initializer)
-        client.disconnect()
-        _execute(what, label, master)
+        if order.limits.initializer:
+            _initialize(client, order.limits.initializer)
+            client.disconnect()
+        _execute(what, order, client)
     except Terminated:
         pass  # it ended while we were joining
     except RejectedError:
@@ -73,16 +97,26 @@ def run(label: str, options: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
+def _hold_ticket(fd: int, label: str) -> None:
+    from masterworker.security import ticket
+
+    given = ticket.parse(handed_over(fd))
+    if given.label != label:
+        raise UsageError(f"this ticket is for the job {given.label!r}, not for {label!r}")
+    ticket.hold(given)
+
+
 def _initialize(client: Client, initializer: str) -> None:
     """Do what each process is to do before it works."""
-    if not initializer:
-        return
+    import importlib
+    import operator
+
     program.fresh_main()
     if initializer.startswith(parent.STORED):
         pickled = client.get(wire.PROGRAM, initializer.removeprefix(parent.STORED))
         if pickled is None:
             raise UsageError("the master has not stored the initializer of this worker")
-        loads(pickled)()
+        open_payload(pickled)()
         return
     module, _, name = initializer.partition(":")
     try:
@@ -99,14 +133,17 @@ def _fetch(client: Client, label: str) -> program.Program:
             f"the master of {label!r} has stored no slave code: start your slave script itself, or "
             "let the master use runJob or initializeMasterProcess(label, slave_script=...)"
         )
-    return program.decode(stored)
+    return program.decode(bytes_of(stored))
 
 
-def _execute(what: program.Program, label: str, master: str | None) -> None:
+def _execute(what: program.Program, order: Order, client: Client) -> None:
+    label, master = order.label, order.master
     if what.kind == program.GENERIC:
         program.fresh_main()
-        Worker(label, master).run()
-    elif what.kind == program.CLASS:
+        Worker(label, master, connect=_going_on(client, order)).run()
+        return
+    client.disconnect()
+    if what.kind == program.CLASS:
         program.fresh_main()
         worker_class, start, keywords = loads(what.pickled)
         getattr(worker_class(label, master, **keywords), start)()
@@ -118,3 +155,9 @@ def _execute(what: program.Program, label: str, master: str | None) -> None:
                 "must be startSlaveProcess() or runJob(...), and not guarded by "
                 "if __name__ == '__main__'"
             )
+
+
+def _going_on(client: Client, order: Order) -> Callable[[], Connection]:
+    """Make what connects a worker: first by the connection that is there, later by a new one."""
+    ready = [connection] if (connection := client.release()) is not None else []
+    return lambda: ready.pop() if ready else discovery.reach(order.label, order.master)

@@ -6,7 +6,6 @@ Kept apart from the scheduler, so that what decides and what looks on do not mix
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker.core.blocks import PAGE_BITS
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from masterworker.core.scheduler import Scheduler
 
 
-@dataclass(frozen=True, slots=True)
-class Census:
+class Census(NamedTuple):
     """How many tasks are where, at one instant: they add up to `submitted`."""
 
     #: By tag: in a queue, in a worker's hands, and with an outcome to be picked up.

@@ -11,25 +11,29 @@ has a bound.
 
 from __future__ import annotations
 
-from itertools import accumulate
-from typing import TYPE_CHECKING, ClassVar
+from itertools import accumulate, takewhile
+from typing import TYPE_CHECKING, ClassVar, cast
 
+from masterworker.core.chunks import MOST, Chunk, weight
 from masterworker.core.task import State, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from masterworker.core.chunks import Payloads
     from masterworker.core.member import Member
+    from masterworker.core.task import Payload
 
 #: Ids of one page differ in so many of their last bits.
 PAGE_BITS = 10
 _PAGE = 1 << PAGE_BITS
+assert MOST == _PAGE  # noqa: S101  so that a chunk can fill a page
 
 
 class Block:
     """Tasks with consecutive ids that are direct, have no options, and share all else.
 
-    Its list of payloads is never changed, only replaced: leases on their way refer to it.
+    Its payloads are never changed, only replaced: leases on their way refer to them.
 
     Args:
         first: The first id.
@@ -61,11 +65,11 @@ class Block:
     #: Position in the queues, as of a `Task`.
     order: int
 
-    def __init__(self, first: int, tag: str, payloads: list[bytes], found: Blocks) -> None:
+    def __init__(self, first: int, tag: str, payloads: Payloads, found: Blocks) -> None:
         #: Of the first task that is still in it.
         self.id = first
         self.tag = tag
-        self.payloads = payloads
+        self.payloads: Payloads = payloads
         #: Tasks that have been taken out of the middle while it waits.
         self.gone: set[int] = set()
         self.state = State.WAITING
@@ -106,7 +110,8 @@ class Block:
             most = min(most, self._skip())
         payloads = self.payloads
         number = min(most, len(payloads))
-        if number > 1 and sum(map(len, payloads[:number])) > budget:
+        # Of a chunk all bytes have to be carried, for however many of its tasks.
+        if number > 1 and isinstance(payloads, list) and weight(payloads[:number]) > budget:
             number = 1 + sum(so_far < budget for so_far in accumulate(map(len, payloads[:number])))
             number = min(number, most, len(payloads))
         if number == len(payloads) and number > 1:
@@ -117,10 +122,9 @@ class Block:
 
     def drop(self, number: int) -> None:
         """The first tasks are not in it any more."""
-        left = self.payloads[number:]
-        if len(left) > len(self.gone):
+        if len(self.payloads) - number > len(self.gone):
             self.id += number
-            self.payloads = left
+            self.payloads = self.payloads[number:]
         else:
             self.end()
 
@@ -187,17 +191,24 @@ class Blocks:
     def __iter__(self) -> Iterator[Block]:
         return (block for page in self._pages.values() for block in page)
 
-    def make(self, first: int, tag: str, payloads: Sequence[bytes]) -> list[Item]:
-        """Make blocks of tasks that have been asked for at once."""
+    def make(self, first: int, tag: str, payloads: Sequence[Payload] | Chunk) -> list[Item]:
+        """Make blocks of tasks that have been asked for at once. Large ones go alone."""
         items: list[Item] = []
         at, end = 0, len(payloads)
+        all_small = isinstance(payloads, Chunk) or {bytes}.issuperset(map(type, payloads))
         while at < end:
             number = min(end - at, _PAGE - ((first + at) & (_PAGE - 1)))
+            if not all_small:
+                places = range(at, at + number)
+                number = max(
+                    1, sum(1 for _ in takewhile(lambda i: type(payloads[i]) is bytes, places))
+                )
             if number == 1:
                 task = self.tasks[first + at] = Task(first + at, tag, payloads[at], direct=True)
                 items.append(task)
             else:
-                items.append(Block(first + at, tag, list(payloads[at : at + number]), self))
+                part = cast("Payloads", payloads[at : at + number])
+                items.append(Block(first + at, tag, part, self))
             at += number
         return items
 

@@ -17,6 +17,7 @@ from masterworker.core.row import Row, rows_and_leases
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from masterworker.core.row import Pack
     from masterworker.core.task import Lease, Outcome
 
 #: Seconds of work to ask for at a time: long enough that a call of 0.1 to 1 ms is small beside
@@ -35,19 +36,34 @@ WEIGHT = 0.3
 
 
 class Hand:
-    """Leases and outcomes of one worker."""
+    """Leases and outcomes of one worker.
 
-    def __init__(self) -> None:
+    Args:
+        pack: Pickles the results of a row that are kept as values.
+    """
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
         #: What is to be executed. A row stays the first until it is done.
         self.leases: deque[Lease | Row] = deque()
         #: What is done. A row is here from its begin on, and gives what it has.
         self.outcomes: deque[Outcome | Row] = deque()
-        #: Which task is being executed right now; 0 for none.
-        self.current = 0
+        #: The task that is being executed right now, or the row that it is in; 0 for none.
+        self.executing: int | Row = 0
         #: Sent, and not acknowledged yet: sent again if the connection breaks.
         self._sent: list[Outcome] = []
         #: Which run of the manager the ids are of; "" for none yet.
         self.instance = ""
+
+    @property
+    def current(self) -> int:
+        """Which task is being executed right now; 0 for none."""
+        executing = self.executing
+        return executing.current if isinstance(executing, Row) else executing
+
+    @current.setter
+    def current(self, task_id: int) -> None:
+        self.executing = task_id
 
     def to_send(self) -> Sequence[Outcome]:
         """Return all outcomes that are finished and not acknowledged."""
@@ -57,7 +73,7 @@ class Hand:
             done = outcomes.popleft()
             if isinstance(done, Row):
                 over = done.over  # asked first: nothing comes after it
-                sent += done.outcomes()
+                sent += done.outcomes(self._pack)
                 if not over:
                     outcomes.append(done)
             else:

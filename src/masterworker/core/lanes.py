@@ -14,12 +14,12 @@ when they reach the head of their lane.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from masterworker.core.blocks import Block
+from masterworker.core.chunks import weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,14 +101,13 @@ class View:
         return None
 
 
-@dataclass(slots=True, eq=False)
 class Claim:
     """A taker that found nothing and waits."""
 
-    id: int
-    taker: Member
-    want: int
-    view: View = field(repr=False)
+    __slots__ = ("id", "taker", "view", "want")
+
+    def __init__(self, id: int, taker: Member, want: int, view: View) -> None:  # noqa: A002
+        self.id, self.taker, self.want, self.view = id, taker, want, view
 
 
 class Lanes:
@@ -344,7 +343,7 @@ class Lanes:
 
 
 def _weight(item: Item) -> int:
-    return sum(map(len, item.payloads)) if isinstance(item, Block) else len(item.payload)
+    return weight(item.payloads) if isinstance(item, Block) else len(item.payload)
 
 
 def _tag_of(key: Key) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,25 +13,47 @@ if TYPE_CHECKING:
 MISSED_HEARTBEATS = 4
 
 
-@dataclass(slots=True, eq=False)
 class Member:
-    """One registered process. Its id is never used again."""
+    """One registered process. Its id is never used again.
 
-    id: int
-    #: One line that says who it is: process id, host, machine type.
-    info: str
-    #: The view of the waiting tasks that it can execute; None for one that executes nothing.
-    view: View | None
-    #: Seconds between heartbeats; None: silence never means loss.
-    heartbeat: float | None
-    #: When something was last heard of it, in seconds on the caller's clock.
-    heard: float
-    #: Name of the supervisor that watches its process; "" for none.
-    supervisor: str = ""
-    #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
-    supervised: bool = False
-    #: What is in its hands, by the last id of each item, in the order in which it executes it.
-    leases: dict[int, Item] = field(default_factory=dict)
+    Written out by hand, as the other records here: `dataclasses` loads half of the compiler's
+    tools, and the start of a job would wait for that.
+
+    Args:
+        id: Its id.
+        info: One line that says who it is: process id, host, machine type.
+        view: The view of the waiting tasks that it can execute; None for one that executes nothing.
+        heartbeat: Seconds between heartbeats; None: silence never means loss.
+        heard: When something was last heard of it, in seconds on the caller's clock.
+        supervisor: Name of the supervisor that watches its process; "" for none.
+    """
+
+    __slots__ = (
+        "heard",
+        "heartbeat",
+        "id",
+        "info",
+        "leases",
+        "supervised",
+        "supervisor",
+        "view",
+    )
+
+    def __init__(
+        self,
+        id: int,  # noqa: A002  what it is
+        info: str,
+        view: View | None,
+        heartbeat: float | None,
+        heard: float,
+        supervisor: str = "",
+    ) -> None:
+        self.id, self.info, self.view = id, info, view
+        self.heartbeat, self.heard, self.supervisor = heartbeat, heard, supervisor
+        #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
+        self.supervised = bool(supervisor)
+        #: What is in its hands, by the last id of each item, in the order in which it executes it.
+        self.leases: dict[int, Item] = {}
 
     @property
     def in_hand(self) -> int:

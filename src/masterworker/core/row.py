@@ -8,21 +8,31 @@ so no task is with both.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-from masterworker.core.task import RESULT, Outcome
+from masterworker.core.chunks import ROWS
+from masterworker.core.task import RESULT, Outcome, Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
+    from masterworker.core.chunks import Payloads
     from masterworker.core.task import Lease
+
+    #: Pickles values, all at once if that may be.
+    Pack = Callable[[list[Any], bool], Payloads]
+
+#: What becomes of a task whose result is not a value that can be kept: its pickle; kind and payload
+#: of another outcome; None for one that has not been executed, since nobody wants it.
+Odd = bytes | tuple[int, Payload] | None
 
 
 class Row:
     """Tasks in a row, to be executed one by one.
 
     Args:
-        lease: All of them; its payload is a list.
+        lease: All of them; its payload is a list or chunk.
     """
 
     __slots__ = (
@@ -33,25 +43,27 @@ class Row:
         "executing",
         "first",
         "last",
-        "mixed",
+        "odd",
         "over",
+        "payloads",
         "results",
         "tag",
         "todo",
     )
 
     def __init__(self, lease: Lease) -> None:
-        payloads: Sequence[bytes] = lease[3]  # type: ignore[assignment]  # a list
+        #: Parameters of all of them.
+        self.payloads: Payloads = lease[3]  # type: ignore[assignment]  # a list or chunk
         self.first, self.attempt, self.tag = lease[0], lease[1], lease[2]
         #: The last one that has not been given back.
-        self.last = self.first + len(payloads) - 1
-        #: Parameters of what has not been begun. The main thread takes from the left.
-        self.todo = deque(payloads)
-        #: What has been done, from the first on: a result; kind and payload of another outcome; or
-        #: None for what has not been executed, since nobody wants it. The main thread adds.
-        self.results: list[bytes | tuple[int, bytes] | None] = []
-        #: There is something else than results among them. Set before.
-        self.mixed = False
+        self.last = self.first + len(self.payloads) - 1
+        #: What has not been begun. The main thread takes from the left.
+        self.todo = deque(range(self.first, self.last + 1))
+        #: What has been done, from the first on: values that can be pickled later, or None where
+        #: `odd` has something else, which is there before. The main thread adds.
+        self.results: list[Any] = []
+        #: What else became of tasks, by the position in `results`, until it is sent.
+        self.odd: dict[int, Odd] = {}
         #: Tasks that nobody wants any more.
         self.dropped: set[int] = set()
         #: The main thread has begun with it; is at it; and nothing will be added any more.
@@ -63,6 +75,17 @@ class Row:
     def next(self) -> int:
         """Which task comes next, or is being executed."""
         return self.first + len(self.results)
+
+    @property
+    def current(self) -> int:
+        """Which task is being executed, or about to be; 0: none."""
+        task_id = self.next
+        return task_id if task_id <= self.last else 0
+
+    def add(self, odd: Odd) -> None:
+        """The next task is done, and there is something else than a value that can be kept."""
+        self.odd[len(self.results)] = odd
+        self.results.append(None)
 
     def drop(self, task_id: int) -> bool:
         """A task is of no use any more. True: it is here, and will not be executed."""
@@ -76,35 +99,58 @@ class Row:
         ids = []
         while self.todo:
             try:
-                self.todo.pop()
+                task_id = self.todo.pop()
             except IndexError:  # the main thread was faster
                 break
-            ids.append(self.last)
-            self.last -= 1
+            ids.append(task_id)
+            self.last = task_id - 1
         return ids
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self, pack: Pack) -> list[Outcome]:
         """Return what is done and has not been asked for before."""
         begin = self._sent
         done = self.results[begin:]
         self._sent = begin + len(done)
+        if not done:
+            return []
         first, attempt = self.first + begin, self.attempt
-        if not self.mixed:
-            return [Outcome(first, attempt, RESULT, done)] if done else []  # type: ignore[arg-type]
-        found: list[Outcome] = []
-        run: list[bytes] = []
-        for number, result in enumerate(done, first):
-            if isinstance(result, bytes):
-                if not run:
-                    found.append(Outcome(number, attempt, RESULT, run))
-                run.append(result)
+        odd = {i - begin: self.odd.pop(i) for i in list(self.odd) if i < self._sent}
+        if not odd:
+            return [Outcome(first, attempt, RESULT, pack(done, True))]
+        return list(_sorted_out(first, attempt, done, odd, pack))
+
+
+def _sorted_out(
+    first: int, attempt: int, done: list[Any], odd: dict[int, Odd], pack: Pack
+) -> Iterator[Outcome]:
+    """Give the outcomes of tasks that follow each other, with as few objects as can be."""
+    # Where there are pickles, one more is cheaper than an outcome of its own.
+    together = bytes not in set(map(type, odd.values()))
+    run: list[bytes] = []
+    for is_odd, group in groupby(range(len(done)), odd.__contains__):
+        positions = list(group)
+        at = first + positions[0]
+        if not is_odd:
+            values = pack([done[i] for i in positions], together)
+            if isinstance(values, list) and not together:
+                run += values
             else:
+                yield Outcome(at, attempt, RESULT, values)
+            continue
+        for task_id, i in enumerate(positions, at):
+            other = odd[i]
+            if isinstance(other, bytes):
+                run.append(other)
+                continue
+            if run:
+                yield Outcome(task_id - len(run), attempt, RESULT, run)
                 run = []
-                if result is not None:
-                    found.append(Outcome(number, attempt, *result))
-        return found
+            if other is not None:
+                yield Outcome(task_id, attempt, *other)
+    if run:
+        yield Outcome(first + len(done) - len(run), attempt, RESULT, run)
 
 
 def rows_and_leases(leases: Iterable[Lease]) -> list[Lease | Row]:
     """Let leases of several tasks be rows."""
-    return [Row(lease) if lease[3].__class__ is list else lease for lease in leases]
+    return [Row(lease) if lease[3].__class__ in ROWS else lease for lease in leases]

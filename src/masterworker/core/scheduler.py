@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.chunks import Chunk
     from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
+    from masterworker.core.task import Payload
 
 WAITING, LEASED, STARTED = State.WAITING, State.LEASED, State.STARTED
 
@@ -87,7 +89,6 @@ class Scheduler(Losses):
             heartbeat,
             now,
             supervisor,
-            bool(supervisor),
         )
         self._next_member += 1
         self._workers += view is not None
@@ -109,7 +110,7 @@ class Scheduler(Losses):
     def on_requested(
         self,
         tag: str,
-        payloads: Sequence[bytes],
+        payloads: Sequence[Payload] | Chunk,
         now: float = 0.0,
         *,
         direct: bool = False,
@@ -139,7 +140,8 @@ class Scheduler(Losses):
         if number == 1 and self.waiting.parked and not self.terminated:
             claim = self.waiting.taker_of(tag)
             if claim is not None:
-                return first, self._hand_over(first, tag, payloads[0], direct, options, claim, now)
+                (payload,) = payloads
+                return first, self._hand_over(first, tag, payload, direct, options, claim, now)
         items: Iterable[Item]
         if direct and options is None and number > 1:
             items = self.blocks.make(first, tag, payloads)
@@ -251,7 +253,7 @@ class Scheduler(Losses):
         self,
         task_id: int,
         tag: str,
-        payload: bytes,
+        payload: Payload,
         direct: bool,
         options: Options | None,
         claim: Claim,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from masterworker.core.blocks import Block
+from masterworker.core.chunks import ROWS
 from masterworker.core.effects import Effects
 from masterworker.core.pausing import Pausing
 from masterworker.core.task import (
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.chunks import Payloads
     from masterworker.core.member import Member
+    from masterworker.core.task import Payload
 
 WAITING, SETTLED, DELIVERED = State.WAITING, State.SETTLED, State.DELIVERED
 
@@ -40,6 +43,11 @@ OUTCOMES = frozenset((RESULT, FAILURE, AGAIN))
 
 #: Makes a named tuple in half the time that its class takes.
 _new = tuple.__new__
+
+
+def _is_outcome(kind: int, payload: object) -> bool:
+    """Tell whether a worker can say this of a task: failures are never large."""
+    return kind == RESULT or (kind in OUTCOMES and isinstance(payload, bytes))
 
 
 class Settling(Pausing):
@@ -65,7 +73,7 @@ class Settling(Pausing):
         effects = Effects()
         runs: list[list[Task]] = []
         for outcome in outcomes:
-            if isinstance(outcome[3], list):
+            if outcome[3].__class__ in ROWS:
                 self._report_run(outcome, member_id, now, refused, runs, effects)
             else:
                 self._report_one(outcome, member_id, now, refused, runs, effects)
@@ -155,10 +163,10 @@ class Settling(Pausing):
             or task.holder is not member
             or task.attempt != attempt
             or member is None
-            or kind not in OUTCOMES
+            or not _is_outcome(kind, payload)
         ):
             task = self._late(task, attempt, kind, member_id, now, task_id)
-            if task is None:
+            if task is None or not _is_outcome(kind, payload):
                 self._count_refused(task_id)
                 refused.append(task_id)
                 return
@@ -169,7 +177,7 @@ class Settling(Pausing):
                 return
             self._stop_others(task, member, now, effects)
         kind = FAILURE if kind == AGAIN else kind
-        self._settle(task, kind, cast("bytes", payload), member, runs, effects)
+        self._settle(task, kind, cast("Payload", payload), member, runs, effects)
 
     def _report_run(
         self,
@@ -181,7 +189,8 @@ class Settling(Pausing):
         effects: Effects,
     ) -> None:
         """A process delivers results in a row: of blocks from their beginnings on, or others."""
-        first, attempt, kind, payloads = outcome
+        first, attempt, kind, _ = outcome
+        payloads = cast("Payloads", outcome[3])
         member = self.members.get(member_id)
         at, end = 0, len(payloads)
         while at < end:
@@ -200,11 +209,11 @@ class Settling(Pausing):
                 continue
             number = min(end - at, len(block.payloads))
             part = payloads if number == end else payloads[at : at + number]
-            self._settle_first(block, cast("list[bytes]", part), member, effects)
+            self._settle_first(block, part, member, effects)
             at += number
 
     def _settle_first(
-        self, block: Block, results: list[bytes], member: Member, effects: Effects
+        self, block: Block, results: Payloads, member: Member, effects: Effects
     ) -> None:
         """The first tasks of a block have their results, and leave."""
         number = len(results)
@@ -261,7 +270,7 @@ class Settling(Pausing):
         self,
         task: Task,
         kind: int,
-        payload: bytes,
+        payload: Payload,
         member: Member | None,
         runs: list[list[Task]],
         effects: Effects,
@@ -292,7 +301,7 @@ class Settling(Pausing):
             runs.append([task])
 
     def _count_failure(
-        self, task: Task, kind: int, payload: bytes, member: Member | None, effects: Effects
+        self, task: Task, kind: int, payload: Payload, member: Member | None, effects: Effects
     ) -> None:
         tally = self.tally
         if kind == CANCELLED:
@@ -303,7 +312,8 @@ class Settling(Pausing):
             else:
                 tally.given_up += 1
             worker = member.info if member is not None else ""
-            effects.failed.append((task.id, task.tag, task.payload, kind, payload, worker))
+            what = cast("bytes", payload)  # failures are never large
+            effects.failed.append((task.id, task.tag, task.payload, kind, what, worker))
 
     def _queue_results(self, runs: list[list[Task]], effects: Effects) -> None:
         for run in runs:

@@ -7,8 +7,11 @@ all fields of it. Where there are millions, most are no objects of their own: se
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+
+from masterworker.core.chunks import Chunk, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,6 +50,31 @@ AGAIN: Final = 3
 CANCELLED: Final = 4
 
 
+class Large(ABC):
+    """A payload of many bytes, which are kept outside of messages: see `data.segment`."""
+
+    __slots__ = ()
+
+    #: File descriptor of its bytes, if they can be had through one.
+    fd: int | None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many bytes."""
+
+    @abstractmethod
+    def head(self, size: int) -> bytes:
+        """Return the first bytes."""
+
+    @abstractmethod
+    def open(self, *, writable: bool = True) -> memoryview:
+        """Look at the bytes; what is written to the view nobody else sees."""
+
+
+#: Parameters, results and stored values as they travel. Opaque here.
+Payload = bytes | Large
+
+
 class Lease(NamedTuple):
     """One hand-out of a task, as it travels to the worker."""
 
@@ -54,9 +82,9 @@ class Lease(NamedTuple):
     #: 1 for the first hand-out of this task, then counting up: the fencing token.
     attempt: int
     tag: str
-    #: The pickled parameters. Opaque: only the handler's process looks inside. A list: of several
-    #: tasks, whose ids count up from `task_id`.
-    payload: bytes | list[bytes]
+    #: The pickled parameters. Opaque: only the handler's process looks inside. A list or chunk: of
+    #: several tasks, whose ids count up from `task_id`.
+    payload: Payload | list[bytes] | Chunk
     #: Time limit, and what may be tried again; None for neither.
     terms: Terms | None = None
 
@@ -67,8 +95,8 @@ class Outcome(NamedTuple):
     task_id: int
     attempt: int
     kind: int
-    #: A list: of several tasks, whose ids count up from `task_id`.
-    payload: bytes | list[bytes]
+    #: A list or chunk: of several tasks, whose ids count up from `task_id`.
+    payload: Payload | list[bytes] | Chunk
 
 
 class Finished(NamedTuple):
@@ -77,7 +105,7 @@ class Finished(NamedTuple):
     task_id: int
     tag: str
     kind: int
-    payload: bytes
+    payload: Payload
     #: Which process delivered it, as text.
     worker: str
 
@@ -87,19 +115,18 @@ class FinishedRun(NamedTuple):
 
     task_id: int
     tag: str
-    payloads: list[bytes]
+    payloads: list[bytes] | Chunk
     worker: str
 
 
 def ids_of(item: Sequence[Any]) -> range:
     """Return the ids of the tasks that a lease or an outcome is of."""
-    payload = item[3]
-    return range(item[0], item[0] + (len(payload) if payload.__class__ is list else 1))
+    return range(item[0], item[0] + number_of(item[3]))
 
 
 def size_of(items: Iterable[Sequence[Any]]) -> int:
     """Count the tasks that leases are of."""
-    return sum(len(item[3]) if item[3].__class__ is list else 1 for item in items)
+    return sum(number_of(item[3]) for item in items)
 
 
 class Task:
@@ -139,7 +166,7 @@ class Task:
         self,
         number: int,
         tag: str,
-        payload: bytes,
+        payload: Payload,
         direct: bool,
         state: State = State.WAITING,
         options: Options | None = None,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from masterworker.core.task import CANCELLED, LOST, RESULT, read_history
 from masterworker.data import plain, record
 from masterworker.data.failure import rebuild, text_of
-from masterworker.data.pickling import loads
+from masterworker.data.pickling import open_payload
+from masterworker.data.segment import bytes_of, head_of
 from masterworker.errors import (
     MalformedError,
     RemoteError,
@@ -19,12 +20,14 @@ from masterworker.errors import (
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
-    from masterworker.core.task import Finished
+    from masterworker.core.task import Finished, Payload
 
 
-def open_result(payload: bytes) -> Any:
+def open_result(payload: Payload) -> Any:
     """Rebuild a result: from plain data where that is what came, else from a pickle."""
-    return plain.decode(payload) if payload[:1] == plain.MARK else loads(payload)
+    if head_of(payload, 1) == plain.MARK:
+        return plain.decode(bytes_of(payload))
+    return open_payload(payload)
 
 
 def open_finished(finished: Finished) -> tuple[str, str, Any]:
@@ -51,11 +54,11 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
             cause = RemoteError(type(error).__name__, text)
             raise TaskFailed(task_id, tag, cause, text, worker) from error
     if kind == LOST:
-        raise TaskLost(task_id, tag, read_history(payload))
+        raise TaskLost(task_id, tag, read_history(bytes_of(payload)))
     if kind == CANCELLED:
         raise TaskCancelled(task_id, tag)
     try:
-        failure = record.decode(payload)
+        failure = record.decode(bytes_of(payload))
     except MalformedError as error:
         raise TaskFailed(task_id, tag, error, "", worker) from error
     exception = rebuild(failure)

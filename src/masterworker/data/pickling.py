@@ -8,12 +8,16 @@ more:
   other side uses its own class of that name, where its main program has one, so that `isinstance`
   and `except` work on both sides; otherwise it gets a copy.
 
-`loads` is the only place in the package that unpickles anything. Whoever calls it must know where
-the bytes come from: a pickle is a program.
+Large buffers (the elements of arrays) stay out of the pickle, and are copied once: into a
+`Segment`.
+
+`loads` is the only place in the package that unpickles anything; `open_payload` calls it. Whoever
+calls them must know where the bytes come from: a pickle is a program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import pickle
@@ -22,12 +26,16 @@ from itertools import repeat
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
+from masterworker.data import layout
+from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from masterworker.core.task import Payload
+
+    Keep = Callable[[pickle.PickleBuffer], bool]
 
 PROTOCOL = 5
 #: So many importable functions are remembered with their pickles.
@@ -41,13 +49,13 @@ CANNOT_NAME_MAIN = 24
 _MUCH = 1 << 20
 
 #: What `functools.lru_cache` makes of a function. Pickle knows it by name only.
-_CACHED = type(functools.lru_cache(len))
+CACHED = type(functools.lru_cache(len))
 
 _importable: dict[Callable[..., Any], bytes] = {}
 
 
 def dumps(value: object) -> bytes:
-    """Pickle a value.
+    """Pickle a value, in one piece however large it is; see `dumps_payload` for what travels.
 
     Raises:
         Exception: Whatever the value's own pickling raises; see `dumps_call` for one clear error.
@@ -64,14 +72,112 @@ def dumps(value: object) -> bytes:
     return data
 
 
-#: Pickles a value plainly: `dumps`, where it does not raise and the bytes do not name the main
-#: program. For those who do this a million times a second.
-dumps_plainly: Callable[[object, int], bytes] = pickle.dumps
+class _LargeError(Exception):
+    """A value has a large buffer."""
+
+
+def _no_large(buffer: pickle.PickleBuffer) -> bool:
+    """Let a buffer be a part of the pickle, if it is a small one."""
+    if buffer.raw().nbytes > LARGE:
+        raise _LargeError
+    return True
+
+
+#: Pickles a value plainly: `dumps`, where it does not raise, the bytes do not name the main program
+#: and are not many. For those who do this a million times a second.
+dumps_plainly: Callable[[object], bytes] = functools.partial(
+    pickle.dumps, protocol=PROTOCOL, buffer_callback=_no_large
+)
+
+
+def dumps_payload(value: object) -> Payload:
+    """Pickle a value as it travels: a large one, or one with large buffers, is a segment.
+
+    Raises:
+        Exception: As `dumps`.
+    """
+    try:
+        data = dumps_plainly(value)
+    except _LargeError:
+        return _dumps_apart(value)
+    except Exception:
+        return _large_apart(_dumps_by_value(value))
+    if MAIN in data:
+        with contextlib.suppress(Exception):  # else by name, as `dumps`
+            data = _dumps_by_value(value)
+    return _large_apart(data)
+
+
+def _large_apart(data: bytes) -> Payload:
+    return data if len(data) <= LARGE else Segment.of([data])
+
+
+def dumps_values(values: Mapping[str, object], *, fixed: bool) -> dict[str, Payload]:
+    """Pickle named values.
+
+    Args:
+        values: The values.
+        fixed: Whoever opens them cannot change the arrays in them, be they large or small.
+
+    Raises:
+        UnpicklableError: Names the value that cannot be pickled, and why.
+    """
+    found: dict[str, Payload] = {}
+    for name, value in values.items():
+        try:
+            found[name] = _dumps_apart(value, 0) if fixed else dumps_payload(value)
+        except Exception as error:
+            raise UnpicklableError(
+                f"the value {name!r} (a {type(value).__name__}) cannot be pickled, so it cannot be "
+                f"stored: {_line(error)}"
+            ) from error
+    return found
+
+
+def _dumps_apart(value: object, larger_than: int = LARGE) -> Payload:
+    """Pickle a value with buffers of so many bytes apart."""
+    buffers: list[memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes <= larger_than:
+            return True
+        buffers.append(raw)
+        return False
+
+    try:
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=keep)
+        by_value = MAIN in data
+    except Exception:
+        by_value = True
+    if by_value:
+        buffers.clear()
+        data = _dumps_by_value(value, keep=keep)
+    return Segment.of(layout.pack(data, buffers)) if buffers else _large_apart(data)
 
 
 #: Rebuilds a value from bytes that come from a process of this job. Pickle's own function, and not
 #: one that calls it, since it is called twice for each task.
-loads: Callable[[bytes], Any] = pickle.loads
+loads: Callable[..., Any] = pickle.loads
+
+
+def open_payload(payload: Payload, *, writable: bool = True) -> Any:
+    """Rebuild a value from what comes from a process of this job.
+
+    Args:
+        payload: What `dumps_payload` has made.
+        writable: Arrays can be written to, which nobody else sees. They are not copied before.
+    """
+    if isinstance(payload, bytes):
+        if payload[: len(layout.MARK)] != layout.MARK:
+            return loads(payload)
+        memory = memoryview(bytearray(payload))
+    else:
+        memory = payload.open(writable=writable)
+    if bytes(memory[: len(layout.MARK)]) != layout.MARK:
+        return loads(memory)
+    pickled, buffers = layout.unpack(memory)
+    return loads(pickled, buffers=buffers)
 
 
 def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
@@ -79,15 +185,17 @@ def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> lis
     nothing: dict[str, Any] = {}
     parameters = zip(repeat(function), calls, repeat(nothing))
     try:
-        data = list(map(pickle.dumps, parameters, repeat(PROTOCOL)))
+        data = list(map(dumps_plainly, parameters))
     except Exception:
+        return None
+    if max(map(len, data)) > LARGE:
         return None
     if sum(map(len, data)) > _MUCH:
         return None if any(MAIN in each for each in data) else data
     return None if MAIN in b"".join(data) else data
 
 
-def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
+def dumps_call(what: str, parameters: tuple[Any, ...]) -> Payload:
     """Pickle the positional parameters of a task.
 
     Args:
@@ -98,12 +206,7 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> bytes:
         UnpicklableError: Names the first parameter that cannot be pickled, and why.
     """
     try:
-        data = pickle.dumps(parameters, PROTOCOL)
-        return dumps(parameters) if MAIN in data else data
-    except Exception:  # noqa: S110  not plainly: the next try decides
-        pass
-    try:
-        return dumps(parameters)
+        return dumps_payload(parameters)
     except Exception as error:
         for position, parameter in enumerate(parameters):
             try:
@@ -151,44 +254,14 @@ def is_remembered(function: Callable[..., Any]) -> bool:
     return isinstance(function, (FunctionType, BuiltinFunctionType)) and function in _importable
 
 
-class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """A pickler by value that prefers the receiver's own object of the same name.
+def _dumps_by_value(value: object, itself: object = None, keep: Keep | None = None) -> bytes:
+    # cloudpickle takes longer to load than a worker to do its first task, and most jobs, and
+    # nearly all workers, never need it
+    from masterworker.data.byvalue import Pickler
 
-    Args:
-        out: Where the pickle goes.
-        itself: This object travels by value whatever the receiver has.
-    """
-
-    def __init__(self, out: io.BytesIO, itself: object = None) -> None:
-        super().__init__(out, PROTOCOL)
-        self._itself = itself
-
-    def reducer_override(self, obj: Any) -> Any:
-        """Say how to pickle what is not built in; see `pickle.Pickler`."""
-        if isinstance(obj, _CACHED) and obj.__module__ == "__main__":
-            name = "" if obj is self._itself else obj.__qualname__
-            return _own_or_cached, (name, obj.cache_parameters(), obj.__wrapped__)
-        reduced = super().reducer_override(obj)
-        if not isinstance(reduced, tuple) or obj is self._itself or not _is_of_main(obj):
-            return reduced
-        make, args, state, items, pairs, *setters = reduced
-        if items is not None or pairs is not None:
-            return reduced
-        setter = setters[0] if setters else None
-        return _own_or_make, (obj.__qualname__, make, args), (setter, state), None, None, _fill
-
-
-def _dumps_by_value(value: object, itself: object = None) -> bytes:
     with io.BytesIO() as out:
-        _ByValue(out, itself).dump(value)
+        Pickler(out, itself, keep).dump(value)
         return out.getvalue()
-
-
-def _is_of_main(obj: Any) -> bool:
-    """Tell whether an object can be found by name in this process's main program."""
-    if not isinstance(obj, (type, FunctionType)) or obj.__module__ != "__main__":
-        return False
-    return own(obj.__qualname__) is obj
 
 
 def own(qualname: str) -> Any:
@@ -196,15 +269,16 @@ def own(qualname: str) -> Any:
     found: Any = sys.modules.get("__main__")
     for name in qualname.split("."):
         found = getattr(found, name, None)
-    return found if isinstance(found, (type, FunctionType, _CACHED)) else None
+    return found if isinstance(found, (type, FunctionType, CACHED)) else None
 
 
-def _own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Begin to rebuild what travelled by value: this process's own object of that name, if any."""
     mine = own(qualname)
     return make(*args) if mine is None else mine
 
 
-def _own_or_cached(
+def own_or_cached(
     qualname: str, parameters: dict[str, Any], function: Callable[..., Any]
 ) -> Callable[..., Any]:
     """Rebuild what `functools.lru_cache` made: each process has a cache of its own."""
@@ -212,7 +286,8 @@ def _own_or_cached(
     return functools.lru_cache(**parameters)(function) if mine is None else mine
 
 
-def _fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
+def fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
+    """Finish what `own_or_make` has begun: its own object stays as it is."""
     setter, state = told
     if own(getattr(obj, "__qualname__", "")) is obj:
         return

@@ -23,16 +23,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgpack
 
-from masterworker import wire
+from masterworker.data.segment import head_of
 from masterworker.errors import MalformedError, NotPlainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from masterworker.core.task import Payload
+
 #: Begins what is made here. No pickle begins with it: it is no instruction of any of its protocols.
 MARK: Final = b"\x00"
 #: Containers are not nested deeper.
 MAX_DEPTH: Final = 100
+#: No value is longer (bytes).
+MOST_BYTES: Final = 1_000_000_000
 #: So many keys of a set or dictionary may have the same hash.
 MOST_ALIKE: Final = 1000
 #: For errors.
@@ -48,12 +52,13 @@ ARRAY, SCALAR = 20, 21
 #: What msgpack holds as it is; integers of up to 64 bits only.
 _ATOMS = frozenset((type(None), bool, int, float, str, bytes))
 _CONTAINERS: dict[type, int] = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET}
+_MICROSECOND = timedelta(microseconds=1)
 _LEAST, _MOST = -(1 << 63), 1 << 64
 
 
-def is_plain(payload: bytes) -> bool:
+def is_plain(payload: Payload) -> bool:
     """Tell whether this was made here, by its mark; it may still be malformed."""
-    return payload[:1] == MARK
+    return head_of(payload, 1) == MARK
 
 
 def encode(value: object) -> bytes:
@@ -96,10 +101,10 @@ def _pack(tree: object) -> bytes:
         packed = cast("bytes", msgpack.packb(tree, unicode_errors="surrogatepass"))
     except ValueError as error:  # longer than 4 GB
         raise NotPlainError(f"the value is too large to be sent: {error}") from None
-    if len(packed) > wire.MAX_PAYLOAD:
+    if len(packed) > MOST_BYTES:
         raise NotPlainError(
             f"the value is too large to be sent: {len(packed):,} bytes and perhaps more, at most "
-            f"{wire.MAX_PAYLOAD:,}; write it to a file and return its name"
+            f"{MOST_BYTES:,}; write it to a file and return its name"
         )
     return packed
 
@@ -149,7 +154,16 @@ def _content(items: Collection[Any], depth: int) -> bytes:
 def _write_datetime(value: datetime) -> bytes:
     if value.tzinfo is not None and type(value.tzinfo) is not timezone:
         raise refusal(value.tzinfo, " as a time zone, where only a fixed offset is")
-    return f"{value.fold}{value.isoformat()}".encode()
+    offset = value.utcoffset()
+    told = f"{value.fold}{value.replace(tzinfo=None).isoformat()}"
+    # Python 3.11 takes an offset of less than a second in ISO's notation for none.
+    return (told if offset is None else f"{told}|{offset // _MICROSECOND}").encode()
+
+
+def _read_datetime(data: bytes) -> datetime:
+    told, with_zone, offset = data.decode().partition("|")
+    zone = timezone(int(offset) * _MICROSECOND) if with_zone else None
+    return datetime.fromisoformat(told[1:]).replace(tzinfo=zone, fold=int(told[:1]))
 
 
 _WRITERS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
@@ -234,6 +248,6 @@ _READERS: dict[int, Callable[[bytes], Any]] = {
     COMPLEX: lambda data: complex(*struct.unpack("<2d", data)),
     BYTEARRAY: bytearray,
     DATE: lambda data: date.fromisoformat(data.decode()),
-    DATETIME: lambda data: datetime.fromisoformat(data[1:].decode()).replace(fold=int(data[:1])),
+    DATETIME: _read_datetime,
     TIMEDELTA: lambda data: timedelta(*struct.unpack("<3q", data)),
 }

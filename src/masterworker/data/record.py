@@ -6,9 +6,8 @@ writes, which can be printed to a terminal.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
-import msgpack
 import msgspec
 
 from masterworker.errors import MalformedError
@@ -34,7 +33,7 @@ class Failure(NamedTuple):
 
     def encode(self) -> bytes:
         """Make the payload of an outcome."""
-        return cast("bytes", msgpack.packb(self))
+        return msgspec.msgpack.encode(self)
 
 
 _decoder = msgspec.msgpack.Decoder(Failure)

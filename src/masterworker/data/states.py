@@ -10,11 +10,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from masterworker.data.pickling import loads
+from masterworker.data.pickling import open_payload
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from masterworker.core.task import Payload
 
 
 class StateCache:
@@ -24,12 +26,17 @@ class StateCache:
         fetch: Returns the pickled value that the manager has under a name; None: it has none.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes | None]) -> None:
+    def __init__(self, fetch: Callable[[str], Payload | None]) -> None:
         self._fetch = fetch
         self._values: dict[tuple[int, str], Any] = {}
 
-    def value(self, state_id: int, name: str) -> Any:
+    def value(self, state_id: int, name: str, *, fixed: bool = False) -> Any:
         """Return a value.
+
+        Args:
+            state_id: Of which state.
+            name: Under which it was stored.
+            fixed: Arrays in it cannot be changed.
 
         Raises:
             UsageError: It was never stored, or has been deleted.
@@ -41,7 +48,7 @@ class StateCache:
                 raise UsageError(
                     f"state {state_id} has no value {name!r}: it was never stored, or deleted"
                 )
-            self._values[key] = loads(data)
+            self._values[key] = open_payload(data, writable=not fixed)
         return self._values[key]
 
     def forget(self, state_id: int) -> None:
@@ -88,9 +95,15 @@ class StateValue:
         return _resolve, (type(self), self.state_id, self.name)
 
 
+class SharedValue(StateValue):
+    """A placeholder for a value that nobody changes: see `Master.share`."""
+
+
 def _resolve(kind: type[StateValue], state_id: int, name: str) -> Any:
     source = _here.source
-    return kind(state_id, name) if source is None else source.value(state_id, name)
+    if source is None:
+        return kind(state_id, name)
+    return source.value(state_id, name, fixed=issubclass(kind, SharedValue))
 
 
 @contextmanager

@@ -1,12 +1,42 @@
-"""The command that starts a worker: built here, and nowhere else."""
+"""The command that starts a worker: built here, and read here, and nowhere else.
+
+A supervisor writes it, so it is read without the parser of the command line, whose loading would
+take a tenth of a worker's start.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from masterworker.launch.parent import WorkerLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from masterworker.launch.options import Spec
+
+#: Begins the words of a worker that a supervisor launches.
+_COMMAND: Final = "worker"
+_LAUNCHER: Final = "--launched-by"
+_VERBOSE: Final = "--verbose"
+
+
+class Order(NamedTuple):
+    """What a worker is told by the supervisor that launches it."""
+
+    label: str
+    #: Process id of the supervisor, and the file descriptor of what is shared with it.
+    launcher: int
+    slot_fd: int
+    #: "host" or "host:port" of the master; None: look it up by the label.
+    master: str | None = None
+    #: Path of the master's private socket; "": it is to be found.
+    socket: str = ""
+    #: File descriptor from which the ticket is read; None: there is none.
+    ticket_fd: int | None = None
+    limits: WorkerLimits = WorkerLimits()
+    verbose: bool = False
 
 
 def worker_command(
@@ -26,13 +56,14 @@ def worker_command(
         "-P",  # the folder of the moment is not to be imported from: the master says from where
         "-m",
         "masterworker.cli",
-        "worker",
-        f"--launched-by={os.getpid()}",
+        _COMMAND,
+        f"{_LAUNCHER}={os.getpid()}",
         f"--supervised={slot_fd}",
     ]
     limits = spec.limits
     for name, value in (
         ("--master", spec.master),
+        ("--socket", spec.socket or None),
         ("--ticket-fd", ticket_fd),
         ("--max-tasks", limits.max_tasks),
         ("--idle-timeout", limits.idle_timeout),
@@ -42,5 +73,42 @@ def worker_command(
         if value is not None:
             command.append(f"{name}={value}")
     if spec.verbose:
-        command.append("--verbose")
+        command.append(_VERBOSE)
     return [*command, "--", spec.label]
+
+
+def is_order(words: Sequence[str]) -> bool:
+    """Tell whether a command line (without the name of the program) is one of `worker_command`."""
+    return len(words) > 1 and words[0] == _COMMAND and words[1].startswith(_LAUNCHER + "=")
+
+
+def read_order(words: Sequence[str]) -> Order:
+    """Read a command line of `worker_command`.
+
+    Raises:
+        ValueError: Somebody else has written it.
+    """
+    *options, mark, label = words[1:]
+    if mark != "--":
+        raise ValueError("there is no label")
+    told = dict(option.partition("=")[::2] for option in options)
+    verbose = told.pop(_VERBOSE, None) is not None
+    take = told.pop
+    order = Order(
+        label,
+        int(take(_LAUNCHER)),
+        int(take("--supervised", "-1")),
+        take("--master", None),
+        take("--socket", ""),
+        int(take("--ticket-fd")) if "--ticket-fd" in told else None,
+        WorkerLimits(
+            int(take("--max-tasks")) if "--max-tasks" in told else None,
+            float(take("--idle-timeout")) if "--idle-timeout" in told else None,
+            float(take("--deadline")) if "--deadline" in told else None,
+            take("--initializer", ""),
+        ),
+        verbose,
+    )
+    if told:
+        raise ValueError(f"unknown options: {', '.join(told)}")
+    return order

@@ -34,6 +34,8 @@ class LocalWorkers:
         self._attend = attend
         self._on_change = on_change
         self._supervisor: Supervisor | None = None
+        #: Path of the master's private socket; "": they look it up.
+        self.socket = ""
 
     def launch(
         self, number: int, limits: WorkerLimits, memory_limit: int | None = None
@@ -45,7 +47,7 @@ class LocalWorkers:
             )
         here = sum(not place.closed for place in self._supervisor.places)
         variables = environment(dict(os.environ), here + number)
-        spec = Spec(self._label, None, variables, limits, memory_limit)
+        spec = Spec(self._label, None, variables, limits, memory_limit, socket=self.socket)
         return self._supervisor.launch(spec, number)
 
     def abandon(self, places: list[Place]) -> None:

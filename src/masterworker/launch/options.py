@@ -44,6 +44,8 @@ class Spec(NamedTuple):
     verbose: bool = False
     #: By which they join; None: they are this user's own.
     ticket: Ticket | None = None
+    #: Path of the master's private socket, where that is known; else "".
+    socket: str = ""
 
 
 def environment(given: dict[str, str], workers: int) -> dict[str, str]:

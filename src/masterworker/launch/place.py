@@ -76,6 +76,10 @@ class Place:
         #: What was said of the last one that failed to start; "" if it did not.
         self.trouble = ""
 
+    def is_due(self, now: float) -> bool:
+        """Tell whether a process is to be started here now."""
+        return self.process is None and self.due is not None and self.due <= now
+
     @property
     def was_tried(self) -> bool:
         """Tell whether the first one has been started, or could not be."""

@@ -35,6 +35,9 @@ OVER: Final = 7
 LEFT: Final = 8
 #: Written by the supervisor: 1 once it has sent a signal that means the worker as a whole.
 END: Final = 9
+#: Written by the supervisor: the file descriptor of its shelf (see `data.shelf`) in its own
+#: process, plus 1; 0: there is none.
+SHELF: Final = 10
 _SIZE: Final = 8 * 16
 #: The name is not longer than this (bytes).
 _LONGEST_NAME: Final = 200

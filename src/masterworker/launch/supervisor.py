@@ -11,6 +11,7 @@ by its one thread, which outlives them: the system ends them with that thread.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -42,10 +43,18 @@ logger = logging.getLogger("masterworker.launch")
 #: Workers are looked at so often (seconds), and where their ends are not announced, so often.
 LOOK: Final = 0.25
 LOOK_FOR_ENDS: Final = 0.1
+#: So many processes are started before the warden, and whoever waits for them, hears of it.
+STARTS: Final = 8
 #: Whoever launches workers waits for their processes to be started for so long at most (seconds).
 LAUNCH_BOUND: Final = 5.0
 #: What workers have written is printed for so long at the end, also on a slow terminal (seconds).
 LAST_PRINTS: Final = 1.0
+
+
+def _make_shelf() -> int:
+    from masterworker.data import shelf  # masters have none
+
+    return shelf.create()
 
 
 class Supervisor:
@@ -77,6 +86,8 @@ class Supervisor:
             self.name, listen, tell, self._on_orders, self.finish, self._on_gone, patience
         )
         self._local = patience is None
+        #: Where workers share what they have fetched; those of the master's own machine need none.
+        self._shelf = -1 if self._local else _make_shelf()
         self._printer = Printer()
         self._loop = Loop(self._next_due, self._turn)
         self._changed = threading.Condition()
@@ -145,6 +156,9 @@ class Supervisor:
             self._printer.close(LAST_PRINTS)
         self._loop.close(LAST_PRINTS)
         self._warden.close()
+        if self._shelf >= 0:
+            os.close(self._shelf)
+            self._shelf = -1
 
     # -- the thread -------------------------------------------------------------------------
 
@@ -155,11 +169,15 @@ class Supervisor:
         return min(due, default=None)
 
     def _turn(self, now: float) -> None:
+        started = 0
         for place in self.places:
             if self._over:
                 place.close()
-            elif place.due is not None and place.due <= now and place.process is None:
+            elif place.is_due(now) and started < STARTS:
                 self._start(place, now)
+                started += 1
+        if started:  # their own start takes longer than anything here, so they come first
+            self._notice()
         if now >= self._next_look:
             self._look_at_all(now)
 
@@ -170,14 +188,13 @@ class Supervisor:
             place.trouble = f"a worker process cannot be started: {error}"
             place.after(Reason.FAILED, now)
             logger.warning("%s; %s", place.trouble, self._what_next(place, now))
-            self._notice()
             return
+        process.slot[slot.SHELF] = self._shelf + 1
         place.process, place.due = process, None
         for stream in (process.out, process.err):
             self._loop.listen(stream.fd, partial(self._hear, process, stream))
         if process.pidfd is not None:
             self._loop.listen(process.pidfd, partial(self._look_for_end, place))
-        self._notice()
 
     def _notice(self) -> None:
         self._warden.watch(place.process.pid for place in self.places if place.process is not None)
@@ -261,7 +278,8 @@ class Supervisor:
         if reason is Reason.ORPHANED and (self._local or self._liaison.in_touch()):
             reason = Reason.FAILED  # it alone has lost its way
         self._explain(place, process, reason, how, now)
-        self._notice()
+        if not place.is_due(now):  # else somebody takes its place in a moment, and that is told
+            self._notice()
         return True
 
     def _explain(

@@ -17,11 +17,11 @@ from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sealing
 from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
-from masterworker.security import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from masterworker.core.task import Payload
     from masterworker.manager.guestbook import GuestProcess
     from masterworker.manager.manager import Manager
     from masterworker.security.peer import Peer
@@ -173,6 +173,8 @@ class Guest(Onlooker):
 
     def _seconds_left(self) -> float:
         """Return for how long its ticket is good still: new connections are refused by TLS."""
+        from masterworker.security import credentials  # for those with a ticket
+
         expires = self._peer.expires
         return expires - credentials.clock() if expires else math.inf
 
@@ -188,7 +190,7 @@ class Guest(Onlooker):
 
     # -- further operations -----------------------------------------------------------------
 
-    def _do_settle(self, task_id: int, kind: int, payload: bytes) -> bool:
+    def _do_settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         process, attempt = self._handed(task_id)
         good, _ = process.report([Outcome(task_id, attempt, kind, payload)])
         if not good:
@@ -202,7 +204,7 @@ class Guest(Onlooker):
         process.returned([task_id])
         self._manager.give_back(task_id, attempt)
 
-    def _do_get(self, space: str, name: str) -> bytes | None:
+    def _do_get(self, space: str, name: str) -> Payload | None:
         return self._session._do_get(space, name)
 
     def _do_acknowledge(self, client: str, number: int) -> None:

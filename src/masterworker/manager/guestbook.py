@@ -18,6 +18,7 @@ from masterworker.errors import NotAllowedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from masterworker.core.chunks import Payloads
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Lease
     from masterworker.manager.replies import Replies
@@ -134,9 +135,7 @@ class GuestProcess:
 def _without(outcome: Outcome, wrong: list[int]) -> list[Outcome]:
     """Return the outcomes of single tasks, but for some of them."""
     first, attempt, kind, payloads = outcome
-    each = (
-        Outcome(i, attempt, kind, p) for i, p in enumerate(cast("list[bytes]", payloads), first)
-    )
+    each = (Outcome(i, attempt, kind, p) for i, p in enumerate(cast("Payloads", payloads), first))
     return [one for one in each if one.task_id not in wrong]
 
 

@@ -10,6 +10,7 @@ from masterworker.manager.guest import Guest
 
 if TYPE_CHECKING:
     from masterworker.core.options import Options
+    from masterworker.core.task import Payload
 
 #: Bounds of what can be said about a task, as a master has them.
 LONGEST, FARTHEST = 1e9, 1_000_000
@@ -65,7 +66,7 @@ class Helper(Guest):
         process.hand(leases)
         return finished, leases
 
-    def _do_put(self, space: str, name: str, value: bytes) -> None:
+    def _do_put(self, space: str, name: str, value: Payload) -> None:
         _check_space(space)
         self._session._do_put(space, name, value)
 
@@ -73,7 +74,7 @@ class Helper(Guest):
         _check_space(space)
         return self._session._do_drop(space, name)
 
-    def _do_put_state(self, client: str, number: int, values: dict[str, bytes]) -> Any:
+    def _do_put_state(self, client: str, number: int, values: dict[str, Payload]) -> Any:
         client = self._name(client)
         self._known_as(client)
         return self._session._do_put_state(client, number, values)

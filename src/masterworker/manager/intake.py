@@ -10,10 +10,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from masterworker.core.chunks import Chunk
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.core.options import Options
+    from masterworker.core.task import Payload
 
 
 H = TypeVar("H")
@@ -26,7 +29,7 @@ class Run(NamedTuple):
     tag: str
     options: Options | None
     direct: bool
-    payloads: list[bytes]
+    payloads: list[Payload] | Chunk
 
 
 class Intake:
@@ -49,7 +52,7 @@ class Intake:
     def add(
         self,
         tag: str,
-        payloads: Sequence[bytes],
+        payloads: Sequence[Payload] | Chunk,
         options: Options | None,
         *,
         direct: bool,
@@ -75,16 +78,24 @@ class Intake:
                 first = run.first + len(run.payloads)
                 if expect is not None:
                     expect(first)
-                if run.tag == tag and run.options is options and run.direct is direct:
+                if (
+                    run.tag == tag
+                    and run.options is options
+                    and run.direct is direct
+                    and isinstance(run.payloads, list)
+                    and not isinstance(payloads, Chunk)
+                ):
                     run.payloads.extend(payloads)
                     return first
             elif expect is not None:
                 expect(first)
-            runs.append(Run(first, tag, options, direct, list(payloads)))
+            if not isinstance(payloads, Chunk):
+                payloads = list(payloads)
+            runs.append(Run(first, tag, options, direct, payloads))
             return first
 
     def add_one(
-        self, tag: str, payload: bytes, options: Options | None, handle: H, handles: dict[int, H]
+        self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
     ) -> int:
         """Note a request whose outcome leaves at once; `handles` has its handle first.
 
@@ -97,7 +108,7 @@ class Intake:
                 first, known, same, direct, payloads = runs[-1]
                 number = first + len(payloads)
                 handles[number] = handle
-                if known == tag and same is options and direct:
+                if known == tag and same is options and direct and payloads.__class__ is list:
                     payloads.append(payload)
                     return number
             else:

@@ -28,8 +28,9 @@ from masterworker.manager.mailbox import Desk
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from masterworker.core.chunks import Chunk
     from masterworker.core.options import Options
-    from masterworker.core.task import Finished, Lease
+    from masterworker.core.task import Finished, Lease, Payload
     from masterworker.manager.intake import H
 
 logger = logging.getLogger("masterworker.manager")
@@ -154,7 +155,7 @@ class Manager(Exchanging):
     def request(
         self,
         tag: str,
-        payloads: Sequence[bytes],
+        payloads: Sequence[Payload] | Chunk,
         options: Options | None = None,
         *,
         direct: bool = False,
@@ -185,7 +186,7 @@ class Manager(Exchanging):
         return first
 
     def submit(
-        self, tag: str, payload: bytes, options: Options | None, handle: H, handles: dict[int, H]
+        self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
     ) -> int:
         """Ask for one direct task: a `request`, as cheap as it can be. Returns its id.
 
@@ -211,7 +212,11 @@ class Manager(Exchanging):
             return cancelled
 
     def settle(
-        self, task_id: int, kind: int, payload: bytes | list[bytes], attempt: int = CURRENT
+        self,
+        task_id: int,
+        kind: int,
+        payload: Payload | list[bytes] | Chunk,
+        attempt: int = CURRENT,
     ) -> bool:
         """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
         with self._outbox, self._lock:
@@ -315,11 +320,11 @@ class Manager(Exchanging):
 
     # -- stored data ------------------------------------------------------------------------
 
-    def put(self, space: str, name: str, value: bytes) -> None:
+    def put(self, space: str, name: str, value: Payload) -> None:
         """Store a value; see `Store`, also for the next three."""
         self.store.put(space, name, value)
 
-    def get(self, space: str, name: str) -> bytes | None:
+    def get(self, space: str, name: str) -> Payload | None:
         """Return a stored value; None where there is none."""
         return self.store.get(space, name)
 
@@ -327,7 +332,7 @@ class Manager(Exchanging):
         """Forget a stored value. False: there was none."""
         return self.store.drop(space, name)
 
-    def put_state(self, values: dict[str, bytes]) -> int:
+    def put_state(self, values: dict[str, Payload]) -> int:
         """Store the values of a state. Returns its id."""
         return self.store.put_state(values)
 

@@ -37,9 +37,10 @@ class Onlooker:
         self,
         operation: str | None,
         args: list[Any] | msgspec.Raw,
+        enclosed: wire.Enclosures | None = None,
         later: Later | None = None,
     ) -> Any:
-        """Carry out one operation.
+        """Carry out one operation; arguments as of `transport.base.Service`.
 
         Returns:
             [True, reply], or [False, name and text of an error]; `LATER`: it comes later.
@@ -47,6 +48,8 @@ class Onlooker:
         self._later = later
         try:
             checked = wire.check(operation, args)
+            if enclosed is not None:
+                checked = enclosed.attach(checked)
             method = getattr(self, f"_do_{operation}", None) or self._refuse(operation)
             reply = method(*checked)
         except MasterworkerError as error:
@@ -72,8 +75,7 @@ class Onlooker:
         return self._manager.instance
 
     def _do_census(self) -> dict[str, Any]:
-        found = self._manager.census()
-        return {name: getattr(found, name) for name in found.__slots__}
+        return self._manager.census()._asdict()
 
     def _do_story(self, task_id: int) -> list[str]:
         return self._manager.story(task_id)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masterworker import wire
-from masterworker.manager.guest import Guest
-from masterworker.manager.helper import Helper
 from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
 from masterworker.security.peer import Role
@@ -35,5 +33,9 @@ def open_session(manager: Manager, replies: Replies, peer: Peer) -> Service:
         return Onlooker(manager)
     if peer.of_this_user:
         return Session(manager, replies)
+    # Most jobs have no guests, so what serves them is not loaded before one comes.
+    from masterworker.manager.guest import Guest
+    from masterworker.manager.helper import Helper
+
     kind = Guest if manager.results == wire.PLAIN else Helper
     return kind(manager, peer)

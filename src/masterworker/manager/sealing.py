@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data import record
 from masterworker.data.plain import is_plain
+from masterworker.data.segment import bytes_of
 from masterworker.errors import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from masterworker.core.task import Payload
 
 _SENT_PICKLE = "sent a pickle"
 _SENT_NOISE = "sent the record of a failure that cannot be read"
@@ -31,7 +35,7 @@ def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
         data_only: Nothing may have to be unpickled.
     """
     first, attempt, kind, payload = outcome
-    if not isinstance(payload, list):
+    if not isinstance(payload, (list, Chunk)):
         yield _sealed(outcome, payload, who, data_only=data_only)
     elif kind == RESULT and (not data_only or all(map(is_plain, payload))):
         yield outcome
@@ -40,7 +44,7 @@ def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
             yield _sealed(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
 
 
-def _sealed(outcome: Outcome, payload: bytes, who: str, *, data_only: bool) -> Outcome:
+def _sealed(outcome: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outcome:
     task_id, attempt, kind, _ = outcome
     fault = _SENT_PICKLE
     if kind == RESULT:
@@ -48,7 +52,7 @@ def _sealed(outcome: Outcome, payload: bytes, who: str, *, data_only: bool) -> O
             return outcome
     else:
         try:
-            told = record.decode(payload)
+            told = record.decode(bytes_of(payload))
             if not (data_only and told.pickled):
                 return Outcome(task_id, attempt, kind, record.tidy(told).encode())
         except MalformedError:
@@ -58,13 +62,13 @@ def _sealed(outcome: Outcome, payload: bytes, who: str, *, data_only: bool) -> O
     return Outcome(task_id, attempt, FAILURE, failure.encode())
 
 
-def sealed_record(payload: bytes, *, data_only: bool) -> bytes | None:
+def sealed_record(payload: Payload, *, data_only: bool) -> bytes | None:
     """Return the record of a failure as a guest's supervisor may give it; None: it is none.
 
     The supervisor does not know what the job takes, so its pickle is dropped where only data is.
     """
     try:
-        told = record.tidy(record.decode(payload))
+        told = record.tidy(record.decode(bytes_of(payload)))
     except MalformedError:
         return None
     return (told._replace(pickled=b"") if data_only else told).encode()

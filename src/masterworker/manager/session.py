@@ -15,6 +15,7 @@ from masterworker.transport.base import LATER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker.core.task import Payload
     from masterworker.manager.manager import Manager
     from masterworker.manager.replies import Replies
 
@@ -94,16 +95,16 @@ class Session(Onlooker):
             lambda reply: manager.take_back(member_id, *reply),
         )
 
-    def _do_settle(self, task_id: int, kind: int, payload: bytes) -> bool:
+    def _do_settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         return self._manager.settle(task_id, kind, payload)
 
     def _do_give_back(self, task_id: int) -> None:
         self._manager.give_back(task_id)
 
-    def _do_put(self, space: str, name: str, value: bytes) -> None:
+    def _do_put(self, space: str, name: str, value: Payload) -> None:
         self._manager.put(space, name, value)
 
-    def _do_get(self, space: str, name: str) -> bytes | None:
+    def _do_get(self, space: str, name: str) -> Payload | None:
         return self._manager.get(space, name)
 
     def _do_drop(self, space: str, name: str) -> bool:
@@ -115,7 +116,7 @@ class Session(Onlooker):
     def _do_forgo(self, client: str, number: int) -> None:
         self._replies.forgo(client, number)
 
-    def _do_put_state(self, client: str, number: int, values: dict[str, bytes]) -> Any:
+    def _do_put_state(self, client: str, number: int, values: dict[str, Payload]) -> Any:
         return self._once(client, number, lambda: self._manager.put_state(values))
 
     def _do_drop_state(self, state_id: int) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 from masterworker import wire
+
+if TYPE_CHECKING:
+    from masterworker.core.task import Payload
 
 
 class Store:
@@ -12,16 +16,16 @@ class Store:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[tuple[str, str], bytes] = {}
+        self._values: dict[tuple[str, str], Payload] = {}
         self._states: dict[int, list[str]] = {}
         self._next_state = 1
 
-    def put(self, space: str, name: str, value: bytes) -> None:
+    def put(self, space: str, name: str, value: Payload) -> None:
         """Store a value."""
         with self._lock:
             self._values[space, name] = value
 
-    def get(self, space: str, name: str) -> bytes | None:
+    def get(self, space: str, name: str) -> Payload | None:
         """Return a value; None where there is none."""
         with self._lock:
             return self._values.get((space, name))
@@ -31,7 +35,7 @@ class Store:
         with self._lock:
             return self._values.pop((space, name), None) is not None
 
-    def put_state(self, values: dict[str, bytes]) -> int:
+    def put_state(self, values: dict[str, Payload]) -> int:
         """Store the values of a state. Returns its id: 1, 2, 3, ...; never used again."""
         with self._lock:
             state_id = self._next_state

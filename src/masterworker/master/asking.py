@@ -6,36 +6,31 @@ holds no lock while it does.
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Sized
-from functools import partial
-from itertools import islice
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
-from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data.pickling import (
     MAIN,
-    PROTOCOL,
     dumps_call,
     dumps_function,
-    dumps_many_quickly,
     dumps_plainly,
     is_remembered,
-    loads,
 )
-from masterworker.errors import UnpicklableError, UsageError
-from masterworker.master.batches import PICKLE, TAKEN, Batch
+from masterworker.data.segment import LARGE
+from masterworker.errors import UsageError
 from masterworker.master.choosing import make_options
+from masterworker.master.drawing import Drawing, call_payload
 from masterworker.master.handle import Handle
+from masterworker.master.mapping import Mapping
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from masterworker.core.options import Options
+    from masterworker.core.task import Payload
     from masterworker.manager import Manager
     from masterworker.master.batches import Batches
 
@@ -44,6 +39,8 @@ if TYPE_CHECKING:
 
         handles: dict[int, Handle]
         batches: Batches
+        #: Tasks are taken one at a time, so nothing is gained by putting them together.
+        one_by_one: bool
 
         def _cancel(self, number: int) -> bool:
             """Cancel a task."""
@@ -52,20 +49,6 @@ if TYPE_CHECKING:
             """Wait until something holds, looking again whenever outcomes arrive."""
 
 
-#: `map` asks for so many tasks at a time, ...
-BATCH = 512
-#: ... and has at most so many under way that have not been yielded yet, ...
-LOOK_AHEAD = 10_000
-#: ... or so many bytes of parameters, but always a few tasks.
-LOOK_AHEAD_BYTES = 64 << 20
-FEW = 16
-#: Where items come slowly, `map` returns after so many seconds of drawing them, and a batch is
-#: sent after so many.
-FIRST_DRAW = 0.5
-SLOW_BATCH = 0.02
-
-#: Items of these are drawn without looking at the clock.
-_QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
 #: Calls of these are remembered, if they are importable.
 _FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
 #: Tags and pickles of importable functions.
@@ -96,8 +79,6 @@ class Asking:
         self._manager = manager
         self._desk = desk
         self._options = options
-        #: How many tasks `map` has under way at most, by the size of the latest.
-        self._look_ahead = LOOK_AHEAD
 
     # -- options ----------------------------------------------------------------------------
 
@@ -159,7 +140,7 @@ class Asking:
             UsageError: The tag cannot be used.
             Terminated: The job is over.
         """
-        payload = _checked(tag, dumps_call(f"task {tag!r}", parameters))
+        payload = dumps_call(f"task {tag!r}", parameters)
         return task_name(tag, self._manager.request(check_tag(tag), (payload,), self._options))
 
     # -- calls of functions -----------------------------------------------------------------
@@ -182,13 +163,14 @@ class Asking:
         """
         known = _known.get(function) if function.__class__ in _FUNCTIONS else None
         tag, fixed = known or _travelling(function)
+        payload: Payload
         try:
-            payload = dumps_plainly((fixed, args, kwargs), PROTOCOL)
-            plain = MAIN not in payload and len(payload) <= wire.MAX_PAYLOAD
+            payload = dumps_plainly((fixed, args, kwargs))
+            plain = MAIN not in payload and len(payload) <= LARGE
         except Exception:
             plain = False
         if not plain:
-            payload = _call_payload(tag, fixed, args, kwargs)
+            payload = call_payload(tag, fixed, args, kwargs)
         desk = self._desk
         handle = Handle(desk, tag)
         handle.number = self._manager.submit(tag, payload, self._options, handle, desk.handles)
@@ -222,111 +204,20 @@ class Asking:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
-        items = zip(iterable, *more, strict=False)
-        quick = all(type(each) in _QUICK for each in (iterable, *more))
-        batches = self._batches(function, items, quick=quick)
-        ready: deque[Batch] = deque()
-        began, asked = time.monotonic(), 0
-        for batch in batches:
-            ready.append(batch)
-            asked += len(batch.outcomes)
-            if asked >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
-                break
-        results = self._in_order(ready, batches) if ordered else self._as_come(ready, batches)
+        tag, fixed = (
+            (check_tag(function), b"") if isinstance(function, str) else _travelling(function)
+        )
+        together = self._options is None and not self._desk.one_by_one
+        drawing = Drawing(tag, fixed, (iterable, *more), together=together)
+        mapping = Mapping(self._manager, self._desk, self._options, drawing)
+        mapping.begin()
+        results = mapping.in_order() if ordered else mapping.as_come()
         if not progress:
             return results
         from tqdm.auto import tqdm
 
         total = min((len(i) for i in (iterable, *more) if isinstance(i, Sized)), default=None)
         return iter(tqdm(results, total=total, unit="task"))
-
-    # -- inside -----------------------------------------------------------------------------
-
-    def _batches(
-        self, function: Callable[..., Any] | str, items: Iterator[tuple[Any, ...]], *, quick: bool
-    ) -> Iterator[Batch]:
-        if isinstance(function, str):
-            tag, fixed = check_tag(function), b""
-        else:
-            tag, fixed = _travelling(function)
-        size = 1
-        while chunk := list(islice(items, size)) if quick else _draw(items, size):
-            size = min(2 * size, BATCH)
-            if isinstance(function, str):
-                what = f"task {tag!r}"
-                payloads = [_checked(tag, dumps_call(what, item)) for item in chunk]
-            else:
-                payloads = _call_payloads(tag, fixed, chunk)
-            mean = sum(map(len, payloads)) // len(payloads)
-            self._look_ahead = max(size, min(LOOK_AHEAD, LOOK_AHEAD_BYTES // max(1, mean)))
-            batch = Batch(tag, len(payloads))
-            expect = partial(self._desk.batches.add, batch)
-            self._manager.request(tag, payloads, self._options, direct=True, expect=expect)
-            yield batch
-
-    def _room(self) -> int:
-        """With so few tasks under way, ask for more."""
-        return max(self._look_ahead - BATCH, 2 * FEW - 1)
-
-    def _in_order(self, ready: deque[Batch], batches: Iterator[Batch]) -> Iterator[Any]:
-        pending, room = sum(len(batch.outcomes) for batch in ready), self._room()
-        while ready:
-            batch = ready.popleft()
-            outcomes = batch.outcomes
-            for at in range(len(outcomes)):
-                if outcomes[at] is None:
-                    self._desk.wait_until(partial(_is_there, outcomes, at), None)
-                outcome = outcomes[at]
-                if outcome.__class__ is bytes and outcome[0] == PICKLE:
-                    outcomes[at] = TAKEN
-                    try:
-                        value = loads(outcome)
-                    except Exception:
-                        value = batch.open(at, outcome)
-                else:
-                    value = batch.open(at)
-                yield value
-                pending -= 1
-                if pending <= room and (more := next(batches, None)) is not None:
-                    ready.append(more)
-                    pending += len(more.outcomes)
-                    room = self._room()
-
-    def _as_come(self, ready: deque[Batch], batches: Iterator[Batch]) -> Iterator[Any]:
-        arrived: deque[tuple[Batch, int, int]] = deque()
-        pending = 0
-        while True:
-            if not ready and pending <= self._room():
-                ready.extend(islice(batches, 1))
-            while ready:
-                batch = ready.popleft()
-                pending += len(batch.outcomes)
-                batch.watcher = arrived.append
-                arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
-            if not pending:
-                return
-            self._desk.wait_until(lambda: bool(arrived), None)
-            batch, begin, number = arrived.popleft()
-            for at in range(begin, begin + number):
-                outcome = batch.outcomes[at]
-                if outcome is not None and outcome is not TAKEN:
-                    pending -= 1
-                    yield batch.open(at)
-
-
-def _is_there(outcomes: list[Any], at: int) -> bool:
-    return outcomes[at] is not None
-
-
-def _draw(items: Iterator[tuple[Any, ...]], size: int) -> list[tuple[Any, ...]]:
-    """Draw items: so many, or what comes in a moment, but at least one if there is any."""
-    end = time.monotonic() + SLOW_BATCH
-    drawn: list[tuple[Any, ...]] = []
-    for item in islice(items, size):
-        drawn.append(item)
-        if time.monotonic() > end:
-            break
-    return drawn
 
 
 def check_tag(tag: object) -> str:
@@ -364,34 +255,3 @@ def _travelling(function: Callable[..., Any]) -> tuple[str, bytes]:
     if is_remembered(function):
         _known[function] = tag, fixed
     return tag, fixed
-
-
-def _call_payload(
-    tag: str,
-    function: bytes,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> bytes:
-    try:
-        payload = dumps_call(tag, (function, args, kwargs))
-        return payload if len(payload) <= wire.MAX_PAYLOAD else _checked(tag, payload)
-    except UnpicklableError:
-        dumps_call(f"call of {tag[1:]}", args)  # says which one it is
-        dumps_call(f"call of {tag[1:]}, keyword arguments", tuple(kwargs.items()))
-        raise
-
-
-def _call_payloads(tag: str, function: bytes, calls: list[tuple[Any, ...]]) -> list[bytes]:
-    payloads = dumps_many_quickly(function, calls)
-    if payloads is None or max(map(len, payloads)) > wire.MAX_PAYLOAD:
-        return [_call_payload(tag, function, args, {}) for args in calls]
-    return payloads
-
-
-def _checked(tag: str, payload: bytes) -> bytes:
-    if len(payload) > wire.MAX_PAYLOAD:
-        raise UsageError(
-            f"the parameters of a task {tag!r} are too large to be sent: {len(payload):,} bytes of "
-            f"pickle, at most {wire.MAX_PAYLOAD:,}; write them to a file and send its name"
-        )
-    return payload

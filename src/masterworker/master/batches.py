@@ -6,11 +6,16 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.blocks import PAGE_BITS
-from masterworker.core.task import RESULT, Finished
+from masterworker.core.chunks import Chunk
+from masterworker.core.task import RESULT, Finished, Large
+from masterworker.data.chunks import Values
 from masterworker.data.outcome import open_result, value_or_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from masterworker.core.chunks import Payloads
+    from masterworker.core.task import Payload
 
 #: In the place of an outcome that has been taken.
 TAKEN: Final = b""
@@ -32,18 +37,22 @@ class Batch:
         self.tag = tag
         #: The id of the first; as soon as it is known.
         self.first = 0
-        #: For each of them nothing, a result as it came, another outcome, or `TAKEN`.
-        self.outcomes: list[bytes | Finished | None] = [None] * size
+        #: For each of them nothing, a result as it came, results that came as one (in the place of
+        #: each), another outcome, or `TAKEN`.
+        self.outcomes: list[Payload | Values | Finished | None] = [None] * size
         #: So many have not arrived yet.
         self.left = size
         #: Is told what has arrived: from where on, and how many. With the manager's lock held.
         self.watcher: Callable[[tuple[Batch, int, int]], object] | None = None
         self._written: list[tuple[int, str]] = []
 
-    def write(self, first: int, payloads: list[bytes], worker: str) -> None:
+    def write(self, first: int, payloads: Payloads, worker: str) -> None:
         """Results are here."""
         at, number = first - self.first, len(payloads)
-        self.outcomes[at : at + number] = payloads
+        if isinstance(payloads, Chunk):
+            self.outcomes[at : at + number] = [Values(payloads, at)] * number
+        else:
+            self.outcomes[at : at + number] = payloads
         self._written.append((at, worker))
         self._wrote(at, number)
 
@@ -57,16 +66,34 @@ class Batch:
         if self.watcher is not None:
             self.watcher((self, at, number))
 
-    def open(self, at: int, outcome: bytes | Finished | None = None) -> Any:
+    def open_all(self, values: Values) -> list[Any]:
+        """Take results that came as one, and return them all.
+
+        Raises:
+            Exception: They cannot be opened; as `open` of the first.
+        """
+        at, number = values.begin, len(values.chunk)
+        try:
+            opened = values.open()
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            self.outcomes[at : at + number] = values.chunk
+            return [self.open(at)]
+        self.outcomes[at : at + number] = [TAKEN] * number
+        return opened
+
+    def open(self, at: int, outcome: Payload | Finished | None = None) -> Any:
         """Take an outcome that is here (or was, when it was taken). Returns the result.
 
         Raises:
             Exception: What the task raised, as `Handle.result` would.
         """
         if outcome is None:
-            outcome = self.outcomes[at]
+            found = self.outcomes[at]
+            outcome = None if isinstance(found, Values) else found
             self.outcomes[at] = TAKEN
-        if isinstance(outcome, bytes):
+        if isinstance(outcome, (bytes, Large)):
             try:
                 return open_result(outcome)
             except KeyboardInterrupt:

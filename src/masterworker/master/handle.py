@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from masterworker.core.task import RESULT, Finished
+from masterworker.core.task import RESULT, Finished, Large
 from masterworker.data.outcome import open_result, value_or_error
 from masterworker.errors import TaskCancelled
 from masterworker.taskid import task_name
@@ -45,8 +45,8 @@ class Handle:
 
     def __init__(self, waiter: Waiter, tag: str) -> None:
         self._waiter = waiter
-        #: Nothing, then the outcome as it came (the payload alone, if it is a result), and at last
-        #: `_OPENED`.
+        #: Nothing, then the outcome as it came (the payload alone, if it is a result; results that
+        #: came as one, and which of them it is), and at last `_OPENED`.
         self.outcome: object = None
         self.tag = tag
         #: Called with the handle when its outcome arrives, under the manager's lock.
@@ -111,8 +111,19 @@ class Handle:
         if self.outcome is None and not self._waiter.wait_until(self.done, timeout):
             raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
         outcome = self.outcome
+        if outcome is _OPENED:  # by another thread
+            return
         value, error = None, None
-        if isinstance(outcome, bytes):
+        if isinstance(outcome, tuple) and outcome.__class__ is tuple:
+            values, at = outcome
+            try:
+                value = values.open()[at]
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # as below
+                found = values.chunk[at]
+                outcome = Finished(self.number, self.tag, RESULT, found, self.worker)
+        elif isinstance(outcome, (bytes, Large)):
             try:
                 value = open_result(outcome)
             except KeyboardInterrupt:
@@ -121,8 +132,6 @@ class Handle:
                 outcome = Finished(self.number, self.tag, RESULT, outcome, self.worker)
         if isinstance(outcome, Finished):
             value, error = value_or_error(outcome)
-        elif outcome is _OPENED:  # by another thread
-            return
         self._value, self._error = value, error
         self.outcome = _OPENED
 

@@ -10,7 +10,7 @@ from masterworker.security.peer import Role
 from masterworker.security.ticket import issue
 
 if TYPE_CHECKING:
-    from masterworker.transport.pyro import Server
+    from masterworker.transport.pyro.server import Server
 
 
 def make_ticket(label: str, job: str, server: Server | None, valid: str, role: str) -> str:

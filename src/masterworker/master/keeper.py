@@ -12,16 +12,19 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from masterworker import failed, program, wire
+from masterworker import program, wire
+from masterworker.data.segment import bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker import failed
     from masterworker.core.effects import Failed
     from masterworker.manager import Manager
 
-#: What waits to be written is forgotten, oldest first, beyond so many bytes.
-HELD_BYTES = 2 * failed.LARGEST
+#: What waits to be written is forgotten, oldest first, beyond so many bytes: parameters of two
+#: calls that are as large as can be kept.
+HELD_BYTES = 128 << 20
 #: Between two times of writing pass so many seconds, ...
 PAUSE = 1.0
 #: ... or so many times as long as writing took, where that is longer.
@@ -58,6 +61,8 @@ class Keeper:
         """Take calls that have failed; called with the manager's lock held."""
         if not calls or self._closing.is_set():
             return
+        from masterworker import failed  # most masters never need it
+
         when = time.time_ns()
         with self._lock:
             for call in calls[-failed.KEPT_CALLS :]:
@@ -103,17 +108,21 @@ class Keeper:
             self._there.clear()
         if not waiting:
             return
+        from masterworker import failed
+
         try:
             failed.save(self._label, [self._complete(each) for each in waiting])
         except Exception as error:  # whatever is wrong with the disk, the job goes on
             self._complain(error)
 
     def _complete(self, waiting: _Waiting) -> failed.Call:
+        from masterworker import failed
+
         manager = self._manager()
         when, size, call = waiting
         summary = failed.summarise(self._label, manager.instance, call, when, size)
-        stored = manager.get(wire.PROGRAM, program.KEY) or b""
-        kept = call[2] if size <= failed.LARGEST else None
+        stored = bytes_of(manager.get(wire.PROGRAM, program.KEY) or b"")
+        kept = bytes_of(call[2]) if size <= failed.LARGEST else None
         return failed.Call(summary, kept, call[4], stored)
 
     def _complain(self, error: Exception) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, TypedDict
 
 from masterworker import program, wire
@@ -48,7 +47,7 @@ class Launching(Requests):
         self.label = label
         self.manager = manager
         self.local_workers = LocalWorkers(label, manager.attend, manager.notify)
-        self._is_serial = serial
+        self._is_serial = self.one_by_one = serial
 
     def store_program(self, what: program.Program) -> None:
         """Store what workers execute that are started from the label alone."""
@@ -99,6 +98,8 @@ class Launching(Requests):
         """Store what worker processes call first. Returns under which name."""
         if initializer is None:
             return ""
+        import hashlib
+
         pickled = dumps_function(initializer)
         name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
         self.manager.put(wire.PROGRAM, name, pickled)

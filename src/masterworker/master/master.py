@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import program, wire
 from masterworker.data.outcome import open_finished
-from masterworker.data.pickling import dumps
 from masterworker.errors import (
     Terminated,
     TransportError,
@@ -28,14 +27,12 @@ from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
-from masterworker.master.launching import Launching, WorkerOptions
-from masterworker.master.naming import enter_name
+from masterworker.master.sharing import Sharing
 from masterworker.status.text import situation
 from masterworker.transport.address import check_label
 from masterworker.transport.hosts import hosts_to_listen_at, ports_to_try
 from masterworker.transport.notice import Notice
-from masterworker.transport.pyro import Server
-from masterworker.worker.serial import SerialWorker
+from masterworker.transport.pyro.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +40,9 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Census, Summary
     from masterworker.core.task import Finished
+    from masterworker.master.launching import WorkerOptions
     from masterworker.transport.pyro.names import NameServer
+    from masterworker.worker.serial import SerialWorker
 
 logger = logging.getLogger("masterworker.master")
 
@@ -56,7 +55,7 @@ LOOK = 1.0
 _numbers = itertools.count(1)
 
 
-class Master(Launching):
+class Master(Sharing):
     """One job: its task manager, its address, and your side of it.
 
     Can be used with `with`; otherwise it is shut down at the latest when the program ends.
@@ -114,7 +113,7 @@ class Master(Launching):
         self._ended = threading.RLock()
         self._is_ended = False
         self._pid = os.getpid()
-        self.serial = SerialWorker(self.manager, handlers or {}) if serial else None
+        self.serial = self._execute_here(handlers or {}) if serial else None
         self.process_id = self._register()
         self.server: Server | None = None
         self._notice: Notice | None = None
@@ -218,23 +217,6 @@ class Master(Launching):
                 notice = float("inf")
                 logger.warning("waiting for a result: %s", self._situation(tag))
         return None
-
-    # -- states -----------------------------------------------------------------------------
-
-    def store_state(self, **values: Any) -> int:
-        """Store named values once, for all tasks. Returns the state's id: 1, 2, 3, ..."""
-        return self.manager.put_state({name: dumps(value) for name, value in values.items()})
-
-    def delete_state(self, state_id: int) -> None:
-        """Forget a state, here and in the workers.
-
-        Raises:
-            UsageError: There is none of this id.
-        """
-        if not self.manager.drop_state(state_id):
-            raise UsageError(
-                f"there is no state {state_id}: it was never stored, or deleted before"
-            )
 
     # -- looking on -----------------------------------------------------------------------
 
@@ -351,14 +333,25 @@ class Master(Launching):
                 self._notice.socket_path,
                 manager.instance,
             )
-            if names is not None and enter_name(names, self.label, self.server.uri):
+            if names is not None and self._enter(names, self.server.uri):
                 self.registered = names
+            self.local_workers.socket = self._notice.socket_path
             self._notice.publish(self.server.address, self.server.addresses, manager.instance)
         except BaseException:
             if self.server is not None:
                 self.server.close()
             self._notice.release()
             raise
+
+    def _execute_here(self, handlers: Mapping[str, Callable[..., Any]]) -> SerialWorker:
+        from masterworker.worker.serial import SerialWorker  # other masters execute nothing
+
+        return SerialWorker(self.manager, handlers)
+
+    def _enter(self, names: NameServer, uri: str) -> bool:
+        from masterworker.master.naming import enter_name
+
+        return enter_name(names, self.label, uri)
 
     def _situation(self, tag: str | None) -> str:
         """Say in one sentence what is going on."""

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from masterworker.errors import CredentialError, LabelTakenError, TransportError
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 
 if TYPE_CHECKING:
     from masterworker.transport.address import Address

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING
 
 from masterworker import wire
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, FinishedRun
+from masterworker.data.chunks import Values
 from masterworker.manager import Mailbox
 from masterworker.master.asking import Asking
 from masterworker.master.batches import Batches
@@ -16,6 +19,7 @@ from masterworker.master.batches import Batches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from masterworker.core.chunks import Payloads
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
     from masterworker.master.handle import Handle
@@ -30,6 +34,8 @@ class Requests(Asking):
 
     #: Seconds after which a wait that gets nowhere is explained in the log, once.
     NOTICE_AFTER = 10.0
+
+    one_by_one = False
 
     def __init__(self, manager: Manager) -> None:
         super().__init__(manager, self)
@@ -150,10 +156,13 @@ class Requests(Asking):
             if holds():
                 self._manager.ring(box)
 
-    def _to_handles(self, first: int, payloads: list[bytes], worker: str) -> None:
+    def _to_handles(self, first: int, payloads: Payloads, worker: str) -> None:
         """Give results of tasks in a row to the handles that wait for them."""
         take = self.handles.pop
-        for number, payload in enumerate(payloads, first):
+        each: Iterable[object] = payloads
+        if isinstance(payloads, Chunk):
+            each = zip(repeat(Values(payloads)), range(len(payloads)), strict=False)
+        for number, payload in enumerate(each, first):
             handle = take(number, None)
             if handle is not None:
                 handle.worker = worker
@@ -162,7 +171,7 @@ class Requests(Asking):
                     for watcher in handle.watchers:
                         watcher(handle)
 
-    def _distribute(self, first: int, payloads: list[bytes], worker: str) -> None:
+    def _distribute(self, first: int, payloads: Payloads, worker: str) -> None:
         """Give results of tasks in a row to batches and handles."""
         at, end = 0, len(payloads)
         while at < end:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from masterworker.errors import CredentialError, TransportError, UsageError
@@ -200,6 +199,8 @@ def create_private(path: Path, data: bytes) -> bytes:
 
 def _draft(path: Path, data: bytes) -> Path:
     """Write a new file beside the one that is meant."""
+    import tempfile  # most processes write none, and it is slow to load
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(handle, "wb") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from masterworker.data.record import printable
@@ -69,6 +68,8 @@ def situation(census: Census, tag: str | None) -> str:
 
 def as_json(label: str, census: Census) -> str:
     """Tell everything, for programs."""
+    import json  # the master, who tells how it stands as well, does not need it
+
     content = {
         "label": label,
         "processes": [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from masterworker.errors import UsageError
 
@@ -19,8 +19,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9:.\-_+,=~]")
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]\s]+))(?::(?P<port>\d{1,5}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """One place to connect to.
 
     Attributes:

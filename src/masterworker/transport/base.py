@@ -1,8 +1,8 @@
 """What every transport offers, and what it needs from the one it serves.
 
-A connection carries calls: the name of an operation and plain values, both ways. A transport may
-lose a connection at any time; then the call raises `TransportError`, and the other end is told
-through `Service.closed`. Nothing else may go wrong.
+A connection carries calls: the name of an operation, plain values and large payloads, both ways. A
+transport may lose a connection at any time; then the call raises `TransportError`, and the other
+end is told through `Service.closed`. Nothing else may go wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from masterworker.security.peer import Peer
+    from masterworker.wire import Enclosures
 
 
 class Connection(Protocol):
@@ -47,13 +48,18 @@ class Service(Protocol):
     """The serving end of one connection."""
 
     def call(
-        self, operation: str | None, args: list[Any] | msgspec.Raw, later: Later | None = None
+        self,
+        operation: str | None,
+        args: list[Any] | msgspec.Raw,
+        enclosed: Enclosures | None = None,
+        later: Later | None = None,
     ) -> Any:
         """Carry out an operation. Never raises: errors are replies.
 
         Args:
             operation: Its name; None: what has come is no name.
             args: Plain values, or the same as msgpack.
+            enclosed: The large payloads among them.
             later: Takes the reply, if it is to come later; then this returns `LATER`. None: the
                 caller waits for it.
         """

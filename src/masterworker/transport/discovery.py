@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker.errors import MasterNotFoundError, NotTrustedError, TransportError
 from masterworker.security.peer import Role
-from masterworker.transport import notice
 from masterworker.transport.address import Address, check_label, parse
-from masterworker.transport.hosts import LOCAL
-from masterworker.transport.pyro import connect
+from masterworker.transport.pyro.connection import connect
 
 if TYPE_CHECKING:
     from masterworker.security.credentials import Credential
@@ -25,6 +23,18 @@ if TYPE_CHECKING:
 _TICKETS: Final = "masterworker.security.ticket"
 #: Names the file with the ticket that a program is to use.
 TICKET_VARIABLE: Final = "MASTERWORKER_TICKET"
+
+#: The private sockets of masters by label, for those who were told; see `remember`.
+_told: dict[str, str] = {}
+
+
+def remember(label: str, socket: str) -> None:
+    """Take note of a master's private socket, which is tried first: whoever told us is its process.
+
+    So a worker that its master has launched looks for nothing, and loads nothing to look with.
+    Where that socket leads nowhere (any more), the label is looked up as usual.
+    """
+    _told[label] = socket
 
 
 def locate(label: str, master: str | None = None) -> Address:
@@ -59,6 +69,9 @@ def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> Py
     check_label(label)
     if (ticket := ticket_of(label)) is not None:
         return _reach_by(ticket, master)
+    if master is None and (socket := _told.get(label)):
+        with contextlib.suppress(MasterNotFoundError):
+            return connect(Address(socket=socket), label)
     address, source = _locate(label, master)
     try:
         return connect(address, label, credential=lambda: _own(role))
@@ -75,6 +88,8 @@ def labels() -> dict[str, Address]:
     found: dict[str, Address] = {}
     with contextlib.suppress(TransportError):  # none is running: the notices are all there is
         found.update(NameServer().labels())
+    from masterworker.transport import notice
+
     found.update(notice.all_notices())
     return found
 
@@ -112,6 +127,9 @@ def _reach_by(ticket: Ticket, master: str | None) -> PyroConnection:
 
 def _locate(label: str, master: str | None) -> tuple[Address, str]:
     """Return where a label's master is said to listen, and who says so, if it has to be told."""
+    from masterworker.transport import notice
+    from masterworker.transport.hosts import LOCAL
+
     check_label(label)
     if master is not None:
         address = parse(master)

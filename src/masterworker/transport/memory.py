@@ -11,8 +11,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgpack
+import msgspec
 
+from masterworker import wire
 from masterworker.errors import TransportError
 
 if TYPE_CHECKING:
@@ -58,15 +59,17 @@ class MemoryConnection:
             if faults.strikes(faults.lose_request, operation):
                 self.close()
                 raise TransportError(f"the request {operation!r} was lost")
-            request = _travel(args)
-            reply = self._service.call(operation, request)
+            enclosed = wire.Enclosures(b"enclosed", [])
+            request = _travel(args, enclosed)
+            reply = self._service.call(operation, request, enclosed)
             if faults.strikes(faults.repeat_request, operation):
-                self._service.call(operation, request)
+                self._service.call(operation, request, enclosed)
             if faults.strikes(faults.lose_reply, operation):
                 self.close()
             if self._closed:
                 raise TransportError(f"the reply to {operation!r} was lost")
-            return _travel(reply)
+            enclosed = wire.Enclosures(b"enclosed", [])
+            return enclosed.attach(_travel(reply, enclosed))
 
     def close(self) -> None:
         """See `Connection.close`."""
@@ -75,5 +78,6 @@ class MemoryConnection:
             self._service.closed()
 
 
-def _travel(values: Any) -> Any:
-    return msgpack.unpackb(msgpack.packb(values))
+def _travel(values: Any, enclosed: wire.Enclosures) -> Any:
+    packed = msgspec.msgpack.Encoder(enc_hook=enclosed.stand_in).encode(values)
+    return msgspec.msgpack.decode(packed)

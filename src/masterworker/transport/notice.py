@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
 
 from masterworker.errors import LabelTakenError, TransportError
 from masterworker.transport.address import Address
@@ -111,7 +112,7 @@ class Notice:
             "boot": boot_id(),
         }
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(content).encode(), 0)
+        os.pwrite(self._file, msgspec.json.encode(content), 0)
 
     def release(self) -> None:
         """Remove the notice. Safe to call twice."""
@@ -245,7 +246,7 @@ def _read_living(path: Path) -> dict[str, Any] | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        known = json.loads(path.read_bytes())
+        known = msgspec.json.decode(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(known, dict):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import socket
 import struct
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.errors import TransportError
@@ -114,7 +115,8 @@ def listen_unix(path: str) -> socket.socket:
     Raises:
         TransportError: There is no such folder, or the path is too long for the system.
     """
-    Path(path).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108  `pathlib` is slow to load, and clients come here, too
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker import wire
 from masterworker.client import Client
 from masterworker.core.hand import Hand, Pace
+from masterworker.data.chunks import put_together
 from masterworker.data.states import StateCache
 from masterworker.errors import (
     MasterNotFoundError,
@@ -19,7 +21,7 @@ from masterworker.errors import (
     TransportError,
 )
 from masterworker.launch import parent
-from masterworker.launch.slot import DEADLINE, MEMBER, TASK
+from masterworker.launch.slot import DEADLINE, MEMBER, SHELF, TASK
 from masterworker.machine import process_info
 from masterworker.transport.discovery import reach
 from masterworker.worker import current
@@ -28,6 +30,8 @@ from masterworker.worker.interrupts import Interrupts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker.core.task import Payload
+    from masterworker.data.shelf import Shelf
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
@@ -54,7 +58,7 @@ class Conversation:
         self.label = label
         self._process_id: int | None = None
         self.reconnect = reconnect
-        self.hand = Hand()
+        self.hand = Hand(put_together)
         self._watched = heartbeat is not None
         self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
         #: A call that waits is a sign of life only when it begins and ends.
@@ -65,6 +69,7 @@ class Conversation:
         self._talk = threading.RLock()
         self.pace = Pace()
         self.states = StateCache(self._fetch_state)
+        self._shelf: Shelf | None = None
         self._stopped = False
         #: The master takes no pickles from this process.
         self._data_only = False
@@ -82,9 +87,24 @@ class Conversation:
         assert self._process_id is not None  # noqa: S101  for the type checker
         return self._process_id
 
-    def _fetch_state(self, name: str) -> bytes | None:
+    def _fetch_state(self, name: str) -> Payload | None:
+        shelf = None if self.client.is_private else self._reach_shelf()
+        if shelf is None:
+            return self._get_state(name)
+        return shelf.get(f"{self.hand.instance}/{name}", lambda: self._get_state(name))
+
+    def _get_state(self, name: str) -> Payload | None:
         with self._talk:
             return self.client.get(wire.STATES, name)
+
+    def _reach_shelf(self) -> Shelf | None:
+        """Return where the workers of one supervisor share what they have fetched, if they do."""
+        if self._shelf is None and parent.shared[SHELF]:
+            from masterworker.data.shelf import Shelf
+
+            with contextlib.suppress(OSError):
+                self._shelf = Shelf(os.getppid(), parent.shared[SHELF] - 1)
+        return self._shelf
 
     def deliver(self, *, give_back: bool) -> None:
         """Send what is finished and what is being executed; get nothing new."""
@@ -130,6 +150,8 @@ class Conversation:
                 logger.warning("the ticket of this worker was valid until %s: it leaves", date)
         elif order == wire.FORGET:
             self.states.forget(argument)
+            if self._shelf is not None:
+                self._shelf.forget(f"{self.hand.instance}/{argument}/")
         elif order == wire.REJOIN:
             self.hand.cut_off()
             self._join(wait=True)

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import plain
 from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import (
-    CANNOT_NAME_MAIN,
-    MAIN,
-    PROTOCOL,
-    dumps,
-    dumps_plainly,
+    dumps_payload,
     loads,
+    open_payload,
 )
+from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
-from masterworker.launch import parent
-from masterworker.launch.slot import TASK
 from masterworker.worker import forks
 from masterworker.worker.interrupts import Broken
 from masterworker.worker.limits import may_be_tried_again
@@ -31,11 +26,9 @@ from masterworker.worker.limits import may_be_tried_again
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.core.hand import Hand
     from masterworker.core.options import Terms
-    from masterworker.core.row import Row
+    from masterworker.core.task import Payload
     from masterworker.data.record import Failure
-    from masterworker.worker.interrupts import Interrupts
 
 #: How many functions are kept ready.
 KEPT_FUNCTIONS = 256
@@ -43,19 +36,20 @@ KEPT_FUNCTIONS = 256
 LARGEST_KEPT = 1 << 16
 
 #: How far a task was when something was raised.
-_PARAMETERS, _HANDLER, _RESULT = range(3)
+PARAMETERS, HANDLER, SENDING = range(3)
 
-_functions: dict[bytes, Callable[..., Any]] = {}
+#: Functions that are kept ready, by their pickles.
+functions: dict[bytes, Callable[..., Any]] = {}
 
 
 def execute(
     handler: Callable[..., Any],
-    payload: bytes,
+    payload: Payload,
     interrupted: Callable[[], bool],
     terms: Terms | None = None,
     *,
     data_only: bool = False,
-) -> tuple[int, bytes]:
+) -> tuple[int, Payload]:
     """Execute a task.
 
     Args:
@@ -72,121 +66,26 @@ def execute(
         KeyboardInterrupt: It came from outside; the task has no outcome.
     """
     done: Any = None
-    stage = _PARAMETERS
+    stage = PARAMETERS
     try:
-        parameters = loads(payload)
-        stage = _HANDLER
+        parameters = open_payload(payload)
+        stage = HANDLER
         done = handler(*parameters)
         if forks.is_fork:
             forks.leave()
-        stage = _RESULT
-        pickled = plain.encode(done) if data_only else dumps(done)
+        stage = SENDING
+        return RESULT, plain_payload(done) if data_only else dumps_payload(done)
     except BaseException as error:
-        return _failed(stage, error, done, interrupted, terms, data_only=data_only)
-    if len(pickled) > wire.MAX_PAYLOAD:
-        return FAILURE, _too_large(done, len(pickled), data_only=data_only).encode()
-    return RESULT, pickled
+        return failed(stage, error, done, interrupted, terms, data_only=data_only)
 
 
-def execute_row(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost more than most steps
-    row: Row,
-    handler: Callable[..., Any],
-    hand: Hand,
-    interrupts: Interrupts,
-    wants_to_stop: Callable[[], bool] | None,
-    *,
-    data_only: bool = False,
-) -> int:
-    """Execute the tasks of a row, one by one, each as `execute` would.
-
-    Args:
-        row: Where the tasks are, and where their outcomes go.
-        handler: Is called with the parameters.
-        hand: Whoever looks there sees which task is being executed.
-        interrupts: Tell whether to leave.
-        wants_to_stop: Asked between two tasks; None: it never does.
-        data_only: The master takes no pickles from this process.
-
-    Returns:
-        How many have been executed.
-
-    Raises:
-        KeyboardInterrupt: It came from outside; the task has no outcome.
-    """
-    shared, dropped = parent.shared, row.dropped
-    outer, begin, task_id = shared[TASK], row.next, row.next
-    take, add = row.todo.popleft, row.results.append
-    is_call, last, found = handler is call, b"", handler
-    encode, encode_again = (_as_data, plain.encode) if data_only else (dumps_plainly, dumps)
-    while not interrupts.leaving:
-        if wants_to_stop is not None and task_id > begin and wants_to_stop():
-            break
-        try:
-            payload = take()
-        except IndexError:  # it was the last one, or the courier has taken the rest
-            break
-        if dropped and task_id in dropped:
-            row.mixed = True
-            add(None)
-            task_id += 1
-            continue
-        hand.current = task_id
-        failure, stage, done = None, _PARAMETERS, None
-        try:
-            shared[TASK] = task_id
-            try:
-                args = loads(payload)
-                stage = _HANDLER
-                if is_call:
-                    function, args, kwargs = args
-                    if function != last:
-                        found = _functions.get(function) or _function(function)
-                        last = function
-                    done = found(*args, **kwargs) if kwargs else found(*args)
-                else:
-                    done = found(*args)
-                if forks.is_fork:
-                    forks.leave()
-                stage = _RESULT
-                try:
-                    answer = encode(done, PROTOCOL)
-                except Exception:
-                    answer = encode_again(done)
-                if len(answer) > CANNOT_NAME_MAIN:
-                    answer, failure = _looked_at(done, answer, data_only=data_only)
-            except BaseException as error:
-                has_come = interrupts.has_come
-                failure = _failed(stage, error, done, has_come, None, data_only=data_only)
-        except Broken as broken:  # it came a moment before or after the handler's own code
-            failure = broken_off(broken, None, data_only=data_only)
-        finally:
-            shared[TASK] = outer  # from here on, nothing can be meant for it
-        if failure is None:
-            add(answer)
-        else:
-            row.mixed = True
-            add(failure)
-        task_id += 1
-    hand.current = 0
-    return task_id - begin
+def plain_payload(value: object) -> Payload:
+    """Encode a value without pickling it, as it travels."""
+    data = plain.encode(value)
+    return data if len(data) <= LARGE else Segment.of([data])
 
 
-def _as_data(value: object, protocol: int) -> bytes:  # noqa: ARG001  as pickle has it
-    return plain.encode(value)
-
-
-def _looked_at(
-    result: object, answer: bytes, *, data_only: bool
-) -> tuple[bytes, tuple[int, bytes] | None]:
-    """Return what a result is sent as, and the outcome in its place if it cannot be sent."""
-    if not data_only and MAIN in answer:
-        answer = dumps(result)
-    if len(answer) <= wire.MAX_PAYLOAD:
-        return answer, None
-    return b"", (FAILURE, _too_large(result, len(answer), data_only=data_only).encode())
-
-
-def _failed(
+def failed(
     stage: int,
     error: BaseException,
     result: object,
@@ -209,7 +108,7 @@ def _failed(
         KeyboardInterrupt: It came from outside; the task has no outcome.
         Broken: It came before or after the handler.
     """
-    if stage == _HANDLER:
+    if stage == HANDLER:
         if isinstance(error, Broken):
             return broken_off(error, terms, data_only=data_only)
         if forks.is_fork:
@@ -220,7 +119,7 @@ def _failed(
         return kind, describe(error, hide_frames=1, data_only=data_only).encode()
     if isinstance(error, (KeyboardInterrupt, Broken)):
         raise error
-    if stage == _PARAMETERS:
+    if stage == PARAMETERS:
         hint = "the parameters of the task cannot be rebuilt in this worker"
         told = describe(error, hide_frames=1, hint=hint, data_only=data_only)
     else:
@@ -243,16 +142,16 @@ def broken_off(
 
 def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Handle a task that is a call of a function, which comes along as a pickle."""
-    return (_functions.get(function) or _function(function))(*args, **kwargs)
+    return (functions.get(function) or rebuild(function))(*args, **kwargs)
 
 
-def _function(pickled: bytes) -> Callable[..., Any]:
+def rebuild(pickled: bytes) -> Callable[..., Any]:
     """Rebuild a function, and keep it ready."""
     found: Callable[..., Any] = loads(pickled)
     if len(pickled) <= LARGEST_KEPT:
-        if len(_functions) >= KEPT_FUNCTIONS:
-            _functions.pop(next(iter(_functions)))
-        _functions[pickled] = found
+        if len(functions) >= KEPT_FUNCTIONS:
+            functions.pop(next(iter(functions)))
+        functions[pickled] = found
     return found
 
 
@@ -272,13 +171,3 @@ def _unpicklable(result: object, error: BaseException) -> Failure:
     )
     clear.__cause__ = error
     return describe(clear)
-
-
-def _too_large(result: object, size: int, *, data_only: bool) -> Failure:
-    return describe(
-        UnpicklableError(
-            f"the result (a {type(result).__name__}) is too large to be sent: {size:,} bytes of "
-            f"pickle, at most {wire.MAX_PAYLOAD:,}; write it to a file and return its name"
-        ),
-        data_only=data_only,
-    )

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
+from masterworker.core.chunks import Chunk
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import Outcome
 from masterworker.data.outcome import open_finished
@@ -52,7 +53,7 @@ class SerialWorker:
             if order == wire.FORGET:
                 self.states.forget(argument)
         for lease in reply.leases:
-            assert isinstance(lease.payload, bytes)  # noqa: S101  it has asked for one task
+            assert not isinstance(lease.payload, (list, Chunk))  # noqa: S101  it has asked for one task
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
             try:
                 with current.working_as(self), resolving(self.states):

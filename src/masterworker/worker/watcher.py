@@ -11,7 +11,6 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -50,6 +49,8 @@ def can_watch() -> bool:
 
 def start(label: str, master: str | None) -> None:
     """Give this process a watcher. Where that fails, it goes on without."""
+    import subprocess  # the watcher itself starts nobody
+
     fd, _ = slot.create(random_name())
     words = [str(os.getpid()), str(fd), label, master or ""]
     try:

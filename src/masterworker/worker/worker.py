@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
+from masterworker.core.chunks import Chunk
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.row import Row
@@ -28,18 +29,19 @@ from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.launch import parent
 from masterworker.launch.slot import AGAIN, DEADLINE, DONE, TASK, TICK
 from masterworker.taskid import task_name
-from masterworker.worker import current, forks, limits, watcher
+from masterworker.worker import current, forks, limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
-from masterworker.worker.execution import broken_off, call, execute, execute_row
+from masterworker.worker.execution import broken_off, call, execute
 from masterworker.worker.interrupts import Broken, LeftIdle
+from masterworker.worker.rows import execute_row
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Mapping
 
     from masterworker.core.options import Terms
-    from masterworker.core.task import Finished
+    from masterworker.core.task import Finished, Payload
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
@@ -107,8 +109,11 @@ class Worker(Conversation):
             return
         forks.begin()
         self._thread = threading.current_thread()
-        if self._watchable and watcher.can_watch():
-            watcher.start(self.label, self._master)
+        if self._watchable and not parent.supervisor:
+            from masterworker.worker import watcher  # not for those that somebody has launched
+
+            if watcher.can_watch():
+                watcher.start(self.label, self._master)
         self._declare(own)
         self._courier.start()
         with current.working_as(self), resolving(self.states), self._interrupts.installed():
@@ -226,7 +231,7 @@ class Worker(Conversation):
 
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
-        outer, shared = self.hand.current, parent.shared
+        outer, shared = self.hand.executing, parent.shared
         # The time limit of the one that waits must not end one that is executed inside it.
         deadline, again = shared[DEADLINE], shared[AGAIN]
         shared[DEADLINE] = 0
@@ -236,7 +241,7 @@ class Worker(Conversation):
             self._execute_leases()
         finally:
             self._depth -= 1
-            self.hand.current = outer
+            self.hand.executing = outer
             if deadline:  # if it has passed meanwhile, its grace begins now
                 shared[DEADLINE] = max(deadline, time.monotonic_ns())
             shared[AGAIN] = again
@@ -350,7 +355,9 @@ class Worker(Conversation):
         outer = shared[TASK]
         hand.current = task_id
         handler, only = self._handler(tag), self._data_only
-        assert isinstance(payload, bytes)  # noqa: S101  for the type checker
+        assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
+        kind: int
+        answer: Payload
         try:
             shared[TASK] = task_id
             if terms is None:
@@ -365,8 +372,8 @@ class Worker(Conversation):
         return _new(Outcome, (task_id, attempt, kind, answer))
 
     def _execute_limited(
-        self, handler: Callable[..., Any], payload: bytes, terms: Terms
-    ) -> tuple[int, bytes]:
+        self, handler: Callable[..., Any], payload: Payload, terms: Terms
+    ) -> tuple[int, Payload]:
         """Execute a task that has a time limit, or whose failures may be tried again."""
         outer = parent.shared[DEADLINE]
         if terms[0] is not None:

@@ -4,9 +4,7 @@ Its frames are what we use, and its name server where one runs. The sockets and 
 serve them are ours: Pyro's own listen in one place only and refuse the 81st connection, parse what
 strangers send, and offer far more than is needed (four serialisers, batches, streams, any method of
 any object). `messages` says what is left of its protocol.
+
+`connection.connect` is the calling end, `server.Server` the other one; who needs the one does not
+load the other.
 """
-
-from masterworker.transport.pyro.connection import connect
-from masterworker.transport.pyro.server import Server
-
-__all__ = ["Server", "connect"]

@@ -9,8 +9,9 @@ from masterworker.errors import MasterNotFoundError, TransportError
 from masterworker.transport.address import object_name
 from masterworker.transport.dialing import CONNECT_TIMEOUT, dial
 from masterworker.transport.pyro import messages
-from masterworker.transport.pyro.link import STALL, Link, TlsLink
-from masterworker.transport.pyro.messages import REFUSAL, REPLY, REQUEST, BadMessageError
+from masterworker.transport.pyro.attachments import BadMessageError
+from masterworker.transport.pyro.link import STALL, PrivateLink, TlsLink
+from masterworker.transport.pyro.messages import REFUSAL, REPLY, REQUEST
 from masterworker.transport.pyro.serving import METHOD
 from masterworker.wire import LONGEST_WAIT
 
@@ -35,7 +36,7 @@ class PyroConnection:
     def __init__(self, sock: socket.socket, label: str) -> None:
         #: The other side is on this machine, and of the same user.
         self.is_private = sock.family == socket.AF_UNIX
-        kind = Link if self.is_private else TlsLink
+        kind = PrivateLink if self.is_private else TlsLink
         self._link = kind(sock, LONGEST_WAIT + STALL, patient=False)
         self._label = label
         self._object = object_name(label)
@@ -47,8 +48,8 @@ class PyroConnection:
         request: tuple[Any, ...] = (self._object, METHOD, (operation, args), {})
         try:
             messages.send(self._link, REQUEST, number, request)
-            flags, answered, body = messages.receive(self._link, REPLY)
-            reply = messages.read_reply(body)
+            flags, answered, body, enclosed = messages.receive(self._link, REPLY)
+            reply = messages.read_reply(body, enclosed)
         except BadMessageError as error:
             raise MasterNotFoundError(
                 f"what listens at this address is no master ({error})"

@@ -19,6 +19,7 @@ from Pyro5 import protocol
 
 from masterworker.transport.address import Address
 from masterworker.transport.pyro import frames
+from masterworker.transport.pyro.header import MSGPACK
 from masterworker.transport.pyro.names import LARGEST, split_uri
 
 if TYPE_CHECKING:
@@ -246,13 +247,13 @@ def _converse(line: frames.Line, directory: Directory) -> None:
     while True:
         number, body = _next(line, protocol.MSG_INVOKE)
         flags, answer = _answer(directory, body)
-        line.send_encoded(protocol.MSG_RESULT, number, answer, flags, frames.MSGPACK)
+        line.send_encoded(protocol.MSG_RESULT, number, answer, flags, MSGPACK)
 
 
 def _next(line: frames.Line, kind: int) -> tuple[int, bytearray]:
     line.end = time.monotonic() + PATIENCE
     head = line.receive_head(LARGEST_REQUEST)
-    if head.kind == protocol.MSG_CONNECT and head.serializer != frames.MSGPACK:
+    if head.kind == protocol.MSG_CONNECT and head.serializer != MSGPACK:
         line.receive_body(head)  # what is left unread would reset the connection
         line.send_encoded(protocol.MSG_CONNECTFAIL, head.number, _ONLY_MSGPACK, 0, _JSON)
     if head.kind != kind or not head.is_plain:

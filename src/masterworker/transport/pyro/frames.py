@@ -8,30 +8,21 @@ are bounded, and a single moment bounds every wait of an exchange, however slowl
 from __future__ import annotations
 
 import socket
-import struct
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
-from Pyro5 import protocol
 
 from masterworker.errors import TransportError
+from masterworker.transport.pyro import header
+from masterworker.transport.pyro.header import MSGPACK, Head
 
 if TYPE_CHECKING:
     from masterworker.transport.address import Address
 
-#: Pyro's number of the only serialiser that is understood.
-MSGPACK: Final = 4
-#: Flags that change nothing here: a server of Pyro's sends an id along with each reply.
-HARMLESS: Final = protocol.FLAGS_CORR_ID
 #: What a Pyro name server calls itself.
 NAME_SERVER: Final = "Pyro.NameServer"
 
-#: Tag, version, kind, serialiser, flags, number, size, size of annotations, id, reserved, magic.
-_HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
-_TAG: Final = b"PYRO"
-_MAGIC: Final = 0x4DC5
-_NO_ID: Final = bytes(16)
 #: Bytes to ask the system for at once, so that a header alone takes no memory.
 _PIECE: Final = 1 << 16
 
@@ -40,31 +31,6 @@ _encode = msgspec.msgpack.Encoder().encode
 
 class NonsenseError(TransportError):
     """What has come is no message, or none that is used here."""
-
-
-class Head(NamedTuple):
-    """What a header says of the message behind it.
-
-    Attributes:
-        kind: Type of message.
-        serializer: Number of the serialiser of its body.
-        flags: See `Pyro5.protocol`.
-        number: Of the request; its reply has the same.
-        size: Bytes of the body.
-        extra: Bytes of annotations in front of the body.
-    """
-
-    kind: int
-    serializer: int
-    flags: int
-    number: int
-    size: int
-    extra: int
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the body is msgpack and nothing else has to be known to read it."""
-        return self.serializer == MSGPACK and not self.flags & ~HARMLESS
 
 
 class Line:
@@ -97,10 +63,7 @@ class Line:
         self, kind: int, number: int, data: bytes, flags: int, serializer: int
     ) -> None:
         """Send what is encoded already. Errors as of `send`."""
-        head = _HEADER.pack(
-            _TAG, protocol.PROTOCOL_VERSION, kind, serializer, flags, number, len(data), 0,
-            _NO_ID, 0, _MAGIC,
-        )  # fmt: skip
+        head = header.pack(kind, number, len(data), flags=flags, serializer=serializer)
         self.sock.settimeout(_left(self.end))
         self.sock.sendall(head + data)  # its time limit holds for all of it
 
@@ -114,14 +77,12 @@ class Line:
             NonsenseError: It is none, or announces more.
             OSError: The connection broke, or the time is up.
         """
-        tag, version, kind, serializer, flags, number, size, extra, _, _, magic = _HEADER.unpack(
-            self._receive(_HEADER.size)
-        )
-        if (tag, version, magic) != (_TAG, protocol.PROTOCOL_VERSION, _MAGIC):
+        head = header.unpack(self._receive(header.SIZE))
+        if head is None:
             raise NonsenseError("not a message")
-        if size + extra > largest:
-            raise NonsenseError(f"a message of {size + extra} bytes")
-        return Head(kind, serializer, flags, number, size, extra)
+        if head.size + head.extra > largest:
+            raise NonsenseError(f"a message of {head.size + head.extra} bytes")
+        return head
 
     def receive_body(self, head: Head) -> bytearray:
         """Receive what follows a header; annotations are passed over. Errors as of `send`."""

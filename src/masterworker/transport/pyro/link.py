@@ -7,9 +7,12 @@ import os
 import socket
 import struct
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from masterworker.errors import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 #: Seconds without any progress in the middle of a message before the connection is given up.
 STALL: Final = 20.0
@@ -22,6 +25,12 @@ ON_CREDIT: Final = 1 << 20
 TLS_PIECE: Final = 1 << 16
 
 
+_INT: Final = struct.Struct("i")
+#: Room for as many descriptors as the kernel passes on at once.
+_ROOM: Final = socket.CMSG_SPACE(253 * _INT.size)
+_CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
 class Link:
     """A connected socket.
 
@@ -32,8 +41,10 @@ class Link:
             other side may be busy; its heartbeat tells whether it lives.)
     """
 
+    #: Open files can be sent with a message.
+    passes_descriptors: ClassVar[bool] = False
     #: While one thread waits for a message, another one may send.
-    can_be_shared = True
+    can_be_shared: ClassVar[bool] = True
 
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         self.sock = sock
@@ -54,11 +65,20 @@ class Link:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
 
-    def send(self, data: bytes) -> None:
-        """Send all of a message."""
+    def send(self, data: bytes | memoryview, descriptors: Sequence[int] = ()) -> None:
+        """Send all of a message, or a part of one.
+
+        Args:
+            data: Its bytes.
+            descriptors: Open files, which go with the first byte, where `passes_descriptors`.
+        """
         self._midway = False  # what comes next is the beginning of a message
         try:
-            self._send_all(data)
+            if descriptors:
+                sent = socket.send_fds(self.sock, [data], list(descriptors))
+                data = memoryview(data)[sent:]
+            if data:
+                self._send_all(data)
         except (BlockingIOError, TimeoutError):
             raise TransportError("sending: no progress") from None
         except OSError as error:
@@ -80,19 +100,25 @@ class Link:
             raise TransportError(f"sending: connection lost: {error}") from None
         if sent < len(data):
             rest = memoryview(data)[sent:]
-            thread = threading.Thread(
-                target=self._send_rest, args=(rest,), name="masterworker-sending", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError as error:
-                raise TransportError(f"sending: {error}") from None
+            self.send_aside(lambda: self._send_all(rest))
 
-    def _send_rest(self, rest: memoryview) -> None:
+    def send_aside(self, action: Callable[[], None]) -> None:
+        """Let a thread of its own send a message, or the rest of one."""
+        if os.getpid() != self._pid:
+            return
+        thread = threading.Thread(
+            target=self._send_now, args=(action,), name="masterworker-sending", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system allows no more of these
+            raise TransportError(f"sending: {error}") from None
+
+    def _send_now(self, action: Callable[[], None]) -> None:
         try:
             with self._sending:
-                self._send_all(rest)
-        except OSError:
+                action()
+        except (OSError, TransportError):
             self.hang_up()
 
     def listen(self) -> None:
@@ -145,10 +171,23 @@ class Link:
             raise TransportError(f"receiving: connection lost: {error}") from None
         return buffer
 
+    def take(self, number: int) -> list[int]:
+        """Return the descriptors that have come with a message, which are the caller's now.
+
+        Raises:
+            TransportError: There are more of them, or fewer.
+        """
+        if number:
+            raise TransportError("receiving: descriptors cannot come through this connection")
+        return []
+
+    def _recv_now(self, size: int) -> bytes:
+        return self.sock.recv(size)
+
     def _recv_some(self, size: int) -> bytes:
         while True:
             try:
-                data: bytes = self.sock.recv(size)
+                data = self._recv_now(size)
             except (BlockingIOError, TimeoutError):
                 if self._patient and not self._midway:
                     continue
@@ -176,6 +215,46 @@ class Link:
 
     def _shut_down(self) -> None:
         self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class PrivateLink(Link):
+    """A connection through a Unix-domain socket, over which open files can be passed.
+
+    They come with the first byte of a message. As that is always read by `_recv_some`, it alone has
+    to look for them.
+    """
+
+    passes_descriptors = True
+
+    def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
+        super().__init__(sock, timeout, patient=patient)
+        self._descriptors: list[int] = []
+
+    def take(self, number: int) -> list[int]:
+        """See `Link.take`."""
+        found, self._descriptors = self._descriptors, []
+        if len(found) == number:
+            return found
+        for fd in found:
+            os.close(fd)
+        raise TransportError(
+            f"receiving: {len(found)} file descriptors have come instead of {number}; perhaps this "
+            "process may not have more open files (ulimit -n)"
+        )
+
+    def _recv_now(self, size: int) -> bytes:
+        data, passed, _, _ = self.sock.recvmsg(size, _ROOM, _CLOSE_ON_EXEC)
+        for level, kind, content in passed:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                whole = len(content) - len(content) % _INT.size
+                self._descriptors += [fd for (fd,) in _INT.iter_unpack(content[:whole])]
+        return data
+
+    def close(self) -> None:
+        """See `Link.close`."""
+        super().close()
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
 
 class TlsLink(Link):

@@ -1,19 +1,23 @@
 """Messages in Pyro's frames, cut down to what is used here.
 
 Of Pyro's protocol there is one kind of request, one kind of reply, and one serialiser: msgpack,
-for plain values only. No batches, no streams, no compression, no one-way calls, no annotations, no
-classes that a peer may name. Whatever else comes ends the connection before its body is read.
+for plain values only. No batches, no streams, no compression, no one-way calls, no annotations but
+those of large payloads (`attachments`), no classes that a peer may name. Whatever else comes ends
+the connection before its body is read.
 """
 
 from __future__ import annotations
 
-import struct
+import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from Pyro5 import protocol
 
-from masterworker.errors import TransportError, UsageError
+from masterworker import wire
+from masterworker.errors import UsageError
+from masterworker.transport.pyro import attachments, header
+from masterworker.transport.pyro.attachments import LONGEST_ANNOUNCEMENT, BadMessageError, Outgoing
 
 if TYPE_CHECKING:
     from masterworker.transport.pyro.link import Link
@@ -23,19 +27,8 @@ REPLY: Final = protocol.MSG_RESULT
 #: The flag of a reply that says: this could not be carried out. Its body is a text.
 REFUSAL: Final = protocol.FLAGS_EXCEPTION
 
-#: No message has more bytes: what Pyro can frame.
+#: No message has more bytes, beside its large payloads: what Pyro can frame.
 LONGEST_MESSAGE: Final = 1 << 30
-#: Pyro's number of msgpack.
-_MSGPACK: Final = 4
-#: The header: four letters, version of the protocol, kind, serialiser, flags, number, bytes of the
-#: body, bytes of annotations, an id that nobody uses, a reserve, and a number that is always there.
-#: Pyro's own classes make and read the same; they take as long as all else about a small message.
-_header: Final = struct.Struct("!4sHBBHHII16sHH")
-_HEADER: Final = _header.size
-_BEGIN: Final = (b"PYRO", protocol.PROTOCOL_VERSION)
-_END: Final = (bytes(16), 0, 0x4DC5)
-#: A flag that changes nothing here: a program's own correlation id comes along.
-_HARMLESS: Final = protocol.FLAGS_CORR_ID
 
 _encoder = msgspec.msgpack.Encoder()
 #: A request: name of the object, name of its method, arguments, named arguments. The arguments are
@@ -48,8 +41,15 @@ _read_name = msgspec.msgpack.Decoder(str).decode
 _read_reply = msgspec.msgpack.Decoder().decode
 
 
-class BadMessageError(TransportError):
-    """What has come is not what processes of this system say to each other."""
+class Message(NamedTuple):
+    """What has come."""
+
+    flags: int
+    number: int
+    #: Its body, not yet decoded.
+    body: bytes | bytearray
+    #: Large payloads that have come with it.
+    enclosed: wire.Enclosures | None = None
 
 
 def send(
@@ -61,7 +61,7 @@ def send(
         link: The connection.
         kind: `REQUEST` or `REPLY`.
         number: Of the request, as the reply repeats it; 0 to 65535.
-        body: Plain values.
+        body: Plain values, and large payloads.
         flags: `REFUSAL` or nothing.
         at_once: Wait for nobody; another thread may be listening.
 
@@ -69,53 +69,71 @@ def send(
         UsageError: The values cannot travel, or are too large. Nothing has been sent.
         TransportError: The connection is broken.
     """
+    enclosed = None
     try:
-        data = _encoder.encode(body)
+        try:
+            data = _encoder.encode(body)
+        except TypeError:  # perhaps since there are large payloads, which is rare
+            enclosed = wire.Enclosures(os.urandom(attachments.MARK_SIZE), [])
+            data = msgspec.msgpack.Encoder(enc_hook=enclosed.stand_in).encode(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(f"this cannot travel in a message: {error}") from None
-    size = len(data)
-    if size > LONGEST_MESSAGE:
+    if len(data) > LONGEST_MESSAGE:
         raise UsageError(
-            f"this cannot travel in one message: {size:,} bytes, at most {LONGEST_MESSAGE:,}"
+            f"this cannot travel in one message: {len(data):,} bytes, at most {LONGEST_MESSAGE:,}"
         )
-    header = _header.pack(*_BEGIN, kind, _MSGPACK, flags, number, size, 0, *_END)
-    (link.send_at_once if at_once else link.send)(header + data)
+    if enclosed is None:
+        message = header.pack(kind, number, len(data), flags=flags) + data
+        (link.send_at_once if at_once else link.send)(message)
+        return
+    outgoing = Outgoing(enclosed, link)
+    extra = outgoing.announcement
+    head = header.pack(kind, number, len(data), extra=len(extra), flags=flags)
+
+    def send_all() -> None:
+        link.send(head + extra + data, outgoing.descriptors)
+        outgoing.send_pieces(kind, number)
+
+    if at_once:
+        link.send_aside(send_all)
+    else:
+        send_all()
 
 
-def receive(
-    link: Link, kind: int, most: int = LONGEST_MESSAGE
-) -> tuple[int, int, bytes | bytearray]:
+def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:
     """Receive one message.
 
     Args:
         link: The connection.
         kind: What is expected.
-        most: Its body may have so many bytes.
-
-    Returns:
-        Its flags, its number, and its body, not yet decoded.
+        most: Its body may have so many bytes. If that is less than others may have, no large
+            payloads may come with it.
 
     Raises:
         BadMessageError: It is something else.
         TransportError: The connection is broken.
     """
-    head = _header.unpack(link.recv(_HEADER))
-    tag, version, found, serializer, flags, number, size, annotations, _, _, magic = head
-    if (tag, version) != _BEGIN or magic != _END[2]:
-        raise BadMessageError("not a message: invalid message or protocol version")
+    head = header.unpack(link.recv(header.SIZE))
+    if head is None:
+        raise BadMessageError("not a message: no header, or of another version of the protocol")
+    _, _, flags, number, size, extra = head
     if (
-        found != kind
-        or serializer != _MSGPACK
-        or flags & ~(_HARMLESS | (REFUSAL if kind == REPLY else 0))
-        or annotations
+        head.kind != kind
+        or head.serializer != header.MSGPACK
+        or flags & ~(header.HARMLESS | (REFUSAL if kind == REPLY else 0))
+        or extra > (LONGEST_ANNOUNCEMENT if most == LONGEST_MESSAGE else 0)
     ):
         raise BadMessageError(
-            f"a message of a kind that is not used here (type {found}, serializer "
-            f"{serializer}, flags {flags:#x}, annotations of {annotations} bytes)"
+            f"a message of a kind that is not used here (type {head.kind}, serializer "
+            f"{head.serializer}, flags {flags:#x}, annotations of {extra} bytes)"
         )
     if size > most:
         raise BadMessageError(f"a message of {size:,} bytes, at most {most:,} here")
-    return flags, number, link.recv(size)
+    if not extra:
+        return Message(flags, number, link.recv(size))
+    announced = link.recv(extra)
+    body = link.recv(size)
+    return Message(flags, number, body, attachments.receive(link, announced, kind, number))
 
 
 class Request(NamedTuple):
@@ -148,13 +166,14 @@ def read_request(body: bytes | bytearray) -> Request:
         return Request(name, method, None, args, named)
 
 
-def read_reply(body: bytes | bytearray) -> Any:
+def read_reply(body: bytes | bytearray, enclosed: wire.Enclosures | None = None) -> Any:
     """Decode the body of a reply.
 
     Raises:
         BadMessageError: It is none.
     """
     try:
-        return _read_reply(body)
-    except (ValueError, RecursionError) as error:
+        reply = _read_reply(body)
+        return reply if enclosed is None else enclosed.attach(reply)
+    except (ValueError, RecursionError, UsageError) as error:
         raise BadMessageError(f"not a reply: {error}") from None

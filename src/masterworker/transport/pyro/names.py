@@ -30,6 +30,8 @@ from masterworker.transport.pyro import frames
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from masterworker.transport.pyro.header import Head
+
 #: Seconds for all that is asked of the name server at a time.
 TIMEOUT = 3.0
 #: Bytes of the longest answer.
@@ -166,7 +168,7 @@ class _Conversation:
             raise _RefusedError(self._where, _decode(_raised, body).kind)
         return _decode(reply, body)
 
-    def _require(self, head: frames.Head, kind: int) -> None:
+    def _require(self, head: Head, kind: int) -> None:
         if not head.is_plain or (head.kind, head.number) != (kind, self._number):
             raise frames.NonsenseError(
                 f"message of type {head.kind}, number {head.number}, serializer "

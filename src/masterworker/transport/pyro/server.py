@@ -25,9 +25,10 @@ from masterworker.errors import CredentialError, TransportError
 from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.transport.address import Address, object_name
 from masterworker.transport.hosts import LOCAL, addresses
+from masterworker.transport.pyro.attachments import BadMessageError
 from masterworker.transport.pyro.hangup import HangupWatch
-from masterworker.transport.pyro.link import STALL, Link, TlsLink
-from masterworker.transport.pyro.messages import LONGEST_MESSAGE, BadMessageError
+from masterworker.transport.pyro.link import STALL, PrivateLink, TlsLink
+from masterworker.transport.pyro.messages import LONGEST_MESSAGE
 from masterworker.transport.pyro.serving import serve
 from masterworker.transport.sockets import listen_tcp, listen_unix, user_of
 
@@ -61,7 +62,7 @@ class _Served:
     __slots__ = ("fd", "link", "peer", "service")
 
     def __init__(self, sock: socket.socket, service: Service, peer: Peer) -> None:
-        kind = Link if sock.family == socket.AF_UNIX else TlsLink
+        kind = PrivateLink if sock.family == socket.AF_UNIX else TlsLink
         self.link = kind(sock, STALL, patient=True)
         self.fd = sock.fileno()
         self.service = service

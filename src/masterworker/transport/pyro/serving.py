@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from masterworker.errors import TransportError, UsageError
 from masterworker.transport.base import LATER
 from masterworker.transport.pyro import messages
-from masterworker.transport.pyro.messages import (
-    LONGEST_MESSAGE,
-    REFUSAL,
-    REPLY,
-    REQUEST,
-    BadMessageError,
-)
+from masterworker.transport.pyro.attachments import BadMessageError
+from masterworker.transport.pyro.messages import LONGEST_MESSAGE, REFUSAL, REPLY, REQUEST
 
 if TYPE_CHECKING:
     from masterworker.transport.base import Service
@@ -71,7 +66,7 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
     """
     later = _Later(link) if link.can_be_shared else None
     while True:
-        _, number, body = messages.receive(link, REQUEST, most)
+        _, number, body, enclosed = messages.receive(link, REQUEST, most)
         if later is not None:
             if later.open:
                 raise BadMessageError("a request before the reply to the one before")
@@ -81,7 +76,8 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
         if asked != name or method != METHOD or named:
             reply, flags = "unknown object or method", REFUSAL
         else:
-            reply, flags = service.call(operation, args, later), 0
+            reply, flags = service.call(operation, args, enclosed, later), 0
+            del enclosed
             if reply is LATER:
                 link.listen()
                 continue

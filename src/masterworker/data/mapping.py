@@ -1,0 +1,113 @@
+"""Files in memory, and mapping them so that a mapping needs no file descriptor.
+
+Python's own `mmap` keeps a descriptor for each mapping, and a program may hold thousands of
+arrays; from Python 3.13 on it need not (`trackfd`), before that we ask the system ourselves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: This system has files in memory that belong to nobody but the processes that have them open.
+POSSIBLE: Final = hasattr(os, "memfd_create")
+#: Linux' `F_SEAL_*`: neither size nor content can ever change again.
+_SEALS: Final = 0x1 | 0x2 | 0x4 | 0x8
+_GET_SEALS: Final = 1034
+#: No more is given to the system at once (bytes): it takes no more than this.
+_PIECE: Final = 1 << 30
+
+
+def create() -> int | None:
+    """Make a file in memory. Returns its descriptor; None: the system has none to spare."""
+    try:
+        return os.memfd_create("masterworker", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError:
+        return None
+
+
+def fill(fd: int, parts: Iterable[bytes | bytearray | memoryview]) -> int:
+    """Write a file in memory, which nobody can change any more then. Returns its size (bytes).
+
+    It is written, not mapped: where memory runs out, that is an error here and not a signal.
+
+    Raises:
+        OSError: There is not enough memory. The file is closed.
+    """
+    size = 0
+    try:
+        for part in parts:
+            with memoryview(part) as whole:
+                rest = whole.cast("B") if whole.nbytes else whole
+                size += len(rest)
+                while len(rest):
+                    rest = rest[os.write(fd, rest[:_PIECE]) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return size
+
+
+def size_of(fd: int) -> int:
+    """Return the size of a file in memory, which is sure to stay as it is (bytes).
+
+    Raises:
+        ValueError: It may still be changed, so it must not be mapped; or it is something else.
+    """
+    try:
+        sealed = fcntl.fcntl(fd, _GET_SEALS) & _SEALS == _SEALS
+    except OSError:
+        sealed = False
+    if not sealed:
+        raise ValueError("a descriptor of something that is no sealed memory")
+    return os.fstat(fd).st_size
+
+
+def map_private(fd: int, size: int, *, writable: bool) -> memoryview:
+    """Map a sealed file in memory. What is written to the mapping is seen by its owner alone.
+
+    The mapping ends with the last view of it.
+
+    Raises:
+        OSError: The system has no room for it.
+    """
+    protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    if sys.version_info >= (3, 13):
+        found = mmap.mmap(fd, size, mmap.MAP_PRIVATE, protection, trackfd=False)
+        return memoryview(found)
+    view = _map(fd, size, protection)
+    return view if writable else view.toreadonly()
+
+
+_system: Any = None
+
+
+def _map(fd: int, size: int, protection: int) -> memoryview:
+    import ctypes  # takes some milliseconds, and most programs have no large data
+
+    global _system
+    if _system is None:
+        library = ctypes.CDLL(None, use_errno=True)
+        library.mmap.restype = ctypes.c_void_p
+        library.mmap.argtypes = (
+            *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int),
+            ctypes.c_long,
+        )
+        library.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+        _system = library
+    address = _system.mmap(None, size, protection, mmap.MAP_PRIVATE, fd, 0)
+    if address in {None, ctypes.c_void_p(-1).value}:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    memory = (ctypes.c_ubyte * size).from_address(address)
+    # Whatever refers to the memory refers to this object.
+    weakref.finalize(memory, _system.munmap, address, size).atexit = False
+    return memoryview(memory).cast("B")

@@ -1,0 +1,141 @@
+"""Large payloads: memory of their own, which is not copied into messages.
+
+Between processes of one machine a file in memory (memfd) travels as a descriptor: whoever gets it
+maps the same pages. It has no name and no place in a file system. The kernel counts who has it
+open or mapped and frees it with the last of them, however that one ends, so nothing is ever left
+behind, and the size of /dev/shm does not matter.
+
+Descriptors are bounded in number. Where there are too many, and on systems without such files, the
+bytes are kept in ordinary memory and travel in pieces, as they do between machines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from typing import TYPE_CHECKING, Final
+
+from masterworker.core.task import Large
+from masterworker.data import mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from masterworker.core.task import Payload
+
+#: Payloads with more bytes than this are segments. Below it a copy costs less than the calls to
+#: the system that save it (`benchmarks/payloads.py` measures both).
+LARGE: Final = 1 << 17
+#: Of the descriptors that this process may have, segments take one in so many at most.
+SHARE_OF_DESCRIPTORS: Final = 2
+
+_open = 0  # descriptors that segments of this process have; a race makes it wrong by a few
+
+
+def may_have_descriptor() -> bool:
+    """Tell whether one more segment may have a descriptor of its own."""
+    if not mapping.POSSIBLE:
+        return False
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return allowed == resource.RLIM_INFINITY or _open < allowed // SHARE_OF_DESCRIPTORS
+
+
+class Segment(Large):
+    """The bytes of one payload. Never changed. Thread-safe.
+
+    Args:
+        size: How many bytes.
+        fd: A sealed file in memory, which is ours from now on; or
+        data: The bytes themselves.
+    """
+
+    __slots__ = ("_data", "_size", "fd")
+
+    def __init__(self, size: int, fd: int | None = None, data: bytes | bytearray = b"") -> None:
+        global _open
+        self._size = size
+        self._data = data
+        #: Descriptor of the file in memory; None: there is none.
+        self.fd = fd
+        if fd is not None:
+            _open += 1
+
+    @classmethod
+    def of(cls, parts: Iterable[bytes | bytearray | memoryview]) -> Segment:
+        """Make one of parts, which are copied as they come.
+
+        Raises:
+            OSError: There is no memory for it.
+        """
+        fd = mapping.create() if may_have_descriptor() else None
+        if fd is not None:
+            return cls(mapping.fill(fd, parts), fd)
+        data = bytearray()
+        for part in parts:
+            data += part
+        return cls(len(data), data=data)
+
+    @classmethod
+    def received(cls, fd: int) -> Segment:
+        """Make one of a descriptor that another process has sent.
+
+        Raises:
+            ValueError: It is none of a sealed file in memory. It is closed.
+        """
+        try:
+            size = mapping.size_of(fd)
+            if may_have_descriptor():
+                return cls(size, fd)
+            data = bytes(mapping.map_private(fd, size, writable=False)) if size else b""
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+        return cls(size, data=data)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __del__(self) -> None:
+        global _open
+        if self.fd is not None:
+            _open -= 1
+            with contextlib.suppress(OSError):
+                os.close(self.fd)
+
+    def __repr__(self) -> str:
+        return f"<Segment of {self._size:,} bytes>"
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes."""
+        return bytes(self._data[:size]) if self.fd is None else os.pread(self.fd, size, 0)
+
+    def open(self, *, writable: bool = True) -> memoryview:
+        """Look at the bytes.
+
+        Args:
+            writable: The view can be written to; nobody else sees what is written.
+
+        Returns:
+            A view of memory that lives as long as anything refers to it. Costs a system call; the
+            pages that are written to, or all of them where there is no file, are copied.
+
+        Raises:
+            OSError: The system has no room for it.
+        """
+        if self.fd is not None and self._size:
+            return mapping.map_private(self.fd, self._size, writable=writable)
+        return (
+            memoryview(bytearray(self._data)) if writable else memoryview(self._data).toreadonly()
+        )
+
+
+def head_of(payload: Payload, size: int) -> bytes:
+    """Return the first bytes of a payload."""
+    return payload[:size] if isinstance(payload, bytes) else payload.head(size)
+
+
+def bytes_of(payload: Payload) -> bytes:
+    """Return all bytes of a payload, copied if it is a large one."""
+    return payload if isinstance(payload, bytes) else bytes(payload.open(writable=False))

@@ -1,0 +1,162 @@
+"""From the items of a `map` to the payloads of its tasks, some at a time.
+
+What an item is worth when it is drawn is what its task gets: an iterator that goes on may change
+what it has given before. So each item is pickled when it is drawn, but for such as nobody can
+change: those go together into a chunk.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+from masterworker.core.chunks import MOST_BYTES
+from masterworker.data.chunks import MOST_VALUES, are_small, calls_together, is_small
+from masterworker.data.pickling import (
+    MAIN,
+    dumps_call,
+    dumps_many_quickly,
+    dumps_plainly,
+)
+from masterworker.data.segment import LARGE
+from masterworker.errors import UnpicklableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from masterworker.core.chunks import Chunk
+    from masterworker.core.task import Payload
+
+#: Where items come slowly, no more are drawn at a time after so many seconds.
+SLOW_BATCH = 0.02
+
+#: Where not even so many would fit into a chunk, they go one by one.
+WORTH = 64
+
+#: Items of these are drawn without looking at the clock, and none changes while others are drawn.
+_QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
+
+
+class Drawing:
+    """The tasks of one `map`, as far as they have not been asked for.
+
+    Args:
+        tag: Of all of them.
+        function: Its pickle; nothing, where the tag says what is to be done.
+        iterables: Where the parameters come from.
+        together: They may be put into chunks.
+    """
+
+    def __init__(
+        self, tag: str, function: bytes, iterables: Sequence[Iterable[Any]], *, together: bool
+    ) -> None:
+        self.tag = tag
+        self._function = function
+        self._together = together and len(function) <= MOST_BYTES - MOST_VALUES
+        self._single = len(iterables) == 1
+        self._quick = all(type(each) in _QUICK for each in iterables)
+        #: Parameters themselves, where there is one for each task; else tuples of them.
+        self._items: Iterator[Any] = (
+            iter(iterables[0]) if self._single else zip(*iterables, strict=False)
+        )
+        #: Bytes of the latest parameters, on average.
+        self._mean = 1
+
+    def draw(self, most: int) -> Sequence[Payload] | Chunk:
+        """Draw items: so many at most, and what comes in a moment, but one if there is any.
+
+        Raises:
+            UnpicklableError: Says what cannot be sent.
+        """
+        fit = MOST_VALUES // self._mean
+        together = self._together and fit >= WORTH
+        if together:
+            most = min(most, fit)
+        if not self._quick:
+            return self._draw_slowly(most, together=together)
+        items = list(islice(self._items, most))
+        columns = self._columns(items) if together and items else None
+        if columns is not None and all(map(are_small, columns)):
+            return self._put_together(items, columns)
+        return self._each(items)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _draw_slowly(self, most: int, *, together: bool) -> Sequence[Payload] | Chunk:
+        clock, single = time.monotonic, self._single
+        end = clock() + SLOW_BATCH
+        kept: list[Any] = []
+        payloads: list[Payload] | None = None if together else []
+        for item in islice(self._items, most):
+            if payloads is None and (is_small(item) if single else all(map(is_small, item))):
+                kept.append(item)
+            else:
+                if payloads is None:
+                    payloads = self._each(kept)
+                payloads.append(self._one(self._args(item)))
+            if clock() > end:
+                break
+        if payloads is None:
+            return self._put_together(kept, self._columns(kept)) if kept else []
+        self._note(payloads)
+        return payloads
+
+    def _put_together(
+        self, items: list[Any], columns: Sequence[Sequence[Any]]
+    ) -> Sequence[Payload] | Chunk:
+        chunk = calls_together(self._function, columns)
+        if chunk is None:
+            return self._each(items)
+        self._mean = max(1, (len(chunk.data) - len(self._function)) // len(items))
+        return chunk if len(items) > 1 else [chunk[0]]
+
+    def _note(self, payloads: list[Payload]) -> None:
+        """Remember how large the latest were."""
+        if payloads:
+            mean = sum(map(len, payloads)) // len(payloads) - len(self._function)
+            self._mean = max(1, mean)
+
+    def _columns(self, items: list[Any]) -> Sequence[Sequence[Any]]:
+        return [items] if self._single else list(zip(*items, strict=True))
+
+    def _args(self, item: Any) -> tuple[Any, ...]:
+        return (item,) if self._single else item
+
+    def _each(self, items: list[Any]) -> list[Payload]:
+        """Pickle the parameters of each call by themselves."""
+        calls = [(item,) for item in items] if self._single else items
+        small = dumps_many_quickly(self._function, calls) if self._function and calls else None
+        payloads = list(map(self._one, calls)) if small is None else cast("list[Payload]", small)
+        self._note(payloads)
+        return payloads
+
+    def _one(self, args: tuple[Any, ...]) -> Payload:
+        if not self._function:
+            return dumps_call(f"task {self.tag!r}", args)
+        try:
+            payload = dumps_plainly((self._function, args, {}))
+            if MAIN not in payload and len(payload) <= LARGE:
+                return payload
+        except Exception:  # noqa: S110  not plainly: the next try decides
+            pass
+        return call_payload(self.tag, self._function, args, {})
+
+
+def call_payload(
+    tag: str,
+    function: bytes,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Payload:
+    """Pickle a call.
+
+    Raises:
+        UnpicklableError: Says what cannot be sent.
+    """
+    try:
+        return dumps_call(tag, (function, args, kwargs))
+    except UnpicklableError:
+        dumps_call(f"call of {tag[1:]}", args)  # says which one it is
+        dumps_call(f"call of {tag[1:]}, keyword arguments", tuple(kwargs.items()))
+        raise

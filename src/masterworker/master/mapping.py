@@ -1,0 +1,174 @@
+"""One `map`: asks for its tasks as it goes, and yields what comes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from masterworker.core.blocks import PAGE_BITS
+from masterworker.core.chunks import weight
+from masterworker.data.chunks import Values
+from masterworker.data.pickling import loads
+from masterworker.master.batches import PICKLE, TAKEN, Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from masterworker.core.options import Options
+    from masterworker.manager import Manager
+    from masterworker.master.asking import Desk
+    from masterworker.master.drawing import Drawing
+
+#: `map` asks for so many tasks at a time, as they fit into one page of ids, ...
+BATCH = 1 << PAGE_BITS
+#: ... and has at most so many under way that have not been yielded yet, ...
+LOOK_AHEAD = 10_000
+#: ... or so many bytes of parameters, but always a few tasks.
+LOOK_AHEAD_BYTES = 64 << 20
+FEW = 16
+#: Where items come slowly, `map` returns after so many seconds of drawing them.
+FIRST_DRAW = 0.5
+#: A batch is what is done in so many seconds, since who takes one task of it takes all its bytes
+#: along; as long as nothing is known, so many tasks.
+PACE = 0.005
+AT_FIRST = 128
+
+
+class Mapping:
+    """What is under way for one `map`.
+
+    Args:
+        manager: Where requests go.
+        desk: Who waits for outcomes.
+        options: What all tasks get.
+        drawing: Where their parameters come from.
+    """
+
+    def __init__(
+        self, manager: Manager, desk: Desk, options: Options | None, drawing: Drawing
+    ) -> None:
+        self._manager = manager
+        self._desk = desk
+        self._options = options
+        self._drawing = drawing
+        self._batches = self._ask()
+        self._ready: deque[Batch] = deque()
+        #: How many tasks are under way, and may be at most, by the size of the latest.
+        self._pending = 0
+        self._look_ahead = LOOK_AHEAD
+        #: How many have been yielded since when, and how many that makes in `PACE`.
+        self._yielded, self._since = 0, 0.0
+        self._pace = AT_FIRST
+
+    def begin(self) -> None:
+        """Ask for the first tasks.
+
+        Raises:
+            UnpicklableError: Says what cannot be sent.
+            Terminated: The job is over.
+        """
+        began = time.monotonic()
+        for batch in self._batches:
+            self._add(batch)
+            if self._pending >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
+                break
+        self._since = time.monotonic()
+
+    def in_order(self) -> Iterator[Any]:
+        """Yield the results in the order of the items."""
+        ready, loaded = self._ready, loads
+        while ready:
+            batch = ready.popleft()
+            outcomes = batch.outcomes
+            at, size = 0, len(outcomes)
+            while at < size:
+                if outcomes[at] is None:
+                    self._desk.wait_until(partial(_is_there, outcomes, at), None)
+                outcome = outcomes[at]
+                if isinstance(outcome, Values):
+                    values = batch.open_all(outcome)
+                    at += len(values)
+                    self._take(len(values))
+                    yield from values
+                    continue
+                if outcome.__class__ is bytes and outcome[0] == PICKLE:
+                    outcomes[at] = TAKEN
+                    try:
+                        value = loaded(outcome)
+                    except Exception:
+                        value = batch.open(at, outcome)
+                else:
+                    value = batch.open(at)
+                yield value
+                at += 1
+                self._take(1)
+
+    def as_come(self) -> Iterator[Any]:
+        """Yield the results as they come."""
+        arrived: deque[tuple[Batch, int, int]] = deque()
+        ready = self._ready
+        while True:
+            while ready:
+                batch = ready.popleft()
+                batch.watcher = arrived.append
+                arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
+            if not self._pending:
+                return
+            self._desk.wait_until(lambda: bool(arrived), None)
+            batch, begin, number = arrived.popleft()
+            at, end = begin, begin + number
+            while at < end:
+                outcome = batch.outcomes[at]
+                if isinstance(outcome, Values):
+                    # They may have come while we were on our way through their places.
+                    values = batch.open_all(outcome)
+                    at = outcome.begin + len(values)
+                    self._take(len(values))
+                    yield from values
+                    continue
+                if outcome is not None and outcome is not TAKEN:
+                    self._take(1)
+                    yield batch.open(at)
+                at += 1
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _ask(self) -> Iterator[Batch]:
+        size = following = 1
+        while payloads := self._drawing.draw(min(size, self._pace, BATCH - following % BATCH)):
+            number = len(payloads)
+            mean = max(1, weight(payloads) // number)
+            most = LOOK_AHEAD_BYTES // mean
+            size = min(2 * size, BATCH, max(FEW, most // 4))
+            self._look_ahead = max(size, min(LOOK_AHEAD, most))
+            batch = Batch(self._drawing.tag, number)
+            expect = partial(self._desk.batches.add, batch)
+            tag, options = self._drawing.tag, self._options
+            self._manager.request(tag, payloads, options, direct=True, expect=expect)
+            following = batch.first + number
+            yield batch
+
+    def _add(self, batch: Batch) -> None:
+        self._ready.append(batch)
+        self._pending += len(batch.outcomes)
+
+    def _take(self, number: int) -> None:
+        """Some tasks are not under way any more: ask for others."""
+        self._pending -= number
+        self._yielded += number
+        while self._pending <= max(self._look_ahead - BATCH, 2 * FEW - 1):
+            now = time.monotonic()
+            if now - self._since >= PACE:
+                pace = self._yielded / (now - self._since) * PACE
+                self._pace = min(BATCH, max(FEW, int(pace)))
+                self._yielded, self._since = 0, now
+            more = next(self._batches, None)
+            if more is None:
+                return
+            self._add(more)
+
+
+def _is_there(outcomes: list[Any], at: int) -> bool:
+    return outcomes[at] is not None

@@ -1,0 +1,75 @@
+"""The header of Pyro's frames: 40 bytes, which annotations follow, and then the body.
+
+The layout is that of Pyro 5 (`Pyro5.protocol`), with which a test compares it. Pyro's own classes
+join what they send, and split what they receive, in copies.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from Pyro5 import protocol
+
+#: Bytes of a header, and of what precedes the content of an annotation.
+SIZE: Final = 40
+ANNOTATION_HEAD: Final = 8
+#: Pyro's number of the only serialiser that is understood.
+MSGPACK: Final = 4
+#: Flags that change nothing here: a program's own correlation id comes along.
+HARMLESS: Final = protocol.FLAGS_CORR_ID
+
+#: Tag, version, kind, serialiser, flags, number, size, size of annotations, id, reserved, magic.
+_HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
+_ANNOTATION: Final = struct.Struct("!4sI")
+_TAG: Final = b"PYRO"
+_MAGIC: Final = 0x4DC5
+_NO_ID: Final = bytes(16)
+_VERSION: Final = protocol.PROTOCOL_VERSION
+
+
+class Head(NamedTuple):
+    """What a header says of the message behind it.
+
+    Attributes:
+        kind: Type of message.
+        serializer: Number of the serialiser of its body.
+        flags: See `Pyro5.protocol`.
+        number: Of the request; its reply has the same.
+        size: Bytes of the body.
+        extra: Bytes of annotations in front of the body.
+    """
+
+    kind: int
+    serializer: int
+    flags: int
+    number: int
+    size: int
+    extra: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the body is msgpack and nothing else has to be known to read it."""
+        return self.serializer == MSGPACK and not self.flags & ~HARMLESS
+
+
+def pack(
+    kind: int, number: int, size: int, *, extra: int = 0, flags: int = 0, serializer: int = MSGPACK
+) -> bytes:
+    """Return the header of a message."""
+    return _HEADER.pack(
+        _TAG, _VERSION, kind, serializer, flags, number, size, extra, _NO_ID, 0, _MAGIC
+    )
+
+
+def unpack(data: bytes | bytearray) -> Head | None:
+    """Take a header apart; None: it is none, or of another version of the protocol."""
+    tag, version, kind, serializer, flags, number, size, extra, _, _, magic = _HEADER.unpack(data)
+    if (tag, version, magic) != (_TAG, _VERSION, _MAGIC):
+        return None
+    return Head(kind, serializer, flags, number, size, extra)
+
+
+def annotation(key: bytes, size: int) -> bytes:
+    """Return what precedes the content of an annotation."""
+    return _ANNOTATION.pack(key, size)

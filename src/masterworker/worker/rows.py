@@ -1,0 +1,188 @@
+"""Executing many tasks in a row, each as if it were alone, at what a few steps cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker.core.chunks import Chunk
+from masterworker.core.task import RESULT
+from masterworker.data.chunks import LARGEST, is_small, open_calls
+from masterworker.data.pickling import (
+    CANNOT_NAME_MAIN,
+    MAIN,
+    dumps_payload,
+    dumps_plainly,
+    loads,
+)
+from masterworker.data.segment import LARGE
+from masterworker.launch import parent
+from masterworker.launch.slot import TASK
+from masterworker.worker import forks
+from masterworker.worker.execution import (
+    HANDLER,
+    PARAMETERS,
+    SENDING,
+    broken_off,
+    call,
+    failed,
+    functions,
+    plain_payload,
+    rebuild,
+)
+from masterworker.worker.interrupts import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from masterworker.core.hand import Hand
+    from masterworker.core.row import Odd, Row
+    from masterworker.worker.interrupts import Interrupts
+
+
+def execute_row(
+    row: Row,
+    handler: Callable[..., Any],
+    hand: Hand,
+    interrupts: Interrupts,
+    wants_to_stop: Callable[[], bool] | None,
+    *,
+    data_only: bool = False,
+) -> int:
+    """Execute the tasks of a row, one by one, each as `execute` would.
+
+    Args:
+        row: Where the tasks are, and where their outcomes go.
+        handler: Is called with the parameters.
+        hand: Whoever looks there sees which task is being executed.
+        interrupts: Tell whether to leave.
+        wants_to_stop: Asked between two tasks; None: it never does.
+        data_only: The master takes no pickles from this process.
+
+    Returns:
+        How many have been executed.
+
+    Raises:
+        KeyboardInterrupt: It came from outside; the task has no outcome.
+    """
+    begin, outer = row.next, parent.shared[TASK]
+    before, hand.executing = hand.executing, row
+    try:
+        if not interrupts.leaving:
+            _execute(row, handler, interrupts, wants_to_stop, outer, data_only=data_only)
+    finally:
+        parent.shared[TASK] = outer
+        hand.executing = before
+    return row.next - begin
+
+
+def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost more than most steps
+    row: Row,
+    handler: Callable[..., Any],
+    interrupts: Interrupts,
+    wants_to_stop: Callable[[], bool] | None,
+    outer: int,
+    *,
+    data_only: bool,
+) -> None:
+    """Execute tasks until there are none, or it is time to leave.
+
+    Each task's id is in the slot from its begin to the begin of the next one, or of anything else
+    that is not ours. A signal that was meant for it may so come when it has its outcome: then it is
+    too late, and nothing follows.
+    """
+    shared, dropped, todo, keep = parent.shared, row.dropped, row.todo, row.results.append
+    is_call, last, found = handler is call, b"", handler
+    first, payloads = row.first, row.payloads
+    calls: list[tuple[Any, ...]] | None = None
+    together = isinstance(payloads, Chunk)
+    function, args, kwargs, done = b"", (), {}, None
+    stage, task_id = PARAMETERS, row.next - 1
+    # To get the next id is one step, which a signal leaves done or undone.
+    ids: Iterator[int] = iter(todo.popleft, 0)
+    while True:
+        try:
+            for task_id in ids:
+                if dropped and task_id in dropped:
+                    row.add(None)
+                    continue
+                shared[TASK] = task_id
+                stage = PARAMETERS
+                if together:
+                    if calls is None:
+                        function, calls = open_calls(payloads)  # type: ignore[arg-type]
+                        last = last if is_call else function  # a tag says what is to be done
+                    args = calls[task_id - first]
+                    stage = HANDLER
+                    if function is not last:  # for the first time
+                        found = functions.get(function) or rebuild(function)
+                        last = function
+                    done = found(*args)
+                else:
+                    args = loads(payloads[task_id - first])
+                    stage = HANDLER
+                    if is_call:
+                        function, args, kwargs = args
+                        if function != last:
+                            found = functions.get(function) or rebuild(function)
+                            last = function
+                    done = found(*args, **kwargs) if kwargs else found(*args)
+                if forks.is_fork:
+                    forks.leave()
+                stage = SENDING
+                kind = type(done)
+                if not data_only and (
+                    kind is float or (kind is int and -LARGEST < done < LARGEST) or is_small(done)
+                ):
+                    keep(done)
+                else:
+                    row.add(_pickled(done, data_only=data_only))
+                    done = None  # perhaps a large one
+                if interrupts.leaving:
+                    shared[TASK] = outer
+                    return
+                if wants_to_stop is not None and todo:
+                    shared[TASK] = outer
+                    if wants_to_stop():
+                        return
+        except BaseException as error:
+            outcome: Odd = None
+            over = False
+            try:
+                try:
+                    if row.next <= task_id:
+                        has_come = interrupts.has_come
+                        outcome = failed(stage, error, done, has_come, None, data_only=data_only)
+                    elif isinstance(error, IndexError) and not todo:
+                        over = True
+                    elif not isinstance(error, Broken):
+                        raise
+                finally:
+                    shared[TASK] = outer  # from here on, nothing can be meant for it
+            except Broken as broken:  # it came a moment before or after the handler's own code
+                outcome = broken_off(broken, None, data_only=data_only)
+            if row.next <= task_id:
+                row.add(outcome)
+            done = None
+            if over or interrupts.leaving:
+                return
+            if wants_to_stop is not None and todo and wants_to_stop():
+                return
+
+
+def _pickled(result: object, *, data_only: bool) -> Odd:
+    """Return what a result is sent as: its pickle, or by itself as a large one.
+
+    Raises:
+        Exception: It cannot be sent.
+    """
+    if data_only:
+        payload = plain_payload(result)
+    else:
+        try:
+            answer = dumps_plainly(result)
+            if len(answer) <= CANNOT_NAME_MAIN or (len(answer) <= LARGE and MAIN not in answer):
+                return answer
+        except Exception:  # noqa: S110  not plainly: the next try decides
+            pass
+        payload = dumps_payload(result)
+    return payload if isinstance(payload, bytes) else (RESULT, payload)
