@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def master() -> Iterator[Master]:
-    """One worker process."""
+    """One worker process, which has imported this module: time limits are for what it does."""
     with lasting_master(1) as master:
+        assert master.submit(quick, 0).result(HANG) == 0
         yield master
 
 

@@ -153,8 +153,12 @@ def test_tasks_that_wait_for_tasks_do_not_block_each_other(
         crew.hire(kind=Nesting)
     crew.master.request_task("nest", depth)
 
+    def outer_one_is_done() -> bool:
+        found = crew.master.status()
+        return found.finished.get("nest") == 1 and not found.waiting and not found.running
+
     # Each level's result is picked up by its parent, not by the master.
-    wait_until(lambda: crew.master.status().finished.get("nest") == 1, HANG, "the outer one")
+    wait_until(outer_one_is_done, HANG, "the outer one")
 
     assert crew.results(1, "nest") == [depth]
     assert crew.master.status().submitted == depth + 1
