@@ -79,7 +79,8 @@ class Client:
             MasterworkerError: What the manager refused, and why.
         """
         with self._lock:
-            self.connect()
+            if self._connection is None:
+                self.connect()
             if operation == "join":
                 self._instance = ""  # whichever run of the manager it is
             assert self._connection is not None  # noqa: S101  for the type checker
@@ -181,7 +182,7 @@ class Client:
         for lease in reply[1]:
             if lease[3].__class__ is dict:
                 lease[3] = Chunk(**lease[3])
-        return wire.Reply(*reply)
+        return wire.Reply._make(reply)
 
     def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""

@@ -9,6 +9,7 @@ change with it.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import msgspec
@@ -179,6 +180,11 @@ def check(operation: object, args: list[Any] | msgspec.Raw) -> tuple[Any, ...]:
         RejectedError: It wants to join with another protocol.
         UsageError: There is no such operation, or the arguments do not fit.
     """
+    if isinstance(args, msgspec.Raw) and isinstance(operation, str):
+        decode = _decoders.get(operation)
+        if decode is not None:
+            with suppress(msgspec.DecodeError, RecursionError):  # what is wrong is said below
+                return decode(args)
     shape = OPERATIONS.get(operation) if isinstance(operation, str) else None
     if shape is None or not isinstance(operation, str):
         raise UsageError(f"unknown operation {str(operation)[:100]!r}")

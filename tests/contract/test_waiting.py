@@ -11,9 +11,13 @@ import pytest
 
 from contract.nets import Background
 from masterworker import wire
+from masterworker.manager import Mailbox
+from masterworker.manager.outbox import Postponed
 from support import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from contract.nets import Net, Peer
 
 #: Stands for "for ever": a wait that is longer than any test (seconds).
@@ -71,20 +75,21 @@ def test_work_that_comes_back_wakes_a_waiting_worker(net: Net) -> None:
 
 
 class _Wakeups:
-    """Counts how often anybody's bell rings."""
+    """Counts how often anybody's bell rings, or a postponed reply becomes ready."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from masterworker.manager import Mailbox
-
         self.number = 0
-        lock, ring = threading.Lock(), Mailbox.ring
+        self._lock = threading.Lock()
+        for kind in (Mailbox, Postponed):
+            monkeypatch.setattr(kind, "ring", self._counted(kind.ring))
 
+    def _counted(self, ring: Callable[[Any], None]) -> Callable[[Any], None]:
         def counted(box: Any) -> None:
-            with lock:
+            with self._lock:
                 self.number += 1
             ring(box)
 
-        monkeypatch.setattr(Mailbox, "ring", counted)
+        return counted
 
 
 def test_one_task_wakes_one_of_many(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:

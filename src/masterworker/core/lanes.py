@@ -133,6 +133,10 @@ class Lanes:
         #: Tasks that are alive.
         self.count = 0
 
+    def __bool__(self) -> bool:
+        """Tell whether there are items, perhaps withdrawn ones only."""
+        return bool(self._lanes)
+
     # -- items ------------------------------------------------------------------------------
 
     def append(self, tag: str, items: Iterable[Item], priority: int = 0) -> None:
@@ -260,6 +264,17 @@ class Lanes:
         view.idle[claim.id] = claim
         view.users += 1
         return claim.id
+
+    def taker_of(self, tag: str) -> Claim | None:
+        """Return the claim that a new item of a tag is for; None: it has to wait itself.
+
+        A claim waits only where nothing is left for it. So this is the one that `match` would
+        serve, if the item were queued.
+        """
+        for view in self._views.values():
+            if view.idle and view.accepts(tag):
+                return next(iter(view.idle.values()))
+        return None
 
     def unpark(self, claim_id: int) -> bool:
         """Take a claim back. False: it is not waiting (any more)."""

@@ -137,6 +137,10 @@ class Scheduler(Losses):
             return first, NOTHING
         self._next_task = first + number
         self.tally.submitted += number
+        if number == 1 and self.waiting.parked and not self.terminated:
+            claim = self.waiting.taker_of(tag)
+            if claim is not None:
+                return first, self._hand_over(first, tag, payloads[0], direct, options, claim, now)
         items: Iterable[Item]
         if direct and options is None and number > 1:
             items = self.blocks.make(first, tag, payloads)
@@ -174,7 +178,7 @@ class Scheduler(Losses):
         member.heard = now
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
-            tasks = self.waiting.take(view, self._share(want))
+            tasks = self.waiting.take(view, self._share(want)) if self.waiting else None
             if tasks:
                 return self._lease(member, tasks, now), None
             if self.backups:
@@ -243,6 +247,25 @@ class Scheduler(Losses):
         return self.waiting.unpark_all() + self.results.unpark_all()
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _hand_over(
+        self,
+        task_id: int,
+        tag: str,
+        payload: Payload,
+        direct: bool,
+        options: Options | None,
+        claim: Claim,
+        now: float,
+    ) -> Effects:
+        """A task is asked for while somebody waits for just that: it need not be queued."""
+        task = self.tasks[task_id] = Task(task_id, tag, payload, direct, WAITING, options)
+        if not direct:
+            self.open_tags[tag] = self.open_tags.get(tag, 0) + 1
+        self.waiting.unpark(claim.id)
+        effects = Effects()
+        effects.leases.append((claim.id, self._lease(claim.taker, [task], now)))
+        return effects
 
     def _taken_from(self, member: Member, task_ids: Iterable[int]) -> list[Item]:
         """Take tasks out of somebody's hands; what follows each other in a block stays together."""

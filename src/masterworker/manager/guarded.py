@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from math import inf
 from typing import TYPE_CHECKING
 
 from masterworker import wire
@@ -18,6 +19,7 @@ from masterworker.machine import process_number, random_name
 from masterworker.manager.guestbook import Guests
 from masterworker.manager.intake import Intake
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
+from masterworker.manager.outbox import Outbox
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
 from masterworker.manager.timekeeper import Timekeeper
@@ -61,6 +63,8 @@ class Guarded:
         self._on_direct = on_direct
         self._on_failed = on_failed
         self._lock = threading.Lock()
+        #: Around the lock, wherever something may follow that is to be sent.
+        self._outbox = Outbox()
         self._intake = Intake()
         self._boxes = Mailboxes(self.core.on_unparked)
         #: Who joined last under a client's name.
@@ -87,8 +91,14 @@ class Guarded:
         self.guests = Guests(self.core, Replies(self.undelivered))
         #: Somebody looks at the waiting tasks every now and then.
         self._watching = False
+        #: No postponed reply is due before.
+        self._due = inf
+        #: Somebody has asked for a single task and looked after it himself, and not waited since.
+        self._hurried = False
+        #: The timekeeper is about to look at what has been asked for.
+        self._looking = False
         #: When tasks were last seen to wait.
-        self._waited = float("-inf")
+        self._waited = -inf
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
 
@@ -96,7 +106,7 @@ class Guarded:
 
     def census(self) -> audit.Census:
         """Count everything at one instant."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             return audit.census(self.core, self.troubles.lines())
 
@@ -106,13 +116,13 @@ class Guarded:
 
     def story(self, task_id: int) -> list[str]:
         """Tell what happened to a task."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             return audit.story(self.core, task_id, self._clock())
 
     def check(self) -> None:
         """Verify every invariant of the scheduler."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             audit.check(self.core)
 
@@ -123,7 +133,7 @@ class Guarded:
 
     def outstanding(self, tag: str | None = None) -> int:
         """Count the tasks (of a tag) that are to be collected and have not been yet."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             tags = self.core.open_tags
             return sum(tags.values()) if tag is None else tags.get(tag, 0)
@@ -133,6 +143,10 @@ class Guarded:
         members = self.core.members
         return {i for i in self.remote if i in members and members[i].view is not None}
 
+    def ring(self, box: Mailbox) -> None:
+        """Wake a caller when the lock is free, which the caller of this holds."""
+        self._outbox.ring(box)
+
     def notify(self) -> None:
         """Let those in `wait_for` look again."""
         with self._changed:
@@ -140,7 +154,7 @@ class Guarded:
 
     def terminate(self) -> None:
         """End the job: nothing more is handed out, and whoever waits is woken."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             waiting = self.core.on_terminated()
             for member_id in self.core.members:
@@ -155,14 +169,14 @@ class Guarded:
         self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease]
     ) -> None:
         """Take back what a process was given that does not wait for it any more."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._apply(self.core.on_undelivered(finished))
             ids = [task_id for lease in leases for task_id in ids_of(lease)]
             self._apply(self.core.on_returned(member_id, ids, self._clock()))
 
     def undelivered(self, finished: Sequence[Finished]) -> None:
         """Take back outcomes that did not reach their collector."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._apply(self.core.on_undelivered(finished))
 
     # -- inside -----------------------------------------------------------------------------
@@ -180,12 +194,28 @@ class Guarded:
 
     def _look_at_requests(self) -> None:
         """Somebody waits for what has been asked for, or nobody looks what tasks wait for."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             if not self._watching:
                 self._watching = True
                 self._waited = self._clock()
                 self._timekeeper.look_again()
+
+    def _hurry(self) -> None:
+        """Let another thread look at what has been asked for.
+
+        Who asks for one task after the other would send each of them alone, and let go of the
+        interpreter each time. Until another thread has got hold of that, there are many.
+        """
+        if not self._looking:
+            self._looking = True
+            self._timekeeper.look_again()
+
+    def about_to_wait(self) -> None:
+        """Whoever has asked for tasks waits now, and has the time to look after them himself."""
+        self._hurried = False
+        if self._looking:
+            self._look_at_requests()
 
     def _require_open(self) -> None:
         if self.core.terminated:
@@ -235,7 +265,8 @@ class Guarded:
         self._apply(self.core.on_ended(member_id, task_id, reason, now, blame=blame))
 
     def _apply(self, effects: Effects) -> None:
-        self._boxes.deliver(effects)
+        if effects.leases or effects.results or effects.dropped:
+            self._boxes.deliver(effects)
         if effects.direct and self._on_direct is not None:
             self._on_direct(effects.direct)
         if effects.failed and self._on_failed is not None:
@@ -270,13 +301,16 @@ class Guarded:
             self._timekeeper.look_again()
 
     def _tick(self) -> float | None:
-        with self._lock:
+        with self._outbox, self._lock:
+            self._looking = False  # before looking: who comes later says so again
             self._watching = False  # so that a request that comes from here on looks again
             self._take_in()
             now = self._clock()
             self._apply(self.core.on_tick(now))
             self.troubles.look(self.core, now)
-            deadlines = [self.core.next_deadline()]
+            if now >= self._due:
+                self._due = self._boxes.overdue(now)
+            deadlines = [self.core.next_deadline(), self._due]
             waiting = bool(self.core.waiting.count) and not self.core.terminated
             if waiting:
                 self._waited = now
@@ -284,5 +318,5 @@ class Guarded:
             self._watching = waiting or now < self._waited + LOOK
             if self._watching:
                 deadlines.append(now + LOOK)
-            due = min((d for d in deadlines if d is not None), default=None)
-        return None if due is None else max(0.0, due - now)
+            due = min((d for d in deadlines if d is not None), default=inf)
+        return None if due == inf else max(0.0, due - now)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Mailbox:
     """Where one waiting caller finds what came for it. Filled with the manager's lock held."""
 
-    __slots__ = ("_bell", "claims", "finished", "leases")
+    __slots__ = ("_bell", "claims", "finished", "leases", "until")
 
     def __init__(self) -> None:
         self._bell = threading.Lock()
@@ -25,6 +26,8 @@ class Mailbox:
         self.claims: list[int] = []
         self.leases: list[Lease] = []
         self.finished: list[Finished] = []
+        #: When whoever waits here is to be woken; one who waits in a thread knows it himself.
+        self.until = inf
 
     def ring(self) -> None:
         """Wake the caller; once is enough."""
@@ -34,6 +37,9 @@ class Mailbox:
     def wait(self, seconds: float) -> None:
         """Wait until somebody rings, for so long at most. Signals are handled meanwhile."""
         self._bell.acquire(timeout=seconds)
+
+
+B = TypeVar("B", bound=Mailbox)
 
 
 class Desk:
@@ -84,33 +90,49 @@ class Mailboxes:
     def open(self, *claims: int | None) -> Mailbox:
         """Make a mailbox for a caller that waits with these claims."""
         box = Mailbox()
-        for claim in claims:
-            if claim is not None:
-                self._boxes[claim] = box
-                box.claims.append(claim)
+        box.claims = [claim for claim in claims if claim is not None]
+        return self.add(box)
+
+    def add(self, box: B) -> B:
+        """Use a mailbox that has its claims."""
+        for claim in box.claims:
+            self._boxes[claim] = box
         return box
+
+    def overdue(self, now: float) -> float:
+        """Ring for those who have waited for long enough without a thread of their own.
+
+        Returns:
+            When it is time for the next one.
+        """
+        for box in [box for box in self._boxes.values() if box.until <= now]:
+            box.ring()
+        return min((box.until for box in self._boxes.values()), default=inf)
 
     def close(self, box: Mailbox) -> None:
         """Take back what claims are still waiting: the caller has got something, or gives up."""
         for claim in box.claims:
-            self._boxes.pop(claim, None)
-            self._take_back(claim)
+            if self._boxes.pop(claim, None) is not None:
+                self._take_back(claim)
+        box.claims = []
 
     def deliver(self, effects: Effects) -> None:
         """Put into mailboxes what has come for them, and wake their owners."""
+        served: list[Mailbox] = []
         for claim, leases in effects.leases:
             box = self._boxes[claim]
             box.leases += leases
+            served.append(box)
         for claim, finished in effects.results:
             box = self._boxes[claim]
             box.finished += finished
-        served = [claim for claim, _ in effects.leases] + [claim for claim, _ in effects.results]
-        for claim in served:
-            if claim in self._boxes:
-                box = self._boxes[claim]
+            served.append(box)
+        for box in served:
+            if box.claims:  # else both of its claims were served at once
                 self.close(box)
                 box.ring()
-        self.wake(effects.dropped)
+        if effects.dropped:
+            self.wake(effects.dropped)
 
     def wake(self, claims: list[int]) -> None:
         """Wake callers for whom nothing will come any more."""

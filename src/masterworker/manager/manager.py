@@ -22,11 +22,11 @@ from masterworker import wire
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Outcome
 from masterworker.errors import NotRegisteredError, RejectedError, Terminated
-from masterworker.manager.guarded import Guarded
+from masterworker.manager.exchanging import Exchanging
 from masterworker.manager.mailbox import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from masterworker.core.chunks import Chunk
     from masterworker.core.options import Options
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("masterworker.manager")
 
 
-class Manager(Guarded):
+class Manager(Exchanging):
     """The state of one job, for callers in many threads.
 
     What it is made with: see `Guarded`.
@@ -56,12 +56,12 @@ class Manager(Guarded):
         try:
             wire.judge(hello, self.program_digest)
         except RejectedError as error:
-            with self._lock:
+            with self._outbox, self._lock:
                 told = f"a worker was refused ({hello.info}): {error}"
                 self.troubles.note("refused", told, self._clock())
             raise
         tags = None if hello.tags is None else frozenset(hello.tags)
-        with self._lock:
+        with self._outbox, self._lock:
             if self.core.terminated:
                 raise Terminated("the job is over")
             now = self._clock()
@@ -81,24 +81,24 @@ class Manager(Guarded):
 
     def leave(self, member_id: int) -> None:
         """Sign a process off. One that is not registered is no error."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._apply(self.core.on_left(member_id, self._clock()))
             self._forget_member(member_id)
 
     def lost(self, member_id: int, reason: str, *, blame: bool = True) -> None:
         """Take note that a process is gone. One that is not registered is no error."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._apply(self.core.on_lost(member_id, reason, self._clock(), blame=blame))
 
     def disconnected(self, member_id: int) -> None:
         """The connection of a process has closed, and it did not sign off."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._apply(self.core.on_closed(member_id, "its connection closed", self._clock()))
             self._watch_clock()
 
     def ping(self, member_id: int) -> bool:
         """A process is alive. False: it is not registered and must join again."""
-        with self._lock:
+        with self._outbox, self._lock:
             return self.core.on_heard(member_id, self._clock())
 
     # -- supervisors ------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Manager(Guarded):
         Returns:
             (order, member id, task id): `wire.CANCEL` or `wire.STOP`.
         """
-        with self._lock:
+        with self._outbox, self._lock:
             now = self._clock()
             self.core.on_attended(name, alive, now)
             desk = self._desks.setdefault(name, Desk())
@@ -131,19 +131,19 @@ class Manager(Guarded):
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         finally:
-            with self._lock:
+            with self._outbox, self._lock:
                 desk.close(box)
-        with self._lock:
+        with self._outbox, self._lock:
             return [(wire.STOP, 0, 0)] if self.core.terminated else desk.take()
 
     def attach(self, name: str) -> None:
         """A supervisor speaks through one more connection."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._lines[name] = self._lines.get(name, 0) + 1
 
     def detach(self, name: str) -> None:
         """A connection of a supervisor has ended; with the last one it is gone."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._lines[name] = self._lines.get(name, 1) - 1
             if self._lines[name] <= 0:
                 del self._lines[name]
@@ -196,74 +196,20 @@ class Manager(Guarded):
         if core.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         number = self._intake.add_one(tag, payload, options, handle, handles)
-        if core.waiting.parked or not self._watching:
+        if core.waiting.parked and self._hurried:
+            self._hurry()
+        elif core.waiting.parked or not self._watching:
+            self._hurried = True
             self._look_at_requests()
         return number
 
     def cancel(self, task_ids: Sequence[int]) -> list[int]:
         """Cancel tasks. Returns the ids of those that had no outcome yet."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             cancelled, effects = self.core.on_cancelled(task_ids, self._clock())
             self._apply(effects)
             return cancelled
-
-    def exchange(
-        self,
-        member_id: int,
-        outcomes: Sequence[Outcome] = (),
-        returned: Iterable[int] = (),
-        started: int = 0,
-        want: int = 0,
-        wait: float = 0.0,
-        tag: str | None = None,
-    ) -> wire.Reply:
-        """Deliver outcomes, give back leases, and get new ones: a worker's one call.
-
-        Args:
-            member_id: Who calls.
-            outcomes: Of tasks that it has executed.
-            returned: Ids of tasks that it has not started.
-            started: Id of the task that it is executing; 0 for none.
-            want: The most tasks that it wants (of `tag`, if given).
-            wait: Seconds to wait for one, at most.
-            tag: Only tasks of this tag.
-        """
-        with self._lock:
-            refused: list[int] = []
-            self._take_in()
-            if outcomes:
-                refused, effects = self.core.on_reported(member_id, outcomes, self._clock())
-                self._apply(effects)
-            now = self._clock()
-            if not self.core.on_heard(member_id, now):
-                order = wire.STOP if self.core.terminated else wire.REJOIN
-                return wire.Reply(refused, [], [(order, 0)], 0.0)
-            if returned:
-                self._apply(self.core.on_returned(member_id, returned, now))
-            if started:
-                self.core.on_started(member_id, started, now)
-            leases, claim = self.core.on_fetch(member_id, want, now, tag) if want else ([], None)
-            if claim is None or not wait > 0:
-                if claim is not None:
-                    self.core.on_unparked(claim)
-                self._watch_clock()
-                return wire.Reply(refused, leases, self._take_orders(member_id), 0.0)
-            box = self._boxes.open(claim)
-            self._take_in()  # what came since saw nobody wait
-            if self._orders.get(member_id):
-                box.ring()
-            self._watch_clock()
-        try:
-            box.wait(min(wait, wire.LONGEST_WAIT))
-        except BaseException:  # a Ctrl-C: what came meanwhile goes to somebody else
-            with self._lock:
-                self._take_back(box, member_id)
-            raise
-        with self._lock:
-            self._boxes.close(box)
-            orders = self._take_orders(member_id)
-            return wire.Reply(refused, box.leases, orders, self._clock() - now)
 
     def settle(
         self,
@@ -273,7 +219,7 @@ class Manager(Guarded):
         attempt: int = CURRENT,
     ) -> bool:
         """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             holder = self._holder(task_id, attempt)
             outcome = Outcome(task_id, attempt, kind, payload)
@@ -283,7 +229,7 @@ class Manager(Guarded):
 
     def give_back(self, task_id: int, attempt: int = CURRENT) -> None:
         """Give (an attempt of) a task back, whoever has it."""
-        with self._lock:
+        with self._outbox, self._lock:
             self._take_in()
             holder = self._holder(task_id, attempt)
             self._apply(self.core.on_returned(holder, [task_id], self._clock()))
@@ -319,7 +265,7 @@ class Manager(Guarded):
             Terminated: The job is over.
             NotRegisteredError: The caller has to join again.
         """
-        with self._lock:
+        with self._outbox, self._lock:
             self._require_open()
             self._take_in()
             now = self._clock()
@@ -343,10 +289,10 @@ class Manager(Guarded):
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         except BaseException:  # a Ctrl-C: what came meanwhile waits for the next call
-            with self._lock:
+            with self._outbox, self._lock:
                 self._take_back(box, member_id)
             raise
-        with self._lock:
+        with self._outbox, self._lock:
             self._boxes.close(box)
             self._collecting.pop(member_id, None)
             if not box.finished and not box.leases:
@@ -394,7 +340,7 @@ class Manager(Guarded):
         """Forget a state, here and in every worker. False: there is none of this id."""
         if not self.store.drop_state(state_id):
             return False
-        with self._lock:
+        with self._outbox, self._lock:
             for member in self.core.members.values():
                 if member.view is not None:
                     self._orders.setdefault(member.id, []).append((wire.FORGET, state_id))

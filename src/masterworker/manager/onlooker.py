@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from masterworker import wire
 from masterworker.errors import InternalError, MasterworkerError, NotAllowedError
+from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
     import msgspec
 
     from masterworker.manager.manager import Manager
+    from masterworker.transport.base import Later
 
 logger = logging.getLogger("masterworker.session")
 
@@ -28,29 +30,34 @@ class Onlooker:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
+        #: Takes the reply to the call that is under way, if it may come later.
+        self._later: Later | None = None
 
     def call(
         self,
         operation: str | None,
         args: list[Any] | msgspec.Raw,
         enclosed: wire.Enclosures | None = None,
+        later: Later | None = None,
     ) -> Any:
         """Carry out one operation; arguments as of `transport.base.Service`.
 
         Returns:
-            [True, reply], or [False, name and text of an error].
+            [True, reply], or [False, name and text of an error]; `LATER`: it comes later.
         """
+        self._later = later
         try:
             checked = wire.check(operation, args)
             if enclosed is not None:
                 checked = enclosed.attach(checked)
             method = getattr(self, f"_do_{operation}", None) or self._refuse(operation)
-            return [True, method(*checked)]
+            reply = method(*checked)
         except MasterworkerError as error:
             return [False, wire.encode_error(error)]
         except Exception as error:
             logger.exception("operation %r failed", operation)
             return [False, wire.encode_error(InternalError(f"{operation}: {error!r}"))]
+        return reply if reply is LATER else [True, reply]
 
     def closed(self) -> None:
         """The connection has ended."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.manager.onlooker import Onlooker
+from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,10 @@ class Session(Onlooker):
         return self._manager.ping(member_id)
 
     def _do_exchange(self, *args: Any) -> Any:
-        return self._manager.exchange(*args)
+        if self._later is None:
+            return self._manager.exchange(*args)
+        reply = self._manager.exchange_later(self._later, *args)
+        return LATER if reply is None else reply
 
     def _do_request(self, client: str, number: int, *args: Any) -> Any:
         request = self._manager.request

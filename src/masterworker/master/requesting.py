@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from itertools import repeat
+from math import inf
 from typing import TYPE_CHECKING
 
 from masterworker import wire
@@ -41,7 +42,8 @@ class Requests(Asking):
         #: Who waits for outcomes. Both are entered before anybody can have the task.
         self.handles: dict[int, Handle] = {}
         self.batches = Batches()
-        self._sleepers: list[Mailbox] = []
+        #: Who sleeps, and until what.
+        self._sleepers: list[tuple[Mailbox, Callable[[], bool]]] = []
 
     def as_completed(
         self, handles: Iterable[Handle], timeout: float | None = None
@@ -77,6 +79,11 @@ class Requests(Asking):
     def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until something holds, looking again whenever outcomes arrive.
 
+        Args:
+            holds: Is asked in other threads, too, with the manager's lock held, so that nobody is
+                woken for somebody else's outcome. It must neither block nor call back.
+            timeout: Seconds to wait at most; None: as long as it takes.
+
         Returns:
             False: it does not hold after so many seconds.
 
@@ -85,32 +92,34 @@ class Requests(Asking):
         """
         if holds():
             return True
+        self._manager.about_to_wait()
         now = time.monotonic()
-        end = None if timeout is None else now + timeout
+        end = inf if timeout is None else now + timeout
         notice = now + self.NOTICE_AFTER
         while True:
-            box = Mailbox()
-            self._sleepers.append(box)
+            sleeper = Mailbox(), holds
+            self._sleepers.append(sleeper)
             try:
                 if holds():
                     return True
                 self._require_open()
-                left = wire.LONGEST_WAIT if end is None else end - time.monotonic()
+                left = end - now
                 if left <= 0:
                     return False
-                self._wait_a_turn(box, min(left, wire.LONGEST_WAIT))
+                self._wait_a_turn(sleeper[0], min(left, wire.LONGEST_WAIT))
             finally:
-                self._sleepers.remove(box)
+                self._sleepers.remove(sleeper)
             if holds():
                 return True
-            if time.monotonic() >= notice:
-                notice = float("inf")
+            now = time.monotonic()
+            if now >= notice:
+                notice = inf
                 self._explain_wait()
 
     def _wake(self) -> None:
-        if self._sleepers:
-            for box in tuple(self._sleepers):
-                box.ring()
+        """Let all who sleep look again."""
+        for box, _ in tuple(self._sleepers):
+            box.ring()
 
     # -- what the master adds ---------------------------------------------------------------
 
@@ -143,7 +152,9 @@ class Requests(Asking):
                 batch.write_one(outcome)
                 if not batch.left:
                     self.batches.forget(batch)
-        self._wake()
+        for box, holds in self._sleepers:
+            if holds():
+                self._manager.ring(box)
 
     def _to_handles(self, first: int, payloads: Payloads, worker: str) -> None:
         """Give results of tasks in a row to the handles that wait for them."""

@@ -7,7 +7,7 @@ end is told through `Service.closed`. Nothing else may go wrong.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import msgspec
@@ -30,6 +30,20 @@ class Connection(Protocol):
         """End the connection. Safe to call twice, and from any thread."""
 
 
+#: What a service answers when the reply comes later.
+LATER: Final = object()
+
+
+class Later(Protocol):
+    """Takes the reply to a call, in any thread, once."""
+
+    def send(self, reply: Any) -> None:
+        """Send it, without waiting for anybody. A broken connection is not an error here."""
+
+    def give_up(self) -> None:
+        """There will be none: end the connection."""
+
+
 class Service(Protocol):
     """The serving end of one connection."""
 
@@ -38,6 +52,7 @@ class Service(Protocol):
         operation: str | None,
         args: list[Any] | msgspec.Raw,
         enclosed: Enclosures | None = None,
+        later: Later | None = None,
     ) -> Any:
         """Carry out an operation. Never raises: errors are replies.
 
@@ -45,6 +60,8 @@ class Service(Protocol):
             operation: Its name; None: what has come is no name.
             args: Plain values, or the same as msgpack.
             enclosed: The large payloads among them.
+            later: Takes the reply, if it is to come later; then this returns `LATER`. None: the
+                caller waits for it.
         """
 
     def closed(self) -> None:

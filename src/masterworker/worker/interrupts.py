@@ -21,6 +21,7 @@ from masterworker.worker import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 #: Exit status of a process that a second Ctrl-C ended: what shells say of SIGINT.
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -50,6 +51,47 @@ class Broken(BaseException):
 GRACE = 10.0
 
 
+class _Breakable:
+    """See `Interrupts.may_break`. Entered for each task, so it is no generator."""
+
+    __slots__ = ("_idle", "_interrupts")
+
+    def __init__(self, interrupts: Interrupts, idle: bool) -> None:
+        self._interrupts = interrupts
+        self._idle = idle
+
+    def __enter__(self) -> None:
+        interrupts = self._interrupts
+        if interrupts.came:
+            raise KeyboardInterrupt
+        interrupts.idle = self._idle
+        interrupts.is_calling = False
+        interrupts.breakable = True
+
+    def __exit__(self, *_: object) -> None:
+        self._interrupts.breakable = self._interrupts.idle = False
+
+
+class _Calling:
+    """See `Interrupts.calling`."""
+
+    __slots__ = ("_interrupts",)
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
+    def __enter__(self) -> None:
+        self._interrupts.is_calling = True
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._interrupts.is_calling = False
+        if kind is LeftIdle and not self._interrupts.idle:
+            raise KeyboardInterrupt from None
+
+
+_NOTHING = contextlib.nullcontext()
+
+
 class Interrupts:
     """The signals that came to this worker."""
 
@@ -66,9 +108,11 @@ class Interrupts:
         self._overdue = 0
         #: What is to break off the task that waits in a call, when that has returned.
         self._pending: tuple[int, Broken] | None = None
-        self._breakable = False
-        self._idle = False
-        self._calling = False
+        #: A signal may raise an exception; and nothing is being executed.
+        self.breakable = False
+        self.idle = False
+        #: A call to the manager is under way.
+        self.is_calling = False
         self._pid = os.getpid()
 
     def has_come(self) -> bool:
@@ -117,36 +161,23 @@ class Interrupts:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    @contextlib.contextmanager
-    def may_break(self, *, idle: bool = False) -> Iterator[None]:
+    def may_break(self, *, idle: bool = False) -> _Breakable:
         """Within this, a signal may raise `KeyboardInterrupt`.
 
         Args:
             idle: Nothing is being executed, so SIGTERM breaks it off, too.
         """
-        if self.came:
-            raise KeyboardInterrupt
-        self._breakable, self._idle = True, idle
-        try:
-            yield
-        finally:
-            self._breakable = self._idle = False
+        return _Breakable(self, idle)
 
-    @contextlib.contextmanager
-    def calling(self) -> Iterator[None]:
+    def calling(self) -> AbstractContextManager[None]:
         """Within this, a call is under way, through which a `KeyboardInterrupt` must not pass."""
-        if not self.in_charge or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before, self._calling = self._calling, True
-        try:
-            yield
-        except LeftIdle:
-            if self._idle:
-                raise
-            raise KeyboardInterrupt from None
-        finally:
-            self._calling = before
+        if not self.in_charge or threading.get_ident() != threading.main_thread().ident:
+            return _NOTHING
+        return _Calling(self)
+
+    def calm_down(self) -> None:
+        """The worker leaves: what comes now only makes it hurry."""
+        self.breakable = self.idle = self.is_calling = False
 
     def _on_interrupt(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
         if os.getpid() != self._pid:
@@ -165,9 +196,9 @@ class Interrupts:
         if self.came:
             os._exit(EXIT_INTERRUPTED)
         self.came = self.leaving = True
-        if self._idle or (self._calling and self._breakable):
+        if self.idle or (self.is_calling and self.breakable):
             raise LeftIdle
-        if self._breakable:
+        if self.breakable:
             raise KeyboardInterrupt
 
     def _is_about_one_task(self) -> bool:
@@ -177,9 +208,9 @@ class Interrupts:
         overdue, self._overdue = self._overdue, 0
         if not cancelled and not overdue:
             return False
-        if executing in {cancelled, overdue} and executing and self._breakable:
+        if executing in {cancelled, overdue} and executing and self.breakable:
             broken = Broken(executing == cancelled)
-            if self._calling:  # a call that was broken off would take what comes for it along
+            if self.is_calling:  # a call that was broken off would take what comes for it along
                 self._pending = executing, broken
             else:
                 raise broken
@@ -207,7 +238,7 @@ class Interrupts:
             self._leave_by = time.monotonic() + GRACE
         elif not parent.shared[END]:  # it was not the supervisor: let it start another one
             current.note_recycled()
-        if self._idle:
+        if self.idle:
             raise LeftIdle
 
 

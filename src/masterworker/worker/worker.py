@@ -126,6 +126,7 @@ class Worker(Conversation):
                 if self._interrupts.came:
                     current.note_interrupt()
             finally:
+                self._interrupts.calm_down()
                 self._courier.stop()
                 self._sign_off()
                 parent.has_left()

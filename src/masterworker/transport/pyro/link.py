@@ -6,12 +6,13 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from masterworker.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 #: Seconds without any progress in the middle of a message before the connection is given up.
 STALL: Final = 20.0
@@ -42,9 +43,13 @@ class Link:
 
     #: Open files can be sent with a message.
     passes_descriptors: ClassVar[bool] = False
+    #: While one thread waits for a message, another one may send.
+    can_be_shared = True
 
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         self.sock = sock
+        #: Held while somebody sends who is not the one that listens: the socket stays open.
+        self._sending = threading.Lock()
         self._bound_waits(timeout)
         self._patient = patient
         self._pid = os.getpid()
@@ -69,8 +74,9 @@ class Link:
         """
         self._midway = False  # what comes next is the beginning of a message
         try:
-            rest = memoryview(data)
+            rest: bytes | memoryview = data
             if descriptors:
+                rest = memoryview(data)
                 rest = rest[socket.send_fds(self.sock, [rest], list(descriptors)) :]
             if rest:
                 self._send_all(rest)
@@ -79,11 +85,55 @@ class Link:
         except OSError as error:
             raise TransportError(f"sending: connection lost: {error}") from None
 
-    def _send_all(self, rest: memoryview) -> None:
-        sent = self.sock.send(rest)
-        while sent < len(rest):
-            rest = rest[sent:]
-            sent = self.sock.send(rest)
+    def send_at_once(self, data: bytes) -> None:
+        """Send all of a message, without waiting: if need be, another thread does the rest.
+
+        The only method for another thread than the one that listens. One message at a time.
+        """
+        if os.getpid() != self._pid:  # a fork must not speak through its parent's connection
+            return
+        try:
+            with self._sending:
+                sent = self.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise TransportError(f"sending: connection lost: {error}") from None
+        if sent < len(data):
+            rest = memoryview(data)[sent:]
+            self.send_aside(lambda: self._send_all(rest))
+
+    def send_aside(self, send: Callable[[], None]) -> None:
+        """Let another thread send something; if it cannot, the connection ends.
+
+        Raises:
+            TransportError: There can be no more threads.
+        """
+
+        def run() -> None:
+            try:
+                with self._sending:
+                    send()
+            except (OSError, TransportError):
+                self.hang_up()
+
+        thread = threading.Thread(target=run, name="masterworker-sending", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise TransportError(f"sending: {error}") from None
+
+    def listen(self) -> None:
+        """What comes next is the beginning of a message, whenever it comes."""
+        self._midway = False
+
+    def _send_all(self, data: bytes | memoryview) -> None:
+        sent = self.sock.send(data)
+        if sent < len(data):
+            rest = memoryview(data)
+            while sent < len(rest):
+                rest = rest[sent:]
+                sent = self.sock.send(rest)
 
     def recv(self, size: int) -> bytes | bytearray:
         """Receive exactly so many bytes.
@@ -95,7 +145,8 @@ class Link:
             part = self._ahead[self._at : self._at + size]
             self._at += len(part)
         else:
-            part = self._recv_some(min(max(size, READ_AHEAD), ON_CREDIT))
+            most = READ_AHEAD if size <= READ_AHEAD else min(size, ON_CREDIT)
+            part = self._recv_some(most)
             self._midway = True
             if len(part) > size:
                 self._ahead, self._at = part, size
@@ -161,7 +212,7 @@ class Link:
     def close(self) -> None:
         """Close the socket. Safe to call twice, in the thread that uses it."""
         self.hang_up()
-        with contextlib.suppress(OSError):
+        with self._sending, contextlib.suppress(OSError):
             self.sock.close()
 
     def _shut_down(self) -> None:
@@ -215,10 +266,13 @@ class TlsLink(Link):
     waits.
     """
 
+    can_be_shared = False  # by an object of TLS
+
     def _bound_waits(self, timeout: float) -> None:
         self.sock.settimeout(timeout)
 
-    def _send_all(self, rest: memoryview) -> None:
+    def _send_all(self, data: bytes | memoryview) -> None:
+        rest = memoryview(data)
         for at in range(0, len(rest), TLS_PIECE):
             super()._send_all(rest[at : at + TLS_PIECE])
 

@@ -1,12 +1,18 @@
-"""Serving one connection: a request comes, the service answers, and again."""
+"""Serving one connection: a request comes, the service answers, and again.
+
+Or it answers later, in another thread, which sends the reply itself. The thread of the connection
+has gone back to listening then: so it also hears when the other side hangs up.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.errors import UsageError
+from masterworker.errors import TransportError, UsageError
+from masterworker.transport.base import LATER
 from masterworker.transport.pyro import messages
+from masterworker.transport.pyro.attachments import BadMessageError
 from masterworker.transport.pyro.messages import LONGEST_MESSAGE, REFUSAL, REPLY, REQUEST
 
 if TYPE_CHECKING:
@@ -17,6 +23,33 @@ logger = logging.getLogger("masterworker.transport")
 
 #: The one method of the one object that is served.
 METHOD: Final = "call"
+
+
+class _Later:
+    """Sends the reply to a request that was not answered at once.
+
+    Args:
+        link: The connection.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        #: Of the request that is to be answered.
+        self.number = 0
+        #: It has not been answered yet.
+        self.open = False
+
+    def send(self, reply: Any) -> None:
+        """See `Later.send`."""
+        self.open = False  # before it can be answered by the next request
+        try:
+            _answer(self._link, self.number, reply, at_once=True)
+        except TransportError:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """See `Later.give_up`."""
+        self._link.hang_up()  # which wakes the thread that listens
 
 
 def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) -> None:
@@ -31,17 +64,32 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
     Raises:
         TransportError: The connection has ended, or something else than a request has come.
     """
+    later = _Later(link) if link.can_be_shared else None
     while True:
         _, number, body, enclosed = messages.receive(link, REQUEST, most)
+        if later is not None:
+            if later.open:
+                raise BadMessageError("a request before the reply to the one before")
+            later.number, later.open = number, True
         asked, method, operation, args, named = messages.read_request(body)
         del body  # it may be large, and the call may take its time
         if asked != name or method != METHOD or named:
-            messages.send(link, REPLY, number, "unknown object or method", REFUSAL)
-            continue
-        reply = service.call(operation, args, enclosed)
-        del enclosed
-        try:
-            messages.send(link, REPLY, number, reply)
-        except UsageError as error:
-            logger.error("the reply to %r cannot be sent: %s", operation, error)  # noqa: TRY400
-            messages.send(link, REPLY, number, f"the reply cannot be sent: {error}", REFUSAL)
+            reply, flags = "unknown object or method", REFUSAL
+        else:
+            reply, flags = service.call(operation, args, enclosed, later), 0
+            del enclosed
+            if reply is LATER:
+                link.listen()
+                continue
+        if later is not None:
+            later.open = False
+        _answer(link, number, reply, flags)
+
+
+def _answer(link: Link, number: int, reply: Any, flags: int = 0, *, at_once: bool = False) -> None:
+    try:
+        messages.send(link, REPLY, number, reply, flags, at_once=at_once)
+    except UsageError as error:
+        logger.error("a reply cannot be sent: %s", error)  # noqa: TRY400
+        told = f"the reply cannot be sent: {error}"
+        messages.send(link, REPLY, number, told, REFUSAL, at_once=at_once)

@@ -1,0 +1,151 @@
+"""A worker's one call: outcomes out, leases in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from masterworker import wire
+from masterworker.manager.guarded import Guarded
+from masterworker.manager.outbox import Postponed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from masterworker.core.task import Outcome
+    from masterworker.transport.base import Later
+
+
+class Exchanging(Guarded):
+    """The guarded scheduler, and `exchange`. See `Manager`, which adds the other calls."""
+
+    def exchange(
+        self,
+        member_id: int,
+        outcomes: Sequence[Outcome] = (),
+        returned: Iterable[int] = (),
+        started: int = 0,
+        want: int = 0,
+        wait: float = 0.0,
+        tag: str | None = None,
+    ) -> wire.Reply:
+        """Deliver outcomes, give back leases, and get new ones: a worker's one call.
+
+        Args:
+            member_id: Who calls.
+            outcomes: Of tasks that it has executed.
+            returned: Ids of tasks that it has not started.
+            started: Id of the task that it is executing; 0 for none.
+            want: The most tasks that it wants (of `tag`, if given).
+            wait: Seconds to wait for one, at most.
+            tag: Only tasks of this tag.
+        """
+        with self._outbox, self._lock:
+            now = self._clock()
+            reply, claim = self._deal(
+                member_id, outcomes, returned, started, want, now, tag, may_wait=wait > 0
+            )
+            if claim is None:
+                return reply
+            box = self._boxes.open(claim)
+            self._take_in()  # what came since saw nobody wait
+            if self._orders.get(member_id):
+                box.ring()
+            self._watch_clock()
+        try:
+            box.wait(min(wait, wire.LONGEST_WAIT))
+        except BaseException:  # a Ctrl-C: what came meanwhile goes to somebody else
+            with self._outbox, self._lock:
+                self._take_back(box, member_id)
+            raise
+        with self._outbox, self._lock:
+            self._boxes.close(box)
+            orders = self._take_orders(member_id)
+            return wire.Reply(reply.refused, box.leases, orders, self._clock() - now)
+
+    def exchange_later(
+        self,
+        later: Later,
+        member_id: int,
+        outcomes: Sequence[Outcome],
+        returned: Iterable[int],
+        started: int,
+        want: int,
+        wait: float,
+        tag: str | None,
+    ) -> wire.Reply | None:
+        """Do the same, and do not wait.
+
+        Args:
+            later: Takes the reply when there is something to say, or after `wait` seconds.
+            member_id: Who calls.
+            outcomes: Of tasks that it has executed.
+            returned: Ids of tasks that it has not started.
+            started: Id of the task that it is executing; 0 for none.
+            want: The most tasks that it wants (of `tag`, if given).
+            wait: Seconds until there is a reply, at most.
+            tag: Only tasks of this tag.
+
+        Returns:
+            The reply, if there is something to say at once.
+        """
+        with self._outbox, self._lock:
+            now = self._clock()
+            reply, claim = self._deal(
+                member_id, outcomes, returned, started, want, now, tag, may_wait=wait > 0
+            )
+            if claim is None:
+                return reply
+            until = now + min(wait, wire.LONGEST_WAIT)
+
+            def ready(box: Postponed) -> None:
+                self._boxes.close(box)
+                orders, waited = self._take_orders(member_id), self._clock() - now
+                box.reply = wire.Reply(box.refused, box.leases, orders, waited)
+                self._outbox.send(box)
+
+            box = self._boxes.add(Postponed(later, claim, reply.refused, until, ready))
+            self._take_in()  # what came since saw nobody wait
+            if self._orders.get(member_id):
+                box.ring()
+            if until < self._due:
+                self._due = until
+                self._timekeeper.look_again()
+            self._watch_clock()
+        return None
+
+    def _deal(
+        self,
+        member_id: int,
+        outcomes: Sequence[Outcome],
+        returned: Iterable[int],
+        started: int,
+        want: int,
+        now: float,
+        tag: str | None,
+        *,
+        may_wait: bool,
+    ) -> tuple[wire.Reply, int | None]:
+        """Take what a worker brings, and give it what there is.
+
+        Returns:
+            The reply, and the claim that it may wait with, if there is nothing to give.
+        """
+        self._take_in()
+        refused: list[int] = []
+        if outcomes:
+            refused, effects = self.core.on_reported(member_id, outcomes, now)
+            self._apply(effects)
+        if not self.core.on_heard(member_id, now):
+            order = wire.STOP if self.core.terminated else wire.REJOIN
+            return wire.Reply(refused, [], [(order, 0)], 0.0), None
+        if returned:
+            self._apply(self.core.on_returned(member_id, returned, now))
+        if started:
+            self.core.on_started(member_id, started, now)
+        leases, claim = self.core.on_fetch(member_id, want, now, tag) if want else ([], None)
+        if claim is not None and may_wait:
+            return wire.Reply(refused, leases, [], 0.0), claim
+        if claim is not None:
+            self.core.on_unparked(claim)
+        self._watch_clock()
+        return wire.Reply(refused, leases, self._take_orders(member_id), 0.0), None

@@ -1,0 +1,105 @@
+"""What is to be said as soon as the manager's lock is free again, by whoever has held it.
+
+A worker that waits for work need not have a thread that waits for it. Its reply is *postponed*:
+whoever gives it leases, or has something else to tell it, sends the reply himself, at once. That
+is one thread less to be woken on the way of a task, and none of the master's is kept by idle
+workers but for listening.
+
+Nothing is ever sent, and nobody woken, with the lock held: that is noted here, and done by
+`with outbox, lock:` when the lock has been released.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from masterworker.manager.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker import wire
+    from masterworker.core.task import Finished, Lease
+    from masterworker.transport.base import Later
+
+
+class Postponed(Mailbox):
+    """Where what comes for a worker that waits for work is made into its reply.
+
+    Args:
+        later: Takes the reply.
+        claim: What it waits with.
+        refused: What the reply says of the outcomes that it has delivered.
+        until: When it gets its reply at the latest.
+        ready: Is told, with the lock held, when there is a reason to reply.
+    """
+
+    __slots__ = ("_ready", "later", "refused", "reply")
+
+    def __init__(
+        self,
+        later: Later,
+        claim: int,
+        refused: list[int],
+        until: float,
+        ready: Callable[[Postponed], None],
+    ) -> None:
+        # Nobody waits here, so there is no bell: what `Mailbox` has else is set by itself.
+        self.claims = [claim]
+        self.leases: list[Lease] = []
+        self.finished: list[Finished] = []
+        self.later = later
+        self.refused = refused
+        self.until = until
+        #: Set when it is ready.
+        self.reply: wire.Reply | None = None
+        self._ready = ready
+
+    def ring(self) -> None:
+        """There is something to say; once is enough."""
+        if self.reply is None:
+            self._ready(self)
+
+    def send(self) -> None:
+        """Send the reply. The lock must be free. Never raises but for a Ctrl-C."""
+        try:
+            self.later.send([True, self.reply])
+        except BaseException:
+            # Perhaps it has been sent, and perhaps not: what was to be executed there goes to
+            # somebody else, as when the connection breaks by itself.
+            self.later.give_up()
+            raise
+
+
+class Outbox:
+    """Replies to be sent and mailboxes to be rung, when the lock is free. As a context: around it.
+
+    Filled with the lock held. What a Ctrl-C leaves behind here is done by whoever comes next.
+    """
+
+    def __init__(self) -> None:
+        self._replies: deque[Postponed] = deque()
+        self._bells: deque[Mailbox] = deque()
+
+    def send(self, postponed: Postponed) -> None:
+        """Send a reply."""
+        self._replies.append(postponed)
+
+    def ring(self, box: Mailbox) -> None:
+        """Wake somebody, when all replies are on their way."""
+        self._bells.append(box)
+
+    def __enter__(self) -> None:
+        """Nothing has to be done first."""
+
+    def __exit__(self, *_: object) -> None:
+        """The lock is free again."""
+        while self._replies or self._bells:
+            try:
+                if self._replies:
+                    self._replies.popleft().send()
+                else:
+                    self._bells.popleft().ring()
+            except IndexError:  # somebody else was faster
+                continue
