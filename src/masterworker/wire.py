@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from masterworker import errors
+from masterworker.core.grain import Spent  # noqa: TC001  msgspec looks at it
 from masterworker.core.options import Options
 from masterworker.errors import RejectedError, UsageError
 from masterworker.version import __version__
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 3
+PROTOCOL = 4
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.
@@ -126,21 +127,35 @@ class Reply(NamedTuple):
     waited: float
 
 
+class Exchange(NamedTuple):
+    """What a worker tells and asks; see `Manager.exchange`."""
+
+    member_id: int
+    #: Task, attempt, kind, payload.
+    outcomes: list[tuple[int, int, int, bytes | list[bytes]]]
+    #: Tasks given back.
+    returned: list[int]
+    #: Task being executed, or 0.
+    started: Number
+    #: How many are wanted.
+    want: Number
+    #: Seconds to wait.
+    wait: float
+    #: Of this tag only.
+    tag: Tag | None
+    #: About so much work is wanted; 0.0: whatever that many tasks are.
+    seconds: float = 0.0
+    #: How long tasks took.
+    spent: tuple[Spent, ...] = ()
+
+
 #: The arguments of every operation that a process can ask for.
 OPERATIONS: dict[str, Any] = {
     "join": Hello,
     "instance": Asker,
     "leave": tuple[int],
     "ping": tuple[int],
-    "exchange": tuple[
-        int,  # who
-        list[tuple[int, int, int, bytes | list[bytes]]],  # outcomes: task, attempt, kind, payload
-        list[int],  # tasks given back
-        Number,  # task being executed, or 0
-        Number,  # how many are wanted
-        float,  # seconds to wait
-        Tag | None,  # of this tag only
-    ],
+    "exchange": Exchange,
     # Client, number of the call, then what the manager's method takes:
     "request": tuple[Name, int, Tag, list[bytes], Options | None],
     "collect": tuple[Name, int, int, Tag | None, Number, float, Number],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from masterworker.core.backups import Backups
 from masterworker.core.blocks import Block, Blocks
 from masterworker.core.effects import Effects, Tally
+from masterworker.core.grain import Grain
 from masterworker.core.lanes import Lanes
 from masterworker.core.options import terms_of
 from masterworker.core.task import Lease, State, Task
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.lanes import Claim, View
     from masterworker.core.member import Member
 
 WAITING, LEASED, SETTLED = State.WAITING, State.LEASED, State.SETTLED
@@ -37,6 +40,7 @@ class Queues:
         self.results = Lanes(SETTLED, claim_ids)
         self._any_result = self.results.view(None)
         self.backups = Backups()
+        self.grain = Grain()
         self.tally = Tally()
         #: Tasks that are to be collected and have not been yet, by tag.
         self.open_tags: dict[str, int] = {}
@@ -63,6 +67,22 @@ class Queues:
             return 1
         share = -(-self.waiting.count // (2 * max(1, self._workers)))
         return max(1, min(want, share))
+
+    def _portion(self, want: int, seconds: float, tag: str) -> int:
+        """Tell how many tasks of one tag are as much work as is asked for.
+
+        A share at most, but not so few that they are not worth a call.
+        """
+        number = min(want, self.grain.most(tag, seconds))
+        if number > 1:
+            number = min(number, max(self._share(number), self.grain.least(tag)))
+        return number
+
+    def _take(self, view: View, want: int, seconds: float) -> list[Item]:
+        """Take what somebody gets who asks for so many tasks and so much work (0.0: any)."""
+        if want > 1 and seconds > 0.0:
+            return self.waiting.take(view, want, most=partial(self._portion, want, seconds))
+        return self.waiting.take(view, self._share(want))
 
     def find(self, task_id: int) -> Item | None:
         """Return a task, or the block that it is in; None: it is not known (any more)."""
@@ -137,10 +157,13 @@ class Queues:
         leases.update((item.last, item) for item in held)
         block.end()
 
+    def _take_for(self, claim: Claim) -> list[Item]:
+        return self._take(claim.view, claim.want, claim.seconds)
+
     def _match_tasks(self, now: float) -> Effects:
         effects = Effects()
         if not self.terminated:
-            for claim, tasks in self.waiting.match(self._share):
+            for claim, tasks in self.waiting.match(self._take_for):
                 effects.leases.append((claim.id, self._lease(claim.taker, tasks, now)))
         return effects
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.grain import Spent
     from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
 
@@ -152,7 +153,12 @@ class Scheduler(Losses):
         return first, self._match_tasks(now) if self.waiting.claims else NOTHING
 
     def on_fetch(
-        self, member_id: int, want: int, now: float, tag: str | None = None
+        self,
+        member_id: int,
+        want: int,
+        now: float,
+        tag: str | None = None,
+        seconds: float = 0.0,
     ) -> tuple[list[Lease], int | None]:
         """A process asks for tasks.
 
@@ -161,6 +167,8 @@ class Scheduler(Losses):
             want: The most tasks that it wants.
             now: Seconds on the monotonic clock.
             tag: Only tasks of this tag; None: of all tags that it has declared.
+            seconds: About so much work; of tasks of which nothing is known, one. 0.0: as many
+                tasks as it wants, however long they take.
 
         Returns:
             Leases; or none, and the id of a claim that waits for some.
@@ -173,15 +181,22 @@ class Scheduler(Losses):
         member.heard = now
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
-            tasks = self.waiting.take(view, self._share(want))
+            tasks = self._take(view, want, seconds)
             if tasks:
                 return self._lease(member, tasks, now), None
             if self.backups:
                 self.alarmed = True
-            return [], self.waiting.park(member, want, view)
+            return [], self.waiting.park(member, want, view, seconds)
         finally:
             if tag is not None:
                 self.waiting.release(view)
+
+    def on_spent(self, member_id: int, spent: Iterable[Spent]) -> None:
+        """A process says how long tasks took. Before their outcomes: they must be in its hands."""
+        for each in spent:
+            task = self.find(each.task_id)
+            if task is not None and task.holder is not None and task.holder.id == member_id:
+                self.grain.observe(task.tag, each)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
         """A process says which of its tasks it is executing right now."""

@@ -28,6 +28,7 @@ from masterworker.manager.mailbox import Desk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from masterworker.core.grain import Spent
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease
     from masterworker.manager.intake import H
@@ -207,7 +208,7 @@ class Manager(Guarded):
             self._apply(effects)
             return cancelled
 
-    def exchange(
+    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
         self,
         member_id: int,
         outcomes: Sequence[Outcome] = (),
@@ -216,6 +217,8 @@ class Manager(Guarded):
         want: int = 0,
         wait: float = 0.0,
         tag: str | None = None,
+        seconds: float = 0.0,
+        spent: Sequence[Spent] = (),
     ) -> wire.Reply:
         """Deliver outcomes, give back leases, and get new ones: a worker's one call.
 
@@ -227,10 +230,14 @@ class Manager(Guarded):
             want: The most tasks that it wants (of `tag`, if given).
             wait: Seconds to wait for one, at most.
             tag: Only tasks of this tag.
+            seconds: About how much work it wants; 0.0: so many tasks, however long they take.
+            spent: How long tasks took whose outcomes it delivers.
         """
         with self._lock:
             refused: list[int] = []
             self._take_in()
+            if spent:
+                self.core.on_spent(member_id, spent)
             if outcomes:
                 refused, effects = self.core.on_reported(member_id, outcomes, self._clock())
                 self._apply(effects)
@@ -242,7 +249,7 @@ class Manager(Guarded):
                 self._apply(self.core.on_returned(member_id, returned, now))
             if started:
                 self.core.on_started(member_id, started, now)
-            leases, claim = self.core.on_fetch(member_id, want, now, tag) if want else ([], None)
+            leases, claim = self.core.on_fetch(member_id, want, now, tag, seconds)
             if claim is None or not wait > 0:
                 if claim is not None:
                     self.core.on_unparked(claim)

@@ -1,0 +1,120 @@
+"""How much a worker is given at a time: enough that asking for it costs little, and no more.
+
+A worker that has nothing in hand asks, and waits for a round trip. So tasks that are all alike are
+handed out by the dozen; where one may take a hundred times as long as the next, each goes alone,
+since whatever is in hand behind a long one waits until it is given back. Workers report how long
+their tasks took; what matters is known by tag, and for all workers at once, so that one that has
+never seen a tag gets as much of it as the others.
+
+What is used of what others found: the cost of a call is spread over a portion whose size follows
+from mean *and* spread of the durations (Kruskal & Weiss, "Allocating independent subtasks on
+parallel processors", IEEE TSE 11(10), 1985; Lucco, "A dynamic scheduling method for irregular
+parallel programs", PLDI 1992); and portions get smaller as less is left, see `Queues`
+(Polychronopoulos & Kuck, "Guided self-scheduling", IEEE TC 36(12), 1987; half of an equal share, as in factoring:
+Flynn Hummel, Schonberg & Flynn, CACM 35(8), 1992). They minimise when the last task of a known
+number ends; here the number is not known, and a task behind a long one must not wait.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from math import sqrt
+from typing import NamedTuple
+
+#: So much work is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
+LEAST = 0.001
+#: More than `LEAST` at a time only as tasks of the tag have been seen: one for each so many. Of
+#: tasks that were all short so far, the next can be long.
+TRUST = 16
+#: Reckon with this many standard deviations more than the mean.
+CAUTION = 3.0
+#: What was reported earlier counts for half after so many reports.
+REMEMBERED = 64
+#: A task of no time at all takes so long, for the sake of division (seconds).
+NO_TIME = 1e-7
+#: Durations of so many tags are kept.
+KEPT_TAGS = 256
+#: Nobody has executed more, or longer (seconds), between two calls.
+MOST_TASKS, LONGEST = 1_000_000, 1e9
+
+
+class Spent(NamedTuple):
+    """How long tasks of one tag took, that a worker has executed since its last call."""
+
+    #: The last of them, by which its tag is known.
+    task_id: int
+    tasks: int
+    seconds: float
+    #: The sum of seconds ** 2 / tasks over what was timed in one go.
+    squares: float
+
+
+class Durations:
+    """What is known of the durations of one tag."""
+
+    __slots__ = ("_reports", "_seconds", "_squares", "each", "tasks")
+
+    def __init__(self) -> None:
+        self._reports = 0
+        self._seconds = self._squares = 0.0
+        #: So many tasks have been seen, the older ones counting less.
+        self.tasks = 0.0
+        #: Seconds to reckon for one: the mean, and once more as much as they differ.
+        self.each = 0.0
+
+    def add(self, spent: Spent) -> None:
+        """Somebody has executed some."""
+        if self._reports >= REMEMBERED:
+            self._reports //= 2
+            self.tasks /= 2
+            self._seconds /= 2
+            self._squares /= 2
+        self._reports += 1
+        self.tasks += spent.tasks
+        self._seconds += spent.seconds
+        self._squares += spent.squares
+        mean = self._seconds / self.tasks
+        # Not divided by the number that was timed in one go, as for tasks that are independent of
+        # each other: they are not, where the processor is given to somebody else meanwhile.
+        spread = sqrt(max(0.0, self._squares / self.tasks - mean * mean))
+        self.each = max(NO_TIME, mean + CAUTION * spread)
+
+
+class Grain:
+    """Knows how long tasks take, by tag, and how many of them to hand out at a time."""
+
+    def __init__(self) -> None:
+        self._tags: OrderedDict[str, Durations] = OrderedDict()
+
+    def observe(self, tag: str, spent: Spent) -> None:
+        """Tasks of a tag took so long. What cannot be is ignored."""
+        if not (
+            0 < spent.tasks <= MOST_TASKS
+            and 0.0 <= spent.seconds <= LONGEST
+            and 0.0 <= spent.squares <= LONGEST * LONGEST
+        ):
+            return
+        durations = self._tags.get(tag)
+        if durations is None:
+            durations = self._tags[tag] = Durations()
+            if len(self._tags) > KEPT_TAGS:
+                self._tags.popitem(last=False)
+        durations.add(spent)
+
+    def each(self, tag: str) -> float | None:
+        """Return the seconds to reckon for a task; None: nothing is known of its tag."""
+        durations = self._tags.get(tag)
+        return None if durations is None else durations.each
+
+    def most(self, tag: str, seconds: float) -> int:
+        """Tell how many tasks make so many seconds of work; one if nothing is known of them."""
+        durations = self._tags.get(tag)
+        if durations is None:
+            return 1
+        each = durations.each
+        return max(1, int(min(seconds / each, max(LEAST / each, durations.tasks / TRUST))))
+
+    def least(self, tag: str) -> int:
+        """Tell how many tasks are worth a call; one if nothing is known of them."""
+        durations = self._tags.get(tag)
+        return 1 if durations is None else max(1, int(LEAST / durations.each))
