@@ -15,7 +15,7 @@ from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, ids_o
 from masterworker.errors import Terminated, TransportError, UsageError
 from masterworker.launch.process import KILL_GRACE
 from masterworker.worker.conversation import PAUSES
-from masterworker.worker.courier import LONGEST_BATCH, LOOK
+from masterworker.worker.courier import LONGEST_BATCH, look_after
 from simulation.kernel import Mutex, Thread
 from simulation.oracle import Violation
 from simulation.peers import Peer
@@ -287,7 +287,8 @@ class SimWorker(Peer):
                 last = 0
             if not self._bell:
                 self._asleep = True
-                yield self.heartbeat / 2 if self._batch_began is None else LOOK
+                usual = self._pace.task_seconds
+                yield self.heartbeat / 2 if self._batch_began is None else look_after(usual)
                 self._asleep = False
             self._bell = False
             try:

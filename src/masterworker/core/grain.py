@@ -10,9 +10,9 @@ What is used of what others found: the cost of a call is spread over a portion w
 from mean *and* spread of the durations (Kruskal & Weiss, "Allocating independent subtasks on
 parallel processors", IEEE TSE 11(10), 1985; Lucco, "A dynamic scheduling method for irregular
 parallel programs", PLDI 1992); and portions get smaller as less is left, see `Queues`
-(Polychronopoulos & Kuck, "Guided self-scheduling", IEEE TC 36(12), 1987; half of an equal share, as in factoring:
-Flynn Hummel, Schonberg & Flynn, CACM 35(8), 1992). They minimise when the last task of a known
-number ends; here the number is not known, and a task behind a long one must not wait.
+(Polychronopoulos & Kuck, "Guided self-scheduling", IEEE TC 36(12), 1987; half of an equal share, as
+in factoring: Flynn Hummel, Schonberg & Flynn, CACM 35(8), 1992). They minimise when the last task
+of a known number ends; here the number is not known, and a task behind a long one must not wait.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import NamedTuple
 LEAST = 0.001
 #: More than `LEAST` at a time only as tasks of the tag have been seen: one for each so many. Of
 #: tasks that were all short so far, the next can be long.
-TRUST = 16
+TRUST = 8
 #: Reckon with this many standard deviations more than the mean.
-CAUTION = 3.0
+CAUTION = 2.0
 #: What was reported earlier counts for half after so many reports.
 REMEMBERED = 64
 #: A task of no time at all takes so long, for the sake of division (seconds).

@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 #: Seconds of work to ask for at a time: long enough that a call of 0.1 to 1 ms is small beside
 #: it, short enough that nobody waits for what another worker has in hand.
-BUDGET = 0.05
+BUDGET = 0.1
 #: Where the round trip is long, ask for so many round trips' worth of work, ...
 ROUND_TRIPS = 4
 #: ... but never for more than this many seconds, ...
 MAX_BUDGET = 0.25
 #: ... nor for more tasks than this.
 MAX_WANT = 5000
-#: Weight of the newest observation in the moving averages.
+#: Weight of the newest observation in the moving average of round trips, ...
 WEIGHT = 0.3
+#: ... and of durations: what is usual is learned quickly, and what is unusual hardly counts.
+DOWN, UP = 0.5, 0.1
 
 
 class Hand:
@@ -146,7 +148,7 @@ class Pace:
                 self._means.clear()
             self._means[tag] = mean
         else:
-            self._means[tag] = known + WEIGHT * (mean - known)
+            self._means[tag] = known + (DOWN if mean < known else UP) * (mean - known)
         before = self._spent.get(tag)
         if before is None:
             self._spent[tag] = Spent(last, tasks, seconds, seconds * mean)

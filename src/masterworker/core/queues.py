@@ -68,21 +68,21 @@ class Queues:
         share = -(-self.waiting.count // (2 * max(1, self._workers)))
         return max(1, min(want, share))
 
-    def _portion(self, want: int, seconds: float, tag: str) -> int:
+    def _portion(self, want: int, seconds: float, share: int, tag: str) -> int:
         """Tell how many tasks of one tag are as much work as is asked for.
 
         A share at most, but not so few that they are not worth a call.
         """
-        number = min(want, self.grain.most(tag, seconds))
-        if number > 1:
-            number = min(number, max(self._share(number), self.grain.least(tag)))
-        return number
+        most = min(want, self.grain.most(tag, seconds))
+        return most if most <= share else min(most, max(share, self.grain.least(tag)))
 
     def _take(self, view: View, want: int, seconds: float) -> list[Item]:
         """Take what somebody gets who asks for so many tasks and so much work (0.0: any)."""
+        share = self._share(want)
         if want > 1 and seconds > 0.0:
-            return self.waiting.take(view, want, most=partial(self._portion, want, seconds))
-        return self.waiting.take(view, self._share(want))
+            portion = partial(self._portion, want, seconds, share)
+            return self.waiting.take(view, want, most=portion)
+        return self.waiting.take(view, share)
 
     def find(self, task_id: int) -> Item | None:
         """Return a task, or the block that it is in; None: it is not known (any more)."""

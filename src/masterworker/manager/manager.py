@@ -37,12 +37,7 @@ logger = logging.getLogger("masterworker.manager")
 
 
 class Manager(Guarded):
-    """The state of one job, for callers in many threads.
-
-    What it is made with: see `Guarded`.
-
-    All methods are thread-safe.
-    """
+    """The state of one job, for callers in many threads; see `Guarded`. Thread-safe."""
 
     # -- processes --------------------------------------------------------------------------
 

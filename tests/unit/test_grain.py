@@ -1,0 +1,225 @@
+"""How many tasks are handed out at a time, and what a worker says of how long they took."""
+
+from __future__ import annotations
+
+import pytest
+
+from masterworker.core.grain import KEPT_TAGS, LEAST, REMEMBERED, Grain, Spent
+from masterworker.core.hand import MAX_WANT, Pace
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.task import RESULT, Outcome, ids_of, size_of
+from masterworker.worker.courier import LOOK, OFTENEST, look_after
+
+WORK = 0.1
+
+
+def took(*seconds: float) -> Spent:
+    """Tasks that were timed one by one."""
+    return Spent(1, len(seconds), sum(seconds), sum(s * s for s in seconds))
+
+
+def knowing(*seconds: float, rounds: int = 1) -> Grain:
+    grain = Grain()
+    for _ in range(rounds):
+        for each in seconds:
+            grain.observe("a", took(each))
+    return grain
+
+
+def test_of_what_is_unknown_one() -> None:
+    """It may take long."""
+    grain = knowing(0.001)
+    assert (grain.most("b", WORK), grain.least("b")) == (1, 1)
+
+
+def test_tiny_tasks_by_the_hundred_after_the_first() -> None:
+    """As many as are worth a call; then as many as were asked for."""
+    grain = knowing(1e-5)
+    assert grain.most("a", WORK) == grain.least("a") == round(LEAST / 1e-5)
+    grain.observe("a", Spent(1, 100_000, 1.0, 1e-5))
+    assert grain.most("a", WORK) == round(WORK / 1e-5)
+
+
+def test_even_tasks_by_the_dozen_when_enough_have_been_seen() -> None:
+    """Those that were short so far may have a long one behind them."""
+    assert knowing(0.01, rounds=8).most("a", WORK) == 1
+    assert knowing(0.01, rounds=16).most("a", WORK) == 2
+    assert knowing(0.01, rounds=64).most("a", WORK) == 8
+    grain = knowing(0.01, rounds=16)
+    grain.observe("a", Spent(1, 1000, 10.0, 0.1))
+    assert grain.most("a", WORK) == 10
+
+
+def test_uneven_tasks_one_by_one() -> None:
+    """Of nine short ones and a long one, none is to wait behind the long one."""
+    assert knowing(*[0.002] * 9, 0.2, rounds=20).most("a", WORK) == 1
+    assert knowing(0.15, rounds=20).most("a", WORK) == 1
+
+
+def test_a_first_call_that_was_slow_is_forgotten() -> None:
+    """It has imported something; then tasks turned out to be tiny."""
+    grain = knowing(1.0)
+    number = 0
+    while grain.most("a", WORK) < 1000:
+        grain.observe("a", Spent(1, tasks := grain.most("a", WORK), 1e-5 * tasks, 1e-10 * tasks))
+        number += 1
+        assert number < 10 * REMEMBERED
+
+
+def test_as_many_tags_as_there_is_room_for() -> None:
+    """The one that was first is forgotten."""
+    grain = knowing(1e-5)
+    for n in range(KEPT_TAGS):
+        grain.observe(f"tag {n}", took(1e-5))
+    assert grain.each("a") is None
+    assert grain.each("tag 0") == 1e-5
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        Spent(1, 0, 1.0, 1.0),
+        Spent(1, -1, 1.0, 1.0),
+        Spent(1, 10**12, 1.0, 1.0),
+        Spent(1, 1, -1.0, 1.0),
+        Spent(1, 1, float("nan"), 1.0),
+        Spent(1, 1, 1.0, float("inf")),
+    ],
+)
+def test_what_cannot_be_is_ignored(nonsense: Spent) -> None:
+    """It comes from outside."""
+    grain = Grain()
+    grain.observe("a", nonsense)
+    assert grain.each("a") is None
+
+
+# -- the scheduler ------------------------------------------------------------------------------
+
+
+def crew(core: Scheduler, number: int) -> list[int]:
+    return [core.on_joined(f"worker {n}", None, None, 0.0) for n in range(number)]
+
+
+def execute(core: Scheduler, worker: int, each: float, tag: str | None = None) -> int:
+    """Ask for work, and execute it. Returns how many tasks it was."""
+    leases, claim = core.on_fetch(worker, MAX_WANT, 0.0, tag, WORK)
+    if claim is not None:
+        core.on_unparked(claim)
+    for lease in leases:
+        n = len(ids_of(lease))
+        core.on_spent(worker, [Spent(lease.task_id + n - 1, n, n * each, n * each * each)])
+        results = [b""] * n if isinstance(lease.payload, list) else b""
+        core.on_reported(worker, [Outcome(lease.task_id, lease.attempt, RESULT, results)], 0.0)
+    return size_of(leases)
+
+
+def test_what_one_worker_has_learned_the_others_know() -> None:
+    """Also those that have executed nothing but long tasks of another tag."""
+    core = Scheduler()
+    first, second = crew(core, 2)
+    core.on_requested("long", [b""] * 20, direct=True)
+    assert [execute(core, second, 1.0) for _ in range(20)] == [1] * 20
+    core.on_requested("tiny", [b""] * 2000, direct=True)
+    assert execute(core, first, 1e-5) == 1
+    assert execute(core, second, 1e-5) == round(LEAST / 1e-5)
+
+
+def test_at_the_end_no_fewer_than_are_worth_a_call() -> None:
+    """With many workers, a share is less than that."""
+    core = Scheduler()
+    first, *_ = crew(core, 100)
+    core.on_requested("tiny", [b""] * 301, direct=True)
+    assert [execute(core, first, 1e-5) for _ in range(5)] == [1, 100, 100, 100, 0]
+
+
+def test_at_the_end_long_tasks_are_shared() -> None:
+    """Half of an equal share, as without any knowledge."""
+    core = Scheduler()
+    first, second = crew(core, 2)
+    core.on_requested("a", [b""] * 1000, direct=True)
+    portions = []
+    while number := execute(core, (first, second)[len(portions) % 2], 0.01):
+        portions.append(number)
+    assert max(portions) == 10
+    assert portions[-4:] == [1, 1, 1, 1]
+
+
+def test_work_of_several_tags_adds_up() -> None:
+    """A lease is about so much work, whatever it consists of; the unknown goes alone."""
+    core = Scheduler()
+    (worker,) = crew(core, 1)
+    for tag in "ab":
+        core.on_requested(tag, [b""] * 900, direct=True)
+        while execute(core, worker, 0.01, tag):
+            pass
+    for tag in "abababababababababababababac":
+        core.on_requested(tag, [b""], direct=True)
+    assert execute(core, worker, 0.01) == 10
+    for _ in range(30):
+        execute(core, worker, 0.01)
+    core.on_requested("a", [b""], direct=True)
+    core.on_requested("new", [b""], direct=True)
+    assert execute(core, worker, 0.01) == 1
+    assert execute(core, worker, 0.01) == 1
+
+
+def test_nobody_speaks_of_what_he_has_not_in_hand() -> None:
+    """A report about somebody else's task, or a settled one, changes nothing."""
+    core = Scheduler()
+    first, second = crew(core, 2)
+    core.on_requested("a", [b""] * 2, direct=True)
+    (lease,), _ = core.on_fetch(first, 1, 0.0)
+    core.on_spent(second, [Spent(lease.task_id, 1, 1e-5, 1e-10)])
+    core.on_spent(first, [Spent(99, 1, 1e-5, 1e-10)])
+    assert core.grain.each("a") is None
+    core.on_spent(first, [Spent(lease.task_id, 1, 1e-5, 1e-10)])
+    assert core.grain.each("a") == 1e-5
+
+
+# -- the worker's half --------------------------------------------------------------------------
+
+
+def test_a_worker_reports_by_tag_and_once() -> None:
+    """All that was executed since the last report."""
+    pace = Pace()
+    pace.observe("a", 4, 2, 0.2)
+    pace.observe("b", 5, 1, 0.5)
+    pace.observe("a", 6, 1, 0.3)
+    a, b = pace.report()
+    assert a == Spent(6, 3, pytest.approx(0.5), pytest.approx(0.02 + 0.09))
+    assert b == Spent(5, 1, 0.5, 0.25)
+    assert pace.report() == ()
+
+
+def test_what_is_usual_is_known_by_tag() -> None:
+    """One long task among short ones hardly changes it, and short ones after it do at once."""
+    pace = Pace()
+    for _ in range(20):
+        pace.observe("a", 1, 1, 0.002)
+    pace.observe("a", 1, 1, 0.05)
+    pace.observe("long", 1, 1, 5.0)
+    pace.begin("a", 0.0)
+    assert 0.002 < pace.task_seconds < 0.008
+    pace.begin("long", 0.0)
+    assert pace.task_seconds == 5.0
+    pace.begin("new", 0.0)
+    assert pace.task_seconds == 0.0
+
+
+def test_where_the_way_is_long_more_is_asked_for() -> None:
+    """With a bound."""
+    pace = Pace()
+    near = pace.seconds
+    for _ in range(50):
+        pace.observe_round_trip(0.04)
+    assert near < pace.seconds == pytest.approx(0.16)
+    for _ in range(50):
+        pace.observe_round_trip(4.0)
+    assert pace.seconds == 0.25
+
+
+def test_the_courier_looks_sooner_where_tasks_are_short() -> None:
+    """But not at every turn where they are tiny, and never less often than ever."""
+    assert look_after(0.0) == look_after(1e-5) == look_after(10.0) == LOOK
+    assert look_after(0.001) == OFTENEST
+    assert OFTENEST < look_after(0.005) < LOOK
