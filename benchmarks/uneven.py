@@ -38,7 +38,7 @@ def workload(seed, number=400):
 
 
 def bound(durations, workers):
-    return max(sum(durations) / workers, max(durations))
+    return max(sum(durations) / workers, *durations)
 
 
 def first_come(durations, workers):
@@ -58,7 +58,9 @@ def timed(submit, durations):
 
 def with_masterworker(durations, workers, *, priorities=False):
     with Master(workers=workers) as master:
-        warm_up(lambda: [h.result() for h in [master.submit(nap, 0.02) for _ in range(2 * workers)]])
+        warm_up(
+            lambda: [h.result() for h in [master.submit(nap, 0.02) for _ in range(2 * workers)]]
+        )
 
         def submit(seconds):
             chosen = master.options(priority=round(1000 * seconds)) if priorities else master
@@ -106,9 +108,8 @@ def main(arguments=()):
     best = bound(given, args.workers)
     cells = {(name, "as they come"): (run, given) for name, run in SYSTEMS.items()}
     cells["masterworker", "priorities"] = (with_priorities, given)
-    for name in SYSTEMS:
-        if name != "masterworker":
-            cells[name, "sorted by hand"] = (SYSTEMS[name], longest_first)
+    pools = [item for item in SYSTEMS.items() if item[0] != "masterworker"]
+    cells |= {(name, "sorted by hand"): (run, longest_first) for name, run in pools}
     found = {cell: [] for cell in cells}
     for _ in range(args.repeat):
         for cell, (run, durations) in cells.items():

@@ -6,6 +6,7 @@ import pytest
 
 from masterworker.core.grain import KEPT_TAGS, LEAST, REMEMBERED, Grain, Spent
 from masterworker.core.hand import MAX_WANT, Pace
+from masterworker.core.options import Options
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import RESULT, Outcome, ids_of, size_of
 from masterworker.worker.courier import LOOK, OFTENEST, look_after
@@ -150,17 +151,27 @@ def test_work_of_several_tags_adds_up() -> None:
     (worker,) = crew(core, 1)
     for tag in "ab":
         core.on_requested(tag, [b""] * 900, direct=True)
-        while execute(core, worker, 0.01, tag):
+        while execute(core, worker, 0.0099, tag):
             pass
     for tag in "abababababababababababababac":
         core.on_requested(tag, [b""], direct=True)
-    assert execute(core, worker, 0.01) == 10
+    assert execute(core, worker, 0.0099) == 10
     for _ in range(30):
-        execute(core, worker, 0.01)
+        execute(core, worker, 0.0099)
     core.on_requested("a", [b""], direct=True)
     core.on_requested("new", [b""], direct=True)
-    assert execute(core, worker, 0.01) == 1
-    assert execute(core, worker, 0.01) == 1
+    assert execute(core, worker, 0.0099) == 1
+    assert execute(core, worker, 0.0099) == 1
+
+
+def test_each_priority_is_known_by_itself() -> None:
+    """Who has the longest first says so by priorities: the short ones go by the dozen."""
+    core = Scheduler()
+    (worker,) = crew(core, 1)
+    core.on_requested("a", [b""] * 20, direct=True, options=Options(priority=1))
+    core.on_requested("a", [b""] * 2000, direct=True)
+    assert [execute(core, worker, 1.0) for _ in range(20)] == [1] * 20
+    assert [execute(core, worker, 1e-5) for _ in range(2)] == [1, 100]
 
 
 def test_nobody_speaks_of_what_he_has_not_in_hand() -> None:

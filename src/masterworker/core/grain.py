@@ -3,8 +3,9 @@
 A worker that has nothing in hand asks, and waits for a round trip. So tasks that are all alike are
 handed out by the dozen; where one may take a hundred times as long as the next, each goes alone,
 since whatever is in hand behind a long one waits until it is given back. Workers report how long
-their tasks took; what matters is known by tag, and for all workers at once, so that one that has
-never seen a tag gets as much of it as the others.
+their tasks took; what matters is known by lane (a tag, and a priority: whoever gives priorities
+often gives them by length), and for all workers at once, so that one that has never seen a tag gets
+as much of it as the others.
 
 What is used of what others found: the cost of a call is spread over a portion whose size follows
 from mean *and* spread of the durations (Kruskal & Weiss, "Allocating independent subtasks on
@@ -19,11 +20,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from masterworker.core.lanes import Key
 
 #: So much work is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
 LEAST = 0.001
-#: More than `LEAST` at a time only as tasks of the tag have been seen: one for each so many. Of
+#: More than `LEAST` at a time only as tasks of the lane have been seen: one for each so many. Of
 #: tasks that were all short so far, the next can be long.
 TRUST = 8
 #: Reckon with this many standard deviations more than the mean.
@@ -32,7 +36,7 @@ CAUTION = 2.0
 REMEMBERED = 64
 #: A task of no time at all takes so long, for the sake of division (seconds).
 NO_TIME = 1e-7
-#: Durations of so many tags are kept.
+#: Durations of so many lanes are kept.
 KEPT_TAGS = 256
 #: Nobody has executed more, or longer (seconds), between two calls.
 MOST_TASKS, LONGEST = 1_000_000, 1e9
@@ -50,7 +54,7 @@ class Spent(NamedTuple):
 
 
 class Durations:
-    """What is known of the durations of one tag."""
+    """What is known of the durations of one lane."""
 
     __slots__ = ("_reports", "_seconds", "_squares", "each", "tasks")
 
@@ -81,40 +85,40 @@ class Durations:
 
 
 class Grain:
-    """Knows how long tasks take, by tag, and how many of them to hand out at a time."""
+    """Knows how long tasks take, by lane, and how many of them to hand out at a time."""
 
     def __init__(self) -> None:
-        self._tags: OrderedDict[str, Durations] = OrderedDict()
+        self._lanes: OrderedDict[Key, Durations] = OrderedDict()
 
-    def observe(self, tag: str, spent: Spent) -> None:
-        """Tasks of a tag took so long. What cannot be is ignored."""
+    def observe(self, key: Key, spent: Spent) -> None:
+        """Tasks of a lane took so long. What cannot be is ignored."""
         if not (
             0 < spent.tasks <= MOST_TASKS
             and 0.0 <= spent.seconds <= LONGEST
             and 0.0 <= spent.squares <= LONGEST * LONGEST
         ):
             return
-        durations = self._tags.get(tag)
+        durations = self._lanes.get(key)
         if durations is None:
-            durations = self._tags[tag] = Durations()
-            if len(self._tags) > KEPT_TAGS:
-                self._tags.popitem(last=False)
+            durations = self._lanes[key] = Durations()
+            if len(self._lanes) > KEPT_TAGS:
+                self._lanes.popitem(last=False)
         durations.add(spent)
 
-    def each(self, tag: str) -> float | None:
-        """Return the seconds to reckon for a task; None: nothing is known of its tag."""
-        durations = self._tags.get(tag)
+    def each(self, key: Key) -> float | None:
+        """Return the seconds to reckon for a task; None: nothing is known of its lane."""
+        durations = self._lanes.get(key)
         return None if durations is None else durations.each
 
-    def most(self, tag: str, seconds: float) -> int:
+    def most(self, key: Key, seconds: float) -> int:
         """Tell how many tasks make so many seconds of work; one if nothing is known of them."""
-        durations = self._tags.get(tag)
+        durations = self._lanes.get(key)
         if durations is None:
             return 1
         each = durations.each
         return max(1, int(min(seconds / each, max(LEAST / each, durations.tasks / TRUST))))
 
-    def least(self, tag: str) -> int:
+    def least(self, key: Key) -> int:
         """Tell how many tasks are worth a call; one if nothing is known of them."""
-        durations = self._tags.get(tag)
+        durations = self._lanes.get(key)
         return 1 if durations is None else max(1, int(LEAST / durations.each))

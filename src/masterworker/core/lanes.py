@@ -160,9 +160,8 @@ class Lanes:
         """Put items to the very front of their priority, in the order given."""
         for item in reversed(items):
             self._front -= 1
-            priority = item.priority
-            item.order = self._front - priority * BAND
-            key = (item.tag, priority) if priority else item.tag
+            item.order = self._front - item.priority * BAND
+            key = key_of(item)
             lane = self._lanes.get(key)
             if lane is None:
                 self._open(key, deque((item,)))
@@ -180,7 +179,7 @@ class Lanes:
         view: View,
         want: int,
         budget: int = BYTES_PER_CLAIM,
-        most: Callable[[str], int] | None = None,
+        most: Callable[[Key], int] | None = None,
     ) -> list[Item]:
         """Take the next items of a view.
 
@@ -191,8 +190,8 @@ class Lanes:
             view: Whose items.
             want: How many tasks at most.
             budget: How many bytes.
-            most: Tells how many tasks of a tag are as much as may be taken. What has been taken of
-                other tags counts by its part.
+            most: Tells how many tasks of a lane are as much as may be taken. What has been taken
+                of others counts by its part.
 
         Returns:
             At least one item if there is any, at most `want` tasks, and no more after `budget`
@@ -204,7 +203,7 @@ class Lanes:
             key, limit = turn
             number = want
             if most is not None:
-                fit = most(_tag_of(key))
+                fit = most(key)
                 number = min(want, max(int(room * fit + 1e-9), 0 if taken else 1))
                 if not number:
                     break
@@ -365,6 +364,11 @@ class Lanes:
 
 def _weight(item: Item) -> int:
     return sum(map(len, item.payloads)) if isinstance(item, Block) else len(item.payload)
+
+
+def key_of(item: Item) -> Key:
+    """Name the lane of an item."""
+    return (item.tag, item.priority) if item.priority else item.tag
 
 
 def _tag_of(key: Key) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from masterworker.core.blocks import Item
-    from masterworker.core.lanes import Claim, View
+    from masterworker.core.lanes import Claim, Key, View
     from masterworker.core.member import Member
 
 WAITING, LEASED, SETTLED = State.WAITING, State.LEASED, State.SETTLED
@@ -68,13 +68,13 @@ class Queues:
         share = -(-self.waiting.count // (2 * max(1, self._workers)))
         return max(1, min(want, share))
 
-    def _portion(self, want: int, seconds: float, share: int, tag: str) -> int:
-        """Tell how many tasks of one tag are as much work as is asked for.
+    def _portion(self, want: int, seconds: float, share: int, key: Key) -> int:
+        """Tell how many tasks of one lane are as much work as is asked for.
 
         A share at most, but not so few that they are not worth a call.
         """
-        most = min(want, self.grain.most(tag, seconds))
-        return most if most <= share else min(most, max(share, self.grain.least(tag)))
+        most = min(want, self.grain.most(key, seconds))
+        return most if most <= share else min(most, max(share, self.grain.least(key)))
 
     def _take(self, view: View, want: int, seconds: float) -> list[Item]:
         """Take what somebody gets who asks for so many tasks and so much work (0.0: any)."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.backups import LOOK
 from masterworker.core.blocks import Block
 from masterworker.core.effects import NOTHING, Effects
+from masterworker.core.lanes import key_of
 from masterworker.core.liveness import Liveness
 from masterworker.core.losses import MAX_LOSSES, Losses
 from masterworker.core.member import Member
@@ -196,7 +197,7 @@ class Scheduler(Losses):
         for each in spent:
             task = self.find(each.task_id)
             if task is not None and task.holder is not None and task.holder.id == member_id:
-                self.grain.observe(task.tag, each)
+                self.grain.observe(key_of(task), each)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
         """A process says which of its tasks it is executing right now."""
