@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from masterworker.core.grain import KEPT_TAGS, LEAST, REMEMBERED, Grain, Spent
+from masterworker.core import audit
+from masterworker.core.grain import BACK, KEPT, KEPT_TAGS, LEAST, REMEMBERED, Grain, Spent
 from masterworker.core.hand import MAX_WANT, Pace
 from masterworker.core.options import Options
 from masterworker.core.scheduler import Scheduler
@@ -185,6 +188,72 @@ def test_nobody_speaks_of_what_he_has_not_in_hand() -> None:
     assert core.grain.each("a") is None
     core.on_spent(first, [Spent(lease.task_id, 1, 1e-5, 1e-10)])
     assert core.grain.each("a") == 1e-5
+
+
+# -- keeping tiny tasks for somebody who will be back at once -----------------------------------
+
+
+@pytest.fixture
+def keeping() -> Scheduler:
+    """Worker 0 has a tiny task in hand since a moment, worker 1 waits."""
+    core = Scheduler()
+    busy, idle = crew(core, 2)
+    core.on_requested("tiny", [b""] * 4, direct=True)
+    execute(core, busy, 1e-5)
+    while execute(core, busy, 1e-5):
+        pass
+    core.on_requested("tiny", [b""], 1.0, direct=True)
+    assert size_of(core.on_fetch(busy, MAX_WANT, 1.0, None, WORK)[0]) == 1
+    assert core.on_fetch(idle, MAX_WANT, 1.0, None, WORK)[1] is not None
+    return core
+
+
+def woken(core: Scheduler, tag: str, number: int, now: float, **how: Any) -> int:
+    _, effects = core.on_requested(tag, [b""] * number, now, **{"direct": True, **how})
+    return sum(size_of(leases) for _, leases in effects.leases)
+
+
+def test_nobody_is_woken_for_a_few_tiny_tasks(keeping: Scheduler) -> None:
+    """Whoever is at some comes for more at once, and gets them."""
+    assert woken(keeping, "tiny", 3, 1.001) == 0
+    assert keeping.kept_tag == "tiny"
+    audit.check(keeping)
+    assert size_of(keeping.on_fetch(0, MAX_WANT, 1.0011, None, WORK)[0]) == 3
+
+
+def test_what_is_kept_in_vain_goes_to_others_soon(keeping: Scheduler) -> None:
+    """The clock is told, and does it."""
+    woken(keeping, "tiny", 3, 1.001)
+    assert keeping.alarmed
+    assert keeping.next_deadline() == pytest.approx(1.001 + KEPT)
+    assert keeping.on_tick(1.002).leases == []
+    assert len(keeping.on_tick(1.001 + KEPT).leases) == 1
+    assert keeping.kept is keeping.kept_tag is None
+    audit.check(keeping)
+
+
+@pytest.mark.parametrize(
+    ("tag", "number", "now", "how"),
+    [
+        ("tiny", 500, 1.001, {}),  # much work, all in all
+        ("new", 1, 1.001, {}),  # nothing is known of it
+        ("tiny", 1, 1.0 + 2 * BACK, {}),  # he has not come back
+        ("tiny", 1, 1.001, {"options": Options(timeout=1.0)}),
+        ("tiny", 1, 1.001, {"direct": False}),
+    ],
+)
+def test_everything_else_is_handed_out_at_once(
+    keeping: Scheduler, tag: str, number: int, now: float, how: dict[str, Any]
+) -> None:
+    """Nothing that may take long, or that nobody will be there for, has to wait."""
+    assert woken(keeping, tag, number, now, **how) > 0
+    assert keeping.kept is None
+
+
+def test_nothing_is_kept_when_everybody_waits(keeping: Scheduler) -> None:
+    """He has come back, and found nothing."""
+    assert keeping.on_fetch(0, MAX_WANT, 1.0005, None, WORK)[1] is not None
+    assert woken(keeping, "tiny", 1, 1.0006) == 1
 
 
 # -- the worker's half --------------------------------------------------------------------------

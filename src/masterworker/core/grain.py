@@ -30,6 +30,12 @@ LEAST = 0.001
 #: More than `LEAST` at a time only as tasks of the lane have been seen: one for each so many. Of
 #: tasks that were all short so far, the next can be long.
 TRUST = 8
+#: Tasks that take no longer on average are brisk (seconds): waking a process costs as much, ...
+BRISK = 0.00025
+#: ... and whoever is at them is expected to come for more within so long ...
+BACK = 0.002
+#: ... so that a little of such work is kept for him, but no longer than this.
+KEPT = 0.005
 #: Reckon with this many standard deviations more than the mean.
 CAUTION = 2.0
 #: What was reported earlier counts for half after so many reports.
@@ -56,7 +62,7 @@ class Spent(NamedTuple):
 class Durations:
     """What is known of the durations of one lane."""
 
-    __slots__ = ("_reports", "_seconds", "_squares", "each", "tasks")
+    __slots__ = ("_reports", "_seconds", "_squares", "each", "mean", "tasks")
 
     def __init__(self) -> None:
         self._reports = 0
@@ -64,7 +70,7 @@ class Durations:
         #: So many tasks have been seen, the older ones counting less.
         self.tasks = 0.0
         #: Seconds to reckon for one: the mean, and once more as much as they differ.
-        self.each = 0.0
+        self.each = self.mean = 0.0
 
     def add(self, spent: Spent) -> None:
         """Somebody has executed some."""
@@ -77,7 +83,7 @@ class Durations:
         self.tasks += spent.tasks
         self._seconds += spent.seconds
         self._squares += spent.squares
-        mean = self._seconds / self.tasks
+        mean = self.mean = self._seconds / self.tasks
         # Not divided by the number that was timed in one go, as for tasks that are independent of
         # each other: they are not, where the processor is given to somebody else meanwhile.
         spread = sqrt(max(0.0, self._squares / self.tasks - mean * mean))
@@ -109,6 +115,11 @@ class Grain:
         """Return the seconds to reckon for a task; None: nothing is known of its lane."""
         durations = self._lanes.get(key)
         return None if durations is None else durations.each
+
+    def is_brisk(self, key: Key, number: int = 0) -> bool:
+        """Tell whether tasks take hardly any time, and so many of them are hardly any work."""
+        known = self._lanes.get(key)
+        return known is not None and known.mean <= BRISK and number * known.mean <= LEAST
 
     def most(self, key: Key, seconds: float) -> int:
         """Tell how many tasks make so many seconds of work; one if nothing is known of them."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from masterworker.core.backups import Backups
 from masterworker.core.blocks import Block, Blocks
 from masterworker.core.effects import Effects, Tally
-from masterworker.core.grain import Grain
-from masterworker.core.lanes import Lanes
+from masterworker.core.grain import BACK, KEPT, Grain
+from masterworker.core.lanes import Lanes, key_of
 from masterworker.core.options import terms_of
 from masterworker.core.task import Lease, State, Task
 
@@ -41,6 +41,12 @@ class Queues:
         self._any_result = self.results.view(None)
         self.backups = Backups()
         self.grain = Grain()
+        #: Until when members are expected back who have only brisk tasks in hand; the latest last.
+        self._back: dict[int, float] = {}
+        #: Until when brisk tasks are kept for them; None: there are none. Ends in `on_tick` alone.
+        self.kept: float | None = None
+        #: Of which tag they are: more of it needs nobody's attention. Read without the lock.
+        self.kept_tag: str | None = None
         self.tally = Tally()
         #: Tasks that are to be collected and have not been yet, by tag.
         self.open_tags: dict[str, int] = {}
@@ -91,6 +97,8 @@ class Queues:
     def _lease(self, member: Member, items: list[Item], now: float) -> list[Lease]:
         leases = []
         held = member.leases
+        if self.grain.is_brisk(key_of(items[0])):
+            self._back[member.id] = now + BACK
         for task in items:
             task.state = LEASED
             task.attempt += 1
@@ -159,6 +167,19 @@ class Queues:
 
     def _take_for(self, claim: Claim) -> list[Item]:
         return self._take(claim.view, claim.want, claim.seconds)
+
+    def _keep(self, tag: str, now: float) -> bool:
+        """Tell whether what waits is better kept for somebody who will be back at once.
+
+        Then nobody is woken for it, where each of a hundred idle workers would get a tiny task.
+        """
+        back = next(reversed(self._back.values()), 0.0)
+        if back <= now or not self.grain.is_brisk(tag, self.waiting.count):
+            return False
+        if self.kept is None:
+            self.kept, self.kept_tag = now + KEPT, tag
+            self.alarmed = True
+        return True
 
     def _match_tasks(self, now: float) -> Effects:
         effects = Effects()

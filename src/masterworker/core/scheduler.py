@@ -53,6 +53,8 @@ class Scheduler(Losses):
         self._liveness = Liveness(self.members)
         #: When outliers were looked for.
         self._looked = 0.0
+        #: What was kept for somebody has not been offered to others yet.
+        self._overdue = False
 
     # -- processes --------------------------------------------------------------------------
 
@@ -151,7 +153,9 @@ class Scheduler(Losses):
         if not direct:
             self.open_tags[tag] = self.open_tags.get(tag, 0) + number
         self.waiting.append(tag, items, 0 if options is None else options.priority)
-        return first, self._match_tasks(now) if self.waiting.claims else NOTHING
+        if not self.waiting.parked or (options is None and direct and self._keep(tag, now)):
+            return first, NOTHING
+        return first, self._match_tasks(now)
 
     def on_fetch(
         self,
@@ -180,6 +184,7 @@ class Scheduler(Losses):
         if member_id in self.closed:
             return [], None
         member.heard = now
+        self._back.pop(member_id, None)
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
             tasks = self._take(view, want, seconds)
@@ -224,6 +229,15 @@ class Scheduler(Losses):
         """A claim does not wait any longer. False: it has been served or dropped already."""
         return self.waiting.unpark(claim_id) or self.results.unpark(claim_id)
 
+    def end_keeping(self, now: float) -> None:
+        """What was kept for somebody goes to whoever is there with the next tick, if it is time.
+
+        To be called before requests are taken in: who has seen that a task is kept relies on it.
+        """
+        if self.kept is not None and self.kept <= now:
+            self.kept = self.kept_tag = None
+            self._overdue = True
+
     def on_tick(self, now: float) -> Effects:
         """Time has passed: take out the processes that have been silent for too long."""
         effects = Effects()
@@ -237,6 +251,10 @@ class Scheduler(Losses):
         for member in silent:
             reason = f"silent for {now - member.heard:.1f} s"
             effects.add(self.on_lost(member.id, reason, now, blame=False))
+        self.end_keeping(now)
+        if self._overdue:
+            self._overdue = False
+            effects.add(self._match_tasks(now))
         self._looked = now
         effects.add(self._hand_out_copies(now))
         return effects
@@ -248,6 +266,8 @@ class Scheduler(Losses):
             due.append(watched)
         if self._pauses and not self.terminated:
             due.append(self._pauses[0][0])
+        if self.kept is not None and not self.terminated:
+            due.append(self.kept)
         if self.backups and self.waiting.claims and not self.terminated:
             due.append(self._looked + LOOK)
         return min(due, default=None)

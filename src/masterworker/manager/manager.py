@@ -191,7 +191,8 @@ class Manager(Guarded):
         if core.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         number = self._intake.add_one(tag, payload, options, handle, handles)
-        if core.waiting.parked or not self._watching:
+        kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
+        if (core.waiting.parked and not kept) or not self._watching:
             self._look_at_requests()
         return number
 
