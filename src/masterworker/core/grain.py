@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from masterworker.core.lanes import Key
 
 #: So much work is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
-LEAST = 0.001
+LEAST = 0.002
 #: More than `LEAST` at a time only as tasks of the lane have been seen: one for each so many. Of
 #: tasks that were all short so far, the next can be long.
 TRUST = 8
-#: Tasks that take no longer on average are brisk (seconds): waking a process costs as much, ...
+#: Weights of the newest observation in the moving average of what is usual: it is learned quickly,
+#: and what is unusual hardly counts.
+DOWN, UP = 0.5, 0.1
+#: Tasks that usually take no longer are brisk (seconds): waking a process costs as much, ...
 BRISK = 0.00025
 #: ... and whoever is at them is expected to come for more within so long ...
 BACK = 0.002
@@ -62,7 +65,7 @@ class Spent(NamedTuple):
 class Durations:
     """What is known of the durations of one lane."""
 
-    __slots__ = ("_reports", "_seconds", "_squares", "each", "mean", "tasks")
+    __slots__ = ("_reports", "_seconds", "_squares", "each", "tasks", "usual")
 
     def __init__(self) -> None:
         self._reports = 0
@@ -70,7 +73,9 @@ class Durations:
         #: So many tasks have been seen, the older ones counting less.
         self.tasks = 0.0
         #: Seconds to reckon for one: the mean, and once more as much as they differ.
-        self.each = self.mean = 0.0
+        self.each = 0.0
+        #: What most of them take, if a few take much longer (as the first one, which imports).
+        self.usual = 0.0
 
     def add(self, spent: Spent) -> None:
         """Somebody has executed some."""
@@ -83,11 +88,14 @@ class Durations:
         self.tasks += spent.tasks
         self._seconds += spent.seconds
         self._squares += spent.squares
-        mean = self.mean = self._seconds / self.tasks
+        latest = max(NO_TIME, spent.seconds / spent.tasks)
+        usual = self.usual or latest
+        self.usual = usual + (DOWN if latest < usual else UP) * (latest - usual)
+        mean = max(NO_TIME, self._seconds / self.tasks)
         # Not divided by the number that was timed in one go, as for tasks that are independent of
         # each other: they are not, where the processor is given to somebody else meanwhile.
         spread = sqrt(max(0.0, self._squares / self.tasks - mean * mean))
-        self.each = max(NO_TIME, mean + CAUTION * spread)
+        self.each = mean + CAUTION * spread
 
 
 class Grain:
@@ -119,17 +127,17 @@ class Grain:
     def is_brisk(self, key: Key, number: int = 0) -> bool:
         """Tell whether tasks take hardly any time, and so many of them are hardly any work."""
         known = self._lanes.get(key)
-        return known is not None and known.mean <= BRISK and number * known.mean <= LEAST
+        return known is not None and known.usual <= BRISK and number * known.usual <= LEAST
 
     def most(self, key: Key, seconds: float) -> int:
         """Tell how many tasks make so many seconds of work; one if nothing is known of them."""
         durations = self._lanes.get(key)
         if durations is None:
             return 1
-        each = durations.each
-        return max(1, int(min(seconds / each, max(LEAST / each, durations.tasks / TRUST))))
+        trusted = min(seconds / durations.each, durations.tasks / TRUST)
+        return max(1, int(max(LEAST / durations.usual, trusted)))
 
     def least(self, key: Key) -> int:
         """Tell how many tasks are worth a call; one if nothing is known of them."""
         durations = self._lanes.get(key)
-        return 1 if durations is None else max(1, int(LEAST / durations.each))
+        return 1 if durations is None else max(1, int(LEAST / durations.usual))

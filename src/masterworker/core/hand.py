@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from masterworker.core.grain import KEPT_TAGS, Spent
+from masterworker.core.grain import DOWN, KEPT_TAGS, UP, Spent
 from masterworker.core.row import Row, rows_and_leases
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ ROUND_TRIPS = 4
 MAX_BUDGET = 0.25
 #: ... nor for more tasks than this.
 MAX_WANT = 5000
-#: Weight of the newest observation in the moving average of round trips, ...
+#: Weight of the newest observation in the moving average of round trips.
 WEIGHT = 0.3
-#: ... and of durations: what is usual is learned quickly, and what is unusual hardly counts.
-DOWN, UP = 0.5, 0.1
 
 
 class Hand:
