@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.audit import Census
+    from masterworker.core.grain import Spent
     from masterworker.core.options import Options
     from masterworker.core.task import Outcome, Payload
     from masterworker.transport.base import Connection
@@ -167,7 +168,7 @@ class Client:
         """Give a sign of life. False: this process is not registered (any more)."""
         return bool(self.call("ping", member_id))
 
-    def exchange(
+    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
         self,
         member_id: int,
         outcomes: Sequence[Outcome] = (),
@@ -176,9 +177,12 @@ class Client:
         want: int = 0,
         wait: float = 0.0,
         tag: str | None = None,
+        seconds: float = 0.0,
+        spent: Sequence[Spent] = (),
     ) -> wire.Reply:
         """See `Manager.exchange`. Leases come as plain lists, in the order of their fields."""
-        reply = self.call("exchange", member_id, outcomes, list(returned), started, want, wait, tag)
+        given = (member_id, outcomes, list(returned), started, want, wait, tag)
+        reply = self.call("exchange", *given, seconds, spent)
         for lease in reply[1]:
             if lease[3].__class__ is dict:
                 lease[3] = Chunk(**lease[3])

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta
 
 from masterworker import errors
-from masterworker.core.chunks import Chunk
+from masterworker.core.chunks import Chunk  # noqa: TC001  as the next one
+from masterworker.core.grain import Spent  # noqa: TC001  msgspec looks at it
 from masterworker.core.options import Options
 from masterworker.core.task import Large
 from masterworker.errors import RejectedError, UsageError
@@ -127,22 +128,35 @@ class Reply(NamedTuple):
     waited: float
 
 
+class Exchange(NamedTuple):
+    """What a worker tells and asks; see `Manager.exchange`."""
+
+    member_id: int
+    #: Task, attempt, kind, payload.
+    outcomes: list[tuple[int, int, int, bytes | list[bytes] | Chunk]]
+    #: Tasks given back.
+    returned: list[int]
+    #: Task being executed, or 0.
+    started: Number
+    #: How many are wanted.
+    want: Number
+    #: Seconds to wait.
+    wait: float
+    #: Of this tag only.
+    tag: Tag | None
+    #: About so much work is wanted; 0.0: whatever that many tasks are.
+    seconds: float = 0.0
+    #: How long tasks took.
+    spent: tuple[Spent, ...] = ()
+
+
 #: The arguments of every operation that a process can ask for.
 OPERATIONS: dict[str, Any] = {
     "join": Hello,
     "instance": Asker,
     "leave": tuple[int],
     "ping": tuple[int],
-    "exchange": tuple[
-        int,  # who
-        # outcomes: task, attempt, kind, payload
-        list[tuple[int, int, int, bytes | list[bytes] | Chunk]],
-        list[int],  # tasks given back
-        Number,  # task being executed, or 0
-        Number,  # how many are wanted
-        float,  # seconds to wait
-        Tag | None,  # of this tag only
-    ],
+    "exchange": Exchange,
     # Client, number of the call, then what the manager's method takes:
     "request": tuple[Name, int, Tag, list[bytes], Options | None],
     "collect": tuple[Name, int, int, Tag | None, Number, float, Number],

@@ -136,7 +136,8 @@ def test_what_a_ctrl_c_leaves_behind_is_sent_by_whoever_comes_next(
     assert _payloads(call) == [b"x"]
 
 
-def test_a_fork_of_the_master_does_not_speak_to_its_workers(net: Net) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_fork_of_the_master_does_not_speak_to_its_workers(net: Net, *, beside: bool) -> None:
     """It has inherited the sockets, and knows who waits."""
     call = _waiting(net, net.join(["a"]))
     with net.manager._lock:  # nobody else holds it at this moment
@@ -144,7 +145,10 @@ def test_a_fork_of_the_master_does_not_speak_to_its_workers(net: Net) -> None:
         if not pid:
             signal.alarm(10)
     if not pid:
-        net.manager.request("a", [b"of the fork"])
+        net.manager.request("a", [Segment.of([b"of the fork"]) if beside else b"of the fork"])
+        for thread in threading.enumerate():
+            if thread.name == "masterworker-sending":
+                thread.join()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     net.manager.request("a", [b"of the master"])

@@ -235,7 +235,8 @@ SHAPES: dict[str, list[Any]] = {
         odd_numbers,
         st.lists(st.tuples(odd_numbers, odd_numbers, odd_numbers, noise), max_size=2),
         st.lists(odd_numbers, max_size=3), odd_numbers, odd_numbers, odd_floats,
-        st.none() | odd_names,
+        st.none() | odd_names, odd_floats,
+        st.lists(st.tuples(odd_numbers, odd_numbers, odd_floats, odd_floats), max_size=2),
     ],
     "request": [odd_names, odd_numbers, odd_names, st.lists(noise, max_size=2), st.none() | values],
     "collect": [

@@ -15,6 +15,7 @@ from simulation.replies import Answer, Replies
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from masterworker.core.grain import Spent
     from masterworker.core.options import Options
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Lease
@@ -228,7 +229,7 @@ class Desk(Guarded):
         self._apply(effects)
         return refused
 
-    def _exchange(
+    def _exchange(  # noqa: PLR0917  as the manager's
         self,
         answer: Answer,
         session: Session,
@@ -238,8 +239,11 @@ class Desk(Guarded):
         started: int,
         want: int,
         wait: float,
+        seconds: float = 0.0,
+        spent: Sequence[Spent] = (),
     ) -> None:
         core, now = self.core, self.kernel.now
+        core.on_spent(member_id, spent)
         refused = self._report(member_id, outcomes) if outcomes else []
         if not core.on_heard(member_id, now):
             order = wire.STOP if core.terminated else wire.REJOIN
@@ -249,7 +253,10 @@ class Desk(Guarded):
             self._apply(core.on_returned(member_id, returned, now))
         if started:
             core.on_started(member_id, started, now)
-        leases, claim = core.on_fetch(member_id, want, now) if want else ([], None)
+        leases: list[Lease] = []
+        claim = None
+        if want:
+            leases, claim = core.on_fetch(member_id, want, now, seconds=seconds)
         self.oracle.handed_out(member_id, leases)
         if claim is None or not wait > 0:
             if claim is not None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from blocks import pack, plain
 from masterworker import wire
-from masterworker.core.hand import Hand, Pace
+from masterworker.core.hand import MAX_WANT, Hand, Pace
 from masterworker.core.row import Row
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, ids_of, size_of
 from masterworker.errors import Terminated, TransportError, UsageError
 from masterworker.launch.process import KILL_GRACE
 from masterworker.worker.conversation import PAUSES
-from masterworker.worker.courier import LONGEST_BATCH, LOOK
+from masterworker.worker.courier import LONGEST_BATCH, look_after
 from simulation.kernel import Mutex, Thread
 from simulation.oracle import Violation
 from simulation.peers import Peer
@@ -78,44 +78,41 @@ class SimWorker(Peer):
 
     def _work(self) -> Run:
         while not self._stopped:
-            reply = yield from self._exchange(MAIN, self._pace.want, self._longest_wait)
+            reply = yield from self._exchange(MAIN, MAX_WANT, self._longest_wait)
             if reply.leases:
                 yield from self._execute_batch(size_of(reply.leases))
 
     def _execute_batch(self, size: int) -> Run:
-        began = self.kernel.now
         if size > 1:
-            self._batch_began = began
+            self._batch_began = self.kernel.now
             self._ring()
-        done = yield from self._execute_leases()
+        yield from self._execute_leases()
         if size > 1:
             self._batch_began = None
-        if done:
-            self._pace.observe(done, self.kernel.now - began)
 
     def _execute_leases(self) -> Run:
         hand = self.hand
-        done = 0
         while hand.leases:
             lease = hand.leases[0]
             if isinstance(lease, Row):
-                done += yield from self._execute_row(lease)
+                yield from self._execute_row(lease)
             elif hand.done_with(lease):
                 hand.current = lease[0]
                 self._runs.append(hand.instance)
+                began = self._pace.begin(lease[2], self.kernel.now)
                 outcome = yield from self._execute(lease)
                 self._finish(outcome, self._runs.pop())
                 hand.current = 0
-                done += 1
-        return done
+                self._pace.observe(lease[2], lease[0], 1, self.kernel.now - began)
 
     def _execute_row(self, row: Row) -> Run:
         hand, run, done = self.hand, self.hand.instance, 0
         if row.executing:
             hand.done_with(row)
-            return 0
+            return
         row.begun = row.executing = True
         hand.outcomes.append(row)
+        began = self._pace.begin(row.tag, self.kernel.now)
         while row.todo:
             task_id = row.todo.popleft()
             payload = row.payloads[task_id - row.first]
@@ -131,7 +128,8 @@ class SimWorker(Peer):
             done += 1
         row.executing, row.over = False, True
         hand.done_with(row)
-        return done
+        if done:
+            self._pace.observe(row.tag, row.next - 1, done, self.kernel.now - began)
 
     def _finish_in(self, row: Row, outcome: Outcome) -> None:
         """One task of a row is done."""
@@ -290,7 +288,8 @@ class SimWorker(Peer):
                 last = 0
             if not self._bell:
                 self._asleep = True
-                yield self.heartbeat / 2 if self._batch_began is None else LOOK
+                usual = self._pace.task_seconds
+                yield self.heartbeat / 2 if self._batch_began is None else look_after(usual)
                 self._asleep = False
             self._bell = False
             try:
@@ -334,6 +333,7 @@ class SimWorker(Peer):
     def _exchange(self, me: str, want: int, wait: float, returned: list[int] | None = None) -> Run:
         yield from self._talk.acquire(me)
         try:
+            seconds, spent = (self._pace.seconds, self._pace.report()) if want else (0.0, ())
             while True:
                 began = self.kernel.now
                 try:
@@ -348,6 +348,8 @@ class SimWorker(Peer):
                         self.executing,
                         want,
                         wait,
+                        seconds,
+                        spent,
                     )
                 except TransportError:
                     yield from self._find_again(me)

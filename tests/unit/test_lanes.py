@@ -208,7 +208,7 @@ def test_only_withdrawn_items_are_nothing(lanes: Lanes, everything: View) -> Non
     gone.state = State.SETTLED
     lanes.withdraw()
     claim = lanes.park(taker(), 1, everything)
-    assert lanes.match(lambda want: want) == []
+    assert lanes.match(lambda c: lanes.take(c.view, c.want)) == []
     assert [waiting.id for waiting in lanes.claims] == [claim]
     assert lanes.counts() == {}
 
@@ -228,13 +228,13 @@ def test_oldest_claim_is_served_first(lanes: Lanes, everything: View) -> None:
     """Claims that want the same are served by age, and each once."""
     claims = [lanes.park(taker(), 1, everything) for _ in range(3)]
     items = queue(lanes, "ab")
-    served = lanes.match(lambda want: want)
+    served = lanes.match(lambda c: lanes.take(c.view, c.want))
     assert [(claim.id, got) for claim, got in served] == [
         (claims[0], items[:1]),
         (claims[1], items[1:]),
     ]
     assert [claim.id for claim in lanes.claims] == claims[2:]
-    assert lanes.match(lambda want: want) == []
+    assert lanes.match(lambda c: lanes.take(c.view, c.want)) == []
 
 
 def test_claim_is_served_for_its_own_tags_only(lanes: Lanes) -> None:
@@ -242,7 +242,7 @@ def test_claim_is_served_for_its_own_tags_only(lanes: Lanes) -> None:
     herd = [lanes.park(taker(), 1, lanes.view(frozenset("b"))) for _ in range(50)]
     right = lanes.park(taker(), 1, lanes.view(frozenset("a")))
     items = queue(lanes, "a")
-    served = lanes.match(lambda want: want)
+    served = lanes.match(lambda c: lanes.take(c.view, c.want))
     assert [(claim.id, got) for claim, got in served] == [(right, items)]
     assert [claim.id for claim in lanes.claims] == herd
 
@@ -252,7 +252,7 @@ def test_claim_gets_as_much_as_it_wants(lanes: Lanes, everything: View) -> None:
     lanes.park(taker(), 2, everything)
     lanes.park(taker(), 10, everything)
     items = queue(lanes, "aaaaaa")
-    served = lanes.match(lambda want: min(want, 3))
+    served = lanes.match(lambda c: lanes.take(c.view, min(c.want, 3)))
     assert [got for _, got in served] == [items[:2], items[2:5]]
 
 
@@ -262,7 +262,7 @@ def test_claim_that_was_taken_back_gets_nothing(lanes: Lanes, everything: View) 
     assert lanes.unpark(first)
     assert not lanes.unpark(first)
     queue(lanes, "a")
-    assert [claim.id for claim, _ in lanes.match(lambda want: want)] == [second]
+    assert [claim.id for claim, _ in lanes.match(lambda c: lanes.take(c.view, c.want))] == [second]
     assert not lanes.unpark(second)
 
 
@@ -340,7 +340,7 @@ def test_served_claim_gives_up_its_view(lanes: Lanes) -> None:
     lanes.park(taker(), 1, view)
     lanes.release(view)
     queue(lanes, "a")
-    assert len(lanes.match(lambda want: want)) == 1
+    assert len(lanes.match(lambda c: lanes.take(c.view, c.want))) == 1
     assert lanes._views == {}
 
 

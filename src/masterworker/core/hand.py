@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from masterworker.core.grain import DOWN, KEPT_TAGS, UP, Spent
 from masterworker.core.row import Row, rows_and_leases
 
 if TYPE_CHECKING:
@@ -22,16 +23,14 @@ if TYPE_CHECKING:
 
 #: Seconds of work to ask for at a time: long enough that a call of 0.1 to 1 ms is small beside
 #: it, short enough that nobody waits for what another worker has in hand.
-BUDGET = 0.02
+BUDGET = 0.1
 #: Where the round trip is long, ask for so many round trips' worth of work, ...
 ROUND_TRIPS = 4
 #: ... but never for more than this many seconds, ...
 MAX_BUDGET = 0.25
 #: ... nor for more tasks than this.
 MAX_WANT = 5000
-#: Of tasks that are not longer than this, ask for two at least: they share one exchange (seconds).
-PAIR_BELOW = 0.1
-#: Weight of the newest observation in the moving averages.
+#: Weight of the newest observation in the moving average of round trips.
 WEIGHT = 0.3
 
 
@@ -135,35 +134,59 @@ class Hand:
 
 
 class Pace:
-    """How fast tasks go, and how many to ask for. Times are in seconds."""
+    """How fast tasks go, and how much work to ask for. Times are in seconds.
+
+    Used by the main thread; the courier only reads.
+    """
 
     def __init__(self) -> None:
-        self._task: float | None = None
+        #: How long tasks take, by tag.
+        self._means: dict[str, float] = {}
+        #: The tag of what is being executed, or was last.
+        self._tag = ""
         self._round_trip = 0.0
+        #: What has not been reported, by tag.
+        self._spent: dict[str, Spent] = {}
 
-    def observe(self, tasks: int, seconds: float) -> None:
-        """So many tasks took so long."""
+    def begin(self, tag: str, now: float) -> float:
+        """Tasks of this tag are next. Returns the time."""
+        self._tag = tag
+        return now
+
+    def observe(self, tag: str, last: int, tasks: int, seconds: float) -> None:
+        """So many tasks took so long; the last of them was this one."""
         mean = seconds / tasks
-        if self._task is None:
-            self._task = mean
+        known = self._means.get(tag)
+        if known is None:
+            if len(self._means) >= KEPT_TAGS:
+                self._means.clear()
+            self._means[tag] = mean
         else:
-            self._task += WEIGHT * (mean - self._task)
+            self._means[tag] = known + (DOWN if mean < known else UP) * (mean - known)
+        before = self._spent.get(tag)
+        if before is None:
+            self._spent[tag] = Spent(last, tasks, seconds, seconds * mean)
+        else:
+            _, number, so_far, squares = before
+            squares += seconds * mean
+            self._spent[tag] = Spent(last, number + tasks, so_far + seconds, squares)
 
     def observe_round_trip(self, seconds: float) -> None:
         """A call, without the time that the manager let us wait, took so long."""
         self._round_trip += WEIGHT * (seconds - self._round_trip)
 
-    @property
-    def task_seconds(self) -> float:
-        """How long a task takes, as far as is known; 0 before the first one."""
-        return self._task or 0.0
+    def report(self) -> tuple[Spent, ...]:
+        """Return how long tasks took that have been executed since it was asked last."""
+        spent = tuple(self._spent.values())
+        self._spent.clear()
+        return spent
 
     @property
-    def want(self) -> int:
-        """How many tasks to ask for: one at first, then as many as fill the budget, or a pair."""
-        if self._task is None:
-            return 1
-        budget = min(MAX_BUDGET, max(BUDGET, ROUND_TRIPS * self._round_trip))
-        if self._task * MAX_WANT <= budget:
-            return MAX_WANT
-        return max(1 if self._task > PAIR_BELOW else 2, int(budget / self._task))
+    def task_seconds(self) -> float:
+        """How long a task of the present tag takes, as far as is known; 0 before the first one."""
+        return self._means.get(self._tag, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """How much work to ask for."""
+        return min(MAX_BUDGET, max(BUDGET, ROUND_TRIPS * self._round_trip))

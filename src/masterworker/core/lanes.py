@@ -104,10 +104,19 @@ class View:
 class Claim:
     """A taker that found nothing and waits."""
 
-    __slots__ = ("id", "taker", "view", "want")
+    __slots__ = ("id", "seconds", "taker", "view", "want")
 
-    def __init__(self, id: int, taker: Member, want: int, view: View) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: int,  # noqa: A002
+        taker: Member,
+        want: int,
+        view: View,
+        seconds: float = 0.0,
+    ) -> None:
         self.id, self.taker, self.want, self.view = id, taker, want, view
+        #: About so many seconds of work; 0.0: whatever `want` is.
+        self.seconds = seconds
 
 
 class Lanes:
@@ -161,9 +170,8 @@ class Lanes:
         """Put items to the very front of their priority, in the order given."""
         for item in reversed(items):
             self._front -= 1
-            priority = item.priority
-            item.order = self._front - priority * BAND
-            key = (item.tag, priority) if priority else item.tag
+            item.order = self._front - item.priority * BAND
+            key = key_of(item)
             lane = self._lanes.get(key)
             if lane is None:
                 self._open(key, deque((item,)))
@@ -176,45 +184,78 @@ class Lanes:
         """Take note that the caller has withdrawn one task, by changing its state or its block."""
         self.count -= 1
 
-    def take(self, view: View, want: int, budget: int = BYTES_PER_CLAIM) -> list[Item]:
+    def take(
+        self,
+        view: View,
+        want: int,
+        budget: int = BYTES_PER_CLAIM,
+        most: Callable[[Key], int] | None = None,
+    ) -> list[Item]:
         """Take the next items of a view.
 
         A suspect item comes alone: never in one batch with another. Of a block as much is cut off
         as may be taken.
+
+        Args:
+            view: Whose items.
+            want: How many tasks at most.
+            budget: How many bytes.
+            most: Tells how many tasks of a lane are as much as may be taken. What has been taken
+                of others counts by its part.
 
         Returns:
             At least one item if there is any, at most `want` tasks, and no more after `budget`
             bytes.
         """
         taken: list[Item] = []
-        lanes, alive = self._lanes, self._alive
+        lanes, room, fit = self._lanes, 1.0, want
         while want > 0 and budget > 0 and (turn := view.first(lanes)):
             key, limit = turn
-            lane = lanes[key]
-            while lane and want > 0 and budget > 0:
-                item = lane[0]
-                if limit is not None and item.order > limit:
+            number = want
+            if most is not None:
+                fit = most(key)
+                number = min(want, max(int(room * fit + 1e-9), 0 if taken else 1))
+                if not number:
                     break
-                if item.state is alive:
-                    if isinstance(item, Block):
-                        piece = self._cut(lane, item, want, budget)
-                        taken.append(piece)
-                        want -= piece.size
-                        budget -= _weight(piece)
-                        continue
-                    if item.suspect:
-                        if taken:
-                            want = 0
-                            break
-                        want = 1
-                    taken.append(item)
-                    self.count -= 1
-                    want -= 1
-                    budget -= len(item.payload)
-                lane.popleft()
-            if not lane:
+            got, budget, suspect = self._take_from(lanes[key], limit, number, budget, taken)
+            want = 0 if suspect else want - got
+            room -= got / fit
+            if not lanes[key]:
                 self._drop(key)
         return taken
+
+    def _take_from(
+        self, lane: deque[Item], limit: int | None, want: int, budget: int, taken: list[Item]
+    ) -> tuple[int, int, bool]:
+        """Take items of one lane, until another one comes first.
+
+        Returns:
+            How many tasks were taken, what is left of the budget, and whether a suspect is met.
+        """
+        alive, most = self._alive, want
+        while lane and want > 0 and budget > 0:
+            item = lane[0]
+            if limit is not None and item.order > limit:
+                break
+            if item.state is alive:
+                if isinstance(item, Block):
+                    piece = self._cut(lane, item, want, budget)
+                    taken.append(piece)
+                    want -= piece.size
+                    budget -= _weight(piece)
+                    continue
+                if item.suspect:
+                    if not taken:
+                        taken.append(item)
+                        self.count -= 1
+                        lane.popleft()
+                    return most - want, budget, True
+                taken.append(item)
+                self.count -= 1
+                want -= 1
+                budget -= len(item.payload)
+            lane.popleft()
+        return most - want, budget, False
 
     def _cut(self, lane: deque[Item], block: Block, want: int, budget: int) -> Item:
         """Take as much as may be taken off the block at the head of a lane."""
@@ -257,9 +298,9 @@ class Lanes:
         if not view.users:
             self._views.pop(view.tags, None)
 
-    def park(self, taker: Member, want: int, view: View) -> int:
+    def park(self, taker: Member, want: int, view: View, seconds: float = 0.0) -> int:
         """Let a taker that found nothing wait. Returns the id of its claim."""
-        claim = Claim(next(self._claim_ids), taker, want, view)
+        claim = Claim(next(self._claim_ids), taker, want, view, seconds)
         self._claims[claim.id] = claim
         view.idle[claim.id] = claim
         view.users += 1
@@ -292,17 +333,17 @@ class Lanes:
             self.unpark(claim_id)
         return ids
 
-    def match(self, size: Callable[[int], int]) -> list[tuple[Claim, list[Item]]]:
+    def match(self, take: Callable[[Claim], list[Item]]) -> list[tuple[Claim, list[Item]]]:
         """Serve waiting claims as far as items go, the oldest claim of each view first.
 
         Args:
-            size: How many items a claim that wants so many may have.
+            take: Takes what a claim may have, as `take` does.
         """
         served: list[tuple[Claim, list[Item]]] = []
         for view in [v for v in self._views.values() if v.idle]:
             while view.idle and view.first(self._lanes):
                 claim = next(iter(view.idle.values()))
-                items = self.take(view, size(claim.want))
+                items = take(claim)
                 if not items:  # only withdrawn ones were there
                     break
                 self.unpark(claim.id)
@@ -344,6 +385,11 @@ class Lanes:
 
 def _weight(item: Item) -> int:
     return weight(item.payloads) if isinstance(item, Block) else len(item.payload)
+
+
+def key_of(item: Item) -> Key:
+    """Name the lane of an item."""
+    return (item.tag, item.priority) if item.priority else item.tag
 
 
 def _tag_of(key: Key) -> str:

@@ -175,6 +175,7 @@ class Losses(Settling):
 
     def _remove(self, member: Member) -> Effects:
         del self.members[member.id]
+        self._back.pop(member.id, None)
         self.closed.pop(member.id, None)
         effects = Effects()
         effects.dropped += self.waiting.unpark_all(member)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from masterworker.core.backups import Backups
 from masterworker.core.blocks import Block, Blocks
 from masterworker.core.effects import Effects, Tally
-from masterworker.core.lanes import Lanes
+from masterworker.core.grain import BACK, KEPT, Grain
+from masterworker.core.lanes import Lanes, key_of
 from masterworker.core.options import terms_of
 from masterworker.core.task import Lease, State, Task
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.lanes import Claim, Key, View
     from masterworker.core.member import Member
 
 WAITING, LEASED, SETTLED = State.WAITING, State.LEASED, State.SETTLED
@@ -37,6 +40,13 @@ class Queues:
         self.results = Lanes(SETTLED, claim_ids)
         self._any_result = self.results.view(None)
         self.backups = Backups()
+        self.grain = Grain()
+        #: Until when members are expected back who have only brisk tasks in hand; the latest last.
+        self._back: dict[int, float] = {}
+        #: Until when brisk tasks are kept for them; None: there are none. Ends in `on_tick` alone.
+        self.kept: float | None = None
+        #: Of which tag they are: more of it needs nobody's attention. Read without the lock.
+        self.kept_tag: str | None = None
         self.tally = Tally()
         #: Tasks that are to be collected and have not been yet, by tag.
         self.open_tags: dict[str, int] = {}
@@ -64,6 +74,22 @@ class Queues:
         share = -(-self.waiting.count // (2 * max(1, self._workers)))
         return max(1, min(want, share))
 
+    def _portion(self, want: int, seconds: float, share: int, key: Key) -> int:
+        """Tell how many tasks of one lane are as much work as is asked for.
+
+        A share at most, but not so few that they are not worth a call.
+        """
+        most = min(want, self.grain.most(key, seconds))
+        return most if most <= share else min(most, max(share, self.grain.least(key)))
+
+    def _take(self, view: View, want: int, seconds: float) -> list[Item]:
+        """Take what somebody gets who asks for so many tasks and so much work (0.0: any)."""
+        share = self._share(want)
+        if want > 1 and seconds > 0.0:
+            portion = partial(self._portion, want, seconds, share)
+            return self.waiting.take(view, want, most=portion)
+        return self.waiting.take(view, share)
+
     def find(self, task_id: int) -> Item | None:
         """Return a task, or the block that it is in; None: it is not known (any more)."""
         return self.tasks.get(task_id) or self.blocks.find(task_id)
@@ -71,6 +97,8 @@ class Queues:
     def _lease(self, member: Member, items: list[Item], now: float) -> list[Lease]:
         leases = []
         held = member.leases
+        if self.grain.is_brisk(key_of(items[0])):
+            self._back[member.id] = now + BACK
         for task in items:
             task.state = LEASED
             task.attempt += 1
@@ -137,10 +165,26 @@ class Queues:
         leases.update((item.last, item) for item in held)
         block.end()
 
+    def _take_for(self, claim: Claim) -> list[Item]:
+        return self._take(claim.view, claim.want, claim.seconds)
+
+    def _keep(self, tag: str, now: float) -> bool:
+        """Tell whether what waits is better kept for somebody who will be back at once.
+
+        Then nobody is woken for it, where each of a hundred idle workers would get a tiny task.
+        """
+        back = next(reversed(self._back.values()), 0.0)
+        if back <= now or not self.grain.is_brisk(tag, self.waiting.count):
+            return False
+        if self.kept is None:
+            self.kept, self.kept_tag = now + KEPT, tag
+            self.alarmed = True
+        return True
+
     def _match_tasks(self, now: float) -> Effects:
         effects = Effects()
         if not self.terminated:
-            for claim, tasks in self.waiting.match(self._share):
+            for claim, tasks in self.waiting.match(self._take_for):
                 effects.leases.append((claim.id, self._lease(claim.taker, tasks, now)))
         return effects
 

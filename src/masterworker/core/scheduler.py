@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.backups import LOOK
 from masterworker.core.blocks import Block
 from masterworker.core.effects import NOTHING, Effects
+from masterworker.core.lanes import key_of
 from masterworker.core.liveness import Liveness
 from masterworker.core.losses import MAX_LOSSES, Losses
 from masterworker.core.member import Member
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Chunk
+    from masterworker.core.grain import Spent
     from masterworker.core.lanes import Claim, View
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
@@ -53,6 +55,8 @@ class Scheduler(Losses):
         self._liveness = Liveness(self.members)
         #: When outliers were looked for.
         self._looked = 0.0
+        #: What was kept for somebody has not been offered to others yet.
+        self._overdue = False
 
     # -- processes --------------------------------------------------------------------------
 
@@ -137,11 +141,11 @@ class Scheduler(Losses):
             return first, NOTHING
         self._next_task = first + number
         self.tally.submitted += number
-        if number == 1 and self.waiting.parked and not self.terminated:
+        keepable = options is None and direct
+        if number == 1 and self._may_hand_over(tag, now, keepable=keepable):
             claim = self.waiting.taker_of(tag)
             if claim is not None:
-                (payload,) = payloads
-                return first, self._hand_over(first, tag, payload, direct, options, claim, now)
+                return first, self._hand_over(first, tag, payloads[0], direct, options, claim, now)
         items: Iterable[Item]
         if direct and options is None and number > 1:
             items = self.blocks.make(first, tag, payloads)
@@ -155,10 +159,17 @@ class Scheduler(Losses):
         if not direct:
             self.open_tags[tag] = self.open_tags.get(tag, 0) + number
         self.waiting.append(tag, items, 0 if options is None else options.priority)
-        return first, self._match_tasks(now) if self.waiting.claims else NOTHING
+        if not self.waiting.parked or (keepable and self._keep(tag, now)):
+            return first, NOTHING
+        return first, self._match_tasks(now)
 
     def on_fetch(
-        self, member_id: int, want: int, now: float, tag: str | None = None
+        self,
+        member_id: int,
+        want: int,
+        now: float,
+        tag: str | None = None,
+        seconds: float = 0.0,
     ) -> tuple[list[Lease], int | None]:
         """A process asks for tasks.
 
@@ -167,6 +178,8 @@ class Scheduler(Losses):
             want: The most tasks that it wants.
             now: Seconds on the monotonic clock.
             tag: Only tasks of this tag; None: of all tags that it has declared.
+            seconds: About so much work; of tasks of which nothing is known, one. 0.0: as many
+                tasks as it wants, however long they take.
 
         Returns:
             Leases; or none, and the id of a claim that waits for some.
@@ -177,17 +190,25 @@ class Scheduler(Losses):
         if member_id in self.closed:
             return [], None
         member.heard = now
+        self._back.pop(member_id, None)
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
-            tasks = self.waiting.take(view, self._share(want)) if self.waiting else None
+            tasks = self._take(view, want, seconds) if self.waiting else None
             if tasks:
                 return self._lease(member, tasks, now), None
             if self.backups:
                 self.alarmed = True
-            return [], self.waiting.park(member, want, view)
+            return [], self.waiting.park(member, want, view, seconds)
         finally:
             if tag is not None:
                 self.waiting.release(view)
+
+    def on_spent(self, member_id: int, spent: Iterable[Spent]) -> None:
+        """A process says how long tasks took. Before their outcomes: they must be in its hands."""
+        for each in spent:
+            task = self.find(each.task_id)
+            if task is not None and task.holder is not None and task.holder.id == member_id:
+                self.grain.observe(key_of(task), each)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
         """A process says which of its tasks it is executing right now."""
@@ -214,6 +235,15 @@ class Scheduler(Losses):
         """A claim does not wait any longer. False: it has been served or dropped already."""
         return self.waiting.unpark(claim_id) or self.results.unpark(claim_id)
 
+    def end_keeping(self, now: float) -> None:
+        """What was kept for somebody goes to whoever is there with the next tick, if it is time.
+
+        To be called before requests are taken in: who has seen that a task is kept relies on it.
+        """
+        if self.kept is not None and self.kept <= now:
+            self.kept = self.kept_tag = None
+            self._overdue = True
+
     def on_tick(self, now: float) -> Effects:
         """Time has passed: take out the processes that have been silent for too long."""
         effects = Effects()
@@ -227,6 +257,10 @@ class Scheduler(Losses):
         for member in silent:
             reason = f"silent for {now - member.heard:.1f} s"
             effects.add(self.on_lost(member.id, reason, now, blame=False))
+        self.end_keeping(now)
+        if self._overdue:
+            self._overdue = False
+            effects.add(self._match_tasks(now))
         self._looked = now
         effects.add(self._hand_out_copies(now))
         return effects
@@ -238,6 +272,8 @@ class Scheduler(Losses):
             due.append(watched)
         if self._pauses and not self.terminated:
             due.append(self._pauses[0][0])
+        if self.kept is not None and not self.terminated:
+            due.append(self.kept)
         if self.backups and self.waiting.claims and not self.terminated:
             due.append(self._looked + LOOK)
         return min(due, default=None)
@@ -248,6 +284,12 @@ class Scheduler(Losses):
         return self.waiting.unpark_all() + self.results.unpark_all()
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _may_hand_over(self, tag: str, now: float, *, keepable: bool) -> bool:
+        """Tell whether a task need not be queued, if anybody waits for just that."""
+        if not self.waiting.parked or self.terminated or self.kept is not None:
+            return False
+        return not (keepable and self._keep(tag, now))
 
     def _hand_over(
         self,

@@ -343,5 +343,7 @@ class Settling(Pausing):
             self.tally.unknown += 1
 
     def _match_results(self, effects: Effects) -> None:
-        for claim, tasks in self.results.match(lambda want: want):
+        for claim, tasks in self.results.match(
+            lambda claim: self.results.take(claim.view, claim.want)
+        ):
             effects.results.append((claim.id, self._deliver_all(tasks)))

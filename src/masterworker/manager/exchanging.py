@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from masterworker import wire
 from masterworker.manager.guarded import Guarded
@@ -11,14 +11,29 @@ from masterworker.manager.outbox import Postponed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from masterworker.core.grain import Spent
     from masterworker.core.task import Outcome
     from masterworker.transport.base import Later
+
+
+class _Asked(NamedTuple):
+    """What a worker tells and asks, as `wire.Exchange`."""
+
+    member_id: int
+    outcomes: Sequence[Outcome]
+    returned: Iterable[int]
+    started: int
+    want: int
+    wait: float
+    tag: str | None
+    seconds: float
+    spent: Sequence[Spent]
 
 
 class Exchanging(Guarded):
     """The guarded scheduler, and `exchange`. See `Manager`, which adds the other calls."""
 
-    def exchange(
+    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
         self,
         member_id: int,
         outcomes: Sequence[Outcome] = (),
@@ -27,6 +42,8 @@ class Exchanging(Guarded):
         want: int = 0,
         wait: float = 0.0,
         tag: str | None = None,
+        seconds: float = 0.0,
+        spent: Sequence[Spent] = (),
     ) -> wire.Reply:
         """Deliver outcomes, give back leases, and get new ones: a worker's one call.
 
@@ -38,12 +55,13 @@ class Exchanging(Guarded):
             want: The most tasks that it wants (of `tag`, if given).
             wait: Seconds to wait for one, at most.
             tag: Only tasks of this tag.
+            seconds: About how much work it wants; 0.0: so many tasks, however long they take.
+            spent: How long tasks took whose outcomes it delivers.
         """
+        asked = _Asked(member_id, outcomes, returned, started, want, wait, tag, seconds, spent)
         with self._outbox, self._lock:
             now = self._clock()
-            reply, claim = self._deal(
-                member_id, outcomes, returned, started, want, now, tag, may_wait=wait > 0
-            )
+            reply, claim = self._deal(asked, now)
             if claim is None:
                 return reply
             box = self._boxes.open(claim)
@@ -62,40 +80,24 @@ class Exchanging(Guarded):
             orders = self._take_orders(member_id)
             return wire.Reply(reply.refused, box.leases, orders, self._clock() - now)
 
-    def exchange_later(
-        self,
-        later: Later,
-        member_id: int,
-        outcomes: Sequence[Outcome],
-        returned: Iterable[int],
-        started: int,
-        want: int,
-        wait: float,
-        tag: str | None,
-    ) -> wire.Reply | None:
+    def exchange_later(self, later: Later, *args: Any) -> wire.Reply | None:
         """Do the same, and do not wait.
 
         Args:
             later: Takes the reply when there is something to say, or after `wait` seconds.
-            member_id: Who calls.
-            outcomes: Of tasks that it has executed.
-            returned: Ids of tasks that it has not started.
-            started: Id of the task that it is executing; 0 for none.
-            want: The most tasks that it wants (of `tag`, if given).
-            wait: Seconds until there is a reply, at most.
-            tag: Only tasks of this tag.
+            args: What `exchange` takes.
 
         Returns:
             The reply, if there is something to say at once.
         """
+        asked = _Asked(*args)
+        member_id = asked.member_id
         with self._outbox, self._lock:
             now = self._clock()
-            reply, claim = self._deal(
-                member_id, outcomes, returned, started, want, now, tag, may_wait=wait > 0
-            )
+            reply, claim = self._deal(asked, now)
             if claim is None:
                 return reply
-            until = now + min(wait, wire.LONGEST_WAIT)
+            until = now + min(asked.wait, wire.LONGEST_WAIT)
 
             def ready(box: Postponed) -> None:
                 self._boxes.close(box)
@@ -113,25 +115,17 @@ class Exchanging(Guarded):
             self._watch_clock()
         return None
 
-    def _deal(
-        self,
-        member_id: int,
-        outcomes: Sequence[Outcome],
-        returned: Iterable[int],
-        started: int,
-        want: int,
-        now: float,
-        tag: str | None,
-        *,
-        may_wait: bool,
-    ) -> tuple[wire.Reply, int | None]:
+    def _deal(self, asked: _Asked, now: float) -> tuple[wire.Reply, int | None]:
         """Take what a worker brings, and give it what there is.
 
         Returns:
             The reply, and the claim that it may wait with, if there is nothing to give.
         """
+        member_id, outcomes, returned, started, want, wait, tag, seconds, spent = asked
         self._take_in()
         refused: list[int] = []
+        if spent:
+            self.core.on_spent(member_id, spent)
         if outcomes:
             refused, effects = self.core.on_reported(member_id, outcomes, now)
             self._apply(effects)
@@ -142,8 +136,10 @@ class Exchanging(Guarded):
             self._apply(self.core.on_returned(member_id, returned, now))
         if started:
             self.core.on_started(member_id, started, now)
-        leases, claim = self.core.on_fetch(member_id, want, now, tag) if want else ([], None)
-        if claim is not None and may_wait:
+        leases, claim = (
+            self.core.on_fetch(member_id, want, now, tag, seconds) if want else ([], None)
+        )
+        if claim is not None and wait > 0:
             return wire.Reply(refused, leases, [], 0.0), claim
         if claim is not None:
             self.core.on_unparked(claim)

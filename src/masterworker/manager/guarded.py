@@ -191,6 +191,7 @@ class Guarded:
             )
             if effects.leases:
                 self._apply(effects)
+        self._watch_clock()
 
     def _look_at_requests(self) -> None:
         """Somebody waits for what has been asked for, or nobody looks what tasks wait for."""
@@ -304,8 +305,9 @@ class Guarded:
         with self._outbox, self._lock:
             self._looking = False  # before looking: who comes later says so again
             self._watching = False  # so that a request that comes from here on looks again
-            self._take_in()
             now = self._clock()
+            self.core.end_keeping(now)
+            self._take_in()
             self._apply(self.core.on_tick(now))
             self.troubles.look(self.core, now)
             if now >= self._due:

@@ -19,8 +19,9 @@ from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from masterworker.core.grain import Spent
     from masterworker.core.task import Payload
     from masterworker.manager.guestbook import GuestProcess
     from masterworker.manager.manager import Manager
@@ -140,7 +141,7 @@ class Guest(Onlooker):
     def _do_ping(self, member_id: int) -> bool:
         return self._speaks_for(member_id) is not None and self._session._do_ping(member_id)
 
-    def _do_exchange(
+    def _do_exchange(  # noqa: PLR0913, PLR0917  one call tells everything
         self,
         member_id: int,
         outcomes: list[Outcome],
@@ -149,6 +150,8 @@ class Guest(Onlooker):
         want: int,
         wait: float,
         tag: str | None,
+        seconds: float,
+        spent: Sequence[Spent],
     ) -> wire.Reply:
         process = self._speaks_for(member_id)
         if process is None:
@@ -162,7 +165,7 @@ class Guest(Onlooker):
         left = self._seconds_left()
         most, wait = (want, min(wait, left)) if left > 0 else (0, 0.0)
         reply: wire.Reply = self._session._do_exchange(
-            member_id, good, returned, started, most, wait, tag
+            member_id, good, returned, started, most, wait, tag, seconds, spent
         )
         process.hand(reply.leases)
         if want and not most:  # it has come for more: it has nothing in hand any more

@@ -37,12 +37,7 @@ logger = logging.getLogger("masterworker.manager")
 
 
 class Manager(Exchanging):
-    """The state of one job, for callers in many threads.
-
-    What it is made with: see `Guarded`.
-
-    All methods are thread-safe.
-    """
+    """The state of one job, for callers in many threads; see `Guarded`. Thread-safe."""
 
     # -- processes --------------------------------------------------------------------------
 
@@ -196,9 +191,10 @@ class Manager(Exchanging):
         if core.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         number = self._intake.add_one(tag, payload, options, handle, handles)
-        if core.waiting.parked and self._hurried:
+        kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
+        if core.waiting.parked and not kept and self._hurried:
             self._hurry()
-        elif core.waiting.parked or not self._watching:
+        elif (core.waiting.parked and not kept) or not self._watching:
             self._hurried = True
             self._look_at_requests()
         return number

@@ -118,6 +118,7 @@ class Conversation:
 
     def _exchange(self, want: int, wait: float, returned: list[int] | None = None) -> wire.Reply:
         with self._talk:
+            seconds, spent = (self.pace.seconds, self.pace.report()) if want else (0.0, ())
             while True:
                 current = self.hand.current
                 began = time.monotonic()
@@ -129,6 +130,9 @@ class Conversation:
                         current if self._run == self.hand.instance else 0,
                         want,
                         wait,
+                        None,
+                        seconds,
+                        spent,
                     )
                 except TransportError as error:
                     self._find_again(error)

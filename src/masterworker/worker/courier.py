@@ -39,10 +39,19 @@ logger = logging.getLogger("masterworker.worker")
 LOOK = 0.025
 #: ... unless tasks usually take long: then one that takes so many times as long.
 OVERRUN = 2.0
+#: Where tasks usually take only some milliseconds, look every so many of them, but not more often
+#: than that (seconds). Where they take less than `SHORT`, looking would cost more than it saves.
+SOON, OFTENEST, SHORT = 2.5, 0.005, 0.001
+
 #: A batch that goes on for longer than this is broken up, also when each of its tasks is short.
 LONGEST_BATCH = 0.25
 #: While there are tasks with a time limit, look at the clock this often (seconds).
 LIMIT_LOOK = 0.1
+
+
+def look_after(task_seconds: float) -> float:
+    """Tell how often to look after a batch of tasks that usually take so long; 0: not known."""
+    return LOOK if task_seconds < SHORT else min(LOOK, max(OFTENEST, SOON * task_seconds))
 
 
 class Courier:
@@ -91,7 +100,7 @@ class Courier:
         last = 0
         while not self._stopped:
             if self._batch_began is not None:
-                pause = LOOK
+                pause = look_after(worker.pace.task_seconds)
             else:
                 last = 0
                 pause = LIMIT_LOOK if self._limited else worker.heartbeat / 2
@@ -109,9 +118,11 @@ class Courier:
         current, began = hand.current, self._batch_began
         if began is not None and current and (hand.leases or hand.outcomes):
             now = time.monotonic()
+            usual = worker.pace.task_seconds
+            pause = look_after(usual)
             if current != last:
-                self._seen = now - LOOK
-            patience = max(2 * LOOK, OVERRUN * worker.pace.task_seconds)
+                self._seen = now - pause
+            patience = max(2 * pause, OVERRUN * usual)
             if now - self._seen >= 0.9 * patience or now - began > LONGEST_BATCH:
                 worker.deliver(give_back=True)
                 self._batch_began = None

@@ -283,7 +283,7 @@ class Worker(Conversation):
 
     def _most(self) -> int:
         """Tell how many tasks to ask for; 0: it is time to leave."""
-        want, bounds = self.pace.want, parent.limits
+        want, bounds = MAX_WANT, parent.limits
         if bounds.max_tasks is not None:
             want = min(want, bounds.max_tasks - self._done)
             if want < 1:
@@ -295,14 +295,12 @@ class Worker(Conversation):
         return want
 
     def _execute_batch(self, size: int) -> None:
-        began = time.monotonic()
         if size > 1:
             self._courier.batch_begins()
         done = self._execute_leases()
         if size > 1:
             self._courier.batch_ends()
         if done:
-            self.pace.observe(done, time.monotonic() - began)
             self._done += done
             parent.shared[DONE] = self._done
 
@@ -322,8 +320,10 @@ class Worker(Conversation):
             if isinstance(lease, Row):
                 done += self._execute_row(lease, outcomes)
             elif hand.done_with(lease):
+                began = self.pace.begin(lease[2], time.monotonic())
                 outcomes.append(self._execute_one(lease))
                 hand.current = 0
+                self.pace.observe(lease[2], lease[0], 1, time.monotonic() - began)
                 done += 1
         self._run = outer_run
         return done
@@ -339,7 +339,10 @@ class Worker(Conversation):
         row.executing = True
         stop = None if self._never_stops else self.wants_to_stop
         handler, only = self._handler(row.tag), self._data_only
+        began = self.pace.begin(row.tag, time.monotonic())
         done = execute_row(row, handler, self.hand, self._interrupts, stop, data_only=only)
+        if done:
+            self.pace.observe(row.tag, row.next - 1, done, time.monotonic() - began)
         row.executing = False
         if not row.todo:
             row.over = True

@@ -20,12 +20,11 @@ MSGPACK: Final = 4
 HARMLESS: Final = protocol.FLAGS_CORR_ID
 
 #: Tag, version, kind, serialiser, flags, number, size, size of annotations, id, reserved, magic.
-_HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
+LAYOUT: Final = struct.Struct("!4sHBBHHII16sHH")
 _ANNOTATION: Final = struct.Struct("!4sI")
-_TAG: Final = b"PYRO"
-_MAGIC: Final = 0x4DC5
-_NO_ID: Final = bytes(16)
-_VERSION: Final = protocol.PROTOCOL_VERSION
+#: The fields before the kind, and those after the sizes.
+BEGIN: Final = (b"PYRO", protocol.PROTOCOL_VERSION)
+END: Final = (bytes(16), 0, 0x4DC5)
 
 
 class Head(NamedTuple):
@@ -57,15 +56,13 @@ def pack(
     kind: int, number: int, size: int, *, extra: int = 0, flags: int = 0, serializer: int = MSGPACK
 ) -> bytes:
     """Return the header of a message."""
-    return _HEADER.pack(
-        _TAG, _VERSION, kind, serializer, flags, number, size, extra, _NO_ID, 0, _MAGIC
-    )
+    return LAYOUT.pack(*BEGIN, kind, serializer, flags, number, size, extra, *END)
 
 
 def unpack(data: bytes | bytearray) -> Head | None:
     """Take a header apart; None: it is none, or of another version of the protocol."""
-    tag, version, kind, serializer, flags, number, size, extra, _, _, magic = _HEADER.unpack(data)
-    if (tag, version, magic) != (_TAG, _VERSION, _MAGIC):
+    tag, version, kind, serializer, flags, number, size, extra, _, _, magic = LAYOUT.unpack(data)
+    if (tag, version) != BEGIN or magic != END[2]:
         return None
     return Head(kind, serializer, flags, number, size, extra)
 

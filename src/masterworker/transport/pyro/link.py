@@ -44,7 +44,7 @@ class Link:
     #: Open files can be sent with a message.
     passes_descriptors: ClassVar[bool] = False
     #: While one thread waits for a message, another one may send.
-    can_be_shared: ClassVar[bool] = True
+    can_be_shared = True
 
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         self.sock = sock
@@ -74,11 +74,12 @@ class Link:
         """
         self._midway = False  # what comes next is the beginning of a message
         try:
+            rest: bytes | memoryview = data
             if descriptors:
-                sent = socket.send_fds(self.sock, [data], list(descriptors))
-                data = memoryview(data)[sent:]
-            if data:
-                self._send_all(data)
+                rest = memoryview(data)
+                rest = rest[socket.send_fds(self.sock, [rest], list(descriptors)) :]
+            if rest:
+                self._send_all(rest)
         except (BlockingIOError, TimeoutError):
             raise TransportError("sending: no progress") from None
         except OSError as error:
@@ -102,24 +103,27 @@ class Link:
             rest = memoryview(data)[sent:]
             self.send_aside(lambda: self._send_all(rest))
 
-    def send_aside(self, action: Callable[[], None]) -> None:
-        """Let a thread of its own send a message, or the rest of one."""
-        if os.getpid() != self._pid:
+    def send_aside(self, send: Callable[[], None]) -> None:
+        """Let another thread send something; if it cannot, the connection ends.
+
+        Raises:
+            TransportError: There can be no more threads.
+        """
+        if os.getpid() != self._pid:  # a fork must not speak through its parent's connection
             return
-        thread = threading.Thread(
-            target=self._send_now, args=(action,), name="masterworker-sending", daemon=True
-        )
+
+        def run() -> None:
+            try:
+                with self._sending:
+                    send()
+            except (OSError, TransportError):
+                self.hang_up()
+
+        thread = threading.Thread(target=run, name="masterworker-sending", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # the system allows no more of these
+        except RuntimeError as error:
             raise TransportError(f"sending: {error}") from None
-
-    def _send_now(self, action: Callable[[], None]) -> None:
-        try:
-            with self._sending:
-                action()
-        except (OSError, TransportError):
-            self.hang_up()
 
     def listen(self) -> None:
         """What comes next is the beginning of a message, whenever it comes."""

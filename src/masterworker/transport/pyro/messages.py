@@ -9,6 +9,7 @@ the connection before its body is read.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from masterworker import wire
 from masterworker.errors import UsageError
 from masterworker.transport.pyro import attachments, header
 from masterworker.transport.pyro.attachments import LONGEST_ANNOUNCEMENT, BadMessageError, Outgoing
+from masterworker.transport.pyro.header import BEGIN, END, HARMLESS, LAYOUT, MSGPACK
 
 if TYPE_CHECKING:
     from masterworker.transport.pyro.link import Link
@@ -78,26 +80,29 @@ def send(
             data = msgspec.msgpack.Encoder(enc_hook=enclosed.stand_in).encode(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(f"this cannot travel in a message: {error}") from None
-    if len(data) > LONGEST_MESSAGE:
+    size = len(data)
+    if size > LONGEST_MESSAGE:
         raise UsageError(
-            f"this cannot travel in one message: {len(data):,} bytes, at most {LONGEST_MESSAGE:,}"
+            f"this cannot travel in one message: {size:,} bytes, at most {LONGEST_MESSAGE:,}"
         )
     if enclosed is None:
-        message = header.pack(kind, number, len(data), flags=flags) + data
-        (link.send_at_once if at_once else link.send)(message)
-        return
+        head = LAYOUT.pack(*BEGIN, kind, MSGPACK, flags, number, size, 0, *END)
+        (link.send_at_once if at_once else link.send)(head + data)
+    elif at_once:
+        link.send_aside(partial(_send_with, link, kind, number, data, flags, enclosed))
+    else:
+        _send_with(link, kind, number, data, flags, enclosed)
+
+
+def _send_with(
+    link: Link, kind: int, number: int, data: bytes, flags: int, enclosed: wire.Enclosures
+) -> None:
+    """Send a message that has large payloads."""
     outgoing = Outgoing(enclosed, link)
     extra = outgoing.announcement
     head = header.pack(kind, number, len(data), extra=len(extra), flags=flags)
-
-    def send_all() -> None:
-        link.send(head + extra + data, outgoing.descriptors)
-        outgoing.send_pieces(kind, number)
-
-    if at_once:
-        link.send_aside(send_all)
-    else:
-        send_all()
+    link.send(head + extra + data, outgoing.descriptors)
+    outgoing.send_pieces(kind, number)
 
 
 def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:
@@ -113,19 +118,19 @@ def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:
         BadMessageError: It is something else.
         TransportError: The connection is broken.
     """
-    head = header.unpack(link.recv(header.SIZE))
-    if head is None:
+    head = LAYOUT.unpack(link.recv(header.SIZE))
+    tag, version, found, serializer, flags, number, size, extra, _, _, magic = head
+    if (tag, version) != BEGIN or magic != END[2]:
         raise BadMessageError("not a message: no header, or of another version of the protocol")
-    _, _, flags, number, size, extra = head
     if (
-        head.kind != kind
-        or head.serializer != header.MSGPACK
-        or flags & ~(header.HARMLESS | (REFUSAL if kind == REPLY else 0))
+        found != kind
+        or serializer != MSGPACK
+        or flags & ~(HARMLESS | (REFUSAL if kind == REPLY else 0))
         or extra > (LONGEST_ANNOUNCEMENT if most == LONGEST_MESSAGE else 0)
     ):
         raise BadMessageError(
-            f"a message of a kind that is not used here (type {head.kind}, serializer "
-            f"{head.serializer}, flags {flags:#x}, annotations of {extra} bytes)"
+            f"a message of a kind that is not used here (type {found}, serializer {serializer}, "
+            f"flags {flags:#x}, annotations of {extra} bytes)"
         )
     if size > most:
         raise BadMessageError(f"a message of {size:,} bytes, at most {most:,} here")

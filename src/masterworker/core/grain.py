@@ -1,0 +1,143 @@
+"""How much a worker is given at a time: enough that asking for it costs little, and no more.
+
+A worker that has nothing in hand asks, and waits for a round trip. So tasks that are all alike are
+handed out by the dozen; where one may take a hundred times as long as the next, each goes alone,
+since whatever is in hand behind a long one waits until it is given back. Workers report how long
+their tasks took; what matters is known by lane (a tag, and a priority: whoever gives priorities
+often gives them by length), and for all workers at once, so that one that has never seen a tag gets
+as much of it as the others.
+
+What is used of what others found: the cost of a call is spread over a portion whose size follows
+from mean *and* spread of the durations (Kruskal & Weiss, "Allocating independent subtasks on
+parallel processors", IEEE TSE 11(10), 1985; Lucco, "A dynamic scheduling method for irregular
+parallel programs", PLDI 1992); and portions get smaller as less is left, see `Queues`
+(Polychronopoulos & Kuck, "Guided self-scheduling", IEEE TC 36(12), 1987; half of an equal share, as
+in factoring: Flynn Hummel, Schonberg & Flynn, CACM 35(8), 1992). They minimise when the last task
+of a known number ends; here the number is not known, and a task behind a long one must not wait.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from math import sqrt
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from masterworker.core.lanes import Key
+
+#: So much work is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
+LEAST = 0.002
+#: More than `LEAST` at a time only as tasks of the lane have been seen: one for each so many. Of
+#: tasks that were all short so far, the next can be long.
+TRUST = 8
+#: Weights of the newest observation in the moving average of what is usual: it is learned quickly,
+#: and what is unusual hardly counts.
+DOWN, UP = 0.5, 0.1
+#: Tasks that usually take no longer are brisk (seconds): waking a process costs as much, ...
+BRISK = 0.00025
+#: ... and whoever is at them is expected to come for more within so long ...
+BACK = 0.002
+#: ... so that a little of such work is kept for him, but no longer than this.
+KEPT = 0.005
+#: Reckon with this many standard deviations more than the mean.
+CAUTION = 2.0
+#: What was reported earlier counts for half after so many reports.
+REMEMBERED = 64
+#: A task of no time at all takes so long, for the sake of division (seconds).
+NO_TIME = 1e-7
+#: Durations of so many lanes are kept.
+KEPT_TAGS = 256
+#: Nobody has executed more, or longer (seconds), between two calls.
+MOST_TASKS, LONGEST = 1_000_000, 1e9
+
+
+class Spent(NamedTuple):
+    """How long tasks of one tag took, that a worker has executed since its last call."""
+
+    #: The last of them, by which its tag is known.
+    task_id: int
+    tasks: int
+    seconds: float
+    #: The sum of seconds ** 2 / tasks over what was timed in one go.
+    squares: float
+
+
+class Durations:
+    """What is known of the durations of one lane."""
+
+    __slots__ = ("_reports", "_seconds", "_squares", "each", "tasks", "usual")
+
+    def __init__(self) -> None:
+        self._reports = 0
+        self._seconds = self._squares = 0.0
+        #: So many tasks have been seen, the older ones counting less.
+        self.tasks = 0.0
+        #: Seconds to reckon for one: the mean, and once more as much as they differ.
+        self.each = 0.0
+        #: What most of them take, if a few take much longer (as the first one, which imports).
+        self.usual = 0.0
+
+    def add(self, spent: Spent) -> None:
+        """Somebody has executed some."""
+        if self._reports >= REMEMBERED:
+            self._reports //= 2
+            self.tasks /= 2
+            self._seconds /= 2
+            self._squares /= 2
+        self._reports += 1
+        self.tasks += spent.tasks
+        self._seconds += spent.seconds
+        self._squares += spent.squares
+        latest = max(NO_TIME, spent.seconds / spent.tasks)
+        usual = self.usual or latest
+        self.usual = usual + (DOWN if latest < usual else UP) * (latest - usual)
+        mean = max(NO_TIME, self._seconds / self.tasks)
+        # Not divided by the number that was timed in one go, as for tasks that are independent of
+        # each other: they are not, where the processor is given to somebody else meanwhile.
+        spread = sqrt(max(0.0, self._squares / self.tasks - mean * mean))
+        self.each = mean + CAUTION * spread
+
+
+class Grain:
+    """Knows how long tasks take, by lane, and how many of them to hand out at a time."""
+
+    def __init__(self) -> None:
+        self._lanes: OrderedDict[Key, Durations] = OrderedDict()
+
+    def observe(self, key: Key, spent: Spent) -> None:
+        """Tasks of a lane took so long. What cannot be is ignored."""
+        if not (
+            0 < spent.tasks <= MOST_TASKS
+            and 0.0 <= spent.seconds <= LONGEST
+            and 0.0 <= spent.squares <= LONGEST * LONGEST
+        ):
+            return
+        durations = self._lanes.get(key)
+        if durations is None:
+            durations = self._lanes[key] = Durations()
+            if len(self._lanes) > KEPT_TAGS:
+                self._lanes.popitem(last=False)
+        durations.add(spent)
+
+    def each(self, key: Key) -> float | None:
+        """Return the seconds to reckon for a task; None: nothing is known of its lane."""
+        durations = self._lanes.get(key)
+        return None if durations is None else durations.each
+
+    def is_brisk(self, key: Key, number: int = 0) -> bool:
+        """Tell whether tasks take hardly any time, and so many of them are hardly any work."""
+        known = self._lanes.get(key)
+        return known is not None and known.usual <= BRISK and number * known.usual <= LEAST
+
+    def most(self, key: Key, seconds: float) -> int:
+        """Tell how many tasks make so many seconds of work; one if nothing is known of them."""
+        durations = self._lanes.get(key)
+        if durations is None:
+            return 1
+        trusted = min(seconds / durations.each, durations.tasks / TRUST)
+        return max(1, int(max(LEAST / durations.usual, trusted)))
+
+    def least(self, key: Key) -> int:
+        """Tell how many tasks are worth a call; one if nothing is known of them."""
+        durations = self._lanes.get(key)
+        return 1 if durations is None else max(1, int(LEAST / durations.usual))
