@@ -139,7 +139,8 @@ LONELY = """
     master = Master(sys.argv[1], workers=1)
     master.submit(len, "abc").result(30)
     print("ready", flush=True)
-    threading.Event().wait(60)
+    while True:  # a signal in the instant before a wait is heeded after it
+        threading.Event().wait(0.1)
 """
 
 
