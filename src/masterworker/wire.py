@@ -9,7 +9,6 @@ change with it.
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import msgspec
@@ -197,8 +196,10 @@ def check(operation: object, args: list[Any] | msgspec.Raw) -> tuple[Any, ...]:
     if isinstance(args, msgspec.Raw) and isinstance(operation, str):
         decode = _decoders.get(operation)
         if decode is not None:
-            with suppress(msgspec.DecodeError, RecursionError):  # what is wrong is said below
+            try:
                 return decode(args)
+            except (msgspec.DecodeError, RecursionError):
+                pass  # what is wrong is said below
     shape = OPERATIONS.get(operation) if isinstance(operation, str) else None
     if shape is None or not isinstance(operation, str):
         raise UsageError(f"unknown operation {str(operation)[:100]!r}")

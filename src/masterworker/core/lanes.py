@@ -300,11 +300,10 @@ class Lanes:
 
     def park(self, taker: Member, want: int, view: View, seconds: float = 0.0) -> int:
         """Let a taker that found nothing wait. Returns the id of its claim."""
-        claim = Claim(next(self._claim_ids), taker, want, view, seconds)
-        self._claims[claim.id] = claim
-        view.idle[claim.id] = claim
+        number = next(self._claim_ids)
+        self._claims[number] = view.idle[number] = Claim(number, taker, want, view, seconds)
         view.users += 1
-        return claim.id
+        return number
 
     def taker_of(self, tag: str) -> Claim | None:
         """Return the claim that a new item of a tag is for; None: it has to wait itself.
@@ -322,8 +321,11 @@ class Lanes:
         claim = self._claims.pop(claim_id, None)
         if claim is None:
             return False
-        del claim.view.idle[claim_id]
-        self.release(claim.view)
+        view = claim.view
+        del view.idle[claim_id]
+        view.users -= 1
+        if not view.users:
+            self._views.pop(view.tags, None)
         return True
 
     def unpark_all(self, taker: Member | None = None) -> list[int]:
@@ -389,6 +391,8 @@ def _weight(item: Item) -> int:
 
 def key_of(item: Item) -> Key:
     """Name the lane of an item."""
+    if item.options is None:  # most have none, and are asked a million times a second
+        return item.tag
     return (item.tag, item.priority) if item.priority else item.tag
 
 

@@ -77,7 +77,8 @@ class Settling(Pausing):
                 self._report_run(outcome, member_id, now, refused, runs, effects)
             else:
                 self._report_one(outcome, member_id, now, refused, runs, effects)
-        self._queue_results(runs, effects)
+        if runs:
+            self._queue_results(runs, effects)
         return refused, effects
 
     def on_cancelled(self, task_ids: Iterable[int], now: float) -> tuple[list[int], Effects]:
@@ -177,7 +178,7 @@ class Settling(Pausing):
                 return
             self._stop_others(task, member, now, effects)
         kind = FAILURE if kind == AGAIN else kind
-        self._settle(task, kind, cast("Payload", payload), member, runs, effects)
+        self._settle(task, kind, payload, member, runs, effects)  # type: ignore[arg-type]  # no row
 
     def _report_run(
         self,

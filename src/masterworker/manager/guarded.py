@@ -191,7 +191,8 @@ class Guarded:
             )
             if effects.leases:
                 self._apply(effects)
-        self._watch_clock()
+        if self.core.alarmed:
+            self._watch_clock()
 
     def _look_at_requests(self) -> None:
         """Somebody waits for what has been asked for, or nobody looks what tasks wait for."""
@@ -229,7 +230,9 @@ class Guarded:
         self._apply(self.core.on_returned(member_id, ids, self._clock()))
 
     def _take_orders(self, member_id: int) -> list[tuple[str, int]]:
-        orders = self._orders.pop(member_id, [])
+        orders = self._orders.pop(member_id, None)
+        if orders is None:
+            return []
         if (wire.STOP, 0) in orders:  # it is said with every reply from now on
             self._orders[member_id] = [(wire.STOP, 0)]
         return orders
@@ -281,7 +284,8 @@ class Guarded:
             told = reason.partition("\n")[0]
             logger.log(level, "worker %d (%s) lost: %s%s", member.id, member.info, told, what)
             self._forget_member(member.id)
-        self._watch_clock()
+        if self.core.alarmed:
+            self._watch_clock()
 
     def _order_to_stop(self, member_id: int, task_id: int) -> None:
         """Tell a process, and its supervisor, that a task is of no use any more."""

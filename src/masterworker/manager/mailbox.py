@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
@@ -31,8 +30,10 @@ class Mailbox:
 
     def ring(self) -> None:
         """Wake the caller; once is enough."""
-        with contextlib.suppress(RuntimeError):  # released already
+        try:
             self._bell.release()
+        except RuntimeError:
+            pass  # released already
 
     def wait(self, seconds: float) -> None:
         """Wait until somebody rings, for so long at most. Signals are handled meanwhile."""
@@ -120,11 +121,11 @@ class Mailboxes:
         """Put into mailboxes what has come for them, and wake their owners."""
         served: list[Mailbox] = []
         for claim, leases in effects.leases:
-            box = self._boxes[claim]
+            box = self._boxes.pop(claim)  # it is served: only the other one is to be taken back
             box.leases += leases
             served.append(box)
         for claim, finished in effects.results:
-            box = self._boxes[claim]
+            box = self._boxes.pop(claim)
             box.finished += finished
             served.append(box)
         for box in served:
