@@ -186,7 +186,7 @@ class Client:
         for lease in reply[1]:
             if lease[3].__class__ is dict:
                 lease[3] = Chunk(**lease[3])
-        return wire.Reply._make(reply)
+        return wire.Reply(*reply)
 
     def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""

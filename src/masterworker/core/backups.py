@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from masterworker.core.task import Task
 
@@ -35,17 +35,14 @@ class Backups:
     def __init__(self) -> None:
         #: When each was handed out.
         self._since: dict[int, float] = {}
+        #: The ids of the tasks that are watched.
+        self.in_hand: Collection[int] = self._since.keys()
         self._durations: OrderedDict[str, deque[float]] = OrderedDict()
         #: Who executes a task besides its holder, by task id.
         self._others: dict[int, list[int]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._since)
-
-    @property
-    def in_hand(self) -> Iterable[int]:
-        """The ids of the tasks that are watched."""
-        return self._since
 
     def handed_out(self, task: Task, now: float) -> None:
         """A task has been handed out (once more)."""

@@ -136,15 +136,13 @@ class Lanes:
         self._claims: dict[int, Claim] = {}
         #: The claims that wait, for those who only want to know whether there are any.
         self.parked: Mapping[int, Claim] = self._claims
+        #: The lanes that have items (perhaps withdrawn ones only), for the same.
+        self.lanes: Mapping[Key, deque[Item]] = self._lanes
         self._claim_ids = count(1) if claim_ids is None else claim_ids
         self._back = 0
         self._front = 0
         #: Tasks that are alive.
         self.count = 0
-
-    def __bool__(self) -> bool:
-        """Tell whether there are items, perhaps withdrawn ones only."""
-        return bool(self._lanes)
 
     # -- items ------------------------------------------------------------------------------
 

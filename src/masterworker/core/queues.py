@@ -103,11 +103,12 @@ class Queues:
             task.state = LEASED
             task.attempt += 1
             task.holder = member
-            held[task.last] = task
             if isinstance(task, Block):
+                held[task.last] = task
                 lease = (task.id, task.attempt, task.tag, task.payloads, None)
                 leases.append(_new(Lease, lease))
                 continue
+            held[task.id] = task
             terms = None
             if task.options is not None:
                 terms = terms_of(task.options)

@@ -193,10 +193,10 @@ class Scheduler(Losses):
         self._back.pop(member_id, None)
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
-            tasks = self._take(view, want, seconds) if self.waiting else None
+            tasks = self._take(view, want, seconds) if self.waiting.lanes else None
             if tasks:
                 return self._lease(member, tasks, now), None
-            if self.backups:
+            if self.backups.in_hand:
                 self.alarmed = True
             return [], self.waiting.park(member, want, view, seconds)
         finally:
@@ -206,7 +206,7 @@ class Scheduler(Losses):
     def on_spent(self, member_id: int, spent: Iterable[Spent]) -> None:
         """A process says how long tasks took. Before their outcomes: they must be in its hands."""
         for each in spent:
-            task = self.find(each.task_id)
+            task = self.tasks.get(each[0]) or self.blocks.find(each[0])
             if task is not None and task.holder is not None and task.holder.id == member_id:
                 self.grain.observe(key_of(task), each)
 

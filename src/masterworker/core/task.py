@@ -126,7 +126,7 @@ def ids_of(item: Sequence[Any]) -> range:
 
 def size_of(items: Iterable[Sequence[Any]]) -> int:
     """Count the tasks that leases are of."""
-    return sum(number_of(item[3]) for item in items)
+    return sum([number_of(item[3]) for item in items])
 
 
 class Task:

@@ -9,7 +9,7 @@ from masterworker.core.task import CANCELLED, LOST, RESULT, read_history
 from masterworker.data import plain, record
 from masterworker.data.failure import rebuild, text_of
 from masterworker.data.pickling import open_payload
-from masterworker.data.segment import bytes_of, head_of
+from masterworker.data.segment import bytes_of
 from masterworker.errors import (
     MalformedError,
     RemoteError,
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 def open_result(payload: Payload) -> Any:
     """Rebuild a result: from plain data where that is what came, else from a pickle."""
-    if head_of(payload, 1) == plain.MARK:
-        return plain.decode(bytes_of(payload))
-    return open_payload(payload)
+    head = payload[:1] if isinstance(payload, bytes) else payload.head(1)
+    return plain.decode(bytes_of(payload)) if head == plain.MARK else open_payload(payload)
 
 
 def open_finished(finished: Finished) -> tuple[str, str, Any]:

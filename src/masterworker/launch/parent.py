@@ -42,8 +42,10 @@ class WorkerLimits(NamedTuple):
 #: Begins the name of an initializer that the master has stored.
 STORED: Final = "stored:"
 
+#: Those of most processes.
+UNLIMITED: Final = WorkerLimits()
 #: Those of this process.
-limits = WorkerLimits()
+limits = UNLIMITED
 
 _launcher: int | None = None
 #: Name of the supervisor of this process ("" for none), and what is shared with it.

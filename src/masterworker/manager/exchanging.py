@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker import wire
 from masterworker.manager.guarded import Guarded
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from masterworker.core.task import Outcome
     from masterworker.transport.base import Later
 
+    #: What a worker tells and asks: the fields of `wire.Exchange`.
+    Asked = tuple[
+        int,
+        Sequence[Outcome],
+        Iterable[int],
+        int,
+        int,
+        float,
+        str | None,
+        float,
+        Sequence[Spent],
+    ]
 
-class _Asked(NamedTuple):
-    """What a worker tells and asks, as `wire.Exchange`."""
-
-    member_id: int
-    outcomes: Sequence[Outcome]
-    returned: Iterable[int]
-    started: int
-    want: int
-    wait: float
-    tag: str | None
-    seconds: float
-    spent: Sequence[Spent]
+_new = tuple.__new__  # makes a named tuple in half the time
 
 
 class Exchanging(Guarded):
@@ -58,7 +59,7 @@ class Exchanging(Guarded):
             seconds: About how much work it wants; 0.0: so many tasks, however long they take.
             spent: How long tasks took whose outcomes it delivers.
         """
-        asked = _Asked(member_id, outcomes, returned, started, want, wait, tag, seconds, spent)
+        asked = (member_id, outcomes, returned, started, want, wait, tag, seconds, spent)
         with self._outbox, self._lock:
             now = self._clock()
             reply, claim = self._deal(asked, now)
@@ -80,68 +81,72 @@ class Exchanging(Guarded):
             orders = self._take_orders(member_id)
             return wire.Reply(reply.refused, box.leases, orders, self._clock() - now)
 
-    def exchange_later(self, later: Later, *args: Any) -> wire.Reply | None:
+    def exchange_later(self, later: Later, asked: Asked) -> wire.Reply | None:
         """Do the same, and do not wait.
 
         Args:
             later: Takes the reply when there is something to say, or after `wait` seconds.
-            args: What `exchange` takes.
+            asked: What `exchange` takes.
 
         Returns:
             The reply, if there is something to say at once.
         """
-        asked = _Asked(*args)
-        member_id = asked.member_id
         with self._outbox, self._lock:
             now = self._clock()
             reply, claim = self._deal(asked, now)
             if claim is None:
                 return reply
-            until = now + min(asked.wait, wire.LONGEST_WAIT)
-
-            def ready(box: Postponed) -> None:
-                self._boxes.close(box)
-                orders, waited = self._take_orders(member_id), self._clock() - now
-                box.reply = wire.Reply(box.refused, box.leases, orders, waited)
-                self._outbox.send(box)
-
-            box = self._boxes.add(Postponed(later, claim, reply.refused, until, ready))
-            self._take_in()  # what came since saw nobody wait
+            member_id, wait = asked[0], asked[5]
+            until = now + min(wait, wire.LONGEST_WAIT)
+            box = Postponed(later, claim, reply.refused, member_id, now, until, self._ready)
+            self._boxes.add(box)
+            if self._intake.runs:  # what came since saw nobody wait
+                self._take_in()
             if self._orders.get(member_id):
                 box.ring()
             if until < self._due:
                 self._due = until
                 self._timekeeper.look_again()
-            self._watch_clock()
+            if self.core.alarmed:
+                self._watch_clock()
         return None
 
-    def _deal(self, asked: _Asked, now: float) -> tuple[wire.Reply, int | None]:
+    def _ready(self, box: Postponed) -> None:
+        """There is a reason to reply to somebody who waits."""
+        if box.claims:
+            self._boxes.close(box)
+        orders = self._take_orders(box.member_id)
+        box.reply = _new(wire.Reply, (box.refused, box.leases, orders, self._clock() - box.began))
+        self._outbox.send(box)
+
+    def _deal(self, asked: Asked, now: float) -> tuple[wire.Reply, int | None]:
         """Take what a worker brings, and give it what there is.
 
         Returns:
             The reply, and the claim that it may wait with, if there is nothing to give.
         """
         member_id, outcomes, returned, started, want, wait, tag, seconds, spent = asked
-        self._take_in()
+        core = self.core
+        if self._intake.runs:
+            self._take_in()
         refused: list[int] = []
         if spent:
-            self.core.on_spent(member_id, spent)
+            core.on_spent(member_id, spent)
         if outcomes:
-            refused, effects = self.core.on_reported(member_id, outcomes, now)
+            refused, effects = core.on_reported(member_id, outcomes, now)
             self._apply(effects)
-        if not self.core.on_heard(member_id, now):
-            order = wire.STOP if self.core.terminated else wire.REJOIN
+        if not core.on_heard(member_id, now):
+            order = wire.STOP if core.terminated else wire.REJOIN
             return wire.Reply(refused, [], [(order, 0)], 0.0), None
         if returned:
-            self._apply(self.core.on_returned(member_id, returned, now))
+            self._apply(core.on_returned(member_id, returned, now))
         if started:
-            self.core.on_started(member_id, started, now)
-        leases, claim = (
-            self.core.on_fetch(member_id, want, now, tag, seconds) if want else ([], None)
-        )
+            core.on_started(member_id, started, now)
+        leases, claim = core.on_fetch(member_id, want, now, tag, seconds) if want else ([], None)
         if claim is not None and wait > 0:
-            return wire.Reply(refused, leases, [], 0.0), claim
+            return _new(wire.Reply, (refused, leases, [], 0.0)), claim
         if claim is not None:
-            self.core.on_unparked(claim)
-        self._watch_clock()
-        return wire.Reply(refused, leases, self._take_orders(member_id), 0.0), None
+            core.on_unparked(claim)
+        if core.alarmed:
+            self._watch_clock()
+        return _new(wire.Reply, (refused, leases, self._take_orders(member_id), 0.0)), None

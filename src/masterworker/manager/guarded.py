@@ -65,6 +65,8 @@ class Guarded:
         self._lock = threading.Lock()
         #: Around the lock, wherever something may follow that is to be sent.
         self._outbox = Outbox()
+        #: Wakes a caller when the lock is free, which the caller of this holds.
+        self.ring = self._outbox.ring
         self._intake = Intake()
         self._boxes = Mailboxes(self.core.on_unparked)
         #: Who joined last under a client's name.
@@ -142,10 +144,6 @@ class Guarded:
         """Return the workers that came through a connection; asked in `wait_for`."""
         members = self.core.members
         return {i for i in self.remote if i in members and members[i].view is not None}
-
-    def ring(self, box: Mailbox) -> None:
-        """Wake a caller when the lock is free, which the caller of this holds."""
-        self._outbox.ring(box)
 
     def notify(self) -> None:
         """Let those in `wait_for` look again."""

@@ -31,17 +31,21 @@ class Postponed(Mailbox):
         later: Takes the reply.
         claim: What it waits with.
         refused: What the reply says of the outcomes that it has delivered.
+        member_id: Who waits.
+        began: Since when.
         until: When it gets its reply at the latest.
         ready: Is told, with the lock held, when there is a reason to reply.
     """
 
-    __slots__ = ("_ready", "later", "refused", "reply")
+    __slots__ = ("_ready", "began", "later", "member_id", "refused", "reply")
 
     def __init__(
         self,
         later: Later,
         claim: int,
         refused: list[int],
+        member_id: int,
+        began: float,
         until: float,
         ready: Callable[[Postponed], None],
     ) -> None:
@@ -51,6 +55,8 @@ class Postponed(Mailbox):
         self.finished: list[Finished] = []
         self.later = later
         self.refused = refused
+        self.member_id = member_id
+        self.began = began
         self.until = until
         #: Set when it is ready.
         self.reply: wire.Reply | None = None
@@ -81,14 +87,10 @@ class Outbox:
     def __init__(self) -> None:
         self._replies: deque[Postponed] = deque()
         self._bells: deque[Mailbox] = deque()
-
-    def send(self, postponed: Postponed) -> None:
-        """Send a reply."""
-        self._replies.append(postponed)
-
-    def ring(self, box: Mailbox) -> None:
-        """Wake somebody, when all replies are on their way."""
-        self._bells.append(box)
+        #: Send a reply.
+        self.send: Callable[[Postponed], None] = self._replies.append
+        #: Wake somebody, when all replies are on their way.
+        self.ring: Callable[[Mailbox], None] = self._bells.append
 
     def __enter__(self) -> None:
         """Nothing has to be done first."""

@@ -67,10 +67,10 @@ class Session(Onlooker):
     def _do_ping(self, member_id: int) -> bool:
         return self._manager.ping(member_id)
 
-    def _do_exchange(self, *args: Any) -> Any:
+    def _do_exchange(self, *asked: Any) -> Any:
         if self._later is None:
-            return self._manager.exchange(*args)
-        reply = self._manager.exchange_later(self._later, *args)
+            return self._manager.exchange(*asked)
+        reply = self._manager.exchange_later(self._later, asked)
         return LATER if reply is None else reply
 
     def _do_request(self, client: str, number: int, *args: Any) -> Any:

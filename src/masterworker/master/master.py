@@ -368,7 +368,8 @@ class Master(Sharing):
     def _require_open(self) -> None:
         if self.manager.core.terminated:
             raise Terminated("the job is over")
-        self._require_own_process()
+        if os.getpid() != self._pid:
+            self._require_own_process()
 
     def _require_own_process(self) -> None:
         if os.getpid() != self._pid:

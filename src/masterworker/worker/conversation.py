@@ -120,14 +120,15 @@ class Conversation:
         with self._talk:
             seconds, spent = (self.pace.seconds, self.pace.report()) if want else (0.0, ())
             while True:
-                current = self.hand.current
+                hand = self.hand
+                current = hand.current if hand.executing else 0
                 began = time.monotonic()
                 try:
                     reply = self.client.exchange(
-                        self.process_id,
-                        self.hand.to_send(),
+                        self.process_id if self._process_id is None else self._process_id,
+                        hand.to_send(),
                         returned or (),
-                        current if self._run == self.hand.instance else 0,
+                        current if self._run == hand.instance else 0,
                         want,
                         wait,
                         None,

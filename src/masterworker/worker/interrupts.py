@@ -114,6 +114,11 @@ class Interrupts:
         #: A call to the manager is under way.
         self.is_calling = False
         self._pid = os.getpid()
+        # Entered for each batch and each call, so they are made once.
+        self._within = _Breakable(self, False), _Breakable(self, True)
+        self._calling = _Calling(self)
+        #: The thread that executes, where it has the signals.
+        self._main = 0
 
     def has_come(self) -> bool:
         """Tell whether a Ctrl-C came from outside."""
@@ -153,6 +158,7 @@ class Interrupts:
                 (signal.SIGTERM, self._on_terminate),
             )
         }
+        self._main = threading.get_ident()
         self.in_charge = True
         try:
             yield
@@ -167,13 +173,13 @@ class Interrupts:
         Args:
             idle: Nothing is being executed, so SIGTERM breaks it off, too.
         """
-        return _Breakable(self, idle)
+        return self._within[idle]
 
     def calling(self) -> AbstractContextManager[None]:
         """Within this, a call is under way, through which a `KeyboardInterrupt` must not pass."""
-        if not self.in_charge or threading.get_ident() != threading.main_thread().ident:
+        if not self.in_charge or threading.get_ident() != self._main:
             return _NOTHING
-        return _Calling(self)
+        return self._calling
 
     def calm_down(self) -> None:
         """The worker leaves: what comes now only makes it hurry."""

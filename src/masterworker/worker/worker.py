@@ -264,9 +264,9 @@ class Worker(Conversation):
         asked = getattr(self.wants_to_stop, "__func__", None)
         self._never_stops = asked is Worker.wants_to_stop
         while not self._stopped:
-            if self._interrupts.leaving or self.wants_to_stop():
+            if self._interrupts.leaving or (not self._never_stops and self.wants_to_stop()):
                 return
-            want = self._most()
+            want = MAX_WANT if bounds is parent.UNLIMITED else self._most()
             idle = time.monotonic() - idle_since
             if want < 1 or (bounds.idle_timeout is not None and idle > bounds.idle_timeout):
                 return
@@ -275,10 +275,11 @@ class Worker(Conversation):
                 wait = min(wait, max(0.01, bounds.idle_timeout - idle))
             with self._interrupts.may_break(idle=True):
                 reply = self._exchange(want, wait)
-            if not reply.leases:
+            leases = reply.leases
+            if not leases:
                 continue
             with self._interrupts.may_break():
-                self._execute_batch(size_of(reply.leases))
+                self._execute_batch(alone=len(leases) == 1 and size_of(leases) == 1)
             idle_since = time.monotonic()
 
     def _most(self) -> int:
@@ -294,11 +295,12 @@ class Worker(Conversation):
             want = min(want, max(0, int(fit)))
         return want
 
-    def _execute_batch(self, size: int) -> None:
-        if size > 1:
+    def _execute_batch(self, *, alone: bool) -> None:
+        """Execute what has come; one task alone needs nobody to look after the others."""
+        if not alone:
             self._courier.batch_begins()
         done = self._execute_leases()
-        if size > 1:
+        if not alone:
             self._courier.batch_ends()
         if done:
             self._done += done
@@ -322,7 +324,7 @@ class Worker(Conversation):
             elif hand.done_with(lease):
                 began = self.pace.begin(lease[2], time.monotonic())
                 outcomes.append(self._execute_one(lease))
-                hand.current = 0
+                hand.executing = 0
                 self.pace.observe(lease[2], lease[0], 1, time.monotonic() - began)
                 done += 1
         self._run = outer_run
@@ -356,7 +358,7 @@ class Worker(Conversation):
         shared, hand = parent.shared, self.hand
         task_id, attempt, tag, payload, terms = lease
         outer = shared[TASK]
-        hand.current = task_id
+        hand.executing = task_id
         handler, only = self._handler(tag), self._data_only
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
         kind: int

@@ -43,7 +43,10 @@ class _Later:
         """See `Later.send`."""
         self.open = False  # before it can be answered by the next request
         try:
-            _answer(self._link, self.number, reply, at_once=True)
+            try:
+                messages.send(self._link, REPLY, self.number, reply, at_once=True)
+            except UsageError as error:
+                _refuse(self._link, self.number, error, at_once=True)
         except TransportError:
             self.give_up()
 
@@ -83,13 +86,14 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
                 continue
         if later is not None:
             later.open = False
-        _answer(link, number, reply, flags)
+        try:
+            messages.send(link, REPLY, number, reply, flags)
+        except UsageError as error:
+            _refuse(link, number, error)
 
 
-def _answer(link: Link, number: int, reply: Any, flags: int = 0, *, at_once: bool = False) -> None:
-    try:
-        messages.send(link, REPLY, number, reply, flags, at_once=at_once)
-    except UsageError as error:
-        logger.error("a reply cannot be sent: %s", error)  # noqa: TRY400
-        told = f"the reply cannot be sent: {error}"
-        messages.send(link, REPLY, number, told, REFUSAL, at_once=at_once)
+def _refuse(link: Link, number: int, error: UsageError, *, at_once: bool = False) -> None:
+    """Say why a reply cannot be sent."""
+    logger.error("a reply cannot be sent: %s", error)
+    told = f"the reply cannot be sent: {error}"
+    messages.send(link, REPLY, number, told, REFUSAL, at_once=at_once)
