@@ -181,18 +181,20 @@ OPERATIONS: dict[str, Any] = {
 _decoders: dict[str, Callable[[msgspec.Raw], tuple[Any, ...]]] = {}
 
 
-def check(operation: object, args: list[Any] | msgspec.Raw) -> tuple[Any, ...]:
+def check(operation: object, args: list[Any] | msgspec.Raw | Exchange) -> tuple[Any, ...]:
     """Return the arguments of an operation, as they should be.
 
     Args:
         operation: Its name.
         args: Plain values, or the same as msgpack, which costs a tenth: it is decoded into the
-            declared shape at once.
+            declared shape at once; or what is of that shape already.
 
     Raises:
         RejectedError: It wants to join with another protocol.
         UsageError: There is no such operation, or the arguments do not fit.
     """
+    if args.__class__ is Exchange and operation == "exchange":
+        return args  # it has been decoded into this shape
     if isinstance(args, msgspec.Raw) and isinstance(operation, str):
         decode = _decoders.get(operation)
         if decode is not None:

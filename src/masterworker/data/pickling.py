@@ -105,7 +105,7 @@ def dumps_payload(value: object) -> Payload:
     if MAIN in data:
         with contextlib.suppress(Exception):  # else by name, as `dumps`
             data = _dumps_by_value(value)
-    return _large_apart(data)
+    return data if len(data) <= LARGE else _large_apart(data)
 
 
 def _large_apart(data: bytes) -> Payload:

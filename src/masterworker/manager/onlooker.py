@@ -36,7 +36,7 @@ class Onlooker:
     def call(
         self,
         operation: str | None,
-        args: list[Any] | msgspec.Raw,
+        args: list[Any] | msgspec.Raw | wire.Exchange,
         enclosed: wire.Enclosures | None = None,
         later: Later | None = None,
     ) -> Any:

@@ -17,11 +17,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.chunks import Chunk
+from masterworker.core.chunks import ROWS, Chunk
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.row import Row
-from masterworker.core.task import Lease, Outcome, size_of
+from masterworker.core.task import Lease, Outcome
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
@@ -263,6 +263,7 @@ class Worker(Conversation):
         bounds, idle_since = parent.limits, time.monotonic()
         asked = getattr(self.wants_to_stop, "__func__", None)
         self._never_stops = asked is Worker.wants_to_stop
+        waiting, working = self._interrupts.may_break(idle=True), self._interrupts.may_break()
         while not self._stopped:
             if self._interrupts.leaving or (not self._never_stops and self.wants_to_stop()):
                 return
@@ -273,13 +274,13 @@ class Worker(Conversation):
             wait = self._longest_wait
             if bounds.idle_timeout is not None:
                 wait = min(wait, max(0.01, bounds.idle_timeout - idle))
-            with self._interrupts.may_break(idle=True):
+            with waiting:
                 reply = self._exchange(want, wait)
             leases = reply.leases
             if not leases:
                 continue
-            with self._interrupts.may_break():
-                self._execute_batch(alone=len(leases) == 1 and size_of(leases) == 1)
+            with working:
+                self._execute_batch(alone=len(leases) == 1 and leases[0][3].__class__ not in ROWS)
             idle_since = time.monotonic()
 
     def _most(self) -> int:

@@ -39,6 +39,9 @@ _encoder = msgspec.msgpack.Encoder()
 #: takes minutes, or a small message could become gigabytes of empty maps.
 _Request = tuple[str, str, tuple[msgspec.Raw, msgspec.Raw], dict[str, msgspec.Raw]]
 _read_request = msgspec.msgpack.Decoder(_Request).decode
+_read_exchange = msgspec.msgpack.Decoder(
+    tuple[str, str, tuple[str, wire.Exchange], dict[str, msgspec.Raw]]
+).decode
 _read_name = msgspec.msgpack.Decoder(str).decode
 _read_reply = msgspec.msgpack.Decoder().decode
 
@@ -151,27 +154,43 @@ class Request(NamedTuple):
     method: str
     #: Name of the operation; None: it is no text.
     operation: str | None
-    #: Its arguments, not yet decoded.
-    args: msgspec.Raw
+    #: Its arguments, not yet decoded but for the operation that there is for each task.
+    args: msgspec.Raw | wire.Exchange
     #: Further arguments by name, which nobody uses.
     named: dict[str, msgspec.Raw]
 
 
-def read_request(body: bytes | bytearray) -> Request:
+def begin_of(name: str, method: str, operation: str) -> bytes:
+    """Return how the bodies of most requests for an operation begin."""
+    encode = _encoder.encode
+    return b"\x94%b%b\x92%b" % (encode(name), encode(method), encode(operation))
+
+
+def read_request(body: bytes | bytearray, frequent: bytes | None = None) -> Request:
     """Decode the body of a request.
+
+    Args:
+        body: What has come.
+        frequent: How a request begins that asks for an `exchange`: such ones are decoded at once.
 
     Raises:
         BadMessageError: It is none.
     """
+    if frequent is not None and body.startswith(frequent):
+        try:
+            name, method, (operation, exchange), named = _read_exchange(body)
+            return _new(Request, (name, method, operation, exchange, named))
+        except (ValueError, RecursionError):
+            pass  # what is wrong is said below, or by whoever knows the shape
     try:
         name, method, (operation, args), named = _read_request(body)
     except (ValueError, RecursionError) as error:
         raise BadMessageError(f"not a request: {error}") from None
     try:
-        operation = _read_name(operation)
+        known: str | None = _read_name(operation)
     except (ValueError, RecursionError):
-        operation = None
-    return _new(Request, (name, method, operation, args, named))
+        known = None
+    return _new(Request, (name, method, known, args, named))
 
 
 def read_reply(body: bytes | bytearray, enclosed: wire.Enclosures | None = None) -> Any:

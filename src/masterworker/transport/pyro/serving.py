@@ -68,13 +68,14 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
         TransportError: The connection has ended, or something else than a request has come.
     """
     later = _Later(link) if link.can_be_shared else None
+    frequent = messages.begin_of(name, METHOD, "exchange")
     while True:
         _, number, body, enclosed = messages.receive(link, REQUEST, most)
         if later is not None:
             if later.open:
                 raise BadMessageError("a request before the reply to the one before")
             later.number, later.open = number, True
-        asked, method, operation, args, named = messages.read_request(body)
+        asked, method, operation, args, named = messages.read_request(body, frequent)
         del body  # it may be large, and the call may take its time
         if asked != name or method != METHOD or named:
             reply, flags = "unknown object or method", REFUSAL
