@@ -27,7 +27,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from masterworker.data import layout
-from masterworker.data.segment import LARGE, Segment
+from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
@@ -168,14 +168,12 @@ def open_payload(payload: Payload, *, writable: bool = True) -> Any:
         payload: What `dumps_payload` has made.
         writable: Arrays can be written to, which nobody else sees. They are not copied before.
     """
+    if head_of(payload, len(layout.MARK)) != layout.MARK:
+        return loads(payload if isinstance(payload, bytes) else payload.open(writable=False))
     if isinstance(payload, bytes):
-        if payload[: len(layout.MARK)] != layout.MARK:
-            return loads(payload)
         memory = memoryview(bytearray(payload))
     else:
         memory = payload.open(writable=writable)
-    if bytes(memory[: len(layout.MARK)]) != layout.MARK:
-        return loads(memory)
     pickled, buffers = layout.unpack(memory)
     return loads(pickled, buffers=buffers)
 
