@@ -226,7 +226,7 @@ def _check_claims(core: Scheduler) -> None:
         for claim in lanes.claims:
             _require(core, core.members.get(claim.taker.id) is claim.taker, "claim of one gone")
             able = [tag for tag in tags if claim.view.accepts(tag)]
-            kept = work and core.kept is not None
+            kept = work and (core.kept is not None or core.held_back)
             _require(core, kept or not able, f"claim {claim.id} waits although {able} are there")
             _require(core, not (work and core.terminated), "claim after the end")
 

@@ -47,6 +47,8 @@ class Queues:
         self.kept: float | None = None
         #: Of which tag they are: more of it needs nobody's attention. Read without the lock.
         self.kept_tag: str | None = None
+        #: Nothing is handed out until some results have been picked up: see `on_held_back`.
+        self.held_back = False
         self.tally = Tally()
         #: Tasks that are to be collected and have not been yet, by tag.
         self.open_tags: dict[str, int] = {}
@@ -184,7 +186,7 @@ class Queues:
 
     def _match_tasks(self, now: float) -> Effects:
         effects = Effects()
-        if not self.terminated:
+        if not self.terminated and not self.held_back:
             for claim, tasks in self.waiting.match(self._take_for):
                 effects.leases.append((claim.id, self._lease(claim.taker, tasks, now)))
         return effects

@@ -193,7 +193,8 @@ class Scheduler(Losses):
         self._back.pop(member_id, None)
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
-            tasks = self._take(view, want, seconds) if self.waiting.lanes else None
+            there = self.waiting.lanes and not self.held_back
+            tasks = self._take(view, want, seconds) if there else None
             if tasks:
                 return self._lease(member, tasks, now), None
             if self.backups.in_hand:
@@ -234,6 +235,11 @@ class Scheduler(Losses):
     def on_unparked(self, claim_id: int) -> bool:
         """A claim does not wait any longer. False: it has been served or dropped already."""
         return self.waiting.unpark(claim_id) or self.results.unpark(claim_id)
+
+    def on_held_back(self, now: float, *, held: bool) -> Effects:
+        """Results pile up that nobody picks up: hand out no more; or the pile is small again."""
+        self.held_back = held
+        return NOTHING if held else self._match_tasks(now)
 
     def end_keeping(self, now: float) -> None:
         """What was kept for somebody goes to whoever is there with the next tick, if it is time.
@@ -287,7 +293,7 @@ class Scheduler(Losses):
 
     def _may_hand_over(self, tag: str, now: float, *, keepable: bool) -> bool:
         """Tell whether a task need not be queued, if anybody waits for just that."""
-        if not self.waiting.parked or self.terminated or self.kept is not None:
+        if not self.waiting.parked or self.terminated or self.held_back or self.kept is not None:
             return False
         return not (keepable and self._keep(tag, now))
 
@@ -333,7 +339,7 @@ class Scheduler(Losses):
     def _hand_out_copies(self, now: float) -> Effects:
         """Give second copies of outliers to workers that have nothing to do."""
         effects = Effects()
-        if self.terminated or not self.backups:
+        if self.terminated or self.held_back or not self.backups:
             return effects
         idle: dict[View, deque[Claim]] = {}
         for claim in self.waiting.claims:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from masterworker.core.chunks import Chunk, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.member import Member
     from masterworker.core.options import Options, Terms
@@ -61,6 +61,10 @@ class Large(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """How many bytes."""
+
+    @abstractmethod
+    def tell_end(self, gone: Callable[[int], object]) -> None:
+        """Let somebody be told its size when nobody refers to it any more."""
 
     @abstractmethod
     def head(self, size: int) -> bytes:

@@ -172,10 +172,10 @@ def open_payload(payload: Payload, *, writable: bool = True) -> Any:
         if payload[: len(layout.MARK)] != layout.MARK:
             return loads(payload)
         memory = memoryview(bytearray(payload))
+    elif payload.head(len(layout.MARK)) != layout.MARK:
+        return loads(payload.open(writable=False))
     else:
         memory = payload.open(writable=writable)
-    if bytes(memory[: len(layout.MARK)]) != layout.MARK:
-        return loads(memory)
     pickled, buffers = layout.unpack(memory)
     return loads(pickled, buffers=buffers)
 

@@ -20,7 +20,7 @@ from masterworker.core.task import Large
 from masterworker.data import mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from masterworker.core.task import Payload
 
@@ -50,12 +50,13 @@ class Segment(Large):
         data: The bytes themselves.
     """
 
-    __slots__ = ("_data", "_size", "fd")
+    __slots__ = ("_data", "_gone", "_size", "fd")
 
     def __init__(self, size: int, fd: int | None = None, data: bytes | bytearray = b"") -> None:
         global _open
         self._size = size
         self._data = data
+        self._gone: Callable[[int], object] | None = None
         #: Descriptor of the file in memory; None: there is none.
         self.fd = fd
         if fd is not None:
@@ -99,6 +100,8 @@ class Segment(Large):
 
     def __del__(self) -> None:
         global _open
+        if self._gone is not None:
+            self._gone(self._size)
         if self.fd is not None:
             _open -= 1
             with contextlib.suppress(OSError):
@@ -106,6 +109,10 @@ class Segment(Large):
 
     def __repr__(self) -> str:
         return f"<Segment of {self._size:,} bytes>"
+
+    def tell_end(self, gone: Callable[[int], object]) -> None:
+        """See `Large.tell_end`. It is called in any thread, whatever that has in hand."""
+        self._gone = gone
 
     def head(self, size: int) -> bytes:
         """Return the first bytes."""

@@ -133,8 +133,11 @@ class Exchanging(Guarded):
         if spent:
             core.on_spent(member_id, spent)
         if outcomes:
-            refused, effects = core.on_reported(member_id, outcomes, now)
+            counted = self._pile.count(outcomes)
+            refused, effects = core.on_reported(member_id, counted, now)
             self._apply(effects)
+            if self._pile:
+                self._weigh(now)
         if not core.on_heard(member_id, now):
             order = wire.STOP if core.terminated else wire.REJOIN
             return wire.Reply(refused, [], [(order, 0)], 0.0), None

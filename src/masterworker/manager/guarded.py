@@ -20,13 +20,14 @@ from masterworker.manager.guestbook import Guests
 from masterworker.manager.intake import Intake
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
 from masterworker.manager.outbox import Outbox
+from masterworker.manager.pile import Pile
 from masterworker.manager.replies import Replies
 from masterworker.manager.store import Store
 from masterworker.manager.timekeeper import Timekeeper
 from masterworker.manager.troubles import Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Sized
 
     from masterworker.core.effects import Effects, Failed
 
@@ -34,6 +35,8 @@ logger = logging.getLogger("masterworker.manager")
 
 #: While tasks wait, it is looked what for so often (seconds).
 LOOK = 1.0
+#: Who has asked for an outcome counts as one who waits for it for so long (seconds).
+ASKED = 2.0
 #: So many processes whose loss has given a strike are recognised when they come back.
 KEPT_NAMES = 1000
 
@@ -48,6 +51,8 @@ class Guarded:
         on_failed: Is given the calls that have failed: task, tag, parameters, kind and payload of
             the outcome. As `on_direct`.
         results: `wire.PLAIN`: from workers with a ticket only plain data is taken, no pickles.
+        results_memory: Bytes of results that may wait to be picked up before no more tasks are
+            handed out; None: a part of this machine's memory, see `Pile`.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Guarded:
         clock: Callable[[], float] = time.monotonic,
         on_failed: Callable[[list[Failed]], None] | None = None,
         results: str = wire.ANYTHING,
+        results_memory: int | None = None,
     ) -> None:
         self.instance = random_name()
         self.core = Scheduler()
@@ -89,6 +95,11 @@ class Guarded:
         self.store = Store()
         self.replies = Replies(self.undelivered)
         self.results = results
+        self._pile = Pile(results_memory)
+        #: Threads of the master that wait for outcomes.
+        self.sleepers: Sized = ()
+        #: When somebody last asked for an outcome that was not there, instead of waiting for it.
+        self._asked = -inf
         #: What is known of workers with a ticket.
         self.guests = Guests(self.core, Replies(self.undelivered))
         #: Somebody looks at the waiting tasks every now and then.
@@ -217,6 +228,36 @@ class Guarded:
         if self._looking:
             self._look_at_requests()
 
+    def weigh(self, *, asking: bool = False) -> None:
+        """Somebody picks up results, waits for some, or asks for some: hand out more, if it helps.
+
+        Args:
+            asking: He asks again and again, perhaps, instead of waiting.
+        """
+        with self._outbox, self._lock:
+            now = self._clock()
+            if asking:
+                self._asked = now
+            self._weigh(now)
+
+    def _weigh(self, now: float) -> None:
+        """Hold tasks back while results pile up that nobody picks up.
+
+        Who waits for an outcome may wait for one that has not been handed out: so if nobody
+        executes anything any more, more is handed out however high the pile is.
+        """
+        held = self._pile.is_high()
+        if held and (self.sleepers or self.core.results.parked or now - self._asked < ASKED):
+            waiting, members = self._collecting, self.core.members.values()
+            held = any(member.leases for member in members if member.id not in waiting)
+        if held is self.core.held_back:
+            return
+        if held:
+            told = f"results of {self._pile.size / 1e6:,.0f} MB wait to be picked up"
+            told += ": no more tasks are handed out until some are"
+            self.troubles.note("held", told, now)
+        self._apply(self.core.on_held_back(now, held=held))
+
     def _require_open(self) -> None:
         if self.core.terminated:
             raise Terminated("the job is over")
@@ -310,6 +351,8 @@ class Guarded:
             now = self._clock()
             self.core.end_keeping(now)
             self._take_in()
+            if self.core.held_back:
+                self._weigh(now)
             self._apply(self.core.on_tick(now))
             self.troubles.look(self.core, now)
             if now >= self._due:

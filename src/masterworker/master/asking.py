@@ -42,6 +42,9 @@ if TYPE_CHECKING:
         #: Tasks are taken one at a time, so nothing is gained by putting them together.
         one_by_one: bool
 
+        def picking_up(self, *, asking: bool = False) -> None:
+            """Somebody picks up results, or asks for some that are not there."""
+
         def _cancel(self, number: int) -> bool:
             """Cancel a task."""
 

@@ -19,6 +19,9 @@ class Waiter(Protocol):
     def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until something holds, looking again whenever outcomes arrive."""
 
+    def picking_up(self, *, asking: bool = False) -> None:
+        """Somebody picks up results, or asks for one that is not there."""
+
     def _cancel(self, number: int) -> bool:
         """Cancel a task."""
 
@@ -59,6 +62,11 @@ class Handle:
 
     def done(self) -> bool:
         """Tell whether the outcome is here."""
+        if self.outcome is None:
+            self._waiter.picking_up(asking=True)
+        return self._is_here()
+
+    def _is_here(self) -> bool:
         return self.outcome is not None
 
     def cancel(self) -> bool:
@@ -108,8 +116,9 @@ class Handle:
         return self._error
 
     def _open(self, timeout: float | None) -> None:
-        if self.outcome is None and not self._waiter.wait_until(self.done, timeout):
+        if self.outcome is None and not self._waiter.wait_until(self._is_here, timeout):
             raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
+        self._waiter.picking_up()
         outcome = self.outcome
         if outcome is _OPENED:  # by another thread
             return

@@ -158,6 +158,7 @@ class Mapping:
         """Some tasks are not under way any more: ask for others."""
         self._pending -= number
         self._yielded += number
+        self._desk.picking_up()
         while self._pending <= max(self._look_ahead - BATCH, 2 * FEW - 1):
             now = time.monotonic()
             if now - self._since >= PACE:

@@ -76,6 +76,9 @@ class Master(Sharing):
         results: "any", or "data" for workers on machines that you trust less: from workers with a
             ticket only plain data is taken then, which nobody has to unpickle. They return
             numbers, texts, bytes, dates, lists, tuples, sets, dictionaries, and NumPy arrays.
+        results_memory: Results that nobody has picked up may have so many bytes (or "4G"); beyond
+            that no more tasks are handed out until some are picked up. None: a quarter of the
+            memory that may be used.
         worker_options: What else `launch_workers` is to be told about `workers`.
 
     Raises:
@@ -88,7 +91,7 @@ class Master(Sharing):
     #: stored program.
     GENERIC_WORKERS = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  most are rarely given
         self,
         label: str | None = None,
         *,
@@ -99,6 +102,7 @@ class Master(Sharing):
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         results: str = wire.ANYTHING,
+        results_memory: int | str | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
         number = options.number_of_workers(workers)
@@ -108,7 +112,12 @@ class Master(Sharing):
         label = made_up if label is None else check_label(label)
         self._keeper = Keeper(label, lambda: self.manager)
         on_failed = None if serial else self._keeper.take
-        manager = Manager(self._outcomes_arrive, on_failed=on_failed, results=results)
+        manager = Manager(
+            self._outcomes_arrive,
+            on_failed=on_failed,
+            results=results,
+            results_memory=options.memory_size(results_memory),
+        )
         super().__init__(label, manager, serial=serial)
         self._ended = threading.RLock()
         self._is_ended = False
@@ -227,6 +236,7 @@ class Master(Sharing):
 
     def status(self) -> Census:
         """Count everything at one instant."""
+        self.picking_up(asking=True)
         return self.manager.census()
 
     def ticket(self, valid: str = "7d", *, role: str = "worker") -> str:

@@ -44,6 +44,7 @@ class Requests(Asking):
         self.batches = Batches()
         #: Who sleeps, and until what.
         self._sleepers: list[tuple[Mailbox, Callable[[], bool]]] = []
+        manager.sleepers = self._sleepers
 
     def as_completed(
         self, handles: Iterable[Handle], timeout: float | None = None
@@ -102,6 +103,7 @@ class Requests(Asking):
             try:
                 if holds():
                     return True
+                self.picking_up()
                 self._require_open()
                 left = end - now
                 if left <= 0:
@@ -115,6 +117,11 @@ class Requests(Asking):
             if now >= notice:
                 notice = inf
                 self._explain_wait()
+
+    def picking_up(self, *, asking: bool = False) -> None:
+        """Somebody picks up results, waits or asks for some: more may be handed out."""
+        if self._manager.core.held_back:
+            self._manager.weigh(asking=asking)
 
     def _wake(self) -> None:
         """Let all who sleep look again."""
