@@ -164,7 +164,7 @@ class Settling(Pausing):
             or task.holder is not member
             or task.attempt != attempt
             or member is None
-            or not _is_outcome(kind, payload)
+            or (kind != RESULT and not _is_outcome(kind, payload))
         ):
             task = self._late(task, attempt, kind, member_id, now, task_id)
             if task is None or not _is_outcome(kind, payload):

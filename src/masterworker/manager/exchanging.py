@@ -115,7 +115,7 @@ class Exchanging(Guarded):
         """There is a reason to reply to somebody who waits."""
         if box.claims:
             self._boxes.close(box)
-        orders = self._take_orders(box.member_id)
+        orders = self._take_orders(box.member_id) if self._orders else []
         box.reply = _new(wire.Reply, (box.refused, box.leases, orders, self._clock() - box.began))
         self._outbox.send(box)
 

@@ -130,7 +130,9 @@ class Mailboxes:
             served.append(box)
         for box in served:
             if box.claims:  # else both of its claims were served at once
-                self.close(box)
+                if len(box.claims) > 1:
+                    self.close(box)
+                box.claims = []
                 box.ring()
         if effects.dropped:
             self.wake(effects.dropped)
