@@ -261,13 +261,14 @@ class Worker(Conversation):
 
     def _work(self) -> None:
         bounds, idle_since = parent.limits, time.monotonic()
+        unbounded = bounds == parent.UNLIMITED
         asked = getattr(self.wants_to_stop, "__func__", None)
         self._never_stops = asked is Worker.wants_to_stop
         waiting, working = self._interrupts.may_break(idle=True), self._interrupts.may_break()
         while not self._stopped:
             if self._interrupts.leaving or (not self._never_stops and self.wants_to_stop()):
                 return
-            want = MAX_WANT if bounds is parent.UNLIMITED else self._most()
+            want = MAX_WANT if unbounded else self._most()
             idle = time.monotonic() - idle_since
             if want < 1 or (bounds.idle_timeout is not None and idle > bounds.idle_timeout):
                 return
