@@ -30,21 +30,6 @@ _new = tuple.__new__
 class Queues:
     """The state of a job. See `Scheduler`, which says what can happen to it."""
 
-    # CPython finds attributes and methods of an object quickly only as long as fewer than 30 of
-    # them are in its dictionary. With more, each step of the scheduler takes a sixth longer. So
-    # what is no container has a slot.
-    __slots__ = (
-        "__dict__",
-        "_next_member",
-        "_next_task",
-        "_workers",
-        "alarmed",
-        "held_back",
-        "kept",
-        "kept_tag",
-        "terminated",
-    )
-
     def __init__(self) -> None:
         #: Those that are on their own; all others are in blocks.
         self.tasks: dict[int, Task] = {}

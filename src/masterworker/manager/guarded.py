@@ -55,24 +55,6 @@ class Guarded:
             handed out; None: a part of this machine's memory, see `Pile`.
     """
 
-    # As in `Queues`: so that few are in its dictionary.
-    __slots__ = (
-        "__dict__",
-        "_asked",
-        "_clock",
-        "_due",
-        "_hurried",
-        "_looking",
-        "_on_direct",
-        "_on_failed",
-        "_waited",
-        "_watching",
-        "core",
-        "instance",
-        "program_digest",
-        "results",
-    )
-
     def __init__(
         self,
         on_direct: Callable[[list[Finished | FinishedRun]], None] | None = None,
