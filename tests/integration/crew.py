@@ -56,13 +56,12 @@ class Crew:
         **options: Any,
     ) -> Hired:
         """Let a worker begin, and wait until it has joined."""
-        before = self.master.manager.core._next_member
         if relay is not None:
             options["connect"] = lambda: connect(relay.address, self.label)
         hired = Hired(kind(self.label, handlers=handlers, **options))
         self.hired.append(hired)
         wait_until(
-            lambda: hired.error or self.master.manager.core._next_member > before,
+            lambda: hired.error or hired.worker._process_id is not None,
             what="the worker has joined",
         )
         return hired
@@ -76,7 +75,12 @@ class Crew:
 
     def results(self, number: int, tag: str | None = None) -> list[Any]:
         """The results of so many tasks, in the order of their arrival."""
-        return [self.master.retrieve_result(tag, timeout=HANG)[2] for _ in range(number)]
+        try:
+            return [self.master.retrieve_result(tag, timeout=HANG)[2] for _ in range(number)]
+        except TimeoutError as late:
+            raise AssertionError(
+                f"workers have ended with {[h.error for h in self.hired]}"
+            ) from late
 
     def close(self) -> None:
         """End the job; every worker ends with it."""
