@@ -10,10 +10,12 @@ import pytest
 
 from contract.nets import Background
 from masterworker.core.task import RESULT, Outcome
+from masterworker.data.segment import bytes_of
 from support import wait_until
 
 if TYPE_CHECKING:
     from contract.nets import Net
+    from masterworker.core.task import Payload
 
 #: More than the 80 that a plain Pyro server has room for.
 MANY = 200
@@ -58,10 +60,9 @@ def test_payloads_of_any_size_arrive_unchanged(net: Net, size: str) -> None:
     assert _digest(client.collect()[0].payload) == digest
 
 
-def _digest(data: bytes | None) -> str:
+def _digest(data: Payload | None) -> str:
     assert data is not None
-    assert type(data) is bytes
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(bytes_of(data)).hexdigest()
 
 
 def test_a_batch_is_limited_by_its_bytes(net: Net) -> None:

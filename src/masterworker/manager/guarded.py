@@ -106,8 +106,9 @@ class Guarded:
         self._watching = False
         #: No postponed reply is due before.
         self._due = inf
-        #: Somebody has asked for a single task and looked after it himself, and not waited since.
-        self._hurried = False
+        #: How often somebody who asks for single tasks has looked after them himself since he waited
+        #: last: after the first, and once more when there is one for each idle worker.
+        self._hurried = 0
         #: The timekeeper is about to look at what has been asked for.
         self._looking = False
         #: When tasks were last seen to wait.
@@ -216,15 +217,20 @@ class Guarded:
         """Let another thread look at what has been asked for.
 
         Who asks for one task after the other would send each of them alone, and let go of the
-        interpreter each time. Until another thread has got hold of that, there are many.
+        interpreter each time. Until another thread has got hold of that, there are many. But that
+        can take 5 ms, so once he sends what is enough for all who are idle.
         """
-        if not self._looking:
+        noted = sum(len(run.payloads) for run in self._intake.runs)
+        if self._hurried == 1 and noted >= len(self.core.waiting.parked):
+            self._hurried = 2
+            self._look_at_requests()
+        elif not self._looking:
             self._looking = True
             self._timekeeper.look_again()
 
     def about_to_wait(self) -> None:
         """Whoever has asked for tasks waits now, and has the time to look after them himself."""
-        self._hurried = False
+        self._hurried = 0
         if self._looking:
             self._look_at_requests()
 

@@ -195,7 +195,7 @@ class Manager(Exchanging):
         if core.waiting.parked and not kept and self._hurried:
             self._hurry()
         elif (core.waiting.parked and not kept) or not self._watching:
-            self._hurried = True
+            self._hurried = self._hurried or 1
             self._look_at_requests()
         return number
 
