@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import socket
 import threading
 import time
@@ -226,7 +225,7 @@ def test_what_was_ready_for_another_one_is_no_reason_to_refuse(target: Target) -
 @pytest.mark.parametrize("door", ["gate", "private socket"])
 def test_a_service_that_cannot_be_made_ends_nothing_else(door: str, tmp_path: Path) -> None:
     with Target(str(tmp_path / "s")) as target:
-        address = dataclasses.replace(target.address, socket="")
+        address = target.address._replace(socket="")
         if door == "private socket":
             address = Address(socket=target.address.socket)
         good, target.server._factory = target.server._factory, lambda _: 1 / 0

@@ -106,8 +106,8 @@ class Guarded:
         self._watching = False
         #: No postponed reply is due before.
         self._due = inf
-        #: How often somebody who asks for single tasks has looked after them himself since he waited
-        #: last: after the first, and once more when there is one for each idle worker.
+        #: How often somebody who asks for single tasks has looked after them himself since he last
+        #: waited: after the first, and once more when there is one for each idle worker.
         self._hurried = 0
         #: The timekeeper is about to look at what has been asked for.
         self._looking = False
