@@ -131,3 +131,10 @@ def test_a_handler_that_waits_for_large_ones_goes_on() -> None:
         master.request_task("further", 10)
         assert master.retrieve_result("further", timeout=HANG)[2] == sum(range(10))
     thread.join(HANG)
+
+
+def test_in_one_process_nothing_is_held_back() -> None:
+    with Master(serial=True, results_memory=BOUND) as master:
+        handles = [master.submit(large, i) for i in range(30)]
+        assert handles[-1].result(HANG)[0] == 29.0
+        assert not master.manager.core.held_back

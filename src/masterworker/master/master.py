@@ -11,6 +11,7 @@ import atexit
 import itertools
 import logging
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -116,7 +117,8 @@ class Master(Sharing):
             self._outcomes_arrive,
             on_failed=on_failed,
             results=results,
-            results_memory=options.memory_size(results_memory),
+            # Where this process executes everything itself, nothing can pile up while it waits.
+            results_memory=sys.maxsize if serial else options.memory_size(results_memory),
         )
         super().__init__(label, manager, serial=serial)
         self._ended = threading.RLock()
