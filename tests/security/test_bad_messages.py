@@ -71,6 +71,7 @@ def odd_frames(bomb: Bomb) -> dict[str, bytes]:
         "kept serialized": frame(body, flags=32),
         "unknown flags": frame(body, flags=0x8000),
         "a million annotations": frame(body, annotations=annotation() * 1_000_000),
+        "a piece of an annotation": frame(body, annotations=b"LAR"),
         "annotations of 1 GiB": frame(annotations_size=(1 << 30) - 1),
         "over the limit": frame(size=(1 << 30) + 1),
         "4 GiB": frame(size=2**32 - 1),

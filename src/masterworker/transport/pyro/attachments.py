@@ -101,7 +101,7 @@ def receive(link: Link, announced: bytes | bytearray, kind: int, number: int) ->
         BadMessageError: It does not come as announced.
         TransportError: The connection is broken, or there is no memory for them.
     """
-    key = header.annotation(_ANNOUNCEMENT, len(announced) - header.ANNOTATION_HEAD)
+    key = header.annotation(_ANNOUNCEMENT, max(0, len(announced) - header.ANNOTATION_HEAD))
     try:
         if announced[: header.ANNOTATION_HEAD] != key:
             raise BadMessageError("a message with annotations that are not used here")
