@@ -11,7 +11,7 @@ import pytest
 from Pyro5 import protocol
 
 import support
-from masterworker.data import layout, mapping, segment
+from masterworker.data import layout, memfile, segment
 from masterworker.data.pickling import dumps_payload, open_payload
 from masterworker.data.segment import LARGE, Segment, bytes_of, head_of
 from masterworker.errors import MalformedError
@@ -126,9 +126,9 @@ def test_only_sealed_memory_is_taken(tmp_path: Any) -> None:
             Segment.received(fd)
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
-    fd = mapping.create()
+    fd = memfile.create()
     assert fd is not None
-    mapping.fill(fd, [b"abc"])
+    memfile.fill(fd, [b"abc"])
     with pytest.raises(OSError, match="not permitted"):
         os.ftruncate(fd, 1)
     with pytest.raises(OSError, match="not permitted"):

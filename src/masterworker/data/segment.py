@@ -17,7 +17,7 @@ import resource
 from typing import TYPE_CHECKING, Final
 
 from masterworker.core.task import Large
-from masterworker.data import mapping
+from masterworker.data import memfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ _open = 0  # descriptors that segments of this process have; a race makes it wro
 
 def may_have_descriptor() -> bool:
     """Tell whether one more segment may have a descriptor of its own."""
-    if not mapping.POSSIBLE:
+    if not memfile.POSSIBLE:
         return False
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return allowed == resource.RLIM_INFINITY or _open < allowed // SHARE_OF_DESCRIPTORS
@@ -69,9 +69,9 @@ class Segment(Large):
         Raises:
             OSError: There is no memory for it.
         """
-        fd = mapping.create() if may_have_descriptor() else None
+        fd = memfile.create() if may_have_descriptor() else None
         if fd is not None:
-            return cls(mapping.fill(fd, parts), fd)
+            return cls(memfile.fill(fd, parts), fd)
         data = bytearray()
         for part in parts:
             data += part
@@ -85,10 +85,10 @@ class Segment(Large):
             ValueError: It is none of a sealed file in memory. It is closed.
         """
         try:
-            size = mapping.size_of(fd)
+            size = memfile.size_of(fd)
             if may_have_descriptor():
                 return cls(size, fd)
-            data = bytes(mapping.map_private(fd, size, writable=False)) if size else b""
+            data = bytes(memfile.map_private(fd, size, writable=False)) if size else b""
         except BaseException:
             os.close(fd)
             raise
@@ -132,7 +132,7 @@ class Segment(Large):
             OSError: The system has no room for it.
         """
         if self.fd is not None and self._size:
-            return mapping.map_private(self.fd, self._size, writable=writable)
+            return memfile.map_private(self.fd, self._size, writable=writable)
         return (
             memoryview(bytearray(self._data)) if writable else memoryview(self._data).toreadonly()
         )

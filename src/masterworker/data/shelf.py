@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from masterworker.data import mapping
+from masterworker.data import memfile
 from masterworker.data.segment import Segment
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _Place = list[int]
 
 def create() -> int:
     """Make a shelf. Returns its file descriptor; -1: this system has no such thing."""
-    if not mapping.POSSIBLE:
+    if not memfile.POSSIBLE:
         return -1
     return os.memfd_create("masterworker-shelf", os.MFD_CLOEXEC)
 
