@@ -25,7 +25,7 @@ from masterworker.core.task import LOST, read_history
 from masterworker.data.record import decode
 from masterworker.errors import NotKeptError, UsageError
 from masterworker.machine import random_name
-from masterworker.taskid import task_name
+from masterworker.taskid import shown_number, task_name
 from masterworker.wire import python_version
 
 if TYPE_CHECKING:
@@ -310,7 +310,10 @@ def find(label: str, task: str, run: str | None = None) -> Summary | None:
         run: Only of this run of the manager.
     """
     for summary in saved(label):
-        if task in {summary.task_id, str(summary.number)} and run in {None, summary.run}:
+        if task in {summary.task_id, str(shown_number(summary.number))} and run in {
+            None,
+            summary.run,
+        }:
             return summary
     return None
 

@@ -90,7 +90,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 def test_explain_one_that_nobody_can_execute(job: Desk) -> None:
     """It says so, with the tag."""
-    told = job.command("explain", job.label, "nobody's_9").good().out
+    told = job.command("explain", job.label, "nobody's_8").good().out
     assert "now: waiting" in told
     assert "none of 1 here can" in told
     assert "nobody's" in told
@@ -98,7 +98,7 @@ def test_explain_one_that_nobody_can_execute(job: Desk) -> None:
 
 def test_explain_one_that_runs(job: Desk) -> None:
     """Who has it; by its number alone."""
-    told = job.command("explain", job.label, "8").good().out
+    told = job.command("explain", job.label, "7").good().out
     worker = next(info for pid, info in _processes(job) if pid != 0)
     assert "in the hands of" in told
     assert worker in told
@@ -106,24 +106,24 @@ def test_explain_one_that_runs(job: Desk) -> None:
 
 def test_explain_one_that_waits_for_its_turn(job: Desk) -> None:
     """How many are before it, and how many workers are busy."""
-    told = job.command("explain", "-w", job.label, "held_10").good().out
+    told = job.command("explain", "-w", job.label, "held_9").good().out
     assert "waits for its turn" in told
     assert "1 of 1 workers busy" in told
 
 
 def test_explain_one_that_failed_and_is_delivered(job: Desk) -> None:
     """What it raised, and how to replay it, as a command that can be pasted."""
-    told = job.command("explain", job.label, "ratio_1").good().lines
+    told = job.command("explain", job.label, "ratio_0").good().lines
     assert "ZeroDivisionError: division by zero" in told[0]
-    assert told[1].endswith("""task_manager replay 'explain: it'"'"'s one' ratio_1""")
+    assert told[1].endswith("""task_manager replay 'explain: it'"'"'s one' ratio_0""")
 
 
 def test_explain_one_that_is_done(job: Desk) -> None:
     """Nothing more is known."""
-    assert "has been delivered" in job.command("explain", job.label, "7").good().out
+    assert "has been delivered" in job.command("explain", job.label, "6").good().out
 
 
-@pytest.mark.parametrize("task", ["11", "held_999", "0", str((1 << 63) - 1)])
+@pytest.mark.parametrize("task", ["10", "held_999", str((1 << 63) - 2)])
 def test_explain_one_that_never_was(job: Desk, task: str) -> None:
     """One line, status 3."""
     assert "never asked for" in one_line(job.command("explain", job.label, task), 3)
@@ -172,18 +172,18 @@ def test_replay_lists(job: Desk) -> None:
     """Newest first: the id, when, and what it raised."""
     lines = replay(job).good().lines
     assert [line.split()[0] for line in lines] == [
-        "further_5",
-        "leave_4",
-        "repaired_3",
-        "look_2",
-        "ratio_1",
+        "further_4",
+        "leave_3",
+        "repaired_2",
+        "look_1",
+        "ratio_0",
     ]
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ZeroDivisionError: division", lines[-1])
 
 
 def test_replay_a_handler_that_raises(job: Desk) -> None:
     """The traceback begins in the user's code; status 1."""
-    again = replay(job, "ratio_1")
+    again = replay(job, "ratio_0")
     assert again.status() == 1
     assert "ZeroDivisionError: division by zero" in again.err
     assert "return above / b" in again.err
@@ -193,14 +193,14 @@ def test_replay_a_handler_that_raises(job: Desk) -> None:
 
 def test_replay_a_handler_that_is_repaired(job: Desk) -> None:
     """Its result; status 0. It runs in the job's folder."""
-    assert replay(job, "repaired_3").status() == 1
+    assert replay(job, "repaired_2").status() == 1
     job.write("repaired", "")
-    assert "returned {'answer': 42}" in replay(job, "3").good().out
+    assert "returned {'answer': 42}" in replay(job, "2").good().out
 
 
 def test_replay_with_a_state(job: Desk) -> None:
     """While the job runs, its states are there."""
-    again = replay(job, "look_2")
+    again = replay(job, "look_1")
     assert again.status() == 1
     assert "IndexError" in again.err
 
@@ -208,7 +208,7 @@ def test_replay_with_a_state(job: Desk) -> None:
 def test_replay_with_further_tasks(job: Desk) -> None:
     """They are executed inside it; nothing reaches the job."""
     before = job.census()["submitted"]
-    again = replay(job, "further_5")
+    again = replay(job, "further_4")
     assert again.status() == 1
     assert "ValueError: half of it is 1.5" in again.err
     assert job.census()["submitted"] == before
@@ -217,29 +217,29 @@ def test_replay_with_further_tasks(job: Desk) -> None:
 
 def test_replay_an_exit(job: Desk) -> None:
     """`sys.exit` in a handler is a failure, as in a worker."""
-    again = replay(job, "leave_4")
+    again = replay(job, "leave_3")
     assert again.status() == 1
     assert "SystemExit: 3" in again.err
 
 
 def test_the_debugger_afterwards(job: Desk) -> None:
     """--pdb: where it was raised, with its variables."""
-    again = replay(job, "ratio_1", "--pdb", said="p 'above is', above\nq\n")
+    again = replay(job, "ratio_0", "--pdb", said="p 'above is', above\nq\n")
     assert again.status() == 1
     assert "('above is', 2)" in again.out
 
 
 def test_the_debugger_before(job: Desk) -> None:
     """--break: at the handler's first line; its parameters can be changed."""
-    again = replay(job, "--break", "ratio_1", said="p 'b is', b\n!b = 4\nc\n")
+    again = replay(job, "--break", "ratio_0", said="p 'b is', b\n!b = 4\nc\n")
     assert "returned 0.5" in again.good().out
     assert again.out.index("above = a + self.offset") < again.out.index("('b is', 0)")
-    left = replay(job, "--break", "ratio_1", said="q\n")
+    left = replay(job, "--break", "ratio_0", said="q\n")
     assert left.status() == 1
     assert "was left" in left.err
 
 
-@pytest.mark.parametrize("task", ["ratio_9", "99", "another_1"])
+@pytest.mark.parametrize("task", ["ratio_9", "99", "another_0"])
 def test_replay_what_is_not_kept(job: Desk, task: str) -> None:
     """One line, status 3."""
     assert "is kept" in one_line(replay(job, task), 3)

@@ -281,4 +281,4 @@ def test_a_task_that_was_lost_is_caught_like_any_failure(desk: Desk) -> None:
         runJob(LABEL, Master, Slave, launch_slaves=3)
         """,
     )
-    assert master.good().out.startswith("caught die_1 die")
+    assert master.good().out.startswith("caught die_0 die")

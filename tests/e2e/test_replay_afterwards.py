@@ -42,13 +42,13 @@ with Master(LABEL, workers=1) as master:
 def test_calls_of_functions(desk: Desk) -> None:
     """The function comes along; the job has ended."""
     assert desk.python("job.py", FUNCTIONS).good().lines == ["1", "5 is above 3"]
-    assert [line.split()[0] for line in replay(desk).good().lines] == ["@check_2"]
-    again = replay(desk, "@check_2")
+    assert [line.split()[0] for line in replay(desk).good().lines] == ["@check_1"]
+    again = replay(desk, "@check_1")
     assert again.status() == 1
     assert again.err.splitlines()[-1].endswith("Odd: 5 is above 3")
-    again = replay(desk, "2", "--break", said="limit = 9\nc\n")
+    again = replay(desk, "1", "--break", said="limit = 9\nc\n")
     assert "returned 5" in again.good().out
-    told = desk.command("explain", desk.label, "@check_2").good().out
+    told = desk.command("explain", desk.label, "@check_1").good().out
     assert "does not run any more" in told
     assert "Odd: 5 is above 3" in told
 
@@ -74,7 +74,7 @@ def test_a_state_that_is_gone(desk: Desk) -> None:
         runJob(LABEL, Master, Slave, launch_slaves=1)
         """,
     ).good()
-    told = one_line(replay(desk, "look_1"), 3)
+    told = one_line(replay(desk, "look_0"), 3)
     assert "'table' of state 1 is not available any more" in told
 
 
@@ -98,9 +98,9 @@ def test_one_that_takes_processes_down(desk: Desk) -> None:
                 print(type(error).__name__)
         """,
     ).good()
-    assert replay(desk, "1").status() == 7
+    assert replay(desk, "0").status() == 7
     desk.write("cured", "")
-    again = replay(desk, "1").good()
+    again = replay(desk, "0").good()
     assert again.err.startswith("warning: this task has ended 3 processes")
     assert "returned 'alive'" in again.out
 
@@ -126,8 +126,8 @@ def test_a_worker_with_code_of_its_own(desk: Desk) -> None:
         Worker(LABEL, handlers={"odd": odd}).run()
         """,
     ).good()
-    assert master.good().out == "odd_1\n"
-    assert "has brought its own" in one_line(replay(desk, "odd_1"), 2)
+    assert master.good().out == "odd_0\n"
+    assert "has brought its own" in one_line(replay(desk, "odd_0"), 2)
 
 
 def test_run_job_and_its_class(desk: Desk) -> None:
@@ -153,10 +153,10 @@ def test_run_job_and_its_class(desk: Desk) -> None:
         sys.exit(run_job(LABEL, Asking, Analyst, workers=1))
         """,
     ).good()
-    again = replay(desk, "above_1")
+    again = replay(desk, "above_0")
     assert again.status() == 1
     assert "AssertionError: too small" in again.err
-    again = replay(desk, "above_1", "--break", said="x = 4\nc\n")
+    again = replay(desk, "above_0", "--break", said="x = 4\nc\n")
     assert "returned 4" in again.good().out
 
 
@@ -166,7 +166,7 @@ def test_another_python(desk: Desk) -> None:
     summary = failed.summarise(desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), 1, 3)
     summary = summary._replace(python="3.99")
     failed.save(desk.label, [failed.Call(summary, dumps(()), outcome, b"")])
-    told = one_line(replay(desk, "1"), 5)
+    told = one_line(replay(desk, "0"), 5)
     assert "3.99" in told
     assert wire.python_version() in told
 
@@ -176,7 +176,7 @@ def test_parameters_that_were_too_large(desk: Desk) -> None:
     outcome = describe(ValueError()).encode()
     summary = failed.summarise(desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), 1, 10**8)
     failed.save(desk.label, [failed.Call(summary, None, outcome, b"")])
-    assert "100,000,000 bytes" in one_line(replay(desk, "1"), 2)
+    assert "100,000,000 bytes" in one_line(replay(desk, "0"), 2)
 
 
 def test_a_thousand_failures(desk: Desk) -> None:
@@ -224,7 +224,7 @@ def test_the_functions_of_a_slave_script(desk: Desk, how: str) -> None:
         """,
     ).good()
     (desk.folder / "after").unlink(missing_ok=True)
-    again = replay(desk, "odd_1", "--pdb", said="p 'x is', x\nq\n")
+    again = replay(desk, "odd_0", "--pdb", said="p 'x is', x\nq\n")
     assert again.status() == 1
     assert "('x is', 0)" in again.out
     assert "ZeroDivisionError" in again.err
@@ -260,8 +260,8 @@ def test_a_main_program_without_a_file(desk: Desk, kind: str) -> None:
         """
     path = desk.script("main.py", classic if kind == "classic" else new)
     with path.open() as typed:
-        assert desk.start("-", stdin=typed).good().out == "odd_1\n"
-    again = replay(desk, "odd_1")
+        assert desk.start("-", stdin=typed).good().out == "odd_0\n"
+    again = replay(desk, "odd_0")
     assert again.status() == 1
     assert "ZeroDivisionError: division by zero" in again.err
 
@@ -280,5 +280,5 @@ def test_calls_that_others_could_have_changed(desk: Desk) -> None:
     assert "can be written by others" in one_line(desk.command("explain", desk.label, "1"), 2)
     path.parent.chmod(0o700)
     path.chmod(0o660)
-    assert summary.name in one_line(replay(desk, "1"), 2)
+    assert summary.name in one_line(replay(desk, "0"), 2)
     path.unlink()

@@ -51,7 +51,7 @@ def test_nobody_can_execute_a_tag(desk: Desk) -> None:
     slave = desk.slave()
     line = trouble(desk, "none of 1 worker(s) here can execute 'unknown'")
     assert "trouble" in line
-    explained = desk.command("explain", desk.label, "unknown_1").good().out
+    explained = desk.command("explain", desk.label, "unknown_0").good().out
     assert "it waits for a worker that can execute 'unknown'; none of 1 here can" in explained
     desk.write("go", "")
     master.good()
@@ -123,6 +123,6 @@ def test_options_of_the_classic_interface(desk: Desk) -> None:
         "('flaky', 3)",
         "True TaskTimeout",
         "True False",
-        "task hang_3 was cancelled",
+        "task hang_2 was cancelled",
         "1 done, 1 failed, 1 cancelled, 0 not run",
     ]

@@ -261,7 +261,7 @@ def test_f34_slave_that_calls_for_everything_gives_back_without_a_loop() -> None
     slave = manager.registerProcess(info="takes 'a' only")
     manager.addTaskRequest("b", ())
     manager.addTaskRequest("a", ())
-    assert manager.getTaskWithTag("a", slave)[0] == "a_2"
+    assert manager.getTaskWithTag("a", slave)[0] == "a_1"
     assert manager.numberOfTasks() == ({"b": 1}, {"a": 1}, {})
 
 

@@ -109,8 +109,8 @@ def test_f10_second_result_is_answered_at_once(
     assert [lease[0] for lease in reply.leases] == [2]
     assert manager.census().duplicates == 1
     facade = TaskManager(manager)
-    assert facade.storeResult("t_1", "third") is False
-    assert facade.storeException("t_1", ValueError(), "") is False
+    assert facade.storeResult("t_0", "third") is False
+    assert facade.storeException("t_0", ValueError(), "") is False
 
 
 def test_f11_late_result_of_a_waiting_task_is_taken(manager: Manager) -> None:
@@ -141,7 +141,7 @@ def test_f11_real_worker_that_slept_through_its_task_delivers_it(tmp_path: Path)
         wait_until(lambda: not here(master), what="its silence is noticed")
         (tmp_path / "open").touch()
         go_on(workers[0])
-        assert master.retrieve_result(timeout=HANG) == ("gate_1", "gate", 1)
+        assert master.retrieve_result(timeout=HANG) == ("gate_0", "gate", 1)
         all_here(master, workers)
         tally = master.manager.core.tally
         assert (tally.requeued, tally.results, tally.given_up) == (1, 1, 0)
@@ -236,7 +236,7 @@ def test_f14_deleting_a_state_twice_is_an_error_and_no_more() -> None:
             with pytest.raises(UsageError, match=f"no state {state}"):
                 master.deleteGlobalState(state)
         assert master.setGlobalState(x=2) == state + 1
-        assert master.requestTask("t") == "t_1"
+        assert master.requestTask("t") == "t_0"
     finally:
         master.shutdown()
 

@@ -123,7 +123,7 @@ def test_f40_process_number_zero_is_a_process_like_any_other() -> None:
     zero = manager.registerProcess(info="the first")
     assert zero == 0
     manager.addTaskRequest("t", (), zero)
-    assert manager.getAnyTask(zero)[0] == "t_1"
+    assert manager.getAnyTask(zero)[0] == "t_0"
     assert manager.numberOfTasks() == ({}, {"t": 1}, {})
     assert manager.ping(zero)
     assert manager.numberOfActiveProcesses() == 1
@@ -133,9 +133,9 @@ def test_f40_process_number_zero_is_a_process_like_any_other() -> None:
     assert manager.numberOfActiveProcesses() == 0
     other = manager.registerProcess()
     assert other != zero
-    assert manager.getTaskWithTag("t", other)[0] == "t_1"
-    assert manager.storeResult("t_1", 5)
-    assert manager.getAnyResult() == ("t_1", "t", 5)
+    assert manager.getTaskWithTag("t", other)[0] == "t_0"
+    assert manager.storeResult("t_0", 5)
+    assert manager.getAnyResult() == ("t_0", "t", 5)
 
 
 # -- F41 ----------------------------------------------------------------------------------------

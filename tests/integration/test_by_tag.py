@@ -32,12 +32,12 @@ class Calculator(Worker):
 def test_a_worker_class(crew: Crew) -> None:
     """Methods named do_<tag> execute the tasks of that tag."""
     crew.hire(kind=Calculator)
-    assert crew.master.request_task("sqrt", 9.0) == "sqrt_1"
-    assert crew.master.request_task("sum", 1, 2, 3) == "sum_2"
+    assert crew.master.request_task("sqrt", 9.0) == "sqrt_0"
+    assert crew.master.request_task("sum", 1, 2, 3) == "sum_1"
 
     found = [crew.master.retrieve_result(timeout=HANG) for _ in range(2)]
 
-    assert found == [("sqrt_1", "sqrt", 3.0), ("sum_2", "sum", 6)]
+    assert found == [("sqrt_0", "sqrt", 3.0), ("sum_1", "sum", 6)]
 
 
 def test_results_until_none_is_outstanding(crew: Crew) -> None:
@@ -89,14 +89,14 @@ def test_failures_among_results(crew: Crew) -> None:
     assert next(results)[2] == 2.0
     with pytest.raises(TaskFailed) as caught:
         next(results)
-    assert caught.value.task_id == "sqrt_2"
+    assert caught.value.task_id == "sqrt_1"
     assert isinstance(caught.value.__cause__, ValueError)
     assert "do_sqrt" in caught.value.traceback
     assert next(results)[2] == 3.0
 
     rest = list(crew.master.results(return_errors=True))
 
-    assert [task_id for task_id, _, _ in rest] == ["sqrt_4", "sqrt_5"]
+    assert [task_id for task_id, _, _ in rest] == ["sqrt_3", "sqrt_4"]
     assert isinstance(rest[0][2], TaskFailed)
     assert rest[1][2] == 4.0
 

@@ -118,7 +118,7 @@ class TestSerial:
             assert list(master.map(work.square, range(5))) == [0, 1, 4, 9, 16]
             assert sorted(master.map(work.square, range(3), ordered=False)) == [0, 1, 4]
             master.request_task("tell", StateValue(master.store_state(x=5), "x"))
-            assert master.retrieve_result() == ("tell_10", "tell", (5,))
+            assert master.retrieve_result() == ("tell_9", "tell", (5,))
             assert list(master.map("tell", [1, 2])) == [(1,), (2,)]
             handles = [master.submit(work.square, x) for x in range(3)]
             assert len(list(master.as_completed(handles))) == 3

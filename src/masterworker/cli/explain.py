@@ -11,7 +11,7 @@ from masterworker.cli.finding import find
 from masterworker.data.record import printable
 from masterworker.errors import MasterNotFoundError, NotKeptError, UsageError
 from masterworker.security.peer import Role
-from masterworker.taskid import task_number
+from masterworker.taskid import shown_number, task_number
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +36,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     story = client.story(number)
     summary = failed.find(label, task, client.call("instance"))
     client.disconnect()
-    known = not story[0].startswith(f"task {number} is not known")
+    known = not story[0].startswith(f"task {shown_number(number)} is not known")
     if known:
         print(f"task {printable(task)} of {label!r}")
         for line in story:
@@ -63,5 +63,7 @@ def _number(task: str) -> int:
 def _tell_failure(summary: failed.Summary) -> None:
     task = summary.task_id
     print(printable(f"task {task} failed at {summary.local_time}: {summary.raised}"))
-    known = task if task.isprintable() else str(summary.number)  # to be typed, or copied
+    known = (
+        task if task.isprintable() else str(shown_number(summary.number))
+    )  # to be typed, or copied
     print(f"to carry it out here: {shlex.join(['task_manager', 'replay', summary.label, known])}")

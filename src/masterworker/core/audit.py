@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
+from masterworker.taskid import shown_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +110,7 @@ def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
     if task is None:
         asked = 0 < task_id < core.next_task
         known = "done: its outcome has been delivered" if asked else "never asked for"
-        return [f"task {task_id} is not known (any more): {known}"]
+        return [f"task {shown_number(task_id)} is not known (any more): {known}"]
 
     def told(when: float) -> str:
         return f"{when:.3f} s" if now is None else f"{now - when:.1f} s ago"

@@ -98,7 +98,7 @@ def test_b5_cut_off_and_back(users: list[User], net: Net, heartbeat: float, seco
     worker = b.start(f"{WORKER} -n 2")
     wait_until(lambda: len(begun(b)) == 2, what="both are at work")
     before = workers(b)
-    assert "hostB" in a.run("task_manager explain demo where_1").good().out
+    assert "hostB" in a.run("task_manager explain demo where_0").good().out
     net.cut(b.host)
     (b.home / "release").touch()
     if seconds > 4 * heartbeat:
