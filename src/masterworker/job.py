@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import program
 from masterworker.data.pickling import dumps
-from masterworker.errors import UnpicklableError
+from masterworker.errors import UnpicklableError, UsageError
 from masterworker.worker import HEARTBEAT, current
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def run_job(
     Args:
         label: The label of the job.
         make_master: A subclass of `Master` whose `run` does the master's work.
-        worker_class: A subclass of `Worker` with methods `do_<tag>`.
+        worker_class: A subclass of `Worker` with methods `do_<tag>`. It is made as
+            `worker_class(label, heartbeat=heartbeat)`.
         workers: Start so many workers on this machine.
         heartbeat: Longest time between signs of life of a worker (seconds).
         serial: Execute the tasks in this process; no workers.
@@ -42,24 +43,61 @@ def run_job(
         UsageError: The label cannot be used, or is taken.
         TransportError: The master cannot be reached.
     """
-    context = current.slave_context()
-    if context is not None:
-        program.adopt_names()
-        worker_class(context.label, context.master, heartbeat=heartbeat).run()
+    if work_instead(label, worker_class, "run", heartbeat=heartbeat):
         return
     if serial:
         handlers = handlers_of(worker_class)
         make_master(label, serial=True, handlers=handlers).start()
         return
     master = make_master(label)
-    store_main(master, worker_class, "run", heartbeat=heartbeat)
     try:
+        master.store_program(main_program(worker_class, "run", heartbeat=heartbeat))
         if workers:
             master.launch_workers(workers, wait=True)
     except BaseException:
         master.shutdown()
         raise
     master.start()
+
+
+def work_instead(label: str, worker_class: type[Any], start: str, **keywords: float | None) -> bool:
+    """Be a worker of the script's job, if this process was started as one.
+
+    Args:
+        label: The label of the job that the script has come to. It may differ from the master's:
+            scripts make labels of the time of day.
+        worker_class: What is made, with the master's label and the keywords. The master's address
+            is known without.
+        start: Name of the method that makes it work.
+        keywords: What to make it with.
+
+    Returns:
+        False: it was not, so it is the master. True: its work is done.
+
+    Raises:
+        UsageError: The process was started for another job of the same script.
+    """
+    context = current.slave_context()
+    if context is None:
+        return False
+    if context.served:  # the script goes on to its next job, which has workers of its own
+        return True
+    name = name_of(worker_class)
+    if context.worker_class not in {"", name}:
+        raise UsageError(
+            f"this process is a worker of {context.label!r}, whose workers are "
+            f"{context.worker_class}, but the script starts the job {label!r} with {name} first: "
+            "give each job a script of its own, or one class for both"
+        )
+    program.adopt_names()
+    getattr(worker_class(context.label, **keywords), start)()
+    current.note_served()
+    return True
+
+
+def name_of(worker_class: object) -> str:
+    """Return the name by which a script's class is known on both sides, whatever its module."""
+    return getattr(worker_class, "__qualname__", "")
 
 
 def handlers_of(worker_class: type[Any]) -> dict[str, Callable[..., Any]]:
@@ -72,23 +110,19 @@ def methods_of(worker: object) -> dict[str, Callable[..., Any]]:
     return {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
 
 
-def store_main(
-    master: Master, worker_class: type[Any], start: str, **keywords: float | None
-) -> None:
-    """Store this process's main program, or the worker class by value where it cannot be read.
+def main_program(worker_class: type[Any], start: str, **keywords: float | None) -> program.Program:
+    """Return this process's main program, or the worker class by value where it cannot be read.
 
     Args:
-        master: Where to store it.
         worker_class: What the main program's workers are.
         start: Name of the method that makes one of them work.
-        keywords: What to make one of them with, besides label and master.
+        keywords: What to make one of them with, besides the label.
     """
     main = program.of_main()
     if main is not None:
-        master.store_program(main)
-        return
+        return main._replace(worker_class=name_of(worker_class))
     try:
-        master.store_program(program.of_class(dumps((worker_class, start, keywords))))
+        return program.of_class(dumps((worker_class, start, keywords)))
     except Exception as error:
         raise UnpicklableError(
             f"the main program has no file, and {worker_class.__name__} cannot be sent by value: "

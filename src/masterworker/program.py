@@ -50,6 +50,8 @@ class Program(NamedTuple):
     pickled: bytes = b""
     #: User ids that the folders belong to on the master's machine.
     owners: list[int] = []  # noqa: RUF012  never changed
+    #: Name of the class that the script gives for its workers; "" where it gives none.
+    worker_class: str = ""
 
     def encode(self) -> bytes:
         """Make the stored form."""
@@ -135,6 +137,20 @@ def of_file(filename: str | os.PathLike[str], package: str = "") -> Program:
     if package or folder in program.own_paths:
         return program
     return program._replace(own_paths=[*program.own_paths, folder])
+
+
+def of_source(source: str, folder: str | None = None) -> Program:
+    """Make a program of the text of a script that has no file.
+
+    Args:
+        source: The text.
+        folder: Where it is executed; None: where this process is.
+    """
+    program = _surroundings(SCRIPT, source, "<slave code>")
+    if folder is None:
+        return program
+    own = [path for path in program.own_paths if path != folder]
+    return program._replace(folder=folder, own_paths=[*own, folder])
 
 
 def of_module(name: str) -> Program:

@@ -16,12 +16,14 @@ from masterworker.data.states import StateValue
 from masterworker.errors import TaskFailed as TaskRaisedException
 from masterworker.errors import Terminated as TaskManagerTermination
 from masterworker.errors import UsageError
-from masterworker.job import store_main
+from masterworker.job import main_program, work_instead
 from masterworker.machine import process_info
 from masterworker.master import GRACE, Master
+from masterworker.taskid import task_name
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
 from masterworker.worker import HEARTBEAT, Worker, current
 from Scientific.DistributedComputing import tracing
+from Scientific.DistributedComputing.slavecode import SlaveCode
 from Scientific.DistributedComputing.TaskManager import TaskManager
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ class MasterProcess:
         )
         assert self._job.server is not None  # noqa: S101  for the type checker
         self.label = label
-        self.task_manager = TaskManager(self._job.manager, self._job.collect)
+        self._code = SlaveCode(self._job)
+        self.task_manager = TaskManager(self._job.manager, self._job.collect, self._code.follow)
         self.process_id = self._job.process_id
         self.pyro_daemon: Server = self._job.server
         self.pyro_ns: NameServer | None = self._job.registered
@@ -256,7 +259,8 @@ class SlaveProcess:
 
     def _traced(self, tag: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def handler(*parameters: Any) -> Any:
-            tracing.trace(debug, "slave executes task %s_%d", tag, self._worker.hand.current)
+            task_id = task_name(tag, self._worker.hand.current)
+            tracing.trace(debug, "slave executes task %s", task_id)
             return function(*parameters)
 
         return handler
@@ -305,18 +309,16 @@ def runJob(
     Args:
         label: The label of the job.
         master_class: A subclass of `MasterProcess`.
-        slave_class: A subclass of `SlaveProcess`.
+        slave_class: A subclass of `SlaveProcess`. It is made as
+            `slave_class(label, watchdog_period=watchdog_period)`.
         watchdog_period: See `SlaveProcess`.
         launch_slaves: Start so many slaves on this machine.
     """
-    context = current.slave_context()
-    if context is not None:
-        program.adopt_names()
-        slave_class(context.label, context.master, watchdog_period=watchdog_period).start()
+    if work_instead(label, slave_class, "start", watchdog_period=watchdog_period):
         return
     master = master_class(label)
     try:
-        store_main(master._job, slave_class, "start", watchdog_period=watchdog_period)
+        master._code.store(main_program(slave_class, "start", watchdog_period=watchdog_period))
         if launch_slaves:
             master.launchSlaveJobs(launch_slaves)
     except BaseException:
@@ -351,7 +353,7 @@ def initializeMasterProcess(
         code = program.of_module(slave_module)
     master = MasterProcess(label, use_name_server)
     if code is not None:
-        master._job.store_program(code)
+        master._code.store(code)
     return master
 
 
@@ -372,11 +374,14 @@ def startSlaveProcess(label: str | None = None, master_host: str | None = None) 
     if context is not None:
         program.adopt_names()
         if label is None:
-            label, master_host = context.label, context.master
+            if context.served:
+                return
+            label = context.label
     if label is None:
         raise UsageError("startSlaveProcess needs a label, unless started by: task_manager slave")
     namespace = sys._getframe(1).f_globals
     SlaveProcess(label, master_host).start(namespace)
+    current.note_served()
 
 
 def getMachineInfo() -> str:

@@ -26,9 +26,10 @@ from masterworker.taskid import task_name, task_number
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing import tracing
 from Scientific.DistributedComputing.queueing import Task, TaskQueue, Watchdog
+from Scientific.DistributedComputing.slavecode import CODE, FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from masterworker.core.task import Finished, Lease
 
@@ -58,6 +59,7 @@ class TaskManager:
     Args:
         link: A manager in this process, or a connection to one; None: make a new manager.
         collect: Waits for one outcome of a tag (or any) in a better way than asking for it.
+        on_data: Is told of data items before they are stored, and of deleted ones (None).
 
     Thread-safe.
     """
@@ -66,9 +68,11 @@ class TaskManager:
         self,
         link: Manager | Client | None = None,
         collect: Callable[[str | None, float | None], Finished] | None = None,
+        on_data: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._link = Manager() if link is None else link
         self._own_collect = collect
+        self._on_data = on_data
         self._lock = threading.Lock()
         #: Under this process the calls are made that name none; not counted as active.
         self._nobody: int | None = None
@@ -187,7 +191,14 @@ class TaskManager:
     # -- data -------------------------------------------------------------------------------
 
     def storeData(self, **items: Any) -> None:
-        """Store data items under their names."""
+        """Store data items under their names.
+
+        `slave_code` and `cwd` are what slaves execute that are started afterwards, and where.
+
+        Raises:
+            UsageError: One of these two cannot be used, or this is not the master.
+        """
+        self._follow(items)
         for name, value in items.items():
             self._link.put(wire.DATA, name, dumps_payload(value))
 
@@ -208,6 +219,7 @@ class TaskManager:
         Raises:
             UnknownDataError: There is none of this label.
         """
+        self._follow({label: None})
         if not self._link.drop(wire.DATA, label):
             raise UnknownDataError(f"no data is stored under {label!r}")
 
@@ -216,6 +228,12 @@ class TaskManager:
         self._link.terminate()
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _follow(self, items: Mapping[str, Any]) -> None:
+        if self._on_data is not None:
+            self._on_data(items)
+        elif isinstance(self._link, Client) and items.keys() & {CODE, FOLDER}:
+            raise UsageError(f"{CODE} and {FOLDER} are the master's: store them there")
 
     def _anonymous(self, *, again: bool = False) -> int:
         with self._lock:
@@ -247,8 +265,9 @@ class TaskManager:
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
         number, _, tag, payload, _ = lease
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  it has asked for one task
-        tracing.trace(debug, "task %s_%d handed out", tag, number)
-        return task_name(tag, number), tag, open_payload(payload)
+        task_id = task_name(tag, number)
+        tracing.trace(debug, "task %s handed out", task_id)
+        return task_id, tag, open_payload(payload)
 
     def _collect(self, tag: str | None) -> Finished:
         if self._own_collect is not None:

@@ -103,7 +103,7 @@ class _Replay:
             told = program.enter(what)
             if told:
                 print(f"warning: {told}", file=sys.stderr)
-            context = current.SlaveContext(home.label, None, what.digest, self.instead)
+            context = current.SlaveContext(home.label, what.digest, what.worker_class, self.instead)
             current.be_slave(context)
             try:
                 self._execute(what, home.label)

@@ -68,18 +68,19 @@ def run(order: Order) -> int:
     parent.limited_to(order.limits)
     if isinstance(sys.stdout, io.TextIOWrapper):  # it is a pipe now, whatever the user has
         sys.stdout.reconfigure(line_buffering=True)
-    label, master = order.label, order.master
+    label = order.label
     if order.ticket_fd is not None:
         _hold_ticket(order.ticket_fd, label)
-    elif order.socket:
-        discovery.remember(label, order.socket)
-    client = Client(lambda: discovery.reach(label, master))
+    else:
+        discovery.remember(label, socket=order.socket)
+    discovery.remember(label, master=order.master)
+    client = Client(lambda: discovery.reach(label))
     what = _fetch(client, label)
     try:
         told = program.enter(what, elsewhere=not client.is_private)
         if told:
             logger.warning("%s", told)
-        current.be_slave(current.SlaveContext(label, master, what.digest))
+        current.be_slave(current.SlaveContext(label, what.digest, what.worker_class))
         if order.limits.initializer:
             _initialize(client, order.limits.initializer)
             client.disconnect()
@@ -137,16 +138,16 @@ def _fetch(client: Client, label: str) -> program.Program:
 
 
 def _execute(what: program.Program, order: Order, client: Client) -> None:
-    label, master = order.label, order.master
+    label = order.label
     if what.kind == program.GENERIC:
         program.fresh_main()
-        Worker(label, master, connect=_going_on(client, order)).run()
+        Worker(label, connect=_going_on(client, order)).run()
         return
     client.disconnect()
     if what.kind == program.CLASS:
         program.fresh_main()
         worker_class, start, keywords = loads(what.pickled)
-        getattr(worker_class(label, master, **keywords), start)()
+        getattr(worker_class(label, **keywords), start)()
     else:
         program.execute(what)
         if not current.slave_context_used():
@@ -160,4 +161,4 @@ def _execute(what: program.Program, order: Order, client: Client) -> None:
 def _going_on(client: Client, order: Order) -> Callable[[], Connection]:
     """Make what connects a worker: first by the connection that is there, later by a new one."""
     ready = [connection] if (connection := client.release()) is not None else []
-    return lambda: ready.pop() if ready else discovery.reach(order.label, order.master)
+    return lambda: ready.pop() if ready else discovery.reach(order.label)

@@ -54,6 +54,11 @@ class Launching(Requests):
         self.manager.put(wire.PROGRAM, program.KEY, what.encode())
         self.manager.program_digest = what.digest
 
+    def forget_program(self) -> None:
+        """Forget what was stored: no more workers can be started from the label alone."""
+        self.manager.drop(wire.PROGRAM, program.KEY)
+        self.manager.program_digest = ""
+
     def launch_workers(
         self,
         number: int | str = 1,

@@ -24,17 +24,27 @@ _TICKETS: Final = "masterworker.security.ticket"
 #: Names the file with the ticket that a program is to use.
 TICKET_VARIABLE: Final = "MASTERWORKER_TICKET"
 
-#: The private sockets of masters by label, for those who were told; see `remember`.
-_told: dict[str, str] = {}
+#: What this process was told when it was started as a worker, by label; see `remember`.
+_sockets: dict[str, str] = {}
+_masters: dict[str, str] = {}
 
 
-def remember(label: str, socket: str) -> None:
-    """Take note of a master's private socket, which is tried first: whoever told us is its process.
+def remember(label: str, *, socket: str = "", master: str | None = None) -> None:
+    """Take note of where a label's master is, for whoever names the label alone later.
 
-    So a worker that its master has launched looks for nothing, and loads nothing to look with.
-    Where that socket leads nowhere (any more), the label is looked up as usual.
+    So a worker that its master has launched looks for nothing, and loads nothing to look with. And
+    the classes of a worker's program need not pass an address on.
+
+    Args:
+        label: The label.
+        socket: The master's private socket, which is tried first: its process has told us. Where it
+            leads nowhere (any more), the label is looked up as usual.
+        master: "host" or "host:port", which takes the place of looking the label up.
     """
-    _told[label] = socket
+    if socket:
+        _sockets[label] = socket
+    if master is not None:
+        _masters[label] = master
 
 
 def locate(label: str, master: str | None = None) -> Address:
@@ -68,8 +78,8 @@ def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> Py
     """
     check_label(label)
     if (ticket := ticket_of(label)) is not None:
-        return _reach_by(ticket, master)
-    if master is None and (socket := _told.get(label)):
+        return _reach_by(ticket, master or _masters.get(label))
+    if master is None and (socket := _sockets.get(label)):
         with contextlib.suppress(MasterNotFoundError):
             return connect(Address(socket=socket), label)
     address, source = _locate(label, master)
@@ -131,6 +141,7 @@ def _locate(label: str, master: str | None) -> tuple[Address, str]:
     from masterworker.transport.hosts import LOCAL
 
     check_label(label)
+    master = master or _masters.get(label)
     if master is not None:
         address = parse(master)
         if ":" not in master and address.host in LOCAL:

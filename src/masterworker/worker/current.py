@@ -27,12 +27,14 @@ class SlaveContext(NamedTuple):
     """What a process knows that was started as a slave from the label alone."""
 
     label: str
-    #: "host" or "host:port"; None: look the label up.
-    master: str | None
     #: Digest of the slave program that came from the master.
     digest: str
+    #: Name of the class that the master's script gives for its workers; "" where there is none.
+    worker_class: str = ""
     #: Is given the worker and its handlers by tag, instead of letting it execute tasks.
     instead: Callable[[Worker, Mapping[str, Callable[..., Any]]], None] | None = None
+    #: Its job is over, as far as this process is concerned.
+    served: bool = False
 
 
 _context: SlaveContext | None = None
@@ -89,6 +91,13 @@ def slave_context() -> SlaveContext | None:
     global _context_used
     _context_used = True
     return _context
+
+
+def note_served() -> None:
+    """Take note that this slave has done its work: its script may go on to something else."""
+    global _context
+    if _context is not None:
+        _context = _context._replace(served=True)
 
 
 def use_instead(worker: Worker, handlers: Mapping[str, Callable[..., Any]]) -> bool:
