@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
+import json
 import os
 import random
 import re
@@ -15,7 +17,6 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import Pyro5
 import pytest
 
@@ -24,7 +25,8 @@ from masterworker.cli import exit_codes
 from masterworker.errors import TransportError
 from masterworker.transport.pyro import names
 from masterworker.transport.pyro.names import NameServer
-from security.attackers import INVOKE, JSON, MARSHAL, RESULT, SERPENT, annotation, frame
+from security import attackers
+from security.attackers import INVOKE, JSON, MARSHAL, MSGPACK, RESULT, SERPENT, annotation
 from security.commands import task_manager, wrong
 from security.impostors import Impostor
 from support import HANG, unique_label
@@ -35,11 +37,13 @@ if TYPE_CHECKING:
 
     Answer = Callable[[Impostor, socket.socket], None]
 
+#: What a client of ours speaks, so a name server answers in it.
+frame = functools.partial(attackers.frame, serializer=JSON)
 WELCOME, LETS_NOBODY_IN = 2, 3
 EXCEPTION, COMPRESSED, BATCH, STREAM, CORR_ID = 1, 2, 8, 16, 64
 #: Ends an interpreter that reads it with marshal.
 CRASH = b"\xa9\x02>" + struct.pack("<i", 1) + b"r" + struct.pack("<i", 0) + b"N"
-HELLO = msgpack.packb({"handshake": "hello", "meta": {}})
+HELLO = b'{"handshake": "hello", "meta": {}}'
 URI = ["PYRO", "TaskManager.x", None, "127.0.0.1", 7766]
 
 
@@ -76,7 +80,7 @@ def saying(hello: bytes, *replies: bytes) -> Answer:
 
 def answering(value: Any, **header: Any) -> Answer:
     """A server that lets everybody in and answers this to each request."""
-    body = value if isinstance(value, bytes) else msgpack.packb(value)
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return saying(frame(HELLO, kind=WELCOME), frame(body, **{"kind": RESULT, **header}))
 
 
@@ -103,7 +107,7 @@ def greeting(message: bytes) -> Answer:
     return saying(message, b"")
 
 
-BOMB = zlib.compress(b"\xdb" + struct.pack(">I", 100 << 20) + bytes(100 << 20), 9)
+BOMB = zlib.compress(b'"' + b"x" * (100 << 20) + b'"', 9)
 ENDS = ("KeyboardInterrupt", "GeneratorExit", "SystemExit", "MemoryError", "StopIteration")
 
 HOSTILE: dict[str, Answer] = {
@@ -119,23 +123,26 @@ HOSTILE: dict[str, Answer] = {
     "the end": lambda _, sock: received(sock) and None,
     "marshal": answering(CRASH, serializer=MARSHAL),
     "serpent": answering(b"# serpent utf-8 python3.2\n'x'", serializer=SERPENT),
-    "json": answering(b'{"a":"b"}', serializer=JSON),
+    "msgpack": answering(b"\x81\xa1a\xa1b", serializer=MSGPACK),
     "compressed": answering(BOMB, flags=COMPRESSED),
     "a batch": answering([], flags=BATCH),
     "a stream": answering({}, flags=EXCEPTION | STREAM, annotations=annotation(b"STRM", b"1")),
     "another kind": answering({}, kind=INVOKE),
     "too long": answering(bytes(1 << 20)),
-    "deep": answering(b"\x91" * 500_000 + b"\x90"),
+    "deep": answering(b"[" * 500_000),
     "deep in a place": answering(
-        b"\x82\xa9__class__\xafPyro5.core.URI\xa1x" + b"\x91" * 500_000 + b"\x90"
+        b'{"__class__":"Pyro5.core.URI","x":' + b"[" * 400_000 + b"]" * 400_000 + b"}"
     ),
     "deep in an exception": answering(
-        b"\x82\xa1x" + b"\x91" * 500_000 + b"\x90\xa9__class__\xa1x", flags=EXCEPTION
+        b'{"x":' + b"[" * 400_000 + b"]" * 400_000 + b',"__class__":"x"}', flags=EXCEPTION
     ),
-    "a long list that is none": answering(b"\xdf\xff\xff\xff\xff"),
-    "keys that are numbers": answering(dict.fromkeys(range(1000), "x")),
-    "an extension": answering(msgpack.ExtType(0x31, b"1")),
-    "no text": answering(b"\xa2\xff\xff"),
+    "a beginning": answering(b'{"TaskManager.a": "PYRO:'),
+    "values that are numbers": answering(dict.fromkeys(map(str, range(1000)), 1)),
+    "a long number": answering(b"1" * 100_000),
+    "no number": answering(b"NaN"),
+    "no text": answering(b'"\xff\xff"'),
+    "half a character": answering(b'{"\\ud800": "x"}'),
+    "two values": answering(b"{} {}"),
     "nothing at all": answering(b""),
     "a proxy": answering({"__class__": "Pyro5.client.Proxy", "state": URI}),
     "a state too short": answering({"__class__": "Pyro5.core.URI", "state": URI[:3]}),
@@ -262,8 +269,8 @@ def test_lists_that_cost_time(at: Any) -> None:
 def test_random_answers(at: Any) -> None:
     """Of bytes in a right frame, and of a right answer in which bytes are others."""
     rng = random.Random(20240229)
-    entries = msgpack.packb({"TaskManager.a": "PYRO:TaskManager.a@h:1"})
-    place = msgpack.packb({"__class__": "Pyro5.core.URI", "state": URI})
+    entries = json.dumps({"TaskManager.a": "PYRO:TaskManager.a@h:1"}).encode()
+    place = json.dumps({"__class__": "Pyro5.core.URI", "state": URI}).encode()
 
     def any_answer(_: Impostor, sock: socket.socket) -> None:
         sock.sendall(numbered(frame(HELLO, kind=WELCOME), received(sock)))

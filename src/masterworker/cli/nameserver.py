@@ -1,4 +1,4 @@
-"""`task_manager nameserver`: be a Pyro name server, a directory of labels for a few machines."""
+"""`task_manager nameserver`: be a Pyro name server, for a few machines or other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(_: str, options: argparse.Namespace) -> int:
     Raises:
         UsageError: The address or the port cannot be used.
     """
-    from masterworker.transport.pyro import directory
+    from masterworker.transport.pyro import nameserver
 
     host = options.host or "localhost"
     if options.port is not None and not 0 <= options.port < 65536:
@@ -36,7 +36,7 @@ def run(_: str, options: argparse.Namespace) -> int:
             )
 
     try:
-        directory.serve(host, options.port, ready)
+        nameserver.serve(host, options.port, ready)
     except (OSError, ValueError) as error:  # the latter: no host can have this name
         raise UsageError(f"no name server can be at {host}: {error}") from None
     return exit_codes.INTERRUPTED

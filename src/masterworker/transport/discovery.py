@@ -78,7 +78,7 @@ def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> Py
     """
     check_label(label)
     if (ticket := ticket_of(label)) is not None:
-        return _reach_by(ticket, master or _masters.get(label))
+        return _reach_by(ticket, _masters.get(label) if master is None else master)
     if master is None and (socket := _sockets.get(label)):
         with contextlib.suppress(MasterNotFoundError):
             return connect(Address(socket=socket), label)
@@ -141,7 +141,7 @@ def _locate(label: str, master: str | None) -> tuple[Address, str]:
     from masterworker.transport.hosts import LOCAL
 
     check_label(label)
-    master = master or _masters.get(label)
+    master = _masters.get(label) if master is None else master
     if master is not None:
         address = parse(master)
         if ":" not in master and address.host in LOCAL:

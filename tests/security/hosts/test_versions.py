@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from security.hosts.test_directory import CLASSIC
+from security.hosts.test_name_server import CLASSIC
 from security.hosts.users import JOB, TICKET, complete, invite, one_line
 
 if TYPE_CHECKING:

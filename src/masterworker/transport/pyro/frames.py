@@ -1,8 +1,11 @@
-"""Pyro's messages over plain TCP, as they are said to a name server and by one.
+"""Pyro's messages over plain TCP, as they are said to a name server, which nobody has to believe.
 
-Both ends believe nothing: a header is looked at before any of what it announces is read, lengths
-are bounded, and a single moment bounds every wait of an exchange, however slowly bytes drip.
-(`messages` and `link` are for connections whose other end has proved who it is.)
+A header is looked at before any of what it announces is read, lengths are bounded, and a single
+moment bounds every wait of an exchange, however slowly bytes drip. (`messages` and `link` are for
+connections whose other end has proved who it is.)
+
+They are JSON, which every Pyro 5 understands. Its own choice, serpent, is read by evaluating Python
+literals, and msgpack is there only where somebody has installed it.
 """
 
 from __future__ import annotations
@@ -15,18 +18,21 @@ import msgspec
 
 from masterworker.errors import TransportError
 from masterworker.transport.pyro import header
-from masterworker.transport.pyro.header import MSGPACK, Head
+from masterworker.transport.pyro.header import HARMLESS
 
 if TYPE_CHECKING:
     from masterworker.transport.address import Address
+    from masterworker.transport.pyro.header import Head
 
 #: What a Pyro name server calls itself.
 NAME_SERVER: Final = "Pyro.NameServer"
+#: Pyro's number of the serialiser.
+JSON: Final = 3
 
 #: Bytes to ask the system for at once, so that a header alone takes no memory.
 _PIECE: Final = 1 << 16
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
 class NonsenseError(TransportError):
@@ -38,7 +44,7 @@ class Line:
 
     Args:
         sock: The connected socket; from now on it is ours.
-        end: When the last wait ends, in seconds of `time.monotonic`; may be set anew.
+        end: When the last wait ends, in seconds of `time.monotonic`.
     """
 
     def __init__(self, sock: socket.socket, end: float) -> None:
@@ -51,19 +57,14 @@ class Line:
     def __exit__(self, *_: object) -> None:
         self.sock.close()
 
-    def send(self, kind: int, number: int, body: Any, flags: int = 0) -> None:
+    def send(self, kind: int, number: int, body: Any) -> None:
         """Send plain values.
 
         Raises:
             OSError: The connection broke, or the time is up.
         """
-        self.send_encoded(kind, number, _encode(body), flags, MSGPACK)
-
-    def send_encoded(
-        self, kind: int, number: int, data: bytes, flags: int, serializer: int
-    ) -> None:
-        """Send what is encoded already. Errors as of `send`."""
-        head = header.pack(kind, number, len(data), flags=flags, serializer=serializer)
+        data = _encode(body)
+        head = header.pack(kind, number, len(data), serializer=JSON)
         self.sock.settimeout(_left(self.end))
         self.sock.sendall(head + data)  # its time limit holds for all of it
 
@@ -97,6 +98,11 @@ class Line:
                 raise ConnectionResetError("the other side has closed")
             data += piece
         return data
+
+
+def is_plain(head: Head) -> bool:
+    """Tell whether the body is JSON, and nothing else has to be known to read it."""
+    return head.serializer == JSON and not head.flags & ~HARMLESS
 
 
 def connect(address: Address, end: float) -> Line:

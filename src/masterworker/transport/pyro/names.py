@@ -56,11 +56,11 @@ class _Raised(msgspec.Struct):
     kind: Annotated[str, msgspec.Meta(max_length=200)] = msgspec.field(name="__class__")
 
 
-_place = msgspec.msgpack.Decoder(_Place)
-_raised = msgspec.msgpack.Decoder(_Raised)
-_entries = msgspec.msgpack.Decoder(dict[str, str])  # hashes of texts cannot be made to collide
-_number = msgspec.msgpack.Decoder(int)
-_nothing = msgspec.msgpack.Decoder(None)
+_place = msgspec.json.Decoder(_Place)
+_raised = msgspec.json.Decoder(_Raised)
+_entries = msgspec.json.Decoder(dict[str, str])  # hashes of texts cannot be made to collide
+_number = msgspec.json.Decoder(int)
+_nothing = msgspec.json.Decoder(None)
 
 
 class _RefusedError(TransportError):
@@ -146,9 +146,7 @@ class _Conversation:
         self._require(head, protocol.MSG_CONNECTOK)
         self._line.receive_body(head)
 
-    def call(
-        self, reply: msgspec.msgpack.Decoder[Any], method: str, *args: Any, **more: Any
-    ) -> Any:
+    def call(self, reply: msgspec.json.Decoder[Any], method: str, *args: Any, **more: Any) -> Any:
         """Call a method.
 
         Args:
@@ -158,7 +156,12 @@ class _Conversation:
             more: Its named arguments.
         """
         self._number += 1
-        request = (frames.NAME_SERVER, method, args, more)
+        request = {
+            "object": frames.NAME_SERVER,
+            "method": method,
+            "params": args,
+            "kwargs": more,
+        }
         self._line.send(protocol.MSG_INVOKE, self._number, request)
         head = self._line.receive_head(LARGEST)
         refused = head.flags & protocol.FLAGS_EXCEPTION
@@ -169,14 +172,14 @@ class _Conversation:
         return _decode(reply, body)
 
     def _require(self, head: Head, kind: int) -> None:
-        if not head.is_plain or (head.kind, head.number) != (kind, self._number):
+        if not frames.is_plain(head) or (head.kind, head.number) != (kind, self._number):
             raise frames.NonsenseError(
                 f"message of type {head.kind}, number {head.number}, serializer "
                 f"{head.serializer}, flags {head.flags:#x}"
             )
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[Any], body: bytearray) -> Any:
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytearray) -> Any:
     try:
         return decoder.decode(body)
     except (ValueError, RecursionError):  # their texts could hold what has come

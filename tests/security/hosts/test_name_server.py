@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 #: The environment of everybody, and what the name server is called in messages.
 KNOWN = {"PYRO_NS_HOST": "10.77.0.3"}
 WHERE = "the name server at 10.77.0.3:9090"
-#: For Pyro's own clients: ours understands nothing else.
-MSGPACK = {"PYRO_SERIALIZER": "msgpack"}
 OURS = "task_manager nameserver --host 10.77.0.3"
 STOCK = "python -m Pyro5.nameserver -n 10.77.0.3"
 
@@ -75,11 +73,11 @@ with socket.create_server(("10.77.0.3", 7900)) as listener:
 """
 
 
-def directory(user: User, command: str = OURS) -> Running:
+def name_server(user: User, command: str = OURS) -> Running:
     """Start the name server, and wait until it serves."""
     started = user.start(f"exec {command}")
     probe = "from Pyro5.api import Proxy; Proxy('PYRO:Pyro.NameServer@10.77.0.3:9090').ping()"
-    user.run(f'until python -c "{probe}"; do :; done 2>/dev/null', **MSGPACK).good()
+    user.run(f'until python -c "{probe}"; do :; done 2>/dev/null').good()
     return started
 
 
@@ -96,7 +94,7 @@ def go(user: User) -> None:
 def test_found_by_label_alone(users: list[User], command: str) -> None:
     """By those who have the key. The master listens where the name server's machine reaches it."""
     a, b, c = users
-    directory(c, command)
+    name_server(c, command)
     job = begin(a)
     a.copy_key_to(b)
     worker = b.start("exec task_manager worker demo", **KNOWN)
@@ -116,14 +114,14 @@ def test_found_by_label_alone(users: list[User], command: str) -> None:
 def test_the_entry_is_exchanged_for_another_master(users: list[User]) -> None:
     """A real one, of another user: who works goes on, who comes is not taken in by it."""
     a, b, c = users
-    directory(c)
+    name_server(c)
     job = begin(a)
     a.copy_key_to(b)
     worker = b.start("exec task_manager worker demo", **KNOWN)
     a.workers_here(1)
     c.job(1, MASTERWORKER_PORTS="7900")
     c.write("hijack.py", HIJACK)
-    c.run("python hijack.py 7900", **MSGPACK).good()
+    c.run("python hijack.py 7900").good()
     told = one_line(b.run("task_manager worker demo", **KNOWN), 7)
     assert "10.77.0.3:7900" in told
     assert WHERE in told
@@ -136,14 +134,14 @@ def test_the_entry_is_exchanged_for_another_master(users: list[User]) -> None:
 def test_the_entry_is_exchanged_for_something_else(users: list[User]) -> None:
     """It hears a TLS greeting, and nothing else."""
     a, b, c = users
-    directory(c)
+    name_server(c)
     begin(a)
     a.copy_key_to(b)
     c.write("rogue.py", ROGUE)
     c.write("hijack.py", HIJACK)
     rogue = c.start("exec python rogue.py")
     rogue.says("listens")
-    c.run("python hijack.py 7900", **MSGPACK).good()
+    c.run("python hijack.py 7900").good()
     for words in ("worker demo", "show demo"):
         assert WHERE in one_line(b.run(f"task_manager {words}", **KNOWN), 7)
     rogue.kill()
@@ -164,7 +162,7 @@ def test_the_entry_is_exchanged_for_something_else(users: list[User]) -> None:
 def test_the_name_server_ends(users: list[User]) -> None:
     """Nobody who works notices; with a ticket others still come."""
     a, b, c = users
-    names = directory(c)
+    names = name_server(c)
     job = begin(a, workers=2)
     a.copy_key_to(b)
     worker = b.start("exec task_manager worker demo", **KNOWN)
@@ -194,7 +192,7 @@ def test_no_name_server_from_the_beginning(users: list[User]) -> None:
 def test_the_label_is_taken(users: list[User]) -> None:
     """By this user, elsewhere. The error says where."""
     a, b, c = users
-    directory(c)
+    name_server(c)
     job = begin(a)
     a.copy_key_to(b)
     b.write("job.py", CLASSIC)
@@ -212,7 +210,7 @@ def test_the_label_is_taken(users: list[User]) -> None:
 def test_the_label_is_another_users(users: list[User]) -> None:
     """Both masters work: the entry stays with the one who came first, the other says so."""
     a, b, c = users
-    directory(c)
+    name_server(c)
     job = begin(a)
     other = begin(b)
     told = [line for line in other.err.splitlines() if "name server" in line]
