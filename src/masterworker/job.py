@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker import program
 from masterworker.data.pickling import dumps
 from masterworker.errors import UnpicklableError, UsageError
-from masterworker.worker import HEARTBEAT, current
+from masterworker.worker import HEARTBEAT, current, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def work_instead(label: str, worker_class: type[Any], start: str, **keywords: fl
             f"{context.worker_class}, but the script starts the job {label!r} with {name} first: "
             "give each job a script of its own, or one class for both"
         )
-    program.adopt_names()
+    script.adopt_names()
     getattr(worker_class(context.label, **keywords), start)()
     current.note_served()
     return True

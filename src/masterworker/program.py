@@ -1,18 +1,15 @@
 """The slave program: what a worker executes that was started from the label alone.
 
 The master stores it as plain data (source text, folders); a worker gets it, goes to the master's
-folder, and executes it in a fresh namespace. That namespace becomes the process's main program,
-so that classes defined in it have the same name on both sides, whatever `__name__` says there.
+folder, and executes it (`worker.script`).
 """
 
 from __future__ import annotations
 
-import linecache
 import os
 import stat
 import sys
-from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -52,6 +49,8 @@ class Program(NamedTuple):
     owners: list[int] = []  # noqa: RUF012  never changed
     #: Name of the class that the script gives for its workers; "" where it gives none.
     worker_class: str = ""
+    #: It is the master's own main program.
+    is_main: bool = False
 
     def encode(self) -> bytes:
         """Make the stored form."""
@@ -118,7 +117,8 @@ def of_main() -> Program | None:
     if filename is None or not _path(filename).is_file():
         return None
     script = of_file(filename, getattr(spec, "parent", None) or "")
-    return script._replace(argv=list(sys.argv))  # its top level reads them in a slave, too
+    # its top level reads the arguments in a slave, too
+    return script._replace(argv=list(sys.argv), is_main=True)
 
 
 def of_file(filename: str | os.PathLike[str], package: str = "") -> Program:
@@ -221,60 +221,3 @@ def _some_folder() -> Path:
 
         os.chdir(tempfile.gettempdir())
         return _path().absolute()
-
-
-def fresh_main() -> dict[str, Any]:
-    """Put an empty main program in the place of this process's own, which is the command line's.
-
-    Names that are looked up in the main program, because they were defined in the master's, must
-    not find ours.
-
-    Returns:
-        Its namespace.
-    """
-    main = ModuleType("__main__")
-    del main.__dict__["__name__"]
-    sys.modules["__main__"] = main
-    return main.__dict__
-
-
-def execute(program: Program) -> None:
-    """Execute a `SCRIPT` in a fresh namespace, which becomes the main program.
-
-    In it `__name__` is not set, so it reads as "builtins", never as "__main__".
-    """
-    sys.argv = list(program.argv)
-    namespace = fresh_main()
-    namespace["__file__"] = program.filename
-    namespace["__package__"] = program.package or None
-    lines = program.source.splitlines(keepends=True)
-    linecache.cache[program.filename] = (len(program.source), None, lines, program.filename)
-    exec(compile(program.source, program.filename, "exec"), namespace)  # noqa: S102  its purpose
-
-
-def adopt_names() -> dict[str, Any]:
-    """Give what the main program has defined the name that it has on the master's side.
-
-    Returns:
-        The main program's namespace.
-    """
-    namespace = sys.modules["__main__"].__dict__
-    if "__name__" not in namespace:
-        for value in list(namespace.values()):
-            _adopt(value)
-    return namespace
-
-
-def _adopt(value: object) -> None:
-    if isinstance(value, FunctionType):
-        if "__name__" not in value.__globals__:
-            value.__module__ = "__main__"
-    elif isinstance(value, type) and value.__module__ == "builtins" and _is_heap_type(value):
-        value.__module__ = "__main__"
-        for inner in list(vars(value).values()):
-            _adopt(inner)
-
-
-def _is_heap_type(value: type) -> bool:
-    """Tell whether a class was made by a class statement, not in C."""
-    return bool(value.__flags__ & (1 << 9))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 4
+PROTOCOL = 5
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.
@@ -45,8 +45,9 @@ CANCEL = "cancel"  # do not execute that task, or break it off; argument: its id
 #: only one of the tag that he waits for (since many of his own tasks wait already).
 NOTHING, ANY, AWAITED = 0, 1, 2
 
-#: Spaces of stored data: what users store, states, and our own things are kept apart.
-DATA, STATES, PROGRAM = "data", "states", "program"
+#: Spaces of stored data: what users store, states, our own things, and what functions refer to are
+#: kept apart.
+DATA, STATES, PROGRAM, DEFINITIONS = "data", "states", "program", "definitions"
 
 #: What results may be: anything that can be pickled, or plain data alone.
 ANYTHING, PLAIN = "any", "data"

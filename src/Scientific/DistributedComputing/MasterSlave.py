@@ -21,7 +21,7 @@ from masterworker.machine import process_info
 from masterworker.master import GRACE, Master
 from masterworker.taskid import task_name
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
-from masterworker.worker import HEARTBEAT, Worker, current
+from masterworker.worker import HEARTBEAT, Worker, current, script
 from Scientific.DistributedComputing import tracing
 from Scientific.DistributedComputing.slavecode import SlaveCode
 from Scientific.DistributedComputing.TaskManager import TaskManager
@@ -372,7 +372,7 @@ def startSlaveProcess(label: str | None = None, master_host: str | None = None) 
     """
     context = current.slave_context()
     if context is not None:
-        program.adopt_names()
+        script.adopt_names()
         if label is None:
             if context.served:
                 return

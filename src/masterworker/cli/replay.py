@@ -29,7 +29,7 @@ from masterworker.job import methods_of
 from masterworker.master import Master
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
-from masterworker.worker import Worker, current
+from masterworker.worker import Worker, current, script
 
 if TYPE_CHECKING:
     import argparse
@@ -116,9 +116,9 @@ class _Replay:
 
     def _execute(self, what: program.Program, label: str) -> None:
         if what.kind == program.SCRIPT:
-            program.execute(what)
+            script.execute(what)
             return
-        program.fresh_main()
+        script.fresh_main()
         if what.kind == program.GENERIC:
             self.instead(Worker(label), {})
             return

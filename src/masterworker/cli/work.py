@@ -15,7 +15,8 @@ from masterworker import program, wire
 from masterworker.cli import exit_codes
 from masterworker.cli.telling import handed_over, show_log, tell
 from masterworker.client import Client
-from masterworker.data.pickling import loads, open_payload
+from masterworker.data import definitions
+from masterworker.data.pickling import loads
 from masterworker.data.segment import bytes_of
 from masterworker.errors import (
     MasterGoneError,
@@ -29,7 +30,8 @@ from masterworker.errors import (
 from masterworker.launch import parent
 from masterworker.launch.command import read_order
 from masterworker.transport import discovery
-from masterworker.worker import Worker, current
+from masterworker.worker import Worker, current, script
+from masterworker.worker.execution import ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +83,7 @@ def run(order: Order) -> int:
         if told:
             logger.warning("%s", told)
         current.be_slave(current.SlaveContext(label, what.digest, what.worker_class))
+        script.fresh_main()
         if order.limits.initializer:
             _initialize(client, order.limits.initializer)
             client.disconnect()
@@ -112,12 +115,12 @@ def _initialize(client: Client, initializer: str) -> None:
     import importlib
     import operator
 
-    program.fresh_main()
     if initializer.startswith(parent.STORED):
         pickled = client.get(wire.PROGRAM, initializer.removeprefix(parent.STORED))
         if pickled is None:
             raise UsageError("the master has not stored the initializer of this worker")
-        open_payload(pickled)()
+        definitions.fetch_from(lambda key: client.get(wire.DEFINITIONS, key))
+        ready(bytes_of(pickled))()
         return
     module, _, name = initializer.partition(":")
     try:
@@ -140,16 +143,14 @@ def _fetch(client: Client, label: str) -> program.Program:
 def _execute(what: program.Program, order: Order, client: Client) -> None:
     label = order.label
     if what.kind == program.GENERIC:
-        program.fresh_main()
         Worker(label, connect=_going_on(client, order)).run()
         return
     client.disconnect()
     if what.kind == program.CLASS:
-        program.fresh_main()
         worker_class, start, keywords = loads(what.pickled)
         getattr(worker_class(label, **keywords), start)()
     else:
-        program.execute(what)
+        script.execute(what)
         if not current.slave_context_used():
             raise UsageError(
                 f"the slave code ({what.filename}) ended without starting a slave: its last line "

@@ -6,12 +6,14 @@ it, is in `pickling`.
 
 from __future__ import annotations
 
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from masterworker.data.pickling import CACHED, PROTOCOL, fill, own, own_or_cached, own_or_make
+from masterworker.data import sourcecode
+from masterworker.data.mainmodule import CACHED
+from masterworker.data.pickling import PROTOCOL, fill, own, own_or_cached, own_or_make
 
 if TYPE_CHECKING:
     import io
@@ -37,6 +39,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if isinstance(obj, CACHED) and obj.__module__ == "__main__":
             name = "" if obj is self._itself else obj.__qualname__
             return own_or_cached, (name, obj.cache_parameters(), obj.__wrapped__)
+        if isinstance(obj, CodeType):  # with its file and lines
+            return sourcecode.load, (sourcecode.dump(obj),)
         reduced = super().reducer_override(obj)
         if not isinstance(reduced, tuple) or obj is self._itself or not _is_of_main(obj):
             return reduced

@@ -23,10 +23,10 @@ import io
 import pickle
 import sys
 from itertools import repeat
-from types import BuiltinFunctionType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from masterworker.data import layout
+from masterworker.data import layout, mainmodule
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     Keep = Callable[[pickle.PickleBuffer], bool]
 
 PROTOCOL = 5
-#: So many importable functions are remembered with their pickles.
-KEPT_FUNCTIONS = 1000
 #: How a pickle spells the name of the main program's module.
 MAIN = b"__main__"
 
@@ -48,10 +46,23 @@ CANNOT_NAME_MAIN = 24
 #: So many bytes are not put together just to look what is in them.
 _MUCH = 1 << 20
 
-#: What `functools.lru_cache` makes of a function. Pickle knows it by name only.
-CACHED = type(functools.lru_cache(len))
+#: Whether what is pickled as the main program's is found there by whoever gets it. What was
+#: defined here, and has not come from the master, is pickled under the other name of the module.
+_shared_names = False
+_HERE_ONLY = mainmodule.NAME.encode()
 
-_importable: dict[Callable[..., Any], bytes] = {}
+
+def share_names(*, shared: bool) -> None:
+    """Say whether the main program's definitions here are those of the master."""
+    global _shared_names
+    _shared_names = shared
+
+
+def goes_plainly(data: bytes) -> bool:
+    """Tell whether a plain pickle will do, since all that it names will be found."""
+    return (MAIN not in data and _HERE_ONLY not in data) or (
+        _shared_names and _HERE_ONLY not in data
+    )
 
 
 def dumps(value: object) -> bytes:
@@ -64,7 +75,7 @@ def dumps(value: object) -> bytes:
         data = pickle.dumps(value, PROTOCOL)
     except Exception:
         return _dumps_by_value(value)
-    if MAIN in data:
+    if not goes_plainly(data):
         try:
             return _dumps_by_value(value)
         except Exception:
@@ -102,7 +113,7 @@ def dumps_payload(value: object) -> Payload:
         return _dumps_apart(value)
     except Exception:
         return _large_apart(_dumps_by_value(value))
-    if MAIN in data:
+    if not goes_plainly(data):
         with contextlib.suppress(Exception):  # else by name, as `dumps`
             data = _dumps_by_value(value)
     return data if len(data) <= LARGE else _large_apart(data)
@@ -129,7 +140,7 @@ def dumps_values(values: Mapping[str, object], *, fixed: bool) -> dict[str, Payl
         except Exception as error:
             raise UnpicklableError(
                 f"the value {name!r} (a {type(value).__name__}) cannot be pickled, so it cannot be "
-                f"stored: {_line(error)}"
+                f"stored: {line_of(error)}"
             ) from error
     return found
 
@@ -147,7 +158,7 @@ def _dumps_apart(value: object, larger_than: int = LARGE) -> Payload:
 
     try:
         data = pickle.dumps(value, PROTOCOL, buffer_callback=keep)
-        by_value = MAIN in data
+        by_value = not goes_plainly(data)
     except Exception:
         by_value = True
     if by_value:
@@ -214,44 +225,20 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> Payload:
             except Exception as cause:
                 raise UnpicklableError(
                     f"{what}: parameter {position + 1} (a {type(parameter).__name__}) cannot be "
-                    f"pickled, so it cannot be sent to a worker: {_line(cause)}"
+                    f"pickled, so it cannot be sent to a worker: {line_of(cause)}"
                 ) from cause
         raise UnpicklableError(
-            f"{what}: the parameters cannot be pickled: {_line(error)}"
+            f"{what}: the parameters cannot be pickled: {line_of(error)}"
         ) from error
 
 
-def dumps_function(function: Callable[..., Any]) -> bytes:
-    """Pickle a function that travels with its calls.
-
-    By name where the other side can import it (the same bytes each time, which both sides
-    remember), else by value. The latter is made anew for each call, since what a function refers
-    to may change in between.
-
-    Raises:
-        UnpicklableError: It can travel in neither way.
-    """
-    plain = isinstance(function, (FunctionType, BuiltinFunctionType, type))
-    if plain and (known := _importable.get(function)) is not None:
-        return known
+def dumps_function_by_name(function: Callable[..., Any]) -> bytes | None:
+    """Pickle a function by its name, where the other side can import it; else None."""
     try:
         data = pickle.dumps(function, PROTOCOL)
-        if MAIN not in data:
-            if plain and len(_importable) < KEPT_FUNCTIONS:
-                _importable[function] = data
-            return data
-    except Exception:  # noqa: S110  not importable: by value
-        pass
-    try:
-        return _dumps_by_value(function, itself=function)
-    except Exception as error:
-        name = getattr(function, "__qualname__", repr(function))
-        raise UnpicklableError(f"function {name} cannot be pickled: {_line(error)}") from error
-
-
-def is_remembered(function: Callable[..., Any]) -> bool:
-    """Tell whether a function always has the same pickle, because it can be imported."""
-    return isinstance(function, (FunctionType, BuiltinFunctionType)) and function in _importable
+    except Exception:
+        return None
+    return None if MAIN in data or len(data) > LARGE else data
 
 
 def _dumps_by_value(value: object, itself: object = None, keep: Keep | None = None) -> bytes:
@@ -266,10 +253,10 @@ def _dumps_by_value(value: object, itself: object = None, keep: Keep | None = No
 
 def own(qualname: str) -> Any:
     """Find a class or function of this process's main program by name; None: it has none."""
-    found: Any = sys.modules.get("__main__")
+    found: Any = sys.modules.get(mainmodule.MAIN)
     for name in qualname.split("."):
         found = getattr(found, name, None)
-    return found if isinstance(found, (type, FunctionType, CACHED)) else None
+    return found if isinstance(found, (type, FunctionType, mainmodule.CACHED)) else None
 
 
 def own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -297,6 +284,7 @@ def fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
         obj.__setstate__(state)
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
+    """Return an error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500]

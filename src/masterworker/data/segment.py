@@ -50,7 +50,7 @@ class Segment(Large):
         data: The bytes themselves.
     """
 
-    __slots__ = ("_data", "_gone", "_size", "fd")
+    __slots__ = ("__weakref__", "_data", "_gone", "_size", "fd")
 
     def __init__(self, size: int, fd: int | None = None, data: bytes | bytearray = b"") -> None:
         global _open

@@ -7,23 +7,17 @@ holds no lock while it does.
 from __future__ import annotations
 
 from collections.abc import Sized
-from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from masterworker.core.lanes import CALL_MARK
-from masterworker.data.pickling import (
-    MAIN,
-    dumps_call,
-    dumps_function,
-    dumps_plainly,
-    is_remembered,
-)
+from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
 from masterworker.errors import UsageError
 from masterworker.master.choosing import make_options
 from masterworker.master.drawing import Drawing, call_payload
 from masterworker.master.handle import Handle
 from masterworker.master.mapping import Mapping
+from masterworker.master.needs import Travelling, holds
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
@@ -33,12 +27,15 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
     from masterworker.master.batches import Batches
+    from masterworker.master.needs import Needs
 
     class Desk(Protocol):
         """What asking needs of the master."""
 
         handles: dict[int, Handle]
         batches: Batches
+        #: What calls need of the main program.
+        needs: Needs
         #: Tasks are taken one at a time, so nothing is gained by putting them together.
         one_by_one: bool
 
@@ -50,12 +47,6 @@ if TYPE_CHECKING:
 
         def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
             """Wait until something holds, looking again whenever outcomes arrive."""
-
-
-#: Calls of these are remembered, if they are importable.
-_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
-#: Tags and pickles of importable functions.
-_known: dict[Callable[..., Any], tuple[str, bytes]] = {}
 
 
 class TaskOptions(TypedDict, total=False):
@@ -164,18 +155,20 @@ class Asking:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
-        known = _known.get(function) if function.__class__ in _FUNCTIONS else None
-        tag, fixed = known or _travelling(function)
+        desk = self._desk
+        tag, fixed, hold = desk.needs.of_function(function)
         payload: Payload
+        more = None
         try:
             payload = dumps_plainly((fixed, args, kwargs))
             plain = MAIN not in payload and len(payload) <= LARGE
         except Exception:
             plain = False
         if not plain:
-            payload = call_payload(tag, fixed, args, kwargs)
-        desk = self._desk
+            payload, more = call_payload(desk.needs, tag, fixed, args, kwargs)
         handle = Handle(desk, tag)
+        if hold is not None or more is not None:
+            handle.holds = holds(hold, more)
         handle.number = self._manager.submit(tag, payload, self._options, handle, desk.handles)
         return handle
 
@@ -207,11 +200,13 @@ class Asking:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
-        tag, fixed = (
-            (check_tag(function), b"") if isinstance(function, str) else _travelling(function)
+        travelling = (
+            Travelling(check_tag(function), b"", None)
+            if isinstance(function, str)
+            else self._desk.needs.of_function(function)
         )
         together = self._options is None and not self._desk.one_by_one
-        drawing = Drawing(tag, fixed, (iterable, *more), together=together)
+        drawing = Drawing(self._desk.needs, travelling, (iterable, *more), together=together)
         mapping = Mapping(self._manager, self._desk, self._options, drawing)
         mapping.begin()
         results = mapping.in_order() if ordered else mapping.as_come()
@@ -232,29 +227,3 @@ def check_tag(tag: object) -> str:
     if not isinstance(tag, str) or not tag or tag.startswith(CALL_MARK):
         raise UsageError(f"a tag must be a text such as 'sqrt', not {tag!r}")
     return tag
-
-
-def call_tag(function: Callable[..., Any]) -> str:
-    """Return the tag of a call: the mark, and the function's name, for status displays.
-
-    Raises:
-        UsageError: It cannot be called.
-    """
-    name = getattr(function, "__name__", None)
-    if isinstance(name, str) and callable(function):
-        return CALL_MARK + name
-    if not callable(function):
-        raise UsageError(f"{function!r} is not a function")
-    return CALL_MARK + type(function).__name__  # a partial, or an object with __call__
-
-
-def _travelling(function: Callable[..., Any]) -> tuple[str, bytes]:
-    """Return a function's tag and pickle; those of importable functions are remembered."""
-    if isinstance(function, (FunctionType, BuiltinFunctionType)):
-        known = _known.get(function)
-        if known is not None:
-            return known
-    tag, fixed = call_tag(function), dumps_function(function)
-    if is_remembered(function):
-        _known[function] = tag, fixed
-    return tag, fixed

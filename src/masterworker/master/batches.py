@@ -29,12 +29,14 @@ class Batch:
     Args:
         tag: Of all of them.
         size: How many there are.
+        holds: Keep what the calls need in the store.
     """
 
-    __slots__ = ("_written", "first", "left", "outcomes", "tag", "watcher")
+    __slots__ = ("_written", "first", "holds", "left", "outcomes", "tag", "watcher")
 
-    def __init__(self, tag: str, size: int) -> None:
+    def __init__(self, tag: str, size: int, holds: tuple[object, ...] = ()) -> None:
         self.tag = tag
+        self.holds = holds
         #: The id of the first; as soon as it is known.
         self.first = 0
         #: For each of them nothing, a result as it came, results that came as one (in the place of

@@ -18,15 +18,18 @@ from masterworker.data.pickling import (
     dumps_call,
     dumps_many_quickly,
     dumps_plainly,
+    line_of,
 )
 from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError
+from masterworker.master.needs import holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from masterworker.core.chunks import Chunk
     from masterworker.core.task import Payload
+    from masterworker.master.needs import Hold, Needs, Travelling
 
 #: Where items come slowly, no more are drawn at a time after so many seconds.
 SLOW_BATCH = 0.02
@@ -42,18 +45,25 @@ class Drawing:
     """The tasks of one `map`, as far as they have not been asked for.
 
     Args:
-        tag: Of all of them.
-        function: Its pickle; nothing, where the tag says what is to be done.
+        needs: What calls need of the main program.
+        function: What is called; no pickle, where the tag says what is to be done.
         iterables: Where the parameters come from.
         together: They may be put into chunks.
     """
 
     def __init__(
-        self, tag: str, function: bytes, iterables: Sequence[Iterable[Any]], *, together: bool
+        self,
+        needs: Needs,
+        function: Travelling,
+        iterables: Sequence[Iterable[Any]],
+        *,
+        together: bool,
     ) -> None:
-        self.tag = tag
-        self._function = function
-        self._together = together and len(function) <= MOST_BYTES - MOST_VALUES
+        self.tag = function.tag
+        self._needs = needs
+        self._function = function.pickled
+        self._holds = set(holds(function.hold))
+        self._together = together and len(self._function) <= MOST_BYTES - MOST_VALUES
         self._single = len(iterables) == 1
         self._quick = all(type(each) in _QUICK for each in iterables)
         #: Parameters themselves, where there is one for each task; else tuples of them.
@@ -80,6 +90,10 @@ class Drawing:
         if columns is not None and all(map(are_small, columns)):
             return self._put_together(items, columns)
         return self._each(items)
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Return what keeps in the store what the calls need that have been drawn so far."""
+        return tuple(self._holds)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -140,23 +154,32 @@ class Drawing:
                 return payload
         except Exception:  # noqa: S110  not plainly: the next try decides
             pass
-        return call_payload(self.tag, self._function, args, {})
+        call, hold = call_payload(self._needs, self.tag, self._function, args, {})
+        if hold is not None:
+            self._holds.add(hold)
+        return call
 
 
 def call_payload(
+    needs: Needs,
     tag: str,
     function: bytes,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-) -> Payload:
+) -> tuple[Payload, Hold | None]:
     """Pickle a call.
+
+    Returns:
+        The pickle, and what keeps in the store what the arguments need.
 
     Raises:
         UnpicklableError: Says what cannot be sent.
     """
     try:
-        return dumps_call(tag, (function, args, kwargs))
-    except UnpicklableError:
+        return needs.of_value((function, args, kwargs))
+    except Exception as error:
         dumps_call(f"call of {tag[1:]}", args)  # says which one it is
         dumps_call(f"call of {tag[1:]}, keyword arguments", tuple(kwargs.items()))
-        raise
+        if isinstance(error, UnpicklableError):
+            raise
+        raise UnpicklableError(f"call of {tag[1:]}: {line_of(error)}") from error

@@ -36,7 +36,10 @@ class Handle:
     Made by `Master.submit`. Can be asked from any thread.
     """
 
-    __slots__ = ("_error", "_value", "_waiter", "number", "outcome", "tag", "watchers", "worker")
+    __slots__ = (
+        *("_error", "_value", "_waiter"),
+        *("holds", "number", "outcome", "tag", "watchers", "worker"),
+    )
 
     #: Which process delivered a result, as text; set with it.
     worker: str
@@ -45,6 +48,8 @@ class Handle:
     _error: BaseException | None
     #: The number in its id; set when it is known.
     number: int
+    #: Keep what the call needs in the store until the outcome is opened; set where there is any.
+    holds: tuple[object, ...]
 
     def __init__(self, waiter: Waiter, tag: str) -> None:
         self._waiter = waiter
@@ -142,7 +147,7 @@ class Handle:
         if isinstance(outcome, Finished):
             value, error = value_or_error(outcome)
         self._value, self._error = value, error
-        self.outcome = _OPENED
+        self.outcome, self.holds = _OPENED, ()
 
     def __repr__(self) -> str:
         return f"<Handle {self.task_id}: {'done' if self.done() else 'not done'}>"

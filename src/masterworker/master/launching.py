@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from masterworker import program, wire
-from masterworker.data.pickling import dumps_function
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from masterworker.launch.place import Place
     from masterworker.manager import Manager
+    from masterworker.master.needs import Hold
 
 #: Seconds within which a launched worker must be there, or its failure be known.
 START_BOUND = 5.0
@@ -48,6 +48,8 @@ class Launching(Requests):
         self.manager = manager
         self.local_workers = LocalWorkers(label, manager.attend, manager.notify)
         self._is_serial = self.one_by_one = serial
+        #: Keep what workers need to start.
+        self._kept_holds: list[Hold] = []
 
     def store_program(self, what: program.Program) -> None:
         """Store what workers execute that are started from the label alone."""
@@ -105,7 +107,9 @@ class Launching(Requests):
             return ""
         import hashlib
 
-        pickled = dumps_function(initializer)
+        _, pickled, hold = self.needs.of_function(initializer)
+        if hold is not None:
+            self._kept_holds.append(hold)  # a worker may start at any time
         name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
         self.manager.put(wire.PROGRAM, name, pickled)
         return STORED + name

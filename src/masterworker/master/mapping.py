@@ -143,7 +143,7 @@ class Mapping:
             most = LOOK_AHEAD_BYTES // mean
             size = min(2 * size, BATCH, max(FEW, most // 4))
             self._look_ahead = max(size, min(LOOK_AHEAD, most))
-            batch = Batch(self._drawing.tag, number)
+            batch = Batch(self._drawing.tag, number, self._drawing.holds())
             expect = partial(self._desk.batches.add, batch)
             tag, options = self._drawing.tag, self._options
             self._manager.request(tag, payloads, options, direct=True, expect=expect)

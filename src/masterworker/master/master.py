@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import program, wire
+from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.errors import (
     Terminated,
@@ -106,6 +107,7 @@ class Master(Sharing):
         results_memory: int | str | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
+        definitions.is_master()
         number = options.number_of_workers(workers)
         if results not in (wire.ANYTHING, wire.PLAIN):  # of any type
             raise UsageError(f'results must be "any" or "data", not {results!r}')

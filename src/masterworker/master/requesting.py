@@ -15,6 +15,7 @@ from masterworker.data.chunks import Values
 from masterworker.manager import Mailbox
 from masterworker.master.asking import Asking
 from masterworker.master.batches import Batches
+from masterworker.master.needs import Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,7 @@ class Requests(Asking):
 
     def __init__(self, manager: Manager) -> None:
         super().__init__(manager, self)
+        self.needs = Needs(manager)
         #: Who waits for outcomes. Both are entered before anybody can have the task.
         self.handles: dict[int, Handle] = {}
         self.batches = Batches()

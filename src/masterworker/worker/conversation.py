@@ -97,6 +97,17 @@ class Conversation:
         with self._talk:
             return self.client.get(wire.STATES, name)
 
+    def fetch_definition(self, key: str) -> Payload | None:
+        """Get what a function refers to; large values once for all workers of a supervisor."""
+        shelf = None if self.client.is_private else self._reach_shelf()
+        if shelf is None:
+            return self._get_definition(key)
+        return shelf.get(f"{self.hand.instance}/{key}", lambda: self._get_definition(key))
+
+    def _get_definition(self, key: str) -> Payload | None:
+        with self._talk:
+            return self.client.get(wire.DEFINITIONS, key)
+
     def _reach_shelf(self) -> Shelf | None:
         """Return where the workers of one supervisor share what they have fetched, if they do."""
         if self._shelf is None and parent.shared[SHELF]:

@@ -7,10 +7,12 @@ for the task alone (`Broken`) becomes its failure.
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import plain
+from masterworker.data.definitions import Resolved, enter
 from masterworker.data.failure import describe, text_of
 from masterworker.data.pickling import (
     dumps_payload,
@@ -39,7 +41,7 @@ LARGEST_KEPT = 1 << 16
 PARAMETERS, HANDLER, SENDING = range(3)
 
 #: Functions that are kept ready, by their pickles.
-functions: dict[bytes, Callable[..., Any]] = {}
+functions: dict[bytes, Callable[..., Any] | Resolved] = {}
 
 
 def execute(
@@ -142,17 +144,44 @@ def broken_off(
 
 def call(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Handle a task that is a call of a function, which comes along as a pickle."""
-    return (functions.get(function) or rebuild(function))(*args, **kwargs)
+    return ready(function)(*args, **kwargs)
+
+
+def ready(pickled: bytes) -> Callable[..., Any]:
+    """Return a function that can be called: what it refers to is what it was at the request."""
+    known = functions.get(pickled)
+    if known is None:
+        return rebuild(pickled)
+    if known.__class__ is Resolved:
+        enter(known.environment)
+        return known.function
+    return known  # type: ignore[return-value]
 
 
 def rebuild(pickled: bytes) -> Callable[..., Any]:
     """Rebuild a function, and keep it ready."""
-    found: Callable[..., Any] = loads(pickled)
+    found = loads(pickled)
+    size = found.size if isinstance(found, Resolved) else 0
     if len(pickled) <= LARGEST_KEPT:
+        if size > LARGEST_KEPT:  # of those that carry much only the latest is kept
+            _forget_large()
         if len(functions) >= KEPT_FUNCTIONS:
             functions.pop(next(iter(functions)))
         functions[pickled] = found
-    return found
+    return found.function if isinstance(found, Resolved) else found
+
+
+def _forget_large() -> None:
+    """Forget functions that carry much, also where they refer to themselves."""
+    large = [
+        pickled
+        for pickled, kept in functions.items()
+        if isinstance(kept, Resolved) and kept.size > LARGEST_KEPT
+    ]
+    for pickled in large:
+        del functions[pickled]
+    if large:
+        gc.collect()
 
 
 def _not_plain(error: BaseException) -> Failure:

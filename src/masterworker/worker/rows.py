@@ -9,9 +9,9 @@ from masterworker.core.task import RESULT
 from masterworker.data.chunks import LARGEST, is_small, open_calls
 from masterworker.data.pickling import (
     CANNOT_NAME_MAIN,
-    MAIN,
     dumps_payload,
     dumps_plainly,
+    goes_plainly,
     loads,
 )
 from masterworker.data.segment import LARGE
@@ -25,9 +25,8 @@ from masterworker.worker.execution import (
     broken_off,
     call,
     failed,
-    functions,
     plain_payload,
-    rebuild,
+    ready,
 )
 from masterworker.worker.interrupts import Broken
 
@@ -114,7 +113,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     args = calls[task_id - first]
                     stage = HANDLER
                     if function is not last:  # for the first time
-                        found = functions.get(function) or rebuild(function)
+                        found = ready(function)
                         last = function
                     done = found(*args)
                 else:
@@ -123,7 +122,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     if is_call:
                         function, args, kwargs = args
                         if function != last:
-                            found = functions.get(function) or rebuild(function)
+                            found = ready(function)
                             last = function
                     done = found(*args, **kwargs) if kwargs else found(*args)
                 if forks.is_fork:
@@ -180,7 +179,7 @@ def _pickled(result: object, *, data_only: bool) -> Odd:
     else:
         try:
             answer = dumps_plainly(result)
-            if len(answer) <= CANNOT_NAME_MAIN or (len(answer) <= LARGE and MAIN not in answer):
+            if len(answer) <= CANNOT_NAME_MAIN or (len(answer) <= LARGE and goes_plainly(answer)):
                 return answer
         except Exception:  # noqa: S110  not plainly: the next try decides
             pass

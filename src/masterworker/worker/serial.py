@@ -9,6 +9,7 @@ from masterworker import wire
 from masterworker.core.chunks import Chunk
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import Outcome
+from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import StateCache, resolving
@@ -52,6 +53,8 @@ class SerialWorker:
         for order, argument in reply.orders:
             if order == wire.FORGET:
                 self.states.forget(argument)
+        if reply.leases:
+            definitions.fetch_from(lambda key: self._manager.get(wire.DEFINITIONS, key))
         for lease in reply.leases:
             assert not isinstance(lease.payload, (list, Chunk))  # noqa: S101  it has asked for one task
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]

@@ -22,6 +22,7 @@ from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.row import Row
 from masterworker.core.task import Lease, Outcome
+from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
@@ -114,6 +115,9 @@ class Worker(Conversation):
 
             if watcher.can_watch():
                 watcher.start(self.label, self._master)
+        if self._watchable:
+            definitions.live_apart()
+        definitions.fetch_from(self.fetch_definition)
         self._declare(own)
         self._courier.start()
         with current.working_as(self), resolving(self.states), self._interrupts.installed():
@@ -231,7 +235,7 @@ class Worker(Conversation):
 
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
-        outer, shared = self.hand.executing, parent.shared
+        outer, shared, environment = self.hand.executing, parent.shared, definitions.entered()
         # The time limit of the one that waits must not end one that is executed inside it.
         deadline, again = shared[DEADLINE], shared[AGAIN]
         shared[DEADLINE] = 0
@@ -245,6 +249,7 @@ class Worker(Conversation):
             if deadline:  # if it has passed meanwhile, its grace begins now
                 shared[DEADLINE] = max(deadline, time.monotonic_ns())
             shared[AGAIN] = again
+            definitions.enter(environment)
         self.deliver(give_back=False)
 
     # -- the main loop ----------------------------------------------------------------------

@@ -1,0 +1,123 @@
+"""Pickling what the master sends, where it refers to the main program: by name, not by value.
+
+A class or function that the main program has under its name travels as that name; which names a
+pickle refers to is noted, so that whoever sends it can see to it that they are there. What has no
+name (lambdas, functions inside functions) travels by value, but its globals are those of the main
+program in the worker, and not a copy of them.
+
+This half makes the pickles; what rebuilds them is in `definitions`, which needs no cloudpickle.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from types import CodeType, FunctionType, MemberDescriptorType
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from masterworker.data import definitions, mainmodule, sourcecode
+from masterworker.data.pickling import PROTOCOL
+
+if TYPE_CHECKING:
+    import io
+
+    from masterworker.data.pickling import Keep
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """A pickler that refers to the main program's definitions by their names.
+
+    Args:
+        out: Where the pickle goes.
+        keep: Tells which buffers are a part of the pickle; None: all.
+        itself: This class or function travels by value, since it is the definition of its name.
+    """
+
+    def __init__(self, out: io.BytesIO, keep: Keep | None, itself: object = None) -> None:
+        super().__init__(out, PROTOCOL, buffer_callback=keep)
+        self._main = mainmodule.namespace()
+        self._itself: Any = itself
+        self._inside = f"{itself.__qualname__}." if isinstance(itself, type) else None
+        #: Names in the main program that the pickle refers to, or code in it.
+        self.names: dict[str, None] = {}
+        #: Names that only annotations refer to.
+        self.hints: set[str] = set()
+        #: Sources of the code in it.
+        self.files: dict[str, None] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Say how to pickle what is not built in; see `pickle.Pickler`."""
+        if isinstance(obj, CodeType):
+            self.files[obj.co_filename] = None
+            return sourcecode.load, (sourcecode.dump(obj),)
+        if not isinstance(obj, (type, FunctionType, mainmodule.CACHED)):
+            return super().reducer_override(obj)
+        if self._goes_by_name(obj):
+            self.names[obj.__qualname__.partition(".")[0]] = None
+            return definitions.find, (obj.__qualname__,)
+        return self._by_value(obj)
+
+    def _by_value(self, obj: Any) -> Any:
+        if isinstance(obj, FunctionType) and obj.__globals__ is self._main:
+            return self._begun(obj, *self._function(obj))
+        if isinstance(obj, mainmodule.CACHED) and obj.__module__ == mainmodule.MAIN:
+            args = obj.cache_parameters(), obj.__wrapped__
+            return self._begun(obj, definitions.make_cached, args)
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) > 2:
+            return self._class(obj, *reduced)
+        return reduced
+
+    def _goes_by_name(self, obj: Any) -> bool:
+        if obj is self._itself or not mainmodule.is_found(obj):
+            return False
+        return self._inside is None or not obj.__qualname__.startswith(self._inside)
+
+    def _begun(self, obj: Any, make: Any, args: tuple[Any, ...], *rest: Any) -> Any:
+        """Let a definition be found by its name from the moment when it has been made."""
+        if obj is not self._itself or not mainmodule.is_found(obj) or "." in obj.__qualname__:
+            return make, args, *rest
+        return definitions.begin, (obj.__qualname__, make, args), *rest
+
+    def _function(self, function: FunctionType) -> tuple[Any, ...]:
+        code, cells = function.__code__, function.__closure__
+        names = sourcecode.global_names(code)
+        self.names.update(dict.fromkeys(names))
+        self.hints |= sourcecode.annotation_names(function)
+        values = [self._main.get(name) for name in names]
+        contents = tuple(map(_content, cells)) if cells is not None else None
+        values += [content[0] for content in contents or () if content]
+        state = {
+            "__name__": function.__name__,
+            "__qualname__": function.__qualname__,
+            "__doc__": function.__doc__,
+            "__defaults__": function.__defaults__,
+            "__kwdefaults__": function.__kwdefaults__,
+            "__annotations__": function.__annotations__,
+        }
+        if function.__module__ != mainmodule.MAIN:  # as a rule it is, and need not be said
+            state["__module__"] = function.__module__
+        told = dict(function.__dict__), state, contents, sourcecode.submodules(code, values)
+        return definitions.make_function, (code,), told, None, None, definitions.fill_function
+
+    def _class(self, cls: type, make: Any, args: Any, state: Any, *rest: Any) -> Any:
+        self.hints |= sourcecode.annotation_names(cls)
+        attributes, more = state
+        if not issubclass(cls, Enum):  # which knows its members and its name
+            namespace = args[3]
+            namespace["__qualname__"] = cls.__qualname__
+            if "__slots__" in attributes:  # a class has them from the beginning, or not at all
+                namespace["__slots__"] = attributes.pop("__slots__")
+        for name, value in tuple(attributes.items()):
+            if isinstance(value, MemberDescriptorType) and value.__objclass__ is cls:
+                del attributes[name]  # of private slots; the class makes it anew
+        return self._begun(cls, make, args, (attributes, more), *rest)
+
+
+def _content(cell: Any) -> tuple[Any, ...]:
+    """Return what is in a variable of a closure: one value, or nothing yet."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()

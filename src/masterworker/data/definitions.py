@@ -1,0 +1,348 @@
+"""The main program's definitions in a worker: fetched once, kept by name, kept up to date.
+
+Each call says which *environment* it needs: what the names that it refers to meant in the master
+when it was asked for. Most calls need the same one, so most of the time there is nothing to do.
+Where a name means something else than in the call before, it is rebound. What a task or an
+initializer has set in a global stays, until the master's own value of that name is another one.
+
+Environments, large definitions, and the elements of arrays are stored at the master under digests
+of their content. Nothing here needs cloudpickle, which is slow to load, but for classes.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from types import CellType, FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from masterworker.data import mainmodule
+from masterworker.data.pickling import loads, share_names
+from masterworker.data.segment import bytes_of
+from masterworker.data.sourcecode import show_source
+from masterworker.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    from masterworker.core.task import Payload
+
+#: What a definition is: nothing (the name is not defined), the text of a source, a function or
+#: class, or the values of one or more names that have parts in common.
+ABSENT, SOURCE, DEFINED, VALUES = range(4)
+#: So many environments are kept ready.
+KEPT: Final = 256
+
+
+class Definition(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What some names mean."""
+
+    kind: int
+    names: tuple[str, ...]
+    #: Of the content.
+    digest: bytes
+    #: A pickle; empty where it is so large that it is stored by itself.
+    pickled: bytes = b""
+    #: Under which keys large buffers are stored.
+    buffers: tuple[str, ...] = ()
+
+
+class Environment:
+    """What calls need that were asked for at one time."""
+
+    __slots__ = ("definitions",)
+
+    def __init__(self, definitions: list[Definition]) -> None:
+        self.definitions = definitions
+
+
+class Resolved:
+    """A function that has been rebuilt, and in which environment it is to be called.
+
+    Args:
+        function: The function.
+        environment: Where its names mean what they did at the call.
+        size: Bytes of what it carries besides.
+    """
+
+    __slots__ = ("environment", "function", "size")
+
+    def __init__(
+        self, function: Callable[..., Any], environment: Environment | None, size: int = 0
+    ) -> None:
+        self.function = function
+        self.environment = environment
+        self.size = size
+
+
+_read = msgspec.msgpack.Decoder(list[Definition]).decode
+
+
+def key_of(digest: bytes) -> str:
+    """Return under which key content is stored."""
+    return digest.hex()
+
+
+class _Here:
+    """What this process has of the main program's definitions."""
+
+    def __init__(self) -> None:
+        #: They are where the functions come from: this is the master's process, or a thread of it.
+        self.at_home = True
+        #: A master has been made in this process.
+        self.has_master = False
+        #: Gets what is stored under a key.
+        self.fetch: Callable[[str], Payload | None] = _no_store
+        #: A program of this process's own, whose classes (and functions) are preferred.
+        self.own: dict[str, Any] | None = None
+        self.own_functions = False
+        #: Which meaning names have been given.
+        self.applied: dict[str, bytes] = {}
+        self.environments: dict[str, Environment] = {}
+        self.entered: Environment | None = None
+        #: What is still to be done of the environment that is being entered, by name.
+        self.pending: dict[str, Definition] = {}
+
+
+def _no_store(key: str) -> Payload | None:
+    raise UsageError(f"nothing here knows where {key} is stored")
+
+
+_here = _Here()
+
+
+def fetch_from(fetch: Callable[[str], Payload | None]) -> None:
+    """Say where what is stored can be got."""
+    _here.fetch = fetch
+
+
+def live_in_main() -> dict[str, Any]:
+    """Make this process one whose main program is the master's. Returns its empty namespace."""
+    namespace = mainmodule.put_in_place()
+    _start_anew()
+    share_names(shared=True)
+    return namespace
+
+
+def live_beside() -> dict[str, Any]:
+    """Make this process one that executes a script which is not the master's main program.
+
+    Returns:
+        The namespace for the script, which is the main program of this process.
+    """
+    namespace = mainmodule.put_in_place()
+    mainmodule.live_in(mainmodule.new())
+    _start_anew()
+    _here.own = namespace
+    return namespace
+
+
+def live_apart() -> None:
+    """Make this process one that has a main program of its own, and does work for a master.
+
+    Classes of that program are preferred to those of the same name in the master's. Where there is
+    a master in this process, or it is said already where definitions live, this does nothing.
+    """
+    if _here.at_home and not _here.has_master:
+        mainmodule.live_in(mainmodule.new())
+        _start_anew()
+        _here.own = vars(sys.modules[mainmodule.MAIN])
+
+
+def has_executed() -> None:
+    """A script has been executed here. If it is the master's, its functions stay as they are."""
+    if _here.own is None:
+        _here.own, _here.own_functions = dict(mainmodule.namespace()), True
+
+
+def is_master() -> None:
+    """There is a master in this process: find its main program."""
+    _here.has_master = True
+    if _here.at_home:
+        mainmodule.look_for_script()
+
+
+def _start_anew() -> None:
+    global _here
+    fetch, _here = _here.fetch, _Here()
+    _here.at_home, _here.fetch = False, fetch
+
+
+# -- what pickles call ----------------------------------------------------------------------
+
+
+def resolve(key: str, pickled: bytes, stored: str = "", buffers: tuple[str, ...] = ()) -> Resolved:
+    """Rebuild a function that is to be called in an environment.
+
+    Args:
+        key: Of the environment.
+        pickled: The function; or
+        stored: Under which key that is stored.
+        buffers: Keys of its large buffers.
+    """
+    environment = require(key)
+    content = pickled or bytes_of(_get(stored))
+    views = _views(buffers)
+    size = len(content) + sum(map(len, views))
+    return Resolved(loads(content, buffers=views), environment, size)
+
+
+def opened(key: str, pickled: bytes, buffers: list[Any]) -> Any:
+    """Rebuild what refers to the main program, in the environment that it needs."""
+    require(key)
+    return loads(pickled, buffers=buffers)
+
+
+def make_function(code: CodeType) -> FunctionType:
+    """Begin to rebuild a function, whose globals are those of the main program."""
+    closure = tuple(CellType() for _ in code.co_freevars) if code.co_freevars else None
+    return FunctionType(code, mainmodule.namespace(), None, None, closure)
+
+
+def fill_function(function: FunctionType, told: tuple[Any, ...]) -> None:
+    """Finish what `make_function` has begun."""
+    attributes, state, contents, modules = told
+    function.__dict__.update(attributes)
+    function.__module__ = mainmodule.MAIN
+    for name, value in state.items():
+        setattr(function, name, value)
+    for cell, content in zip(function.__closure__ or (), contents or (), strict=True):
+        if content:
+            (cell.cell_contents,) = content
+    for name in modules:
+        importlib.import_module(name)
+
+
+def make_cached(parameters: dict[str, Any], function: Callable[..., Any]) -> Any:
+    """Rebuild what `functools.lru_cache` has made: each process has a cache of its own."""
+    return functools.lru_cache(**parameters)(function)
+
+
+def begin(name: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Begin to rebuild a definition, which may refer to itself by its name."""
+    made = make(*args)
+    mainmodule.namespace()[name] = made
+    return made
+
+
+# -- entering an environment ----------------------------------------------------------------
+
+
+def require(key: str) -> Environment | None:
+    """Enter the environment of a key, which is fetched if need be."""
+    if _here.at_home or not key:
+        return None
+    environment = _here.environments.get(key)
+    if environment is None:
+        environment = Environment(_read(bytes_of(_get(key))))
+        if len(_here.environments) >= KEPT:
+            _here.environments.pop(next(iter(_here.environments)))
+        _here.environments[key] = environment
+    enter(environment)
+    return environment
+
+
+def entered() -> Environment | None:
+    """Return the environment in which this process is."""
+    return _here.entered
+
+
+def enter(environment: Environment | None) -> None:
+    """Let names mean what they mean in an environment. Costs nothing where they do already."""
+    if environment is None or environment is _here.entered:
+        return
+    applied = _here.applied
+    todo = [
+        each
+        for each in environment.definitions
+        if any(applied.get(name) != each.digest for name in each.names)
+    ]
+    _here.entered = None
+    _here.pending = {name: each for each in todo if each.kind != SOURCE for name in each.names}
+    for each in todo:
+        if each.kind == SOURCE or each.names[0] in _here.pending:
+            _apply(each)
+    _here.entered = environment
+
+
+def find(qualname: str) -> Any:
+    """Return what the main program has under a name; what is still to be rebuilt is, first.
+
+    Raises:
+        AttributeError: It has nothing there.
+    """
+    pending = _here.pending.get(qualname.partition(".")[0])
+    if pending is not None:
+        _apply(pending)
+    return mainmodule.find(qualname)
+
+
+def _apply(definition: Definition) -> None:
+    """Give names their meaning."""
+    names, kind = definition.names, definition.kind
+    for name in names:
+        _here.pending.pop(name, None)
+    if kind == SOURCE:
+        show_source(names[0], _content(definition).decode())
+    elif kind == ABSENT:
+        for name in names:
+            if name in _here.applied:
+                mainmodule.namespace().pop(name, None)
+    elif kind == DEFINED:
+        _define(names[0], definition)
+    else:
+        _set(names, definition)
+    for name in names:
+        _here.applied[name] = definition.digest
+
+
+def _define(name: str, definition: Definition) -> None:
+    """Give a name its function or class: the one of this process's own program, if it has one."""
+    mine = None if _here.own is None else _here.own.get(name)
+    kinds = (type, FunctionType, mainmodule.CACHED) if _here.own_functions else (type,)
+    if isinstance(mine, kinds) and name not in _here.applied:
+        mainmodule.namespace()[name] = mine
+        return
+    before = mainmodule.namespace().get(name)
+    try:
+        mainmodule.namespace()[name] = _open(definition)
+    except BaseException:
+        mainmodule.namespace()[name] = before  # not what has only been begun
+        raise
+
+
+def _set(names: tuple[str, ...], definition: Definition) -> None:
+    """Give names their values, but for those that this process has set before it was told any."""
+    namespace = mainmodule.namespace()
+    for name, value in zip(names, _open(definition), strict=True):
+        set_here = name in namespace and name not in _here.applied and _here.own is None
+        if not set_here:
+            namespace[name] = value
+
+
+def _open(definition: Definition) -> Any:
+    return loads(_content(definition), buffers=_views(definition.buffers))
+
+
+def _views(keys: tuple[str, ...]) -> list[memoryview]:
+    """Return large buffers, which can be written to without anybody else seeing it."""
+    found = map(_get, keys)
+    return [
+        memoryview(bytearray(each)) if isinstance(each, bytes) else each.open(writable=True)
+        for each in found
+    ]
+
+
+def _content(definition: Definition) -> bytes:
+    return definition.pickled or bytes_of(_get(key_of(definition.digest)))
+
+
+def _get(key: str) -> Payload:
+    found = _here.fetch(key)
+    if found is None:
+        raise UsageError("what this task refers to is not stored any more: its master has ended?")
+    return found

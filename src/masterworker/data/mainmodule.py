@@ -1,0 +1,126 @@
+"""The module of the job's main program in this process, and how its definitions are found.
+
+In the master it is the program itself. In a worker it is a module in its place: what the master's
+functions refer to comes to live there, once, under its name (`definitions`), so that calls,
+initializers and scripts share one set of globals. Its `__name__` is the one that `multiprocessing`
+gives to the main program of its processes, so guards do not fire, and everything that is pickled
+under either name finds it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+#: The name of the main program in a process that does not execute it as the main program.
+NAME: Final = "__mp_main__"
+#: The name under which what it defines is pickled, on both sides.
+MAIN: Final = "__main__"
+
+#: What `functools.lru_cache` makes of a function. Pickle knows it by name only.
+CACHED: Final = type(functools.lru_cache(len))
+
+#: What a module has, whatever its program defines.
+OF_MODULES: Final = frozenset(
+    ("__name__", "__spec__", "__loader__", "__builtins__", "__package__", "__annotations__")
+)
+
+#: The namespace of the main program, where that is not the one of the module `__main__`.
+_elsewhere: dict[str, Any] | None = None
+
+
+def namespace() -> dict[str, Any]:
+    """Return the globals of the main program in this process."""
+    if _elsewhere is not None:
+        return _elsewhere
+    main = sys.modules.get(MAIN)
+    return {} if main is None else main.__dict__
+
+
+def live_in(module: ModuleType) -> None:
+    """From now on the main program's definitions live in a module of their own."""
+    global _elsewhere
+    _elsewhere = module.__dict__
+
+
+def look_for_script() -> None:
+    """Find the script where a tool executes it: a profiler, a tracer, a debugger.
+
+    Such a tool is the main program itself, and gives the script a namespace in which `__name__`
+    says "__main__" as well. What is pickled under that name has to be found in the script.
+    """
+    main = sys.modules.get(MAIN)
+    frame = sys._getframe(1)
+    while frame is not None:
+        found = frame.f_globals
+        if found.get("__name__") == MAIN:
+            if main is None or found is not main.__dict__:
+                _take_the_place_of_main(found)
+            return
+        frame = frame.f_back  # type: ignore[assignment]
+
+
+class _Script(ModuleType):
+    """The module of a script whose namespace belongs to the tool that executes it."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return namespace()[name]
+        except KeyError:
+            raise AttributeError(f"the main program has no {name!r}") from None
+
+
+def _take_the_place_of_main(script: dict[str, Any]) -> None:
+    global _elsewhere
+    _elsewhere = script
+    module = _Script(MAIN)
+    for name in ("__file__", "__spec__", "__doc__"):
+        module.__dict__[name] = script.get(name)
+    sys.modules[MAIN] = sys.modules[NAME] = module
+
+
+def put_in_place() -> dict[str, Any]:
+    """Put an empty main program in the place of this process's own. Returns its namespace."""
+    global _elsewhere
+    module = new()
+    sys.modules[MAIN] = sys.modules[NAME] = module
+    _elsewhere = None
+    return module.__dict__
+
+
+def new() -> ModuleType:
+    """Make an empty module for the definitions of a main program."""
+    module = ModuleType(NAME)
+    module.__dict__["__builtins__"] = builtins  # where imports from C look for `__import__`
+    return module
+
+
+def find(qualname: str) -> Any:
+    """Return what the main program has under a name.
+
+    Raises:
+        AttributeError: It has nothing there.
+    """
+    first, *others = qualname.split(".")
+    try:
+        found = namespace()[first]
+    except KeyError:
+        raise AttributeError(f"the main program has no {first!r} here") from None
+    for name in others:
+        found = getattr(found, name)
+    return found
+
+
+def is_found(obj: Any) -> bool:
+    """Tell whether a class or function is found by its name in this process's main program."""
+    if getattr(obj, "__module__", None) != MAIN:
+        return False
+    if not isinstance(obj, (type, FunctionType, CACHED)):
+        return False
+    try:
+        return find(obj.__qualname__) is obj
+    except AttributeError:
+        return False

@@ -1,0 +1,152 @@
+"""What code refers to, and how it travels: with its file and lines, for tracebacks."""
+
+from __future__ import annotations
+
+import dis
+import linecache
+import marshal
+import os
+import stat
+import sys
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Code of so many functions is remembered.
+KEPT: Final = 2000
+#: Marshalled without references between its parts, so that the same code has the same bytes.
+_FORMAT: Final = 2 if sys.version_info < (3, 14) else marshal.version
+
+#: What reads or sets globals; and in the body of a class, where a name may be the class's own.
+_GLOBAL: Final = frozenset(("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"))
+_IN_CLASS: Final = frozenset(("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
+_OF_CLASS: Final = "STORE_NAME"
+
+#: By code and file, since code of two files can be equal.
+_names: dict[tuple[CodeType, str], tuple[str, ...]] = {}
+_bytes: dict[tuple[CodeType, str], bytes] = {}
+#: Text of a source, by its name; with size and time of its file, if it has one.
+_sources: dict[str, tuple[object, str]] = {}
+
+
+def global_names(code: CodeType) -> tuple[str, ...]:
+    """Return the names of the globals that code reads or sets, also in functions inside it."""
+    known = _names.get((code, code.co_filename))
+    if known is None:
+        steps = [(each.opname, each.argval) for each in dis.get_instructions(code)]
+        found = {name: None for step, name in steps if step in _GLOBAL}
+        own = {name for step, name in steps if step == _OF_CLASS}
+        found.update((name, None) for step, name in steps if step in _IN_CLASS and name not in own)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                found.update(dict.fromkeys(global_names(constant)))
+        known = tuple(found)
+        _remember(_names, code, known)
+    return known
+
+
+def _remember(known: dict[tuple[CodeType, str], Any], code: CodeType, value: object) -> None:
+    if len(known) >= KEPT:
+        known.clear()
+    known[code, code.co_filename] = value
+
+
+def dump(code: CodeType) -> bytes:
+    """Return code as bytes for the same version of Python."""
+    known = _bytes.get((code, code.co_filename))
+    if known is None:
+        known = marshal.dumps(code, _FORMAT)
+        _remember(_bytes, code, known)
+    return known
+
+
+def load(data: bytes) -> CodeType:
+    """Rebuild code."""
+    found = marshal.loads(data)  # noqa: S302  a part of a pickle, which is as trusted
+    assert isinstance(found, CodeType)  # noqa: S101  for the type checker
+    return found
+
+
+def submodules(code: CodeType, values: Iterable[object]) -> list[str]:
+    """Return the names of modules that code reaches through packages that have been imported.
+
+    `import concurrent.futures` makes the name `concurrent` only. Who has just that package does
+    not have what the code means by `concurrent.futures`.
+    """
+    found: list[str] = []
+    for value in values:
+        if isinstance(value, ModuleType) and hasattr(value, "__path__"):
+            prefix = value.__name__ + "."
+            words = _attribute_names(code)
+            found += [
+                name
+                for name in tuple(sys.modules)
+                if name.startswith(prefix) and words.issuperset(name[len(prefix) :].split("."))
+            ]
+    return sorted(found)
+
+
+def _attribute_names(code: CodeType) -> set[str]:
+    words = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            words |= _attribute_names(constant)
+    return words
+
+
+def annotation_names(obj: Any) -> set[str]:
+    """Return the names in annotations that are texts: what `typing.get_type_hints` looks up."""
+    found: set[str] = set()
+    annotations = getattr(obj, "__dict__", {}).get("__annotations__") or {}
+    if isinstance(obj, FunctionType):
+        annotations = obj.__annotations__
+    for text in annotations.values():
+        if isinstance(text, str):
+            try:
+                found.update(compile(text, "", "eval").co_names)
+            except (SyntaxError, ValueError):
+                continue
+    return found
+
+
+# -- sources --------------------------------------------------------------------------------
+
+
+def source_of(filename: str) -> str:
+    """Return the text of a source, as this process sees it; "" where there is none.
+
+    A file is read again when it has changed. Cells of notebooks are in the cache of `linecache`.
+    """
+    try:
+        about = Path(filename).stat()
+        mark: object = about.st_size, about.st_mtime_ns
+    except (OSError, ValueError):
+        mark = len(linecache.cache.get(filename, ()))
+    known = _sources.get(filename)
+    if known is not None and known[0] == mark:
+        return known[1]
+    text = _standard_input() if filename == "<stdin>" else "".join(linecache.getlines(filename))
+    if len(_sources) >= KEPT:
+        _sources.clear()
+    _sources[filename] = mark, text
+    return text
+
+
+def _standard_input() -> str:
+    """Return the program that came from standard input, where that is a file."""
+    try:
+        about = os.fstat(0)
+        if not stat.S_ISREG(about.st_mode):
+            return ""
+        return os.pread(0, about.st_size, 0).decode()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def show_source(filename: str, text: str) -> None:
+    """Let tracebacks, debuggers and `inspect` of this process find the text of a source."""
+    lines = text.splitlines(keepends=True)
+    linecache.cache[filename] = len(text), None, lines, filename

@@ -1,0 +1,262 @@
+"""What the calls of one master need of its main program, stored as long as they are under way."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+import weakref
+from collections import Counter, deque
+from types import BuiltinFunctionType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from masterworker import wire
+from masterworker.core.lanes import CALL_MARK
+from masterworker.data import definitions, layout, mainmodule
+from masterworker.data.environment import Environment, Pickled, Plan, pickled, root_parts
+from masterworker.data.pickling import PROTOCOL, dumps_function_by_name, line_of
+from masterworker.data.segment import LARGE, Segment
+from masterworker.errors import UnpicklableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from masterworker.core.task import Payload
+    from masterworker.manager import Manager
+
+logger = logging.getLogger("masterworker.master")
+
+#: So many plans and functions are kept ready.
+KEPT = 256
+#: A function without a name, and its variables, travel with each call up to so many bytes.
+SMALL = 16 << 10
+#: A function that carries more than this is named in the log, once (bytes).
+MUCH = 1 << 20
+
+
+class Hold:
+    """Keeps what calls need in the store, as long as somebody has it.
+
+    Args:
+        parts: Under which keys that is stored.
+        released: Is told them in the end. (In any thread, whatever that has in hand.)
+    """
+
+    __slots__ = ("__weakref__", "_parts", "_released")
+
+    def __init__(self, parts: tuple[str, ...], released: deque[tuple[str, ...]]) -> None:
+        self._parts = parts
+        self._released = released
+
+    def __del__(self) -> None:
+        self._released.append(self._parts)
+
+
+class Travelling(NamedTuple):
+    """A function as it travels with its calls."""
+
+    #: The mark of calls, and the function's name, for displays.
+    tag: str
+    #: Its pickle, or what stands for it.
+    pickled: bytes
+    #: What has to be stored as long as calls are under way; None: nothing.
+    hold: Hold | None
+
+
+class _Kept(NamedTuple):
+    travelling: Travelling
+    plan: Plan
+
+
+class Needs:
+    """What the calls of one master need. Thread-safe.
+
+    Args:
+        manager: Where it is stored.
+    """
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self._lock = threading.RLock()
+        self._released: deque[tuple[str, ...]] = deque()
+        self._stored: Counter[str] = Counter()
+        self._holds: weakref.WeakValueDictionary[Hashable, Hold] = weakref.WeakValueDictionary()
+        self._plans: dict[Hashable, tuple[Plan, Hold | None]] = {}
+        self._functions: dict[Callable[..., Any], _Kept] = {}
+        self._importable: dict[Callable[..., Any], Travelling] = {}
+        self._named: set[str] = set()
+
+    def of_function(self, function: Callable[..., Any]) -> Travelling:
+        """Return a function as it travels.
+
+        Costs some 50 ns for each name that it refers to, directly or not, and the time to pickle
+        what may have been changed in place: about a millisecond for 10 MB of an array.
+
+        Raises:
+            UnpicklableError: It cannot travel; names what is in the way.
+            UsageError: It cannot be called.
+        """
+        plain = isinstance(function, (FunctionType, BuiltinFunctionType, type, mainmodule.CACHED))
+        if plain:
+            if (known := self._importable.get(function)) is not None:
+                return known
+            if (kept := self._functions.get(function)) is not None and kept.plan.is_true():
+                return kept.travelling
+        tag = call_tag(function)
+        if (by_name := dumps_function_by_name(function)) is not None:
+            travelling = Travelling(tag, by_name, None)
+            if plain and len(self._importable) < 4 * KEPT:
+                self._importable[function] = travelling
+            return travelling
+        try:
+            root = pickled(function)
+        except UnpicklableError:
+            raise
+        except Exception as error:
+            name = getattr(function, "__qualname__", repr(function))
+            raise UnpicklableError(
+                f"function {name} cannot be pickled: {line_of(error)}"
+            ) from error
+        return self._travelling(tag, function, root)
+
+    def of_value(self, value: object) -> tuple[Payload, Hold | None]:
+        """Pickle a value as it travels, and what it needs.
+
+        Raises:
+            Exception: It cannot be pickled.
+        """
+        found = pickled(value)
+        data, buffers, hold = found.data, found.buffers, None
+        if found.names or found.files:
+            plan, hold = self._plan(tuple(found.names), tuple(found.files))
+            outer: list[memoryview] = []
+            data = pickle.dumps(
+                _Opening(plan.environment.key, found),
+                PROTOCOL,
+                buffer_callback=lambda buffer: outer.append(buffer.raw()),
+            )
+            buffers = outer
+        if buffers:
+            return Segment.of(layout.pack(data, buffers)), hold
+        return (data if len(data) <= LARGE else Segment.of([data])), hold
+
+    def _travelling(self, tag: str, function: Callable[..., Any], root: Pickled) -> Travelling:
+        small = not root.buffers and len(root.data) <= SMALL
+        if small and not root.names and not root.files:
+            return Travelling(tag, root.data, None)
+        plan, hold = self._plan(tuple(root.names), tuple(root.files))
+        self._tell(tag, plan.environment, root)
+        if small:
+            args: tuple[Any, ...] = plan.environment.key, root.data
+        else:
+            stored, buffers, parts = root_parts(root)
+            args = plan.environment.key, b"", stored, buffers
+            whole = Environment(plan.environment.key, {**plan.environment.parts, **parts}, [])
+            hold = self._hold((whole.key, stored, buffers), whole.parts)
+        travelling = Travelling(tag, pickle.dumps(_Resolving(args), PROTOCOL), hold)
+        if mainmodule.is_found(function):
+            _keep(self._functions, function, _Kept(travelling, plan))
+        return travelling
+
+    def _plan(self, names: tuple[str, ...], files: tuple[str, ...]) -> tuple[Plan, Hold | None]:
+        """Return what names mean now."""
+        about = names, files
+        with self._lock:
+            known = self._plans.get(about)
+            if known is not None and known[0].is_true():
+                return known
+            plan = Plan(names, files)
+            environment = plan.environment
+            hold = self._hold(environment.key, environment.parts) if environment.key else None
+            _keep(self._plans, about, (plan, hold))
+            return plan, hold
+
+    def _hold(self, about: Hashable, parts: dict[str, Payload]) -> Hold:
+        """Store parts, as long as what is returned exists."""
+        with self._lock:
+            self._drop_released()
+            known = self._holds.get(about)
+            if known is not None:
+                return known
+            for key, payload in parts.items():
+                if not self._stored[key]:
+                    self._manager.put(wire.DEFINITIONS, key, payload)
+                self._stored[key] += 1
+            self._holds[about] = hold = Hold(tuple(parts), self._released)
+            return hold
+
+    def _drop_released(self) -> None:
+        while self._released:
+            for key in self._released.popleft():
+                self._stored[key] -= 1
+                if not self._stored[key]:
+                    del self._stored[key]
+                    self._manager.drop(wire.DEFINITIONS, key)
+
+    def _tell(self, tag: str, environment: Environment, root: Pickled) -> None:
+        """Say once of a function that it carries much, and what."""
+        carried = list(environment.sizes)
+        if root.size > SMALL:
+            carried.append(("its own variables or arguments", root.size, "object"))
+        total = sum(size for _, size, _ in carried)
+        if total <= MUCH or tag in self._named:
+            return
+        self._named.add(tag)
+        carried.sort(key=lambda each: -each[1])
+        what = ", ".join(
+            f"{name} ({size / 1e6:,.1f} MB, {kind})" for name, size, kind in carried[:5]
+        )
+        logger.warning(
+            "%s carries %.1f MB to the workers: %s. It is stored once for each machine, and each "
+            "call of submit or map looks whether it has changed (some 0.1 ms for a megabyte). To "
+            "be rid of that: share() the value and pass it as an argument, or make it in the "
+            "workers (initializer=)",
+            tag[1:], total / 1e6, what,
+        )  # fmt: skip
+
+
+class _Opening:
+    """Pickled as a call of `definitions.opened`."""
+
+    def __init__(self, key: str, found: Pickled) -> None:
+        self._told = key, found.data, [pickle.PickleBuffer(each) for each in found.buffers]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return definitions.opened, self._told
+
+
+class _Resolving:
+    """Pickled as a call of `definitions.resolve`."""
+
+    def __init__(self, args: tuple[Any, ...]) -> None:
+        self._args = args
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return definitions.resolve, self._args
+
+
+def _keep(kept: dict[Any, Any], key: Hashable, value: object) -> None:
+    """Remember something; the oldest is forgotten."""
+    kept.pop(key, None)
+    if len(kept) >= KEPT:
+        kept.pop(next(iter(kept)))
+    kept[key] = value
+
+
+def holds(*each: Hold | None) -> tuple[Hold, ...]:
+    """Return those that there are."""
+    return tuple(hold for hold in each if hold is not None)
+
+
+def call_tag(function: Callable[..., Any]) -> str:
+    """Return the tag of a call: the mark, and the function's name, for status displays.
+
+    Raises:
+        UsageError: It cannot be called.
+    """
+    name = getattr(function, "__name__", None)
+    if isinstance(name, str) and callable(function):
+        return CALL_MARK + name
+    if not callable(function):
+        raise UsageError(f"{function!r} is not a function")
+    return CALL_MARK + type(function).__name__  # a partial, or an object with __call__
