@@ -21,6 +21,7 @@ from masterworker.errors import TaskCancelled, TaskLost
 from masterworker.master.batches import TAKEN
 from masterworker.master.drawing import Drawing
 from masterworker.master.mapping import Mapping
+from masterworker.master.needs import Travelling
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def test_results_that_come_on_the_way_are_yielded_once() -> None:
     """Those whose places were passed already are not left out, and none comes twice."""
     master = Master()
     try:
-        drawing = Drawing("a", b"", (range(10),), together=True)
+        drawing = Drawing(master.needs, Travelling("a", b"", None), (range(10),), together=True)
         mapping = Mapping(master.manager, master, None, drawing)
         drawing.draw, draw = (lambda _: draw(5)), drawing.draw  # type: ignore[method-assign]
         mapping.begin()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from masterworker.data import sourcecode
+from masterworker.data import rebuilding, sourcecode
 from masterworker.data.mainmodule import CACHED
 from masterworker.data.pickling import PROTOCOL, fill, own, own_or_cached, own_or_make
 
@@ -40,7 +40,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             name = "" if obj is self._itself else obj.__qualname__
             return own_or_cached, (name, obj.cache_parameters(), obj.__wrapped__)
         if isinstance(obj, CodeType):  # with its file and lines
-            return sourcecode.load, (sourcecode.dump(obj),)
+            return rebuilding.load_code, (sourcecode.dump(obj),)
         reduced = super().reducer_override(obj)
         if not isinstance(reduced, tuple) or obj is self._itself or not _is_of_main(obj):
             return reduced

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from masterworker.data import definitions, mainmodule, sourcecode
+from masterworker.data import definitions, mainmodule, rebuilding, sourcecode
 from masterworker.data.pickling import PROTOCOL
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         """Say how to pickle what is not built in; see `pickle.Pickler`."""
         if isinstance(obj, CodeType):
             self.files[obj.co_filename] = None
-            return sourcecode.load, (sourcecode.dump(obj),)
+            return rebuilding.load_code, (sourcecode.dump(obj),)
         if not isinstance(obj, (type, FunctionType, mainmodule.CACHED)):
             return super().reducer_override(obj)
         if self._goes_by_name(obj):
@@ -63,7 +63,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             return self._begun(obj, *self._function(obj))
         if isinstance(obj, mainmodule.CACHED) and obj.__module__ == mainmodule.MAIN:
             args = obj.cache_parameters(), obj.__wrapped__
-            return self._begun(obj, definitions.make_cached, args)
+            return self._begun(obj, rebuilding.make_cached, args)
         reduced = super().reducer_override(obj)
         if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) > 2:
             return self._class(obj, *reduced)
@@ -78,7 +78,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         """Let a definition be found by its name from the moment when it has been made."""
         if obj is not self._itself or not mainmodule.is_found(obj) or "." in obj.__qualname__:
             return make, args, *rest
-        return definitions.begin, (obj.__qualname__, make, args), *rest
+        return rebuilding.begin, (obj.__qualname__, make, args), *rest
 
     def _function(self, function: FunctionType) -> tuple[Any, ...]:
         code, cells = function.__code__, function.__closure__
@@ -99,7 +99,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if function.__module__ != mainmodule.MAIN:  # as a rule it is, and need not be said
             state["__module__"] = function.__module__
         told = dict(function.__dict__), state, contents, sourcecode.submodules(code, values)
-        return definitions.make_function, (code,), told, None, None, definitions.fill_function
+        return rebuilding.make_function, (code,), told, None, None, rebuilding.fill_function
 
     def _class(self, cls: type, make: Any, args: Any, state: Any, *rest: Any) -> Any:
         self.hints |= sourcecode.annotation_names(cls)

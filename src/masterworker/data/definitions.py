@@ -11,23 +11,20 @@ of their content. Nothing here needs cloudpickle, which is slow to load, but for
 
 from __future__ import annotations
 
-import functools
-import importlib
 import sys
-from types import CellType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from masterworker.data import mainmodule
 from masterworker.data.pickling import loads, share_names
+from masterworker.data.rebuilding import show_source
 from masterworker.data.segment import bytes_of
-from masterworker.data.sourcecode import show_source
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
 
     from masterworker.core.task import Payload
 
@@ -195,38 +192,6 @@ def opened(key: str, pickled: bytes, buffers: list[Any]) -> Any:
     """Rebuild what refers to the main program, in the environment that it needs."""
     require(key)
     return loads(pickled, buffers=buffers)
-
-
-def make_function(code: CodeType) -> FunctionType:
-    """Begin to rebuild a function, whose globals are those of the main program."""
-    closure = tuple(CellType() for _ in code.co_freevars) if code.co_freevars else None
-    return FunctionType(code, mainmodule.namespace(), None, None, closure)
-
-
-def fill_function(function: FunctionType, told: tuple[Any, ...]) -> None:
-    """Finish what `make_function` has begun."""
-    attributes, state, contents, modules = told
-    function.__dict__.update(attributes)
-    function.__module__ = mainmodule.MAIN
-    for name, value in state.items():
-        setattr(function, name, value)
-    for cell, content in zip(function.__closure__ or (), contents or (), strict=True):
-        if content:
-            (cell.cell_contents,) = content
-    for name in modules:
-        importlib.import_module(name)
-
-
-def make_cached(parameters: dict[str, Any], function: Callable[..., Any]) -> Any:
-    """Rebuild what `functools.lru_cache` has made: each process has a cache of its own."""
-    return functools.lru_cache(**parameters)(function)
-
-
-def begin(name: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Begin to rebuild a definition, which may refer to itself by its name."""
-    made = make(*args)
-    mainmodule.namespace()[name] = made
-    return made
 
 
 # -- entering an environment ----------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What code refers to, and how it travels: with its file and lines, for tracebacks."""
+"""What code refers to, its bytes, and its source: the master's half. `rebuilding` has the other."""
 
 from __future__ import annotations
 
@@ -61,13 +61,6 @@ def dump(code: CodeType) -> bytes:
         known = marshal.dumps(code, _FORMAT)
         _remember(_bytes, code, known)
     return known
-
-
-def load(data: bytes) -> CodeType:
-    """Rebuild code."""
-    found = marshal.loads(data)  # noqa: S302  a part of a pickle, which is as trusted
-    assert isinstance(found, CodeType)  # noqa: S101  for the type checker
-    return found
 
 
 def submodules(code: CodeType, values: Iterable[object]) -> list[str]:
@@ -144,9 +137,3 @@ def _standard_input() -> str:
         return os.pread(0, about.st_size, 0).decode()
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def show_source(filename: str, text: str) -> None:
-    """Let tracebacks, debuggers and `inspect` of this process find the text of a source."""
-    lines = text.splitlines(keepends=True)
-    linecache.cache[filename] = len(text), None, lines, filename

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from masterworker.data import definitions, mainmodule
-from masterworker.data.sourcecode import show_source
+from masterworker.data.rebuilding import show_source
 
 if TYPE_CHECKING:
     from masterworker.program import Program
