@@ -88,10 +88,10 @@ def test_a_private_socket_that_leads_nowhere_is_looked_up_instead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The master may have begun anew since a worker was told."""
-    monkeypatch.setattr(discovery, "_told", {})
+    monkeypatch.setattr(discovery, "_sockets", {})
     label = unique_label()
     with Master(label) as master:
-        discovery.remember(label, str(tmp_path / "nobody"))
+        discovery.remember(label, socket=str(tmp_path / "nobody"))
         connection = discovery.reach(label)
         assert connection.call("instance") == [True, master.manager.instance]
         connection.close()

@@ -22,6 +22,7 @@ from masterworker.master.batches import TAKEN
 from masterworker.master.drawing import Drawing
 from masterworker.master.mapping import Mapping
 from masterworker.master.needs import Travelling
+from masterworker.taskid import task_name
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def test_the_task_that_is_executed_is_cancelled_by_itself(warm: Master, tmp_path
     found = [next(results) for _ in range(1399)]
     assert sorted(found) == [n for n in range(1400) if n != 700]
     wait_until(started.exists)
-    assert warm.cancel(f"@started_and_waits_{number}")
+    assert warm.cancel(task_name("@started_and_waits", number))
     with pytest.raises(TaskCancelled):
         next(results)
     assert list(warm.map(work.same, range(MANY))) == list(range(MANY))
