@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         Terminated,
         UnpicklableError,
         UsageError,
+        WorkerStartError,
     )
+    from masterworker.frozen import freeze_support
     from masterworker.job import run_job
     from masterworker.master import Master
     from masterworker.master.handle import Handle
@@ -48,7 +50,9 @@ __all__ = [
     "UnpicklableError",
     "UsageError",
     "Worker",
+    "WorkerStartError",
     "current_worker",
+    "freeze_support",
     "run_job",
 ]
 
@@ -60,6 +64,7 @@ _HOMES = {
     "StateValue": "data.states",
     "Worker": "worker",
     "current_worker": "worker.current",
+    "freeze_support": "frozen",
     "run_job": "job",
 }
 

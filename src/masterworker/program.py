@@ -6,17 +6,18 @@ folder, and executes it (`worker.script`).
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from masterworker import surroundings
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
+
+    from masterworker.surroundings import Surroundings
 
 #: Under this name it is stored.
 KEY = "program"
@@ -38,19 +39,21 @@ class Program(NamedTuple):
     filename: str
     #: Name of the package that it belongs to; "" for none.
     package: str
-    folder: str
-    #: Folders to import from: first the user's own, then those of the Python installation.
-    own_paths: list[str]
-    other_paths: list[str]
-    #: What `sys.argv` is to be.
-    argv: list[str]
+    surroundings: Surroundings
     pickled: bytes = b""
-    #: User ids that the folders belong to on the master's machine.
-    owners: list[int] = []  # noqa: RUF012  never changed
     #: Name of the class that the script gives for its workers; "" where it gives none.
     worker_class: str = ""
     #: It is the master's own main program.
     is_main: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Where it is executed."""
+        return self.surroundings.folder
+
+    def in_folder(self, folder: str) -> Program:
+        """Return the same program, to be executed in another folder."""
+        return self._replace(surroundings=self.surroundings._replace(folder=folder))
 
     def encode(self) -> bytes:
         """Make the stored form."""
@@ -67,42 +70,35 @@ class Program(NamedTuple):
 
 
 def decode(stored: bytes) -> Program:
-    """Read the stored form."""
-    return Program(*msgspec.msgpack.decode(stored))
+    """Read the stored form.
+
+    Raises:
+        UsageError: Another version of masterworker has written it.
+    """
+    try:
+        program = Program(*msgspec.msgpack.decode(stored))
+        return program._replace(surroundings=surroundings.of_data(list(program.surroundings)))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"the stored program was written by another version of masterworker: {error}"
+        ) from None
 
 
-def _path(name: str | os.PathLike[str] = "") -> Path:
-    from pathlib import Path  # slow to load, and workers on the master's machine need none
-
-    return Path(name)
-
-
-def _surroundings(
+def _make(
     kind: str, source: str = "", filename: str = "", package: str = "", pickled: bytes = b""
 ) -> Program:
-    paths = [str(_path(p).absolute()) for p in sys.path]
-    own = [p for p in paths if not _is_standard(p)]
-    other = [p for p in paths if _is_standard(p)]
-    folder = str(_path().absolute())
-    argv = [filename] if kind == SCRIPT else list(sys.argv)
-    owners = sorted({_path(p).stat().st_uid for p in [folder, *own] if _path(p).is_dir()})
-    return Program(kind, source, filename, package, folder, own, other, argv, pickled, owners)
-
-
-def _is_standard(path: str) -> bool:
-    """Tell whether a folder is part of a Python installation or environment."""
-    parts = _path(path).parts
-    return path.endswith(".zip") or any(p.startswith("python3") for p in parts)
+    argv = [filename] if kind == SCRIPT else None
+    return Program(kind, source, filename, package, surroundings.capture(argv), pickled)
 
 
 def generic() -> Program:
     """Make the program of workers that execute calls of functions."""
-    return _surroundings(GENERIC)
+    return _make(GENERIC)
 
 
 def of_class(pickled: bytes) -> Program:
     """Make the program of a worker class that travels by value."""
-    return _surroundings(CLASS, pickled=pickled)
+    return _make(CLASS, pickled=pickled)
 
 
 def of_main() -> Program | None:
@@ -111,14 +107,16 @@ def of_main() -> Program | None:
     Works for `python script.py` and `python -m package.module`; not in a notebook, and not when
     the main program comes from standard input.
     """
+    from pathlib import Path  # slow to load, and workers need none
+
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     filename = getattr(spec, "origin", None) or getattr(main, "__file__", None)
-    if filename is None or not _path(filename).is_file():
+    if filename is None or not Path(filename).is_file():
         return None
     script = of_file(filename, getattr(spec, "parent", None) or "")
-    # its top level reads the arguments in a slave, too
-    return script._replace(argv=list(sys.argv), is_main=True)
+    ours = script.surroundings._replace(argv=list(sys.argv))  # its top level reads them, too
+    return script._replace(surroundings=ours, is_main=True)
 
 
 def of_file(filename: str | os.PathLike[str], package: str = "") -> Program:
@@ -127,16 +125,19 @@ def of_file(filename: str | os.PathLike[str], package: str = "") -> Program:
     Raises:
         UsageError: It cannot be read.
     """
-    path = _path(filename).absolute()
+    from importlib.util import decode_source
+    from pathlib import Path
+
+    path = Path(filename).absolute()
     try:
-        source = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        source = decode_source(path.read_bytes())
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise UsageError(f"the slave script {filename} cannot be read: {error}") from None
-    program = _surroundings(SCRIPT, source, str(path), package)
-    folder = str(path.parent)
-    if package or folder in program.own_paths:
+    program = _make(SCRIPT, source, str(path), package)
+    folder, ours = str(path.parent), program.surroundings
+    if package or folder in ours.path:
         return program
-    return program._replace(own_paths=[*program.own_paths, folder])
+    return program._replace(surroundings=ours._replace(path=[*ours.path, folder]))
 
 
 def of_source(source: str, folder: str | None = None) -> Program:
@@ -146,11 +147,12 @@ def of_source(source: str, folder: str | None = None) -> Program:
         source: The text.
         folder: Where it is executed; None: where this process is.
     """
-    program = _surroundings(SCRIPT, source, "<slave code>")
+    program = _make(SCRIPT, source, "<slave code>")
     if folder is None:
         return program
-    own = [path for path in program.own_paths if path != folder]
-    return program._replace(folder=folder, own_paths=[*own, folder])
+    ours = program.surroundings
+    path = [*(entry for entry in ours.path if entry != folder), folder]
+    return program._replace(surroundings=ours._replace(path=path)).in_folder(folder)
 
 
 def of_module(name: str) -> Program:
@@ -166,58 +168,4 @@ def of_module(name: str) -> Program:
         "from Scientific.DistributedComputing.MasterSlave import startSlaveProcess\n"
         "startSlaveProcess()\n"
     )
-    return _surroundings(SCRIPT, source, f"<slave of {name}>")
-
-
-def enter(program: Program, *, elsewhere: bool = False) -> str:
-    """Make this process's folder and import paths like the master's, as far as they exist here.
-
-    Args:
-        program: The master's.
-        elsewhere: The master is perhaps on another machine. What has the same name here may be
-            anybody's, so only folders that nobody else can fill are entered and imported from.
-
-    Returns:
-        What differs, in one line; "" if nothing does.
-    """
-    told, folder = "", program.folder
-    if elsewhere and _path(folder).is_dir() and not _is_believed(folder, program.owners):
-        told = f"others can write to {folder} here, which is the master's folder"
-    else:
-        try:
-            os.chdir(folder)
-        except OSError:
-            told = f"the master's folder {folder} does not exist here"
-    if told:
-        told += f"; staying in {_some_folder()}"
-    front = [p for p in program.own_paths if p not in sys.path]
-    back = [p for p in program.other_paths if p not in sys.path and _path(p).exists()]
-    if elsewhere:
-        front = [p for p in front if _is_believed(p, program.owners)]
-        back = [p for p in back if _is_believed(p, program.owners)]
-    sys.path[:0] = front
-    sys.path += back
-    return told
-
-
-def _is_believed(path: str, owners: list[int]) -> bool:
-    """Tell whether what is in a folder can be by us, the system, or its owner at the master only.
-
-    Groups are believed: projects share folders in this way.
-    """
-    try:
-        found = _path(path).stat()
-    except OSError:
-        return False
-    return found.st_uid in {os.getuid(), 0, *owners} and not found.st_mode & stat.S_IWOTH
-
-
-def _some_folder() -> Path:
-    """Return the folder that this process is in; go somewhere if that one is gone as well."""
-    try:
-        return _path().absolute()
-    except OSError:
-        import tempfile  # hardly ever needed, and slow to load
-
-        os.chdir(tempfile.gettempdir())
-        return _path().absolute()
+    return _make(SCRIPT, source, f"<slave of {name}>")

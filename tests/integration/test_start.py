@@ -100,7 +100,8 @@ def test_a_private_socket_that_leads_nowhere_is_looked_up_instead(
 @pytest.mark.parametrize("words", [["--supervised=99"], ["--supervised=1", "--what=1"], []])
 def test_a_worker_that_nobody_launches_says_so(words: list[str]) -> None:
     """In one line, and without a traceback."""
-    command = [sys.executable, "-m", "masterworker.cli", "worker"]
+    begin = "from masterworker.cli.work import begin; begin()"
+    command = [sys.executable, "-c", begin, "worker"]
     done = subprocess.run(
         [*command, f"--launched-by={os.getpid()}", *words, "--", "demo"],
         capture_output=True, text=True, timeout=HANG, check=False,

@@ -25,7 +25,7 @@ ALL = WorkerLimits(3, 2.5, 12345.678901234, "package.module:make=it")
     ],
 )
 def test_what_is_written_is_read(spec: Spec, ticket_fd: int | None, order: Order) -> None:
-    words = worker_command("python", spec, 7, ticket_fd)[4:]
+    words = worker_command(spec, 7, ticket_fd)[4:]
     assert is_order(words)
     assert read_order(words) == order
 

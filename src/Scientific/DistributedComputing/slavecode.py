@@ -67,5 +67,5 @@ class SlaveCode:
             return
         what = program.of_source(code, self._folder) if CODE in items else self._program
         if what is not None:
-            self._program = what._replace(folder=self._folder or str(Path.cwd()))
+            self._program = what.in_folder(self._folder or str(Path.cwd()))
             self._job.store_program(self._program)

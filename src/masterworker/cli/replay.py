@@ -16,7 +16,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from masterworker import failed, program, wire
+from masterworker import failed, program, surroundings, wire
 from masterworker.cli import exit_codes
 from masterworker.client import Client
 from masterworker.core.lanes import CALL_MARK
@@ -100,7 +100,7 @@ class _Replay:
         what = program.decode(self.call.program) if self.call.program else program.generic()
         with Master() as home:
             home._keeper.close()  # a further task that fails is not one of the job
-            told = program.enter(what)
+            told = surroundings.enter(what.surroundings)
             if told:
                 print(f"warning: {told}", file=sys.stderr)
             context = current.SlaveContext(home.label, what.digest, what.worker_class, self.instead)

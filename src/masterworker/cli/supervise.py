@@ -8,15 +8,18 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
+from masterworker import program, wire
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.client import Client
+from masterworker.data.segment import bytes_of
 from masterworker.errors import NotTrustedError, UsageError
 from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
 from masterworker.launch.process import KILL_GRACE
 from masterworker.launch.supervisor import Supervisor
 from masterworker.security.peer import Role
+from masterworker.surroundings import python
 from masterworker.transport.discovery import reach, ticket_of
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ def run(label: str, options: argparse.Namespace) -> int:
             f"(task_manager ticket {label!r} --out FILE)"
         )
     client = find(label, options.master, wait=options.wait)
+    spec = _like_the_master(client, spec)
     messenger = Client(lambda: reach(label, options.master))
     supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
     log = _Log(supervisor)
@@ -92,6 +96,19 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
         written.memory_size(options.memory_limit),
         options.verbose,
         ticket_of(label),
+    )
+
+
+def _like_the_master(client: Client, spec: written.Spec) -> written.Spec:
+    """Let workers start as the master's own do, as far as that holds on every machine."""
+    path = sys.path if sys.flags.safe_path else sys.path[1:]  # that one is where our script is
+    stored = client.get(wire.PROGRAM, program.KEY)
+    if stored is None:  # each worker will say so
+        return spec._replace(interpreter=python.interpreter((), path))
+    theirs = program.decode(bytes_of(stored)).surroundings
+    return spec._replace(
+        interpreter=python.interpreter(theirs.options, path),
+        environment={**spec.environment, python.HASH_SEED: theirs.hash_seed},
     )
 
 

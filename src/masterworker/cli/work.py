@@ -6,12 +6,14 @@ here is paid for by whoever waits for the first result, and by each replacement 
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from masterworker import program, wire
+from masterworker import program, surroundings, wire
 from masterworker.cli import exit_codes
 from masterworker.cli.telling import handed_over, show_log, tell
 from masterworker.client import Client
@@ -29,6 +31,7 @@ from masterworker.errors import (
 )
 from masterworker.launch import parent
 from masterworker.launch.command import read_order
+from masterworker.surroundings import python
 from masterworker.transport import discovery
 from masterworker.worker import Worker, current, script
 from masterworker.worker.execution import ready
@@ -42,6 +45,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("masterworker.cli")
 
 _NOT_LAUNCHED: Final = "only a supervisor starts a worker with --supervised"
+
+
+def begin() -> NoReturn:
+    """Be the main program of a worker."""
+    gc.enable()
+    sys.exit(main(sys.argv[1:]))
 
 
 def main(words: Sequence[str]) -> int:
@@ -68,6 +77,7 @@ def run(order: Order) -> int:
     except (OSError, ValueError):
         raise UsageError(_NOT_LAUNCHED) from None
     parent.limited_to(order.limits)
+    os.environ.pop(python.STARTING, None)  # what a task starts is not to become a worker
     if isinstance(sys.stdout, io.TextIOWrapper):  # it is a pipe now, whatever the user has
         sys.stdout.reconfigure(line_buffering=True)
     label = order.label
@@ -79,7 +89,7 @@ def run(order: Order) -> int:
     client = Client(lambda: discovery.reach(label))
     what = _fetch(client, label)
     try:
-        told = program.enter(what, elsewhere=not client.is_private)
+        told = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
         if told:
             logger.warning("%s", told)
         current.be_slave(current.SlaveContext(label, what.digest, what.worker_class))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from masterworker.launch import slot
 from masterworker.launch.parent import WorkerLimits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from masterworker.launch.options import Spec
+    from masterworker.surroundings.python import Interpreter
 
 #: Begins the words of a worker that a supervisor launches.
 _COMMAND: Final = "worker"
@@ -39,23 +41,25 @@ class Order(NamedTuple):
     verbose: bool = False
 
 
-def worker_command(
-    python: str, spec: Spec, slot_fd: int, ticket_fd: int | None = None
-) -> list[str]:
+#: Becomes a worker. What is loaded for its start stays: looking for garbage among it takes time.
+_BEGIN: Final = "import gc; gc.disable(); {path}from masterworker.cli.work import begin; begin()"
+#: Reads from the slot where to import from, before anything of ours can be found.
+_PATH: Final = (
+    "import os, sys; sys.path[:] = os.fsdecode(os.pread({fd}, {size}, {offset})).split(chr(0)); "
+)
+
+
+def worker_command(spec: Spec, slot_fd: int, ticket_fd: int | None = None) -> list[str]:
     """Build the command of a worker on this machine.
 
     Args:
-        python: Path of the Python interpreter.
         spec: What kind of worker.
         slot_fd: File descriptor of what it shares with its supervisor, which is in this process;
             the worker ends with it.
         ticket_fd: File descriptor from which it reads its ticket, which is a secret.
     """
     command = [
-        python,
-        "-P",  # the folder of the moment is not to be imported from: the master says from where
-        "-m",
-        "masterworker.cli",
+        *_interpreter(spec.interpreter, slot_fd),
         _COMMAND,
         f"{_LAUNCHER}={os.getpid()}",
         f"--supervised={slot_fd}",
@@ -75,6 +79,15 @@ def worker_command(
     if spec.verbose:
         command.append(_VERBOSE)
     return [*command, "--", spec.label]
+
+
+def _interpreter(given: Interpreter, slot_fd: int) -> list[str]:
+    """Return what is to be started, up to where the worker's own words begin."""
+    if given.frozen:  # its own main program sees these words
+        return [given.executable]
+    path = _PATH.format(fd=slot_fd, size=slot.LONGEST_PATH, offset=slot.PATH) if given.path else ""
+    # -P: the folder of the moment is not to be imported from: the master says from where
+    return [given.executable, "-P", *given.options, "-c", _BEGIN.format(path=path)]
 
 
 def is_order(words: Sequence[str]) -> bool:

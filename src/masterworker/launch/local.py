@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker.launch.options import Spec, environment
 from masterworker.launch.supervisor import Supervisor
+from masterworker.surroundings import folders, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,16 +39,30 @@ class LocalWorkers:
         self.socket = ""
 
     def launch(
-        self, number: int, limits: WorkerLimits, memory_limit: int | None = None
+        self, number: int, limits: WorkerLimits, memory_limit: int | None, hash_seed: str
     ) -> list[Place]:
-        """Start workers. Returns their places."""
+        """Start workers. Returns their places.
+
+        Raises:
+            WorkerStartError: There is no Python interpreter to be started.
+        """
+        path = folders.standard_first(folders.import_path(folders.here()))
+        interpreter = python.interpreter(python.inherited_options(), path)
         if self._supervisor is None:
             self._supervisor = Supervisor(
                 self._attend, self._attend, patience=None, on_change=self._on_change
             )
         here = sum(not place.closed for place in self._supervisor.places)
-        variables = environment(dict(os.environ), here + number)
-        spec = Spec(self._label, None, variables, limits, memory_limit, socket=self.socket)
+        variables = environment(dict(os.environ), here + number, hash_seed)
+        spec = Spec(
+            self._label,
+            None,
+            variables,
+            limits,
+            memory_limit,
+            socket=self.socket,
+            interpreter=interpreter,
+        )
         return self._supervisor.launch(spec, number)
 
     def abandon(self, places: list[Place]) -> None:

@@ -11,6 +11,7 @@ from masterworker.errors import UsageError
 from masterworker.launch.limits import usable_cpus
 from masterworker.launch.parent import WorkerLimits
 from masterworker.launch.procfs import can_measure
+from masterworker.surroundings.python import HASH_SEED, Interpreter
 
 if TYPE_CHECKING:
     from masterworker.security.ticket import Ticket
@@ -46,19 +47,24 @@ class Spec(NamedTuple):
     ticket: Ticket | None = None
     #: Path of the master's private socket, where that is known; else "".
     socket: str = ""
+    interpreter: Interpreter = Interpreter()
 
 
-def environment(given: dict[str, str], workers: int) -> dict[str, str]:
+def environment(given: dict[str, str], workers: int, hash_seed: str = "") -> dict[str, str]:
     """Return the environment of worker processes: numerical libraries share the processors.
 
     Args:
-        given: That of this process. If one of `THREADS` is set there, nothing is changed.
+        given: That of this process. If one of `THREADS` is set there, none is changed.
         workers: How many processes there will be.
+        hash_seed: One for all workers of the job; "": that of this process, if any.
     """
-    if any(name in given for name in THREADS):
-        return dict(given)
-    threads = str(max(1, usable_cpus() // max(1, workers)))
-    return {**given, **dict.fromkeys(THREADS, threads)}
+    variables = dict(given)
+    if hash_seed:
+        variables[HASH_SEED] = hash_seed
+    if not any(name in given for name in THREADS):
+        threads = str(max(1, usable_cpus() // max(1, workers)))
+        variables |= dict.fromkeys(THREADS, threads)
+    return variables
 
 
 def number_of_workers(number: int | str) -> int:

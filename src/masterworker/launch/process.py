@@ -21,6 +21,7 @@ from masterworker.launch.output import KEPT_LINES, Lines
 from masterworker.launch.parent import VERDICT
 from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info
+from masterworker.surroundings.python import STARTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,19 +76,19 @@ class WorkerProcess:
         self.spec = spec
         self._show = show
         self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
-        fd, self.slot = slot.create(supervisor)
+        fd, self.slot = slot.create(supervisor, spec.interpreter.path)
         ticket_fd = None if spec.ticket is None else _readable(spec.ticket.text())
         fds = [fd] if ticket_fd is None else [fd, ticket_fd]
         try:
             self._popen = subprocess.Popen(
-                worker_command(sys.executable, spec, fd, ticket_fd),
+                worker_command(spec, fd, ticket_fd),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 process_group=0,  # a Ctrl-C at the terminal is for us, who tell our workers
                 pass_fds=fds,
-                env=spec.environment,
+                env={**spec.environment, STARTING: "1"},
             )
         finally:
             for inherited in fds:

@@ -5,14 +5,18 @@ it while the worker is alive, and above all when it is not any more: so it is kn
 being executed when a process ended, whatever ended it.
 
 Behind the numbers stands the name of the supervisor. Whoever knows it can speak for its workers,
-so it is in no command line, which every user of the machine could read.
+so it is in no command line, which every user of the machine could read. Behind that stands where
+the worker is to import from when it begins.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: What is where. Each is a signed number of 8 bytes.
 #: Id of the member that the worker has joined as, plus 1; 0: it has never joined.
@@ -41,13 +45,17 @@ SHELF: Final = 10
 _SIZE: Final = 8 * 16
 #: The name is not longer than this (bytes).
 _LONGEST_NAME: Final = 200
+#: Where `sys.path` begins, with zeros between its entries, and how long it may be (bytes).
+PATH: Final = _SIZE + _LONGEST_NAME
+LONGEST_PATH: Final = 1 << 20
 
 
-def create(supervisor: str) -> tuple[int, memoryview]:
+def create(supervisor: str, path: Sequence[str] = ()) -> tuple[int, memoryview]:
     """Make a slot.
 
     Args:
         supervisor: Name of the supervisor.
+        path: Where the worker is to import from when it begins.
 
     Returns:
         A file descriptor that a child process may inherit (close it when the child is there), and
@@ -55,7 +63,8 @@ def create(supervisor: str) -> tuple[int, memoryview]:
     """
     fd = _nameless()
     os.truncate(fd, _SIZE)
-    os.pwrite(fd, supervisor.encode(), _SIZE)
+    os.pwrite(fd, supervisor.encode().ljust(_LONGEST_NAME, b"\0"), _SIZE)
+    os.pwrite(fd, os.fsencode("\0".join(path)), PATH)
     return fd, _map(fd)
 
 
@@ -70,7 +79,7 @@ def attach(fd: int) -> tuple[str, memoryview]:
         ValueError: What is behind it is no slot.
     """
     try:
-        return os.pread(fd, _LONGEST_NAME, _SIZE).decode(), _map(fd)
+        return os.pread(fd, _LONGEST_NAME, _SIZE).rstrip(b"\0").decode(), _map(fd)
     finally:
         os.close(fd)
 

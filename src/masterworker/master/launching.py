@@ -11,6 +11,7 @@ from masterworker.launch.local import LocalWorkers
 from masterworker.launch.parent import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.requesting import Requests
+from masterworker.surroundings import python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +51,14 @@ class Launching(Requests):
         self._is_serial = self.one_by_one = serial
         #: Keep what workers need to start.
         self._kept_holds: list[Hold] = []
+        self._hash_seed = python.hash_seed(manager.instance)
+        self._program: program.Program | None = None
 
     def store_program(self, what: program.Program) -> None:
         """Store what workers execute that are started from the label alone."""
-        self.manager.put(wire.PROGRAM, program.KEY, what.encode())
+        ours = what.surroundings._replace(hash_seed=self._hash_seed)
+        self._program = what._replace(surroundings=ours)
+        self.manager.put(wire.PROGRAM, program.KEY, self._program.encode())
         self.manager.program_digest = what.digest
 
     def forget_program(self) -> None:
@@ -97,7 +102,9 @@ class Launching(Requests):
         limits = WorkerLimits(max_tasks, idle_timeout, end, self._store_initializer(initializer))
         if self.manager.core.terminated:
             raise Terminated("the job is over: no more workers are launched")
-        started = self.local_workers.launch(number, limits, size)
+        if self._program is not None and self._program.kind == program.GENERIC:
+            self.store_program(program.generic())  # folders and settings of this moment
+        started = self.local_workers.launch(number, limits, size, self._hash_seed)
         if wait:
             self._wait_for_start(started)
 

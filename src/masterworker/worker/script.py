@@ -32,7 +32,6 @@ def execute(program: Program) -> None:
 
     Its `__name__` is never "__main__", so guards do not fire.
     """
-    sys.argv = list(program.argv)
     namespace = fresh_main() if program.is_main else definitions.live_beside()
     namespace["__file__"] = program.filename
     namespace["__package__"] = program.package or None

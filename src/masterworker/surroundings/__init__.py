@@ -1,0 +1,81 @@
+"""What a worker has in common with the program that it works for, beside the code.
+
+The master captures it (`capture`), and stores it with the slave program. A supervisor starts the
+interpreter accordingly (`python`), and the worker takes over the rest (`enter`).
+`docs/worker-environment.md` says what holds where.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+from masterworker.surroundings import folders, python, settings
+
+
+class Surroundings(NamedTuple):
+    """What a worker takes over from its master's process. Plain data."""
+
+    #: The working directory.
+    folder: str
+    #: `sys.path`, in its order, without relative entries.
+    path: list[str]
+    argv: list[str]
+    #: User ids that the folders belong to on the master's machine.
+    owners: list[int]
+    #: Which Python installation the master runs in (`sys.prefix`).
+    prefix: str
+    #: Options of the interpreter that matter on every machine.
+    options: list[str]
+    #: What PYTHONHASHSEED is to be in all workers of the job; "": the master fills it in.
+    hash_seed: str
+    settings: settings.Settings
+
+
+def capture(argv: list[str] | None = None) -> Surroundings:
+    """Describe this process.
+
+    Args:
+        argv: What `sys.argv` is to be; None: as it is here.
+    """
+    folder = folders.here()
+    path = folders.import_path(folder)
+    return Surroundings(
+        folder,
+        path,
+        list(map(str, sys.argv if argv is None else argv)),
+        folders.owners([folder, *path]),
+        sys.prefix,
+        python.portable_options(),
+        "",
+        settings.capture(),
+    )
+
+
+def of_data(stored: list[object]) -> Surroundings:
+    """Read the stored form."""
+    found = Surroundings(*stored)  # type: ignore[arg-type]  # the master has written it
+    return found._replace(settings=settings.Settings(*found.settings))
+
+
+def enter(theirs: Surroundings, *, elsewhere: bool = False) -> str:
+    """Make this process's surroundings those of the master, as far as they exist here.
+
+    Args:
+        theirs: The master's.
+        elsewhere: The master is perhaps on another machine. What has the same name here may be
+            anybody's, so only folders that nobody else can fill are entered and imported from.
+
+    Returns:
+        What differs, in one line; "" if nothing does.
+    """
+    message = folders.enter(theirs.folder, theirs.owners, elsewhere=elsewhere)
+    if elsewhere:
+        folders.merge_path(theirs.path, theirs.owners)
+    elif theirs.prefix == sys.prefix:
+        sys.path[:] = theirs.path
+    else:
+        folders.merge_path(theirs.path)
+    sys.argv = list(theirs.argv)
+    settings.enter(theirs.settings)
+    return message

@@ -1,0 +1,90 @@
+"""What a program has set in the interpreter, and its functions rely on."""
+
+from __future__ import annotations
+
+import _locale  # the other half of `locale`, without the tables that it loads
+import contextlib
+import re
+import sys
+import warnings
+from typing import Any, Final, NamedTuple
+
+#: A text in a filter of warnings: none, as it is, or a regular expression and its flags.
+Pattern = None | str | tuple[str, int]
+
+
+class Settings(NamedTuple):
+    """Settings of an interpreter. Plain data."""
+
+    #: `warnings.filters`: action, message, category as "module:name", module, line.
+    filters: list[tuple[str, Pattern, str, Pattern, int]]
+    recursion_limit: int
+    #: So many digits of an integer are converted; see `sys.set_int_max_str_digits`.
+    int_digits: int
+    #: By category, as `setlocale` understands it; "": the program has left it alone.
+    locale: str
+
+
+_UNTOUCHED: Final = "C"
+
+
+def capture() -> Settings:
+    """Describe this process."""
+    return Settings(
+        [_encode(each) for each in warnings.filters],
+        sys.getrecursionlimit(),
+        sys.get_int_max_str_digits(),
+        _locale.setlocale(_locale.LC_ALL, None),
+    )
+
+
+def enter(theirs: Settings) -> None:
+    """Take them over, as far as that can be done here."""
+    known: Any = warnings.filters
+    if known != (found := [_decode(*each) for each in theirs.filters]):
+        known[:] = found
+        warnings._filters_mutated()  # type: ignore[attr-defined]  # as its own functions do
+    with contextlib.suppress(RecursionError):
+        sys.setrecursionlimit(theirs.recursion_limit)
+    sys.set_int_max_str_digits(theirs.int_digits)
+    if theirs.locale != _locale.setlocale(_locale.LC_ALL, None):
+        with contextlib.suppress(Exception):  # not every machine has every language
+            _locale.setlocale(_locale.LC_ALL, theirs.locale)
+
+
+class _ByName(type):
+    """Stands for a category of warnings whose module is not loaded, and perhaps never will be."""
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        """Tell whether a category is the one that is meant, or derived from it."""
+        return any(_name(each) == cls.__qualname__ for each in subclass.__mro__)
+
+
+def _name(category: type) -> str:
+    return f"{category.__module__}:{category.__qualname__}"
+
+
+def _encode(given: Any) -> tuple[str, Pattern, str, Pattern, int]:
+    action, message, category, module, line = given
+    name = category.__qualname__ if isinstance(category, _ByName) else _name(category)
+    return action, _pattern(message), name, _pattern(module), line
+
+
+def _pattern(given: Any) -> Pattern:
+    return (given.pattern, given.flags) if isinstance(given, re.Pattern) else given
+
+
+def _decode(
+    action: str, message: Any, category: str, module: Any, line: int
+) -> tuple[str, Any, type[Warning], Any, int]:
+    home, _, name = category.partition(":")
+    found: Any = sys.modules.get(home)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, Warning)):
+        found = _ByName(category, (Warning,), {})
+    return action, _compiled(message), found, _compiled(module), line
+
+
+def _compiled(given: Any) -> Any:
+    return given if given is None or isinstance(given, str) else re.compile(given[0], given[1])
