@@ -63,6 +63,32 @@ class MasterNotFoundError(TransportError):
     """No living master has this label or address."""
 
 
+class JobEndedError(MasterNotFoundError):
+    """The job was there, and was ended in good order.
+
+    Attributes:
+        label: Its label.
+        seconds: How long ago it ended.
+    """
+
+    #: Who comes so late has missed nothing but the end: workers end without a word (seconds).
+    JUST_NOW = 30.0
+
+    def __init__(self, label: str, seconds: float) -> None:
+        super().__init__(label, seconds)
+        self.label = label
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        ago = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
+        return f"the job {self.label!r} has ended {ago} ago"
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was just now."""
+        return self.seconds < self.JUST_NOW
+
+
 class MasterGoneError(TransportError):
     """The master was there, and is gone."""
 

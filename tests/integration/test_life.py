@@ -16,7 +16,7 @@ from contract.nets import Background
 from integration import work
 from masterworker import LabelTakenError, Master, Terminated, UsageError, Worker
 from masterworker.errors import MasterNotFoundError, TransportError
-from masterworker.transport import notice
+from masterworker.transport import endings, notice
 from masterworker.transport.discovery import labels, locate
 from masterworker.transport.pyro.names import NameServer
 from masterworker.transport.runtime import runtime_folder
@@ -201,7 +201,7 @@ def test_a_folder_that_others_can_enter_is_refused(
         Worker("x")
     folder.chmod(0o700)
     Master("x").shutdown()
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == [endings.NAME]
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

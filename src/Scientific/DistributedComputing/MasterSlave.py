@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from masterworker import program
 from masterworker.data.states import StateValue
-from masterworker.errors import TaskFailed as TaskRaisedException
-from masterworker.errors import Terminated as TaskManagerTermination
-from masterworker.errors import UsageError
+from masterworker.errors import Terminated, UsageError
 from masterworker.job import main_program, work_instead
 from masterworker.machine import process_info
 from masterworker.master import GRACE, Master
@@ -23,6 +21,11 @@ from masterworker.taskid import task_name
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
 from masterworker.worker import HEARTBEAT, Worker, current, script
 from Scientific.DistributedComputing import tracing
+from Scientific.DistributedComputing.failures import (
+    TaskManagerTermination,
+    TaskRaisedException,
+    as_published,
+)
 from Scientific.DistributedComputing.slavecode import SlaveCode
 from Scientific.DistributedComputing.TaskManager import TaskManager
 
@@ -66,7 +69,8 @@ class Requester:
 
     def requestTask(self, tag: str, *parameters: Any) -> str:
         """Ask for a task, as `MasterProcess.requestTask` does."""
-        return self._asking.request_task(tag, *parameters)
+        with as_published:
+            return self._asking.request_task(tag, *parameters)
 
 
 class MasterProcess:
@@ -146,7 +150,8 @@ class MasterProcess:
         Raises:
             UnpicklableError: Names the parameter that cannot be sent.
         """
-        task_id = self._job.request_task(tag, *parameters)
+        with as_published:
+            task_id = self._job.request_task(tag, *parameters)
         tracing.trace(debug, "requested task %s", task_id)
         return task_id
 
@@ -160,18 +165,21 @@ class MasterProcess:
             TaskRaisedException: The task raised an exception.
         """
         try:
-            found: tuple[str, str, Any] = self._job.retrieve_result(tag)
-        except TaskManagerTermination:
+            with as_published:
+                found: tuple[str, str, Any] = self._job.retrieve_result(tag)
+        except Terminated:
             return None, None, None
         tracing.trace(debug, "retrieved result of task %s", found[0])
         return found
 
+    @as_published
     def setGlobalState(self, **values: Any) -> int:
         """Store named values once for all tasks. Returns the state's id: 1, 2, 3, ..."""
         state_id = self._job.store_state(**values)
         self.global_states[state_id] = sorted(values)
         return state_id
 
+    @as_published
     def deleteGlobalState(self, state_id: int) -> None:
         """Forget a state; slaves drop their copies.
 
@@ -181,6 +189,7 @@ class MasterProcess:
         self._job.delete_state(state_id)
         self.global_states.pop(state_id, None)
 
+    @as_published
     def launchSlaveJobs(self, n: int = 1, port: int | None = None) -> None:  # noqa: ARG002
         """Start slaves on this machine.
 
@@ -226,6 +235,7 @@ class SlaveProcess:
         """The number under which the task manager knows this process."""
         return self._worker.process_id
 
+    @as_published
     def start(self, namespace: Mapping[str, Any] | None = None) -> None:
         """Execute tasks until the job ends, or `terminationTest` says so.
 
@@ -278,6 +288,8 @@ class _Job(Master):
 class _SlaveWorker(Worker):
     """The worker under a `SlaveProcess`."""
 
+    MASTER_OPTION = 'master_host="HOST:PORT"'
+
     def __init__(self, slave: SlaveProcess, label: str, master_host: str | None) -> None:
         self.slave = slave
         period = slave.watchdog_period
@@ -288,6 +300,16 @@ class _SlaveWorker(Worker):
     def task_manager(self) -> TaskManager:
         """For handlers that are functions: `current_worker().task_manager`."""
         return self.slave.task_manager
+
+    @as_published
+    def request_task(self, tag: str, *parameters: Any) -> str:
+        """For handlers that are functions: `current_worker().request_task`."""
+        return super().request_task(tag, *parameters)
+
+    @as_published
+    def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
+        """For handlers that are functions: `current_worker().retrieve_result`."""
+        return super().retrieve_result(tag, timeout)
 
     def wants_to_stop(self) -> bool:
         """Ask the slave."""

@@ -18,13 +18,17 @@ from masterworker.data.failure import describe
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call, dumps_payload, open_payload
 from masterworker.errors import NotRegisteredError, UsageError
-from masterworker.errors import TaskFailed as TaskRaisedException
-from masterworker.errors import Terminated as TaskManagerTermination
 from masterworker.manager import Manager
 from masterworker.master.asking import check_tag
 from masterworker.taskid import task_name, task_number
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing import tracing
+from Scientific.DistributedComputing.failures import (
+    TaskLostException,
+    TaskManagerTermination,
+    TaskRaisedException,
+    as_published,
+)
 from Scientific.DistributedComputing.queueing import Task, TaskQueue, Watchdog
 from Scientific.DistributedComputing.slavecode import CODE, FOLDER
 
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Task",
+    "TaskLostException",
     "TaskManager",
     "TaskManagerTermination",
     "TaskQueue",
@@ -85,12 +90,13 @@ class TaskManager:
             label: The label.
             master_host: "host" or "host:port"; None: look the label up.
         """
-        client = Client(lambda: reach(label, master_host))
+        client = Client(lambda: reach(label, master_host, option='master_host="HOST:PORT"'))
         client.connect()
         return cls(client)
 
     # -- processes --------------------------------------------------------------------------
 
+    @as_published
     def registerProcess(self, watchdog_period: float | None = None, info: str | None = None) -> int:
         """Register a process that executes tasks. Returns its id.
 
@@ -103,18 +109,22 @@ class TaskManager:
         hello = wire.introduce(info or "", None, watchdog_period, uuid.uuid4().hex)
         return self._link.join(hello).member_id
 
+    @as_published
     def unregisterProcess(self, process_id: int) -> None:
         """Sign a process off; what it holds goes to others. No error if it is not registered."""
         self._link.leave(process_id)
 
+    @as_published
     def ping(self, process_id: int) -> bool:
         """Say that a process is alive. False: it is not registered (any more)."""
         return self._link.ping(process_id)
 
+    @as_published
     def numberOfActiveProcesses(self) -> int:
         """Count the registered processes."""
         return sum(pid != self._nobody for pid, _, _ in self._link.census().processes)
 
+    @as_published
     def activeProcessInfo(self, pid: int) -> str:
         """Return the line that a process gave of itself.
 
@@ -128,11 +138,13 @@ class TaskManager:
 
     # -- tasks ------------------------------------------------------------------------------
 
+    @as_published
     def numberOfTasks(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         """Count the tasks that are waiting, running, and finished, each by tag."""
         census = self._link.census()
         return census.waiting, census.running, census.finished
 
+    @as_published
     def addTaskRequest(
         self,
         tag: str,
@@ -148,6 +160,7 @@ class TaskManager:
         payload = dumps_call(f"task {tag!r}", tuple(parameters))
         return task_name(tag, self._link.request(check_tag(tag), (payload,)))
 
+    @as_published
     def getTaskWithTag(
         self, tag: str, process_id: int | None = None
     ) -> tuple[str, tuple[Any, ...]]:
@@ -155,25 +168,30 @@ class TaskManager:
         task_id, _, parameters = self._get_task(process_id, tag)
         return task_id, parameters
 
+    @as_published
     def getAnyTask(self, process_id: int | None = None) -> tuple[str, str, tuple[Any, ...]]:
         """Wait for a task. Returns its id, tag and parameters."""
         return self._get_task(process_id, None)
 
+    @as_published
     def storeResult(self, task_id: str, result: Any) -> bool:
         """Deliver a result. False: the task had an outcome already."""
         return self._link.settle(task_number(task_id), RESULT, dumps_payload(result))
 
+    @as_published
     def storeException(self, task_id: str, exception: BaseException, traceback: str) -> bool:
         """Deliver an exception, and the text of its traceback. False: as above."""
         failure = describe(exception)._replace(traceback=str(traceback))
         return self._link.settle(task_number(task_id), FAILURE, failure.encode())
 
+    @as_published
     def returnTask(self, task_id: str) -> None:
         """Give a task back: to the front of the queue."""
         self._link.give_back(task_number(task_id))
 
     # -- results ----------------------------------------------------------------------------
 
+    @as_published
     def getAnyResult(self) -> tuple[str, str, Any]:
         """Wait for an outcome. Returns the task's id, its tag, and the result.
 
@@ -183,6 +201,7 @@ class TaskManager:
         """
         return open_finished(self._collect(None))
 
+    @as_published
     def getResultWithTag(self, tag: str) -> tuple[str, Any]:
         """Wait for an outcome of a tag. Returns the task's id, and the result."""
         task_id, _, result = open_finished(self._collect(tag))
@@ -190,6 +209,7 @@ class TaskManager:
 
     # -- data -------------------------------------------------------------------------------
 
+    @as_published
     def storeData(self, **items: Any) -> None:
         """Store data items under their names.
 
@@ -202,6 +222,7 @@ class TaskManager:
         for name, value in items.items():
             self._link.put(wire.DATA, name, dumps_payload(value))
 
+    @as_published
     def retrieveData(self, label: str) -> Any:
         """Return a data item.
 
@@ -213,6 +234,7 @@ class TaskManager:
             raise UnknownDataError(f"no data is stored under {label!r}")
         return open_payload(data)
 
+    @as_published
     def deleteData(self, label: str) -> None:
         """Forget a data item.
 
@@ -223,6 +245,7 @@ class TaskManager:
         if not self._link.drop(wire.DATA, label):
             raise UnknownDataError(f"no data is stored under {label!r}")
 
+    @as_published
     def terminate(self) -> None:
         """End the job: all blocked callers get `TaskManagerTermination`."""
         self._link.terminate()

@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.member import MISSED_HEARTBEATS
-from masterworker.errors import Terminated
+from Scientific.DistributedComputing.failures import TaskManagerTermination
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ class TaskQueue:
             self._changed.wait_for(lambda: self._terminated or choose() is not None)
             tag = choose()
             if tag is None or self._terminated:
-                raise Terminated("the queue has been terminated")
+                raise TaskManagerTermination("the queue has been terminated")
             _, task = self._tasks[tag].popleft()
             self._keep(tag, self._tasks[tag])
             del self._by_id[task.id]

@@ -13,7 +13,7 @@ from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.client import Client
 from masterworker.data.segment import bytes_of
-from masterworker.errors import NotTrustedError, UsageError
+from masterworker.errors import JobEndedError, NotTrustedError, UsageError
 from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
 from masterworker.launch.process import KILL_GRACE
@@ -37,19 +37,27 @@ RECONNECT: Final = 20.0
 def run(label: str, options: argparse.Namespace) -> int:
     """Let workers execute tasks until the job ends."""
     number, spec = _spec(label, options)
+    talks = options.verbose or sys.stderr.isatty()
     if spec.ticket is not None and spec.ticket.role is not Role.WORKER:
         raise NotTrustedError(
             f"this ticket lets an observer look on, not work: ask for one for a worker "
             f"(task_manager ticket {label!r} --out FILE)"
         )
-    client = find(label, options.master, wait=options.wait)
+    try:
+        client = find(label, options.master, wait=options.wait)
+    except JobEndedError as ended:
+        if not ended.is_fresh:
+            raise
+        if talks:
+            print(f"task_manager: {ended}", file=sys.stderr)
+        return exit_codes.OK
     spec = _like_the_master(client, spec)
     messenger = Client(lambda: reach(label, options.master))
     supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
     log = _Log(supervisor)
     signals = _Signals(supervisor, GRACE if options.grace is None else options.grace)
     signals.install()
-    if options.verbose or sys.stderr.isatty():
+    if talks:
         told = "1 worker" if number == 1 else f"{number} workers"
         print(f"{told} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
     try:

@@ -21,6 +21,7 @@ from masterworker.data import definitions
 from masterworker.data.pickling import loads
 from masterworker.data.segment import bytes_of
 from masterworker.errors import (
+    JobEndedError,
     MasterGoneError,
     MasterworkerError,
     NoCodeError,
@@ -62,6 +63,8 @@ def main(words: Sequence[str]) -> int:
             raise UsageError(_NOT_LAUNCHED) from None
         show_log(logging.INFO if order.verbose else logging.WARNING)
         return run(order)
+    except JobEndedError:  # before this worker could join, which is no failure
+        return exit_codes.OK
     except MasterworkerError as error:
         return tell(error)
     except KeyboardInterrupt:

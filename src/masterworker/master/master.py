@@ -31,6 +31,7 @@ from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
 from masterworker.master.sharing import Sharing
 from masterworker.status.text import situation
+from masterworker.transport import endings
 from masterworker.transport.address import check_label
 from masterworker.transport.hosts import hosts_to_listen_at, ports_to_try
 from masterworker.transport.notice import Notice
@@ -112,6 +113,7 @@ class Master(Sharing):
         if results not in (wire.ANYTHING, wire.PLAIN):  # of any type
             raise UsageError(f'results must be "any" or "data", not {results!r}')
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
+        self._is_named = label is not None
         label = made_up if label is None else check_label(label)
         self._keeper = Keeper(label, lambda: self.manager)
         on_failed = None if serial else self._keeper.take
@@ -294,6 +296,8 @@ class Master(Sharing):
 
     def _close(self, seconds: float) -> None:
         """Free everything; each step can be done twice."""
+        if self.server is not None and self._is_named:
+            endings.note(self.label, self.manager.instance, self.server.address.port)
         if self.registered is not None and self.server is not None:
             try:
                 self.registered.remove(self.label, self.server.uri)

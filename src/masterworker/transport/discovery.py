@@ -8,7 +8,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from masterworker.errors import MasterNotFoundError, NotTrustedError, TransportError
+from masterworker.errors import (
+    JobEndedError,
+    MasterNotFoundError,
+    NotTrustedError,
+    TransportError,
+)
 from masterworker.security.peer import Role
 from masterworker.transport.address import Address, check_label, parse
 from masterworker.transport.pyro.connection import connect
@@ -58,10 +63,16 @@ def locate(label: str, master: str | None = None) -> Address:
         MasterNotFoundError: Nobody knows such a label. Says where was looked.
         UsageError: The label or the address cannot be used.
     """
-    return _locate(label, master)[0]
+    return _locate(label, master, "--master HOST:PORT")[0]
 
 
-def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> PyroConnection:
+def reach(
+    label: str,
+    master: str | None = None,
+    role: Role = Role.WORKER,
+    *,
+    option: str = "--master HOST:PORT",
+) -> PyroConnection:
     """Connect to a label's master.
 
     Args:
@@ -69,8 +80,10 @@ def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> Py
         master: "host" or "host:port"; None: look it up.
         role: What we come as. The private socket of this machine does not ask for it, and a
             ticket knows it.
+        option: How the user says where the master is.
 
     Raises:
+        JobEndedError: The job was on this machine, and was ended.
         MasterNotFoundError: Nobody knows such a label, or nobody answers.
         NotTrustedError: What answers is not a master of this user, or it refuses us.
         CredentialError: Our own ticket, key or certificate cannot be used.
@@ -78,16 +91,20 @@ def reach(label: str, master: str | None = None, role: Role = Role.WORKER) -> Py
     """
     check_label(label)
     if (ticket := ticket_of(label)) is not None:
-        return _reach_by(ticket, _masters.get(label) if master is None else master)
+        return _reach_by(ticket, _masters.get(label) if master is None else master, option)
     if master is None and (socket := _sockets.get(label)):
         with contextlib.suppress(MasterNotFoundError):
             return connect(Address(socket=socket), label)
-    address, source = _locate(label, master)
     try:
-        return connect(address, label, credential=lambda: _own(role))
-    except (MasterNotFoundError, NotTrustedError) as error:
-        if source:
-            raise type(error)(f"{error} ({source})") from None
+        address, source = _locate(label, master, option)
+        try:
+            return connect(address, label, credential=lambda: _own(role))
+        except (MasterNotFoundError, NotTrustedError) as error:
+            if source:
+                raise type(error)(f"{error} ({source})") from None
+            raise
+    except MasterNotFoundError:
+        _tell_ending(label, master)
         raise
 
 
@@ -113,13 +130,29 @@ def ticket_of(label: str) -> Ticket | None:
     return held(label)
 
 
+def _tell_ending(label: str, master: str | None) -> None:
+    """Tell that a job has ended, if that is why its master is not found.
+
+    Raises:
+        JobEndedError: It was on this machine, and was ended in good order.
+    """
+    from masterworker.transport import endings, notice
+    from masterworker.transport.hosts import LOCAL
+
+    ending, last = endings.find(label), notice.last_seen(label)
+    if ending is None or (last is not None and last.job != ending.job):
+        return
+    if master is None or parse(master)[:2] in {(host, ending.port) for host in LOCAL}:
+        raise JobEndedError(label, ending.seconds)
+
+
 def _own(role: Role) -> Credential:
     from masterworker.security.credentials import user_credential
 
     return user_credential(role)
 
 
-def _reach_by(ticket: Ticket, master: str | None) -> PyroConnection:
+def _reach_by(ticket: Ticket, master: str | None, option: str) -> PyroConnection:
     """Connect by a ticket: to where it says, one after the other, or where the user says."""
     ticket.require_valid(time.time())
     places = [Address(host, port) for host, port in ticket.addresses]
@@ -132,10 +165,10 @@ def _reach_by(ticket: Ticket, master: str | None) -> PyroConnection:
         except (MasterNotFoundError, NotTrustedError) as error:
             # One of the master's addresses, such as 127.0.0.1, may be somebody else's here.
             problem = problem or error
-    raise problem or MasterNotFoundError("this ticket holds no address: add --master HOST:PORT")
+    raise problem or MasterNotFoundError(f"this ticket holds no address: add {option}")
 
 
-def _locate(label: str, master: str | None) -> tuple[Address, str]:
+def _locate(label: str, master: str | None, option: str) -> tuple[Address, str]:
     """Return where a label's master is said to listen, and who says so, if it has to be told."""
     from masterworker.transport import notice
     from masterworker.transport.hosts import LOCAL
@@ -160,9 +193,14 @@ def _locate(label: str, master: str | None) -> tuple[Address, str]:
         searched = "nor does the name server know it"
     except TransportError as error:
         searched = f"and {error}"
+    if found is None and (last := notice.last_seen(label)) is not None:
+        raise MasterNotFoundError(
+            f"the master of {label!r} (process {last.pid}) is gone without having ended its job: "
+            "start it again"
+        )
     if found is None:
         raise MasterNotFoundError(
             f"no master with label {label!r} is running on this machine, {searched}: start the "
-            "master first, or say where it is with --master HOST:PORT"
+            f"master first, or say where it is with {option}"
         )
     return found, f"the address comes from the name server at {names.where}, which anybody can fill"

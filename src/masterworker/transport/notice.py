@@ -188,6 +188,23 @@ def published(label: str) -> Published | None:
     return Published(list(known.get("hosts", ())), int(known["port"]), str(known.get("job", "")))
 
 
+class LastSeen(NamedTuple):
+    """A master whose notice is here, whether it lives or not."""
+
+    pid: int
+    #: The random id of the job.
+    job: str
+
+
+def last_seen(label: str) -> LastSeen | None:
+    """Return the master whose notice is here: it lives, or was killed. None: there is none."""
+    for path in _paths(label):
+        known = _read(path)
+        if known is not None and known["boot"] == boot_id():
+            return LastSeen(int(known["pid"]), str(known["job"]))
+    return None
+
+
 #: What a notice holds.
 _KINDS: Final = {
     **dict.fromkeys(("label", "host", "socket", "boot", "job"), str),

@@ -15,6 +15,8 @@ from masterworker.core.hand import Hand, Pace
 from masterworker.data.chunks import put_together
 from masterworker.data.states import StateCache
 from masterworker.errors import (
+    CredentialError,
+    JobEndedError,
     MasterNotFoundError,
     RejectedError,
     Terminated,
@@ -47,6 +49,9 @@ PAUSES = (0.05, 2.0)
 class Conversation:
     """What a worker says to the manager, and hears from it. See `Worker`, which adds the work."""
 
+    #: How the user says where the master is; part of an error's text.
+    MASTER_OPTION = 'master="HOST:PORT"'
+
     def __init__(
         self,
         label: str,
@@ -64,7 +69,10 @@ class Conversation:
         #: A call that waits is a sign of life only when it begins and ends.
         self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
         self._interrupts = Interrupts()
-        self.client = Client(connect or (lambda: reach(label, master)), self._interrupts.calling)
+        option = self.MASTER_OPTION
+        self.client = Client(
+            connect or (lambda: reach(label, master, option=option)), self._interrupts.calling
+        )
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._talk = threading.RLock()
         self.pace = Pace()
@@ -77,7 +85,10 @@ class Conversation:
         self._run = ""
         self._thread: threading.Thread | None = None
         self._last_call = time.monotonic()
-        self.client.connect()
+        try:
+            self.client.connect()
+        except JobEndedError as error:
+            self._end_with_job(error)
 
     @property
     def process_id(self) -> int:
@@ -86,6 +97,17 @@ class Conversation:
             self._join(wait=False)
         assert self._process_id is not None  # noqa: S101  for the type checker
         return self._process_id
+
+    def _end_with_job(self, error: JobEndedError) -> None:
+        """Have nothing to do, since the job is over; which is no failure.
+
+        Raises:
+            JobEndedError: It has been over for long, so this worker was hardly meant for it.
+        """
+        if not error.is_fresh:
+            raise error
+        logger.info("%s", error)
+        self._stopped = True
 
     def _fetch_state(self, name: str) -> Payload | None:
         shelf = None if self.client.is_private else self._reach_shelf()
@@ -191,6 +213,25 @@ class Conversation:
                 parent.end_process(str(gone))  # the handler works for nobody any more
             raise
 
+    def _join_first(self) -> bool:
+        """Join for the first time. False: the job is over."""
+        try:
+            if not self._stopped:
+                self._join_now()
+        except JobEndedError as error:
+            self._end_with_job(error)
+        except Terminated:
+            self._stopped = True
+        return not self._stopped
+
+    def _join_now(self) -> None:
+        try:
+            self._join(wait=False)
+        except (MasterNotFoundError, CredentialError, RejectedError):
+            raise
+        except TransportError:  # the connection broke: is that the end of the job?
+            self._join(wait=False)
+
     def _join(self, *, wait: bool) -> None:
         """Join; with `wait`, try for so long as a master may be gone, from its last answer on."""
         end = self._last_call + self.reconnect if wait else 0.0
@@ -204,7 +245,7 @@ class Conversation:
                 break
             except RejectedError:
                 raise
-            except Terminated:
+            except (Terminated, JobEndedError):
                 if not wait or self._process_id is None:
                     raise
                 self._stopped = True

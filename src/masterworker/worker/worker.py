@@ -99,7 +99,7 @@ class Worker(Conversation):
     # -- for users --------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Execute tasks until the job ends or `wants_to_stop`.
+        """Execute tasks until the job ends (or has just ended) or `wants_to_stop`.
 
         Raises:
             TransportError: The master is gone, and did not come back in time.
@@ -118,7 +118,8 @@ class Worker(Conversation):
         if self._watchable:
             definitions.live_apart()
         definitions.fetch_from(self.fetch_definition)
-        self._declare(own)
+        if not self._declare(own):
+            return
         self._courier.start()
         with current.working_as(self), resolving(self.states), self._interrupts.installed():
             try:
@@ -258,11 +259,12 @@ class Worker(Conversation):
         methods = {name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_")}
         return {**methods, **self._given}
 
-    def _declare(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
+    def _declare(self, handlers: Mapping[str, Callable[..., Any]]) -> bool:
+        """Join with all handlers. False: the job is over."""
         self._handlers = {**handlers, CALL_MARK: call}
         if self._process_id is not None:  # somebody asked for it before: now with all tags
             self.client.leave(self._process_id)
-        self._join(wait=False)
+        return self._join_first()
 
     def _work(self) -> None:
         bounds, idle_since = parent.limits, time.monotonic()
