@@ -29,6 +29,7 @@ from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
+from masterworker.master.placing import require_a_place
 from masterworker.master.sharing import Sharing
 from masterworker.status.text import situation
 from masterworker.transport import endings
@@ -110,6 +111,8 @@ class Master(Sharing):
     ) -> None:
         definitions.is_master()
         number = options.number_of_workers(workers)
+        if not serial:
+            require_a_place()
         if results not in (wire.ANYTHING, wire.PLAIN):  # of any type
             raise UsageError(f'results must be "any" or "data", not {results!r}')
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"

@@ -55,6 +55,11 @@ def current_worker() -> Worker | SerialWorker:
     return worker
 
 
+def has_worker() -> bool:
+    """Tell whether a worker executes tasks in this process."""
+    return (_here.worker or _of_process) is not None
+
+
 @contextlib.contextmanager
 def working_as(worker: Worker | SerialWorker) -> Iterator[None]:
     """Within this, `worker` is the current one of this thread.
