@@ -39,6 +39,7 @@ LONGEST_WAIT = 5.0
 STOP = "stop"
 FORGET = "forget"  # a state has been deleted; argument: its id
 REJOIN = "rejoin"  # you are not registered (any more): join again
+RENEW = "renew"  # the master has loaded a module again; argument: see `RELOADED`
 CANCEL = "cancel"  # do not execute that task, or break it off; argument: its id
 
 #: What somebody who waits for an outcome would execute meanwhile: nothing, a task of any tag, or
@@ -48,6 +49,10 @@ NOTHING, ANY, AWAITED = 0, 1, 2
 #: Spaces of stored data: what users store, states, our own things, and what functions refer to are
 #: kept apart.
 DATA, STATES, PROGRAM, DEFINITIONS = "data", "states", "program", "definitions"
+
+#: Names of our own things: where the master imports from at this moment, and, with a number behind
+#: it, the name of a module that it has loaded again.
+IMPORT_PATH, RELOADED = "import path", "reloaded "
 
 #: What results may be: anything that can be pickled, or plain data alone.
 ANYTHING, PLAIN = "any", "data"

@@ -95,6 +95,7 @@ def run(order: Order) -> int:
         told = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
         if told:
             logger.warning("%s", told)
+        _follow(what, client, label)
         current.be_slave(current.SlaveContext(label, what.digest, what.worker_class))
         script.fresh_main()
         if order.limits.initializer:
@@ -112,6 +113,22 @@ def run(order: Order) -> int:
     if current.was_recycled():
         return exit_codes.RECYCLED
     return exit_codes.OK
+
+
+def _follow(what: program.Program, client: Client, label: str) -> None:
+    """Look for modules in the folders that the master adds later, too."""
+
+    def ask() -> bytes | None:  # it may be needed while the worker's own connection is busy
+        asking = Client(lambda: discovery.reach(label))
+        try:
+            found = asking.get(wire.PROGRAM, wire.IMPORT_PATH)
+        except MasterworkerError:
+            return None
+        finally:
+            asking.disconnect()
+        return None if found is None else bytes_of(found)
+
+    surroundings.follow(what.surroundings, ask, elsewhere=not client.is_private)
 
 
 def _hold_ticket(fd: int, label: str) -> None:

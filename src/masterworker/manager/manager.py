@@ -338,8 +338,12 @@ class Manager(Exchanging):
         """Forget a state, here and in every worker. False: there is none of this id."""
         if not self.store.drop_state(state_id):
             return False
+        self.order_workers(wire.FORGET, state_id)
+        return True
+
+    def order_workers(self, order: str, argument: int) -> None:
+        """Let all workers have an order, before any task that is asked for after this."""
         with self._outbox, self._lock:
             for member in self.core.members.values():
                 if member.view is not None:
-                    self._orders.setdefault(member.id, []).append((wire.FORGET, state_id))
-        return True
+                    self._orders.setdefault(member.id, []).append((order, argument))

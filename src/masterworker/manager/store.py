@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from masterworker import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.core.task import Payload
 
 
@@ -17,6 +19,7 @@ class Store:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[tuple[str, str], Payload] = {}
+        self._providers: dict[tuple[str, str], Callable[[], bytes]] = {}
         self._states: dict[int, list[str]] = {}
         self._next_state = 1
 
@@ -25,8 +28,14 @@ class Store:
         with self._lock:
             self._values[space, name] = value
 
+    def provide(self, space: str, name: str, make: Callable[[], bytes]) -> None:
+        """Let a value be made whenever it is asked for."""
+        self._providers[space, name] = make
+
     def get(self, space: str, name: str) -> Payload | None:
         """Return a value; None where there is none."""
+        if (make := self._providers.get((space, name))) is not None:
+            return make()
         with self._lock:
             return self._values.get((space, name))
 

@@ -10,6 +10,7 @@ from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
 from masterworker.launch.parent import STORED, WorkerLimits
 from masterworker.machine import process_number
+from masterworker.master.changes import Changes
 from masterworker.master.requesting import Requests
 from masterworker.surroundings import python
 
@@ -49,6 +50,7 @@ class Launching(Requests):
         self.manager = manager
         self.local_workers = LocalWorkers(label, manager.attend, manager.notify)
         self._is_serial = self.one_by_one = serial
+        self._changes = None if serial else Changes(manager)
         #: Keep what workers need to start.
         self._kept_holds: list[Hold] = []
         self._hash_seed = python.hash_seed(manager.instance)
@@ -107,6 +109,12 @@ class Launching(Requests):
         started = self.local_workers.launch(number, limits, size, self._hash_seed)
         if wait:
             self._wait_for_start(started)
+
+    def _stop_workers(self, seconds: float) -> None:
+        """Wait for all to end by themselves, for so long; then end them."""
+        if self._changes is not None:
+            self._changes.close()
+        self.local_workers.stop(seconds)
 
     def _store_initializer(self, initializer: Callable[[], object] | None) -> str:
         """Store what worker processes call first. Returns under which name."""

@@ -308,7 +308,7 @@ class Master(Sharing):
                 logger.warning("the label stays in the name server: %s", error)
         if self.server is not None:
             self.server.close()
-        self.local_workers.stop(seconds)
+        self._stop_workers(seconds)
         self._keeper.close()
         if self._notice is not None:
             self._notice.release()

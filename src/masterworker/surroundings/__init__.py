@@ -8,9 +8,14 @@ interpreter accordingly (`python`), and the worker takes over the rest (`enter`)
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from masterworker.surroundings import folders, python, settings
+import msgspec
+
+from masterworker.surroundings import folders, late, python, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Surroundings(NamedTuple):
@@ -56,6 +61,27 @@ def of_data(stored: list[object]) -> Surroundings:
     """Read the stored form."""
     found = Surroundings(*stored)  # type: ignore[arg-type]  # the master has written it
     return found._replace(settings=settings.Settings(*found.settings))
+
+
+def encode_import_path() -> bytes:
+    """Describe where this process imports from, for a worker that misses something."""
+    return msgspec.msgpack.encode(folders.import_path(folders.here()))
+
+
+def follow(theirs: Surroundings, fetch: Callable[[], bytes | None], *, elsewhere: bool) -> None:
+    """Look for what is found nowhere in the folders that the master has added since.
+
+    Args:
+        theirs: The master's surroundings.
+        fetch: Returns what `encode_import_path` says there; None: it cannot be asked.
+        elsewhere: See `enter`.
+    """
+
+    def decoded() -> list[str] | None:
+        found = fetch()
+        return None if found is None else msgspec.msgpack.decode(found, type=list[str])
+
+    late.look_for_late_folders(decoded, theirs.owners if elsewhere else None)
 
 
 def enter(theirs: Surroundings, *, elsewhere: bool = False) -> str:

@@ -97,6 +97,25 @@ def merge_path(theirs: Sequence[str], owners: Sequence[int] | None = None) -> No
     sys.path[:] = [*front, *(path for path in _texts(sys.path) if path not in front), *back]
 
 
+def add_missing(theirs: Sequence[str], owners: Sequence[int] | None) -> bool:
+    """Import from those of the master's folders as well that we do not have, each in its place.
+
+    Args:
+        theirs: Its `sys.path`.
+        owners: Only folders that nobody else than these can fill; None: all.
+
+    Returns:
+        False: there are none.
+    """
+    at, before = len(sys.path), len(sys.path)
+    for path in reversed(theirs):
+        if path in sys.path:
+            at = sys.path.index(path)
+        elif owners is None or is_believed(path, owners):
+            sys.path.insert(at, path)
+    return len(sys.path) > before
+
+
 def is_believed(path: str, owners: Sequence[int]) -> bool:
     """Tell whether what is in a folder can be by us, the system, or its owner at the master only.
 

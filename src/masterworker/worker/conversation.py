@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.core.hand import Hand, Pace
 from masterworker.data.chunks import put_together
+from masterworker.data.segment import bytes_of
 from masterworker.data.states import StateCache
 from masterworker.errors import (
     CredentialError,
@@ -79,6 +81,8 @@ class Conversation:
         self.states = StateCache(self._fetch_state)
         self._shelf: Shelf | None = None
         self._stopped = False
+        #: It has an old version of some module, so it takes no more tasks.
+        self._outdated = False
         #: The master takes no pickles from this process.
         self._data_only = False
         #: Of which run of the manager the task is that is being executed; "" for none.
@@ -190,11 +194,25 @@ class Conversation:
             self.states.forget(argument)
             if self._shelf is not None:
                 self._shelf.forget(f"{self.hand.instance}/{argument}/")
+        elif order == wire.RENEW:
+            self._renew(argument)
         elif order == wire.REJOIN:
             self.hand.cut_off()
             self._join(wait=True)
         elif order == wire.CANCEL and not self.hand.drop(argument):
             self._break_off(argument)
+
+    def _renew(self, number: int) -> None:
+        """The master has loaded a module again: who has the old one is to be replaced."""
+        name = bytes_of(self.client.get(wire.PROGRAM, f"{wire.RELOADED}{number}") or b"").decode()
+        if name not in sys.modules:
+            return
+        if parent.has_launcher():
+            logger.info("the master has loaded %s again: a new worker takes our place", name)
+            self._outdated = True
+            current.note_recycled()
+        else:
+            logger.warning("the master has loaded %s again; this worker has the old one", name)
 
     def _break_off(self, task_id: int) -> None:
         if self.hand.current == task_id:

@@ -273,7 +273,9 @@ class Worker(Conversation):
         self._never_stops = asked is Worker.wants_to_stop
         waiting, working = self._interrupts.may_break(idle=True), self._interrupts.may_break()
         while not self._stopped:
-            if self._interrupts.leaving or (not self._never_stops and self.wants_to_stop()):
+            if self._interrupts.leaving or self._outdated:
+                return
+            if not self._never_stops and self.wants_to_stop():
                 return
             want = MAX_WANT if unbounded else self._most()
             idle = time.monotonic() - idle_since
@@ -285,7 +287,7 @@ class Worker(Conversation):
             with waiting:
                 reply = self._exchange(want, wait)
             leases = reply.leases
-            if not leases:
+            if not leases or self._outdated:
                 continue
             with working:
                 self._execute_batch(alone=len(leases) == 1 and leases[0][3].__class__ not in ROWS)

@@ -1,0 +1,72 @@
+"""Notices that a module of this process has been loaded again: by `reload`, or as a new one.
+
+The import system says so itself: it asks all finders for the module, also those that have none.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+from weakref import WeakMethod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+
+
+class _Finder:
+    """Finds nothing, and sees who looks for what. Costs nothing but when a module is looked for."""
+
+    def __init__(self) -> None:
+        self.listeners: list[WeakMethod[Callable[[str], None]]] = []
+        self._loaded = set(sys.modules)
+        self._last = ""
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002  as all finders
+        target: ModuleType | None = None,
+    ) -> None:
+        """Take note of what is looked for. Only `importlib.reload` says what it is for."""
+        if self._last in sys.modules:
+            self._loaded.add(self._last)
+        self._last = name
+        if target is not None or name in self._loaded:
+            for listener in list(self.listeners):
+                if (call := listener()) is not None:
+                    call(name)
+
+
+_finder: _Finder | None = None
+
+
+def watch(listener: Callable[[str], None]) -> Callable[[], None]:
+    """Call something with the name of each module that is loaded again from now on.
+
+    It is called in the thread that loads it, before that is done.
+
+    Args:
+        listener: A method. Whose it is may go meanwhile: it is not kept.
+
+    Returns:
+        What ends this.
+    """
+    global _finder
+    if _finder is None:
+        _finder = _Finder()
+        sys.meta_path.insert(0, _finder)
+    finder = _finder
+    finder.listeners = [known for known in finder.listeners if known() is not None]
+    weak = WeakMethod(listener)
+    finder.listeners.append(weak)
+
+    def end() -> None:
+        global _finder
+        if weak in finder.listeners:
+            finder.listeners.remove(weak)
+        if not finder.listeners and finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+            _finder = None
+
+    return end
