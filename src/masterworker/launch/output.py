@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: The rest of a longer line is left out (bytes).
-LONGEST_LINE: Final = 4096
+LONGEST_LINE: Final = 1 << 16
 #: A worker may write so much at once (bytes), and so much in each second from then on.
 BURST: Final = 8 << 20
 RATE: Final = 1 << 20
@@ -27,10 +27,11 @@ RATE: Final = 1 << 20
 LINE: Final = 100
 #: So much of the end of what was left out is shown all the same (bytes).
 KEPT_END: Final = 2048
-#: The printer keeps so much that has not been written yet (characters).
-QUEUE: Final = 1 << 20
-#: So many of the last lines of a worker's stderr are kept for reports.
+#: The printer keeps so much that has not been written yet (characters): the bursts of two workers.
+QUEUE: Final = 2 * BURST
+#: So many of the last lines of a worker's stderr are kept for reports, and so much of each.
 KEPT_LINES: Final = 40
+KEPT_WIDTH: Final = 4096
 
 #: Control characters disturb terminals, except the tabulator and the beginning of a colour.
 _PLAIN: Final = dict.fromkeys((*range(9), *range(10, 27), *range(28, 32), 127), "\ufffd")
@@ -48,8 +49,8 @@ class Lines:
         self._cut = 0
         self._allowed = float(BURST)
         self._looked = now
-        #: So many bytes were left out, and not told yet.
-        self.left_out = 0
+        #: So many bytes, and ends of lines, were left out and not told yet.
+        self.left_out = self._lines_left_out = 0
         self._last = b""
 
     def feed(self, data: bytes, now: float) -> Iterator[str]:
@@ -58,6 +59,7 @@ class Lines:
         cost = len(data) + LINE * data.count(b"\n")
         if cost > self._allowed or (self.left_out and self._allowed < RATE):
             self.left_out += len(data) + len(self._rest) + self._cut
+            self._lines_left_out += data.count(b"\n")
             self._last = (self._last + self._rest + data[-KEPT_END:])[-KEPT_END:]
             self._rest, self._cut = b"", 0
             return
@@ -92,8 +94,9 @@ class Lines:
         """Say how much was left out, and show its end: it may tell why the worker has ended."""
         if self.left_out:
             end = self._last.partition(b"\n")[2]
-            yield f"[... {self.left_out - len(end):,} bytes left out]"
-            self.left_out, self._last = 0, b""
+            lines = self._lines_left_out - end.count(b"\n")
+            yield f"[... {lines:,} lines ({self.left_out - len(end):,} bytes) left out]"
+            self.left_out, self._lines_left_out, self._last = 0, 0, b""
             yield from self._split(end)
 
     def _add(self, part: bytes) -> None:

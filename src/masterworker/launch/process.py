@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Final
 from masterworker import wire
 from masterworker.launch import exits, slot
 from masterworker.launch.command import worker_command
-from masterworker.launch.output import KEPT_LINES, Lines
+from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, Lines
 from masterworker.launch.parent import VERDICT
 from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 KILL_GRACE: Final = 2.0
 #: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
 HOLD: Final = 3.0
+#: One that has not joined and writes more lines than this says more than why it fails.
+MOST_HELD: Final = 100
 #: One that has joined and lived for so long did not fail to start (seconds).
 SETTLED: Final = 10.0
 #: A process whose worker has left may go on for so long (seconds), at its exit handlers, say.
@@ -98,7 +100,7 @@ class WorkerProcess:
         self.out, self.err = Stream(self._popen.stdout, now), Stream(self._popen.stderr, now)
         #: The last lines of stderr; those that have not been shown yet; the last word of ours.
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
-        self._held: deque[str] | None = deque(maxlen=KEPT_LINES)
+        self._held: list[str] | None = []
         self.verdict = ""
         self.began = now
         self.ended = False
@@ -178,14 +180,24 @@ class WorkerProcess:
 
     def _pass_on(self, line: str, *, error: bool) -> None:
         if error:
+            if self.verdict:  # it was not the last word, so it is none of ours
+                line_before, self.verdict = self.verdict, ""
+                self._pass_on_error(line_before)
             if line.startswith(VERDICT):
                 self.verdict = line
                 return
-            self.tail.append(line)
-            if self._held is not None:
-                self._held.append(line)
-                return
-        self._print(line, error=error)
+            self._pass_on_error(line)
+        else:
+            self._print(line, error=False)
+
+    def _pass_on_error(self, line: str) -> None:
+        self.tail.append(line[:KEPT_WIDTH])
+        if self._held is not None and (self.member_id >= 0 or len(self._held) >= MOST_HELD):
+            self.release_held()
+        if self._held is None:
+            self._print(line, error=True)
+        else:
+            self._held.append(line)
 
     def _print(self, line: str, *, error: bool) -> None:
         if not self.mute:
@@ -313,7 +325,7 @@ class WorkerProcess:
             shown: Also what has been shown before.
         """
         lines = self.tail if shown else self._held or ()
-        return [*lines, *filter(None, [self.verdict])]
+        return [*list(lines)[-KEPT_LINES:], *filter(None, [self.verdict])]
 
 
 def _readable(text: str) -> int:
