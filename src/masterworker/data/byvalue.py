@@ -14,6 +14,7 @@ import cloudpickle
 from masterworker.data import rebuilding, sourcecode
 from masterworker.data.mainmodule import CACHED
 from masterworker.data.pickling import PROTOCOL, fill, own, own_or_cached, own_or_make
+from masterworker.data.standard import reduce_standard
 
 if TYPE_CHECKING:
     import io
@@ -41,6 +42,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             return own_or_cached, (name, obj.cache_parameters(), obj.__wrapped__)
         if isinstance(obj, CodeType):  # with its file and lines
             return rebuilding.load_code, (sourcecode.dump(obj),)
+        if (standard := reduce_standard(obj)) is not None:
+            return standard
         reduced = super().reducer_override(obj)
         if not isinstance(reduced, tuple) or obj is self._itself or not _is_of_main(obj):
             return reduced

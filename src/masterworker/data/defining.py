@@ -18,6 +18,7 @@ import cloudpickle
 
 from masterworker.data import definitions, mainmodule, rebuilding, sourcecode
 from masterworker.data.pickling import PROTOCOL
+from masterworker.data.standard import reduce_standard
 
 if TYPE_CHECKING:
     import io
@@ -52,7 +53,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             self.files[obj.co_filename] = None
             return rebuilding.load_code, (sourcecode.dump(obj),)
         if not isinstance(obj, (type, FunctionType, mainmodule.CACHED)):
-            return super().reducer_override(obj)
+            return reduce_standard(obj) or super().reducer_override(obj)
         if self._goes_by_name(obj):
             self.names[obj.__qualname__.partition(".")[0]] = None
             return definitions.find, (obj.__qualname__,)
@@ -64,6 +65,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if isinstance(obj, mainmodule.CACHED) and obj.__module__ == mainmodule.MAIN:
             args = obj.cache_parameters(), obj.__wrapped__
             return self._begun(obj, rebuilding.make_cached, args)
+        if (dispatching := reduce_standard(obj)) is not None:
+            return self._begun(obj, *dispatching)
         reduced = super().reducer_override(obj)
         if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) > 2:
             return self._class(obj, *reduced)
@@ -104,7 +107,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     def _class(self, cls: type, make: Any, args: Any, state: Any, *rest: Any) -> Any:
         self.hints |= sourcecode.annotation_names(cls)
         attributes, more = state
+        attributes.pop("__slotnames__", None)  # a note of pickle's own
         if not issubclass(cls, Enum):  # which knows its members and its name
+            if issubclass(cls, tuple) and "_fields" in attributes:  # not by `typing` once more
+                args = type(cls), cls.__name__, cls.__bases__, *args[3:]
             namespace = args[3]
             namespace["__qualname__"] = cls.__qualname__
             if "__slots__" in attributes:  # a class has them from the beginning, or not at all
@@ -112,7 +118,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         for name, value in tuple(attributes.items()):
             if isinstance(value, MemberDescriptorType) and value.__objclass__ is cls:
                 del attributes[name]  # of private slots; the class makes it anew
-        return self._begun(cls, make, args, (attributes, more), *rest)
+        told = make, args, cls.__bases__
+        return self._begun(cls, rebuilding.make_class, told, (attributes, more), *rest)
 
 
 def _content(cell: Any) -> tuple[Any, ...]:

@@ -51,10 +51,12 @@ class Definition(msgspec.Struct, array_like=True, gc=False, frozen=True):
 class Environment:
     """What calls need that were asked for at one time."""
 
-    __slots__ = ("definitions",)
+    __slots__ = ("definitions", "meanings")
 
     def __init__(self, definitions: list[Definition]) -> None:
         self.definitions = definitions
+        #: The digest for each name.
+        self.meanings = {name: each.digest for each in definitions for name in each.names}
 
 
 class Resolved:
@@ -221,6 +223,9 @@ def enter(environment: Environment | None) -> None:
     if environment is None or environment is _here.entered:
         return
     applied = _here.applied
+    if environment.meanings.items() <= applied.items():
+        _here.entered = environment
+        return
     todo = [
         each
         for each in environment.definitions

@@ -10,12 +10,14 @@ import importlib
 import linecache
 import marshal
 from types import CellType, CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import mainmodule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_SUBCLASSED: Final = "__init_subclass__"
 
 
 def load_code(data: bytes) -> CodeType:
@@ -51,9 +53,49 @@ def fill_function(function: FunctionType, told: tuple[Any, ...]) -> None:
         importlib.import_module(name)
 
 
+def make_class(make: Callable[..., type], args: tuple[Any, ...], bases: tuple[type, ...]) -> type:
+    """Begin to rebuild a class.
+
+    What its bases do when they get a subclass they have done already in the main program, and it
+    is in what travels; so those of the main program do not do it again.
+    """
+    told = next(
+        (base for each in bases for base in each.__mro__ if _SUBCLASSED in vars(base)), None
+    )
+    if told is None or told.__module__ != mainmodule.MAIN:
+        return make(*args)
+    usual = vars(told)[_SUBCLASSED]
+    setattr(told, _SUBCLASSED, classmethod(lambda cls, **keywords: None))  # noqa: ARG005
+    try:
+        return make(*args)
+    finally:
+        setattr(told, _SUBCLASSED, usual)
+
+
 def make_cached(parameters: dict[str, Any], function: Callable[..., Any]) -> Any:
     """Rebuild what `functools.lru_cache` has made: each process has a cache of its own."""
     return functools.lru_cache(**parameters)(function)
+
+
+def make_cached_property(
+    function: Callable[[Any], Any], name: str | None, doc: str | None
+) -> functools.cached_property[Any]:
+    """Rebuild a cached property."""
+    made = functools.cached_property(function)
+    made.attrname = name
+    made.__doc__ = doc
+    return made
+
+
+def make_dispatching(first: Callable[..., Any]) -> Any:
+    """Begin to rebuild what `functools.singledispatch` has made."""
+    return functools.singledispatch(first)
+
+
+def register_all(function: Any, others: list[tuple[type, Callable[..., Any]]]) -> None:
+    """Finish what `make_dispatching` has begun."""
+    for cls, implementation in others:
+        function.register(cls, implementation)
 
 
 def begin(name: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
