@@ -93,12 +93,17 @@ def _make(
 
 def generic() -> Program:
     """Make the program of workers that execute calls of functions."""
-    return _make(GENERIC)
+    return _make(GENERIC, package=_main_package())
 
 
 def of_class(pickled: bytes) -> Program:
     """Make the program of a worker class that travels by value."""
-    return _make(CLASS, pickled=pickled)
+    return _make(CLASS, package=_main_package(), pickled=pickled)
+
+
+def _main_package() -> str:
+    """Return the package that the main program belongs to, for its relative imports; "": none."""
+    return str(getattr(sys.modules["__main__"], "__package__", None) or "")
 
 
 def of_main() -> Program | None:

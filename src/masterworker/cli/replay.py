@@ -118,7 +118,7 @@ class _Replay:
         if what.kind == program.SCRIPT:
             script.execute(what)
             return
-        script.fresh_main()
+        script.fresh_main(what.package)
         if what.kind == program.GENERIC:
             self.instead(Worker(label), {})
             return

@@ -97,7 +97,7 @@ def run(order: Order) -> int:
             logger.warning("%s", told)
         _follow(what, client, label)
         current.be_slave(current.SlaveContext(label, what.digest, what.worker_class))
-        script.fresh_main()
+        script.fresh_main(what.package)
         if order.limits.initializer:
             _initialize(client, order.limits.initializer)
             client.disconnect()

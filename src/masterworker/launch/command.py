@@ -45,7 +45,8 @@ class Order(NamedTuple):
 _BEGIN: Final = "import gc; gc.disable(); {path}from masterworker.cli.work import begin; begin()"
 #: Reads from the slot where to import from, before anything of ours can be found.
 _PATH: Final = (
-    "import os, sys; sys.path[:] = os.fsdecode(os.pread({fd}, {size}, {offset})).split(chr(0)); "
+    "import posix, sys; sys.path[:] = posix.pread({fd}, {size}, {offset})"
+    ".decode(sys.getfilesystemencoding(), 'surrogateescape').split(chr(0)); "
 )
 
 
@@ -85,9 +86,10 @@ def _interpreter(given: Interpreter, slot_fd: int) -> list[str]:
     """Return what is to be started, up to where the worker's own words begin."""
     if given.frozen:  # its own main program sees these words
         return [given.executable]
-    path = _PATH.format(fd=slot_fd, size=slot.LONGEST_PATH, offset=slot.PATH) if given.path else ""
-    # -P: the folder of the moment is not to be imported from: the master says from where
-    return [given.executable, "-P", *given.options, "-c", _BEGIN.format(path=path)]
+    path, safe = "", ["-P"]  # the folder of the moment is not to be imported from
+    if given.path:
+        path, safe = _PATH.format(fd=slot_fd, size=slot.LONGEST_PATH, offset=slot.PATH), []
+    return [given.executable, *safe, *given.options, "-c", _BEGIN.format(path=path)]
 
 
 def is_order(words: Sequence[str]) -> bool:

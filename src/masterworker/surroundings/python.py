@@ -102,6 +102,7 @@ def inherited_options() -> list[str]:
         words.append("-I")
     else:
         words += ["-E"] * flags.ignore_environment + ["-s"] * flags.no_user_site
+        words += ["-P"] * flags.safe_path
     words += _x_options(frozenset())
     return words + [f"-W{given}" for given in _warnings(inherited=not flags.ignore_environment)]
 

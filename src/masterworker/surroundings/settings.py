@@ -23,6 +23,16 @@ class Settings(NamedTuple):
     int_digits: int
     #: By category, as `setlocale` understands it; "": the program has left it alone.
     locale: str
+    switch_interval: float
+    #: Of the decimal context: precision, rounding, least and greatest exponent, capitals, clamp,
+    #: and the names of its traps; (): the usual one.
+    decimal: tuple[int, str, int, int, int, int, list[str]] | tuple[()] = ()
+    #: What NumPy does with floating-point errors; {}: the usual.
+    numpy: dict[str, str] = {}  # noqa: RUF012  never changed
+
+
+#: What NumPy does unless it is told otherwise.
+_USUAL: Final = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 
 
 _UNTOUCHED: Final = "C"
@@ -35,6 +45,9 @@ def capture() -> Settings:
         sys.getrecursionlimit(),
         sys.get_int_max_str_digits(),
         _locale.setlocale(_locale.LC_ALL, None),
+        sys.getswitchinterval(),
+        _decimal(),
+        _numpy(),
     )
 
 
@@ -47,9 +60,53 @@ def enter(theirs: Settings) -> None:
     with contextlib.suppress(RecursionError):
         sys.setrecursionlimit(theirs.recursion_limit)
     sys.set_int_max_str_digits(theirs.int_digits)
+    sys.setswitchinterval(theirs.switch_interval)
+    if theirs.decimal:
+        _enter_decimal(theirs.decimal)
+    if theirs.numpy:
+        _enter_numpy(theirs.numpy)
     if theirs.locale != _locale.setlocale(_locale.LC_ALL, None):
         with contextlib.suppress(Exception):  # not every machine has every language
             _locale.setlocale(_locale.LC_ALL, theirs.locale)
+
+
+def _decimal() -> Any:
+    decimal: Any = sys.modules.get("decimal")
+    if decimal is None:
+        return ()
+    context = decimal.getcontext()
+    traps = [trap.__name__ for trap, is_set in context.traps.items() if is_set]
+    described = (
+        context.prec, context.rounding, context.Emin, context.Emax, context.capitals,
+        context.clamp, sorted(traps),
+    )  # fmt: skip
+    usual = (28, "ROUND_HALF_EVEN", -999999, 999999, 1, 0)
+    ordinary = ["DivisionByZero", "InvalidOperation", "Overflow"]
+    return () if described == (*usual, ordinary) else described
+
+
+def _enter_decimal(theirs: Any) -> None:
+    import decimal
+
+    *numbers, traps = theirs
+    names = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+    signals = [getattr(decimal, name) for name in traps]
+    decimal.setcontext(decimal.Context(**dict(zip(names, numbers, strict=True)), traps=signals))
+
+
+def _numpy() -> dict[str, str]:
+    numpy: Any = sys.modules.get("numpy")
+    with contextlib.suppress(AttributeError):  # it is being imported just now
+        found = dict(numpy.geterr()) if numpy is not None else _USUAL
+        return {} if found == _USUAL else found
+    return {}
+
+
+def _enter_numpy(theirs: dict[str, str]) -> None:
+    with contextlib.suppress(ImportError):
+        import numpy as np
+
+        np.seterr(**theirs)  # type: ignore[arg-type]
 
 
 class _ByName(type):

@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from masterworker.program import Program
 
 
-def fresh_main() -> dict[str, Any]:
+def fresh_main(package: str = "") -> dict[str, Any]:
     """Put an empty main program in the place of this process's own, which is the command line's.
 
     The definitions of the master's come to live there.
 
+    Args:
+        package: The package that it belongs to; "" for none.
+
     Returns:
         Its namespace.
     """
-    return definitions.live_in_main()
+    namespace = definitions.live_in_main()
+    namespace["__package__"] = package or None
+    return namespace
 
 
 def execute(program: Program) -> None:
