@@ -121,7 +121,7 @@ def test_a_further_task_that_fails(desk: Desk) -> None:
         """,
     ).good()
     assert job.lines[0] == "('caught', 'inner', \"KeyError('nothing')\")"
-    assert job.lines[1].startswith("outer TaskFailed task outer_")
+    assert job.lines[1].startswith("outer TaskRaisedException task outer_")
     assert "KeyError: 'nothing'" in job.out
 
 

@@ -329,7 +329,7 @@ NERVOUS = """
         return os.getpid()
 
     context = current.slave_context()
-    Worker(context.label, context.master, handlers={"hold": hold}, heartbeat=0.25).run()
+    Worker(context.label, handlers={"hold": hold}, heartbeat=0.25).run()
 """
 
 

@@ -51,6 +51,8 @@ _launcher: int | None = None
 #: Name of the supervisor of this process ("" for none), and what is shared with it.
 supervisor = ""
 shared: memoryview = slot.private()
+#: The tag that is shown there.
+shown_tag = ""
 
 
 def launched_by(pid: int) -> None:
@@ -89,8 +91,17 @@ def supervised_by(fd: int) -> None:
         OSError: There is no such file descriptor.
         ValueError: What is behind it is no slot.
     """
-    global supervisor, shared
+    global supervisor, shared, shown_tag
     supervisor, shared = slot.attach(fd)
+    shown_tag = ""
+
+
+def show_tag(tag: str) -> None:
+    """Show the supervisor what the tasks are called that are executed from now on."""
+    global shown_tag
+    if tag != shown_tag:
+        shown_tag = tag
+        slot.write_tag(shared, tag)
 
 
 def has_left() -> None:
@@ -98,10 +109,10 @@ def has_left() -> None:
 
     A process that was not launched as a worker may do something else; nobody watches it any more.
     """
-    global supervisor, shared
+    global supervisor, shared, shown_tag
     shared[slot.LEFT] = 1
     if _launcher is None:
-        supervisor, shared = "", slot.private()
+        supervisor, shared, shown_tag = "", slot.private(), ""
 
 
 def has_launcher() -> bool:

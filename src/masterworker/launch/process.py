@@ -22,6 +22,7 @@ from masterworker.launch.parent import VERDICT
 from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info
 from masterworker.surroundings.python import STARTING
+from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +133,11 @@ class WorkerProcess:
     def task(self) -> int:
         """The task that it is executing; 0 for none."""
         return int(self.slot[slot.TASK])
+
+    @property
+    def task_name(self) -> str:
+        """The id of that task, as users see it."""
+        return task_name(slot.read_tag(self.slot), self.task)
 
     def has_worked(self, now: float) -> bool:
         """Tell whether it has begun any task, or at least was ready for some time."""

@@ -1,6 +1,7 @@
 """A few numbers that a worker and its supervisor share in memory.
 
-A worker writes here what it is doing, at the cost of one store for each task. Its supervisor reads
+A worker writes here what it is doing, at the cost of one store for each task, and a tag where it
+differs from that of the task before. Its supervisor reads
 it while the worker is alive, and above all when it is not any more: so it is known which task was
 being executed when a process ended, whatever ended it.
 
@@ -42,7 +43,11 @@ END: Final = 9
 #: Written by the supervisor: the file descriptor of its shelf (see `data.shelf`) in its own
 #: process, plus 1; 0: there is none.
 SHELF: Final = 10
-_SIZE: Final = 8 * 16
+#: From here on: the tag of the task that is being executed, as text that ends with a zero.
+TAG: Final = 11
+#: A longer tag is cut (bytes).
+_LONGEST_TAG: Final = 8 * 32
+_SIZE: Final = 8 * TAG + _LONGEST_TAG
 #: The name is not longer than this (bytes).
 _LONGEST_NAME: Final = 200
 #: Where `sys.path` begins, with zeros between its entries, and how long it may be (bytes).
@@ -87,6 +92,18 @@ def attach(fd: int) -> tuple[str, memoryview]:
 def private() -> memoryview:
     """Return numbers that nobody shares, for a worker without a supervisor."""
     return memoryview(bytearray(_SIZE)).cast("q")
+
+
+def write_tag(numbers: memoryview, tag: str) -> None:
+    """Write the tag of the tasks that are executed from now on."""
+    text = tag.encode(errors="replace")[: _LONGEST_TAG - 1] + b"\0"
+    padded = memoryview(text.ljust(-len(text) % 8 + len(text), b"\0")).cast("q")
+    numbers[TAG : TAG + len(padded)] = padded
+
+
+def read_tag(numbers: memoryview) -> str:
+    """Read it; "" where none has been written."""
+    return bytes(numbers[TAG:]).partition(b"\0")[0].decode(errors="replace")
 
 
 def _nameless() -> int:

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
+from masterworker.data.record import printable
 from masterworker.launch import exits, procfs, slot
 from masterworker.launch.liaison import Liaison
 from masterworker.launch.limits import OomWatch
@@ -290,7 +291,7 @@ class Supervisor:
         place.after(reason, now)
         told = f"worker {process.pid} of {place.spec.label!r}: {how}"
         if process.task:
-            told += f", while it executed task {process.task}"
+            told += f", while it executed task {printable(process.task_name)}"
         place.trouble = ""
         if reason in {Reason.FAILED, Reason.HOPELESS} and not quiet:
             place.trouble = "\n".join([f"{told}:", *process.last_words(shown=True)])

@@ -238,7 +238,7 @@ class Worker(Conversation):
         """Execute a task while another one waits."""
         outer, shared, environment = self.hand.executing, parent.shared, definitions.entered()
         # The time limit of the one that waits must not end one that is executed inside it.
-        deadline, again = shared[DEADLINE], shared[AGAIN]
+        deadline, again, tag = shared[DEADLINE], shared[AGAIN], parent.shown_tag
         shared[DEADLINE] = 0
         self._depth += 1
         try:
@@ -250,6 +250,7 @@ class Worker(Conversation):
             if deadline:  # if it has passed meanwhile, its grace begins now
                 shared[DEADLINE] = max(deadline, time.monotonic_ns())
             shared[AGAIN] = again
+            parent.show_tag(tag)
             definitions.enter(environment)
         self.deliver(give_back=False)
 
@@ -363,6 +364,7 @@ class Worker(Conversation):
         return done
 
     def _handler(self, tag: str) -> Callable[..., Any]:
+        parent.show_tag(tag)
         return self._handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
 
     def _execute_one(self, lease: Lease) -> Outcome:
@@ -372,8 +374,6 @@ class Worker(Conversation):
         hand.executing = task_id
         handler, only = self._handler(tag), self._data_only
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
-        kind: int
-        answer: Payload
         try:
             shared[TASK] = task_id
             if terms is None:
