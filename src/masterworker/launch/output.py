@@ -110,12 +110,20 @@ class Lines:
         self._rest = line[:LONGEST_LINE] + (b"\r" if back else b"")
 
     def _take(self) -> str:
-        text = self._rest.removesuffix(b"\r").decode("utf-8", "replace").translate(_PLAIN)
+        text = _text(self._rest.removesuffix(b"\r")).translate(_PLAIN)
         if self._cut:
             text += f" [... {self._cut:,} bytes left out]"
         self._rest = b""
         self._cut = 0
         return text
+
+
+def _text(data: bytes) -> str:
+    """Decode a line: a worker writes in the encoding that we have, what it starts perhaps not."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode(getattr(sys.__stdout__, "encoding", None) or "utf-8", "replace")
 
 
 class Printer:
