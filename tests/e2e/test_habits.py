@@ -251,7 +251,7 @@ def test_the_task_managers_debug_switch(desk: Desk) -> None:
         manager.terminate()
         """,
     ).good()
-    assert "registerProcess" in job.err
+    assert "process 0 registered: somebody" in job.err
     assert "t_0 handed out" in job.err
 
 

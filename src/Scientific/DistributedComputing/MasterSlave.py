@@ -28,6 +28,7 @@ from Scientific.DistributedComputing.failures import (
 )
 from Scientific.DistributedComputing.slavecode import SlaveCode
 from Scientific.DistributedComputing.TaskManager import TaskManager
+from Scientific.DistributedComputing.traced import TracedManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -283,6 +284,7 @@ class _Job(Master):
     """The master under a `MasterProcess`."""
 
     GENERIC_WORKERS = False
+    MANAGER = TracedManager
 
 
 class _SlaveWorker(Worker):

@@ -18,11 +18,9 @@ from masterworker.data.failure import describe
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call, dumps_payload, open_payload
 from masterworker.errors import NotRegisteredError, UsageError
-from masterworker.manager import Manager
 from masterworker.master.asking import check_tag
 from masterworker.taskid import task_name, task_number
 from masterworker.transport.discovery import reach
-from Scientific.DistributedComputing import tracing
 from Scientific.DistributedComputing.failures import (
     TaskLostException,
     TaskManagerTermination,
@@ -31,11 +29,13 @@ from Scientific.DistributedComputing.failures import (
 )
 from Scientific.DistributedComputing.queueing import Task, TaskQueue, Watchdog
 from Scientific.DistributedComputing.slavecode import CODE, FOLDER
+from Scientific.DistributedComputing.traced import TracedManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from masterworker.core.task import Finished, Lease
+    from masterworker.manager import Manager
 
 __all__ = [
     "Task",
@@ -48,7 +48,7 @@ __all__ = [
     "debug",
 ]
 
-#: Set this to True to trace what happens, on stderr.
+#: Set this to True to trace what processes ask for, get and deliver, on stderr.
 debug = False
 
 
@@ -75,7 +75,7 @@ class TaskManager:
         collect: Callable[[str | None, float | None], Finished] | None = None,
         on_data: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
-        self._link = Manager() if link is None else link
+        self._link = TracedManager() if link is None else link
         self._own_collect = collect
         self._on_data = on_data
         self._lock = threading.Lock()
@@ -105,7 +105,6 @@ class TaskManager:
                 it is not watched.
             info: One line that says who it is.
         """
-        tracing.trace(debug, "registerProcess(%r, %r)", watchdog_period, info)
         hello = wire.introduce(info or "", None, watchdog_period, uuid.uuid4().hex)
         return self._link.join(hello).member_id
 
@@ -288,9 +287,7 @@ class TaskManager:
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
         number, _, tag, payload, _ = lease
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  it has asked for one task
-        task_id = task_name(tag, number)
-        tracing.trace(debug, "task %s handed out", task_id)
-        return task_id, tag, open_payload(payload)
+        return task_name(tag, number), tag, open_payload(payload)
 
     def _collect(self, tag: str | None) -> Finished:
         if self._own_collect is not None:

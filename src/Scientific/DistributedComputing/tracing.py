@@ -9,8 +9,12 @@ logger = logging.getLogger("Scientific.DistributedComputing")
 
 def trace(switched_on: bool, text: str, *args: object) -> None:
     """Trace one line, if the switch of the calling module is on."""
-    if not switched_on:
-        return
+    if switched_on:
+        show(text, *args)
+
+
+def show(text: str, *args: object) -> None:
+    """Trace one line."""
     if not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))

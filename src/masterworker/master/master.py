@@ -19,11 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from masterworker import program, wire
 from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
-from masterworker.errors import (
-    Terminated,
-    TransportError,
-    UsageError,
-)
+from masterworker.errors import Terminated, TransportError, UsageError
 from masterworker.launch import options
 from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
@@ -94,6 +90,8 @@ class Master(Sharing):
     #: Workers that are started from the label alone can execute calls of functions, without a
     #: stored program.
     GENERIC_WORKERS = True
+    #: What keeps the tasks.
+    MANAGER = Manager
 
     def __init__(  # noqa: PLR0913  most are rarely given
         self,
@@ -120,7 +118,7 @@ class Master(Sharing):
         label = made_up if label is None else check_label(label)
         self._keeper = Keeper(label, lambda: self.manager)
         on_failed = None if serial else self._keeper.take
-        manager = Manager(
+        manager = self.MANAGER(
             self._outcomes_arrive,
             on_failed=on_failed,
             results=results,

@@ -1,0 +1,145 @@
+"""A task manager that traces what processes ask for, get and deliver, when it is told to."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.core.task import RESULT, ids_of
+from masterworker.manager import Manager
+from masterworker.taskid import task_name
+from Scientific.DistributedComputing import tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from masterworker import wire
+    from masterworker.core.task import Lease
+    from masterworker.transport.base import Later
+
+#: Where the switch is; that module has imported this one.
+_SWITCH: Final = "Scientific.DistributedComputing.TaskManager"
+
+
+class TracedManager(Manager):
+    """A manager that traces while `TaskManager.debug` is set, one line for each task.
+
+    Only what can be called from outside is traced, so it costs a look at the switch for each call.
+    """
+
+    def join(self, hello: wire.Hello) -> wire.Welcome:
+        """Trace who it is."""
+        welcome = super().join(hello)
+        if switched_on():
+            tracing.show("process %d registered: %s", welcome.member_id, hello.info)
+        return welcome
+
+    def leave(self, member_id: int) -> None:
+        """Trace it."""
+        if switched_on():
+            tracing.show("process %d unregistered", member_id)
+        super().leave(member_id)
+
+    def request(self, tag: str, payloads: Any, *args: Any, **options: Any) -> int:
+        """Trace the ids."""
+        first = super().request(tag, payloads, *args, **options)
+        if switched_on():
+            for number in ids_of((first, 0, tag, list(payloads))):
+                tracing.show("task %s requested", task_name(tag, number))
+        return first
+
+    def exchange(self, member_id: int, *asked: Any, **named: Any) -> wire.Reply:
+        """Trace what is delivered and what is handed out."""
+        if not switched_on():
+            return super().exchange(member_id, *asked, **named)
+        outcomes, returned = [*asked, *[()] * 2][:2]
+        self._trace_outcomes(member_id, named.get("outcomes", outcomes))
+        self._trace_returned(member_id, named.get("returned", returned))
+        reply = super().exchange(member_id, *asked, **named)
+        _trace_leases(member_id, reply.leases)
+        return reply
+
+    def exchange_later(self, later: Later, asked: Any) -> wire.Reply | None:
+        """Trace the same, also when the reply comes later."""
+        if not switched_on():
+            return super().exchange_later(later, asked)
+        member_id, outcomes, returned = asked[:3]
+        self._trace_outcomes(member_id, outcomes)
+        self._trace_returned(member_id, returned)
+        reply = super().exchange_later(_TracedLater(member_id, later), asked)
+        if reply is not None:
+            _trace_leases(member_id, reply.leases)
+        return reply
+
+    def collect(self, member_id: int, *args: Any, **options: Any) -> Any:
+        """Trace which results are picked up."""
+        finished, leases = super().collect(member_id, *args, **options)
+        if switched_on():
+            for outcome in finished:
+                tracing.show("outcome of task %s retrieved", task_name(outcome[1], outcome[0]))
+            _trace_leases(member_id, leases)
+        return finished, leases
+
+    def settle(self, task_id: int, kind: int, *args: Any, **options: Any) -> bool:
+        """Trace it."""
+        if switched_on():
+            self._trace_outcome(task_id, kind, "stored")
+        return super().settle(task_id, kind, *args, **options)
+
+    def give_back(self, task_id: int, *args: Any, **options: Any) -> None:
+        """Trace it."""
+        if switched_on():
+            tracing.show("task %s returned", self._name(task_id))
+        super().give_back(task_id, *args, **options)
+
+    def _trace_outcomes(self, member_id: int, outcomes: Iterable[Any]) -> None:
+        for outcome in outcomes:
+            for number in ids_of(outcome):
+                self._trace_outcome(number, outcome[2], f"stored by process {member_id}")
+
+    def _trace_outcome(self, number: int, kind: int, told: str) -> None:
+        what = "result" if kind == RESULT else "exception"
+        tracing.show("%s of task %s %s", what, self._name(number), told)
+
+    def _trace_returned(self, member_id: int, returned: Iterable[int]) -> None:
+        for number in returned:
+            tracing.show("task %s returned by process %d", self._name(number), member_id)
+
+    def _name(self, number: int) -> str:
+        task = self.core.find(number)
+        return task_name("(settled)" if task is None else task.tag, number)
+
+
+class _TracedLater:
+    """Traces what a reply that comes later hands out.
+
+    Args:
+        member_id: Who gets it.
+        later: Takes it.
+    """
+
+    def __init__(self, member_id: int, later: Later) -> None:
+        self._member_id = member_id
+        self._later = later
+
+    def send(self, reply: Any) -> None:
+        """Trace and pass it on."""
+        _trace_leases(self._member_id, reply[1].leases)
+        self._later.send(reply)
+
+    def give_up(self) -> None:
+        """Pass it on."""
+        self._later.give_up()
+
+
+def _trace_leases(member_id: int, leases: Iterable[Lease]) -> None:
+    for lease in leases:
+        for number in ids_of(lease):
+            name = task_name(lease[2], number)
+            tracing.show("task %s handed out to process %d", name, member_id)
+
+
+def switched_on() -> bool:
+    """Tell whether somebody has set `TaskManager.debug`."""
+    switched: bool = sys.modules[_SWITCH].debug
+    return switched
