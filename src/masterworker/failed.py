@@ -1,6 +1,7 @@
 """The calls that failed last, kept in the user's state folder so that they can be replayed.
 
     <state>/<label>/failed/<when>-<task>-<run>.call     one file for each call: a summary, the rest
+                           <digest>.needs               what several calls refer to, once
 
 Folders and files are the user's alone, and what others could have changed is not read: whoever
 replays a call unpickles it. Nothing is unpickled here.
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("masterworker.failed")
 
 #: Version of the files.
-FORMAT = 1
+FORMAT = 2
 #: So many calls of a label are kept, and those of so many labels.
 KEPT_CALLS = 100
 KEPT_LABELS = 50
@@ -45,7 +46,7 @@ KEPT_BYTES = 1 << 30
 #: Larger parameters are not kept (bytes).
 LARGEST = 64 << 20
 
-_FOLDER, _ENDING, _NEW = "failed", ".call", ".new-"
+_FOLDER, _ENDING, _NEEDS, _NEW = "failed", ".call", ".needs", ".new-"
 #: A file that was begun so long ago will not be finished any more (seconds).
 _ABANDONED = 3600.0
 #: What one file can hold at most (bytes), for the reader's buffer.
@@ -72,6 +73,8 @@ class Summary(NamedTuple):
     worker: str
     #: Bytes of its parameters, also where those were not kept.
     size: int
+    #: Name of the file with what it refers to; "" for nothing.
+    needs: str = ""
 
     @property
     def task_id(self) -> str:
@@ -99,6 +102,8 @@ class Call(NamedTuple):
     outcome: bytes
     #: The stored slave program; empty for none.
     program: bytes
+    #: What it refers to, by key. It is in a file of its own.
+    needs: dict[str, bytes] = {}  # noqa: RUF012  never changed
 
 
 def summarise(label: str, run: str, failed: Failed, when: int, size: int) -> Summary:
@@ -214,6 +219,7 @@ def save(label: str, calls: Sequence[Call]) -> None:
         kept = sorted(name for name in names if name.endswith(_ENDING))
         for name in _too_many(kept, folder):
             _remove(name, folder)
+        _forget_needs(label, [name for name in names if name.endswith(_NEEDS)], folder)
         for name in names:
             if name.startswith(_NEW) and _changed(name, folder) < time.time() - _ABANDONED:
                 _remove(name, folder)
@@ -231,17 +237,36 @@ def _too_many(names: list[str], folder: int) -> Iterator[str]:
 
 
 def _write(folder: int, call: Call) -> None:
+    summary = call.summary
+    if call.needs:
+        digest = hashlib.sha256("".join(sorted(call.needs)).encode()).hexdigest()[:32]
+        summary = summary._replace(needs=digest + _NEEDS)
+        if not _changed(summary.needs, folder):
+            _write_file(folder, summary.needs, call.needs)
+    _write_file(folder, summary.name, (FORMAT, summary), call[1:-1])
+
+
+def _write_file(folder: int, name: str, *parts: object) -> None:
     new = _NEW + random_name()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(new, flags, 0o600, dir_fd=folder)
     try:
         with os.fdopen(file, "wb") as out:
-            out.write(msgpack.packb((FORMAT, call.summary)))
-            out.write(msgpack.packb(call[1:]))
-        os.rename(new, call.summary.name, src_dir_fd=folder, dst_dir_fd=folder)
+            for part in parts:
+                out.write(msgpack.packb(part))
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         _remove(new, folder)
         raise
+
+
+def _forget_needs(label: str, names: list[str], folder: int) -> None:
+    """Remove what no call refers to any more."""
+    if names:
+        wanted = {summary.needs for summary in saved(label)}
+        for name in names:
+            if name not in wanted:
+                _remove(name, folder)
 
 
 def _names(folder: int) -> list[str]:
@@ -335,22 +360,33 @@ def read(summary: Summary) -> Call:
 
 
 def _read(folder: int, path: Path, *, whole: bool) -> Call:
+    with _opened(folder, path, 1 << 20 if whole else 1 << 12) as unpacker:
+        written, summary = unpacker.unpack()
+        if written != FORMAT:
+            raise ValueError(f"it has format {written!r}, not {FORMAT}")
+        rest = unpacker.unpack() if whole else (None, b"", b"")
+        call: Call = msgspec.convert([summary, *rest], Call, builtin_types=(bytes,))
+    name = call.summary.needs
+    if not (whole and name):
+        return call
+    with _opened(folder, path.parent / Path(name).name, 1 << 20) as unpacker:
+        needs = msgspec.convert(unpacker.unpack(), dict[str, bytes], builtin_types=(bytes,))
+        return call._replace(needs=needs)
+
+
+@contextlib.contextmanager
+def _opened(folder: int, path: Path, size: int) -> Iterator[msgpack.Unpacker]:
+    """Open a file that must be the user's alone."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     with os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb") as file:
         _check_owner(file.fileno(), path)
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise UsageError(f"{path} is not a file")
-        size = 1 << 20 if whole else 1 << 12
-        unpacker = msgpack.Unpacker(file, read_size=size, max_buffer_size=_LARGEST_FILE)
         try:
-            written, summary = unpacker.unpack()
-            if written == FORMAT:
-                rest = unpacker.unpack() if whole else (None, b"", b"")
-                return msgspec.convert([summary, *rest], Call, builtin_types=(bytes,))
-            told = f"it has format {written!r}, not {FORMAT}"
+            yield msgpack.Unpacker(file, read_size=size, max_buffer_size=_LARGEST_FILE)
         except (ValueError, TypeError, msgpack.UnpackException) as error:
-            told = f"{type(error).__name__}: {error}"
-    raise UsageError(f"{path} cannot be read, remove it: {_one_line(told)}")
+            told = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            raise UsageError(f"{path} cannot be read, remove it: {_one_line(told)}") from None
 
 
 def _unreadable(error: OSError) -> UsageError:

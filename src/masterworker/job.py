@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from masterworker import program
-from masterworker.data.pickling import dumps
+from masterworker.data.segment import bytes_of
 from masterworker.errors import UnpicklableError, UsageError
 from masterworker.worker import HEARTBEAT, current, script
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.master import Master
+    from masterworker.master.needs import Needs
     from masterworker.worker import Worker
 
 
@@ -51,7 +52,7 @@ def run_job(
         return
     master = make_master(label)
     try:
-        master.store_program(main_program(worker_class, "run", heartbeat=heartbeat))
+        master.store_program(main_program(master.needs, worker_class, "run", heartbeat=heartbeat))
         if workers:
             master.launch_workers(workers, wait=True)
     except BaseException:
@@ -110,10 +111,13 @@ def methods_of(worker: object) -> dict[str, Callable[..., Any]]:
     return {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
 
 
-def main_program(worker_class: type[Any], start: str, **keywords: float | None) -> program.Program:
+def main_program(
+    needs: Needs, worker_class: type[Any], start: str, **keywords: float | None
+) -> program.Program:
     """Return this process's main program, or the worker class by value where it cannot be read.
 
     Args:
+        needs: Of the master where it is to be stored.
         worker_class: What the main program's workers are.
         start: Name of the method that makes one of them work.
         keywords: What to make one of them with, besides the label.
@@ -122,9 +126,11 @@ def main_program(worker_class: type[Any], start: str, **keywords: float | None) 
     if main is not None:
         return main._replace(worker_class=name_of(worker_class))
     try:
-        return program.of_class(dumps((worker_class, start, keywords)))
+        payload, hold = needs.of_value((worker_class, start, keywords))
     except Exception as error:
         raise UnpicklableError(
             f"the main program has no file, and {worker_class.__name__} cannot be sent by value: "
             f"{error}"
         ) from error
+    needs.keep(hold)
+    return program.of_class(bytes_of(payload))

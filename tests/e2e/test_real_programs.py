@@ -192,7 +192,7 @@ def test_slaves_started_in_every_way(desk: Desk) -> None:
     assert set(map(int, names)) == {*commanded, plain.pid, *launched}
     assert len(launched) == 3
     assert names.pop(str(plain.pid)) == "__main__"
-    assert set(names.values()) == {"builtins"}
+    assert set(names.values()) == {"__mp_main__"}
     by_command.good()
     plain.good()
 
@@ -254,7 +254,7 @@ def test_the_slaves_code_runs_in_a_fresh_namespace_in_the_masters_folder(desk: D
     slave = desk.slave()
     lines = master.good().lines
     assert sorted(eval(lines[0])) == ["one", "three", "two"]  # noqa: S307  our own output
-    expected = "builtins", "builtins", False, str(work)
+    expected = "__mp_main__", "__mp_main__", False, str(work)
     expected += ("imported from the script folder", [], slave.pid)
     assert eval(lines[1]) == expected  # noqa: S307
     slave.good()

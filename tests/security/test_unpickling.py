@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 SOURCE = Path(masterworker.__file__).parents[1]
 #: The only place that unpickles, and the only one that executes source text.
 UNPICKLER = "masterworker/data/pickling.py"
-EXECUTOR = "masterworker/program.py"
+EXECUTOR = "masterworker/worker/script.py"
+#: The only place that rebuilds code, which is a part of pickles.
+REBUILDER = "masterworker/data/rebuilding.py"
 
 #: Modules that rebuild objects from bytes: what of them is harmless; None: nothing is.
 MODULES: dict[str, set[str] | None] = {
@@ -34,7 +36,8 @@ MODULES: dict[str, set[str] | None] = {
     "_pickle": {"dumps", "dump", "Pickler"},
     "cPickle": {"dumps", "dump", "Pickler"},
     "cloudpickle": {"dumps", "dump", "Pickler", "CloudPickler"},
-    **dict.fromkeys(("dill", "joblib", "jsonpickle", "marshal", "shelve", "copyreg", "yaml")),
+    "marshal": {"dumps", "version"},
+    **dict.fromkeys(("dill", "joblib", "jsonpickle", "shelve", "copyreg", "yaml")),
     **dict.fromkeys(("pandas", "torch")),
 }
 #: Constants and errors that anybody may use.
@@ -105,9 +108,11 @@ def _is_harmless(module: str, name: str) -> bool:
 def _is_in_its_place(what: str, where: str, tree: ast.Module, node: ast.AST) -> bool:
     if what == "exec":
         return where == EXECUTOR
-    if what != "pickle.loads" or where != UNPICKLER:
+    places = {"pickle.loads": (UNPICKLER, "loads"), "marshal.loads": (REBUILDER, "load_code")}
+    place, name = places.get(what, ("", ""))
+    if where != place:
         return False
-    named = [stated for stated in tree.body if _name_of(stated) == "loads"]
+    named = [stated for stated in tree.body if _name_of(stated) == name]
     return len(named) == 1 and any(inner is node for inner in ast.walk(named[0]))
 
 

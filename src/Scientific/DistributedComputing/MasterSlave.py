@@ -342,7 +342,9 @@ def runJob(
         return
     master = master_class(label)
     try:
-        master._code.store(main_program(slave_class, "start", watchdog_period=watchdog_period))
+        master._code.store(
+            main_program(master._job.needs, slave_class, "start", watchdog_period=watchdog_period)
+        )
         if launch_slaves:
             master.launchSlaveJobs(launch_slaves)
     except BaseException:

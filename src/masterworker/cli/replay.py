@@ -21,7 +21,8 @@ from masterworker.cli import exit_codes
 from masterworker.client import Client
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.task import LOST, read_history
-from masterworker.data.pickling import loads, open_payload
+from masterworker.data import definitions
+from masterworker.data.pickling import open_payload
 from masterworker.data.record import printable
 from masterworker.data.states import StateCache, resolving
 from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
@@ -30,6 +31,7 @@ from masterworker.master import Master
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
 from masterworker.worker import Worker, current, script
+from masterworker.worker.execution import ready
 
 if TYPE_CHECKING:
     import argparse
@@ -103,6 +105,7 @@ class _Replay:
             told = surroundings.enter(what.surroundings)
             if told:
                 print(f"warning: {told}", file=sys.stderr)
+            definitions.fetch_from(self._fetch_definition)
             context = current.SlaveContext(home.label, what.digest, what.worker_class, self.instead)
             current.be_slave(context)
             try:
@@ -122,7 +125,7 @@ class _Replay:
         if what.kind == program.GENERIC:
             self.instead(Worker(label), {})
             return
-        worker_class, start, keywords = loads(what.pickled)
+        worker_class, start, keywords = open_payload(what.pickled)
         slave = worker_class(label, None, **keywords)
         if isinstance(slave, Worker):
             self.instead(slave, methods_of(slave))
@@ -174,8 +177,18 @@ class _Replay:
         if handler is not None:
             return lambda: handler(*parameters)
         function, args, keywords = parameters
-        called = loads(function)
+        called = ready(function)
         return lambda: called(*args, **keywords)
+
+    def _fetch_definition(self, key: str) -> Payload:
+        """Get what the call refers to, which has been kept with it."""
+        try:
+            return self.call.needs[key]
+        except KeyError:
+            raise NotKeptError(
+                f"what {self.call.summary.task_id} refers to was not kept: it had more than "
+                f"{failed.LARGEST:,} bytes"
+            ) from None
 
     def _tell_failure(self, error: BaseException) -> int:
         frames = _without_ours(error.__traceback__)

@@ -18,7 +18,7 @@ from masterworker.cli import exit_codes
 from masterworker.cli.telling import handed_over, show_log, tell
 from masterworker.client import Client
 from masterworker.data import definitions
-from masterworker.data.pickling import loads
+from masterworker.data.pickling import open_payload
 from masterworker.data.segment import bytes_of
 from masterworker.errors import (
     JobEndedError,
@@ -98,6 +98,7 @@ def run(order: Order) -> int:
         _follow(what, client, label)
         current.be_slave(current.SlaveContext(label, what.digest, what.worker_class))
         script.fresh_main(what.package)
+        definitions.fetch_from(lambda key: client.get(wire.DEFINITIONS, key))
         if order.limits.initializer:
             _initialize(client, order.limits.initializer)
             client.disconnect()
@@ -149,7 +150,6 @@ def _initialize(client: Client, initializer: str) -> None:
         pickled = client.get(wire.PROGRAM, initializer.removeprefix(parent.STORED))
         if pickled is None:
             raise UsageError("the master has not stored the initializer of this worker")
-        definitions.fetch_from(lambda key: client.get(wire.DEFINITIONS, key))
         ready(bytes_of(pickled))()
         return
     module, _, name = initializer.partition(":")
@@ -177,7 +177,7 @@ def _execute(what: program.Program, order: Order, client: Client) -> None:
         return
     client.disconnect()
     if what.kind == program.CLASS:
-        worker_class, start, keywords = loads(what.pickled)
+        worker_class, start, keywords = open_payload(what.pickled)
         getattr(worker_class(label, **keywords), start)()
     else:
         script.execute(what)

@@ -86,6 +86,16 @@ def key_of(digest: bytes) -> str:
     return digest.hex()
 
 
+def keys_in(part: Payload) -> list[str]:
+    """Return under which keys is stored what an environment needs; []: this is none."""
+    try:
+        found = _read(bytes_of(part))
+    except (msgspec.MsgspecError, ValueError):
+        return []
+    apart = [key_of(each.digest) for each in found if each.digest and not each.pickled]
+    return [*apart, *(key for each in found for key in each.buffers)]
+
+
 class _Here:
     """What this process has of the main program's definitions."""
 

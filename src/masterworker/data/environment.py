@@ -110,13 +110,16 @@ class Pickled(NamedTuple):
         return len(self.data) + sum(len(buffer) for buffer in self.buffers)
 
 
-def pickled(value: object, *, itself: object = None, parts: bool = False) -> Pickled:
+def pickled(
+    value: object, *, itself: object = None, parts: bool = False, larger_than: int = LARGE
+) -> Pickled:
     """Pickle a value as it travels to workers: what the main program defines goes by name.
 
     Args:
         value: Anything.
         itself: A class or function that is to travel by value all the same.
         parts: Tell of which objects it consists.
+        larger_than: Buffers with more bytes stay out of the pickle.
 
     Raises:
         Exception: It cannot be pickled.
@@ -125,7 +128,7 @@ def pickled(value: object, *, itself: object = None, parts: bool = False) -> Pic
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes <= LARGE:
+        if raw.nbytes <= larger_than:
             return True
         buffers.append(raw)
         return False

@@ -31,7 +31,7 @@ from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from masterworker.core.task import Payload
 
@@ -123,35 +123,13 @@ def _large_apart(data: bytes) -> Payload:
     return data if len(data) <= LARGE else Segment.of([data])
 
 
-def dumps_values(values: Mapping[str, object], *, fixed: bool) -> dict[str, Payload]:
-    """Pickle named values.
-
-    Args:
-        values: The values.
-        fixed: Whoever opens them cannot change the arrays in them, be they large or small.
-
-    Raises:
-        UnpicklableError: Names the value that cannot be pickled, and why.
-    """
-    found: dict[str, Payload] = {}
-    for name, value in values.items():
-        try:
-            found[name] = _dumps_apart(value, 0) if fixed else dumps_payload(value)
-        except Exception as error:
-            raise UnpicklableError(
-                f"the value {name!r} (a {type(value).__name__}) cannot be pickled, so it cannot be "
-                f"stored: {line_of(error)}"
-            ) from error
-    return found
-
-
-def _dumps_apart(value: object, larger_than: int = LARGE) -> Payload:
-    """Pickle a value with buffers of so many bytes apart."""
+def _dumps_apart(value: object) -> Payload:
+    """Pickle a value with large buffers apart."""
     buffers: list[memoryview] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes <= larger_than:
+        if raw.nbytes <= LARGE:
             return True
         buffers.append(raw)
         return False

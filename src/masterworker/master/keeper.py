@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker import program, wire
 from masterworker.data.segment import bytes_of
+from masterworker.master.needs import stored_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker import failed
     from masterworker.core.effects import Failed
+    from masterworker.core.task import Payload
     from masterworker.manager import Manager
 
 #: What waits to be written is forgotten, oldest first, beyond so many bytes: parameters of two
@@ -36,6 +38,8 @@ class _Waiting(NamedTuple):
     #: Bytes of the parameters, also where they are left out.
     size: int
     call: Failed
+    #: What it refers to, by key; nothing where that is too much to be kept.
+    needs: dict[str, Payload]
 
 
 class Keeper:
@@ -69,7 +73,10 @@ class Keeper:
                 size = len(call[2])
                 if size > failed.LARGEST:
                     call = (*call[:2], b"", *call[3:])  # noqa: PLW2901  without them
-                self._newest.append(_Waiting(when, size, call))
+                needs = stored_for(call[2], self._manager())
+                if sum(map(len, needs.values())) > failed.LARGEST:
+                    needs = {}
+                self._newest.append(_Waiting(when, size, call, needs))
                 self._bytes += _weight(call)
             while len(self._newest) > failed.KEPT_CALLS or (
                 self._bytes > HELD_BYTES and len(self._newest) > 1
@@ -119,11 +126,13 @@ class Keeper:
         from masterworker import failed
 
         manager = self._manager()
-        when, size, call = waiting
+        when, size, call, needs = waiting
         summary = failed.summarise(self._label, manager.instance, call, when, size)
         stored = bytes_of(manager.get(wire.PROGRAM, program.KEY) or b"")
         kept = bytes_of(call[2]) if size <= failed.LARGEST else None
-        return failed.Call(summary, kept, call[4], stored)
+        needs = {**needs, **stored_for(stored, manager)}
+        parts = {key: bytes_of(part) for key, part in needs.items()}
+        return failed.Call(summary, kept, call[4], stored, parts)
 
     def _complain(self, error: Exception) -> None:
         """Say once that calls cannot be kept."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from masterworker.launch.place import Place
     from masterworker.manager import Manager
-    from masterworker.master.needs import Hold
 
 #: Seconds within which a launched worker must be there, or its failure be known.
 START_BOUND = 5.0
@@ -51,8 +50,6 @@ class Launching(Requests):
         self.local_workers = LocalWorkers(label, manager.attend, manager.notify)
         self._is_serial = self.one_by_one = serial
         self._changes = None if serial else Changes(manager)
-        #: Keep what workers need to start.
-        self._kept_holds: list[Hold] = []
         self._hash_seed = python.hash_seed(manager.instance)
         self._program: program.Program | None = None
 
@@ -123,8 +120,7 @@ class Launching(Requests):
         import hashlib
 
         _, pickled, hold = self.needs.of_function(initializer)
-        if hold is not None:
-            self._kept_holds.append(hold)  # a worker may start at any time
+        self.needs.keep(hold)  # a worker may start at any time
         name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
         self.manager.put(wire.PROGRAM, name, pickled)
         return STORED + name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import threading
 import weakref
 from collections import Counter, deque
@@ -15,11 +16,11 @@ from masterworker.core.lanes import CALL_MARK
 from masterworker.data import definitions, layout, mainmodule
 from masterworker.data.environment import Environment, Pickled, Plan, pickled, root_parts
 from masterworker.data.pickling import PROTOCOL, dumps_function_by_name, line_of
-from masterworker.data.segment import LARGE, Segment
+from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
@@ -30,6 +31,9 @@ logger = logging.getLogger("masterworker.master")
 KEPT = 256
 #: A function without a name, and its variables, travel with each call up to so many bytes.
 SMALL = 16 << 10
+#: What a call refers to is said within so many bytes.
+LOOKED_AT = 1 << 16
+_KEY = re.compile(rb"[0-9a-f]{32}")
 #: A function that carries more than this is named in the log, once (bytes).
 MUCH = 1 << 20
 
@@ -85,6 +89,7 @@ class Needs:
         self._functions: dict[Callable[..., Any], _Kept] = {}
         self._importable: dict[Callable[..., Any], Travelling] = {}
         self._named: set[str] = set()
+        self._kept: list[Hold] = []
 
     def of_function(self, function: Callable[..., Any]) -> Travelling:
         """Return a function as it travels.
@@ -119,13 +124,46 @@ class Needs:
             ) from error
         return self._travelling(tag, function, root)
 
-    def of_value(self, value: object) -> tuple[Payload, Hold | None]:
+    def of_values(
+        self, values: Mapping[str, object], *, fixed: bool
+    ) -> tuple[dict[str, Payload], tuple[Hold, ...]]:
+        """Pickle named values.
+
+        Args:
+            values: The values.
+            fixed: Whoever opens them cannot change the arrays in them, be they large or small.
+
+        Raises:
+            UnpicklableError: Names the value that cannot be pickled, and why.
+        """
+        found: dict[str, Payload] = {}
+        kept: list[Hold | None] = []
+        for name, value in values.items():
+            try:
+                found[name], hold = self.of_value(value, 0 if fixed else LARGE)
+            except Exception as error:
+                raise UnpicklableError(
+                    f"the value {name!r} (a {type(value).__name__}) cannot be pickled, so it "
+                    f"cannot be stored: {line_of(error)}"
+                ) from error
+            kept.append(hold)
+        return found, holds(*kept)
+
+    def keep(self, *hold: Hold | None) -> None:
+        """Keep what is held as long as the job lasts."""
+        self._kept += holds(*hold)
+
+    def of_value(self, value: object, larger_than: int = LARGE) -> tuple[Payload, Hold | None]:
         """Pickle a value as it travels, and what it needs.
+
+        Args:
+            value: Anything.
+            larger_than: Buffers with more bytes stay out of the pickle.
 
         Raises:
             Exception: It cannot be pickled.
         """
-        found = pickled(value)
+        found = pickled(value, larger_than=larger_than)
         data, buffers, hold = found.data, found.buffers, None
         if found.names or found.files:
             plan, hold = self._plan(tuple(found.names), tuple(found.files))
@@ -233,6 +271,19 @@ class _Resolving:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return definitions.resolve, self._args
+
+
+def stored_for(payload: Payload, manager: Manager) -> dict[str, Payload]:
+    """Return what a call refers to, of what is stored, by key. Costs some 50 us for a call."""
+    found: dict[str, Payload] = {}
+    todo = [each.decode() for each in _KEY.findall(head_of(payload, LOOKED_AT))]
+    while todo:
+        key = todo.pop()
+        part = None if key in found else manager.get(wire.DEFINITIONS, key)
+        if part is not None:
+            found[key] = part
+            todo += definitions.keys_in(part)
+    return found
 
 
 def _keep(kept: dict[Any, Any], key: Hashable, value: object) -> None:

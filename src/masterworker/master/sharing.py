@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from masterworker.data.pickling import dumps_values
 from masterworker.data.states import SharedValue
 from masterworker.errors import UsageError
 from masterworker.master.launching import Launching
@@ -13,9 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from masterworker.manager import Manager
+    from masterworker.master.needs import Hold
+
 
 class Sharing(Launching):
     """What a master stores for all tasks."""
+
+    def __init__(self, label: str, manager: Manager, *, serial: bool) -> None:
+        super().__init__(label, manager, serial=serial)
+        #: Keep what states refer to in the store, by the states' ids.
+        self._held_for_states: dict[int, tuple[Hold, ...]] = {}
 
     def share(self, **values: Any) -> Shared:
         """Store named values once, for all tasks, which can read them and not change them.
@@ -39,7 +46,7 @@ class Sharing(Launching):
         """
         if not values:
             raise UsageError("share() needs named values, as in share(table=table)")
-        return Shared(self, self.manager.put_state(dumps_values(values, fixed=True)), values)
+        return Shared(self, self._store(values, fixed=True), values)
 
     def store_state(self, **values: Any) -> int:
         """Store named values once, for all tasks. Returns the state's id: 1, 2, 3, ...
@@ -50,7 +57,18 @@ class Sharing(Launching):
         Raises:
             UnpicklableError: One of them cannot be sent; says which and why.
         """
-        return self.manager.put_state(dumps_values(values, fixed=False))
+        return self._store(values, fixed=False)
+
+    def _store(self, values: dict[str, Any], *, fixed: bool) -> int:
+        stored, held = self.needs.of_values(values, fixed=fixed)
+        state_id = self.manager.put_state(stored)
+        if held:
+            self._held_for_states[state_id] = held
+        return state_id
+
+    def _drop(self, state_id: int) -> bool:
+        self._held_for_states.pop(state_id, None)
+        return self.manager.drop_state(state_id)
 
     def delete_state(self, state_id: int) -> None:
         """Forget a state, here and in the workers.
@@ -58,7 +76,7 @@ class Sharing(Launching):
         Raises:
             UsageError: There is none of this id.
         """
-        if not self.manager.drop_state(state_id):
+        if not self._drop(state_id):
             raise UsageError(
                 f"there is no state {state_id}: it was never stored, or deleted before"
             )
@@ -86,7 +104,7 @@ class Shared:
 
     def delete(self) -> None:
         """Forget the values, here and in all workers. Tasks that use them will fail."""
-        self._master.manager.drop_state(self.state_id)
+        self._master._drop(self.state_id)
 
     def __enter__(self) -> Self:
         return self
