@@ -13,6 +13,7 @@ import msgspec
 
 from masterworker import surroundings
 from masterworker.errors import UsageError
+from masterworker.surroundings import folders
 
 if TYPE_CHECKING:
     import os
@@ -57,7 +58,8 @@ class Program(NamedTuple):
 
     def encode(self) -> bytes:
         """Make the stored form."""
-        return msgspec.msgpack.encode(self)
+        plain = self._replace(surroundings=self.surroundings.as_data())  # type: ignore[arg-type]
+        return msgspec.msgpack.encode(plain._replace(filename=folders.as_bytes(self.filename)))  # type: ignore[arg-type]
 
     @property
     def digest(self) -> str:
@@ -77,7 +79,10 @@ def decode(stored: bytes) -> Program:
     """
     try:
         program = Program(*msgspec.msgpack.decode(stored))
-        return program._replace(surroundings=surroundings.of_data(list(program.surroundings)))
+        return program._replace(
+            filename=folders.as_text(program.filename),  # type: ignore[arg-type]
+            surroundings=surroundings.of_data(program.surroundings),
+        )
     except (TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f"the stored program was written by another version of masterworker: {error}"

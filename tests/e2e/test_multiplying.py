@@ -181,9 +181,9 @@ APPLICATION = """
 """
 
 
-def _application(folder: Path, before: str = "", middle: str = "") -> str:
+def _application(folder: Path, before: str = "", middle: str = "", name: str = "app") -> str:
     """Make an executable that is no Python interpreter, and always begins with the program."""
-    app = folder / "app"
+    app = folder / name
     before = f"sys.executable = {str(app)!r}; {before}"
     _write(folder, "main.py", APPLICATION.format(before=before, middle=middle))
     app.write_text(f'#!/bin/sh\nexec {sys.executable} {folder / "main.py"} "$@"\n')
@@ -191,8 +191,20 @@ def _application(folder: Path, before: str = "", middle: str = "") -> str:
     return str(app)
 
 
-def test_a_frozen_program_is_not_started_again(tmp_path: Path) -> None:
-    done = _run(tmp_path, _application(tmp_path, "sys.frozen = True"))
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "sys.frozen = True",
+        "sys.frozen = 'macosx_app'",
+        "sys.oxidized = True",
+        "__compiled__ = 1",
+        "",
+    ],
+)
+def test_a_frozen_program_is_not_started_again(tmp_path: Path, mark: str) -> None:
+    """Whatever has frozen it, or where another program has Python inside."""
+    name = "python-app" if mark else "app"
+    done = _run(tmp_path, _application(tmp_path, mark, name=name))
     assert done.stdout.startswith("WorkerStartError this program is frozen"), done
     assert "freeze_support" in done.stdout
     assert _starts(tmp_path) == 1
@@ -234,6 +246,6 @@ def test_a_program_that_does_not_know_its_interpreter(tmp_path: Path, name: str)
 
 def test_an_executable_that_only_looks_like_an_interpreter(tmp_path: Path) -> None:
     """Nothing says so before it is started: each of its starts ends at once, and says why."""
-    done = _run(tmp_path, _application(tmp_path), WAIT="5")
+    done = _run(tmp_path, _application(tmp_path, name="python-app"), WAIT="5")
     assert "was started as a worker, and is no Python interpreter" in done.stderr
     assert _starts(tmp_path) == 3

@@ -106,6 +106,43 @@ def test_functions_that_are_changed_in_place_as_by_autoreload(tmp_path: Path) ->
     assert found == [[1], [2]]
 
 
+@pytest.mark.parametrize("first", ["master", "autoreload"])
+def test_autoreload_in_a_notebook(tmp_path: Path, first: str) -> None:
+    """It is IPython's own, which changes functions and classes in place; whoever came first."""
+    pytest.importorskip("IPython")
+    cells = {
+        "autoreload": "%load_ext autoreload\n%autoreload 2",
+        "master": "from masterworker import Master; master = Master(workers=2)",
+    }
+    order = [cells[name] for name in sorted(cells, key=lambda name: name != first)]
+    ask = """
+calls = [energy, lambda _: model.energy(0), lambda thing: thing.energy()]
+results = [master.submit(call, thing).result(25) for call in calls for _ in range(3)]
+print(json.dumps(sorted(set(results))))
+"""
+    found = _run(
+        tmp_path,
+        f"""
+        from IPython.core.interactiveshell import InteractiveShell
+        shell = InteractiveShell.instance()
+
+        def cell(text):
+            shell.run_cell(text).raise_error()
+
+        os.utime("model.py", (1, 1))  # that is long ago
+        cell("import json; from model import energy, Model; import model; thing = Model()")
+        for text in {order!r}:
+            cell(text)
+        for number in (1, 2, 3):
+            version(number)
+            os.utime("model.py", (number, number))
+            cell({ask!r})
+        cell("master.shutdown()")
+        """,
+    )
+    assert found == [[1], [2], [3]]
+
+
 def test_workers_that_do_not_have_it_go_on(tmp_path: Path) -> None:
     """And those that do end in good order: no task is blamed, none is lost."""
     found = _run(

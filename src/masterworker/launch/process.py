@@ -91,7 +91,7 @@ class WorkerProcess:
                 bufsize=0,
                 process_group=0,  # a Ctrl-C at the terminal is for us, who tell our workers
                 pass_fds=fds,
-                env={**spec.environment, STARTING: "1"},
+                env=_environment(spec),
             )
         finally:
             for inherited in fds:
@@ -332,6 +332,12 @@ class WorkerProcess:
         """
         lines = self.tail if shown else self._held or ()
         return [*list(lines)[-KEPT_LINES:], *filter(None, [self.verdict])]
+
+
+def _environment(spec: Spec) -> dict[str, str]:
+    variables = {**spec.environment, STARTING: "1"}
+    variables.pop("PYTHONINSPECT", None)  # it would take the place of the exit status
+    return variables
 
 
 def _readable(text: str) -> int:

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from masterworker import surroundings, wire
-from masterworker.surroundings import reloads
+from masterworker.surroundings import cells, reloads
 
 if TYPE_CHECKING:
     from masterworker.manager import Manager
@@ -26,11 +26,12 @@ class Changes:
         self._manager = manager
         self._numbers = itertools.count(1)
         manager.store.provide(wire.PROGRAM, wire.IMPORT_PATH, surroundings.encode_import_path)
-        self._end = reloads.watch(self._on_reload)
+        self._ends = [reloads.watch(self._on_reload), cells.watch(self._on_reload)]
 
     def close(self) -> None:
         """The job is over."""
-        self._end()
+        for end in self._ends:
+            end()
 
     def _on_reload(self, module: str) -> None:
         number = next(self._numbers)

@@ -8,14 +8,14 @@ interpreter accordingly (`python`), and the worker takes over the rest (`enter`)
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from masterworker.surroundings import folders, late, python, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Surroundings(NamedTuple):
@@ -35,6 +35,12 @@ class Surroundings(NamedTuple):
     #: What PYTHONHASHSEED is to be in all workers of the job; "": the master fills it in.
     hash_seed: str
     settings: settings.Settings
+
+    def as_data(self) -> tuple[Any, ...]:
+        """Make the form that can be stored: names of files need not be texts."""
+        folder, path, argv, *others = self
+        names = [list(map(folders.as_bytes, each)) for each in (path, argv)]
+        return (folders.as_bytes(folder), *names, *others)
 
 
 def capture(argv: list[str] | None = None) -> Surroundings:
@@ -57,15 +63,21 @@ def capture(argv: list[str] | None = None) -> Surroundings:
     )
 
 
-def of_data(stored: list[object]) -> Surroundings:
-    """Read the stored form."""
-    found = Surroundings(*stored)  # type: ignore[arg-type]  # the master has written it
-    return found._replace(settings=settings.Settings(*found.settings))
+def of_data(stored: Iterable[Any]) -> Surroundings:
+    """Read what `Surroundings.as_data` has made."""
+    found = Surroundings(*stored)
+    return found._replace(
+        folder=folders.as_text(found.folder),  # type: ignore[arg-type]
+        path=list(map(folders.as_text, found.path)),  # type: ignore[arg-type]
+        argv=list(map(folders.as_text, found.argv)),  # type: ignore[arg-type]
+        settings=settings.Settings(*found.settings),
+    )
 
 
 def encode_import_path() -> bytes:
     """Describe where this process imports from, for a worker that misses something."""
-    return msgspec.msgpack.encode(folders.import_path(folders.here()))
+    path = folders.import_path(folders.here())
+    return msgspec.msgpack.encode(list(map(folders.as_bytes, path)))
 
 
 def follow(theirs: Surroundings, fetch: Callable[[], bytes | None], *, elsewhere: bool) -> None:
@@ -79,7 +91,9 @@ def follow(theirs: Surroundings, fetch: Callable[[], bytes | None], *, elsewhere
 
     def decoded() -> list[str] | None:
         found = fetch()
-        return None if found is None else msgspec.msgpack.decode(found, type=list[str])
+        if found is None:
+            return None
+        return list(map(folders.as_text, msgspec.msgpack.decode(found, type=list[bytes])))
 
     late.look_for_late_folders(decoded, theirs.owners if elsewhere else None)
 

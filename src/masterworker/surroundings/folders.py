@@ -23,6 +23,16 @@ def here() -> str:
         return ""
 
 
+def as_bytes(text: str) -> bytes:
+    """Encode the name of a file: it may have bytes that are no text."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def as_text(name: bytes) -> str:
+    """Decode it."""
+    return name.decode("utf-8", "surrogateescape")
+
+
 def import_path(folder: str) -> list[str]:
     """Return `sys.path` without relative entries, which mean another folder elsewhere.
 

@@ -64,7 +64,18 @@ def interpreter(options: Sequence[str], path: Sequence[str]) -> Interpreter:
 
 def is_frozen() -> bool:
     """Tell whether the executable is an application, which would begin from its start again."""
-    return bool(getattr(sys, "frozen", False)) and not os.environ.get(VARIABLE)
+    if os.environ.get(VARIABLE):
+        return False
+    # PyInstaller, cx_Freeze, py2app; PyOxidizer; Nuitka
+    made = getattr(sys, "frozen", False) or getattr(sys, "oxidized", False)
+    return bool(made) or hasattr(sys.modules.get("__main__"), "__compiled__") or _is_host()
+
+
+def _is_host() -> bool:
+    """Tell whether another program has Python inside: it is not called as interpreters are."""
+    name = os.path.basename(sys.executable)
+    names = f"{name} {os.path.basename(os.path.realpath(sys.executable))}".lower()
+    return not any(part in names for part in ("python", "pypy", "graalpy"))
 
 
 def executable() -> str:
@@ -88,7 +99,7 @@ def executable() -> str:
     if is_frozen() and not freeze_supported:
         raise WorkerStartError(
             f"this program is frozen: {sys.executable} is the application itself, not Python, so "
-            "starting it as a worker would start the application again: call "
+            "as a worker it would be the application once more: call "
             f"masterworker.freeze_support() first of all in its main program, or {cure}"
         )
     return sys.executable
