@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 5
+PROTOCOL = 6
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.
@@ -102,6 +102,8 @@ class Ending(NamedTuple):
     tail: str
     #: Where the supervisor itself has ended it for that task: the outcome (kind, payload).
     outcome: tuple[int, bytes] | None = None
+    #: It has; False: it is only stopped, and may be continued.
+    ended: bool = True
 
 
 class Welcome(NamedTuple):

@@ -31,6 +31,13 @@ def do_stubborn(name):
         except BaseException:
             say("caught")
     return os.getpid()
+def do_stop(name):
+    say(f"{name} {os.getpid()}")
+    os.kill(os.getpid(), signal.SIGSTOP)
+def do_lock(name):
+    import ctypes
+    say(f"{name} {os.getpid()}")
+    ctypes.PyDLL(None).sleep(600)
 def do_hoard():
     hoarded = b"x" * 400_000_000
     wait_for("go")
@@ -148,6 +155,31 @@ def test_verbosely(desk: Desk) -> None:
     told = crew.good().err
     assert told.startswith(f"1 worker for {desk.label!r}")
     assert f"worker {pid} of {desk.label!r}: its process ended with exit status 0" in told
+
+
+# -- the end of the job ---------------------------------------------------------------------
+
+
+HASTY = """
+master = initializeMasterProcess(LABEL, slave_script="slave.py")
+master.requestTask(*sys.argv[1].split())
+wait_for("end")
+master.shutdown(0.1)
+"""
+
+
+@pytest.mark.parametrize("what", ["hold", "stop", "lock", "stubborn"])
+def test_a_supervisor_ends_with_its_job(desk: Desk, what: str) -> None:
+    """Within 20 s, though its worker is stopped, or lets nobody in."""
+    desk.script("slave.py", SLAVE)
+    master = desk.python("master.py", HASTY, f"{what} a")
+    desk.census()
+    crew = desk.command("worker", desk.label)
+    holder(desk, "a")
+    desk.write("end", "")
+    master.status()
+    crew.status(20)
+    desk.nobody_left(5)
 
 
 # -- ends of workers --------------------------------------------------------------------------

@@ -625,6 +625,17 @@ def test_a_worker_that_looks_for_its_master_when_the_job_is_over(
         parent.end_if_orphaned(0.0)
 
 
+@pytest.mark.parametrize("how", ["nobody", "another"])
+def test_the_master_may_take_its_time_after_the_end(talk: Any, how: str) -> None:
+    """Till then its workers finish what they have; then they must go."""
+    manager, _, heard = talk(10.0)
+    manager.error = Terminated("the job is over")
+    wait_until(lambda: heard == ["over"], HANG)
+    manager.error = TransportError("nobody answers") if how == "nobody" else None
+    wait_until(lambda: len(heard) == 2, HANG)
+    assert heard[1][0] == "gone"
+
+
 def test_a_supervisor_without_workers_can_be_closed() -> None:
     """It has no thread yet."""
     manager = FakeManager()

@@ -231,10 +231,10 @@ class DeafToResults(Scheduler):
 class InnocentsBlamed(Scheduler):
     """Everything in the hands of a worker that ended gets a strike."""
 
-    def _blame(self, held: list[Task], *rest: Any) -> None:
+    def _blame(self, held: list[Task], *rest: Any, **options: Any) -> None:
         for task in held:
             task.state = State.STARTED
-        super()._blame(held, *rest)
+        super()._blame(held, *rest, **options)
 
 
 class AlwaysBlames(Scheduler):
@@ -247,9 +247,9 @@ class AlwaysBlames(Scheduler):
 class NeverGivesUp(Scheduler):
     """A task that ends every worker is handed out for ever."""
 
-    def _blame(self, *args: Any) -> None:
+    def _blame(self, *args: Any, **options: Any) -> None:
         most, self.max_losses = self.max_losses, 1_000_000
-        super()._blame(*args)
+        super()._blame(*args, **options)
         self.max_losses = most
 
 

@@ -97,9 +97,9 @@ class ClaimOfTheLostStays(Scheduler):
 class StrikeForAllHeld(Scheduler):
     """Every task in the hands of a worker that ended gets the strike."""
 
-    def _blame(self, held: list[Task], *rest: Any) -> None:
+    def _blame(self, held: list[Task], *rest: Any, **options: Any) -> None:
         for task in held:
-            super()._blame([task], *rest)
+            super()._blame([task], *rest, **options)
 
     def on_ended(self, member_id: int, guilty: int, *rest: Any, blame: bool = True) -> Effects:
         return self.on_lost(member_id, *rest, blame=blame)

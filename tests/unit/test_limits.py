@@ -85,7 +85,7 @@ def test_a_system_that_says_nothing(tmp_path: Path) -> None:
     assert memory_limit(tmp_path) is None
     assert oom_kills(tmp_path) == 0
     assert not procfs.can_measure(tmp_path)
-    assert procfs.look(1, tmp_path) == procfs.Look(runs=True, memory=0, peak=0)
+    assert procfs.look(1, tmp_path) == procfs.Look(runs=True, is_stopped=False, memory=0, peak=0)
 
 
 def test_memory(tmp_path: Path) -> None:
@@ -133,7 +133,9 @@ def test_a_look_at_a_process(tmp_path: Path) -> None:
     )
     (tmp_path / "7").mkdir()
     (tmp_path / "7/status").write_text(status)
-    assert procfs.look(7, tmp_path) == procfs.Look(runs=False, memory=1_024_000, peak=2_048_000)
+    assert procfs.look(7, tmp_path) == procfs.Look(
+        runs=False, is_stopped=True, memory=1_024_000, peak=2_048_000
+    )
     if procfs.can_measure():
         found = procfs.look(os.getpid())
         assert found.runs

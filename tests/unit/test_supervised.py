@@ -193,3 +193,58 @@ def test_parameters_and_suspicion_survive_a_third_strike_that_is_void(core: Sche
     ((lease,), _) = core.on_fetch(fresh, 1, 1.0)
     assert lease.payload == b"parameters"
     assert core.tasks[1].suspect
+
+
+# -- workers that are stopped ---------------------------------------------------------------------
+
+
+def stop_three(core: Scheduler) -> list[int]:
+    """A task in the hands of three workers, each of which is stopped."""
+    core.on_attended("s", [], 0.0)
+    request(core, "a")
+    members = []
+    for n in range(3):
+        member = core.on_joined(f"pid {n}", None, 5.0, 0.0, "s")
+        fetch(core, member, 1)
+        core.on_ended(member, 1, "its process is stopped", 0.0, stopped=True)
+        members.append(member)
+        audit.check(core)
+    assert core.tasks[1].state is State.PAUSED
+    return members
+
+
+def test_stopped_workers_may_come_back(core: Scheduler) -> None:
+    """A task that three have been stopped with is given up when none of them can any more."""
+    stop_three(core)
+    core.on_tick(COMES_BACK_WITHIN - 1)
+    assert core.tasks[1].state is State.PAUSED
+    core.on_tick(COMES_BACK_WITHIN)
+    assert core.tasks[1].kind == LOST
+    audit.check(core)
+
+
+def test_stopped_workers_that_have_ended_at_last(core: Scheduler) -> None:
+    """It is known at once, when the last of them has; whoever else says so is not believed."""
+    members = stop_three(core)
+    for member in members:
+        core.on_ended_at_last(member, "another", 1.0)
+    for member in members[:2]:
+        core.on_ended_at_last(member, "s", 1.0)
+    core.on_tick(1.0)
+    assert core.tasks[1].state is State.PAUSED
+    core.on_ended_at_last(members[2], "s", 2.0)
+    core.on_ended_at_last(members[2], "s", 2.0)
+    assert core.next_deadline() == pytest.approx(2.0)
+    core.on_tick(2.0)
+    assert core.tasks[1].kind == LOST
+    audit.check(core)
+
+
+def test_a_stopped_worker_that_is_continued(core: Scheduler) -> None:
+    """Its strike is void, and the task is tried again."""
+    members = stop_three(core)
+    core.on_joined("pid 0", None, 5.0, 3.0, "s", was=members[0])
+    core.on_tick(3.0)
+    assert core.tasks[1].state is State.WAITING
+    assert len(core.tasks[1].losses or ()) == 2
+    audit.check(core)

@@ -8,7 +8,7 @@ or it does not say, the tasks become suspects, which are handed out alone until 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker.core.blocks import Block
 from masterworker.core.effects import NOTHING, Effects
@@ -39,6 +39,17 @@ COMES_BACK_WITHIN = 25.0
 KEPT_STRIKES = 1000
 
 
+class _Strike(NamedTuple):
+    """What the loss of a process has given."""
+
+    task_id: int
+    #: The line in the task's history.
+    text: str
+    #: The process may come back.
+    is_doubtful: bool
+    supervisor: str
+
+
 class Losses(Settling):
     """What happens when processes go. See `Scheduler`, which adds the rest.
 
@@ -54,8 +65,8 @@ class Losses(Settling):
         #: Processes whose connection has closed, which their supervisor has to explain: until
         #: when, and what is known.
         self.closed: dict[int, tuple[float, str]] = {}
-        #: The strikes that lost processes have given: which task, and its line of history.
-        self._strikes: OrderedDict[int, tuple[int, str]] = OrderedDict()
+        #: The strikes that lost processes have given.
+        self._strikes: OrderedDict[int, _Strike] = OrderedDict()
 
     # -- supervisors ------------------------------------------------------------------------
 
@@ -112,18 +123,42 @@ class Losses(Settling):
         return effects
 
     def on_ended(
-        self, member_id: int, guilty: int, reason: str, now: float, *, blame: bool = True
+        self,
+        member_id: int,
+        guilty: int,
+        reason: str,
+        now: float,
+        *,
+        blame: bool = True,
+        stopped: bool = False,
     ) -> Effects:
-        """A supervisor reports that a process has ended.
+        """A supervisor reports that a process has ended, or stands still.
 
         Args:
             member_id: As what it had joined. One that is not registered any more is no error.
-            guilty: The task that it was executing; 0 for none.
+            guilty: The task that it was executing, or the one after which it was broken; 0: none.
             reason: How it ended, as text for the history of the guilty task.
             now: Seconds on the monotonic clock.
-            blame: It ended by itself; False where somebody had told it to, or stopped it.
+            blame: It ended by itself; False where somebody had told it to.
+            stopped: It may be continued: then its strike is void.
         """
-        return self.on_lost(member_id, reason, now, blame=blame, guilty=guilty)
+        return self.on_lost(member_id, reason, now, blame=blame, guilty=guilty, doubtful=stopped)
+
+    def on_ended_at_last(self, member_id: int, supervisor: str, now: float) -> Effects:
+        """A supervisor reports the end of a process that counts as lost: it cannot come back."""
+        strike = self._strikes.get(member_id)
+        if strike is None or not strike.is_doubtful or strike.supervisor != supervisor:
+            return NOTHING
+        self._strikes[member_id] = strike._replace(is_doubtful=False)
+        others = self._strikes.values()
+        if any(each.task_id == strike.task_id and each.is_doubtful for each in others):
+            return NOTHING
+        self._doubts.pop(strike.task_id, None)
+        task = self.tasks.get(strike.task_id)
+        paused = task is not None and task.state is State.PAUSED
+        if task is not None and paused and len(task.losses or ()) >= self.max_losses:
+            self._pause(task, now)  # which is over at once
+        return NOTHING
 
     def on_lost(
         self,
@@ -156,13 +191,15 @@ class Losses(Settling):
         if blame and guilty is not None:
             task = self._on_its_own(guilty)
             if task is not None and task.state is not SETTLED:
-                self._strike([task], member, reason, now, effects)
+                if doubtful:
+                    self._doubts[task.id] = now + COMES_BACK_WITHIN
+                self._strike([task], member, reason, now, effects, doubtful=doubtful)
         elif blame and member.leases:
             tasks = self._may_have_executed(member)
             if doubtful:
                 for task in tasks:
                     self._doubts[task.id] = now + COMES_BACK_WITHIN
-            self._blame(tasks, member, reason, now, effects)
+            self._blame(tasks, member, reason, now, effects, doubtful=doubtful)
         held = list(member.leases.values())
         held = [task for task in held if task.holder is member]
         return self._requeue(held, f"worker {member.id} lost: {reason}", now, effects)
@@ -219,7 +256,14 @@ class Losses(Settling):
         return [item for item in leases.values() if isinstance(item, Task)]
 
     def _blame(
-        self, held: list[Task], member: Member, reason: str, now: float, effects: Effects
+        self,
+        held: list[Task],
+        member: Member,
+        reason: str,
+        now: float,
+        effects: Effects,
+        *,
+        doubtful: bool,
     ) -> None:
         """Find out which of its tasks may have ended a process."""
         # A task that waits for others may have one of them executed inside it: the youngest.
@@ -228,10 +272,17 @@ class Losses(Settling):
             executing = held
         for task in executing or held:
             task.suspect = True
-        self._strike(executing, member, reason, now, effects)
+        self._strike(executing, member, reason, now, effects, doubtful=doubtful)
 
     def _strike(
-        self, guilty: list[Task], member: Member, reason: str, now: float, effects: Effects
+        self,
+        guilty: list[Task],
+        member: Member,
+        reason: str,
+        now: float,
+        effects: Effects,
+        *,
+        doubtful: bool,
     ) -> None:
         text = f"{member.info}: {reason}"
         runs: list[list[Task]] = []
@@ -239,7 +290,7 @@ class Losses(Settling):
             task.suspect = True
             task.losses = [*(task.losses or ()), text]
             task.note(now, f"executing in a worker that ended ({len(task.losses)} so far)")
-            self._strikes[member.id] = task.id, text
+            self._strikes[member.id] = _Strike(task.id, text, doubtful, member.supervisor)
             if len(task.losses) >= self.max_losses:
                 self._give_up(task, now, runs, effects)
         while len(self._strikes) > KEPT_STRIKES:
@@ -270,11 +321,13 @@ class Losses(Settling):
 
     def _absolve(self, member_id: int, now: float) -> None:
         """A lost process is alive: it was only cut off, so the strike that it gave is void."""
-        task_id, text = self._strikes.pop(member_id, (0, ""))
-        task = self.tasks.get(task_id)
-        if task is not None and task.state is not SETTLED and text in (task.losses or ()):
+        strike = self._strikes.pop(member_id, None)
+        task = None if strike is None else self.tasks.get(strike.task_id)
+        if strike is None or task is None or task.state is SETTLED:
+            return
+        if strike.text in (task.losses or ()):
             losses = list(task.losses or ())
-            losses.remove(text)
+            losses.remove(strike.text)
             task.losses = losses or None
             task.note(now, f"worker {member_id} had only been cut off: its loss does not count")
             if task.state is State.PAUSED:

@@ -43,7 +43,8 @@ class Liaison:
         tell: How to tell it something meanwhile.
         on_orders: Is given the orders that come.
         on_over: Called once: the job is over.
-        on_gone: Called once, with the reason: the master is gone, and did not come back.
+        on_gone: Called once, with the reason: the master is gone, and did not come back. After the
+            end of the job, too: till then it may take what workers are finishing.
         patience: Seconds to look for a master that does not answer; None: for ever.
     """
 
@@ -64,7 +65,7 @@ class Liaison:
         self._well: list[int] = []
         self._endings: list[wire.Ending] = []
         self._changed = threading.Condition()
-        self._closed = self._finished = False
+        self._closed = self._finished = self._is_over = False
         self._answered = time.monotonic()
         self._in_touch, self._named = True, False
         self._threads = [
@@ -115,6 +116,27 @@ class Liaison:
             with self._changed:
                 well = self._well
             self._call("listener", well, [], turn)
+        if self._is_over and self._patience is not None:
+            self._see_off()
+
+    def _see_off(self) -> None:
+        """The job is over: wait until its master has gone, too."""
+        while not self._closed:
+            why = "the job is over"
+            try:
+                orders = self._attend["listener"](self._name, [], [], 0.0)
+                here = any(name == wire.STOP for name, _, _ in orders)  # else it is another one
+            except Terminated:
+                here = True
+            except MasterworkerError as error:
+                here, why = False, str(error)
+            except Exception:
+                logger.exception("a supervisor's listener stumbled; it goes on")
+                here = True
+            if not here:
+                self._on_gone(why)
+                return
+            self._pause(TURN)
 
     def _tell(self) -> None:
         told: list[int] = []
@@ -138,7 +160,7 @@ class Liaison:
         try:
             orders = self._attend[who](self._name, well, endings, wait)
         except Terminated:
-            self._finish(self._on_over)
+            self._end()
             return True
         except TransportError as error:
             self._lost(str(error))
@@ -154,7 +176,7 @@ class Liaison:
         self._answered, self._in_touch, self._named = time.monotonic(), True, False
         given = [(name, member, task) for name, member, task in orders]
         if any(name == wire.STOP for name, _, _ in given):
-            self._finish(self._on_over)
+            self._end()
         elif given:
             self._on_orders(given)
         return True
@@ -168,6 +190,10 @@ class Liaison:
         if self._patience is not None and silent >= self._patience:
             self._finish(lambda: self._on_gone(why))
         self._pause(min(PAUSES[1], max(PAUSES[0], silent / 4)))
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._finish(self._on_over)
 
     def _finish(self, then: Callable[[], None]) -> None:
         with self._changed:

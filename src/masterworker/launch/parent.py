@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from typing import Final, NamedTuple
+from os import _exit
+from typing import Final, NamedTuple, NoReturn
 
 from masterworker.errors import MasterNotFoundError
 from masterworker.launch import exits, slot
@@ -141,6 +142,18 @@ def end_if_orphaned(pause: float) -> None:
         threading.Event().wait(pause)
     if orphaned():
         raise MasterNotFoundError("the master that launched this worker is gone")
+
+
+def end_broken() -> NoReturn:
+    """End this process at once, with the traceback of what is being handled.
+
+    A handler has left the interpreter so that nothing can be relied upon, not even its builtins.
+    """
+    try:
+        sys.__excepthook__(*sys.exc_info())
+        sys.stderr.flush()
+    finally:
+        _exit(exits.FAILED)
 
 
 def end_process(reason: str) -> None:

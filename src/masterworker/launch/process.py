@@ -142,7 +142,13 @@ class WorkerProcess:
     def has_worked(self, now: float) -> bool:
         """Tell whether it has begun any task, or at least was ready for some time."""
         ready = self.member_id >= 0 and now - self.began > SETTLED
-        return ready or self.slot[slot.DONE] > 0 or self.task != 0
+        return ready or self.slot[slot.LAST] > 0 or self.task != 0
+
+    @property
+    def had_its_say(self) -> bool:
+        """Tell whether its exit status is what the worker chose, not what a task ended it with."""
+        in_order = self.member_id < 0 or bool(self.slot[slot.LEFT])
+        return bool(self.verdict) or (in_order and not self.task)
 
     # -- what it writes ---------------------------------------------------------------------
 
@@ -297,10 +303,11 @@ class WorkerProcess:
 
     def ending(self, how: str) -> wire.Ending:
         """Describe the end for the manager."""
+        broken = 0 if self.had_its_say else int(self.slot[slot.LAST])
         return wire.Ending(
             self.member_id,
             process_info(self.pid),
-            self.task,
+            self.task or broken,
             how,
             self.guilty or not self.asked,
             "\n".join(self.tail),
@@ -311,7 +318,9 @@ class WorkerProcess:
         """Tell the manager, once, that this process is stopped and does nothing for it."""
         if self.member_id < 0 or not self.wellness.has_stopped():
             return None
-        return self.ending("its process is stopped")._replace(task_id=0, blame=False, tail="")
+        ending = self.ending("its process is stopped")
+        blame = bool(self.task) and not self.asked
+        return ending._replace(task_id=self.task, blame=blame, tail="", ended=False)
 
     def lingers(self, now: float) -> bool:
         """Tell whether its worker has left long ago, and the process still does not end.

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 PROC: Final = Path("/proc")
 #: Stopped, traced, a zombie, or dead: it does nothing.
 _STANDS: Final = frozenset("TtZXx")
+_STOPPED: Final = "T"
 
 
 class Look(NamedTuple):
@@ -18,6 +19,8 @@ class Look(NamedTuple):
 
     #: It can run.
     runs: bool
+    #: It was stopped (SIGSTOP), and not by a debugger.
+    is_stopped: bool
     #: Memory in use, and the most that ever was, in bytes; 0 if unknown.
     memory: int
     peak: int
@@ -28,19 +31,19 @@ def look(pid: int, proc: Path = PROC) -> Look:
     try:
         text = (proc / str(pid) / "status").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return Look(runs=True, memory=0, peak=0)
-    runs, memory, peak = True, 0, 0
+        return Look(runs=True, is_stopped=False, memory=0, peak=0)
+    state, memory, peak = "", 0, 0
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name == "State":
-            runs = value.strip()[:1] not in _STANDS
+            state = value.strip()[:1]
         elif name == "VmRSS":
             memory = _bytes(value)
         elif name == "VmHWM":
             peak = _bytes(value)
         elif name == "Threads":
             break
-    return Look(runs, memory, peak)
+    return Look(state not in _STANDS, state == _STOPPED, memory, peak)
 
 
 def can_measure(proc: Path = PROC) -> bool:

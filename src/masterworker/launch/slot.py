@@ -43,8 +43,10 @@ END: Final = 9
 #: Written by the supervisor: the file descriptor of its shelf (see `data.shelf`) in its own
 #: process, plus 1; 0: there is none.
 SHELF: Final = 10
+#: Id of the task that was executed last, or is; 0 for none. It may have left the process broken.
+LAST: Final = 11
 #: From here on: the tag of the task that is being executed, as text that ends with a zero.
-TAG: Final = 11
+TAG: Final = 12
 #: A longer tag is cut (bytes).
 _LONGEST_TAG: Final = 8 * 32
 _SIZE: Final = 8 * TAG + _LONGEST_TAG

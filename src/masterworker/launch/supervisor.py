@@ -29,7 +29,7 @@ from masterworker.launch.parent import VERDICT
 from masterworker.launch.place import Place, Reason, reason_of
 from masterworker.launch.process import HOLD, KILL_GRACE, WorkerProcess
 from masterworker.launch.warden import Warden
-from masterworker.launch.watch import exceeds_memory, exceeds_time
+from masterworker.launch.watch import exceeds_memory, exceeds_time, stands_still
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ LOOK_FOR_ENDS: Final = 0.1
 STARTS: Final = 8
 #: Whoever launches workers waits for their processes to be started for so long at most (seconds).
 LAUNCH_BOUND: Final = 5.0
+#: Workers that do not end with their job by themselves are told so after so long (seconds).
+LAST_STEPS: Final = 6.0
 #: What workers have written is printed for so long at the end, also on a slow terminal (seconds).
 LAST_PRINTS: Final = 1.0
 
@@ -217,7 +219,7 @@ class Supervisor:
                 continue
             seen = procfs.look(process.pid)
             process.peak = max(process.peak, seen.peak)
-            process.wellness.look(runs=seen.runs, now=now)
+            process.wellness.look(runs=seen.runs, is_stopped=seen.is_stopped, now=now)
             if process.wellness.is_well and process.member_id >= 0:
                 well.append(process.member_id)
             if (stopped := process.stopped()) is not None:
@@ -243,6 +245,7 @@ class Supervisor:
             process.kill()
         exceeds_memory(process, seen)
         exceeds_time(process)
+        stands_still(process)
         deadline = process.spec.limits.deadline
         if deadline is not None and now >= deadline and not process.asked:
             process.end(
@@ -274,8 +277,8 @@ class Supervisor:
         if process.member_id >= 0:
             process.release_held()
             self._liaison.report(process.ending(how))
-        said = process.task == 0 or bool(process.verdict)
-        reason = reason_of(process.status, said=said, worked=process.has_worked(now))
+        worked = process.has_worked(now)
+        reason = reason_of(process.status, said=process.had_its_say, worked=worked)
         if reason is Reason.ORPHANED and (self._local or self._liaison.in_touch()):
             reason = Reason.FAILED  # it alone has lost its way
         self._explain(place, process, reason, how, now)
@@ -362,6 +365,16 @@ class Supervisor:
                 place.process.take_steps(time.monotonic())
 
     def _on_gone(self, why: str) -> None:
+        told = f"{VERDICT}the master is gone: {why}"
         self._loop.ask(
-            lambda _: self._fail(exits.MASTER_GONE, f"{VERDICT}the master is gone: {why}")
+            lambda now: self._see_off(now) if self._over else self._fail(exits.MASTER_GONE, told)
         )
+
+    def _see_off(self, now: float) -> None:
+        """The job is over, and nobody takes results any more: who is here still must end."""
+        for place in self.places:
+            if place.process is not None and not place.process.asked:
+                interrupt, kill = now + LAST_STEPS, now + LAST_STEPS + KILL_GRACE
+                place.process.end(
+                    "the job is over", (interrupt, signal.SIGINT), (kill, signal.SIGKILL)
+                )

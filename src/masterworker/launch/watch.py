@@ -1,4 +1,4 @@
-"""What a supervisor ends a worker for: too much memory, or a task that does not heed its limit."""
+"""What a supervisor ends a worker for: memory, a task beyond its time limit, standing still."""
 
 from __future__ import annotations
 
@@ -24,6 +24,21 @@ def exceeds_memory(process: WorkerProcess, seen: Look) -> bool:
     process.asked = (
         f"it had {exits.megabytes(seen.memory)} of memory, and its limit is "
         f"{exits.megabytes(limit)}"
+    )
+    process.guilty = True
+    process.kill()
+    return True
+
+
+def stands_still(process: WorkerProcess) -> bool:
+    """End a worker that is stopped, or broken, for good, so that another one takes its place."""
+    wellness = process.wellness
+    if process.asked or not (wellness.stays_stopped or wellness.stays_wedged):
+        return False
+    process.asked = (
+        "it was stopped, and nobody continued it"
+        if wellness.stays_stopped
+        else "its own threads did not run any more"
     )
     process.guilty = True
     process.kill()

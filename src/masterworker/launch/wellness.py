@@ -8,9 +8,13 @@ from masterworker.launch import slot
 
 #: An idle worker whose own threads have not run for so long is not vouched for (seconds).
 WEDGED: Final = 10.0
-#: One that has been stopped for so long (SIGSTOP, a debugger) is reported: others do its work
-#: until it is continued and joins again (seconds).
+#: One that stands still for so long (SIGSTOP, a debugger) is reported: others do its work until it
+#: is continued and joins again (seconds).
 STOPPED: Final = 3.0
+#: One that is stopped for so long, and not by a debugger, makes room for another (seconds).
+STAYS_STOPPED: Final = 10.0
+#: So does an idle one whose own threads have not run for so long (seconds).
+STAYS_WEDGED: Final = 30.0
 #: Whoever looks after so long only (seconds) has been stopped himself, perhaps with all workers.
 LATE: Final = 1.5
 
@@ -26,16 +30,22 @@ class Wellness:
     def __init__(self, numbers: memoryview, now: float) -> None:
         self._slot = numbers
         self._tick, self._ticked = 0, now
-        self._looked = self._stands_since = now
+        self._looked = self._stands_since = self._stopped_since = self._still_since = now
         self._told = False
         self._runs = True
 
-    def look(self, *, runs: bool, now: float) -> None:
-        """Take note of how it looks: whether it can run, that is, is not stopped."""
+    def look(self, *, runs: bool, is_stopped: bool, now: float) -> None:
+        """Take note of how it looks: whether it can run, and if not, whether it was stopped."""
         if self._slot[slot.TICK] != self._tick:
             self._tick, self._ticked = self._slot[slot.TICK], now
-        if runs or now - self._looked > LATE:
+            self._still_since = now
+        late = now - self._looked > LATE
+        if runs or late:
             self._stands_since = now
+        if late or not is_stopped:
+            self._stopped_since = now
+        if late or not runs or self._slot[slot.TASK] or not self._tick:
+            self._still_since = now
         if runs:
             self._told = False
         self._runs, self._looked = runs, now
@@ -55,3 +65,13 @@ class Wellness:
             return False
         self._told = True
         return True
+
+    @property
+    def stays_stopped(self) -> bool:
+        """Tell whether somebody has stopped it, and nobody has continued it for too long."""
+        return self._looked - self._stopped_since >= STAYS_STOPPED
+
+    @property
+    def stays_wedged(self) -> bool:
+        """Tell whether it has work to ask for, and does nothing at all for too long."""
+        return not self._slot[slot.LEFT] and self._looked - self._still_since >= STAYS_WEDGED

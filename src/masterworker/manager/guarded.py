@@ -296,11 +296,13 @@ class Guarded:
 
     def _take_ending(self, name: str, ending: wire.Ending, now: float) -> None:
         """A supervisor tells how a process has ended."""
-        member_id, info, task_id, how, blame, tail, outcome = ending
+        member_id, info, task_id, how, blame, tail, outcome, ended = ending
         if member_id < 0:
             self.troubles.note("start", f"workers fail at start: {how}", now, tail)
             return
         member = self.core.members.get(member_id)
+        if member is None and ended:
+            self._apply(self.core.on_ended_at_last(member_id, name, now))
         if member is None or member.supervisor != name:
             return
         if process_number(member.info) != process_number(info):
@@ -311,7 +313,10 @@ class Guarded:
         reason = f"{how}; it wrote last:\n{tail}" if tail else how
         if blame and ("out of memory" in how or "memory limit" in how):
             self.troubles.note("memory", f"a worker ran out of memory: {how}", now)
-        self._apply(self.core.on_ended(member_id, task_id, reason, now, blame=blame))
+        stopped = not ended
+        self._apply(
+            self.core.on_ended(member_id, task_id, reason, now, blame=blame, stopped=stopped)
+        )
 
     def _apply(self, effects: Effects) -> None:
         if effects.leases or effects.results or effects.dropped:

@@ -7,6 +7,7 @@ network TLS does, both ways, before a single byte of a conversation is sent.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import threading
@@ -79,8 +80,19 @@ def _own() -> Credential:
     return user_credential(Role.WORKER)
 
 
+def _apart(sock: socket.socket) -> socket.socket:
+    """Keep away from stdin, stdout and stderr: who has closed these may write to them still."""
+    if sock.fileno() > 2:
+        return sock
+    timeout = sock.gettimeout()
+    with sock:
+        moved = socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
+    moved.settimeout(timeout)
+    return moved
+
+
 def _dial_private(address: Address, timeout: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _apart(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     sock.settimeout(timeout)
     try:
         sock.connect(address.socket)
@@ -101,7 +113,7 @@ def _dial_gate(address: Address, end: float, credential: Callable[[], Credential
 
     context = tls.client_context(credential())
     try:
-        plain = socket.create_connection((address.host, address.port), _left(end))
+        plain = _apart(socket.create_connection((address.host, address.port), _left(end)))
     except ConnectionResetError as error:  # by a gate that drops us: there is one
         raise _DroppedError(str(error)) from None
     except (OSError, ValueError) as error:  # the latter: no host can have this name

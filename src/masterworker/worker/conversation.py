@@ -25,7 +25,7 @@ from masterworker.errors import (
     TransportError,
 )
 from masterworker.launch import parent
-from masterworker.launch.slot import DEADLINE, MEMBER, SHELF, TASK
+from masterworker.launch.slot import DEADLINE, LAST, MEMBER, SHELF, TASK
 from masterworker.machine import process_info
 from masterworker.transport.discovery import reach
 from masterworker.worker import current
@@ -279,7 +279,8 @@ class Conversation:
                 threading.Event().wait(pause)
                 pause = min(2 * pause, longest)
         if self.hand.instance not in {"", welcome.instance}:
-            parent.shared[TASK] = parent.shared[DEADLINE] = 0  # its number means another task now
+            for each in (TASK, LAST, DEADLINE):  # its number means another task now
+                parent.shared[each] = 0
         self.hand.joined(welcome.instance)
         self.states.clear()  # an order to forget one may have been lost with the connection
         self._data_only = welcome.results == wire.PLAIN

@@ -21,7 +21,7 @@ from masterworker.data.pickling import (
 )
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
-from masterworker.worker import forks
+from masterworker.worker import forks, integrity
 from masterworker.worker.interrupts import Broken
 from masterworker.worker.limits import may_be_tried_again
 
@@ -109,7 +109,9 @@ def failed(
     Raises:
         KeyboardInterrupt: It came from outside; the task has no outcome.
         Broken: It came before or after the handler.
+        Damaged: This process is broken, so another one shall try.
     """
+    integrity.check()
     if stage == HANDLER:
         if isinstance(error, Broken):
             return broken_off(error, terms, data_only=data_only)

@@ -1,19 +1,28 @@
-"""Bounds of one execution: its time limit, and which failures may be tried again."""
+"""Bounds: of an execution (its time limit, which failures may be tried again), and of a worker."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from masterworker.core.hand import MAX_WANT
 from masterworker.data.pickling import loads
 from masterworker.errors import TaskTimeout
 from masterworker.launch import parent
 from masterworker.launch.slot import AGAIN, DEADLINE
+from masterworker.worker import current
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from masterworker.core.options import Terms
 
+#: A worker that has to be gone at some time takes only what should be done so long before.
+MARGIN = 0.5
+#: A wait for an outcome ends so long after the time of the task that waits is up (seconds).
+TIME_IS_UP = 0.2
 #: So many different choices of exceptions are kept ready.
 KEPT_CHOICES = 64
 
@@ -24,6 +33,45 @@ def begin(terms: Terms) -> None:
     if timeout is not None:
         parent.shared[AGAIN] = may_be_tried_again(TaskTimeout, terms)
         parent.shared[DEADLINE] = time.monotonic_ns() + int(timeout * 1e9)
+
+
+def most(done: int, task_seconds: float) -> int:
+    """Tell how many tasks a worker may ask for; 0: it is time to leave.
+
+    Args:
+        done: How many it has executed.
+        task_seconds: How long they usually take; 0.0 if that is not known.
+    """
+    want, bounds = MAX_WANT, parent.limits
+    if bounds.max_tasks is not None:
+        want = min(want, bounds.max_tasks - done)
+        if want < 1:
+            current.note_recycled()
+    if bounds.deadline is not None:
+        left = bounds.deadline - time.monotonic() - MARGIN
+        fit = left / task_seconds if task_seconds else left * MAX_WANT
+        want = min(want, max(0, int(fit)))
+    return want
+
+
+def shorter(wait: float, now: float) -> float:
+    """Return how long to wait for something (seconds) if the time of the task that waits counts."""
+    deadline = parent.shared[DEADLINE]
+    return min(wait, max(0.0, deadline / 1e9 - now) + TIME_IS_UP) if deadline else wait
+
+
+@contextlib.contextmanager
+def suspended() -> Iterator[None]:
+    """Within this the limit of the task that waits does not end one that is executed inside it."""
+    shared = parent.shared
+    deadline, again = shared[DEADLINE], shared[AGAIN]
+    shared[DEADLINE] = 0
+    try:
+        yield
+    finally:
+        if deadline:  # if it has passed meanwhile, its grace begins now
+            shared[DEADLINE] = max(deadline, time.monotonic_ns())
+        shared[AGAIN] = again
 
 
 def may_be_tried_again(kind: type[BaseException], terms: Terms | None) -> bool:

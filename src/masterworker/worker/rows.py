@@ -16,7 +16,7 @@ from masterworker.data.pickling import (
 )
 from masterworker.data.segment import LARGE
 from masterworker.launch import parent
-from masterworker.launch.slot import TASK
+from masterworker.launch.slot import LAST, TASK
 from masterworker.worker import forks
 from masterworker.worker.execution import (
     HANDLER,
@@ -69,7 +69,8 @@ def execute_row(
         if not interrupts.leaving:
             _execute(row, handler, interrupts, wants_to_stop, outer, data_only=data_only)
     finally:
-        parent.shared[TASK] = outer
+        if parent.shared[TASK] != outer:
+            parent.shared[LAST], parent.shared[TASK] = parent.shared[TASK], outer
         hand.executing = before
     return row.next - begin
 
@@ -156,7 +157,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     elif not isinstance(error, Broken):
                         raise
                 finally:
-                    shared[TASK] = outer  # from here on, nothing can be meant for it
+                    shared[LAST], shared[TASK] = task_id, outer  # now nothing can be meant for it
             except Broken as broken:  # it came a moment before or after the handler's own code
                 outcome = broken_off(broken, None, data_only=data_only)
             if row.next <= task_id:

@@ -127,19 +127,22 @@ class Watcher:
 
     def _look(self) -> None:
         member, wellness = self._slot[slot.MEMBER] - 1, self._wellness
-        wellness.look(runs=procfs.look(self._pid).runs, now=time.monotonic())
+        seen = procfs.look(self._pid)
+        wellness.look(runs=seen.runs, is_stopped=seen.is_stopped, now=time.monotonic())
         if member >= 0 and wellness.has_stopped():
-            how = "its process is stopped"
-            self._liaison.report(wire.Ending(member, process_info(self._pid), 0, how, False, ""))
+            self._tell(member, self._slot[slot.TASK], "its process is stopped", ended=False)
         self._liaison.vouch([member] if member >= 0 and wellness.is_well else [])
 
     def _tell_end(self) -> None:
         member, task = self._slot[slot.MEMBER] - 1, self._slot[slot.TASK]
         if member >= 0:
             how = "its process ended; how, only the one who started it knows"
-            ending = wire.Ending(member, process_info(self._pid), task, how, bool(task), "")
-            self._liaison.report(ending)
+            self._tell(member, task or self._slot[slot.LAST], how, ended=True)
             self._liaison.flush(LAST_WORD)
+
+    def _tell(self, member: int, task: int, how: str, *, ended: bool) -> None:
+        info, blame = process_info(self._pid), bool(task)
+        self._liaison.report(wire.Ending(member, info, task, how, blame, "", None, ended))
 
     def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
         for order, member, task in orders:

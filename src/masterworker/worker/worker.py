@@ -26,9 +26,9 @@ from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
-from masterworker.errors import NotRegisteredError, TransportError
+from masterworker.errors import MasterworkerError, NotRegisteredError, TransportError
 from masterworker.launch import parent
-from masterworker.launch.slot import AGAIN, DEADLINE, DONE, TASK, TICK
+from masterworker.launch.slot import DEADLINE, DONE, LAST, TASK, TICK
 from masterworker.taskid import task_name
 from masterworker.worker import current, forks, limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
@@ -50,12 +50,6 @@ logger = logging.getLogger("masterworker.worker")
 #: While a handler waits for further tasks, this worker executes others; so deep, whatever they are,
 #: and deeper only such as the handler waits for.
 MAX_DEPTH = 16
-#: A worker that has to be gone at some time takes only what should be done so long before.
-MARGIN = 0.5
-
-#: A wait for an outcome ends so long after the time of the task that waits is up (seconds).
-TIME_IS_UP = 0.2
-
 _new = tuple.__new__  # makes a named tuple in half the time
 
 
@@ -89,6 +83,8 @@ class Worker(Conversation):
         self._done = 0
         #: Nobody has said when it wants to stop, so it need not be asked for each of many tasks.
         self._never_stops = False
+        #: The user's `wants_to_stop` is being called; and: a handler has broken this process.
+        self._is_asking = self._is_broken = False
         self._master = master
         #: Its process is its own, and the master is where the label leads.
         main = threading.current_thread() is threading.main_thread()
@@ -130,11 +126,13 @@ class Worker(Conversation):
                 logger.info("interrupted: giving tasks back")
                 if self._interrupts.came:
                     current.note_interrupt()
+            except MasterworkerError:
+                raise
+            except BaseException:  # not of a task: those are its outcomes
+                self._on_broken()
+                raise
             finally:
-                self._interrupts.calm_down()
-                self._courier.stop()
-                self._sign_off()
-                parent.has_left()
+                self._leave()
 
     def set_handlers(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
         """Give handlers by tag, before `run`."""
@@ -202,8 +200,7 @@ class Worker(Conversation):
         lend, began = wire.NOTHING, time.monotonic()
         if mine:
             lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
-            if deadline := parent.shared[DEADLINE]:
-                wait = min(wait, max(0.0, deadline / 1e9 - began) + TIME_IS_UP)
+            wait = limits.shorter(wait, began)
         with self._talk:
             self._require_same_run()
             try:
@@ -236,20 +233,15 @@ class Worker(Conversation):
 
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
-        outer, shared, environment = self.hand.executing, parent.shared, definitions.entered()
-        # The time limit of the one that waits must not end one that is executed inside it.
-        deadline, again, tag = shared[DEADLINE], shared[AGAIN], parent.shown_tag
-        shared[DEADLINE] = 0
+        outer, environment, tag = self.hand.executing, definitions.entered(), parent.shown_tag
         self._depth += 1
         try:
-            self.hand.leases.append(lease)
-            self._execute_leases()
+            with limits.suspended():
+                self.hand.leases.append(lease)
+                self._execute_leases()
         finally:
             self._depth -= 1
             self.hand.executing = outer
-            if deadline:  # if it has passed meanwhile, its grace begins now
-                shared[DEADLINE] = max(deadline, time.monotonic_ns())
-            shared[AGAIN] = again
             parent.show_tag(tag)
             definitions.enter(environment)
         self.deliver(give_back=False)
@@ -270,15 +262,13 @@ class Worker(Conversation):
     def _work(self) -> None:
         bounds, idle_since = parent.limits, time.monotonic()
         unbounded = bounds == parent.UNLIMITED
-        asked = getattr(self.wants_to_stop, "__func__", None)
-        self._never_stops = asked is Worker.wants_to_stop
+        self._never_stops = getattr(self.wants_to_stop, "__func__", None) is Worker.wants_to_stop
         waiting, working = self._interrupts.may_break(idle=True), self._interrupts.may_break()
         while not self._stopped:
-            if self._interrupts.leaving or self._outdated:
+            leaving = self._interrupts.leaving or self._outdated
+            if leaving or (not self._never_stops and self._is_to_stop()):
                 return
-            if not self._never_stops and self.wants_to_stop():
-                return
-            want = MAX_WANT if unbounded else self._most()
+            want = MAX_WANT if unbounded else limits.most(self._done, self.pace.task_seconds)
             idle = time.monotonic() - idle_since
             if want < 1 or (bounds.idle_timeout is not None and idle > bounds.idle_timeout):
                 return
@@ -294,18 +284,26 @@ class Worker(Conversation):
                 self._execute_batch(alone=len(leases) == 1 and leases[0][3].__class__ not in ROWS)
             idle_since = time.monotonic()
 
-    def _most(self) -> int:
-        """Tell how many tasks to ask for; 0: it is time to leave."""
-        want, bounds = MAX_WANT, parent.limits
-        if bounds.max_tasks is not None:
-            want = min(want, bounds.max_tasks - self._done)
-            if want < 1:
-                current.note_recycled()
-        if bounds.deadline is not None:
-            left = bounds.deadline - time.monotonic() - MARGIN
-            fit = left / self.pace.task_seconds if self.pace.task_seconds else left * MAX_WANT
-            want = min(want, max(0, int(fit)))
-        return want
+    def _leave(self) -> None:
+        self._interrupts.calm_down()
+        self._courier.stop()
+        if self._is_broken:  # no goodbye: the task that has done this is to be blamed
+            self.client.disconnect()
+        else:
+            self._sign_off()
+            parent.has_left()
+
+    def _on_broken(self) -> None:
+        """Something has raised that never does: a handler has broken this process."""
+        self._is_broken = not self._is_asking
+        if self._is_broken and parent.has_launcher():
+            parent.end_broken()
+
+    def _is_to_stop(self) -> bool:
+        self._is_asking = True
+        answer = self.wants_to_stop()
+        self._is_asking = False
+        return answer
 
     def _execute_batch(self, *, alone: bool) -> None:
         """Execute what has come; one task alone needs nobody to look after the others."""
@@ -323,7 +321,7 @@ class Worker(Conversation):
         hand = self.hand
         done, outer_run = 0, self._run
         while hand.leases:
-            if not self._depth and (self._interrupts.leaving or (done and self.wants_to_stop())):
+            if not self._depth and (self._interrupts.leaving or (done and self._is_to_stop())):
                 break  # but not while a task that waits needs what is in hand
             outcomes = hand.outcomes  # of this run of the manager; there may come another one
             self._run = hand.instance
@@ -351,7 +349,7 @@ class Worker(Conversation):
             row.begun = True
             outcomes.append(row)
         row.executing = True
-        stop = None if self._never_stops else self.wants_to_stop
+        stop = None if self._never_stops else self._is_to_stop
         handler, only = self._handler(row.tag), self._data_only
         began = self.pace.begin(row.tag, time.monotonic())
         done = execute_row(row, handler, self.hand, self._interrupts, stop, data_only=only)
@@ -384,7 +382,7 @@ class Worker(Conversation):
         except Broken as broken:  # it came a moment before or after the handler's own code
             kind, answer = broken_off(broken, terms, data_only=only)
         finally:
-            shared[TASK] = outer  # from here on, nothing can be meant for it
+            shared[LAST], shared[TASK] = task_id, outer  # from here on, nothing can be meant for it
         return _new(Outcome, (task_id, attempt, kind, answer))
 
     def _execute_limited(
