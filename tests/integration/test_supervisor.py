@@ -251,6 +251,19 @@ def test_an_idle_time_out(master: Master) -> None:
     assert members(master) == set()
 
 
+def test_one_task_at_a_time_keeps_one_worker(master: Master) -> None:
+    """The newest idle one gets the next task, so the others have nothing to do, and leave."""
+    master.launch_workers(3, idle_timeout=3.0, wait=True)
+    wait_until(lambda: len(members(master)) == 3, HANG)
+
+    def alone() -> bool:
+        assert master.submit(abs, -1).result(HANG) == 1
+        return len(members(master)) == 1
+
+    wait_until(alone, HANG)
+    assert len({master.submit(work.pid).result(HANG) for _ in range(20)}) == 1
+
+
 def test_a_lifetime(master: Master, tmp_path: Path) -> None:
     """When it is over a stubborn worker is ended without a strike, and not replaced."""
     master.launch_workers(1, lifetime=1.5)

@@ -204,6 +204,18 @@ class SchedulerMachine(RuleBasedStateMachine):
         while self.fetch_as(self.member(n), want, tag) and all_there_is:
             pass
 
+    @precondition(lambda self: 0 < len(self.model.members) < MOST_MEMBERS)
+    @precondition(lambda self: not self.model.waiting)
+    @rule(n=which, later=st.sampled_from((0.0, 0.1)))
+    def queue_up(self, n: int, later: float) -> None:
+        """Somebody waits, then one of the same kind does, and the first asks once more."""
+        member = self.member(n)
+        self.fetch_as(member, 1)
+        self.now += later
+        self.join(self.model.members[member].tags, None)
+        self.fetch_as(self.everybody[-1], 1)
+        self.fetch_as(member, 1)
+
     @precondition(lambda self: self.model.waiting and self.model.members)
     @rule(n=which)
     def work(self, n: int) -> None:
@@ -224,7 +236,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert leases == self.model.hand_out(member, tags, want)
         assert (claim is None) == bool(leases)
         if claim is not None:
-            self.model.task_claims[claim] = Claim(member, want, tags)
+            self.model.wait_for_task(claim, member, want, tags, self.now)
         return leases
 
     @precondition(busy)

@@ -7,13 +7,14 @@ insists that each is the one that the rules ask for.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 from blocks import each_finished, each_lease
 from masterworker.core.task import LOST, RESULT, Finished, Lease, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.scheduler import Effects
 
@@ -47,6 +48,7 @@ class Peer:
     heartbeat: float | None
     heard: float
     held: list[int] = field(default_factory=list)
+    idle_since: float | None = None
 
 
 @dataclass
@@ -54,6 +56,8 @@ class Claim:
     owner: int
     want: int
     tags: Tags
+    #: Since when its owner has had nothing to do.
+    since: float = 0.0
 
 
 class Answer:
@@ -113,8 +117,17 @@ class Model:
             self.waiting.remove(i)
             task.attempt, task.owner, task.started = task.attempt + 1, member, False
             self.members[member].held.append(i)
+            self.members[member].idle_since = None
             leases.append(Lease(i, task.attempt, task.tag, task.payload))
         return leases
+
+    def wait_for_task(self, claim_id: int, member: int, want: int, tags: Tags, now: float) -> None:
+        """Who has something in hand comes last, and who goes on waiting keeps his place."""
+        peer = self.members[member]
+        if not peer.held and peer.idle_since is None:
+            peer.idle_since = now
+        since = -inf if peer.held or peer.idle_since is None else peer.idle_since
+        self.task_claims[claim_id] = Claim(member, want, tags, since)
 
     def deliver(self, ids: Iterable[int]) -> list[Finished]:
         done = []
@@ -137,22 +150,27 @@ class Model:
         return any(self.choose(queue, claim.tags, 1) for claim in claims.values())
 
     def serve_tasks(self, answer: Answer) -> None:
-        """No capable claim waits while work waits; those of one kind in order of age."""
+        """No capable claim waits while work waits; of one kind the newest idle worker first."""
         while not self.terminated and self.able(self.task_claims, self.waiting):
-            claim, leases = self._next(answer.leases, self.task_claims)
+            claim, leases = self._next(answer.leases, self.task_claims, self._newest)
             assert leases == self.hand_out(claim.owner, claim.tags, claim.want)
             assert leases
 
     def serve_results(self, answer: Answer) -> None:
         while self.able(self.result_claims, self.results):
-            claim, outcomes = self._next(answer.results, self.result_claims)
+            claim, outcomes = self._next(answer.results, self.result_claims, min)
             self.collect(claim.tags, claim.want, outcomes)
 
-    def _next(self, served: list, claims: dict[int, Claim]) -> tuple[Claim, list]:
+    def _newest(self, ids: Iterable[int]) -> int:
+        return max(ids, key=lambda i: (self.task_claims[i].since, i))
+
+    def _next(
+        self, served: list, claims: dict[int, Claim], first: Callable[[Iterable[int]], int]
+    ) -> tuple[Claim, list]:
         assert served, f"there is something for {claims}, but nobody is served"
         claim_id, items = served.pop(0)
         claim = claims[claim_id]
-        assert claim_id == min(i for i, c in claims.items() if c.tags == claim.tags)
+        assert claim_id == first(i for i, c in claims.items() if c.tags == claim.tags)
         del claims[claim_id]
         return claim, items
 

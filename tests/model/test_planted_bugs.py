@@ -173,13 +173,25 @@ class ViewsLeak(Lanes):
         view.users -= 1
 
 
-class YoungestClaimFirst(Lanes):
+class FirstComeFirstServed(Lanes):
+    """The worker that has been idle for the longest time gets the next task."""
+
     def park(self, *args: Any) -> int:
-        claim_id = super().park(*args)
-        idle = self._claims[claim_id].view.idle
-        for older in [i for i in idle if i != claim_id]:
-            idle[older] = idle.pop(older)
-        return claim_id
+        return super().park(*args[:4])
+
+
+class NewestClaimFirst(Lanes):
+    """Who asks once more is served before one that has been idle for a shorter time."""
+
+    def park(self, *args: Any) -> int:
+        return super().park(*args[:4], *(0.0 for _ in args[4:]))
+
+
+class NewestOutcomeClaimFirst(Lanes):
+    """Who has waited for an outcome for the longest time is never served."""
+
+    def park(self, *args: Any) -> int:
+        return super().park(*args) if len(args) > 4 else super().park(*args, 0.0, 0.0)
 
 
 class KeepsClaimsOfTheLost(Lanes):
@@ -381,6 +393,13 @@ def with_waiting(lanes: type[Lanes]) -> Scheduler:
     return core
 
 
+def with_results(lanes: type[Lanes]) -> Scheduler:
+    core = Scheduler()
+    core.results = lanes(State.SETTLED, core.waiting._claim_ids)
+    core._any_result = core.results.view(None)
+    return core
+
+
 def forgetting_the_results_claim() -> Scheduler:
     core = Scheduler()
     core.results = KeepsClaimsOfTheLost(State.SETTLED, core.waiting._claim_ids)
@@ -422,7 +441,8 @@ QUEUES = [
     SuspectsInCompany,
     NotWithdrawn,
     ViewsLeak,
-    YoungestClaimFirst,
+    FirstComeFirstServed,
+    NewestClaimFirst,
     KeepsClaimsOfTheLost,
     CountsABlockAsOne,
 ]
@@ -452,6 +472,11 @@ def test_bug_in_the_queue_is_found(lanes: type[Lanes]) -> None:
 def test_loss_that_forgets_the_claim_on_results_is_found() -> None:
     """Outcomes must not be given to a process that is gone."""
     assert_found(forgetting_the_results_claim)
+
+
+def test_serving_the_newest_claim_on_results_is_found() -> None:
+    """Whoever waits for an outcome has his turn."""
+    assert_found(with_results, NewestOutcomeClaimFirst)
 
 
 def test_search_passes_a_scheduler_without_a_bug() -> None:

@@ -90,7 +90,7 @@ class ClaimOfTheLostStays(Scheduler):
         effects = super()._remove(member)
         for claim in kept:
             self.waiting._claims[claim.id] = claim
-            claim.view.idle[claim.id] = claim
+            claim.view.idle.append(claim)
         return effects
 
 

@@ -322,7 +322,7 @@ class System:
             (who(member.id), *((item.id, item.last) for item in member.leases.values()))
             for member in core.members.values()
         ]
-        claims = [(who(claim.taker.id), claim.want) for claim in core.waiting.claims]
+        claims = [(who(claim.taker.id), claim.want, claim.rank) for claim in core.waiting.idle("")]
         workers = [
             (
                 who(worker.member),

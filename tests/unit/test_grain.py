@@ -12,6 +12,7 @@ from masterworker.core.hand import MAX_WANT, Pace
 from masterworker.core.options import Options
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import RESULT, Outcome, ids_of, size_of
+from masterworker.core.underway import LOOKED_AT, UnderWay
 from masterworker.worker.courier import LOOK, OFTENEST, look_after
 
 WORK = 0.1
@@ -33,46 +34,48 @@ def knowing(*seconds: float, rounds: int = 1) -> Grain:
 def test_of_what_is_unknown_one() -> None:
     """It may take long."""
     grain = knowing(0.001)
-    assert (grain.most("b", WORK), grain.least("b")) == (1, 1)
+    assert (grain.most("b", WORK, 0.0), grain.least("b")) == (1, 1)
 
 
 def test_tiny_tasks_by_the_hundred_after_the_first() -> None:
     """As many as are worth a call; then as many as were asked for."""
     grain = knowing(1e-5)
-    assert grain.most("a", WORK) == grain.least("a") == round(LEAST / 1e-5)
+    assert grain.most("a", WORK, 0.0) == grain.least("a") == round(LEAST / 1e-5)
     for _ in range(8):
         grain.observe("a", Spent(1, 100_000, 1.0, 1e-5))
-    assert grain.most("a", WORK) == pytest.approx(WORK / 1e-5, abs=1)
+    assert grain.most("a", WORK, 0.0) == pytest.approx(WORK / 1e-5, abs=1)
 
 
 def test_even_tasks_by_the_dozen_when_enough_have_been_seen() -> None:
     """Those that were short so far may have a long one behind them."""
-    assert knowing(0.01, rounds=8).most("a", WORK) == 1
-    assert knowing(0.01, rounds=16).most("a", WORK) == 2
-    assert knowing(0.01, rounds=64).most("a", WORK) == 8
+    assert knowing(0.01, rounds=8).most("a", WORK, 0.0) == 1
+    assert knowing(0.01, rounds=16).most("a", WORK, 0.0) == 2
+    assert knowing(0.01, rounds=64).most("a", WORK, 0.0) == 8
     grain = knowing(0.01, rounds=16)
     grain.observe("a", Spent(1, 1000, 10.0, 0.1))
-    assert grain.most("a", WORK) == 10
+    assert grain.most("a", WORK, 0.0) == 10
 
 
 def test_uneven_tasks_one_by_one() -> None:
     """Of nine short ones and a long one, none is to wait behind the long one."""
-    assert knowing(*[0.002] * 9, 0.2, rounds=20).most("a", WORK) == 1
-    assert knowing(0.15, rounds=20).most("a", WORK) == 1
+    assert knowing(*[0.002] * 9, 0.2, rounds=20).most("a", WORK, 0.0) == 1
+    assert knowing(0.15, rounds=20).most("a", WORK, 0.0) == 1
 
 
 def test_some_tiny_tasks_are_worth_a_call_however_they_differ() -> None:
     """The first call has taken ten times as long; a millisecond of work is little all the same."""
     grain = knowing(1e-4, *[1e-5] * 9)
-    assert 160 < grain.most("a", WORK) == grain.least("a") <= 200
+    assert 160 < grain.most("a", WORK, 0.0) == grain.least("a") <= 200
 
 
 def test_a_first_call_that_was_slow_is_forgotten() -> None:
     """It has imported something; then tasks turned out to be tiny."""
     grain = knowing(1.0)
     number = 0
-    while grain.most("a", WORK) < 90:
-        grain.observe("a", Spent(1, tasks := grain.most("a", WORK), 1e-5 * tasks, 1e-10 * tasks))
+    while grain.most("a", WORK, 0.0) < 90:
+        grain.observe(
+            "a", Spent(1, tasks := grain.most("a", WORK, 0.0), 1e-5 * tasks, 1e-10 * tasks)
+        )
         number += 1
         assert number < 24
 
@@ -310,3 +313,85 @@ def test_the_courier_looks_sooner_where_tasks_are_short() -> None:
     assert look_after(0.0) == look_after(1e-5) == look_after(10.0) == LOOK
     assert look_after(0.001) == OFTENEST
     assert OFTENEST < look_after(0.005) < LOOK
+
+
+# -- what is under way --------------------------------------------------------------------------
+
+
+def begun(core: Scheduler, worker: int, now: float) -> int:
+    """Ask for work, and begin with it. Returns how many tasks it is."""
+    leases, claim = core.on_fetch(worker, MAX_WANT, now, None, WORK)
+    if claim is not None:
+        core.on_unparked(claim)
+    audit.check(core)
+    return size_of(leases)
+
+
+#: So many of those that were seen to be short are handed out at once.
+MANY = 5
+
+
+@pytest.fixture
+def waited() -> Scheduler:
+    """Since second 0 worker 0 is at a task; worker 1 has done 200 others of 2 ms."""
+    core = Scheduler()
+    slow, quick, *_ = crew(core, 4)
+    core.on_requested("a", [b""] * 2000, direct=True)
+    assert begun(core, slow, 0.0) == 1
+    for _ in range(200):
+        (lease,), _ = core.on_fetch(quick, 1, 0.0)
+        core.on_spent(quick, [Spent(lease.task_id, 1, 0.002, 4e-6)])
+        core.on_reported(quick, [Outcome(lease.task_id, lease.attempt, RESULT, b"")], 0.0)
+    return core
+
+
+def test_a_task_that_goes_on_for_long_counts_before_it_ends(waited: Scheduler) -> None:
+    """Others of its kind go out one at a time, until it turns out to be alone."""
+    assert begun(waited, 1, 0.002) == MANY
+    assert begun(waited, 2, 0.5) == 1
+    waited.on_left(0, 0.5)
+    waited.on_left(1, 0.5)
+    assert begun(waited, 3, 0.501) == MANY
+
+
+def test_who_has_several_tasks_in_hand_is_given_the_time_for_them(waited: Scheduler) -> None:
+    """And what he has reported of them, or given back, is not reckoned twice."""
+    assert begun(waited, 1, 0.0) == MANY
+    waited.on_left(0, 0.0)
+    in_time, late = 0.002 * MANY, 0.002 * MANY + 0.1
+
+    def overdue(now: float) -> list[float]:
+        return list(waited.grain.under_way.overdue("a", 0.002, now))
+
+    assert overdue(in_time) == []
+    assert overdue(late) == pytest.approx([0.102])
+    (block,) = waited.members[1].leases.values()
+    waited.on_spent(1, [Spent(block.id, 2, 0.05, 0.00125)])
+    assert overdue(late) == pytest.approx([0.056])
+    waited.on_returned(1, block.ids()[3:], late)
+    assert overdue(late) == pytest.approx([late - 0.05])
+
+
+def test_who_has_nothing_in_hand_is_at_nothing(waited: Scheduler) -> None:
+    """Neither after his last task nor when he is lost."""
+    assert set(waited.grain.under_way.workers) == {0, 1}
+    for worker in (2, 3):
+        waited.on_fetch(worker, 1, 0.0)
+    waited.on_lost(2, "killed", 0.0)
+    for worker in (0, 3):
+        waited.on_left(worker, 0.0)
+    while leases := waited.on_fetch(1, 1000, 0.0)[0]:
+        for lease in leases:
+            results = [b""] * len(ids_of(lease)) if isinstance(lease.payload, list) else b""
+            done = Outcome(lease.task_id, lease.attempt, RESULT, results)
+            waited.on_reported(1, [done], 0.0)
+    assert not waited.grain.under_way.workers
+
+
+def test_of_many_portions_those_that_are_oldest_are_looked_at() -> None:
+    """So what it costs to hand out work does not depend on how many workers there are."""
+    under_way = UnderWay()
+    for worker in range(1000):
+        under_way.handed_out(worker, "a", 1, worker * 0.001)
+    ages = list(under_way.overdue("a", 0.001, 1.0))
+    assert ages == pytest.approx([1.0 - n * 0.001 for n in range(LOOKED_AT)])

@@ -224,8 +224,20 @@ def test_counts_by_tag(lanes: Lanes, everything: View) -> None:
 # -- claims -------------------------------------------------------------------------------------
 
 
-def test_oldest_claim_is_served_first(lanes: Lanes, everything: View) -> None:
-    """Claims that want the same are served by age, and each once."""
+def test_claims_are_served_by_rank(lanes: Lanes, everything: View) -> None:
+    """Higher ranks first; among equals, who came last; one that was taken back is not missed."""
+    ranks = (2.0, 1.0, 2.0, 3.0, 1.0)
+    claims = [lanes.park(taker(), 1, everything, 0.0, rank) for rank in ranks]
+    assert [claim.id for claim in lanes.idle("a")] == [claims[n] for n in (3, 2, 0, 4, 1)]
+    assert lanes.unpark(claims[0])
+    queue(lanes, "aaaa")
+    served = lanes.match(lambda c: lanes.take(c.view, c.want))
+    assert [claim.id for claim, _ in served] == [claims[n] for n in (3, 2, 4, 1)]
+    assert not everything.idle
+
+
+def test_without_ranks_the_oldest_claim_is_served_first(lanes: Lanes, everything: View) -> None:
+    """Who waits for outcomes is served by age, and each once."""
     claims = [lanes.park(taker(), 1, everything) for _ in range(3)]
     items = queue(lanes, "ab")
     served = lanes.match(lambda c: lanes.take(c.view, c.want))

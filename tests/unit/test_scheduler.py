@@ -70,14 +70,56 @@ def test_strangers_get_nothing(core: Scheduler) -> None:
 
 
 def test_claim_is_served_when_a_task_comes(core: Scheduler) -> None:
-    """Who found nothing gets the next task, the one who has waited longest first."""
+    """Who found nothing gets the next task, the one whose caches are warm first."""
     first, second = worker(core), worker(core)
     claims = [core.on_fetch(w, 1, 0.0)[1] for w in (first, second)]
     _, effects = core.on_requested("a", [b"x"])
-    assert effects.leases == [(claims[0], [Lease(1, 1, "a", b"x")])]
+    assert effects.leases == [(claims[1], [Lease(1, 1, "a", b"x")])]
     _, effects = core.on_requested("a", [b"y"])
-    assert effects.leases == [(claims[1], [Lease(2, 1, "a", b"y")])]
-    assert list(core.members[first].leases) == [1]
+    assert effects.leases == [(claims[0], [Lease(2, 1, "a", b"y")])]
+    assert list(core.members[second].leases) == [1]
+
+
+def test_one_worker_is_enough_for_one_task_at_a_time(core: Scheduler) -> None:
+    """So the others can leave, and the caches of one are warm; asking again makes nobody newer."""
+    others = [worker(core) for _ in range(3)]
+    claims = {core.on_fetch(w, 1, 0.0)[1]: w for w in others}
+    busy = worker(core)
+    now = 1.0
+    for n in range(20):
+        now += 1.0
+        _, claim = core.on_fetch(busy, 1, now)
+        if n % 3 == 0:  # the wait of one of the others is over, and begins anew
+            again = claims.pop(old := next(iter(claims)))
+            core.on_unparked(old)
+            claims[core.on_fetch(again, 1, now + 0.1)[1]] = again
+        _, effects = core.on_requested("a", [b""], now + 0.5, direct=True)
+        ((served, (lease,)),) = effects.leases
+        assert served == claim
+        core.on_reported(busy, [Outcome(lease.task_id, lease.attempt, RESULT, b"")], now + 0.6)
+
+
+def test_who_has_a_task_in_hand_is_served_last(core: Scheduler) -> None:
+    """It waits for an outcome, and could not go on while it executes something else."""
+    idle, nested = worker(core), worker(core)
+    core.on_requested("a", [b""])
+    assert fetch(core, nested, 1) == [1]
+    _, first = core.on_fetch(idle, 1, 1.0)
+    _, second = core.on_fetch(nested, 1, 2.0)
+    for claim in (first, second):
+        _, effects = core.on_requested("a", [b""])
+        assert [served for served, _ in effects.leases] == [claim]
+
+
+def test_a_task_that_is_suspected_goes_to_whoever_is_there(core: Scheduler) -> None:
+    """Also when that is the one that has been idle for the longest time."""
+    idle, victim = worker(core), worker(core)
+    core.on_requested("a", [b""])
+    assert fetch(core, victim, 1) == [1]
+    core.on_fetch(idle, 1, 0.0)
+    effects = core.on_lost(victim, "killed", 1.0)
+    assert [lease.task_id for _, leases in effects.leases for lease in leases] == [1]
+    assert core.tasks[1].holder is core.members[idle]
 
 
 def test_task_wakes_only_one_claim_that_can_use_it(core: Scheduler) -> None:

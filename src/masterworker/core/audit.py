@@ -150,6 +150,8 @@ def check(core: Scheduler) -> None:
     _check_blocks(core)
     _check_claims(core)
     _check_backups(core)
+    idle = [n for n in core.grain.under_way.workers if n not in core.members]
+    _require(core, not idle, f"{idle} are not here, and have something in hand")
     tally = core.tally
     leased = sum(m.in_hand for m in core.members.values())
     paused = len(core.paused())

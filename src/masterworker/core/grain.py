@@ -5,7 +5,8 @@ handed out by the dozen; where one may take a hundred times as long as the next,
 since whatever is in hand behind a long one waits until it is given back. Workers report how long
 their tasks took; what matters is known by lane (a tag, and a priority: whoever gives priorities
 often gives them by length), and for all workers at once, so that one that has never seen a tag gets
-as much of it as the others.
+as much of it as the others. A task that has been executed for longer than its kind is reckoned at
+counts as seen: of those that differ, the short ones are reported first.
 
 What is used of what others found: the cost of a call is spread over a portion whose size follows
 from mean *and* spread of the durations (Kruskal & Weiss, "Allocating independent subtasks on
@@ -22,7 +23,11 @@ from collections import OrderedDict
 from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
+from masterworker.core.underway import UnderWay
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from masterworker.core.lanes import Key
 
 #: So much work is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
@@ -91,11 +96,23 @@ class Durations:
         latest = max(NO_TIME, spent.seconds / spent.tasks)
         usual = self.usual or latest
         self.usual = usual + (DOWN if latest < usual else UP) * (latest - usual)
-        mean = max(NO_TIME, self._seconds / self.tasks)
-        # Not divided by the number that was timed in one go, as for tasks that are independent of
-        # each other: they are not, where the processor is given to somebody else meanwhile.
-        spread = sqrt(max(0.0, self._squares / self.tasks - mean * mean))
-        self.each = mean + CAUTION * spread
+        self.each = _reckon(self.tasks, self._seconds, self._squares)
+
+    def each_with(self, ages: Sequence[float]) -> float:
+        """Return the seconds to reckon for one if these have been seen, too."""
+        return _reckon(
+            self.tasks + len(ages),
+            self._seconds + sum(ages),
+            self._squares + sum(age * age for age in ages),
+        )
+
+
+def _reckon(tasks: float, seconds: float, squares: float) -> float:
+    mean = max(NO_TIME, seconds / tasks)
+    # Not divided by the number that was timed in one go, as for tasks that are independent of
+    # each other: they are not, where the processor is given to somebody else meanwhile.
+    spread = sqrt(max(0.0, squares / tasks - mean * mean))
+    return mean + CAUTION * spread
 
 
 class Grain:
@@ -103,9 +120,10 @@ class Grain:
 
     def __init__(self) -> None:
         self._lanes: OrderedDict[Key, Durations] = OrderedDict()
+        self.under_way = UnderWay()
 
-    def observe(self, key: Key, spent: Spent) -> None:
-        """Tasks of a lane took so long. What cannot be is ignored."""
+    def observe(self, key: Key, spent: Spent, member_id: int = -1) -> None:
+        """Tasks of a lane took so long, in this worker. What cannot be is ignored."""
         if not (
             0 < spent.tasks <= MOST_TASKS
             and 0.0 <= spent.seconds <= LONGEST
@@ -118,6 +136,7 @@ class Grain:
             if len(self._lanes) > KEPT_TAGS:
                 self._lanes.popitem(last=False)
         durations.add(spent)
+        self.under_way.reduced(member_id, spent.tasks, spent.seconds)
 
     def each(self, key: Key) -> float | None:
         """Return the seconds to reckon for a task; None: nothing is known of its lane."""
@@ -129,13 +148,18 @@ class Grain:
         known = self._lanes.get(key)
         return known is not None and known.usual <= BRISK and number * known.usual <= LEAST
 
-    def most(self, key: Key, seconds: float) -> int:
+    def most(self, key: Key, seconds: float, now: float) -> int:
         """Tell how many tasks make so many seconds of work; one if nothing is known of them."""
         durations = self._lanes.get(key)
         if durations is None:
             return 1
-        trusted = min(seconds / durations.each, durations.tasks / TRUST)
-        return max(1, int(max(LEAST / durations.usual, trusted)))
+        worth, trust = LEAST / durations.usual, durations.tasks / TRUST
+        number = min(seconds / durations.each, trust)
+        if number > max(1, worth):
+            late = list(self.under_way.overdue(key, durations.each, now))
+            if late:
+                number = min(seconds / durations.each_with(late), trust)
+        return max(1, int(max(worth, number)))
 
     def least(self, key: Key) -> int:
         """Tell how many tasks are worth a call; one if nothing is known of them."""

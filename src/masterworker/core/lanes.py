@@ -13,9 +13,11 @@ when they reach the head of their lane.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort_right
 from collections import deque
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import chain, count
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from masterworker.core.blocks import Block
@@ -40,6 +42,8 @@ BYTES_PER_CLAIM = 16 << 20
 #: its own, so wide that no job fills it.
 BAND = 1 << 60
 
+_rank = attrgetter("rank")
+
 #: What names a lane: a tag, or, for another priority than 0, a tag and the priority.
 Key = str | tuple[str, int]
 
@@ -54,8 +58,8 @@ class View:
     def __init__(self, tags: frozenset[str] | None) -> None:
         self.tags = tags
         self.users = 0
-        #: Claims that found nothing, oldest first.
-        self.idle: dict[int, Claim] = {}
+        #: Claims that found nothing, by rank: the last is served first.
+        self.idle: list[Claim] = []
         #: (order of the lane's head, tag). An entry that `best` does not confirm is dead.
         self._heap: list[tuple[int, Key]] = []
         self._best: dict[Key, int] = {}
@@ -104,7 +108,7 @@ class View:
 class Claim:
     """A taker that found nothing and waits."""
 
-    __slots__ = ("id", "seconds", "taker", "view", "want")
+    __slots__ = ("id", "rank", "seconds", "taker", "view", "want")
 
     def __init__(
         self,
@@ -112,9 +116,12 @@ class Claim:
         taker: Member,
         want: int,
         view: View,
-        seconds: float = 0.0,
+        seconds: float,
+        rank: float,
     ) -> None:
         self.id, self.taker, self.want, self.view = id, taker, want, view
+        #: Higher ones are served first; among equals, who came last.
+        self.rank = rank
         #: About so many seconds of work; 0.0: whatever `want` is.
         self.seconds = seconds
 
@@ -296,10 +303,30 @@ class Lanes:
         if not view.users:
             self._views.pop(view.tags, None)
 
-    def park(self, taker: Member, want: int, view: View, seconds: float = 0.0) -> int:
-        """Let a taker that found nothing wait. Returns the id of its claim."""
+    def park(
+        self,
+        taker: Member,
+        want: int,
+        view: View,
+        seconds: float = 0.0,
+        rank: float | None = None,
+    ) -> int:
+        """Let a taker that found nothing wait.
+
+        Args:
+            taker: Who waits.
+            want: For how many items at most.
+            view: Of which tags.
+            seconds: For about so much work; 0.0: for whatever `want` is.
+            rank: Those of higher ranks are served first; None: first come, first served.
+
+        Returns:
+            The id of the claim.
+        """
         number = next(self._claim_ids)
-        self._claims[number] = view.idle[number] = Claim(number, taker, want, view, seconds)
+        claim = Claim(number, taker, want, view, seconds, -number if rank is None else rank)
+        self._claims[number] = claim
+        insort_right(view.idle, claim, key=_rank)
         view.users += 1
         return number
 
@@ -311,8 +338,13 @@ class Lanes:
         """
         for view in self._views.values():
             if view.idle and view.accepts(tag):
-                return next(iter(view.idle.values()))
+                return view.idle[-1]
         return None
+
+    def idle(self, tag: str) -> Iterable[Claim]:
+        """The claims that an item of a tag could serve, in the order in which they are served."""
+        views = [view for view in self._views.values() if view.idle and view.accepts(tag)]
+        return chain.from_iterable(reversed(view.idle) for view in views)
 
     def unpark(self, claim_id: int) -> bool:
         """Take a claim back. False: it is not waiting (any more)."""
@@ -320,7 +352,11 @@ class Lanes:
         if claim is None:
             return False
         view = claim.view
-        del view.idle[claim_id]
+        if view.idle[-1] is claim:
+            view.idle.pop()
+        else:
+            at = bisect_left(view.idle, claim.rank, key=_rank)
+            del view.idle[view.idle.index(claim, at)]
         view.users -= 1
         if not view.users:
             self._views.pop(view.tags, None)
@@ -334,7 +370,7 @@ class Lanes:
         return ids
 
     def match(self, take: Callable[[Claim], list[Item]]) -> list[tuple[Claim, list[Item]]]:
-        """Serve waiting claims as far as items go, the oldest claim of each view first.
+        """Serve waiting claims as far as items go, those of each view by their ranks.
 
         Args:
             take: Takes what a claim may have, as `take` does.
@@ -342,7 +378,7 @@ class Lanes:
         served: list[tuple[Claim, list[Item]]] = []
         for view in [v for v in self._views.values() if v.idle]:
             while view.idle and view.first(self._lanes):
-                claim = next(iter(view.idle.values()))
+                claim = view.idle[-1]
                 items = take(claim)
                 if not items:  # only withdrawn ones were there
                     break

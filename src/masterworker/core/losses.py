@@ -213,6 +213,7 @@ class Losses(Settling):
     def _remove(self, member: Member) -> Effects:
         del self.members[member.id]
         self._back.pop(member.id, None)
+        self.grain.under_way.put_down(member.id)
         self.closed.pop(member.id, None)
         effects = Effects()
         effects.dropped += self.waiting.unpark_all(member)

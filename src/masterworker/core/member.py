@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Member:
         "heard",
         "heartbeat",
         "id",
+        "idle_since",
         "info",
         "leases",
         "supervised",
@@ -52,6 +54,8 @@ class Member:
         self.heartbeat, self.heard, self.supervisor = heartbeat, heard, supervisor
         #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
         self.supervised = bool(supervisor)
+        #: Since when it has had nothing to do; None: it had a task since it was last seen idle.
+        self.idle_since: float | None = None
         #: What is in its hands, by the last id of each item, in the order in which it executes it.
         self.leases: dict[int, Item] = {}
 
@@ -59,6 +63,19 @@ class Member:
     def in_hand(self) -> int:
         """How many tasks are in its hands."""
         return sum(item.size for item in self.leases.values())
+
+    def rank(self, now: float) -> float:
+        """Tell how early it is to be served, if it waits for tasks from now on.
+
+        The newest idle worker is the first: its caches are warm, and those that are not needed stay
+        idle, so that they can leave. To ask once more makes nobody newer. Who waits for an outcome,
+        with a task in hand, is the last: that task would have to wait for one more.
+        """
+        if self.leases:
+            return -inf
+        if self.idle_since is None:
+            self.idle_since = now
+        return self.idle_since
 
     @property
     def deadline(self) -> float | None:

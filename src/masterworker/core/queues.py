@@ -76,19 +76,19 @@ class Queues:
         share = -(-self.waiting.count // (2 * max(1, self._workers)))
         return max(1, min(want, share))
 
-    def _portion(self, want: int, seconds: float, share: int, key: Key) -> int:
+    def _portion(self, want: int, seconds: float, now: float, share: int, key: Key) -> int:
         """Tell how many tasks of one lane are as much work as is asked for.
 
         A share at most, but not so few that they are not worth a call.
         """
-        most = min(want, self.grain.most(key, seconds))
+        most = min(want, self.grain.most(key, seconds, now))
         return most if most <= share else min(most, max(share, self.grain.least(key)))
 
-    def _take(self, view: View, want: int, seconds: float) -> list[Item]:
+    def _take(self, view: View, want: int, seconds: float, now: float) -> list[Item]:
         """Take what somebody gets who asks for so many tasks and so much work (0.0: any)."""
         share = self._share(want)
         if want > 1 and seconds > 0.0:
-            portion = partial(self._portion, want, seconds, share)
+            portion = partial(self._portion, want, seconds, now, share)
             return self.waiting.take(view, want, most=portion)
         return self.waiting.take(view, share)
 
@@ -99,7 +99,11 @@ class Queues:
     def _lease(self, member: Member, items: list[Item], now: float) -> list[Lease]:
         leases = []
         held = member.leases
-        if self.grain.is_brisk(key_of(items[0])):
+        member.idle_since = None
+        key = key_of(items[0])
+        tasks = items[0].size if len(items) == 1 else sum([item.size for item in items])
+        self.grain.under_way.handed_out(member.id, key, tasks, now)
+        if self.grain.is_brisk(key):
             self._back[member.id] = now + BACK
         for task in items:
             task.state = LEASED
@@ -168,8 +172,8 @@ class Queues:
         leases.update((item.last, item) for item in held)
         block.end()
 
-    def _take_for(self, claim: Claim) -> list[Item]:
-        return self._take(claim.view, claim.want, claim.seconds)
+    def _take_for(self, now: float, claim: Claim) -> list[Item]:
+        return self._take(claim.view, claim.want, claim.seconds, now)
 
     def _keep(self, tag: str, now: float) -> bool:
         """Tell whether what waits is better kept for somebody who will be back at once.
@@ -187,7 +191,7 @@ class Queues:
     def _match_tasks(self, now: float) -> Effects:
         effects = Effects()
         if not self.terminated and not self.held_back:
-            for claim, tasks in self.waiting.match(self._take_for):
+            for claim, tasks in self.waiting.match(partial(self._take_for, now)):
                 effects.leases.append((claim.id, self._lease(claim.taker, tasks, now)))
         return effects
 

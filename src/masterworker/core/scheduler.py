@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Chunk
     from masterworker.core.grain import Spent
-    from masterworker.core.lanes import Claim, View
+    from masterworker.core.lanes import Claim
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
 
@@ -194,12 +194,13 @@ class Scheduler(Losses):
         view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
         try:
             there = self.waiting.lanes and not self.held_back
-            tasks = self._take(view, want, seconds) if there else None
+            tasks = self._take(view, want, seconds, now) if there else None
             if tasks:
                 return self._lease(member, tasks, now), None
+            self.grain.under_way.put_down(member_id)
             if self.backups.in_hand:
                 self.alarmed = True
-            return [], self.waiting.park(member, want, view, seconds)
+            return [], self.waiting.park(member, want, view, seconds, member.rank(now))
         finally:
             if tag is not None:
                 self.waiting.release(view)
@@ -209,7 +210,7 @@ class Scheduler(Losses):
         for each in spent:
             task = self.tasks.get(each[0]) or self.blocks.find(each[0])
             if task is not None and task.holder is not None and task.holder.id == member_id:
-                self.grain.observe(key_of(task), each)
+                self.grain.observe(key_of(task), each, member_id)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
         """A process says which of its tasks it is executing right now."""
@@ -227,7 +228,9 @@ class Scheduler(Losses):
         if member is None:
             return NOTHING
         held = self._taken_from(member, task_ids)
-        self.tally.returned += sum(item.size for item in held)
+        number = sum(item.size for item in held)
+        self.tally.returned += number
+        self.grain.under_way.reduced(member_id, number)
         return self._requeue(held, f"given back by worker {member_id}", now, Effects())
 
     # -- claims, time, end ------------------------------------------------------------------
@@ -341,15 +344,11 @@ class Scheduler(Losses):
         effects = Effects()
         if self.terminated or self.held_back or not self.backups:
             return effects
-        idle: dict[View, deque[Claim]] = {}
-        for claim in self.waiting.claims:
-            idle.setdefault(claim.view, deque()).append(claim)
-        for task in self.backups.outliers(self.tasks, now) if idle else ():
-            able = (c for v, claims in idle.items() if v.accepts(task.tag) for c in claims)
-            free = next((c for c in able if c.taker is not task.holder), None)
+        for task in self.backups.outliers(self.tasks, now) if self.waiting.parked else ():
+            able = self.waiting.idle(task.tag)
+            free = next((claim for claim in able if claim.taker is not task.holder), None)
             if free is None or task.holder is None:
                 continue
-            idle[free.view].remove(free)
             self.waiting.unpark(free.id)
             leases = self._copy(task, task.holder, free.taker, now)
             effects.leases.append((free.id, leases))
