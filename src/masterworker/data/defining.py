@@ -40,7 +40,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._main = mainmodule.namespace()
         self._itself: Any = itself
         self._inside = f"{itself.__qualname__}." if isinstance(itself, type) else None
-        #: Names in the main program that the pickle refers to, or code in it.
+        #: Names in the main program that the pickle refers to, and that code in it does.
+        self.parts: dict[str, None] = {}
         self.names: dict[str, None] = {}
         #: Names that only annotations refer to.
         self.hints: set[str] = set()
@@ -55,7 +56,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if not isinstance(obj, (type, FunctionType, mainmodule.CACHED)):
             return reduce_standard(obj) or super().reducer_override(obj)
         if self._goes_by_name(obj):
-            self.names[obj.__qualname__.partition(".")[0]] = None
+            self.parts[obj.__qualname__.partition(".")[0]] = None
             return definitions.find, (obj.__qualname__,)
         return self._by_value(obj)
 

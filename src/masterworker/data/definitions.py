@@ -40,10 +40,11 @@ class Definition(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
     kind: int
     names: tuple[str, ...]
-    #: Of the content.
+    #: Of the content, and of all definitions that it refers to as parts of it.
     digest: bytes
-    #: A pickle; empty where it is so large that it is stored by itself.
+    #: A pickle; or under which key that is stored, where it is a large one.
     pickled: bytes = b""
+    stored: str = ""
     #: Under which keys large buffers are stored.
     buffers: tuple[str, ...] = ()
 
@@ -81,18 +82,13 @@ class Resolved:
 _read = msgspec.msgpack.Decoder(list[Definition]).decode
 
 
-def key_of(digest: bytes) -> str:
-    """Return under which key content is stored."""
-    return digest.hex()
-
-
 def keys_in(part: Payload) -> list[str]:
     """Return under which keys is stored what an environment needs; []: this is none."""
     try:
         found = _read(bytes_of(part))
     except (msgspec.MsgspecError, ValueError):
         return []
-    apart = [key_of(each.digest) for each in found if each.digest and not each.pickled]
+    apart = [each.stored for each in found if each.stored]
     return [*apart, *(key for each in found for key in each.buffers)]
 
 
@@ -318,7 +314,7 @@ def _views(keys: tuple[str, ...]) -> list[memoryview]:
 
 
 def _content(definition: Definition) -> bytes:
-    return definition.pickled or bytes_of(_get(key_of(definition.digest)))
+    return definition.pickled or bytes_of(_get(definition.stored))
 
 
 def _get(key: str) -> Payload:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data import definitions, layout, mainmodule
-from masterworker.data.environment import Environment, Pickled, Plan, pickled, root_parts
+from masterworker.data.byname import Pickled, pickled
+from masterworker.data.environment import Environment, Plan, root_parts
 from masterworker.data.pickling import PROTOCOL, dumps_function_by_name, line_of
 from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError, UsageError
@@ -165,8 +166,8 @@ class Needs:
         """
         found = pickled(value, larger_than=larger_than)
         data, buffers, hold = found.data, found.buffers, None
-        if found.names or found.files:
-            plan, hold = self._plan(tuple(found.names), tuple(found.files))
+        if found.needs or found.files:
+            plan, hold = self._plan(found.needs, tuple(found.files))
             outer: list[memoryview] = []
             data = pickle.dumps(
                 _Opening(plan.environment.key, found),
@@ -180,9 +181,9 @@ class Needs:
 
     def _travelling(self, tag: str, function: Callable[..., Any], root: Pickled) -> Travelling:
         small = not root.buffers and len(root.data) <= SMALL
-        if small and not root.names and not root.files:
+        if small and not root.needs and not root.files:
             return Travelling(tag, root.data, None)
-        plan, hold = self._plan(tuple(root.names), tuple(root.files))
+        plan, hold = self._plan(root.needs, tuple(root.files))
         self._tell(tag, plan.environment, root)
         if small:
             args: tuple[Any, ...] = plan.environment.key, root.data

@@ -1,0 +1,129 @@
+"""Pickling what the master sends: plainly where that will do, else so that names are noted.
+
+What the main program defines goes by name (`defining`, which needs cloudpickle, is for what has
+none). Which names that are is told, so that they can be there before the pickle is opened.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from masterworker.data import definitions, mainmodule
+from masterworker.data.pickling import PROTOCOL
+from masterworker.data.segment import LARGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from masterworker.data.pickling import Keep
+
+_MAIN: Final = mainmodule.MAIN.encode()
+
+
+class Pickled(NamedTuple):
+    """A value as bytes, and what these refer to."""
+
+    data: bytes
+    buffers: list[memoryview]
+    #: Names of what is a part of it, and what else it needs.
+    parts: Iterable[str] = ()
+    names: Iterable[str] = ()
+    hints: Iterable[str] = ()
+    files: Iterable[str] = ()
+    #: Objects that might be parts of other values, too, by identity.
+    objects: frozenset[int] = frozenset()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """All names that have to mean something."""
+        return (*self.parts, *self.names)
+
+    @property
+    def size(self) -> int:
+        """Number of bytes, with large buffers."""
+        return len(self.data) + sum(len(buffer) for buffer in self.buffers)
+
+
+def pickled(
+    value: object, *, itself: object = None, objects: bool = False, larger_than: int = LARGE
+) -> Pickled:
+    """Pickle a value as it travels to workers: what the main program defines goes by name.
+
+    Args:
+        value: Anything.
+        itself: A class or function that is to travel by value all the same.
+        objects: Tell of which objects it consists.
+        larger_than: Buffers with more bytes stay out of the pickle.
+
+    Raises:
+        Exception: It cannot be pickled.
+    """
+    buffers: list[memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes <= larger_than:
+            return True
+        buffers.append(raw)
+        return False
+
+    if itself is None:
+        try:
+            return _plainly(value, keep, buffers, objects=objects)
+        except Exception:  # not plainly: the next try decides
+            buffers.clear()
+    from masterworker.data.defining import Pickler  # slow to load, and many jobs need it never
+
+    with io.BytesIO() as out:
+        pickler = Pickler(out, keep, itself)
+        pickler.dump(value)
+        return Pickled(
+            *(out.getvalue(), buffers, pickler.parts, pickler.names, pickler.hints, pickler.files),
+            _objects(pickler) if objects else frozenset(),
+        )
+
+
+def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: bool) -> Pickled:
+    """Pickle a value without cloudpickle, which is many times as fast."""
+    with io.BytesIO() as out:
+        plain = pickle.Pickler(out, PROTOCOL, buffer_callback=keep)
+        plain.dump(value)
+        data = out.getvalue()
+        if _MAIN not in data:
+            return Pickled(data, buffers, objects=_objects(plain) if objects else frozenset())
+    buffers.clear()
+    with io.BytesIO() as out:
+        noting = _ByName(out, PROTOCOL, buffer_callback=keep)
+        names: dict[str, None] = {}
+        noting.names = names
+        noting.dump(value)
+        data = out.getvalue()
+        if _MAIN in data:
+            raise pickle.PicklingError("something else is pickled by its name")
+        return Pickled(data, buffers, names, objects=_objects(noting) if objects else frozenset())
+
+
+class _ByName(pickle.Pickler):
+    """Notes what of the main program a pickle refers to, and cannot do more than that."""
+
+    names: dict[str, None]
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Say how to pickle what is not built in; see `pickle.Pickler`."""
+        if isinstance(obj, (type, FunctionType, mainmodule.CACHED)) and mainmodule.is_found(obj):
+            self.names[obj.__qualname__.partition(".")[0]] = None
+            return definitions.find, (obj.__qualname__,)
+        if isinstance(obj, MethodType) and obj != getattr(obj.__self__, obj.__name__, None):
+            raise pickle.PicklingError("a method that is not found by its name")
+        return NotImplemented
+
+
+def _objects(pickler: pickle.Pickler) -> frozenset[int]:
+    known: dict[int, tuple[int, object]] = pickler.memo.copy()
+    shared_anyway = str, bytes, tuple, type
+    return frozenset(
+        each for each, (_, found) in known.items() if not isinstance(found, shared_anyway)
+    )

@@ -1,0 +1,127 @@
+"""What can change though it is the same object, and how to see whether it has."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import PurePath
+from types import (
+    BuiltinFunctionType,
+    EllipsisType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    ModuleType,
+    NoneType,
+)
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.data import mainmodule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Objects of these classes stay what they are, as long as they are the same ones.
+_FIXED: Final = frozenset(
+    (
+        *(int, float, complex, bool, str, bytes, range, slice, NoneType, EllipsisType, ModuleType),
+        *(BuiltinFunctionType, re.Pattern, GetSetDescriptorType, MemberDescriptorType),
+    )
+)
+#: Attributes of classes that hold something changeable, which nobody changes.
+_UNCHANGED: Final = frozenset(
+    (
+        *("__annotations__", "__dataclass_fields__", "__dataclass_params__", "__abstractmethods__"),
+        *("_abc_impl", "__parameters__", "__orig_bases__", "__static_attributes__"),
+    )
+)
+
+#: `pickle` notes something in a class when it has seen an object of it.
+_OF_PICKLE: Final = "__slotnames__"
+
+
+def is_fixed(value: object) -> bool:
+    """Tell whether an object cannot change as long as it is the same one."""
+    kind = type(value)
+    if kind in _FIXED:
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(map(is_fixed, value))  # type: ignore[call-overload]
+    if isinstance(value, type):
+        return value.__module__ != mainmodule.MAIN or mainmodule.is_found(value)
+    if isinstance(value, FunctionType):
+        return value.__module__ != mainmodule.MAIN or mainmodule.is_found(value)
+    return isinstance(value, (PurePath, Enum))
+
+
+def check_of(value: object) -> Callable[[], bool] | None:
+    """Return a quick check of a function or class; None: its parts can change."""
+    if isinstance(value, FunctionType):
+        return _check_function(value)
+    if isinstance(value, mainmodule.CACHED):
+        return _check_function(value.__wrapped__)
+    return _check_class(value) if type(value) is type else None
+
+
+def _check_function(function: Any) -> Callable[[], bool] | None:
+    if not isinstance(function, FunctionType) or not _has_fixed_parts(function):
+        return None
+    code, defaults, keywords = function.__code__, function.__defaults__, function.__kwdefaults__
+    cells = [(cell, cell.cell_contents) for cell in function.__closure__ or () if _is_full(cell)]
+    empty = [cell for cell in function.__closure__ or () if not _is_full(cell)]
+    attributes = tuple(function.__dict__.items())
+
+    def check() -> bool:
+        return (
+            function.__code__ is code
+            and function.__defaults__ is defaults
+            and function.__kwdefaults__ is keywords
+            and all(cell.cell_contents is content for cell, content in cells)
+            and not any(map(_is_full, empty))
+            and tuple(function.__dict__.items()) == attributes
+        )
+
+    return check
+
+
+def _is_full(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _has_fixed_parts(function: FunctionType) -> bool:
+    parts: list[object] = [*(function.__defaults__ or ()), *function.__dict__.values()]
+    parts += [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
+    return not function.__kwdefaults__ and all(map(is_fixed, parts))
+
+
+def _check_class(cls: type) -> Callable[[], bool] | None:
+    attributes = dict(vars(cls))
+    attributes.pop(_OF_PICKLE, None)
+    for name, value in attributes.items():
+        if name not in _UNCHANGED and not _is_fixed_attribute(value):
+            return None
+    bases, known = cls.__bases__, list(attributes.items())
+
+    def check() -> bool:
+        now = vars(cls)
+        return (
+            len(now) - (_OF_PICKLE in now) == len(known)
+            and cls.__bases__ is bases
+            and all(now.get(name) is value for name, value in known)
+        )
+
+    return check
+
+
+def _is_fixed_attribute(value: object) -> bool:
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if isinstance(value, property):
+        return all(map(_is_fixed_attribute, (value.fget, value.fset, value.fdel)))
+    if isinstance(value, FunctionType):
+        return _has_fixed_parts(value)
+    return is_fixed(value)
