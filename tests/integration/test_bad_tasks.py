@@ -95,19 +95,47 @@ def test_an_exception_group_arrives_whole(same_worker: Master) -> None:
     "kind", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException"]
 )
 def test_exceptions_that_end_programs_end_a_task_only(same_worker: Master, kind: str) -> None:
-    """The task fails with exactly that exception."""
-    error = same_worker.submit(work.fail, kind, 3).exception(BOUND)
+    """Neither the worker nor the master: that exception is the cause of the failure."""
+    handle = same_worker.submit(work.fail, kind, 3)
+    with pytest.raises(TaskFailed, match=f"raised {kind}: 3") as caught:
+        handle.result(BOUND)
 
-    assert type(error).__name__ == kind
-    assert error.args == (3,)  # type: ignore[union-attr]
+    assert handle.exception() is caught.value
+    cause = caught.value.__cause__
+    assert cause is caught.value.exception
+    assert type(cause).__name__ == kind
+    assert cause is not None
+    assert cause.args == (3,)
+    assert "in fail" in caught.value.traceback
+
+
+def test_groups_of_exceptions_that_end_programs(same_worker: Master) -> None:
+    """They are no ordinary exceptions either."""
+    group = BaseExceptionGroup("several", [ValueError("one"), KeyboardInterrupt()])
+    error = same_worker.submit(work.throw, group).exception(BOUND)
+
+    assert isinstance(error, TaskFailed)
+    assert isinstance(error.__cause__, BaseExceptionGroup)
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_exceptions_that_end_loops(same_worker: Master, kind: type[Exception]) -> None:
+    """A loop over results would end in the middle, and nobody would know."""
+    handles = [same_worker.submit(abs, -1), same_worker.submit(work.throw, kind(5))]
+    with pytest.raises(TaskFailed) as caught:
+        list(map(work.result_of, handles))
+    assert isinstance(caught.value.__cause__, kind)
+    with pytest.raises(TaskFailed):
+        list(same_worker.map(work.throw, [kind(5)]))
 
 
 def test_leaving_by_sys_exit(same_worker: Master) -> None:
-    """It is an exception like any other."""
+    """The program of the master goes on, and can see the status."""
     for status in (0, 3, "message", None):
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises(TaskFailed) as caught:
             same_worker.submit(sys.exit, status).result(HANG)
-        assert caught.value.code == status
+        assert isinstance(caught.value.__cause__, SystemExit)
+        assert caught.value.__cause__.code == status
 
 
 @pytest.mark.parametrize(

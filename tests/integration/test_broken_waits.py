@@ -13,7 +13,7 @@ import pytest
 
 from integration.conftest import lasting_master
 from masterworker import Master, Terminated, current_worker
-from masterworker.errors import TaskCancelled, TaskTimeout
+from masterworker.errors import TaskCancelled, TaskFailed, TaskTimeout
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def test_signal_that_a_handler_sends_itself_concerns_its_task_only(number: int) 
         handles = [master.submit(signal_itself, number) for _ in range(4)]
         for handle in handles:
             if number == signal.SIGINT:
-                with pytest.raises(KeyboardInterrupt):
+                with pytest.raises(TaskFailed, match="raised KeyboardInterrupt"):
                     handle.result(HANG)
             else:
                 assert handle.result(HANG) == "survived"

@@ -263,11 +263,11 @@ def test_results_that_come_on_the_way_are_yielded_once() -> None:
         drawing = Drawing(master.needs, Travelling("a", b"", None), (range(10),), together=True)
         mapping = Mapping(master.manager, master, None, drawing)
         drawing.draw, draw = (lambda _: draw(5)), drawing.draw  # type: ignore[method-assign]
-        mapping.begin()
+        results = mapping.begin(ordered=False)
         batches = list(mapping._ready)
         for batch in batches:
             batch.outcomes = Meanwhile(batch)
-        assert list(mapping.as_come()) == list(range(1, 11))
+        assert list(results) == list(range(1, 11))
         assert [batch.outcomes for batch in batches] == [[TAKEN] * 5] * 2
     finally:
         master.shutdown()

@@ -67,6 +67,14 @@ class BadNotes(Exception):
     __notes__ = 5
 
 
+def throw(error: BaseException) -> None:
+    raise error
+
+
+def result_of(handle: Any) -> Any:
+    return handle.result()
+
+
 class FrozenWhenRebuilt:
     """A parameter that raises one of those."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.task import CANCELLED, LOST, RESULT, read_history
 from masterworker.data import plain, record
@@ -21,6 +21,10 @@ from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
     from masterworker.core.task import Finished, Payload
+
+
+#: Whoever raises these ends a loop around him, whatever it is over.
+_ENDS_LOOPS: Final = (StopIteration, StopAsyncIteration)
 
 
 def open_result(payload: Payload) -> Any:
@@ -67,9 +71,10 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
 def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
     """Return the result, or the exception that the task's function raised.
 
-    The exception has a note that holds the worker's traceback, so that `except ValueError` works
-    as it does for a plain call, and nothing is lost. Whatever this raises itself (a Ctrl-C) is
-    not of the task.
+    One that would end more than the task (`SystemExit`, `KeyboardInterrupt`), or a loop without a
+    word (`StopIteration`), is the cause of a `TaskFailed`. Another has a note that holds the
+    worker's traceback, so that `except ValueError` works as it does for a plain call, and nothing
+    is lost. Whatever this raises itself (a Ctrl-C) is not of the task.
     """
     if finished[2] == RESULT:
         try:
@@ -84,6 +89,9 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
         return None, cancelled
     except TaskFailed as failed:
         original = failed.exception
+        if isinstance(original, _ENDS_LOOPS) or not isinstance(original, Exception):
+            failed.__cause__ = original
+            return None, failed
         if isinstance(original, RemoteError):
             return None, failed
         with contextlib.suppress(Exception):  # some classes refuse notes

@@ -175,10 +175,10 @@ class Liaison:
             return True
         self._answered, self._in_touch, self._named = time.monotonic(), True, False
         given = [(name, member, task) for name, member, task in orders]
+        if given and given[0][0] != wire.STOP:
+            self._on_orders(given)
         if any(name == wire.STOP for name, _, _ in given):
             self._end()
-        elif given:
-            self._on_orders(given)
         return True
 
     def _lost(self, why: str) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 KILL_GRACE: Final = 2.0
 #: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
 HOLD: Final = 3.0
+#: A task that nobody wants may still be begun for so long (seconds): it was on its way.
+ON_ITS_WAY: Final = 10.0
 #: One that has not joined and writes more lines than this says more than why it fails.
 MOST_HELD: Final = 100
 #: One that has joined and lived for so long did not fail to start (seconds).
@@ -119,6 +121,8 @@ class WorkerProcess:
         self._usage: resource.struct_rusage | None = None
         self._plan: deque[tuple[float, int]] = deque()
         self._cancelling: tuple[int, float] | None = None
+        #: What it is not to execute, if it begins to before these times.
+        self._unwanted: dict[int, float] = {}
         self.wellness = Wellness(self.slot, now)
         self._left_since: float | None = None
 
@@ -228,9 +232,13 @@ class WorkerProcess:
         self._plan = deque(steps)
 
     def cancel(self, task_id: int, now: float) -> None:
-        """Break off a task, if that is what it is executing."""
-        if self.task != task_id or self.asked:
+        """Break off a task, as soon as that is what it is executing."""
+        if self.asked:
             return
+        if self.task != task_id:
+            self._unwanted[task_id] = now + ON_ITS_WAY
+            return
+        self._unwanted.pop(task_id, None)
         self.slot[slot.CANCEL] = task_id
         self._cancelling = (task_id, now + KILL_GRACE)
         self.signal(signal.SIGINT)
@@ -244,6 +252,8 @@ class WorkerProcess:
             else:
                 self.slot[slot.CANCEL], self.slot[slot.END] = 0, 1
                 self.signal(number)
+        if self._unwanted:
+            self._look_for_unwanted(now)
         if self._cancelling is not None:
             task_id, kill_at = self._cancelling
             if self.task != task_id:
@@ -251,6 +261,13 @@ class WorkerProcess:
             elif now >= kill_at and not self.asked:
                 self.asked = "its task was cancelled, and it did not stop when it was asked to"
                 self.kill()
+
+    def _look_for_unwanted(self, now: float) -> None:
+        task_id = self.task
+        if task_id in self._unwanted:
+            self.cancel(task_id, now)
+        for over in [task for task, until in self._unwanted.items() if until <= now]:
+            del self._unwanted[over]
 
     def signal(self, number: int) -> None:
         """Send a signal to the process alone."""

@@ -127,7 +127,7 @@ class Exchanging(Guarded):
         """
         member_id, outcomes, returned, started, want, wait, tag, seconds, spent = asked
         core = self.core
-        if self._intake.runs:
+        if self._intake.runs or self.repairs:
             self._take_in()
         refused: list[int] = []
         if spent:

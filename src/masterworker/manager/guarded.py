@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from masterworker.manager.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence, Sized
+    from typing import Any
 
     from masterworker.core.effects import Effects, Failed
 
@@ -71,6 +72,9 @@ class Guarded:
         self._lock = threading.Lock()
         #: Around the lock, wherever something may follow that is to be sent.
         self._outbox = Outbox()
+        #: What a caller has left behind whose call was broken off: functions and what to give them.
+        #: To add one is a single step, and whoever takes a step of the scheduler does them first.
+        self.repairs: deque[tuple[Any, ...]] = deque()
         #: Wakes a caller when the lock is free, which the caller of this holds.
         self.ring = self._outbox.ring
         self._intake = Intake()
@@ -189,12 +193,40 @@ class Guarded:
         with self._outbox, self._lock:
             self._apply(self.core.on_undelivered(finished))
 
+    # -- repairs: see `repairs` -------------------------------------------------------------
+
+    def repair_soon(self, *repair: Any) -> None:
+        """Let a repair be done by the next step, and let there be one soon.
+
+        Takes no lock and waits for nothing, so the collector of garbage may call this, in the
+        middle of whatever a thread does.
+        """
+        self.repairs.append(repair)
+        try:  # noqa: SIM105  a context would be further steps
+            self._timekeeper.poke()
+        except RuntimeError:
+            pass
+
+    def to_cancel(self, task_ids: Sequence[int]) -> None:
+        """Nobody wants these tasks any more. With the lock held."""
+        if task_ids and not self.core.terminated:
+            self._apply(self.core.on_cancelled(task_ids, self._clock())[1])
+
+    def _repair(self) -> None:
+        while self.repairs:
+            repair, *what = self.repairs.popleft()
+            repair(*what)
+
     # -- inside -----------------------------------------------------------------------------
 
     def _take_in(self) -> None:
         """Let the scheduler know of all requests. First of all, whenever tasks are looked at."""
-        if not self._intake.runs:
-            return
+        if self._intake.runs:
+            self._take_in_runs()
+        if self.repairs:
+            self._repair()
+
+    def _take_in_runs(self) -> None:
         for first, tag, options, direct, payloads in self._intake.take():
             _, effects = self.core.on_requested(
                 tag, payloads, self._clock(), direct=direct, options=options, first=first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,14 +13,20 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, Lease
 
 
+#: For `Mailbox.wait`: until somebody rings.
+FOR_EVER: Final = -1.0
+
+
 class Mailbox:
     """Where one waiting caller finds what came for it. Filled with the manager's lock held."""
 
-    __slots__ = ("_bell", "claims", "finished", "leases", "until")
+    __slots__ = ("_bell", "claims", "finished", "leases", "release", "until")
 
     def __init__(self) -> None:
         self._bell = threading.Lock()
         self._bell.acquire()
+        #: As `ring`, in one step; a `RuntimeError`: somebody has rung already.
+        self.release = self._bell.release
         #: The claims that it waits with. When one is served, the other is taken back.
         self.claims: list[int] = []
         self.leases: list[Lease] = []
@@ -31,7 +37,7 @@ class Mailbox:
     def ring(self) -> None:
         """Wake the caller; once is enough."""
         try:  # noqa: SIM105  a context takes as long as all the rest of this
-            self._bell.release()
+            self.release()
         except RuntimeError:
             pass  # released already
 

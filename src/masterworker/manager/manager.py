@@ -119,7 +119,7 @@ class Manager(Exchanging):
             for ending in endings:
                 self._take_ending(name, ending, now)
             if self.core.terminated:
-                return [(wire.STOP, 0, 0)]
+                return [*desk.take(), (wire.STOP, 0, 0)]
             if desk.orders or not wait > 0:
                 return desk.take()
             box = desk.open()
@@ -129,7 +129,7 @@ class Manager(Exchanging):
             with self._outbox, self._lock:
                 desk.close(box)
         with self._outbox, self._lock:
-            return [(wire.STOP, 0, 0)] if self.core.terminated else desk.take()
+            return [*desk.take(), (wire.STOP, 0, 0)] if self.core.terminated else desk.take()
 
     def attach(self, name: str) -> None:
         """A supervisor speaks through one more connection."""

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from masterworker.manager.mailbox import FOR_EVER, Mailbox
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,7 +27,10 @@ class Timekeeper:
 
     def __init__(self, tick: Callable[[], float | None]) -> None:
         self._tick = tick
-        self._bell = threading.Event()
+        self._bell = Mailbox()
+        #: As `look_again`, in one step; the thread must be there. A `RuntimeError`: it has been
+        #: told already.
+        self.poke = self._bell.release
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -38,12 +43,12 @@ class Timekeeper:
                     target=self._run, name="masterworker-timekeeper", daemon=True
                 )
                 self._thread.start()
-        self._bell.set()
+        self._bell.ring()
 
     def stop(self) -> None:
         """End the thread."""
         self._stopped = True
-        self._bell.set()
+        self._bell.ring()
 
     def _run(self) -> None:
         while not self._stopped:
@@ -52,5 +57,4 @@ class Timekeeper:
             except Exception:  # without this thread nobody is missed any more
                 logger.exception("the timekeeper stumbled; it goes on")
                 pause = STUMBLE
-            self._bell.wait(pause)
-            self._bell.clear()
+            self._bell.wait(FOR_EVER if pause is None else pause)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
-    from masterworker.master.batches import Batches
+    from masterworker.master.batches import Batch, Batches
     from masterworker.master.needs import Needs
 
     class Desk(Protocol):
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
         def _cancel(self, number: int) -> bool:
             """Cancel a task."""
+
+        def abandon(self, batches: Iterable[Batch], told: str) -> None:
+            """Nobody wants the outcomes of these batches any more."""
 
         def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
             """Wait until something holds, looking again whenever outcomes arrive."""
@@ -180,6 +183,7 @@ class Asking:
         *more: Iterable[Any],
         ordered: bool = True,
         progress: bool = False,
+        return_errors: bool = False,
     ) -> Iterator[Any]:
         """Call a function, or execute a tag, for each item.
 
@@ -191,10 +195,14 @@ class Asking:
             more: Further arguments, item by item, as for the built-in `map`.
             ordered: Yield the results in the order of the items; else as they come.
             progress: Show a progress bar on stderr.
+            return_errors: Give the exception in place of the result of a call that failed, and go
+                on; else it is raised, and the iterator has ended.
 
         Returns:
-            An iterator over the results. The first tasks are under way when it is returned. It
-            raises what a call raised; the other tasks go on.
+            An iterator over the results. The first tasks are under way when it is returned.
+            Whoever leaves it early (it has raised, a loop was left, it was closed or dropped) does
+            not want the rest: tasks that nobody has begun are taken back, others broken off, as
+            `Handle.cancel` does.
 
         Raises:
             UnpicklableError: Says what cannot be sent.
@@ -207,9 +215,10 @@ class Asking:
         )
         together = self._options is None and not self._desk.one_by_one
         drawing = Drawing(self._desk.needs, travelling, (iterable, *more), together=together)
-        mapping = Mapping(self._manager, self._desk, self._options, drawing)
-        mapping.begin()
-        results = mapping.in_order() if ordered else mapping.as_come()
+        mapping = Mapping(
+            self._manager, self._desk, self._options, drawing, return_errors=return_errors
+        )
+        results = mapping.begin(ordered=ordered)
         if not progress:
             return results
         from tqdm.auto import tqdm

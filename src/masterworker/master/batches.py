@@ -63,16 +63,22 @@ class Batch:
         self.outcomes[finished.task_id - self.first] = finished
         self._wrote(finished.task_id - self.first, 1)
 
+    def open_ids(self) -> list[int]:
+        """Return the ids of the tasks that have no outcome; none, if they were never asked for."""
+        if not self.left or not self.first:
+            return []
+        return [i for i, outcome in enumerate(self.outcomes, self.first) if outcome is None]
+
     def _wrote(self, at: int, number: int) -> None:
         self.left -= number
         if self.watcher is not None:
             self.watcher((self, at, number))
 
-    def open_all(self, values: Values) -> list[Any]:
-        """Take results that came as one, and return them all.
+    def open_all(self, values: Values, *, return_errors: bool = False) -> list[Any]:
+        """Take results that came as one, and return them all; the first, if they cannot be opened.
 
         Raises:
-            Exception: They cannot be opened; as `open` of the first.
+            Exception: As `open` of the first.
         """
         at, number = values.begin, len(values.chunk)
         try:
@@ -81,12 +87,26 @@ class Batch:
             raise
         except BaseException:
             self.outcomes[at : at + number] = values.chunk
-            return [self.open(at)]
+            return [self.open(at, return_errors=return_errors)]
         self.outcomes[at : at + number] = [TAKEN] * number
         return opened
 
-    def open(self, at: int, outcome: Payload | Finished | None = None) -> Any:
-        """Take an outcome that is here (or was, when it was taken). Returns the result.
+    def open(
+        self,
+        at: int,
+        outcome: Payload | Finished | None = None,
+        *,
+        return_errors: bool = False,
+    ) -> Any:
+        """Take an outcome that is here (or was, when it was taken).
+
+        Args:
+            at: Which one.
+            outcome: What was there.
+            return_errors: Return an exception, instead of raising it.
+
+        Returns:
+            The result.
 
         Raises:
             Exception: What the task raised, as `Handle.result` would.
@@ -106,9 +126,9 @@ class Batch:
                 outcome = Finished(self.first + at, self.tag, RESULT, outcome, worker)
         assert outcome is not None  # noqa: S101  whoever takes it has looked
         value, error = value_or_error(outcome)
-        if error is not None:
+        if error is not None and not return_errors:
             raise error
-        return value
+        return value if error is None else error
 
 
 class Batches:

@@ -72,13 +72,18 @@ class Drawing:
         )
         #: Bytes of the latest parameters, on average.
         self._mean = 1
+        #: What comes in the place of the next item, and of all that follow.
+        self._failure: Exception | None = None
 
     def draw(self, most: int) -> Sequence[Payload] | Chunk:
         """Draw items: so many at most, and what comes in a moment, but one if there is any.
 
         Raises:
-            UnpicklableError: Says what cannot be sent.
+            UnpicklableError: Says what cannot be sent; all that comes before it has been drawn.
+            Exception: What an iterable has raised; as well.
         """
+        if self._failure is not None:
+            raise self._failure
         fit = MOST_VALUES // self._mean
         together = self._together and fit >= WORTH
         if together:
@@ -102,15 +107,20 @@ class Drawing:
         end = clock() + SLOW_BATCH
         kept: list[Any] = []
         payloads: list[Payload] | None = None if together else []
-        for item in islice(self._items, most):
-            if payloads is None and (is_small(item) if single else all(map(is_small, item))):
-                kept.append(item)
-            else:
-                if payloads is None:
-                    payloads = self._each(kept)
-                payloads.append(self._one(self._args(item)))
-            if clock() > end:
-                break
+        try:
+            for item in islice(self._items, most):
+                if payloads is None and (is_small(item) if single else all(map(is_small, item))):
+                    kept.append(item)
+                else:
+                    if payloads is None:
+                        payloads = self._each(kept)
+                    payloads.append(self._one(self._args(item)))
+                if clock() > end:
+                    break
+        except Exception as error:
+            self._failure = error
+            if not kept and not payloads:
+                raise
         if payloads is None:
             return self._put_together(kept, self._columns(kept)) if kept else []
         self._note(payloads)
@@ -141,8 +151,19 @@ class Drawing:
         """Pickle the parameters of each call by themselves."""
         calls = [(item,) for item in items] if self._single else items
         small = dumps_many_quickly(self._function, calls) if self._function and calls else None
-        payloads = list(map(self._one, calls)) if small is None else cast("list[Payload]", small)
+        payloads = self._one_by_one(calls) if small is None else cast("list[Payload]", small)
         self._note(payloads)
+        return payloads
+
+    def _one_by_one(self, calls: Iterable[tuple[Any, ...]]) -> list[Payload]:
+        payloads: list[Payload] = []
+        try:
+            for args in calls:
+                payloads.append(self._one(args))  # noqa: PERF401  those before a failure count
+        except Exception as error:
+            self._failure = error
+            if not payloads:
+                raise
         return payloads
 
     def _one(self, args: tuple[Any, ...]) -> Payload:

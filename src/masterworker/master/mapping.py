@@ -14,7 +14,7 @@ from masterworker.data.pickling import loads
 from masterworker.master.batches import PICKLE, TAKEN, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from masterworker.core.options import Options
     from masterworker.manager import Manager
@@ -44,16 +44,30 @@ class Mapping:
         desk: Who waits for outcomes.
         options: What all tasks get.
         drawing: Where their parameters come from.
+        return_errors: Failures are yielded, not raised.
     """
 
     def __init__(
-        self, manager: Manager, desk: Desk, options: Options | None, drawing: Drawing
+        self,
+        manager: Manager,
+        desk: Desk,
+        options: Options | None,
+        drawing: Drawing,
+        *,
+        return_errors: bool = False,
     ) -> None:
         self._manager = manager
         self._desk = desk
         self._options = options
         self._drawing = drawing
+        self._return_errors = return_errors
         self._batches = self._ask()
+        #: What has been asked for, and what has all its outcomes only where others have not.
+        self._asked: deque[Batch] = deque()
+        #: What ends it after the results of all tasks that were asked for.
+        self._failure: Exception | None = None
+        #: What is to be said in the log if it is dropped now.
+        self._told = ""
         self._ready: deque[Batch] = deque()
         #: How many tasks are under way, and may be at most, by the size of the latest.
         self._pending = 0
@@ -62,80 +76,122 @@ class Mapping:
         self._yielded, self._since = 0, 0.0
         self._pace = AT_FIRST
 
-    def begin(self) -> None:
-        """Ask for the first tasks.
+    def begin(self, *, ordered: bool) -> Iterator[Any]:
+        """Ask for the first tasks. Returns what yields the results.
+
+        However that is left, nothing is executed any more that nobody wants.
 
         Raises:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
         began = time.monotonic()
-        for batch in self._batches:
-            self._add(batch)
-            if self._pending >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
-                break
-        self._since = time.monotonic()
-
-    def in_order(self) -> Iterator[Any]:
-        """Yield the results in the order of the items."""
-        ready, loaded = self._ready, loads
-        while ready:
-            batch = ready.popleft()
-            outcomes = batch.outcomes
-            at, size = 0, len(outcomes)
-            while at < size:
-                if outcomes[at] is None:
-                    self._desk.wait_until(partial(_is_there, outcomes, at), None)
-                outcome = outcomes[at]
-                if isinstance(outcome, Values):
-                    values = batch.open_all(outcome)
-                    at += len(values)
-                    self._take(len(values))
-                    yield from values
-                    continue
-                if outcome.__class__ is bytes and outcome[0] == PICKLE:
-                    outcomes[at] = TAKEN
-                    try:
-                        value = loaded(outcome)
-                    except Exception:
-                        value = batch.open(at, outcome)
-                else:
-                    value = batch.open(at)
-                yield value
-                at += 1
-                self._take(1)
-
-    def as_come(self) -> Iterator[Any]:
-        """Yield the results as they come."""
-        arrived: deque[tuple[Batch, int, int]] = deque()
-        ready = self._ready
-        while True:
-            while ready:
-                batch = ready.popleft()
-                batch.watcher = arrived.append
-                arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
-            if not self._pending:
-                return
-            self._desk.wait_until(lambda: bool(arrived), None)
-            batch, begin, number = arrived.popleft()
-            at, end = begin, begin + number
-            while at < end:
-                outcome = batch.outcomes[at]
-                if isinstance(outcome, Values):
-                    # They may have come while we were on our way through their places.
-                    values = batch.open_all(outcome)
-                    at = outcome.begin + len(values)
-                    self._take(len(values))
-                    yield from values
-                    continue
-                if outcome is not None and outcome is not TAKEN:
-                    self._take(1)
-                    yield batch.open(at)
-                at += 1
+        try:
+            for batch in self._batches:
+                self._add(batch)
+                if self._pending >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
+                    break
+            self._since = time.monotonic()
+            results = self._in_order() if ordered else self._as_come()
+            next(results)  # so that it ends what was begun, even if nobody takes anything from it
+        except BaseException:
+            self._end()
+            raise
+        return results
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _ask(self) -> Iterator[Batch]:
+    def _in_order(self) -> Generator[Any]:
+        """Yield nothing of interest, and then the results in the order of the items."""
+        ready, loaded = self._ready, loads
+        return_errors = self._return_errors
+        try:
+            yield from self._begun()
+            while ready:
+                batch = ready.popleft()
+                outcomes = batch.outcomes
+                at, size = 0, len(outcomes)
+                while at < size:
+                    if outcomes[at] is None:
+                        self._desk.wait_until(partial(_is_there, outcomes, at), None)
+                    outcome = outcomes[at]
+                    if isinstance(outcome, Values):
+                        values = batch.open_all(outcome, return_errors=return_errors)
+                        at += len(values)
+                        self._take(len(values))
+                        yield from values
+                        continue
+                    if outcome.__class__ is bytes and outcome[0] == PICKLE:
+                        outcomes[at] = TAKEN
+                        try:
+                            value = loaded(outcome)
+                        except KeyboardInterrupt:
+                            raise
+                        except BaseException:
+                            value = batch.open(at, outcome, return_errors=return_errors)
+                    else:
+                        value = batch.open(at, return_errors=return_errors)
+                    yield value
+                    at += 1
+                    self._take(1)
+            self._finish()
+        finally:
+            self._end()
+
+    def _as_come(self) -> Generator[Any]:
+        """Yield nothing of interest, and then the results as they come."""
+        arrived: deque[tuple[Batch, int, int]] = deque()
+        ready, return_errors = self._ready, self._return_errors
+        try:
+            yield from self._begun()
+            while True:
+                while ready:
+                    batch = ready.popleft()
+                    batch.watcher = arrived.append
+                    arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
+                if not self._pending:
+                    break
+                self._desk.wait_until(lambda: bool(arrived), None)
+                batch, begin, number = arrived.popleft()
+                at, end = begin, begin + number
+                while at < end:
+                    outcome = batch.outcomes[at]
+                    if isinstance(outcome, Values):
+                        # They may have come while we were on our way through their places.
+                        values = batch.open_all(outcome, return_errors=return_errors)
+                        at = outcome.begin + len(values)
+                        self._take(len(values))
+                        yield from values
+                        continue
+                    if outcome is not None and outcome is not TAKEN:
+                        self._take(1)
+                        yield batch.open(at, return_errors=return_errors)
+                    at += 1
+            self._finish()
+        finally:
+            self._end()
+
+    def _begun(self) -> Generator[None]:
+        """Stop once, so that whoever drops this before its first result ends it as well."""
+        try:
+            yield
+        except GeneratorExit:
+            self._told = f"nobody has taken a result of map({self._drawing.tag.removeprefix('@')})"
+            raise
+
+    def _finish(self) -> None:
+        """All has been yielded: raise what has ended it early, if anything has."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _end(self) -> None:
+        """Nobody waits any more: what has no outcome is not wanted."""
+        self._batches.close()  # it refers to this object, and so to the items
+        left = [batch for batch in self._asked if batch.left]
+        if left:
+            self._desk.abandon(left, self._told)
+
+    def _ask(self) -> Generator[Batch]:
         size = following = 1
         while payloads := self._drawing.draw(min(size, self._pace, BATCH - following % BATCH)):
             number = len(payloads)
@@ -144,6 +200,9 @@ class Mapping:
             size = min(2 * size, BATCH, max(FEW, most // 4))
             self._look_ahead = max(size, min(LOOK_AHEAD, most))
             batch = Batch(self._drawing.tag, number, self._drawing.holds())
+            while self._asked and not self._asked[0].left:
+                self._asked.popleft()
+            self._asked.append(batch)
             expect = partial(self._desk.batches.add, batch)
             tag, options = self._drawing.tag, self._options
             self._manager.request(tag, payloads, options, direct=True, expect=expect)
@@ -165,7 +224,11 @@ class Mapping:
                 pace = self._yielded / (now - self._since) * PACE
                 self._pace = min(BATCH, max(FEW, int(pace)))
                 self._yielded, self._since = 0, now
-            more = next(self._batches, None)
+            try:
+                more = next(self._batches, None)
+            except Exception as error:  # of the iterable, say: in its place, after all before it
+                self._failure = error
+                return
             if more is None:
                 return
             self._add(more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from itertools import repeat
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Payloads
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
+    from masterworker.master.batches import Batch
     from masterworker.master.handle import Handle
+
+logger = logging.getLogger("masterworker.master")
+
+#: What to do so that a `map` is executed whole.
+_LOOP = "loop over its results, as in `for _ in master.map(...): pass`"
 
 
 class Requests(Asking):
@@ -194,6 +201,22 @@ class Requests(Asking):
                 if not batch.left:
                     self.batches.forget(batch)
             at += number
+
+    def abandon(self, batches: Iterable[Batch], told: str) -> None:
+        """Nobody wants the outcomes of these batches any more. May be called from a finalizer.
+
+        Args:
+            batches: Their tasks are cancelled.
+            told: Goes to the log, if there are any; "" for nothing.
+        """
+        self._manager.repair_soon(self._take_back_all, batches, told)
+
+    def _take_back_all(self, batches: Iterable[Batch], told: str) -> None:
+        """Cancel what has no outcome; called with the manager's lock held."""
+        ids = [task_id for batch in batches for task_id in batch.open_ids()]
+        if ids and told and not self._manager.core.terminated:
+            logger.warning("%s, so %d of its tasks were taken back: %s", told, len(ids), _LOOP)
+        self._manager.to_cancel(ids)
 
     def _cancel(self, number: int) -> bool:
         return bool(self._manager.cancel([number]))
