@@ -108,7 +108,8 @@ def handlers_of(worker_class: type[Any]) -> dict[str, Callable[..., Any]]:
 
 def methods_of(worker: object) -> dict[str, Callable[..., Any]]:
     """Return the handlers that a worker has as methods, by tag."""
-    return {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
+    found = {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
+    return {tag: method for tag, method in found.items() if callable(method)}
 
 
 def main_program(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from masterworker import program
 from masterworker.data.states import StateValue
 from masterworker.errors import Terminated, UsageError
-from masterworker.job import main_program, work_instead
+from masterworker.job import main_program, methods_of, work_instead
 from masterworker.machine import process_info
 from masterworker.master import GRACE, Master
 from masterworker.taskid import task_name
@@ -244,12 +244,11 @@ class SlaveProcess:
             namespace: Where `do_<tag>` functions are found instead of the methods.
         """
         tracing.trace(debug, "slave of %r starts", self.label)
-        found: dict[str, Callable[..., Any]]
         if namespace is None:
-            found = {n: getattr(self, n) for n in dir(self) if n.startswith("do_")}
+            handlers = methods_of(self)
         else:
-            found = {n: f for n, f in namespace.items() if n.startswith("do_") and callable(f)}
-        handlers = {name[3:]: function for name, function in found.items()}
+            found = {n[3:]: f for n, f in namespace.items() if n.startswith("do_")}
+            handlers = {tag: function for tag, function in found.items() if callable(function)}
         if debug:
             handlers = {tag: self._traced(tag, f) for tag, f in handlers.items()}
         if type(self).processParameter is not SlaveProcess.processParameter:

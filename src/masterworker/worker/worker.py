@@ -250,7 +250,7 @@ class Worker(Conversation):
 
     def _own_handlers(self) -> dict[str, Callable[..., Any]]:
         methods = {name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_")}
-        return {**methods, **self._given}
+        return {tag: f for tag, f in {**methods, **self._given}.items() if callable(f)}
 
     def _declare(self, handlers: Mapping[str, Callable[..., Any]]) -> bool:
         """Join with all handlers. False: the job is over."""
