@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -139,6 +140,48 @@ def test_sigterm_lets_the_task_finish(desk: Desk) -> None:
     assert slave.err == ""
     done = finish(desk, master)
     assert [n for n, pid in done.items() if pid == worker] == [0]
+    assert "lost" not in master.err
+
+
+def tell_all(slave: Running, number: int) -> None:
+    """Send a signal to a supervisor and its workers, as a batch system does."""
+    for pid in [child.pid for child in slave.children()] + [slave.pid]:
+        os.kill(pid, number)
+
+
+def test_sigterm_to_every_process_is_one_stop(desk: Desk) -> None:
+    """What the supervisor passes on adds nothing: the task finishes within the grace."""
+    master, slave, worker = hold(desk)
+    for _ in range(2):
+        os.kill(worker, signal.SIGTERM)
+        seen(desk)
+    tell_all(slave, signal.SIGTERM)
+    seen(desk)
+    os.kill(worker, signal.SIGTERM)  # the batch system says it again, to the worker alone
+    seen(desk)
+    desk.write("go", "")
+    slave.good()
+    done = finish(desk, master)
+    assert [n for n, pid in done.items() if pid == worker] == [0]
+    assert "lost" not in master.err
+
+
+def test_sigterm_to_every_process_twice(desk: Desk) -> None:
+    """The second stop still means: at once."""
+    master, slave, worker = hold(desk)
+    tell_all(slave, signal.SIGTERM)
+    seen(desk)
+    tell_all(slave, signal.SIGTERM)
+    assert slave.status(5) in {130, 143, -signal.SIGTERM}
+    assert worker not in finish(desk, master).values()
+
+
+def test_ctrl_c_to_every_process(desk: Desk) -> None:
+    """The task is given back, once, and nobody is lost."""
+    master, slave, worker = hold(desk)
+    tell_all(slave, signal.SIGINT)
+    assert slave.status(5) == 130
+    assert worker not in finish(desk, master).values()
     assert "lost" not in master.err
 
 

@@ -79,6 +79,28 @@ def test_cpus_of_version_1(tmp_path: Path, quota: str, cpus: int) -> None:
 
 
 @pytest.mark.usefixtures("sixteen")
+@pytest.mark.parametrize(
+    ("told", "cpus"),
+    [
+        ({"SLURM_CPUS_PER_TASK": "3"}, 3),
+        ({"SLURM_CPUS_ON_NODE": "8"}, 8),
+        ({"SLURM_CPUS_ON_NODE": "8", "SLURM_CPUS_PER_TASK": "2"}, 2),
+        ({"NSLOTS": "5"}, 5),
+        ({"PBS_NP": " 7 "}, 7),
+        ({"LSB_DJOB_NUMPROC": "1"}, 1),
+        ({"NSLOTS": "64"}, 16),
+        ({"NSLOTS": "0", "PBS_NP": "", "LSB_DJOB_NUMPROC": "many"}, 16),
+        ({"NSLOTS": "9" * 5000, "SLURM_CPUS_PER_TASK": "-2"}, 16),
+        ({"NCPU": "2"}, 16),
+    ],
+    ids=str,
+)
+def test_cpus_that_a_batch_system_allots(tmp_path: Path, told: dict[str, str], cpus: int) -> None:
+    """They count where they are fewer; nonsense does not count."""
+    assert usable_cpus(tmp_path, told) == cpus
+
+
+@pytest.mark.usefixtures("sixteen")
 def test_a_system_that_says_nothing(tmp_path: Path) -> None:
     """No Linux, or a sandbox: nothing is limited."""
     assert usable_cpus(tmp_path) == 16

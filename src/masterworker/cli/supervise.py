@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
 from masterworker import program, wire
-from masterworker.cli import exit_codes
+from masterworker.cli import exit_codes, hangup
 from masterworker.cli.finding import find
+from masterworker.cli.stops import Stops
 from masterworker.client import Client
 from masterworker.data.segment import bytes_of
 from masterworker.errors import JobEndedError, NotTrustedError, UsageError
 from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
-from masterworker.launch.process import KILL_GRACE
 from masterworker.launch.supervisor import Supervisor
 from masterworker.security.peer import Role
 from masterworker.surroundings import python
@@ -24,7 +23,6 @@ from masterworker.transport.discovery import reach, ticket_of
 
 if TYPE_CHECKING:
     import argparse
-    from types import FrameType
 
 logger = logging.getLogger("masterworker.cli")
 
@@ -55,8 +53,9 @@ def run(label: str, options: argparse.Namespace) -> int:
     messenger = Client(lambda: reach(label, options.master))
     supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
     log = _Log(supervisor)
-    signals = _Signals(supervisor, GRACE if options.grace is None else options.grace)
-    signals.install()
+    stops = Stops(supervisor, GRACE if options.grace is None else options.grace)
+    stops.install()
+    hangup.watch()
     if talks:
         told = "1 worker" if number == 1 else f"{number} workers"
         print(f"{told} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
@@ -69,8 +68,8 @@ def run(label: str, options: argparse.Namespace) -> int:
         log.end()
         client.disconnect()
         messenger.disconnect()
-    if signals.status is not None:
-        return signals.status
+    if stops.status is not None:
+        return stops.status
     if supervisor.failed is not None:
         status, why = supervisor.failed
         print(why if why.startswith(VERDICT) else f"{VERDICT}{why}", file=sys.stderr)
@@ -144,43 +143,3 @@ class _Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
         self._supervisor.say(self.format(record))
-
-
-class _Signals:
-    """What Ctrl-C and SIGTERM to the supervisor mean for its workers.
-
-    Ctrl-C: they give back what they are doing. SIGTERM, or the end of the terminal: they finish
-    it, within the grace. The second signal: they end at once.
-    """
-
-    def __init__(self, supervisor: Supervisor, grace: float) -> None:
-        self._supervisor = supervisor
-        self._grace = grace
-        #: What this process ends with, once a signal has come.
-        self.status: int | None = None
-
-    def install(self) -> None:
-        """From now on signals mean this."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(signal.SIGHUP, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  Python's
-        end = self._supervisor.end
-        interrupted = number == signal.SIGINT
-        if self.status is not None:
-            told = interrupted or self.status == exit_codes.INTERRUPTED
-            self.status = exit_codes.INTERRUPTED if told else exit_codes.TERMINATED
-            end("it was told to stop", (0.0, signal.SIGINT), (KILL_GRACE, signal.SIGKILL))
-        elif interrupted:
-            self.status = exit_codes.INTERRUPTED
-            end("it was told to stop", (0.0, signal.SIGINT), (self._grace, signal.SIGKILL))
-        else:
-            self.status = exit_codes.OK
-            end(
-                "it was told to stop",
-                (0.0, signal.SIGTERM),
-                (self._grace, signal.SIGINT),
-                (self._grace + KILL_GRACE, signal.SIGKILL),
-            )

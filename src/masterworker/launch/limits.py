@@ -1,7 +1,7 @@
 """What this process may use: processors, memory, and whether the system has run out of it.
 
-Pure reading of what Linux says; elsewhere the number of processors is all that is known. A job in
-a container or under a batch system sees a part of its machine only.
+Pure reading of what Linux and batch systems say; elsewhere the number of processors is all that is
+known. A job in a container or under a batch system sees a part of its machine only.
 """
 
 from __future__ import annotations
@@ -12,22 +12,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 ROOT: Final = Path("/")
+#: Where batch systems say how many processors a job, or a part of it, was allotted.
+ALLOTTED: Final = (
+    *("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"),
+    *("NSLOTS", "PBS_NP", "LSB_DJOB_NUMPROC"),
+)
 #: A limit of memory from here on is none: version 1 says so with the largest number it has.
 _ENDLESS: Final = 1 << 60
 #: A process that is killed for its memory may take so long to end (seconds).
 OOM_LOOK: Final = 5.0
 
 
-def usable_cpus(root: Path = ROOT) -> int:
+def usable_cpus(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> int:
     """Return how many processors this process may keep busy, at least 1.
 
-    The least of what it may run on and of what its control groups allow, rounded up.
+    The least of what it may run on, of what its control groups allow, rounded up, and of what a
+    batch system has allotted.
 
     Args:
         root: Where `/proc` and `/sys` are found; for tests.
+        environ: Where batch systems say so; for tests.
     """
     try:
         number = len(os.sched_getaffinity(0))
@@ -35,6 +42,10 @@ def usable_cpus(root: Path = ROOT) -> int:
         number = os.cpu_count() or 1
     for share in _cpu_shares(root):
         number = min(number, math.ceil(share))
+    for name in ALLOTTED:
+        told = environ.get(name, "").strip()
+        if told.isdecimal() and len(told) < 10 and int(told):
+            number = min(number, int(told))
     return max(1, number)
 
 

@@ -250,7 +250,8 @@ class WorkerProcess:
             if number == signal.SIGKILL:
                 self.kill()
             else:
-                self.slot[slot.CANCEL], self.slot[slot.END] = 0, 1
+                self.slot[slot.CANCEL] = 0
+                self.slot[slot.END] += 1
                 self.signal(number)
         if self._unwanted:
             self._look_for_unwanted(now)

@@ -38,7 +38,7 @@ DONE: Final = 6
 OVER: Final = 7
 #: 1 once the worker has left in good order, though its process may go on.
 LEFT: Final = 8
-#: Written by the supervisor: 1 once it has sent a signal that means the worker as a whole.
+#: Written by the supervisor: how many signals it has sent that mean the worker as a whole.
 END: Final = 9
 #: Written by the supervisor: the file descriptor of its shelf (see `data.shelf`) in its own
 #: process, plus 1; 0: there is none.

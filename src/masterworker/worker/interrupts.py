@@ -2,8 +2,9 @@
 
 SIGINT interrupts the task that is being executed; it goes back. SIGTERM lets it finish within a
 grace, and then the worker leaves; a second one counts as SIGINT. A second SIGINT ends the process
-at once. A task that is to be broken off alone (cancelled, or its time is up) is marked before the
-signal is sent.
+at once. What a batch system tells all processes comes twice, directly and from our supervisor: that
+is one stop, and how long it lasts the supervisor decides. A task that is to be broken off alone
+(cancelled, or its time is up) is marked before the signal is sent.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Broken(BaseException):
         self.cancelled = cancelled
 
 
+#: Who tells all processes tells our supervisor, too, which tells us within so long (seconds).
+PASSED_ON = 0.2
 #: After a SIGTERM, a task may go on for so long before it is given back (seconds).
 GRACE = 10.0
 
@@ -104,6 +107,8 @@ class Interrupts:
         self.in_charge = False
         #: When it has to be gone, if it is leaving (seconds on the monotonic clock).
         self._leave_by = float("inf")
+        #: So often our supervisor had told us to stop, or was about to, when that Ctrl-C came.
+        self._stops = 0
         #: The task whose time is up.
         self._overdue = 0
         #: What is to break off the task that waits in a call, when that has returned.
@@ -121,7 +126,9 @@ class Interrupts:
         self._main = 0
 
     def has_come(self) -> bool:
-        """Tell whether a Ctrl-C came from outside."""
+        """Tell whether a Ctrl-C came from outside; asked when a handler has raised one."""
+        if not self.came and self.in_charge and parent.has_launcher():
+            threading.Event().wait(PASSED_ON)
         return self.came
 
     def time_is_up(self, task_id: int) -> None:
@@ -200,7 +207,10 @@ class Interrupts:
             # when it means the worker: a handler has sent this to its own process.
             raise KeyboardInterrupt
         if self.came:
-            os._exit(EXIT_INTERRUPTED)
+            if not parent.has_launcher() or parent.shared[END] > self._stops:
+                os._exit(EXIT_INTERRUPTED)
+            return
+        self._stops = max(1, parent.shared[END])
         self.came = self.leaving = True
         if self.idle or (self.is_calling and self.breakable):
             raise LeftIdle
@@ -237,7 +247,8 @@ class Interrupts:
         if os.getpid() != self._pid:
             _default(number)
         if self.leaving:
-            self._on_interrupt(number, frame)
+            if not parent.has_launcher():
+                self._on_interrupt(number, frame)
             return
         self.leaving = True
         if not parent.has_launcher():  # whose supervisor knows how much time there is

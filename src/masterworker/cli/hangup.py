@@ -1,0 +1,50 @@
+"""The end of an ssh connection without a terminal, which the system tells nobody.
+
+With a terminal its end is a SIGHUP. Without one the server only closes its ends of our output.
+Whoever wants a program to stay sends its output elsewhere (`nohup`, `> file`).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+import threading
+from typing import Final
+
+#: What an ssh server sets for the programs that it starts.
+_MARK: Final = "SSH_CONNECTION"
+_OUTPUT: Final = (1, 2)
+
+
+def watch() -> None:
+    """Let the end of the ssh connection that has started this process be a SIGHUP, too."""
+    if _MARK not in os.environ or not hasattr(select, "poll"):
+        return
+    through = [fd for fd in _OUTPUT if _is_line(fd)]
+    if through:
+        threading.Thread(
+            target=_wait, args=(through,), name="masterworker-hangup", daemon=True
+        ).start()
+
+
+def _is_line(fd: int) -> bool:
+    """Tell whether somebody is at the other end."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _wait(through: list[int]) -> None:
+    poll = select.poll()
+    for fd in through:
+        poll.register(fd, 0)  # only that the other end is closed
+    left = len(through)
+    while left:
+        for fd, _ in poll.poll():
+            poll.unregister(fd)
+            left -= 1
+    os.kill(os.getpid(), signal.SIGHUP)
