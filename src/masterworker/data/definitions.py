@@ -301,7 +301,12 @@ def _set(names: tuple[str, ...], definition: Definition) -> None:
 
 
 def _open(definition: Definition) -> Any:
-    return loads(_content(definition), buffers=_views(definition.buffers))
+    try:
+        return loads(_content(definition), buffers=_views(definition.buffers))
+    except Exception as error:
+        names = " and ".join(map(repr, definition.names))
+        error.add_note(f"while this worker rebuilt {names} of the main program")
+        raise
 
 
 def _views(keys: tuple[str, ...]) -> list[memoryview]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from enum import Enum
+from abc import ABCMeta
+from collections import namedtuple
+from enum import Enum, EnumType
 from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
+    ClassMethodDescriptorType,
     EllipsisType,
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
+    MethodDescriptorType,
     ModuleType,
     NoneType,
+    WrapperDescriptorType,
 )
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from masterworker.data import mainmodule
 
@@ -26,15 +32,25 @@ _FIXED: Final = frozenset(
     (
         *(int, float, complex, bool, str, bytes, range, slice, NoneType, EllipsisType, ModuleType),
         *(BuiltinFunctionType, re.Pattern, GetSetDescriptorType, MemberDescriptorType),
+        *(WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType),
+        type(vars(namedtuple("_", "field"))["field"]),  # noqa: PYI024
     )
 )
+#: The same, with their subclasses. (A logger is pickled by its name.)
+_FIXED_KINDS: Final = PurePath, Enum, logging.Logger
 #: Attributes of classes that hold something changeable, which nobody changes.
 _UNCHANGED: Final = frozenset(
     (
         *("__annotations__", "__dataclass_fields__", "__dataclass_params__", "__abstractmethods__"),
         *("_abc_impl", "__parameters__", "__orig_bases__", "__static_attributes__"),
+        *("_field_defaults", "_member_names_", "_member_map_", "_value2member_map_"),
+        *("_hashable_values_", "_unhashable_values_", "_unhashable_values_map_"),
     )
 )
+#: Methods that `dataclasses` makes, with an inner state that nobody else can reach.
+_OF_DATACLASSES: Final = frozenset(("__init__", "__repr__", "__eq__", "__hash__"))
+#: Classes of these classes are looked at attribute by attribute; others are pickled again.
+_USUAL_METACLASSES: Final = frozenset((type, ABCMeta, EnumType))
 
 #: `pickle` notes something in a class when it has seen an object of it.
 _OF_PICKLE: Final = "__slotnames__"
@@ -51,7 +67,7 @@ def is_fixed(value: object) -> bool:
         return value.__module__ != mainmodule.MAIN or mainmodule.is_found(value)
     if isinstance(value, FunctionType):
         return value.__module__ != mainmodule.MAIN or mainmodule.is_found(value)
-    return isinstance(value, (PurePath, Enum))
+    return isinstance(value, _FIXED_KINDS)
 
 
 def check_of(value: object) -> Callable[[], bool] | None:
@@ -60,7 +76,9 @@ def check_of(value: object) -> Callable[[], bool] | None:
         return _check_function(value)
     if isinstance(value, mainmodule.CACHED):
         return _check_function(value.__wrapped__)
-    return _check_class(value) if type(value) is type else None
+    if type(value) in _USUAL_METACLASSES:
+        return _check_class(cast("type", value))
+    return None
 
 
 def _check_function(function: Any) -> Callable[[], bool] | None:
@@ -70,12 +88,14 @@ def _check_function(function: Any) -> Callable[[], bool] | None:
     cells = [(cell, cell.cell_contents) for cell in function.__closure__ or () if _is_full(cell)]
     empty = [cell for cell in function.__closure__ or () if not _is_full(cell)]
     attributes = tuple(function.__dict__.items())
+    keyword_values = tuple((keywords or {}).items())
 
     def check() -> bool:
         return (
             function.__code__ is code
             and function.__defaults__ is defaults
             and function.__kwdefaults__ is keywords
+            and (keywords is None or tuple(keywords.items()) == keyword_values)
             and all(cell.cell_contents is content for cell, content in cells)
             and not any(map(_is_full, empty))
             and tuple(function.__dict__.items()) == attributes
@@ -94,15 +114,19 @@ def _is_full(cell: Any) -> bool:
 
 def _has_fixed_parts(function: FunctionType) -> bool:
     parts: list[object] = [*(function.__defaults__ or ()), *function.__dict__.values()]
+    parts += (function.__kwdefaults__ or {}).values()
     parts += [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
-    return not function.__kwdefaults__ and all(map(is_fixed, parts))
+    return all(map(is_fixed, parts))
 
 
 def _check_class(cls: type) -> Callable[[], bool] | None:
     attributes = dict(vars(cls))
     attributes.pop(_OF_PICKLE, None)
+    unchanged = _UNCHANGED
+    if "__dataclass_fields__" in attributes:
+        unchanged |= _OF_DATACLASSES
     for name, value in attributes.items():
-        if name not in _UNCHANGED and not _is_fixed_attribute(value):
+        if name not in unchanged and not _is_fixed_attribute(value):
             return None
     bases, known = cls.__bases__, list(attributes.items())
 
