@@ -256,8 +256,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_objects_of_own_classes(tmp_path: Path, kind: str, future: str) -> None:
+def test_objects_of_own_classes(tmp_path: Path, future: str) -> None:
     """As arguments and results they are of the same class on both sides."""
     path = tmp_path / "main.py"
     path.write_text(
@@ -265,7 +264,7 @@ def test_objects_of_own_classes(tmp_path: Path, kind: str, future: str) -> None:
         + "import abc, collections, dataclasses, enum, functools, pickle, typing\n"
         + "from typing import ClassVar\n"
         + HEAD
-        + KINDS[kind]
+        + f"KINDS = {KINDS!r}\nFUTURE = {future!r}\n"
         + """
 
 def there(given):
@@ -278,16 +277,22 @@ def make():
     return K()
 
 if __name__ == "__main__":
+    found = {}
     with Master(workers=1) as master:
-        seen = master.submit(there, K()).result(30)
-        back = master.submit(make).result(30)
-        show(seen, list(there(K())), type(back) is type(K()))
+        for kind, source in KINDS.items():
+            exec(FUTURE + source)
+            seen = master.submit(there, K()).result(30)
+            back = master.submit(make).result(30)
+            found[kind] = list(seen), list(there(K())), type(back) is type(K())
+    show(found)
 """
     )
-    seen, here, same = json.loads(run_script(path).out.splitlines()[-1])
-    assert seen == here
-    assert seen[:2] == [True, True]
-    assert same
+    (found,) = json.loads(run_script(path).out.splitlines()[-1])
+    assert list(found) == list(KINDS)
+    for kind, (seen, here, same) in found.items():
+        assert seen == here, kind
+        assert seen[:2] == [True, True], kind
+        assert same, kind
 
 
 FUNCTIONS = {
