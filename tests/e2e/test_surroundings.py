@@ -26,7 +26,8 @@ PROBE = """
     import os, resource, sys, warnings
 
     FLAGS = ("optimize", "bytes_warning", "dont_write_bytecode", "no_user_site", "no_site",
-             "isolated", "ignore_environment", "utf8_mode", "dev_mode", "safe_path", "verbose")
+             "isolated", "ignore_environment", "utf8_mode", "dev_mode", "safe_path", "verbose",
+             "quiet", "debug")
 
     def flags():
         return {name: int(getattr(sys.flags, name)) for name in FLAGS} | {
@@ -110,6 +111,7 @@ def _run(
     [
         ([], {}),
         (["-O", "-B", "-s", "-u"], {}),
+        (["-q", "-d"], {}),
         (["-OO", "-bb", "-P"], {"PYTHONPATH": "."}),
         (["-E"], {"PYTHONOPTIMIZE": "2"}),
         (["-X", "utf8", "-X", "faulthandler", "-X", "int_max_str_digits=700"], {}),
@@ -177,6 +179,46 @@ def test_arguments_folder_variables_and_limits(tmp_path: Path) -> None:
     assert here["argv"][1:] == ["--steps", "7", "last word"]
     assert here["variables"] == {"MINE_BEFORE": "1"}
     assert set(found[1]) <= {"/", str(tmp_path / "data")}
+
+
+def test_a_variable_that_would_take_the_place_of_the_exit_status(tmp_path: Path) -> None:
+    """With PYTHONINSPECT an interpreter asks for commands in place of ending."""
+    found = _run(
+        tmp_path,
+        """
+        import json, os
+        from masterworker import Master
+        with Master(workers=1, max_tasks=1) as master:
+            print(json.dumps(len({master.submit(os.getpid).result(25) for _ in range(3)})))
+            print(json.dumps([1]), flush=True)
+        os._exit(0)
+        """,
+        env={"PYTHONINSPECT": "1"},
+    )
+    assert found == [[1]]
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Folders and arguments are bytes to the system."""
+    found = _run(
+        tmp_path,
+        """
+        import json, os, sys
+        from masterworker import Master
+        os.mkdir(b"odd \\xff"); os.chdir(b"odd \\xff")
+        sys.path.insert(0, os.getcwd()); sys.argv.append("\\udcfe")
+        with open("beside.py", "w") as file:
+            file.write("def triple(x): return 3 * x")
+        import beside
+        def here():
+            return ascii(os.getcwd()), ascii(sys.argv), ascii(sys.path)
+        with Master(workers=1) as master:
+            print(json.dumps([master.submit(beside.triple, 2).result(25)]))
+            print(json.dumps([here(), master.submit(here).result(25)]))
+        """,
+    )
+    assert found[0] == [6]
+    assert found[1][0] == found[1][1]
 
 
 def test_a_module_that_reads_the_command_line(tmp_path: Path) -> None:
@@ -469,3 +511,61 @@ def test_workers_of_another_supervisor_agree_as_well(tmp_path: Path) -> None:
     )
     assert others[0] == others[1] == others[2]
     assert own[1] == others[0][1] == 2
+
+
+def test_a_worker_elsewhere(tmp_path: Path) -> None:
+    """It comes by a ticket, from another folder and environment, and finds what it needs."""
+    (tmp_path / "folder").mkdir()
+    found = _run(
+        tmp_path,
+        """
+        import decimal, json, os, subprocess, sys, warnings
+        import probe
+        from masterworker import Master
+
+        os.chdir("folder")
+        decimal.getcontext().prec = 9
+        sys.setrecursionlimit(2222)
+        warnings.simplefilter("error", ResourceWarning)
+        sys.path.insert(0, ".")
+        with open("which.py", "w") as file:
+            file.write("def answer(): return 1")
+
+        def filters():
+            return [each[0] for each in warnings.filters if each[2] is ResourceWarning][:1]
+
+        def put(folder, answer):
+            os.makedirs(folder, exist_ok=True)
+            with open(f"{folder}/late.py", "w") as file:
+                file.write(f"def answer(): return {answer}" + answer * " #")
+
+        with Master(host="127.0.0.1") as master:
+            command = [sys.executable, "-m", "masterworker.cli", "worker", "--ticket", "-"]
+            variables = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+            worker = subprocess.Popen(
+                command, cwd="/", env=variables, stdin=subprocess.PIPE, text=True
+            )
+            worker.stdin.write(master.ticket())
+            worker.stdin.close()
+            for fact in (probe.settings, probe.flags, filters, os.getcwd, lambda: sys.argv):
+                print(json.dumps([fact(), master.submit(fact).result(25)]))
+            import which
+            print(json.dumps([1, master.submit(which.answer).result(25)]))
+            put("later", 2)
+            sys.path.append("later")
+            import importlib, late
+            print(json.dumps([2, master.submit(late.answer).result(25)]))
+            put("later", 3)
+            importlib.reload(late)
+            print(json.dumps([3, master.submit(late.answer).result(25)]))
+        worker.wait(25)
+        """,
+        *("-O", "-b", "-W", "error::UserWarning", "-X", "utf8=0", "-B"),
+        arguments=("--steps", "7"),
+    )
+    for here, there in found:
+        if isinstance(here, dict) and "options" in here:  # these follow from the variables
+            for name in ("text", "stdout"):
+                here.pop(name), there.pop(name)
+        assert there == here
+    assert len(found) == 8
