@@ -118,6 +118,15 @@ class HoldsALock(Exception):
         self.lock = threading.Lock()
 
 
+def of_no_module(text: str) -> Exception:
+    """Neither found by name nor made anew from what it is."""
+
+    class OfNoModule(Exception):
+        lock = threading.Lock()
+
+    return OfNoModule(text)
+
+
 class RefusesToBeRebuilt:
     """Can be pickled and not be unpickled."""
 

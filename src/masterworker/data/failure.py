@@ -6,16 +6,18 @@ travels inside as bytes, and only when the worker has seen that it survives the 
 
 from __future__ import annotations
 
-import contextlib
 import traceback
-from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from masterworker.data.pickling import dumps, loads
+from masterworker.data.exceptions import note, put_together, take_apart, without
+from masterworker.data.pickling import dumps, line_of, loads
 from masterworker.data.record import MAX_OBJECT, Failure, cut
 from masterworker.errors import RemoteError
 
-#: So many exceptions of a chain of causes travel.
-MAX_CHAIN = 8
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.data.exceptions import Parts, Whole
 
 
 def describe(
@@ -30,8 +32,7 @@ def describe(
         data_only: Only the text travels, not the exception itself.
     """
     if hint:
-        with contextlib.suppress(BaseException):
-            error.add_note(hint)
+        note(error, hint)
     frames = error.__traceback__
     for _ in range(hide_frames):
         if frames is None or frames.tb_next is None:
@@ -57,11 +58,7 @@ def rebuild(failure: Failure) -> BaseException:
     """Get the original exception back, with its causes; a `RemoteError` where that fails."""
     if failure.pickled:
         try:
-            chain = loads(failure.pickled)
-            for outer, inner in pairwise(chain):
-                outer.__cause__ = inner
-            if isinstance(chain[0], BaseException):
-                return chain[0]
+            return put_together(loads(failure.pickled))
         except KeyboardInterrupt:
             raise
         except BaseException:  # noqa: S110  its class is not here, or does harm: the text
@@ -70,14 +67,30 @@ def rebuild(failure: Failure) -> BaseException:
 
 
 def _pickle(error: BaseException) -> bytes:
-    chain = [error]
-    while (cause := chain[-1].__cause__) is not None and len(chain) < MAX_CHAIN:
-        chain.append(cause)
-    for length in range(len(chain), 0, -1):
+    """Pickle an exception with those that it refers to; of what cannot travel, as much as can."""
+
+    def survives(one: BaseException) -> bool:
+        return not _why_not(one)
+
+    ways: tuple[Callable[[], list[Parts | Whole]], ...] = (
+        lambda: take_apart(error),
+        lambda: without(take_apart(error, asked=survives), _why_not),
+        lambda: without(take_apart(error, asked=survives, most=1), _why_not),
+    )
+    for way in ways:
         try:
-            data = dumps(chain[:length])
-            if len(data) <= MAX_OBJECT and isinstance(loads(data)[0], type(error)):
+            data = dumps(way())
+            if len(data) <= MAX_OBJECT and isinstance(put_together(loads(data)), type(error)):
                 return data
         except BaseException:  # noqa: S112  the user's classes may do anything here
             continue
     return b""
+
+
+def _why_not(value: object) -> str:
+    """Say why a value cannot travel; "": it can."""
+    try:
+        loads(dumps(value))
+    except Exception as error:
+        return line_of(error)
+    return ""

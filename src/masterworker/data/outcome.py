@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.task import CANCELLED, LOST, RESULT, read_history
 from masterworker.data import plain, record
+from masterworker.data.exceptions import note
 from masterworker.data.failure import rebuild, text_of
 from masterworker.data.pickling import open_payload
 from masterworker.data.segment import bytes_of
@@ -94,8 +94,5 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
             return None, failed
         if isinstance(original, RemoteError):
             return None, failed
-        with contextlib.suppress(Exception):  # some classes refuse notes
-            original.add_note(
-                f"in task {failed.task_id}, worker {failed.worker}:\n{failed.traceback}"
-            )
+        note(original, f"in task {failed.task_id}, worker {failed.worker}:\n{failed.traceback}")
         return None, original
