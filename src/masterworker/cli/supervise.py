@@ -18,7 +18,7 @@ from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
 from masterworker.launch.supervisor import Supervisor
 from masterworker.security.peer import Role
-from masterworker.surroundings import python
+from masterworker.surroundings import folders, python
 from masterworker.transport.discovery import reach, ticket_of
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
 
 def _like_the_master(client: Client, spec: written.Spec) -> written.Spec:
     """Let workers start as the master's own do, as far as that holds on every machine."""
-    path = sys.path if sys.flags.safe_path else sys.path[1:]  # that one is where our script is
+    path = folders.path_of_tool()
     stored = client.get(wire.PROGRAM, program.KEY)
     if stored is None:  # each worker will say so
         return spec._replace(interpreter=python.interpreter((), path))
     theirs = program.decode(bytes_of(stored)).surroundings
     return spec._replace(
-        interpreter=python.interpreter(theirs.options, path),
+        interpreter=python.interpreter(python.understood(theirs.options), path),
         environment={**spec.environment, python.HASH_SEED: theirs.hash_seed},
     )
 

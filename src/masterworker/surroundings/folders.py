@@ -51,6 +51,19 @@ def is_standard(path: str) -> bool:
     return _STANDARD.search(path) is not None
 
 
+def path_of_tool() -> list[str]:
+    """Return where this process imports from, without the folder of its script.
+
+    That is nobody's project: the folder of `task_manager`, or the one where it was typed. But it
+    may be where this package is, as for an application in one file.
+    """
+    path = import_path(here())
+    home = os.path.abspath(os.path.join(__file__, *[os.pardir] * 3))
+    if sys.flags.safe_path or not path or path[0] == home:
+        return path
+    return path[1:]
+
+
 def standard_first(path: Sequence[str]) -> list[str]:
     """Put the folders of the Python installation before those of users."""
     return sorted(path, key=lambda entry: not is_standard(entry))

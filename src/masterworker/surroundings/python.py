@@ -130,6 +130,17 @@ def portable_options() -> list[str]:
     return words + [f"-W{given}" for given in _warnings(inherited=False)]
 
 
+def understood(given: Sequence[str]) -> list[str]:
+    """Leave out what is none of `portable_options`: it comes from another process."""
+    letters = {letter for letter in (*_LETTERS, "u") if letter not in _LOCAL_LETTERS}
+    return [
+        word
+        for word in given
+        if word[:2] in {"-X", "-W"}
+        or (word[:1] == "-" and len(word) > 1 and {*word[1:]} <= letters)
+    ]
+
+
 def _letters(which: str) -> list[str]:
     counts = {letter: int(getattr(sys.flags, _LETTERS[letter])) for letter in which}
     counts["B"] = int(sys.dont_write_bytecode)  # programs switch it themselves as well
