@@ -574,3 +574,33 @@ def test_what_cannot_travel_is_named(tmp_path: Path) -> None:
         """,
     )
     assert "'the_lock' (a lock)" in found[0]
+
+
+def test_a_random_generator_that_is_copied_is_named(tmp_path: Path) -> None:
+    """Once, and what to do; not where each task has its own."""
+    path = tmp_path / "main.py"
+    path.write_text(
+        HEAD
+        + """
+import random
+import numpy
+rng = random.Random(1)
+generator = numpy.random.default_rng(1)
+def draw(_):
+    return rng.random()
+def draw_other(_):
+    return generator.random() + rng.random()
+def good(seed):
+    return numpy.random.default_rng(seed).random() + random.random()
+with Master(workers=1) as master:
+    list(master.map(good, [1]))
+    for _ in range(2):
+        list(master.map(draw, [1]))
+        list(master.map(draw_other, [1]))
+"""
+    )
+    told = run_script(path).err.splitlines()
+    assert [line.partition(":")[0] for line in told] == [
+        "draw draws random numbers from 'rng'",
+        "draw_other draws random numbers from 'generator'",
+    ]

@@ -28,7 +28,7 @@ from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.task import Payload
 
@@ -49,14 +49,20 @@ class Environment:
         key: Under which it is stored; "" if nothing is needed.
         parts: What is to be stored, by key.
         sizes: Names that carry much, with the number of bytes, and the class of the value.
+        generators: Names of random generators: each worker has a copy.
     """
 
     def __init__(
-        self, key: str, parts: dict[str, Payload], sizes: list[tuple[str, int, str]]
+        self,
+        key: str,
+        parts: dict[str, Payload],
+        sizes: Sequence[tuple[str, int, str]] = (),
+        generators: Sequence[str] = (),
     ) -> None:
         self.key = key
         self.parts = parts
         self.sizes = sizes
+        self.generators = generators
 
 
 class Plan:
@@ -174,10 +180,11 @@ class Plan:
             if name and (text := sourcecode.source_of(name)):
                 self._add_definition(SOURCE, (name,), Pickled(text.encode(errors="replace"), []))
         if not self._definitions:
-            return Environment("", {}, [])
+            return Environment("", {})
         encoded = msgspec.msgpack.encode(self._with_parts())
         key = xxh3_128_hexdigest(encoded)
-        return Environment(key, {**self._parts, key: _payload(encoded)}, self._sizes)
+        generators = [name for name, value in self._bindings if _is_generator(value)]
+        return Environment(key, {**self._parts, key: _payload(encoded)}, self._sizes, generators)
 
     def _with_parts(self) -> list[Definition]:
         """Return the definitions with digests that tell of their parts, too.
@@ -255,6 +262,14 @@ def _together(parts: dict[str, frozenset[int]]) -> list[tuple[str, ...]]:
                 apart.append(group)
         groups = [*apart, (names, all_parts)]
     return [tuple(sorted(names)) for names, _ in groups]
+
+
+def _is_generator(value: object) -> bool:
+    """Tell whether a value draws random numbers; NumPy is not loaded for that."""
+    kind = type(value)
+    if kind.__module__.partition(".")[0] == "numpy":
+        return kind.__name__ in {"Generator", "RandomState"}
+    return any((each.__module__, each.__name__) == ("random", "Random") for each in kind.__mro__)
 
 
 def _cannot(name: str, value: object, error: Exception) -> str:

@@ -190,7 +190,7 @@ class Needs:
         else:
             stored, buffers, parts = root_parts(root)
             args = plan.environment.key, b"", stored, buffers
-            whole = Environment(plan.environment.key, {**plan.environment.parts, **parts}, [])
+            whole = Environment(plan.environment.key, {**plan.environment.parts, **parts})
             hold = self._hold((whole.key, stored, buffers), whole.parts)
         travelling = Travelling(tag, pickle.dumps(_Resolving(args), PROTOCOL), hold)
         if mainmodule.is_found(function):
@@ -233,7 +233,16 @@ class Needs:
                     self._manager.drop(wire.DEFINITIONS, key)
 
     def _tell(self, tag: str, environment: Environment, root: Pickled) -> None:
-        """Say once of a function that it carries much, and what."""
+        """Say once of a function that it carries much, or a random generator, and which."""
+        for name in environment.generators:
+            if name not in self._named:
+                self._named.add(name)
+                logger.warning(
+                    "%s draws random numbers from %r: each worker has a copy of it, and all copies "
+                    "give the same numbers. Make a generator in each task, from a seed that is an "
+                    "argument, or in each worker (initializer=)",
+                    tag[1:], name,
+                )  # fmt: skip
         carried = list(environment.sizes)
         if root.size > SMALL:
             carried.append(("its own variables or arguments", root.size, "object"))
