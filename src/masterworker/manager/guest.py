@@ -17,6 +17,7 @@ from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sealing
 from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
+from masterworker.taskid import shown_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -242,7 +243,9 @@ class Guest(Onlooker):
     def _handed(self, task_id: int) -> tuple[GuestProcess, int]:
         attempt = 0 if self._process is None else self._process.latest(task_id)
         if self._process is None or not attempt:
-            raise NotAllowedError(f"task {task_id} is not in the hands of the process that calls")
+            raise NotAllowedError(
+                f"task {shown_number(task_id)} is not in the hands of the process that calls"
+            )
         return self._process, attempt
 
     def _acceptable(self, member_id: int, outcome: Outcome) -> Iterable[Outcome]:
