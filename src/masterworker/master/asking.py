@@ -7,6 +7,7 @@ holds no lock while it does.
 from __future__ import annotations
 
 from collections.abc import Sized
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from masterworker.core.lanes import CALL_MARK
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 
         def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
             """Wait until something holds, looking again whenever outcomes arrive."""
+
+
+#: Most functions that are called are of these classes; those that can be imported are remembered.
+_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
 
 
 class TaskOptions(TypedDict, total=False):
@@ -159,7 +164,9 @@ class Asking:
             Terminated: The job is over.
         """
         desk = self._desk
-        tag, fixed, hold = desk.needs.of_function(function)
+        needs = desk.needs
+        known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
+        tag, fixed, hold = known or needs.of_function(function)
         payload: Payload
         more = None
         try:
@@ -168,7 +175,7 @@ class Asking:
         except Exception:
             plain = False
         if not plain:
-            payload, more = call_payload(desk.needs, tag, fixed, args, kwargs)
+            payload, more = call_payload(needs, tag, fixed, args, kwargs)
         handle = Handle(desk, tag)
         if hold is not None or more is not None:
             handle.holds = holds(hold, more)

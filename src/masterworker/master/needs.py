@@ -88,7 +88,8 @@ class Needs:
         self._holds: weakref.WeakValueDictionary[Hashable, Hold] = weakref.WeakValueDictionary()
         self._plans: dict[Hashable, tuple[Plan, Hold | None]] = {}
         self._functions: dict[Callable[..., Any], _Kept] = {}
-        self._importable: dict[Callable[..., Any], Travelling] = {}
+        #: Functions that travel by their names, with which nothing can change.
+        self.importable: dict[Callable[..., Any], Travelling] = {}
         self._named: set[str] = set()
         self._kept: list[Hold] = []
 
@@ -104,15 +105,15 @@ class Needs:
         """
         plain = isinstance(function, (FunctionType, BuiltinFunctionType, type, mainmodule.CACHED))
         if plain:
-            if (known := self._importable.get(function)) is not None:
+            if (known := self.importable.get(function)) is not None:
                 return known
             if (kept := self._functions.get(function)) is not None and kept.plan.is_true():
                 return kept.travelling
         tag = call_tag(function)
         if (by_name := dumps_function_by_name(function)) is not None:
             travelling = Travelling(tag, by_name, None)
-            if plain and len(self._importable) < 4 * KEPT:
-                self._importable[function] = travelling
+            if plain and len(self.importable) < 4 * KEPT:
+                self.importable[function] = travelling
             return travelling
         try:
             root = pickled(function)
