@@ -143,22 +143,35 @@ class TaskFailed(TaskError):
         exception: The original exception, or a `RemoteError` where it cannot be rebuilt here.
         traceback: Text of the traceback in the worker.
         worker: Which process it was.
+        attempts: How often it was tried.
     """
 
     def __init__(
-        self, task_id: str, tag: str, exception: BaseException, traceback: str, worker: str = ""
+        self,
+        task_id: str,
+        tag: str,
+        exception: BaseException,
+        traceback: str,
+        worker: str = "",
+        attempts: int = 1,
     ) -> None:
-        super().__init__(task_id, tag, exception, traceback, worker)
+        super().__init__(task_id, tag, exception, traceback, worker, attempts)
         self.exception = exception
         self.traceback = traceback
         self.worker = worker
+        self.attempts = attempts
+
+    def where(self) -> str:
+        """Tell in which process it failed, and after how many attempts."""
+        last = f"the last of {self.attempts} attempts" if self.attempts > 1 else ""
+        return ", ".join(filter(None, [f"worker {self.worker}" if self.worker else "", last]))
 
     def __str__(self) -> str:
         kind = type(self.exception).__name__
         cause = str(self.exception)
         if not isinstance(self.exception, RemoteError):
             cause = f"{kind}: {cause}" if cause else kind
-        where = f" in worker {self.worker}" if self.worker else ""
+        where = f" in {told}" if (told := self.where()) else ""
         return f"task {self.task_id} raised {cause}{where}\n{self.traceback}".rstrip()
 
 

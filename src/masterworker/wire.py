@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
 
 #: Version of everything in this module. Two processes with different ones do not talk.
-PROTOCOL = 6
+PROTOCOL = 7
 
 #: Seconds that a call may at most be kept waiting by the manager. Each return is a sign of life
 #: of the connection, so this is also the longest heartbeat.

@@ -71,8 +71,25 @@ def test_failure_is_tried_again_so_many_times(core: Scheduler) -> None:
         audit.check(core)
     assert fetch(core, w, 1) == [task]
     _, effects = core.on_reported(w, [Outcome(task, 3, AGAIN, b"why")], 0.0)
-    assert [(done.kind, done.payload) for done in effects.direct] == [(FAILURE, b"why")]
+    assert [done[2:] for done in effects.direct] == [(FAILURE, b"why", "w0", 3)]
     assert core.tally.retried == 2
+
+
+def test_attempts_that_were_given_back_do_not_count(core: Scheduler) -> None:
+    """Only those that have failed, and the last one; also where it waits to be collected."""
+    w, c = worker(core, "a"), worker(core, "b")
+    task, _ = core.on_requested("a", [b""], 0.0, options=Options(retries=5))
+    for attempt in range(3):
+        assert fetch(core, w, 1) == [task]
+        core.on_returned(w, [task], 0.0)
+        assert fetch(core, w, 1) == [task]
+        kind = RESULT if attempt == 2 else AGAIN
+        core.on_reported(w, [Outcome(task, 2 * attempt + 2, kind, b"")], 0.0)
+    [done] = core.on_collect(c, 1)[0]
+    assert done.attempts == 3
+    core.on_undelivered([done])
+    assert core.on_collect(c, 1)[0] == [done]
+    audit.check(core)
 
 
 def test_failure_of_another_kind_is_final(core: Scheduler) -> None:

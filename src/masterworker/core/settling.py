@@ -131,11 +131,11 @@ class Settling(Pausing):
     def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
         """Outcomes did not reach the one who asked: back to the very front, for the next one."""
         items: list[Item] = []
-        for task_id, tag, kind, payload, worker in outcomes:
+        for task_id, tag, kind, payload, worker, tries in outcomes:
             if self.find(task_id) is not None:
                 continue
             task = Task(task_id, tag, payload, direct=False, state=SETTLED)
-            task.kind, task.worker = kind, worker
+            task.kind, task.worker, task.tries = kind, worker, tries
             self.tasks[task_id] = task
             self.open_tags[tag] = self.open_tags.get(tag, 0) + 1
             items.append(task)
@@ -285,8 +285,9 @@ class Settling(Pausing):
             tally.results += 1
         else:
             self._count_failure(task, kind, payload, member, effects)
+        task.tries = 1
         if self._retries:
-            self._retries.pop(task.id, None)
+            task.tries += self._retries.pop(task.id, 0)
         if self._doubts:
             self._doubts.pop(task.id, None)
         task.state = SETTLED
@@ -298,7 +299,7 @@ class Settling(Pausing):
             task.state = DELIVERED
             del self.tasks[task.id]
             tally.delivered += 1
-            done = _new(Finished, (task.id, task.tag, kind, payload, task.worker))
+            done = _new(Finished, (task.id, task.tag, kind, payload, task.worker, task.tries))
             effects.direct.append(done)
         elif runs and runs[-1][0].tag == task.tag:
             runs[-1].append(task)
@@ -339,7 +340,8 @@ class Settling(Pausing):
                 self.open_tags[task.tag] = left
             else:
                 del self.open_tags[task.tag]
-        return _new(Finished, (task.id, task.tag, task.kind, task.payload, task.worker))
+        told = task.id, task.tag, task.kind, task.payload, task.worker, task.tries
+        return _new(Finished, told)
 
     def _count_refused(self, task_id: int) -> None:
         if 0 < task_id < self._next_task:

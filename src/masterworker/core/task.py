@@ -112,6 +112,8 @@ class Finished(NamedTuple):
     payload: Payload
     #: Which process delivered it, as text.
     worker: str
+    #: How many attempts it took, without those that were lost or given back.
+    attempts: int = 1
 
 
 class FinishedRun(NamedTuple):
@@ -137,7 +139,7 @@ class Task:
     """One task, from its request to the delivery of its outcome.
 
     Written out by hand: one is made for each request, so it sets no field that is set later
-    anyway (`order` when it is queued, `kind` and `worker` when it is settled).
+    anyway (`order` when it is queued, `kind`, `worker` and `tries` when it is settled).
     """
 
     __slots__ = (
@@ -154,6 +156,7 @@ class Task:
         "state",
         "suspect",
         "tag",
+        "tries",
         "worker",
     )
 
@@ -162,9 +165,10 @@ class Task:
 
     #: Position in the queues. Smaller is earlier; negative after a put-back.
     order: int
-    #: What sort of outcome the payload is, and who delivered it, as text.
+    #: What sort of outcome the payload is, who delivered it, as text, and after how many attempts.
     kind: int
     worker: str
+    tries: int
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from masterworker.errors import (
     TaskCancelled,
     TaskFailed,
     TaskLost,
+    TaskTimeout,
 )
 from masterworker.taskid import task_name
 
@@ -44,7 +45,7 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
         TaskLost: The task took too many workers with it.
         TaskCancelled: Somebody has cancelled it.
     """
-    number, tag, kind, payload, worker = finished
+    number, tag, kind, payload, worker, attempts = finished
     task_id = task_name(tag, number)
     if kind == RESULT:
         try:
@@ -63,9 +64,9 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     try:
         failure = record.decode(bytes_of(payload))
     except MalformedError as error:
-        raise TaskFailed(task_id, tag, error, "", worker) from error
+        raise TaskFailed(task_id, tag, error, "", worker, attempts) from error
     exception = rebuild(failure)
-    raise TaskFailed(task_id, tag, exception, failure.traceback, worker) from exception
+    raise TaskFailed(task_id, tag, exception, failure.traceback, worker, attempts) from exception
 
 
 def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
@@ -94,5 +95,7 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
             return None, failed
         if isinstance(original, RemoteError):
             return None, failed
-        note(original, f"in task {failed.task_id}, worker {failed.worker}:\n{failed.traceback}")
+        note(original, f"in task {failed.task_id}, {failed.where()}:\n{failed.traceback}")
+        if isinstance(original, TaskTimeout) and failed.attempts > 1:
+            original.args = (f"{original}; it was the last of {failed.attempts} attempts",)
         return None, original

@@ -101,7 +101,8 @@ class Asking:
                 ended 2 s later if it has not stopped (where it has a supervisor, as every
                 launched worker has). The task fails with `TaskTimeout`.
             retries: So many further attempts after a failure.
-            retry_on: Only after these exceptions; (): after any.
+            retry_on: Only after these exceptions; (): after any. `TaskTimeout` or `TimeoutError`
+                means the time limit, too; `OSError` does not.
             delay: Seconds before the second attempt, doubled for each further one, up to an hour.
             priority: Tasks of higher priority are handed out first. Any integer up to a million.
             pure: The tasks have no side effects. When nothing is left to be handed out, an idle

@@ -75,10 +75,17 @@ def suspended() -> Iterator[None]:
 
 
 def may_be_tried_again(kind: type[BaseException], terms: Terms | None) -> bool:
-    """Tell whether a failure with this exception may be followed by another attempt."""
+    """Tell whether a failure with this exception may be followed by another attempt.
+
+    A time limit is an `OSError` only because every `TimeoutError` is one: who chooses that means
+    the network and the disk, and a task that hangs would do so again, for as long.
+    """
     if terms is None or terms[1] is None or not issubclass(kind, Exception):
         return False
-    return not terms[1] or issubclass(kind, _chosen(terms[1]))
+    chosen = _chosen(terms[1]) if terms[1] else (Exception,)
+    if issubclass(kind, TaskTimeout):
+        chosen = tuple(each for each in chosen if each is not OSError)
+    return issubclass(kind, chosen)
 
 
 @lru_cache(KEPT_CHOICES)
