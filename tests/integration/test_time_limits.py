@@ -50,13 +50,6 @@ def raise_network_errors(path: str) -> int:
     return number
 
 
-class Unsendable(Exception):
-    """Stays where it is."""
-
-    def __reduce__(self) -> Any:
-        raise TypeError("not this one")
-
-
 def fail(path: str, kind: type[Exception]) -> None:
     raise kind(count(path))
 
@@ -120,7 +113,7 @@ def test_every_error_tells_its_attempts(tmp_path: Path, by: str) -> None:
         assert isinstance(error, KeyError)
         assert error.args == (3,)
         assert "the last of 3 attempts" in error.__notes__[-1]
-        failed = again.submit(fail, path, Unsendable).exception(HANG)
+        failed = again.submit(fail, path, StopIteration).exception(HANG)
         assert isinstance(failed, TaskFailed)
         assert failed.attempts == 3
         assert "the last of 3 attempts" in str(failed)
