@@ -16,6 +16,10 @@ class UsageError(MasterworkerError, ValueError):
     """You called it in a way that cannot work; the text says what can."""
 
 
+class UnknownKeywordError(UsageError, TypeError):
+    """Something was called with a keyword that it does not know."""
+
+
 class UnpicklableError(UsageError):
     """A value that must travel to another process cannot be pickled."""
 

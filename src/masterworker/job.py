@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from masterworker import program
+from masterworker.checking import known_keywords
 from masterworker.data.segment import bytes_of
 from masterworker.errors import UnpicklableError, UsageError
 from masterworker.worker import HEARTBEAT, current, script
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from masterworker.worker import Worker
 
 
+@known_keywords("run_job")
 def run_job(
     label: str,
     make_master: Callable[..., Master],

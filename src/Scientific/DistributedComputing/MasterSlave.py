@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Unpack
 
 from masterworker import program
+from masterworker.checking import known_keywords
 from masterworker.data.states import StateValue
 from masterworker.errors import Terminated, UsageError
 from masterworker.job import main_program, methods_of, work_instead
@@ -317,6 +318,7 @@ class _SlaveWorker(Worker):
         return self.slave.terminationTest()
 
 
+@known_keywords("runJob")
 def runJob(
     label: str,
     master_class: Callable[[str], MasterProcess],

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
 import time
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from masterworker.checking import seconds, whole_number
 from masterworker.errors import UsageError
 from masterworker.launch.limits import usable_cpus
 from masterworker.launch.parent import WorkerLimits
@@ -75,25 +78,45 @@ def number_of_workers(number: int | str) -> int:
     """
     if number == "auto":
         return usable_cpus()
-    if not isinstance(number, int) or not 0 <= number <= MOST_WORKERS:
-        raise UsageError(
-            f'workers must be a number that is not negative (at most {MOST_WORKERS:,}), or "auto", '
-            f"not {number!r}"
-        )
-    return int(number)
+    what = f'workers must be a number that is not negative (at most {MOST_WORKERS:,}), or "auto"'
+    return whole_number(number, what, 0, MOST_WORKERS)
 
 
-def check_limits(max_tasks: int | None, *seconds: float | None) -> None:
+def check_limits(max_tasks: int | None, *times: float | None) -> None:
     """Refuse numbers that make no sense.
 
     Raises:
         UsageError: One of them is not positive.
     """
-    if max_tasks is not None and (not isinstance(max_tasks, int) or max_tasks < 1):
-        raise UsageError(f"a worker must execute 1 task at least, not {max_tasks!r}")
-    for value in seconds:
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"a time must be more than 0 seconds, not {value!r}")
+    number_of_tasks(max_tasks)
+    for value in times:
+        span(value)
+
+
+def number_of_tasks(number: int | None) -> int | None:
+    """Return a maximum of tasks; None: none.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if number is None:
+        return None
+    what = "max_tasks: a worker must execute 1 task at least"
+    return whole_number(number, what, 1, sys.maxsize)
+
+
+def span(value: float | None) -> float | None:
+    """Return a span of time in seconds; None: none.
+
+    Raises:
+        UsageError: It is not above 0, or endless.
+    """
+    if value is None:
+        return None
+    what = "a time must be more than 0 seconds"
+    if (found := seconds(value, what, above=0.0)) == inf:
+        raise UsageError(f"{what}, and not endless; leave it out")
+    return found
 
 
 def memory_size(text: int | str | None) -> int | None:

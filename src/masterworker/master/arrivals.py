@@ -36,6 +36,10 @@ class Arrivals:
     def __iter__(self) -> Arrivals:
         return self
 
+    def __repr__(self) -> str:
+        kind = "" if self._tag is None else f" of tag {self._tag!r}"
+        return f"<outcomes{kind} as they come: loop over them>"
+
     def __next__(self) -> Any:
         finished = self._following(self._tag)
         if finished is None:

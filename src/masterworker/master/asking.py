@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict
 
+from masterworker.checking import known_keywords
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
 from masterworker.errors import UsageError
-from masterworker.master.choosing import make_options
+from masterworker.master.choosing import describe, make_options, refuse_options
 from masterworker.master.drawing import Drawing, call_payload
 from masterworker.master.handle import Handle
 from masterworker.master.mapping import Mapping
@@ -68,6 +69,10 @@ class TaskOptions(TypedDict, total=False):
     pure: bool
 
 
+#: What may be meant for `options`, and is given to a function.
+_NAMES: Final = frozenset(TaskOptions.__annotations__)
+
+
 class Asking:
     """One way of asking for tasks: all of them get the same options.
 
@@ -84,6 +89,7 @@ class Asking:
 
     # -- options ----------------------------------------------------------------------------
 
+    @known_keywords("options")
     def options(
         self,
         *,
@@ -113,6 +119,9 @@ class Asking:
         """
         chosen = make_options(timeout, retries, retry_on, delay, priority, pure)
         return Asking(self._manager, self._desk, chosen)
+
+    def __repr__(self) -> str:
+        return f"<tasks of {self._desk!r} with {describe(self._options)}>"
 
     def cancel(self, task_id: str) -> bool:
         """Cancel a task that was asked for by tag; see `Handle.cancel`.
@@ -164,6 +173,8 @@ class Asking:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
+        if kwargs and not _NAMES.isdisjoint(kwargs):
+            refuse_options(function, kwargs)
         desk = self._desk
         needs = desk.needs
         known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
@@ -183,6 +194,7 @@ class Asking:
         handle.number = self._manager.submit(tag, payload, self._options, handle, desk.handles)
         return handle
 
+    @known_keywords("map")
     def map(
         self,
         function: Callable[..., Any] | str,

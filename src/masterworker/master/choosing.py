@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from masterworker.checking import seconds, whole_number
 from masterworker.core.options import DEFAULT, Options
-from masterworker.data.pickling import dumps
-from masterworker.errors import UsageError
+from masterworker.data.pickling import dumps, loads
+from masterworker.errors import UnknownKeywordError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 #: No priority is farther from 0.
 FARTHEST = 1_000_000
+#: No time is longer (seconds).
+LONGEST = 1e9
+_LEAST = 5e-324
 
 
 def make_options(
@@ -20,14 +27,11 @@ def make_options(
     Raises:
         UsageError: Says which value cannot be used.
     """
-    if timeout is not None and not (_is_number(timeout) and 0 < timeout < 1e9):
-        raise UsageError(f"timeout must be a number of seconds above 0, not {timeout!r}")
-    if not isinstance(retries, int) or not 0 <= retries <= FARTHEST:
-        raise UsageError(f"retries must be a number, 0 or more, not {retries!r}")
-    if not _is_number(delay) or not 0 <= delay < 1e9:
-        raise UsageError(f"delay must be a number of seconds, 0 or more, not {delay!r}")
-    if not isinstance(priority, int) or not -FARTHEST <= priority <= FARTHEST:
-        raise UsageError(f"priority must be a whole number, not {priority!r}")
+    limit = None if timeout is None else _seconds(timeout, "timeout", "above 0", 0)
+    retries = whole_number(retries, "retries must be a number, 0 or more", 0, FARTHEST)
+    delay = _seconds(delay, "delay", "0 or more", -_LEAST)
+    what = f"priority must be a whole number from -{FARTHEST:,} to {FARTHEST:,}"
+    priority = whole_number(priority, what, -FARTHEST, FARTHEST)
     chosen = retry_on if isinstance(retry_on, tuple) else (retry_on,)
     for kind in chosen:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
@@ -35,10 +39,51 @@ def make_options(
     if chosen and not retries:
         raise UsageError("retry_on has no effect without retries=")
     pickled = dumps(chosen) if chosen else b""
-    limit = None if timeout is None else float(timeout)
-    options = Options(limit, retries, float(delay), int(priority), bool(pure), pickled)
+    options = Options(limit, retries, delay, priority, bool(pure), pickled)
     return None if options == DEFAULT else options
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _seconds(value: Any, name: str, bound: str, above: float) -> float:
+    what = f"{name} must be a number of seconds {bound}"
+    number = seconds(value, what, above=above)
+    if number >= LONGEST:
+        raise UsageError(f"{what}, and below {LONGEST:,.0f}, not {value!r}")
+    return max(0.0, number)
+
+
+def refuse_options(function: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
+    """Refuse options of a task that are given to a function, which does not take them.
+
+    Raises:
+        UnknownKeywordError: Says how it is written.
+    """
+    import inspect  # of use here only
+
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some built-in ones do not tell
+        return
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in keywords:
+        if name in Options._fields and name not in parameters:
+            called = getattr(function, "__name__", "the function")
+            raise UnknownKeywordError(
+                f"{called}() has no keyword {name!r}, and submit() gives it all: what concerns the "
+                f"task is said with options, as in master.options({name}=...).submit({called}, ...)"
+            )
+
+
+def describe(options: Options | None) -> str:
+    """Say what was chosen, as it was written."""
+    chosen = options or DEFAULT
+    told = [
+        f"{name}={value!r}"
+        for name, value, usual in zip(Options._fields, chosen, DEFAULT, strict=True)
+        if value != usual and name != "retry_on"
+    ]
+    if chosen.retry_on:
+        kinds = loads(chosen.retry_on)
+        names = ", ".join(kind.__name__ for kind in kinds)
+        told.insert(2, f"retry_on={names if len(kinds) == 1 else f'({names})'}")
+    return f"options({', '.join(told)})"

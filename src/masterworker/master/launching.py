@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from masterworker import program, wire
+from masterworker.checking import keywords_of, known_keywords, refuse
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
@@ -15,7 +16,7 @@ from masterworker.master.requesting import Requests
 from masterworker.surroundings import python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from masterworker.launch.place import Place
     from masterworker.manager import Manager
@@ -32,6 +33,21 @@ class WorkerOptions(TypedDict, total=False):
     memory_limit: int | str | None
     lifetime: float | None
     initializer: Callable[[], object] | None
+
+
+def check_worker_options(kind: type[Launching], given: Mapping[str, object]) -> None:
+    """Refuse what `launch_workers` would not know.
+
+    Args:
+        kind: The class of masters; what its constructor takes is told as well.
+        given: What was given to it beyond that.
+
+    Raises:
+        UnknownKeywordError: Says what may be meant.
+    """
+    known = frozenset(WorkerOptions.__annotations__)
+    if given.keys() - known:
+        refuse(kind.__name__, given, known | keywords_of(kind.__init__))
 
 
 class Launching(Requests):
@@ -65,6 +81,7 @@ class Launching(Requests):
         self.manager.drop(wire.PROGRAM, program.KEY)
         self.manager.program_digest = ""
 
+    @known_keywords("launch_workers")
     def launch_workers(
         self,
         number: int | str = 1,
@@ -93,7 +110,8 @@ class Launching(Requests):
             UsageError: One of these makes no sense.
         """
         number = options.number_of_workers(number)
-        options.check_limits(max_tasks, idle_timeout, lifetime)
+        max_tasks = options.number_of_tasks(max_tasks)
+        idle_timeout, lifetime = options.span(idle_timeout), options.span(lifetime)
         size = options.memory_size(memory_limit)
         if self._is_serial or not number:
             return

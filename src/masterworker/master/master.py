@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import program, wire
+from masterworker.checking import time_limit
 from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.errors import Terminated, TransportError, UsageError
@@ -25,6 +26,7 @@ from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
+from masterworker.master.launching import check_worker_options
 from masterworker.master.placing import require_a_place
 from masterworker.master.sharing import Sharing
 from masterworker.status.text import situation
@@ -107,6 +109,7 @@ class Master(Sharing):
         results_memory: int | str | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
+        check_worker_options(Master, worker_options)
         definitions.is_master()
         number = options.number_of_workers(workers)
         if not serial:
@@ -199,6 +202,7 @@ class Master(Sharing):
 
     def collect(self, tag: str | None, timeout: float | None) -> Finished:
         """Wait for one outcome, unopened; see `retrieve_result`."""
+        timeout = time_limit(timeout)
         end = float("inf") if timeout is None else time.monotonic() + timeout
         finished = self._wait_for_outcome(tag, end, wire.LONGEST_WAIT, lambda: True)
         if finished is None:
@@ -233,8 +237,6 @@ class Master(Sharing):
                 notice = float("inf")
                 logger.warning("waiting for a result: %s", self._situation(tag))
         return None
-
-    # -- looking on -----------------------------------------------------------------------
 
     @property
     def number_of_workers(self) -> int:

@@ -10,12 +10,15 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from masterworker import wire
+from masterworker.checking import time_limit
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, FinishedRun
 from masterworker.data.chunks import Values
+from masterworker.errors import UsageError
 from masterworker.manager import Mailbox
 from masterworker.master.asking import Asking
 from masterworker.master.batches import Batches
+from masterworker.master.handle import Handle
 from masterworker.master.needs import Needs
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
     from masterworker.master.batches import Batch
-    from masterworker.master.handle import Handle
 
 logger = logging.getLogger("masterworker.master")
 
@@ -61,13 +63,35 @@ class Requests(Asking):
         """Iterate over handles as their outcomes come.
 
         Raises:
+            UsageError: One of them is no handle of this master.
             TimeoutError: Not all were done in so many seconds.
             Terminated: The job has ended without some of them.
         """
+        limit = time_limit(timeout)
+        return self._as_completed(self._own(handles), limit)
+
+    def _own(self, handles: Iterable[Handle]) -> set[Handle]:
+        """Check what somebody wants to wait for: for others it would be in vain."""
+        if isinstance(handles, Handle):
+            raise UsageError("as_completed takes several handles, as a list, not a single one")
+        try:
+            found = list(handles)
+        except TypeError:
+            raise UsageError(f"as_completed takes a list of handles, not {handles!r}") from None
+        for handle in found:
+            if not isinstance(handle, Handle):
+                raise UsageError(
+                    f"as_completed takes handles, as submit() returns them, not {handle!r} "
+                    f"(of type {type(handle).__name__})"
+                )
+            if handle._waiter is not self:
+                raise UsageError(f"as_completed: {handle!r} is of another master")
+        return set(found)
+
+    def _as_completed(self, pending: set[Handle], timeout: float | None) -> Iterator[Handle]:
         end = None if timeout is None else time.monotonic() + timeout
         arrived: deque[Handle] = deque()
         watcher = arrived.append
-        pending = set(handles)
         for handle in pending:
             handle.watchers += (watcher,)
         arrived.extend(handle for handle in pending if handle.done())
@@ -75,7 +99,9 @@ class Requests(Asking):
             while pending:
                 left = None if end is None else max(0.0, end - time.monotonic())
                 if not self.wait_until(lambda: bool(arrived), left):
-                    raise TimeoutError(f"{len(pending)} tasks are not done after {timeout} s")
+                    number = len(pending)
+                    told = "1 task is" if number == 1 else f"{number} tasks are"
+                    raise TimeoutError(f"{told} not done after {timeout:g} s")
                 handle = arrived.popleft()
                 if handle in pending:
                     pending.remove(handle)
@@ -100,6 +126,7 @@ class Requests(Asking):
         Raises:
             Terminated: The job is over, and it does not hold.
         """
+        timeout = time_limit(timeout)
         if holds():
             return True
         self._manager.about_to_wait()

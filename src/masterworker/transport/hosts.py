@@ -7,6 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
+from masterworker.checking import whole_number
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ def ports_to_try(ports: Sequence[int]) -> Sequence[int]:
     """
     text = os.environ.get(PORTS, "").strip()
     if not text:
-        return ports
+        try:
+            given = list(ports)
+        except TypeError:
+            raise UsageError(f"ports must be several, as in ports=[7800], not {ports!r}") from None
+        what = "a port must be a number from 0 to 65,535"
+        return [whole_number(port, what, 0, 65535) for port in given]
     first, _, last = text.partition("-")
     try:
         low, high = int(first), int(last or first)
