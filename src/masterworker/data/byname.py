@@ -86,6 +86,27 @@ def pickled(
         )
 
 
+def as_function(obj: object) -> Pickled | None:
+    """Pickle by its name what a decorator has made of a function; None: it is nothing of the kind.
+
+    An object that can be called, and has the name under which it is found, is one for its program.
+    """
+    name = getattr(obj, "__qualname__", None)
+    if not isinstance(name, str) or mainmodule.namespace().get(name) is not obj:
+        return None
+    return Pickled(pickle.dumps(_Finding(name), PROTOCOL), [], {name: None})
+
+
+class _Finding:
+    """Pickled as a call of `definitions.find`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return definitions.find, (self._name,)
+
+
 def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: bool) -> Pickled:
     """Pickle a value without cloudpickle, which is many times as fast."""
     with io.BytesIO() as out:

@@ -10,13 +10,15 @@ This half makes the pickles; what rebuilds them is in `definitions`, which needs
 
 from __future__ import annotations
 
+import copyreg
 from enum import Enum
-from types import CodeType, FunctionType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from types import CellType, CodeType, FunctionType, MemberDescriptorType
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import cloudpickle
 
-from masterworker.data import definitions, mainmodule, rebuilding, sourcecode
+from masterworker.data import definitions, enums, mainmodule, rebuilding, sourcecode
 from masterworker.data.pickling import PROTOCOL
 from masterworker.data.standard import reduce_standard
 
@@ -24,6 +26,17 @@ if TYPE_CHECKING:
     import io
 
     from masterworker.data.pickling import Keep
+
+
+#: Returns the class that has come before, if it is the same one as in the master.
+_same_class = cloudpickle.cloudpickle._lookup_class_or_track
+
+
+class _Typed(TypedDict):
+    """Shows what makes such classes."""
+
+
+_OF_TYPED_DICTS = type(_Typed)
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
@@ -40,6 +53,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._main = mainmodule.namespace()
         self._itself: Any = itself
         self._inside = f"{itself.__qualname__}." if isinstance(itself, type) else None
+        #: By identity: what a definition shares with a global, such as the one object of its class.
+        self._objects = {} if itself is None else mainmodule.own_objects()
         #: Names in the main program that the pickle refers to, and that code in it does.
         self.parts: dict[str, None] = {}
         self.names: dict[str, None] = {}
@@ -47,18 +62,32 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self.hints: set[str] = set()
         #: Sources of the code in it.
         self.files: dict[str, None] = {}
+        #: Variables of closures, by identity, which the functions' states fill.
+        self._cells: dict[int, CellType] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how to pickle what is not built in; see `pickle.Pickler`."""
         if isinstance(obj, CodeType):
             self.files[obj.co_filename] = None
             return rebuilding.load_code, (sourcecode.dump(obj),)
+        if id(obj) in self._cells:
+            return rebuilding.make_cell, ()
         if not isinstance(obj, (type, FunctionType, mainmodule.CACHED)):
-            return reduce_standard(obj) or super().reducer_override(obj)
+            return reduce_standard(obj) or self._named(obj) or super().reducer_override(obj)
         if self._goes_by_name(obj):
             self.parts[obj.__qualname__.partition(".")[0]] = None
             return definitions.find, (obj.__qualname__,)
         return self._by_value(obj)
+
+    def _named(self, obj: Any) -> Any:
+        name = mainmodule.own_name(obj) or self._objects.get(id(obj))
+        if not name:
+            return None
+        if obj is self._itself:
+            args = name, copyreg.__newobj__, (type(obj),)  # type: ignore[attr-defined]
+            return rebuilding.begin, args, obj.__getstate__()
+        self.parts[name] = None
+        return definitions.find, (name,)
 
     def _by_value(self, obj: Any) -> Any:
         if isinstance(obj, FunctionType) and obj.__globals__ is self._main:
@@ -89,8 +118,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         names = sourcecode.global_names(code)
         self.names.update(dict.fromkeys(names))
         self.hints |= sourcecode.annotation_names(function)
+        if sourcecode.looks_names_up(code):
+            self.hints.update(self._main)
         values = [self._main.get(name) for name in names]
         contents = tuple(map(_content, cells)) if cells is not None else None
+        self._cells.update((id(cell), cell) for cell in cells or ())
         values += [content[0] for content in contents or () if content]
         state = {
             "__name__": function.__name__,
@@ -103,24 +135,52 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if function.__module__ != mainmodule.MAIN:  # as a rule it is, and need not be said
             state["__module__"] = function.__module__
         told = dict(function.__dict__), state, contents, sourcecode.submodules(code, values)
-        return rebuilding.make_function, (code,), told, None, None, rebuilding.fill_function
+        return rebuilding.make_function, (code, cells), told, None, None, rebuilding.fill_function
 
     def _class(self, cls: type, make: Any, args: Any, state: Any, *rest: Any) -> Any:
         self.hints |= sourcecode.annotation_names(cls)
         attributes, more = state
         attributes.pop("__slotnames__", None)  # a note of pickle's own
-        if not issubclass(cls, Enum):  # which knows its members and its name
-            if issubclass(cls, tuple) and "_fields" in attributes:  # not by `typing` once more
-                args = type(cls), cls.__name__, cls.__bases__, *args[3:]
-            namespace = args[3]
-            namespace["__qualname__"] = cls.__qualname__
-            if "__slots__" in attributes:  # a class has them from the beginning, or not at all
-                namespace["__slots__"] = attributes.pop("__slots__")
+        if issubclass(cls, Enum):
+            return self._enum(cls, args, attributes, more, *rest)
+        maker = _maker_of(type(cls))
+        kind = type(cls) if maker is None else partial(rebuilding.new_class, maker, type(cls))
+        if issubclass(cls, tuple) and "_fields" in attributes:  # not by `typing` once more
+            args = kind, cls.__name__, cls.__bases__, *args[3:]
+        elif maker is not None:
+            args = kind, *args[1:]
+        namespace = args[3]
+        namespace["__qualname__"] = cls.__qualname__
+        if "__slots__" in attributes:  # a class has them from the beginning, or not at all
+            namespace["__slots__"] = attributes.pop("__slots__")
         for name, value in tuple(attributes.items()):
             if isinstance(value, MemberDescriptorType) and value.__objclass__ is cls:
                 del attributes[name]  # of private slots; the class makes it anew
         told = make, args, cls.__bases__
         return self._begun(cls, rebuilding.make_class, told, (attributes, more), *rest)
+
+    def _enum(
+        self, cls: type[Enum], args: Any, attributes: dict[str, Any], more: Any, *rest: Any
+    ) -> Any:
+        about, track = (cls.__module__, cls.__qualname__), partial(_same_class, args[5])
+        made_of = cls.__name__, cls.__bases__, enums.members_of(cls), about, track
+        state = enums.state_of(cls, attributes), more
+        *nothing, fill = rest
+        return self._begun(
+            *(cls, rebuilding.make_class, (enums.make_enum, made_of, cls.__bases__)),
+            *((fill, state, enums.attributes_of(cls)), *nothing, enums.fill_enum),
+        )
+
+
+def _maker_of(kind: type) -> type | None:
+    """Return which class has what makes classes of a metaclass of the main program.
+
+    None: the metaclass itself, which is not of the main program.
+    """
+    if kind.__module__ != mainmodule.MAIN and kind is not _OF_TYPED_DICTS:
+        return None
+    others = (each for each in kind.__mro__ if each.__module__ != mainmodule.MAIN)
+    return next(each for each in others if each is not _OF_TYPED_DICTS)
 
 
 def _content(cell: Any) -> tuple[Any, ...]:

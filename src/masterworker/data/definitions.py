@@ -19,7 +19,7 @@ import msgspec
 
 from masterworker.data import mainmodule
 from masterworker.data.pickling import loads, share_names
-from masterworker.data.rebuilding import show_source
+from masterworker.data.rebuilding import begun, show_source
 from masterworker.data.segment import bytes_of
 from masterworker.errors import UsageError
 
@@ -58,6 +58,10 @@ class Environment:
         self.definitions = definitions
         #: The digest for each name.
         self.meanings = {name: each.digest for each in definitions for name in each.names}
+
+
+class _UnfinishedError(AttributeError):
+    """What has to be rebuilt before this refers to this."""
 
 
 class Resolved:
@@ -111,6 +115,9 @@ class _Here:
         self.entered: Environment | None = None
         #: What is still to be done of the environment that is being entered, by name.
         self.pending: dict[str, Definition] = {}
+        #: Whose pickles are being opened, and what of it has to be opened once more.
+        self.opening: set[str] = set()
+        self.unfinished: list[Definition] = []
 
 
 def _no_store(key: str) -> Payload | None:
@@ -239,9 +246,19 @@ def enter(environment: Environment | None) -> None:
     ]
     _here.entered = None
     _here.pending = {name: each for each in todo if each.kind != SOURCE for name in each.names}
-    for each in todo:
-        if each.kind == SOURCE or each.names[0] in _here.pending:
-            _apply(each)
+    try:
+        for each in todo:
+            if each.kind == SOURCE or each.names[0] in _here.pending:
+                _apply(each)
+        while _here.unfinished:
+            _apply(_here.unfinished.pop())
+    except BaseException:
+        for each in _here.unfinished:
+            applied.pop(each.names[0], None)
+        raise
+    finally:
+        _here.unfinished.clear()
+        begun.clear()
     _here.entered = environment
 
 
@@ -251,9 +268,12 @@ def find(qualname: str) -> Any:
     Raises:
         AttributeError: It has nothing there.
     """
-    pending = _here.pending.get(qualname.partition(".")[0])
+    name = qualname.partition(".")[0]
+    pending = _here.pending.get(name)
     if pending is not None:
         _apply(pending)
+    elif name in _here.opening and name not in begun:
+        raise _UnfinishedError(f"{name} of the main program is not rebuilt yet")
     return mainmodule.find(qualname)
 
 
@@ -284,17 +304,29 @@ def _define(name: str, definition: Definition) -> None:
         mainmodule.namespace()[name] = mine
         return
     before = mainmodule.namespace().get(name)
+    _here.opening.add(name)
     try:
         mainmodule.namespace()[name] = _open(definition)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, _UnfinishedError) and name in begun:
+            _here.unfinished.append(definition)  # a metaclass that knows its classes
+            return
         mainmodule.namespace()[name] = before  # not what has only been begun
         raise
+    finally:
+        _here.opening.discard(name)
+    begun.pop(name, None)
 
 
 def _set(names: tuple[str, ...], definition: Definition) -> None:
     """Give names their values, but for those that this process has set before it was told any."""
     namespace = mainmodule.namespace()
-    for name, value in zip(names, _open(definition), strict=True):
+    _here.opening.update(names)
+    try:
+        values = _open(definition)
+    finally:
+        _here.opening.difference_update(names)
+    for name, value in zip(names, values, strict=True):
         set_here = name in namespace and name not in _here.applied and _here.own is None
         if not set_here:
             namespace[name] = value

@@ -89,6 +89,8 @@ class Plan:
         self._values: dict[str, Pickled] = {}
         #: Which other definitions are parts of what a name means.
         self._made_of: dict[str, Iterable[str]] = {}
+        #: Which names the code of what a name means refers to, besides.
+        self._needs: dict[str, Iterable[str]] = {}
         self._build(names)
         self.environment = self._finish()
 
@@ -106,11 +108,11 @@ class Plan:
     # -- making it --------------------------------------------------------------------------
 
     def _build(self, names: Iterable[str]) -> None:
-        todo = deque((name, False) for name in names)
-        todo.append(("__file__", True))
+        todo, hints = deque(names), deque(["__file__"])
         seen: set[str] = set()
-        while todo:
-            name, hint = todo.popleft()
+        while todo or hints:
+            hint = not todo  # what only hints lead to may be missing
+            name = hints.popleft() if hint else todo.popleft()
             if name in seen or name in mainmodule.OF_MODULES:
                 continue
             value = self._main.get(name, _MISSING)
@@ -124,8 +126,9 @@ class Plan:
                 if hint:
                     continue
                 raise UnpicklableError(_cannot(name, value, error)) from error
-            todo.extend((each, False) for each in found.needs)
-            todo.extend((each, True) for each in found.hints)
+            self._needs[name] = found.needs
+            (hints if hint else todo).extend(found.needs)
+            hints.extend(found.hints)
             self._files.update(dict.fromkeys(found.files))
         self._add_values()
 
@@ -151,7 +154,9 @@ class Plan:
         """Tell whether a name means a function or class of the main program."""
         if isinstance(value, FunctionType) and value.__globals__ is self._main:
             return value.__qualname__ == name or not mainmodule.is_found(value)
-        return mainmodule.is_found(value) and value.__qualname__ == name  # type: ignore[attr-defined]
+        if mainmodule.is_found(value):
+            return value.__qualname__ == name  # type: ignore[attr-defined,no-any-return]
+        return mainmodule.own_name(value) == name
 
     def _add_values(self) -> None:
         for names in _together({name: each.objects for name, each in self._values.items()}):
@@ -203,7 +208,28 @@ class Plan:
                 parts = b"".join(sorted(digests.get(name, b"") for name in reached))
                 each = msgspec.structs.replace(each, digest=xxh3_128_digest(each.digest + parts))  # noqa: PLW2901
             found.append(each)
-        return found
+        return self._in_order(found)
+
+    def _in_order(self, definitions: list[Definition]) -> list[Definition]:
+        """Put each definition after those that it needs, as far as that is possible.
+
+        To open a pickle may be to execute code of the program: of `__setstate__`, of `__hash__`.
+        """
+        by_name = {name: each for each in definitions if each.kind != SOURCE for name in each.names}
+        ordered = {id(each): each for each in definitions if each.kind == SOURCE}
+        seen: set[str] = set()
+        todo = [(each, False) for each in reversed(definitions) if each.kind != SOURCE]
+        while todo:
+            definition, is_met = todo.pop()
+            if is_met:
+                ordered.setdefault(id(definition), definition)
+            elif seen.isdisjoint(definition.names):
+                seen.update(definition.names)
+                todo.append((definition, True))
+                for name in definition.names:
+                    needs = self._needs.get(name, ())
+                    todo += [(by_name[each], False) for each in needs if each in by_name]
+        return list(ordered.values())
 
 
 def root_parts(found: Pickled) -> tuple[str, tuple[str, ...], dict[str, Payload]]:

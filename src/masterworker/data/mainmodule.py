@@ -12,6 +12,7 @@ from __future__ import annotations
 import builtins
 import functools
 import sys
+from enum import Enum
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
@@ -112,6 +113,27 @@ def find(qualname: str) -> Any:
     for name in others:
         found = getattr(found, name)
     return found
+
+
+def own_name(obj: Any) -> str:
+    """Return the name as which an object says that it is pickled; "" if it says none.
+
+    So do types that `typing.NewType` has made, and marks of which there is one only.
+    """
+    reduce = type(obj).__reduce__
+    if not isinstance(reduce, FunctionType) or getattr(obj, "__module__", None) != MAIN:
+        return ""
+    name = reduce(obj)
+    return name if isinstance(name, str) and namespace().get(name) is obj else ""
+
+
+def own_objects() -> dict[int, str]:
+    """Return the names of globals that are objects of classes of the main program, by identity."""
+    return {
+        id(value): name
+        for name, value in namespace().items()
+        if type(value).__module__ == MAIN and not isinstance(value, (type, Enum))
+    }
 
 
 def is_found(obj: Any) -> bool:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _SUBCLASSED: Final = "__init_subclass__"
 
+#: What has been made of definitions, by name, while their pickles are being opened.
+begun: dict[str, Any] = {}
+
 
 def load_code(data: bytes) -> CodeType:
     """Rebuild code."""
@@ -33,9 +36,13 @@ def show_source(filename: str, text: str) -> None:
     linecache.cache[filename] = len(text), None, lines, filename
 
 
-def make_function(code: CodeType) -> FunctionType:
+def make_cell() -> CellType:
+    """Make a variable of a closure, which several functions may share."""
+    return CellType()
+
+
+def make_function(code: CodeType, closure: tuple[CellType, ...] | None = None) -> FunctionType:
     """Begin to rebuild a function, whose globals are those of the main program."""
-    closure = tuple(CellType() for _ in code.co_freevars) if code.co_freevars else None
     return FunctionType(code, mainmodule.namespace(), None, None, closure)
 
 
@@ -72,6 +79,24 @@ def make_class(make: Callable[..., type], args: tuple[Any, ...], bases: tuple[ty
         setattr(told, _SUBCLASSED, usual)
 
 
+def new_class(
+    maker: type, kind: type, name: str, bases: tuple[type, ...], namespace: dict[str, Any]
+) -> type:
+    """Make a class without what its metaclass does besides.
+
+    That has been done in the main program, and is in what travels.
+
+    Args:
+        maker: The class from which the metaclass has what makes classes.
+        kind: The metaclass.
+        name: Of the class.
+        bases: Its bases.
+        namespace: What it has from the beginning.
+    """
+    made: type = maker.__new__(kind, name, bases, namespace)
+    return made
+
+
 def make_cached(parameters: dict[str, Any], function: Callable[..., Any]) -> Any:
     """Rebuild what `functools.lru_cache` has made: each process has a cache of its own."""
     return functools.lru_cache(**parameters)(function)
@@ -100,6 +125,7 @@ def register_all(function: Any, others: list[tuple[type, Callable[..., Any]]]) -
 
 def begin(name: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """Begin to rebuild a definition, which may refer to itself by its name."""
-    made = make(*args)
-    mainmodule.namespace()[name] = made
-    return made
+    if name not in begun:
+        begun[name] = make(*args)
+    mainmodule.namespace()[name] = begun[name]
+    return begun[name]

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from masterworker.data import mainmodule
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,6 +26,10 @@ _FORMAT: Final = 2 if sys.version_info < (3, 14) else marshal.version
 _GLOBAL: Final = frozenset(("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"))
 _IN_CLASS: Final = frozenset(("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 _OF_CLASS: Final = "STORE_NAME"
+
+#: What finds globals by names that are texts; `sys.modules[__name__]` has two words.
+_LOOK_UP: Final = frozenset(("globals", "eval", "exec", mainmodule.MAIN))
+_OWN_MODULE: Final = frozenset(("modules", "__name__"))
 
 #: By code and file, since code of two files can be equal.
 _names: dict[tuple[CodeType, str], tuple[str, ...]] = {}
@@ -61,6 +67,12 @@ def dump(code: CodeType) -> bytes:
         known = marshal.dumps(code, _FORMAT)
         _remember(_bytes, code, known)
     return known
+
+
+def looks_names_up(code: CodeType) -> bool:
+    """Tell whether code may find globals by names that are not in it as such: with `eval`, say."""
+    words = _attribute_names(code)
+    return not words.isdisjoint(_LOOK_UP) or words >= _OWN_MODULE
 
 
 def submodules(code: CodeType, values: Iterable[object]) -> list[str]:

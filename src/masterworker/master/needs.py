@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data import definitions, layout, mainmodule
-from masterworker.data.byname import Pickled, pickled
+from masterworker.data.byname import Pickled, as_function, pickled
 from masterworker.data.environment import Environment, Plan, root_parts
 from masterworker.data.pickling import PROTOCOL, dumps_function_by_name, line_of
 from masterworker.data.segment import LARGE, Segment, head_of
@@ -116,7 +116,7 @@ class Needs:
                 self.importable[function] = travelling
             return travelling
         try:
-            root = pickled(function)
+            root = (None if plain else as_function(function)) or pickled(function)
         except UnpicklableError:
             raise
         except Exception as error:
