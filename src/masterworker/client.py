@@ -31,7 +31,8 @@ class Client:
 
     Args:
         connect: Makes a connection; called again when one has broken.
-        around: Surrounds every call.
+        around: Surrounds the time in which a call is under way.
+        whole: Surrounds what must not be broken off between a call and what follows from it.
 
     Thread-safe: calls wait for each other.
     """
@@ -40,9 +41,11 @@ class Client:
         self,
         connect: Callable[[], Connection],
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        whole: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._connect = connect
         self._around = around
+        self._whole = whole
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._aside: Connection | None = None
@@ -79,7 +82,7 @@ class Client:
             TransportError: The connection broke; the next call makes a new one.
             MasterworkerError: What the manager refused, and why.
         """
-        with self._lock:
+        with self._whole(), self._lock:
             if self._connection is None:
                 self.connect()
             if operation == "join":
@@ -108,7 +111,7 @@ class Client:
 
     def call_once(self, operation: str, *args: Any) -> Any:
         """Carry out an operation that must not be carried out twice, also over a lost reply."""
-        with self._lock:
+        with self._whole(), self._lock:
             self._number += 1
             number = self._number
             try:

@@ -41,11 +41,11 @@ BEGIN = """
 """
 
 USES = {
-    "a function": "master.submit(model.energy, 0).result(25)",
+    "a function": "master.submit(model.energy, 0).result(60)",
     "many calls": "sorted(set(master.map(model.energy, range(50))))",
-    "a parameter": "master.submit(lambda model: model.energy(), model.Model()).result(25)",
-    "inside another function": "master.submit(lambda: model.energy(0)).result(25)",
-    "an import inside": "master.submit(eval, '__import__(\"model\").energy(0)').result(25)",
+    "a parameter": "master.submit(lambda model: model.energy(), model.Model()).result(60)",
+    "inside another function": "master.submit(lambda: model.energy(0)).result(60)",
+    "an import inside": "master.submit(eval, '__import__(\"model\").energy(0)').result(60)",
 }
 
 
@@ -53,7 +53,7 @@ def _run(folder: Path, program: str, *arguments: str) -> list[Any]:
     (folder / "program.py").write_text(textwrap.dedent(BEGIN) + textwrap.dedent(program))
     done = subprocess.run(
         [sys.executable, "program.py", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=2 * HANG, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=4 * HANG, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line[:1] in "[{"]
@@ -80,11 +80,11 @@ def test_a_module_that_was_deleted_and_imported_anew(tmp_path: Path) -> None:
         tmp_path,
         """
         with Master(workers=1) as master:
-            print(json.dumps([master.submit(model.energy, 0).result(25)]))
+            print(json.dumps([master.submit(model.energy, 0).result(60)]))
             version(2)
             del sys.modules["model"]
             import model
-            print(json.dumps([master.submit(model.energy, 0).result(25)]))
+            print(json.dumps([master.submit(model.energy, 0).result(60)]))
         """,
     )
     assert found == [[1], [2]]
@@ -96,11 +96,11 @@ def test_functions_that_are_changed_in_place_as_by_autoreload(tmp_path: Path) ->
         """
         with Master(workers=1) as master:
             energy = model.energy
-            print(json.dumps([master.submit(energy, 0).result(25)]))
+            print(json.dumps([master.submit(energy, 0).result(60)]))
             again(2)
             energy.__code__ = model.energy.__code__
             model.energy = energy
-            print(json.dumps([master.submit(energy, 0).result(25)]))
+            print(json.dumps([master.submit(energy, 0).result(60)]))
         """,
     )
     assert found == [[1], [2]]
@@ -117,7 +117,7 @@ def test_autoreload_in_a_notebook(tmp_path: Path, first: str) -> None:
     order = [cells[name] for name in sorted(cells, key=lambda name: name != first)]
     ask = """
 calls = [energy, lambda _: model.energy(0), lambda thing: thing.energy()]
-results = [master.submit(call, thing).result(25) for call in calls for _ in range(3)]
+results = [master.submit(call, thing).result(60) for call in calls for _ in range(3)]
 print(json.dumps(sorted(set(results))))
 """
     found = _run(
@@ -154,15 +154,15 @@ def test_workers_that_do_not_have_it_go_on(tmp_path: Path) -> None:
             return model.energy(x)
 
         with Master(workers=1) as master:
-            first = master.submit(os.getpid).result(25)
+            first = master.submit(os.getpid).result(60)
             again(2)
-            same = master.submit(os.getpid).result(25)
+            same = master.submit(os.getpid).result(60)
             handle = master.options(retries=0).submit(slow, 0)
             before = master.submit(model.touch)
-            values = [handle.result(25), before.result(25)]
+            values = [handle.result(60), before.result(60)]
             again(3)
-            after = [master.submit(model.energy, 0).result(25) for _ in range(20)]
-            new = master.submit(os.getpid).result(25)
+            after = [master.submit(model.energy, 0).result(60) for _ in range(20)]
+            new = master.submit(os.getpid).result(60)
             print(json.dumps([first == same, values, sorted(set(after)), first != new]))
         """,
     )
@@ -177,9 +177,9 @@ def test_workers_of_another_supervisor_are_replaced_as_well(tmp_path: Path) -> N
         with Master(sys.argv[1]) as master:
             command = [sys.executable, "-m", "masterworker.cli", "worker", sys.argv[1]]
             with subprocess.Popen(command) as supervisor:
-                print(json.dumps([master.submit(model.energy, 0).result(25)]))
+                print(json.dumps([master.submit(model.energy, 0).result(60)]))
                 again(2)
-                print(json.dumps([master.submit(model.energy, 0).result(25)]))
+                print(json.dumps([master.submit(model.energy, 0).result(60)]))
                 master.shutdown()
         """,
         unique_label(),
@@ -206,10 +206,10 @@ def test_a_worker_that_nobody_can_replace_says_so(tmp_path: Path) -> None:
             command = [sys.executable, "worker.py", sys.argv[1]]
             with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
                 master.request_task("energy", 0)
-                master.retrieve_result("energy", 25)
+                master.retrieve_result("energy", 60)
                 again(2)
                 master.request_task("energy", 0)
-                master.retrieve_result("energy", 25)
+                master.retrieve_result("energy", 60)
                 master.shutdown()
                 print(json.dumps([worker.stderr.read()]))
         """,

@@ -73,7 +73,7 @@ ASK = """
     from masterworker import Master
     with Master(workers=1) as master:
         for fact in FACTS:
-            print(json.dumps([fact(), master.submit(fact).result(25)]), flush=True)
+            print(json.dumps([fact(), master.submit(fact).result(60)]), flush=True)
 """
 
 
@@ -96,7 +96,7 @@ def _run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=2 * HANG,
+        timeout=4 * HANG,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -162,13 +162,13 @@ def test_arguments_folder_variables_and_limits(tmp_path: Path) -> None:
         with Master(workers=1) as master:
             os.environ["MINE_AFTER"] = "1"
             os.chdir("/")
-            print(json.dumps([here, master.submit(probe.process).result(25)]))
+            print(json.dumps([here, master.submit(probe.process).result(60)]))
             master.launch_workers(1)
-            first = {master.submit(os.getpid).result(25)}
+            first = {master.submit(os.getpid).result(60)}
             while len(first) < 2:
-                first.add(master.submit(os.getpid).result(25))
+                first.add(master.submit(os.getpid).result(60))
             new = [master.submit(probe.process) for _ in range(20)]
-            print(json.dumps(sorted({n.result(25)["folder"] for n in new})))
+            print(json.dumps(sorted({n.result(60)["folder"] for n in new})))
         """,
         arguments=("--steps", "7", "last word"),
     )
@@ -189,7 +189,7 @@ def test_a_variable_that_would_take_the_place_of_the_exit_status(tmp_path: Path)
         import json, os
         from masterworker import Master
         with Master(workers=1, max_tasks=1) as master:
-            print(json.dumps(len({master.submit(os.getpid).result(25) for _ in range(3)})))
+            print(json.dumps(len({master.submit(os.getpid).result(60) for _ in range(3)})))
             print(json.dumps([1]), flush=True)
         os._exit(0)
         """,
@@ -213,8 +213,8 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         def here():
             return ascii(os.getcwd()), ascii(sys.argv), ascii(sys.path)
         with Master(workers=1) as master:
-            print(json.dumps([master.submit(beside.triple, 2).result(25)]))
-            print(json.dumps([here(), master.submit(here).result(25)]))
+            print(json.dumps([master.submit(beside.triple, 2).result(60)]))
+            print(json.dumps([here(), master.submit(here).result(60)]))
         """,
     )
     assert found[0] == [6]
@@ -300,7 +300,7 @@ def test_filters_of_warnings(tmp_path: Path) -> None:
                  ("RuntimeWarning", "divide by zero"), ("RuntimeWarning", "overflow")]
         here = [raised(*each) for each in calls]
         with Master(workers=1) as master:
-            print(json.dumps([here, [master.submit(raised, *each).result(25) for each in calls]]))
+            print(json.dumps([here, [master.submit(raised, *each).result(60) for each in calls]]))
         """,
     )
     [[here, there]] = found
@@ -323,8 +323,8 @@ def test_what_numpy_does_with_errors(tmp_path: Path) -> None:
             except FloatingPointError:
                 return "raised"
         with Master(workers=1) as master:
-            print(json.dumps([divide(), master.submit(divide).result(25)]))
-            print(json.dumps([np.geterr(), master.submit(np.geterr).result(25)]))
+            print(json.dumps([divide(), master.submit(divide).result(60)]))
+            print(json.dumps([np.geterr(), master.submit(np.geterr).result(60)]))
         """,
     )
     assert found[0] == ["raised", "raised"]
@@ -375,18 +375,18 @@ LATE = """
         return __import__(name).answer()
 
     with Master(workers=2) as master:
-        master.submit(abs, -1).result(25)
+        master.submit(abs, -1).result(60)
         ways = {}
 
         put("inserted", "late1.py", "def answer(): return 1")
         sys.path.insert(0, os.path.abspath("inserted"))
         import late1
-        ways["insert"] = master.submit(late1.answer).result(25)
+        ways["insert"] = master.submit(late1.answer).result(60)
 
         put("relative", "late2.py", "class Thing:\\n    def answer(self): return 2")
         sys.path.append("relative")
         import late2
-        ways["parameter"] = master.submit(lambda thing: thing.answer(), late2.Thing()).result(25)
+        ways["parameter"] = master.submit(lambda thing: thing.answer(), late2.Thing()).result(60)
 
         put("added", "late3.py", "def answer(): return 3")
         put("listed", "extra.pth", os.path.abspath("added"))
@@ -398,24 +398,24 @@ LATE = """
             archive.writestr("late4/inner.py", "def answer(): return 4")
         sys.path.insert(0, "library.zip")
         import late4
-        ways["zip"] = master.submit(late4.answer).result(25)
+        ways["zip"] = master.submit(late4.answer).result(60)
 
         put("one/late5", "first.py", "def answer(): return 5")
         put("two/late5", "second.py", "def answer(): return 6")
         sys.path.append("one")
         import late5.first
-        ways["namespace"] = master.submit(late5.first.answer).result(25)
+        ways["namespace"] = master.submit(late5.first.answer).result(60)
         sys.path.append("two")
         import late5.second
-        ways["its other part"] = master.submit(late5.second.answer).result(25)
+        ways["its other part"] = master.submit(late5.second.answer).result(60)
 
         put("elsewhere", "late7.py", "def answer(): return 7")
         os.chdir("elsewhere")
         sys.path.insert(0, "")
-        ways["folder of the moment"] = master.submit(inside, "late7").result(25)
+        ways["folder of the moment"] = master.submit(inside, "late7").result(60)
 
         try:
-            master.submit(inside, "nowhere_at_all").result(25)
+            master.submit(inside, "nowhere_at_all").result(60)
         except ModuleNotFoundError:
             ways["nowhere"] = True
         print(json.dumps(ways))
@@ -461,7 +461,7 @@ HASHES = """
     with Master(sys.argv[1], workers=2) as master:
         found = {}
         while len(found) < int(sys.argv[2]):
-            for process, *value in [h.result(25) for h in [master.submit(look) for _ in range(20)]]:
+            for process, *value in [h.result(60) for h in [master.submit(look) for _ in range(20)]]:
                 found[process] = value
             if len(sys.argv) > 3:
                 print("ready", flush=True)
@@ -501,10 +501,10 @@ def test_workers_of_another_supervisor_agree_as_well(tmp_path: Path) -> None:
             found = {}
             while len(found) < 3:
                 asked = [master.submit(look) for _ in range(9)]
-                found |= {process: value for process, *value in (h.result(25) for h in asked)}
+                found |= {process: value for process, *value in (h.result(60) for h in asked)}
             print(json.dumps([[hash("alanine"), sys.flags.optimize], *found.values()]))
         for each in others:
-            each.wait(25)
+            each.wait(60)
         """,
         "-OO",
         arguments=(label,),
@@ -548,17 +548,17 @@ def test_a_worker_elsewhere(tmp_path: Path) -> None:
             worker.stdin.write(master.ticket())
             worker.stdin.close()
             for fact in (probe.settings, probe.flags, filters, os.getcwd, lambda: sys.argv):
-                print(json.dumps([fact(), master.submit(fact).result(25)]))
+                print(json.dumps([fact(), master.submit(fact).result(60)]))
             import which
-            print(json.dumps([1, master.submit(which.answer).result(25)]))
+            print(json.dumps([1, master.submit(which.answer).result(60)]))
             put("later", 2)
             sys.path.append("later")
             import importlib, late
-            print(json.dumps([2, master.submit(late.answer).result(25)]))
+            print(json.dumps([2, master.submit(late.answer).result(60)]))
             put("later", 3)
             importlib.reload(late)
-            print(json.dumps([3, master.submit(late.answer).result(25)]))
-        worker.wait(25)
+            print(json.dumps([3, master.submit(late.answer).result(60)]))
+        worker.wait(60)
         """,
         *("-O", "-b", "-W", "error::UserWarning", "-X", "utf8=0", "-B"),
         arguments=("--steps", "7"),

@@ -32,7 +32,7 @@ def double(point):
     return Point(shift(2 * point.x))
 
 with Master(workers=1) as master:
-    found = [master.submit(double, Point(x)).result(25) for x in range(3)]
+    found = [master.submit(double, Point(x)).result(60) for x in range(3)]
 print(json.dumps([[type(p) is Point for p in found], [p.x for p in found]]), flush=True)
 """
 CALLS_FOUND = [[True, True, True], [100, 102, 104]]
@@ -164,7 +164,7 @@ def _run(tmp_path: Path, way: str, source: str) -> Any:
     with (stdin if stdin.exists() else Path("/dev/null")).open() as given:
         done = subprocess.run(
             [sys.executable, *words, f"job {tmp_path.name}"],
-            cwd=tmp_path, stdin=given, capture_output=True, text=True, timeout=2 * HANG,
+            cwd=tmp_path, stdin=given, capture_output=True, text=True, timeout=4 * HANG,
             check=False,
         )  # fmt: skip
     assert done.returncode == 0 or way == "debugger", done.stderr  # it waits for a command then

@@ -494,18 +494,18 @@ class FakeProcess:
 
 
 def test_cancelling_what_does_not_stop() -> None:
-    """SIGINT, and the end of the process if the task is the same 2 s later."""
+    """The signal to look, and the end of the process if the task is the same 2 s later."""
     fake = FakeProcess()
     fake.worker.slot[slot.TASK] = 5
     fake.worker.cancel(4, 0.0)
     assert fake.sent == []
     fake.worker.cancel(5, 0.0)
-    assert fake.sent == [signal.SIGINT]
+    assert fake.sent == [slot.LOOK]
     assert fake.worker.slot[slot.CANCEL] == 5
     fake.worker.take_steps(1.9)
-    assert fake.sent == [signal.SIGINT]
+    assert fake.sent == [slot.LOOK]
     fake.worker.take_steps(2.1)
-    assert fake.sent == [signal.SIGINT, signal.SIGKILL]
+    assert fake.sent == [slot.LOOK, signal.SIGKILL]
     assert "cancelled" in fake.worker.asked
 
 
@@ -516,7 +516,7 @@ def test_cancelling_what_stops() -> None:
     fake.worker.cancel(5, 0.0)
     fake.worker.slot[slot.TASK] = 6
     fake.worker.take_steps(5.0)
-    assert fake.sent == [signal.SIGINT]
+    assert fake.sent == [slot.LOOK]
 
 
 # -- talking to the manager ---------------------------------------------------------------------

@@ -327,6 +327,14 @@ class PutsDownWithoutSaying(Hand):
         return []
 
 
+class BreaksOffInTheMiddle(SimWorker):
+    """A task that is broken off as it is lent another one takes that along."""
+
+    def _return(self, leases: list[Lease]) -> Run:
+        if not self._is_pending():
+            yield from super()._return(leases)
+
+
 class IgnoresRejoin(SimWorker):
     """A worker that is not known any more goes on as if it were."""
 

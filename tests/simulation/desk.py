@@ -304,6 +304,7 @@ class Desk(Guarded):
             return
 
         def finish(box: Box) -> None:
+            self._collecting.pop(member_id, None)
             if not box.finished and not box.leases and core.terminated:
                 answer(False, Terminated("the job is over"))
                 return
@@ -311,7 +312,9 @@ class Desk(Guarded):
             answer(True, (box.finished, box.leases))
 
         claims = [claim] if lent is None else [claim, lent]
-        self._open(Box(member_id, claims, finish), wait)
+        box = self._collecting[member_id] = self._open(Box(member_id, claims, finish), wait)
+        if self._orders.get(member_id):
+            self._ring(box)
 
     def _fetch_meanwhile(
         self, member_id: int, lend: int, tag: str | None, now: float
@@ -336,6 +339,11 @@ class Desk(Guarded):
         self.oracle.lent(member_id, leases)
         for lease in leases:
             self.core.on_started(member_id, lease[0], self.kernel.now)
+        chance = self.swarm.cancel_waiting
+        if leases and chance and self.kernel.random.random() < chance:
+            lent = [lease[0] for lease in leases]
+            waiting = [i for i in self.core.members[member_id].leases if i not in lent]
+            self.kernel.after(0.0, self.cancel_here, waiting)
 
     def _acknowledge(self, answer: Answer, session: Session, client: str, number: int) -> None:
         self.replies.acknowledge(client, number)

@@ -72,6 +72,8 @@ class Guarded:
         #: Those whose loss has given a strike: they may come back.
         self._before: dict[str, int] = {}
         self._orders: dict[int, list[tuple[str, int]]] = {}
+        #: Where processes wait for outcomes.
+        self._collecting: dict[int, Box] = {}
         #: What is to be told to supervisors.
         self._desks: dict[str, Orders] = {}
         self.dead = False
@@ -183,12 +185,15 @@ class Guarded:
         if member is None:
             return
         self._orders.setdefault(member_id, []).append((wire.CANCEL, task_id))
+        if (box := self._collecting.get(member_id)) is not None:
+            self._ring(box)  # its task waits for others: it comes for the order
         if (orders := self._desks.get(member.supervisor)) is not None:
             orders.given.append((wire.CANCEL, member_id, task_id))
             self._ring_all(orders)
 
     def _forget_member(self, member_id: int) -> None:
         self._orders.pop(member_id, None)
+        self._collecting.pop(member_id, None)
         for client in [c for c, m in self._clients.items() if m == member_id]:
             del self._clients[client]
             if self.core.has_struck(member_id):

@@ -103,12 +103,23 @@ class Peer(Process):
         return member
 
     def collect(
-        self, me: object, member: int, tag: str | None, want: int, wait: float, lend: int
+        self,
+        me: object,
+        member: int,
+        tag: str | None,
+        want: int,
+        wait: float,
+        lend: int,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Run:
-        """Ask for outcomes, and say when some have arrived."""
+        """Ask for outcomes, and say when some have arrived, or are not wanted any more."""
         arguments = ("collect", member, tag, want, wait, lend)
         finished, leases = yield from self.call_once(me, *arguments)
         number = self._number
+        if finished and not wanted():
+            self._unanswered = number
+            yield from self.forgo(me)
+            finished = []
         if finished:
             assert self.link is not None
             for outcome in finished:

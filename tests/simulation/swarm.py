@@ -85,6 +85,8 @@ class Swarm:
     down: float = 0.0
     #: So deep a worker executes whatever comes while it waits.
     depth: int = MAX_DEPTH
+    #: Who waits inside a task, and is lent another one, may be cancelled in that instant.
+    cancel_waiting: float = 0.0
     #: Workers that have promised no heartbeats.
     unwatched: frozenset[int] = frozenset()
 
@@ -172,6 +174,9 @@ def draw_more(random: Random, swarm: Swarm) -> None:
         for _ in range(random.randint(1, 2)):
             swarm.batches.append(_draw_row(random, swarm.faults_end))
         swarm.batches.sort(key=lambda batch: batch.when)
+    if random.random() < 0.3:
+        swarm.cancel_waiting = 0.5 * random.random()
+        swarm.kinds.append("cancel_waiting")
 
 
 def _draw_row(random: Random, faults_end: float) -> Batch:

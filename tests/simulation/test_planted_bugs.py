@@ -62,6 +62,7 @@ PLANTED = [
     (bugs.PutsDownWithoutSaying, 13),
     (bugs.GivesBackWhatItKeeps, 0),
     (bugs.OutcomesOfRowsAreOffByOne, 0),
+    (bugs.BreaksOffInTheMiddle, 864),
     (bugs.IgnoresRejoin, 3),
     (bugs.NeverLooksForTheMaster, 866),
     (bugs.AnswersForTheNextAttempt, 2),

@@ -33,6 +33,10 @@ class OtherRunError(TransportError):
     """A task of an earlier master asks for something."""
 
 
+class BrokenOff(Exception):
+    """The task that waits for others is to end."""
+
+
 class SimWorker(Peer):
     """One process that executes tasks."""
 
@@ -61,6 +65,10 @@ class SimWorker(Peer):
         self._given_back: set[tuple[str, int, int]] = set()
         #: Of which runs of the master the tasks are that it executes, one inside the other.
         self._runs: list[str] = []
+        #: The tasks that wait, inside which it executes one; and what nobody wants any more of
+        #: them, which they hear of when they go on.
+        self._inside: list[int] = []
+        self._pending: set[int] = set()
         self._main = self.spawn(self._run())
 
     # -- main thread ------------------------------------------------------------------------
@@ -187,6 +195,9 @@ class SimWorker(Peer):
                 yield from self._further_tasks(spec.further)
             except (TransportError, UsageError):  # as from any handler
                 fails = True
+            except BrokenOff:
+                fails = broken = True
+        self._pending.discard(task_id)
         kind = RESULT
         if fails:
             again = terms is not None and terms[1] is not None and not broken
@@ -215,6 +226,12 @@ class SimWorker(Peer):
         """Break off a task, if it is being executed."""
         if self._sleeping and self.executing == task_id:
             self._main.wake(self._main.turn, value=True)
+        elif task_id in {self.executing, *self._inside}:
+            self._pending.add(task_id)
+
+    def _is_pending(self) -> bool:
+        """Tell whether the task that waits is to be broken off."""
+        return self.executing in self._pending
 
     # -- further tasks ----------------------------------------------------------------------
 
@@ -231,6 +248,8 @@ class SimWorker(Peer):
                 raise
             finally:
                 self._talk.release()
+            if self._is_pending():
+                raise BrokenOff
         for _ in range(number):
             yield from self._collect_one()
 
@@ -243,12 +262,15 @@ class SimWorker(Peer):
         yield from self._deliver(MAIN, give_back=True)
         lend = wire.ANY if self._depth < self.world.swarm.depth else wire.AWAITED
         while True:
+            began = self.kernel.now
             yield from self._talk.acquire(MAIN)
             try:
                 self._require_same_run()
+                if self._is_pending():
+                    raise BrokenOff
                 assert self.member is not None
-                wait = self._longest_wait
-                found = yield from self.collect(MAIN, self.member, FURTHER, 1, wait, lend)
+                asked = (self.member, FURTHER, 1, self._longest_wait, lend)
+                found = yield from self.collect(MAIN, *asked, lambda: not self._is_pending())
                 self._last_call = self.kernel.now
             except OtherRunError:
                 raise
@@ -258,18 +280,27 @@ class SimWorker(Peer):
             finally:
                 self._talk.release()
             finished, leases = found
+            if leases and (finished or self._is_pending()):  # both came in the same instant
+                yield from self._return(leases)
+                leases = []
             if finished:
-                if leases:  # both came in the same instant
-                    yield from self._exchange(MAIN, 0, 0.0, [lease[0] for lease in leases])
                 return
             for lease in leases:
                 yield from self._execute_inside(lease)
+            if not leases and self.kernel.now - began < self._longest_wait / 2:
+                yield from self._deliver(MAIN, give_back=False)  # somebody has rung
+
+    def _return(self, leases: list[Lease]) -> Run:
+        """Give back what was lent, since it is not going to be executed here."""
+        yield from self._exchange(MAIN, 0, 0.0, [lease[0] for lease in leases])
 
     def _execute_inside(self, lease: Lease) -> Run:
         outer = self.hand.current
         self._depth += 1
+        self._inside.append(outer)
         self.hand.leases.append(lease)
         yield from self._execute_leases()
+        self._inside.pop()
         self._depth -= 1
         self.hand.current = outer
         yield from self._deliver(MAIN, give_back=False)

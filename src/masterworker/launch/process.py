@@ -241,7 +241,7 @@ class WorkerProcess:
         self._unwanted.pop(task_id, None)
         self.slot[slot.CANCEL] = task_id
         self._cancelling = (task_id, now + KILL_GRACE)
-        self.signal(signal.SIGINT)
+        self.signal(slot.LOOK)
 
     def take_steps(self, now: float) -> None:
         """Do what is due: the next signal, or the end of one that does not heed the last."""

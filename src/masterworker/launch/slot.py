@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ TAG: Final = 12
 #: A longer tag is cut (bytes).
 _LONGEST_TAG: Final = 8 * 32
 _SIZE: Final = 8 * TAG + _LONGEST_TAG
+#: The signal that lets a worker look whether its task is to be broken off. Nobody else sends it,
+#: and a process that does not handle it, a fork of a handler say, ignores it.
+LOOK: Final = signal.SIGURG
 #: The name is not longer than this (bytes).
 _LONGEST_NAME: Final = 200
 #: Where `sys.path` begins, with zeros between its entries, and how long it may be (bytes).

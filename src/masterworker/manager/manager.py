@@ -282,6 +282,8 @@ class Manager(Exchanging):
             self._watch_clock()
             box = self._collecting[member_id] = self._boxes.open(claim, lent)
             self._take_in()  # what came since saw nobody wait
+            if self._orders.get(member_id):
+                box.ring()
             if self.core.held_back:
                 self._weigh(now)
         try:

@@ -66,6 +66,8 @@ class Conversation:
         self._process_id: int | None = None
         self.reconnect = reconnect
         self.hand = Hand(put_together)
+        #: The tasks that wait for others, outermost first, inside which this worker executes one.
+        self._inside: list[int] = []
         self._watched = heartbeat is not None
         self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
         #: A call that waits is a sign of life only when it begins and ends.
@@ -73,7 +75,9 @@ class Conversation:
         self._interrupts = Interrupts()
         option = self.MASTER_OPTION
         self.client = Client(
-            connect or (lambda: reach(label, master, option=option)), self._interrupts.calling
+            connect or (lambda: reach(label, master, option=option)),
+            self._interrupts.calling,
+            self._interrupts.holding,
         )
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._talk = threading.RLock()
@@ -114,25 +118,22 @@ class Conversation:
         self._stopped = True
 
     def _fetch_state(self, name: str) -> Payload | None:
-        shelf = None if self.client.is_private else self._reach_shelf()
-        if shelf is None:
-            return self._get_state(name)
-        return shelf.get(f"{self.hand.instance}/{name}", lambda: self._get_state(name))
-
-    def _get_state(self, name: str) -> Payload | None:
-        with self._talk:
-            return self.client.get(wire.STATES, name)
+        return self._fetch(wire.STATES, name)
 
     def fetch_definition(self, key: str) -> Payload | None:
         """Get what a function refers to; large values once for all workers of a supervisor."""
-        shelf = None if self.client.is_private else self._reach_shelf()
-        if shelf is None:
-            return self._get_definition(key)
-        return shelf.get(f"{self.hand.instance}/{key}", lambda: self._get_definition(key))
+        return self._fetch(wire.DEFINITIONS, key)
 
-    def _get_definition(self, key: str) -> Payload | None:
+    def _fetch(self, space: str, name: str) -> Payload | None:
+        with self._interrupts.holding():
+            shelf = None if self.client.is_private else self._reach_shelf()
+            if shelf is None:
+                return self._get(space, name)
+            return shelf.get(f"{self.hand.instance}/{name}", lambda: self._get(space, name))
+
+    def _get(self, space: str, name: str) -> Payload | None:
         with self._talk:
-            return self.client.get(wire.DEFINITIONS, key)
+            return self.client.get(space, name)
 
     def _reach_shelf(self) -> Shelf | None:
         """Return where the workers of one supervisor share what they have fetched, if they do."""
@@ -215,7 +216,7 @@ class Conversation:
             logger.warning("the master has loaded %s again; this worker has the old one", name)
 
     def _break_off(self, task_id: int) -> None:
-        if self.hand.current == task_id:
+        if task_id in {self.hand.current, *self._inside}:
             self._interrupts.cancel(task_id)
 
     def _find_again(self, error: TransportError) -> None:

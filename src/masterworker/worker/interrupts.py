@@ -3,8 +3,13 @@
 SIGINT interrupts the task that is being executed; it goes back. SIGTERM lets it finish within a
 grace, and then the worker leaves; a second one counts as SIGINT. A second SIGINT ends the process
 at once. What a batch system tells all processes comes twice, directly and from our supervisor: that
-is one stop, and how long it lasts the supervisor decides. A task that is to be broken off alone
-(cancelled, or its time is up) is marked before the signal is sent.
+is one stop, and how long it lasts the supervisor decides. That one task alone is to be broken off
+(it is cancelled, or its time is up) stands in the slot, and `slot.LOOK`, another signal, says to
+look there. One that comes late or twice finds nothing to do.
+
+A signal can come between any two steps. So a task is broken off in its own code only: never while
+this worker does something for it that must be done whole or not at all. In between stands
+`holding`: what comes there is done at its end, or where the worker says that it may be.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker.launch import parent
-from masterworker.launch.slot import CANCEL, END, TASK
+from masterworker.launch.slot import CANCEL, DEADLINE, END, LOOK, TASK
 from masterworker.worker import current
 
 if TYPE_CHECKING:
@@ -92,6 +97,23 @@ class _Calling:
             raise KeyboardInterrupt from None
 
 
+class _Holding:
+    """See `Interrupts.holding`."""
+
+    __slots__ = ("_interrupts",)
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
+    def __enter__(self) -> None:
+        self._interrupts.held = True
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._interrupts.held = False
+        if kind is None or issubclass(kind, Exception):
+            self._interrupts.raise_pending()
+
+
 _NOTHING = contextlib.nullcontext()
 
 
@@ -109,10 +131,11 @@ class Interrupts:
         self._leave_by = float("inf")
         #: So often our supervisor had told us to stop, or was about to, when that Ctrl-C came.
         self._stops = 0
-        #: The task whose time is up.
-        self._overdue = 0
-        #: What is to break off the task that waits in a call, when that has returned.
-        self._pending: tuple[int, Broken] | None = None
+        #: What is to break off a task as soon as that may be, by its id; None: it has been raised,
+        #: and once is enough.
+        self._pending: dict[int, BaseException | None] = {}
+        #: This worker does something for a task that must not be broken off in the middle.
+        self.held = False
         #: A signal may raise an exception; and nothing is being executed.
         self.breakable = False
         self.idle = False
@@ -122,6 +145,7 @@ class Interrupts:
         # Entered for each batch and each call, so they are made once.
         self._within = _Breakable(self, False), _Breakable(self, True)
         self._calling = _Calling(self)
+        self._holding = _Holding(self)
         #: The thread that executes, where it has the signals.
         self._main = 0
 
@@ -131,26 +155,28 @@ class Interrupts:
             threading.Event().wait(PASSED_ON)
         return self.came
 
-    def time_is_up(self, task_id: int) -> None:
-        """Break off a task, if it is being executed still. Called from another thread."""
-        self._overdue = task_id
-        self._poke()
+    def look(self) -> None:
+        """Let the main thread look whether the task that it executes is to be broken off."""
+        if self.in_charge:
+            signal.pthread_kill(self._main, LOOK)
 
     def cancel(self, task_id: int) -> None:
-        """Break off a task that nobody wants, if it is being executed."""
-        parent.shared[CANCEL] = task_id
-        self._poke()
+        """Break off a task that nobody wants: as soon as it goes on, if it waits for another."""
+        if threading.get_ident() == self._main or parent.shared[TASK] != task_id:
+            self._pending.setdefault(task_id, Broken(cancelled=True))
+        else:
+            parent.shared[CANCEL] = task_id
+            self.look()
 
-    def insist(self) -> None:
-        """If the grace after a SIGTERM is over, break off what is being executed."""
+    def look_at_clock(self) -> None:
+        """Break off what has taken too long, also if the grace after a SIGTERM is over."""
+        deadline = parent.shared[DEADLINE]
+        if deadline and time.monotonic_ns() > deadline:
+            self.look()
         if self.leaving and not self.came and time.monotonic() > self._leave_by:
             self._leave_by = float("inf")
-            self._poke()
-
-    def _poke(self) -> None:
-        """Send the main thread the signal that breaks off what it is doing."""
-        if self.in_charge:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            if self.in_charge:
+                signal.pthread_kill(self._main, signal.SIGINT)
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -163,6 +189,7 @@ class Interrupts:
             for number, handler in (
                 (signal.SIGINT, self._on_interrupt),
                 (signal.SIGTERM, self._on_terminate),
+                (LOOK, self._on_look),
             )
         }
         self._main = threading.get_ident()
@@ -188,6 +215,12 @@ class Interrupts:
             return _NOTHING
         return self._calling
 
+    def holding(self) -> AbstractContextManager[None]:
+        """Within this, a task in the main thread is not broken off, but at the end of it."""
+        if self.held or not self.in_charge or threading.get_ident() != self._main:
+            return _NOTHING
+        return self._holding
+
     def calm_down(self) -> None:
         """The worker leaves: what comes now only makes it hurry."""
         self.breakable = self.idle = self.is_calling = False
@@ -195,16 +228,18 @@ class Interrupts:
     def _on_interrupt(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
         if os.getpid() != self._pid:
             _default(number)
-        if number == signal.SIGINT and self._is_about_one_task():
-            return
+        executing = parent.shared[TASK]
         if (
             number == signal.SIGINT
             and parent.has_launcher()
             and not parent.shared[END]
-            and parent.shared[TASK]
+            and executing
         ):
             # Its own process group keeps a Ctrl-C at the terminal away, and its supervisor says
             # when it means the worker: a handler has sent this to its own process.
+            if self.held and not self.is_calling:
+                self._pending[executing] = KeyboardInterrupt()
+                return
             raise KeyboardInterrupt
         if self.came:
             if not parent.has_launcher() or parent.shared[END] > self._stops:
@@ -217,31 +252,39 @@ class Interrupts:
         if self.breakable:
             raise KeyboardInterrupt
 
-    def _is_about_one_task(self) -> bool:
-        """Break off one task, if that is what the signal is for. False: it is for the worker."""
-        executing = parent.shared[TASK]
-        cancelled, parent.shared[CANCEL] = parent.shared[CANCEL], 0
-        overdue, self._overdue = self._overdue, 0
-        if not cancelled and not overdue:
-            return False
-        if executing in {cancelled, overdue} and executing and self.breakable:
-            broken = Broken(executing == cancelled)
-            if self.is_calling:  # a call that was broken off would take what comes for it along
-                self._pending = executing, broken
-            else:
-                raise broken
-        return True
+    def _on_look(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
+        """Break off the task that is being executed, if it is meant."""
+        shared = parent.shared
+        executing, deadline = shared[TASK], shared[DEADLINE]
+        cancelled = shared[CANCEL] == executing
+        late = deadline and time.monotonic_ns() > deadline
+        if not executing or not (cancelled or late) or os.getpid() != self._pid:
+            return
+        if executing in self._pending or not self.breakable:
+            return  # told already, or this worker leaves
+        if self.held or self.is_calling:  # a call that was broken off would take along what came
+            self._pending[executing] = Broken(cancelled)
+            return
+        self._pending[executing] = None
+        raise Broken(cancelled)
 
     def is_pending(self) -> bool:
         """Tell whether the task that is being executed is to be broken off."""
-        return self._pending is not None and self._pending[0] == parent.shared[TASK]
+        return bool(self._pending) and self._pending.get(parent.shared[TASK]) is not None
 
     def raise_pending(self) -> None:
-        """Break it off now."""
-        if self.is_pending() and self._pending is not None:
-            broken = self._pending[1]
-            self._pending = None
-            raise broken
+        """Break it off now, if it is to be."""
+        if self._pending:
+            executing = parent.shared[TASK]
+            broken = self._pending.get(executing)
+            if broken is not None:
+                self._pending[executing] = None
+                raise broken
+
+    def is_over(self, task_id: int) -> None:
+        """An execution has ended: nothing more can be meant for it."""
+        if self._pending:
+            self._pending.pop(task_id, None)
 
     def _on_terminate(self, number: int, frame: Any) -> None:
         if os.getpid() != self._pid:

@@ -63,12 +63,13 @@ def execute_row(
     Raises:
         KeyboardInterrupt: It came from outside; the task has no outcome.
     """
-    begin, outer = row.next, parent.shared[TASK]
+    begin, outer, held = row.next, parent.shared[TASK], interrupts.held
     before, hand.executing = hand.executing, row
     try:
         if not interrupts.leaving:
             _execute(row, handler, interrupts, wants_to_stop, outer, data_only=data_only)
     finally:
+        interrupts.held = held
         if parent.shared[TASK] != outer:
             parent.shared[LAST], parent.shared[TASK] = parent.shared[TASK], outer
         hand.executing = before
@@ -91,6 +92,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     too late, and nothing follows.
     """
     shared, dropped, todo, keep = parent.shared, row.dropped, row.todo, row.results.append
+    held = interrupts.held
     is_call, last, found = handler is call, b"", handler
     first, payloads = row.first, row.payloads
     calls: list[tuple[Any, ...]] | None = None
@@ -106,6 +108,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     row.add(None)
                     continue
                 shared[TASK] = task_id
+                interrupts.held = False
                 stage = PARAMETERS
                 if together:
                     if calls is None:
@@ -138,9 +141,9 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     row.add(_pickled(done, data_only=data_only))
                     done = None  # perhaps a large one
                 if interrupts.leaving:
-                    shared[TASK] = outer
                     return
                 if wants_to_stop is not None and todo:
+                    interrupts.held = held
                     shared[TASK] = outer
                     if wants_to_stop():
                         return
@@ -157,9 +160,11 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     elif not isinstance(error, Broken):
                         raise
                 finally:
+                    interrupts.held = held  # what is meant for the outer task finds it waiting
                     shared[LAST], shared[TASK] = task_id, outer  # now nothing can be meant for it
             except Broken as broken:  # it came a moment before or after the handler's own code
                 outcome = broken_off(broken, None, data_only=data_only)
+            interrupts.is_over(task_id)
             if row.next <= task_id:
                 row.add(outcome)
             done = None

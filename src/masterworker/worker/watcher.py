@@ -151,4 +151,4 @@ class Watcher:
             if order == wire.CANCEL and self._slot[slot.TASK] == task:
                 self._slot[slot.CANCEL] = task
                 with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
+                    signal.pidfd_send_signal(self._pidfd, slot.LOOK)

@@ -145,18 +145,14 @@ class Worker(Conversation):
     def request_task(self, tag: str, *parameters: Any) -> str:
         """Ask for a further task, from inside a handler. Returns its id."""
         payload = dumps_call(f"task {tag!r}", parameters)
-        with self._talk:
+        with self._interrupts.holding(), self._talk:
             self._require_same_run()
             return task_name(tag, self.client.request(tag, [payload]))
 
     def look_at_clock(self) -> None:
         """Break off what has taken too long, and show that this thread is alive."""
-        shared = parent.shared
-        shared[TICK] += 1
-        executing, deadline = shared[TASK], shared[DEADLINE]
-        if deadline and executing and time.monotonic_ns() > deadline:
-            self._interrupts.time_is_up(executing)
-        self._interrupts.insist()
+        parent.shared[TICK] += 1
+        self._interrupts.look_at_clock()
 
     def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
         """Wait for the outcome of some further task, from inside a handler.
@@ -180,18 +176,19 @@ class Worker(Conversation):
         """Wait for one outcome; see `retrieve_result`."""
         end = None if timeout is None else time.monotonic() + timeout
         mine = threading.current_thread() is self._thread
-        if mine:
-            self.deliver(give_back=True)
-        while True:
-            left = self._longest_wait if end is None else end - time.monotonic()
-            wait = min(max(0.0, left), self._longest_wait)
-            finished, leases = self._collect_once(tag, wait, mine=mine)
-            if finished is not None:
-                return finished
-            for lease in leases:
-                self._execute_inside(lease)
-            if end is not None and time.monotonic() >= end and not leases:
-                raise TimeoutError(f"no outcome in {timeout} seconds")
+        with self._interrupts.holding():
+            if mine:
+                self.deliver(give_back=True)
+            while True:
+                left = self._longest_wait if end is None else end - time.monotonic()
+                wait = min(max(0.0, left), self._longest_wait)
+                finished, leases = self._collect_once(tag, wait, mine=mine)
+                if finished is not None:
+                    return finished
+                for lease in leases:
+                    self._execute_inside(lease)
+                if end is not None and time.monotonic() >= end and not leases:
+                    raise TimeoutError(f"no outcome in {timeout} seconds")
 
     def _collect_once(
         self, tag: str | None, wait: float, *, mine: bool
@@ -203,15 +200,12 @@ class Worker(Conversation):
             wait = limits.shorter(wait, began)
         with self._talk:
             self._require_same_run()
+            if mine:
+                self._interrupts.raise_pending()
             try:
-                finished, leases = self.client.collect(
-                    self.process_id,
-                    tag,
-                    1,
-                    wait,
-                    lend,
-                    lambda: not (mine and self._interrupts.is_pending()),
-                )
+                asked = self.process_id, tag, 1, wait, lend
+                is_wanted = lambda: not (mine and self._interrupts.is_pending())  # noqa: E731
+                finished, leases = self.client.collect(*asked, is_wanted)
             except TransportError as error:
                 self._find_again(error)
                 return None, []
@@ -234,6 +228,7 @@ class Worker(Conversation):
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
         outer, environment, tag = self.hand.executing, definitions.entered(), parent.shown_tag
+        self._inside.append(parent.shared[TASK])
         self._depth += 1
         try:
             with limits.suspended():
@@ -241,6 +236,7 @@ class Worker(Conversation):
                 self._execute_leases()
         finally:
             self._depth -= 1
+            self._inside.pop()
             self.hand.executing = outer
             parent.show_tag(tag)
             definitions.enter(environment)
@@ -366,23 +362,27 @@ class Worker(Conversation):
         return self._handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
 
     def _execute_one(self, lease: Lease) -> Outcome:
-        shared, hand = parent.shared, self.hand
+        shared, hand, interrupts = parent.shared, self.hand, self._interrupts
         task_id, attempt, tag, payload, terms = lease
-        outer = shared[TASK]
+        outer, held = shared[TASK], interrupts.held
         hand.executing = task_id
         handler, only = self._handler(tag), self._data_only
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
         try:
             shared[TASK] = task_id
+            interrupts.held = False
             if terms is None:
-                has_come = self._interrupts.has_come
+                has_come = interrupts.has_come
                 kind, answer = execute(handler, payload, has_come, data_only=only)
             else:
                 kind, answer = self._execute_limited(handler, payload, terms)
+            interrupts.held = held
         except Broken as broken:  # it came a moment before or after the handler's own code
             kind, answer = broken_off(broken, terms, data_only=only)
         finally:
+            interrupts.held = held  # first: what is meant for the outer task finds it waiting
             shared[LAST], shared[TASK] = task_id, outer  # from here on, nothing can be meant for it
+            interrupts.is_over(task_id)
         return _new(Outcome, (task_id, attempt, kind, answer))
 
     def _execute_limited(
