@@ -8,12 +8,15 @@ SEED ?= 1
 WORKERS ?= 8
 SEEDS ?= 20000
 SECONDS ?= 600
+# Most of the time tests wait, so there may be more of these than processors.
+TESTERS ?= 4
 
-.PHONY: demo test check format bench chaos simulate fuzz trajectory clean help
+.PHONY: demo test quick check format bench chaos simulate fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
 	@echo "make test        set up and run all tests (what this machine lacks is skipped, with the reason)"
+	@echo "make quick       the tests that need no processes"
 	@echo "make check       formatting, types, import rules"
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
 	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
@@ -45,7 +48,12 @@ demo: $(VENV)/base
 	$(BIN)/python Examples/first_job.py
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile
+	$(BIN)/python -m pytest -m alone
+
+quick: $(VENV)/dev
+	$(BIN)/python -m pytest tests/unit tests/model
+	$(BIN)/python -m pytest tests/contract -k memory
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -21,8 +22,17 @@ from support import HANG, lasting, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Folders whose tests measure or exhaust what others share.
+ALONE = {"faults", "hosts"}
 #: A process that a test started has so long to end after the test (seconds).
 LEAVE = 5.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole folders whose tests want the machine for themselves."""
+    for item in items:
+        if Path(item.path).parent.name in ALONE:
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session", autouse=True)

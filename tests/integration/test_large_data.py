@@ -155,6 +155,7 @@ def shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").iterdir()}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("victims", ["worker", "master", "both"])
 def test_nothing_is_left_of_those_that_are_killed(tmp_path: Path, victims: str) -> None:
     """No file in /dev/shm, no process that holds the memory."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from masterworker import Handle, Master, Worker, current_worker
+from masterworker.core.hand import MAX_BUDGET
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
 
 N = 50_000  # 400 kB
 BOUND = 4_000_000
+SECONDS = 0.005
+#: Two workers have so many bytes of results of that kind in hand, at most, when it gets too much.
+IN_HAND = 2 * int(MAX_BUDGET / SECONDS) * N * 8
 
 
 def large(index: int) -> np.ndarray:
     return np.full(N, float(index))
+
+
+def large_in_time(index: int) -> np.ndarray:
+    """Takes so long that a worker cannot be given many at once."""
+    threading.Event().wait(SECONDS)
+    return large(index)
 
 
 def marked(index: int, folder: str) -> bytes:
@@ -100,12 +110,16 @@ def test_who_asks_again_and_again_gets_there_too(master: Master) -> None:
 
 
 def test_map_with_large_results_is_bounded(master: Master) -> None:
-    """Its look-ahead is by the parameters, which are small; what holds it back is the results."""
-    highest = 0
-    for i, array in enumerate(master.map(large, range(300))):
+    """Its look-ahead is by the parameters, which are small; what holds it back is the results.
+
+    What workers have in hand by then comes all the same.
+    """
+    highest, pause = 0, threading.Event()
+    for i, array in enumerate(master.map(large_in_time, range(300))):
         highest = max(highest, master.manager._pile.size)
         assert array[0] == i
-    assert 0 < highest < 3 * BOUND
+        pause.wait(4 * SECONDS)  # they would pile up
+    assert BOUND < highest < BOUND + IN_HAND
 
 
 def test_results_by_tag(tmp_path: Path) -> None:

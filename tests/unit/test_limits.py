@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -248,3 +249,15 @@ def test_ends_in_words() -> None:
     assert exits.tell(-11) == "its process was ended by signal 11 (SIGSEGV)"
     assert "unknown" in exits.tell(-63)
     assert exits.tell(None) == "its process ended"
+
+
+def test_memory_is_told_also_if_nobody_has_looked() -> None:
+    """A process that ends at once has been charged with its parent's peak: that much at most."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    peak = usage.ru_maxrss * exits.MAXRSS_UNIT
+    assert exits.tell_memory(usage, 0, peak - 1).startswith("its memory had a peak of")
+    assert exits.tell_memory(usage, 5_000_000, peak) == (
+        "it had 5 MB of memory when it was last looked at"
+    )
+    assert exits.tell_memory(usage, 0, peak).endswith("MB at most")
+    assert not exits.tell_memory(None, 0, peak)

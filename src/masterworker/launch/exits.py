@@ -61,7 +61,9 @@ def tell_memory(usage: resource.struct_rusage | None, seen: int, ours: int) -> s
     told = 0 if usage is None else usage.ru_maxrss * MAXRSS_UNIT
     if told > ours:
         return f"its memory had a peak of {megabytes(told)}"
-    return f"it had {megabytes(seen)} of memory when it was last looked at" if seen else ""
+    if seen:
+        return f"it had {megabytes(seen)} of memory when it was last looked at"
+    return f"its memory had a peak of {megabytes(told)} at most" if told else ""
 
 
 def megabytes(size: int) -> str:
