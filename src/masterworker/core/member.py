@@ -35,6 +35,7 @@ class Member:
         "id",
         "idle_since",
         "info",
+        "is_trusted",
         "leases",
         "supervised",
         "supervisor",
@@ -52,6 +53,8 @@ class Member:
     ) -> None:
         self.id, self.info, self.view = id, info, view
         self.heartbeat, self.heard, self.supervisor = heartbeat, heard, supervisor
+        #: What its supervisor says is to be believed.
+        self.is_trusted = True
         #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
         self.supervised = bool(supervisor)
         #: Since when it has had nothing to do; None: it had a task since it was last seen idle.

@@ -12,6 +12,7 @@ from masterworker.core.effects import Effects, Tally
 from masterworker.core.grain import BACK, KEPT, Grain
 from masterworker.core.lanes import Lanes, key_of
 from masterworker.core.options import terms_of
+from masterworker.core.overdue import Overdue
 from masterworker.core.task import Lease, State, Task
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Queues:
         self.results = Lanes(SETTLED, claim_ids)
         self._any_result = self.results.view(None)
         self.backups = Backups()
+        self.overdue = Overdue()
         self.grain = Grain()
         #: Until when members are expected back who have only brisk tasks in hand; the latest last.
         self._back: dict[int, float] = {}
@@ -118,6 +120,8 @@ class Queues:
             terms = None
             if task.options is not None:
                 terms = terms_of(task.options)
+                if task.options.timeout is not None:
+                    self.alarmed = self.overdue.watch(task, now, begun=False) or self.alarmed
                 if task.options.pure:
                     self.backups.handed_out(task, now)
                     self.alarmed = self.alarmed or bool(self.waiting.claims)

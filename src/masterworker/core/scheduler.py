@@ -26,10 +26,11 @@ from masterworker.core.lanes import key_of
 from masterworker.core.liveness import Liveness
 from masterworker.core.losses import MAX_LOSSES, Losses
 from masterworker.core.member import Member
-from masterworker.core.task import Lease, State, Task
+from masterworker.core.overdue import may_try_again
+from masterworker.core.task import FAILURE, Lease, State, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Chunk
@@ -47,11 +48,18 @@ class Scheduler(Losses):
     Args:
         max_losses: After so many workers have ended while executing a task, it is given up.
 
+        timed_out: Makes the failure of a task whose time limit (seconds) is over.
+
     Not thread-safe: the caller holds one lock around every call.
     """
 
-    def __init__(self, max_losses: int = MAX_LOSSES) -> None:
+    def __init__(
+        self,
+        max_losses: int = MAX_LOSSES,
+        timed_out: Callable[[float], bytes] = lambda _: b"",
+    ) -> None:
         super().__init__(max_losses)
+        self._timed_out = timed_out
         self._liveness = Liveness(self.members)
         #: When outliers were looked for.
         self._looked = 0.0
@@ -221,6 +229,8 @@ class Scheduler(Losses):
                 task = self._apart(task, task_id)
             task.state = STARTED
             holder.heard = now
+            if task.options is not None and self.overdue.watch(task, now, begun=True):
+                self.alarmed = True
 
     def on_returned(self, member_id: int, task_ids: Iterable[int], now: float) -> Effects:
         """A process gives back tasks that it has not finished: to the very front, no blame."""
@@ -266,6 +276,8 @@ class Scheduler(Losses):
         for member in silent:
             reason = f"silent for {now - member.heard:.1f} s"
             effects.add(self.on_lost(member.id, reason, now, blame=False))
+        if self.overdue:
+            effects.add(self._look_at_limits(now))
         self.end_keeping(now)
         if self._overdue:
             self._overdue = False
@@ -279,6 +291,8 @@ class Scheduler(Losses):
         due = [until for until, _ in self.closed.values()]
         if (watched := self._liveness.next_deadline()) is not None:
             due.append(watched)
+        if (limited := self.overdue.next_deadline()) is not None:
+            due.append(limited)
         if self._pauses and not self.terminated:
             due.append(self._pauses[0][0])
         if self.kept is not None and not self.terminated:
@@ -317,6 +331,28 @@ class Scheduler(Losses):
         self.waiting.unpark(claim.id)
         effects = Effects()
         effects.leases.append((claim.id, self._lease(claim.taker, [task], now)))
+        return effects
+
+    def _look_at_limits(self, now: float) -> Effects:
+        """Take tasks whose time is long over out of the hands that keep them."""
+        effects = Effects()
+        runs: list[list[Task]] = []
+        late, stuck = self.overdue.look(now, self.tasks.get)
+        for task in stuck + late:
+            holder, options = task.holder, task.options
+            if holder is None or options is None:
+                continue
+            effects.orders.append((holder.id, task.id))
+            if task in stuck:
+                held = self._taken_from(holder, [task.id])
+                self._requeue(held, f"worker {holder.id} did not begin in time", now, effects)
+                continue
+            task.note(now, f"its time limit is over, and worker {holder.id} does not say so")
+            if not (may_try_again(options.retry_on) and self._try_again(task, now, effects)):
+                self._stop_others(task, holder, now, effects)
+                failure = self._timed_out(options.timeout or 0.0)
+                self._settle(task, FAILURE, failure, holder, runs, effects)
+        self._queue_results(runs, effects)
         return effects
 
     def _taken_from(self, member: Member, task_ids: Iterable[int]) -> list[Item]:

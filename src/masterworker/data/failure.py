@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from masterworker.data.exceptions import note, put_together, take_apart, without
 from masterworker.data.pickling import dumps, line_of, loads
 from masterworker.data.record import MAX_OBJECT, Failure, cut
-from masterworker.errors import RemoteError
+from masterworker.errors import RemoteError, TaskTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,10 @@ def text_of(error: BaseException) -> str:
 
 
 def rebuild(failure: Failure) -> BaseException:
-    """Get the original exception back, with its causes; a `RemoteError` where that fails."""
+    """Get the original exception back, with its causes; a `RemoteError` where that fails.
+
+    One of ours that consists of its text needs no pickle.
+    """
     if failure.pickled:
         try:
             return put_together(loads(failure.pickled))
@@ -63,6 +66,8 @@ def rebuild(failure: Failure) -> BaseException:
             raise
         except BaseException:  # noqa: S110  its class is not here, or does harm: the text
             pass
+    if failure.type_name == TaskTimeout.__name__:
+        return TaskTimeout(failure.message)
     return RemoteError(failure.type_name, failure.message)
 
 

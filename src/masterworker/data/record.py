@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from masterworker.errors import MalformedError
+from masterworker.errors import MalformedError, TaskTimeout
 
 #: A longer text of an exception or traceback is cut in the middle (characters).
 MAX_TEXT: Final = 20_000
@@ -49,6 +49,15 @@ def decode(payload: bytes) -> Failure:
         return _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(f"the record of a failure cannot be read: {error}") from None
+
+
+def timed_out(limit: float) -> bytes:
+    """Make the payload of the outcome of a task whose worker did not heed its limit (seconds)."""
+    told = (
+        f"the task took longer than its time limit of {limit:g} s, and its worker, which is one "
+        "with a ticket or without a supervisor, did not stop it"
+    )
+    return Failure(TaskTimeout.__name__, told, "", b"").encode()
 
 
 def tidy(failure: Failure) -> Failure:

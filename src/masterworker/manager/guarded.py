@@ -14,6 +14,7 @@ from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, FinishedRun, Lease, Outcome, ids_of
+from masterworker.data.record import timed_out
 from masterworker.errors import Terminated
 from masterworker.machine import process_number, random_name
 from masterworker.manager.guestbook import Guests
@@ -65,7 +66,7 @@ class Guarded:
         results_memory: int | None = None,
     ) -> None:
         self.instance = random_name()
-        self.core = Scheduler()
+        self.core = Scheduler(timed_out=timed_out)
         self._clock = clock
         self._on_direct = on_direct
         self._on_failed = on_failed

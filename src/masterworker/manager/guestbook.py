@@ -190,6 +190,9 @@ class Guests:
                 self._by_member.pop(old, None)
             process.members.add(member_id)
             self._by_member[member_id] = process
+            member = self.core.members.get(member_id)
+            if member is not None:  # nothing has been handed to it yet
+                member.is_trusted = False
 
     def process_of(self, member_id: int) -> GuestProcess | None:
         """Return the process that has joined as this."""
