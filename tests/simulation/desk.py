@@ -257,7 +257,7 @@ class Desk(Guarded):
         claim = None
         if want:
             leases, claim = core.on_fetch(member_id, want, now, seconds=seconds)
-        self.oracle.handed_out(member_id, leases)
+        self.oracle.handed_out(member_id, leases, now)
         if claim is None or not wait > 0:
             if claim is not None:
                 core.on_unparked(claim)
@@ -293,7 +293,7 @@ class Desk(Guarded):
             answer(True, (finished, []))
             return
         leases, lent = self._fetch_meanwhile(member_id, lend, tag, now)
-        self.oracle.handed_out(member_id, leases)
+        self.oracle.handed_out(member_id, leases, now)
         self._watch_clock()
         if leases or not wait > 0:
             core.on_unparked(claim)

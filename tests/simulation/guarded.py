@@ -156,7 +156,7 @@ class Guarded:
         for claim, leases in effects.leases:
             box = self._boxes[claim]
             box.leases += leases
-            self.oracle.handed_out(box.member, leases)
+            self.oracle.handed_out(box.member, leases, self.kernel.now)
             served.append(box)
         for claim, finished in effects.results:
             self.oracle.left(finished)
@@ -234,7 +234,9 @@ class Guarded:
             return
         self.touched = True
         now = self.kernel.now
-        self._apply(self.core.on_tick(now))
+        with self.oracle.watching_limits(now):
+            effects = self.core.on_tick(now)
+        self._apply(effects)
         self.oracle.ticked()
         due = self.core.next_deadline()
         self._watching = bool(self.core.waiting.count) and not self.core.terminated

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 from blocks import each_finished, each_lease, each_outcome
 from masterworker.core.member import MISSED_HEARTBEATS
+from masterworker.core.overdue import GRACE, HEARTBEAT
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import (
     AGAIN,
@@ -22,11 +24,12 @@ from masterworker.core.task import (
 from simulation.swarm import FURTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from masterworker.core.member import Member
     from masterworker.core.options import Options
     from masterworker.core.scheduler import Scheduler
+    from masterworker.core.task import Task
     from masterworker.wire import Ending
     from simulation.kernel import Process
     from simulation.worker import SimWorker
@@ -61,6 +64,7 @@ class Oracle:
         self._unsure: dict[bytes, None] = {}
         self._attempts: dict[int, int] = {}
         self._given: dict[tuple[int, int], int] = {}
+        self._handed_at: dict[tuple[int, int], float] = {}
         self._done: dict[tuple[int, str], None] = {}
         self._joined: dict[int, float] = {}
         self._heard: dict[int, float] = {}
@@ -119,7 +123,7 @@ class Oracle:
         self._member_of[client] = member
         self.trace(f"{client} joined as {member}")
 
-    def handed_out(self, member: int, leases: Sequence[Lease]) -> None:
+    def handed_out(self, member: int, leases: Sequence[Lease], now: float) -> None:
         """The scheduler hands out leases."""
         known = self.core.members.get(member)
         for task, attempt, tag, *_ in each_lease(leases):
@@ -131,6 +135,7 @@ class Oracle:
                 raise Violation(f"task {task} is handed out as attempt {attempt}: not the next one")
             self._attempts[task] = attempt
             self._given[task, attempt] = member
+            self._handed_at[task, attempt] = now
             self._held.setdefault(task, []).append(member)
 
     def lent(self, member: int, leases: Sequence[Lease]) -> None:
@@ -218,6 +223,30 @@ class Oracle:
             if kind == AGAIN and self._to_be_tried_again(task):
                 continue
             self._accept(task, FAILURE if kind == AGAIN else kind, payload)
+
+    @contextlib.contextmanager
+    def watching_limits(self, now: float) -> Iterator[None]:
+        """Within this the scheduler may find tasks whose time limit nobody has heeded."""
+        overdue = self.core.overdue
+        look = overdue.look
+        overdue.look = lambda *args: self._out_of_time(look(*args), now)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del overdue.look
+
+    def _out_of_time(self, found: tuple[list[Task], list[Task]], now: float) -> Any:
+        late, _ = found
+        for task in late:
+            options = self._options[task.id]
+            limit = None if options is None else options.timeout
+            handed = self._handed_at.get((task.id, task.attempt), now)
+            if limit is None or now - handed < limit + GRACE + HEARTBEAT - 0.001:
+                raise Violation(f"task {task.id} is timed out {now - handed:.3f} s after its lease")
+            self.trace(f"{task.id} is out of time")
+            if not self._to_be_tried_again(task.id):
+                self._accept(task.id, FAILURE, b"")
+        return found
 
     def _to_be_tried_again(self, task: int) -> bool:
         options = self._options[task]
