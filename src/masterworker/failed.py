@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
 import stat
 import time
 from pathlib import Path
@@ -26,6 +25,18 @@ from masterworker.core.task import LOST, read_history
 from masterworker.data.record import decode
 from masterworker.errors import NotKeptError, UsageError
 from masterworker.machine import random_name
+from masterworker.statefolder import (
+    FOLDER,
+    changed,
+    check_owner,
+    entered,
+    folder_of,
+    names_in,
+    place_of,
+    remove,
+    size_of,
+    state_folder,
+)
 from masterworker.taskid import shown_number, task_name
 from masterworker.wire import python_version
 
@@ -41,14 +52,20 @@ FORMAT = 2
 #: So many calls of a label are kept, and those of so many labels.
 KEPT_CALLS = 100
 KEPT_LABELS = 50
-#: All those of a label together have no more than so many bytes.
-KEPT_BYTES = 1 << 30
+#: All those of all labels together have no more than so many bytes, ...
+KEPT_BYTES = 200 * 10**6
+#: ... and none is kept for longer than so many seconds (30 days).
+KEPT_SECONDS = 30 * 86_400.0
 #: Larger parameters are not kept (bytes).
 LARGEST = 64 << 20
 
-_FOLDER, _ENDING, _NEEDS, _NEW = "failed", ".call", ".needs", ".new-"
+_ENDING, _NEEDS, _NEW = ".call", ".needs", ".new-"
 #: A file that was begun so long ago will not be finished any more (seconds).
 _ABANDONED = 3600.0
+#: What calls refer to is written before them, by other processes, too (seconds).
+_FRESH = 60.0
+#: Words for no.
+_NO = {"0", "no", "off", "false", "never", "none"}
 #: What one file can hold at most (bytes), for the reader's buffer.
 _LARGEST_FILE = (1 << 31) - 1
 
@@ -130,78 +147,6 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in line[:200])
 
 
-# -- where ----------------------------------------------------------------------------------
-
-
-def state_folder() -> Path:
-    """Return the folder of what outlives a job. It need not exist.
-
-    MASTERWORKER_STATE names another one than that below XDG_STATE_HOME or ~/.local/state.
-    """
-    chosen = os.environ.get("MASTERWORKER_STATE")
-    if chosen:
-        return Path(chosen)
-    home = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        base = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state"
-    except RuntimeError as error:
-        raise UsageError(f"there is no folder for failed calls: {error}") from None
-    return base / "masterworker"
-
-
-def _place(label: str) -> Path:
-    """Say where a label's failed calls are: recognisable and short, whatever the label."""
-    digest = hashlib.sha256(label.encode()).hexdigest()[:16]
-    stem = re.sub(r"[^A-Za-z0-9_-]", "_", label)[:40]
-    return state_folder() / f"{stem}-{digest}" / _FOLDER
-
-
-@contextlib.contextmanager
-def _entered(path: Path, inside: int | None = None, *, make: bool = False) -> Iterator[int]:
-    """Open a folder that must be the user's alone; symbolic links are not followed.
-
-    Args:
-        path: The folder.
-        inside: The folder that it is in, if that has been opened.
-        make: Make it, if need be.
-    """
-    name = path if inside is None else path.name
-    if make:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=inside)
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.open(name, flags, dir_fd=inside)
-    try:
-        _check_owner(folder, path)
-        yield folder
-    finally:
-        os.close(folder)
-
-
-@contextlib.contextmanager
-def _folder_of(label: str, *, make: bool = False) -> Iterator[tuple[int, int]]:
-    """Open the state folder, and in it the folder of a label's failed calls."""
-    root, place = state_folder(), _place(label)
-    if make:
-        root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (
-        _entered(root, make=make) as base,
-        _entered(place.parent, base, make=make) as own,
-        _entered(place, own, make=make) as folder,
-    ):
-        yield base, folder
-
-
-def _check_owner(file: int, path: Path) -> None:
-    found = os.fstat(file)
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
-        whose = "is not yours" if found.st_uid != os.getuid() else "can be written by others"
-        raise UsageError(
-            f"{path} {whose}, so it is not used (a saved call is a program): remove it, or set "
-            "MASTERWORKER_STATE to a folder of your own"
-        )
-
-
 # -- writing --------------------------------------------------------------------------------
 
 
@@ -212,28 +157,19 @@ def save(label: str, calls: Sequence[Call]) -> None:
         OSError: The disk is full, or nothing can be written there.
         UsageError: The folder could be changed by others.
     """
-    with _folder_of(label, make=True) as (base, folder):
+    with folder_of(label, make=True) as (base, folder):
         for call in calls:
             _write(folder, call)
-        names = _names(folder)
+        names = names_in(folder)
         kept = sorted(name for name in names if name.endswith(_ENDING))
-        for name in _too_many(kept, folder):
-            _remove(name, folder)
-        _forget_needs(label, [name for name in names if name.endswith(_NEEDS)], folder)
+        for name in kept[:-KEPT_CALLS]:
+            remove(name, folder)
+        _forget_needs(folder, place_of(label))
         for name in names:
-            if name.startswith(_NEW) and _changed(name, folder) < time.time() - _ABANDONED:
-                _remove(name, folder)
+            if name.startswith(_NEW) and changed(name, folder) < time.time() - _ABANDONED:
+                remove(name, folder)
         _forget_labels(base)
-
-
-def _too_many(names: list[str], folder: int) -> Iterator[str]:
-    """Yield the oldest of these files that are too many, or too large together."""
-    room = KEPT_BYTES
-    for number, name in enumerate(reversed(names)):
-        with contextlib.suppress(OSError):
-            room -= os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
-        if number >= KEPT_CALLS or (room < 0 and number):
-            yield name
+        _forget_old(base)
 
 
 def _write(folder: int, call: Call) -> None:
@@ -241,7 +177,7 @@ def _write(folder: int, call: Call) -> None:
     if call.needs:
         digest = hashlib.sha256("".join(sorted(call.needs)).encode()).hexdigest()[:32]
         summary = summary._replace(needs=digest + _NEEDS)
-        if not _changed(summary.needs, folder):
+        if not changed(summary.needs, folder):
             _write_file(folder, summary.needs, call.needs)
     _write_file(folder, summary.name, (FORMAT, summary), call[1:-1])
 
@@ -256,51 +192,113 @@ def _write_file(folder: int, name: str, *parts: object) -> None:
                 out.write(msgpack.packb(part))
         os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        _remove(new, folder)
+        remove(new, folder)
         raise
 
 
-def _forget_needs(label: str, names: list[str], folder: int) -> None:
-    """Remove what no call refers to any more."""
-    if names:
-        wanted = {summary.needs for summary in saved(label)}
-        for name in names:
-            if name not in wanted:
-                _remove(name, folder)
+# -- forgetting -----------------------------------------------------------------------------
 
 
-def _names(folder: int) -> list[str]:
-    with os.scandir(folder) as entries:
-        return [entry.name for entry in entries]
+def is_wanted() -> bool:
+    """Tell whether failed calls are to be kept at all: MASTERWORKER_KEEP_FAILED=0 says no."""
+    return os.environ.get("MASTERWORKER_KEEP_FAILED", "").strip().lower() not in _NO
 
 
-def _remove(name: str, folder: int) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(name, dir_fd=folder)
+def clear(label: str | None = None) -> int:
+    """Remove all failed calls that are kept. Returns how many.
 
+    Args:
+        label: Those of one label; None: of all.
 
-def _changed(name: str, folder: int) -> float:
-    """Tell when a file or folder was changed last; 0: it is not there."""
+    Raises:
+        UsageError: Others could have changed the folder.
+    """
     try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
-    except OSError:
-        return 0.0
+        with entered(state_folder()) as base:
+            chosen = names_in(base) if label is None else [place_of(label).parent.name]
+            return sum(_forget(base, name) for name in chosen)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+def tidy() -> None:
+    """Remove what is too old."""
+    with contextlib.suppress(OSError, UsageError), entered(state_folder()) as base:
+        _forget_old(base)
+
+
+def _forget_old(base: int) -> None:
+    """Remove the oldest calls of all labels that are too old, or too large together."""
+    kept: list[tuple[str, str, int]] = []
+    beside: dict[str, int] = {}
+    doomed: dict[str, list[str]] = {}
+    too_old = time.time() - KEPT_SECONDS
+    for label in names_in(base):
+        with contextlib.suppress(OSError, UsageError), _inside(base, label) as folder:
+            for name in names_in(folder):
+                if not name.endswith(_ENDING):
+                    beside[label] = beside.get(label, 0) + size_of(name, folder)
+                elif changed(name, folder) < too_old:
+                    doomed.setdefault(label, []).append(name)
+                else:
+                    kept.append((name, label, size_of(name, folder)))
+    room = KEPT_BYTES
+    for number, (name, label, size) in enumerate(sorted(kept, reverse=True)):
+        room -= size + beside.pop(label, 0)  # what they share counts with the newest
+        if room < 0 and number:
+            doomed.setdefault(label, []).append(name)
+    for label, names in doomed.items():
+        with contextlib.suppress(OSError, UsageError), _inside(base, label) as folder:
+            for name in names:
+                remove(name, folder)
+            _forget_needs(folder, state_folder() / label / FOLDER, since=time.time() - _FRESH)
+
+
+def _forget_needs(folder: int, place: Path, since: float = float("inf")) -> None:
+    """Remove what no call refers to any more, if it was written before some time."""
+    names = names_in(folder)
+    needs = [name for name in names if name.endswith(_NEEDS)]
+    wanted = set()
+    for name in names if needs else ():
+        if name.endswith(_ENDING):
+            with contextlib.suppress(OSError, UsageError):
+                wanted.add(_read(folder, place / name, whole=False).summary.needs)
+    for name in needs:
+        if name not in wanted and changed(name, folder) < since:
+            remove(name, folder)
 
 
 def _forget_labels(base: int) -> None:
     """Remove the failed calls of labels that have had none for the longest time."""
-    labels = _names(base)
+    labels = names_in(base)
     if len(labels) <= KEPT_LABELS:
         return
-    labels.sort(key=lambda name: _changed(f"{name}/{_FOLDER}", base))
+    labels.sort(key=lambda name: changed(f"{name}/{FOLDER}", base))
     for label in labels[:-KEPT_LABELS]:
-        place = state_folder() / label / _FOLDER
-        with contextlib.suppress(OSError, UsageError), _entered(place.parent, base) as own:
-            with _entered(place, own) as folder:
-                for name in _names(folder):
-                    _remove(name, folder)
-            os.rmdir(_FOLDER, dir_fd=own)
-            os.rmdir(label, dir_fd=base)
+        _forget(base, label)
+
+
+def _forget(base: int, label: str) -> int:
+    """Remove all calls of a label, whose folder this is. Returns how many there were."""
+    number = 0
+    with contextlib.suppress(OSError, UsageError):
+        with _inside(base, label) as folder:
+            for name in names_in(folder):
+                number += name.endswith(_ENDING)
+                remove(name, folder)
+        with entered(state_folder() / label, base) as own:
+            os.rmdir(FOLDER, dir_fd=own)
+        os.rmdir(label, dir_fd=base)
+    return number
+
+
+@contextlib.contextmanager
+def _inside(base: int, label: str) -> Iterator[int]:
+    place = state_folder() / label / FOLDER
+    with entered(place.parent, base) as own, entered(place, own) as folder:
+        yield folder
 
 
 # -- reading --------------------------------------------------------------------------------
@@ -314,11 +312,11 @@ def saved(label: str) -> list[Summary]:
     """
     found = []
     try:
-        with _folder_of(label) as (_, folder):
-            for name in sorted(_names(folder), reverse=True):
+        with folder_of(label) as (_, folder):
+            for name in sorted(names_in(folder), reverse=True):
                 if name.endswith(_ENDING):
                     with contextlib.suppress(FileNotFoundError):  # removed just now
-                        found.append(_read(folder, _place(label) / name, whole=False).summary)
+                        found.append(_read(folder, place_of(label) / name, whole=False).summary)
     except FileNotFoundError:
         return found
     except OSError as error:
@@ -351,8 +349,8 @@ def read(summary: Summary) -> Call:
         UsageError: Others could have changed it.
     """
     try:
-        with _folder_of(summary.label) as (_, folder):
-            return _read(folder, _place(summary.label) / summary.name, whole=True)
+        with folder_of(summary.label) as (_, folder):
+            return _read(folder, place_of(summary.label) / summary.name, whole=True)
     except FileNotFoundError:
         raise NotKeptError(f"the call of {summary.task_id} is not kept any more") from None
     except OSError as error:
@@ -379,7 +377,7 @@ def _opened(folder: int, path: Path, size: int) -> Iterator[msgpack.Unpacker]:
     """Open a file that must be the user's alone."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     with os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb") as file:
-        _check_owner(file.fileno(), path)
+        check_owner(file.fileno(), path)
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise UsageError(f"{path} is not a file")
         try:

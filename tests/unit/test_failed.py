@@ -141,6 +141,72 @@ def test_bytes_of_a_label_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [summary.number for summary in failed.saved("demo")] == [9]
 
 
+def test_bytes_of_all_labels_are_bounded(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    """Together; the oldest go first, whosever they are."""
+    monkeypatch.setattr(failed, "KEPT_BYTES", 10_000)
+    for number in range(20):
+        failed.save(f"job-{number}", [call(f"job-{number}", number, parameters=b"x" * 2000)])
+        assert sum(path.stat().st_size for path in kept_in(state)) <= 10_000
+    assert [bool(failed.saved(f"job-{n}")) for n in range(20)] == [False] * 16 + [True] * 4
+
+
+def test_what_calls_share_counts_too(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    """And goes with the last call that refers to it."""
+    monkeypatch.setattr(failed, "KEPT_BYTES", 10_000)
+    old = call("old", 1)._replace(needs={"key": b"x" * 6000})
+    failed.save("old", [old])
+    (needs,) = state.rglob("*.needs")
+    os.utime(needs, (1e9, 1e9))
+    failed.save("new", [call("new", 2, parameters=b"x" * 3000)])
+    assert failed.read(failed.saved("old")[0]).needs == old.needs
+    failed.save("new", [call("new", 3, parameters=b"x" * 3000)])
+    assert [summary.number for summary in failed.saved("new")] == [3, 2]
+    assert not failed.saved("old")
+    assert not list(state.rglob("*.needs"))
+
+
+def test_old_ones_are_forgotten(state: Path) -> None:
+    """With the next that is kept, or looked for; of all labels."""
+    failed.save("demo", [call("demo", n) for n in range(3)])
+    failed.save("other", [call("other", 1)])
+    for path in kept_in(state):
+        if "demo" in path.parents[1].name:
+            os.utime(path, (1e9, 1e9))
+    failed.tidy()
+    assert not failed.saved("demo")
+    assert failed.saved("other")
+
+
+def test_clearing(state: Path) -> None:
+    """One label, or all; others' files are not touched, and nothing is no error."""
+    assert failed.clear() == failed.clear("demo") == 0
+    for label in "demo", "other", "third":
+        failed.save(label, [call(label, n)._replace(needs={"k": b"v"}) for n in (1, 2)])
+    assert failed.clear("demo") == 2
+    assert not failed.saved("demo")
+    assert [len(failed.saved(label)) for label in ("other", "third")] == [2, 2]
+    (state / "mine").write_text("not theirs")
+    assert failed.clear() == 4
+    assert kept_in(state) == [state / "mine"]
+
+
+def test_clearing_what_others_can_write(state: Path) -> None:
+    """It is refused, as reading is."""
+    failed.save("demo", [call("demo", 1)])
+    state.chmod(0o777)
+    with pytest.raises(UsageError, match="written by others"):
+        failed.clear()
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"), [("0", False), (" No ", False), ("off", False), ("1", True), ("", True)]
+)
+def test_the_switch(monkeypatch: pytest.MonkeyPatch, told: str, wanted: bool) -> None:
+    """One variable."""
+    monkeypatch.setenv("MASTERWORKER_KEEP_FAILED", told)
+    assert failed.is_wanted() is wanted
+
+
 def test_losses() -> None:
     """The last process is named."""
     history = write_history(["12 lab x86: killed", "13 lab x86: killed\nsaid: a line"])
@@ -243,6 +309,18 @@ def test_nothing_fails(manager: Manager, state: Path) -> None:
     keeping.take([])
     assert not threads()
     keeping.close()
+    assert not state.exists()
+
+
+def test_nothing_is_kept_that_is_not_wanted(
+    manager: Manager, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread, no folder."""
+    monkeypatch.setenv("MASTERWORKER_KEEP_FAILED", "0")
+    one = Keeper("demo", lambda: manager)
+    one.take([failing(1)])
+    one.close()
+    assert one._thread is None
     assert not state.exists()
 
 

@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("options of replay").add_argument
     add("--pdb", action="store_true", help="debug an exception where it was raised")
     add("--break", action="store_true", dest="stop_first", help="stop at the first line")
+    add("--clear", action="store_true", help="remove the failed calls, of LABEL or of all jobs")
     _add_reaching_options(parser)
     parser.add_argument("--ticket-fd", type=int, help=argparse.SUPPRESS)
     return parser
@@ -161,6 +162,8 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
     if command not in COMMANDS:
         parser.error(f"unknown command {command[:50]!r}: there are {', '.join(COMMANDS)}")
     least, most, wanted = WORDS.get(command, (1, 1, "one label"))
+    if options.clear and command == "replay":
+        least, most, wanted = 0, 1, "at most one label with --clear"
     if _has_ticket(options):  # which holds the label, too
         least -= 1
     if not least <= len(rest) <= most:
@@ -170,8 +173,8 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
             if command not in commands and getattr(options, name) is not None:
                 told = " and ".join(commands)
                 parser.error(f"--{name.replace('_', '-')} is an option of {told} only")
-    if command != "replay" and (options.pdb or options.stop_first):
-        parser.error("--pdb and --break are options of replay only")
+    if command != "replay" and (options.pdb or options.stop_first or options.clear):
+        parser.error("--pdb, --break and --clear are options of replay only")
     if not rest or (_has_ticket(options) and len(rest) < most):
         return command, ""
     return command, rest[0]

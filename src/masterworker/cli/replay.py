@@ -48,7 +48,10 @@ MAX_SHOWN = 10_000
 
 def run(label: str, options: argparse.Namespace) -> int:
     """List the failed calls of a label, or carry out the one of a task."""
+    if options.clear:
+        return _clear(label or None)
     check_label(label)
+    failed.tidy()
     if len(options.words) < 3:
         return _list(label)
     task = options.words[2]
@@ -77,6 +80,13 @@ def run(label: str, options: argparse.Namespace) -> int:
     if not options.verbose:  # what becomes of a job inside this process is nobody's business
         logging.getLogger("masterworker").setLevel(logging.ERROR)
     return _Replay(call, options).run()
+
+
+def _clear(label: str | None) -> int:
+    number = failed.clear(label)
+    whose = "" if label is None else f" of {label!r}"
+    print(f"{number} failed call{'' if number == 1 else 's'}{whose} removed")
+    return exit_codes.OK
 
 
 def _list(label: str) -> int:

@@ -67,6 +67,8 @@ class Keeper:
             return
         from masterworker import failed  # most masters never need it
 
+        if not failed.is_wanted():
+            return
         when = time.time_ns()
         with self._lock:
             for call in calls[-failed.KEPT_CALLS :]:
