@@ -82,7 +82,7 @@ def test_show_counts(job: Desk, words: list[str]) -> None:
     assert job.label in told[0]
     text = "\n".join(told[1:])
     assert re.search(r"\b2 active processes", text)
-    assert re.search(r"1 master, 1 slave\b", text)
+    assert re.search(r"1 master, 1 worker\b", text)
     assert re.search(r"\b2 waiting tasks, 1 running", text)
     assert re.search(r"\b2 results", text)
     assert "nobody's" in text, "a tag that nobody can execute is named"

@@ -36,9 +36,9 @@ def test_no_workers(desk: Desk) -> None:
     desk.script("slave.py", "startSlaveProcess()\n")
     master = desk.python("master.py", WAITING, "a", "b")
     desk.reach("asked")
-    assert (
-        trouble(desk, "no workers").strip() == "trouble: 2 task(s) wait, and there are no workers"
-    )
+    told = trouble(desk, "no workers").strip()
+    assert told.startswith("trouble: 2 tasks wait, and there are no workers: start some with ")
+    assert "`task_manager worker LABEL`" in told
     desk.write("go", "")
     master.good()
     assert master.err.count("there are no workers") == 1
@@ -49,7 +49,7 @@ def test_nobody_can_execute_a_tag(desk: Desk) -> None:
     desk.script("slave.py", "def do_known():\n    return 1\n\nstartSlaveProcess()\n")
     master = desk.python("master.py", WAITING, "unknown")
     slave = desk.slave()
-    line = trouble(desk, "none of 1 worker(s) here can execute 'unknown'")
+    line = trouble(desk, "the only worker cannot execute 'unknown'")
     assert "trouble" in line
     explained = desk.command("explain", desk.label, "unknown_0").good().out
     assert "it waits for a worker that can execute 'unknown'; none of 1 here can" in explained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -276,3 +277,52 @@ def test_where_nothing_is_ours_the_variable_is_named(place: Place) -> None:
     assert str(place.home) in told
     assert "MASTERWORKER_RUNTIME" in told
     assert list(place.home.iterdir()) == []
+
+
+def test_a_long_folder_for_temporary_files_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Batch systems set one: a socket's path would be too long, and no worker could come."""
+    long = tmp_path / ("pbs.6020182." + "x" * 60) / "tmp"
+    long.mkdir(parents=True)
+    for name in ("MASTERWORKER_RUNTIME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TMPDIR", str(long))
+    assert not runtime_folder().is_relative_to(long)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    assert not runtime_folder().is_relative_to(long)
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the variable that names another one, whatever the system says."""
+    folder = tmp_path / "mine"
+    monkeypatch.setenv("MASTERWORKER_RUNTIME", str(folder))
+    runtime_folder()
+    notice = Notice("full")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", _no_space)
+        with pytest.raises(TransportError, match=rf"{folder}.*No space.*MASTERWORKER_RUNTIME"):
+            notice.publish(Address("127.0.0.1", 1, ""))
+    notice.release()
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("MASTERWORKER_RUNTIME", str(file / "below"))
+    with pytest.raises(TransportError, match=r"below.*MASTERWORKER_RUNTIME can name another"):
+        Notice("nowhere")
+
+
+def _no_space(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_label_that_this_program_has_taken_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a cell of a notebook that is run again: it says what to do."""
+    monkeypatch.setenv("MASTERWORKER_RUNTIME", str(tmp_path / "r"))
+    told = r"this program itself.*shutdown\(\) first"
+    with Master("mine"), pytest.raises(LabelTakenError, match=told):
+        Master("mine")
+    Master("mine").shutdown()

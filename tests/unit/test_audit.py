@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.core import audit
+from masterworker.core.asked import REMEMBERED, Asked
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import FAILURE, RESULT, Outcome, State
 from masterworker.errors import InternalError
@@ -90,7 +91,8 @@ def test_story_tells_what_happened_and_where_the_task_is() -> None:
     core.on_lost(first, "signal 11", 2.0)
     second = core.on_joined("pid 8 on there", None, None, 3.0)
     core.on_fetch(second, 1, 3.0)
-    *past, now = audit.story(core, 1)
+    name, *past, now = audit.story(core, 1)
+    assert name == "task a_0"
     assert past == [
         "2.000 s: executing in a worker that ended (1 so far)",
         "2.000 s: worker 0 lost: signal 11",
@@ -102,15 +104,34 @@ def test_story_of_an_uneventful_task_tells_what_it_waits_for() -> None:
     """Nothing is kept of a task to which nothing has happened."""
     core = Scheduler()
     core.on_requested("a", [b""])
-    now, why = audit.story(core, 1)
+    name, now, why = audit.story(core, 1)
+    assert name == "task a_0"
     assert now == "now: waiting, handed out 0 times"
     assert why == "it waits for a worker that can execute 'a'; none of 0 here can"
 
 
-@pytest.mark.parametrize("task_id", [0, 4, 99, -1])
+@pytest.mark.parametrize("task_id", [0, 99, -1])
 def test_story_of_an_unknown_task(task_id: int) -> None:
     """To ask for a task that is not there is no error."""
-    assert "not known" in " ".join(audit.story(busy(), task_id))
+    assert "never asked for" in " ".join(audit.story(busy(), task_id))
+
+
+def test_story_of_a_task_that_is_done() -> None:
+    """It is known by its name still: its tag was remembered."""
+    assert audit.story(busy(), 4) == ["task a_3", "it is done: its outcome has been delivered"]
+
+
+def test_the_tags_of_many_tasks_are_remembered() -> None:
+    """As runs, and with a bound, beyond which a task has a number only."""
+    asked = Asked()
+    assert asked.tag_of(1) == ""
+    for first in range(1, 2 * REMEMBERED + 2):
+        asked.note(10 * first, f"tag {first}")
+    last = 2 * REMEMBERED + 1
+    assert asked.tag_of(10 * last + 1000) == f"tag {last}"
+    assert asked.tag_of(10 * last - 1) == f"tag {last - 1}"
+    assert asked.tag_of(10 * REMEMBERED) == ""
+    assert asked.tag_of(10 * REMEMBERED + 10) == f"tag {REMEMBERED + 1}"
 
 
 def test_check_passes_what_is_sound() -> None:
@@ -212,6 +233,7 @@ def test_broken_invariant_comes_with_the_story_of_the_task() -> None:
     core.on_started(1, 2, 1.25)
     core.tasks[2].attempt = 0
     with pytest.raises(
-        InternalError, match=r"task 2\)\nnow: started, handed out 0 times, in the hands of worker 1"
+        InternalError,
+        match=r"task 2\)\ntask a_1\nnow: started, handed out 0 times, in the hands of worker 1",
     ):
         audit.check(core)

@@ -275,12 +275,12 @@ def test_each_task_tells_its_own_story(core: Scheduler, ten: int) -> None:
     core.on_started(ten, 2, 0.0)
     core.on_lost(ten, "gone", 1.0)
     core.on_requested("a", [b""] * 3, direct=True)
-    assert "executing in a worker that ended" in audit.story(core, 2)[0]
+    assert "executing in a worker that ended" in audit.story(core, 2)[1]
     assert "executing" not in " ".join(audit.story(core, 3))
-    assert "lost: gone" in audit.story(core, 3)[0]
+    assert "lost: gone" in audit.story(core, 3)[1]
     worker(core)
     assert "12 before it" in audit.story(core, 23)[-1]
-    assert "delivered" in audit.story(core, 11)[0]
+    assert "delivered" in audit.story(core, 11)[1]
 
 
 def test_ids_that_others_have_chosen(core: Scheduler) -> None:

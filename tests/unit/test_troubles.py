@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from masterworker.core.audit import HOW_TO_START
 from masterworker.core.scheduler import Scheduler
 from masterworker.manager.troubles import NAMED_AFTER, SHOWN_FOR, Troubles
 from unit.acting import fetch, request, worker
@@ -31,7 +32,7 @@ def test_no_workers_is_named_once(log: pytest.LogCaptureFixture) -> None:
     assert (troubles.lines(), log.messages) == ([], [])
     for now in range(int(NAMED_AFTER), 100):
         troubles.look(core, float(now))
-    told = "2 task(s) wait, and there are no workers"
+    told = f"2 tasks wait, and there are no workers{HOW_TO_START}"
     assert (troubles.lines(), log.messages) == ([told], [told])
 
 
@@ -62,7 +63,7 @@ def test_tags_that_nobody_can_execute_are_named(log: pytest.LogCaptureFixture) -
     for now in (0.0, 10.0):
         troubles.look(core, now)
     (line,) = troubles.lines()
-    assert line.startswith("none of 1 worker(s) here can execute 'compute', 'tag 0'")
+    assert line.startswith("the only worker cannot execute 'compute', 'tag 0'")
     assert line.endswith("and 3 more")
     assert log.messages == [line]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from masterworker import failed
 from masterworker.cli import exit_codes
@@ -36,18 +36,30 @@ def run(label: str, options: argparse.Namespace) -> int:
     story = client.story(number)
     summary = failed.find(label, task, client.call("instance"))
     client.disconnect()
-    known = not story[0].startswith(f"task {shown_number(number)} is not known")
-    if known:
-        print(f"task {printable(task)} of {label!r}")
-        for line in story:
+    head, *lines = story
+    name = head.removeprefix("task ")
+    if summary is None and not (lines and _is_meant(task, name, number)):
+        _refuse(label, task, name if lines else "")
+    if lines:
+        print(f"task {printable(name)} of {label!r}")
+        for line in lines:
             print(" ", printable(line, keep="\n\t"))
     if summary is not None:
         _tell_failure(summary)
-    elif not known:
-        if story[0].endswith("never asked for"):
-            raise NotKeptError(f"{label!r} has no task {task}: it was never asked for")
-        print(f"task {printable(task)} of {label!r} is done: its outcome has been delivered")
     return exit_codes.OK
+
+
+def _is_meant(task: str, name: str, number: int) -> bool:
+    """Tell whether a task is the one that was named, by its id or by its number alone."""
+    return task == name or task.isdecimal() or (name.isdecimal() and task_number(name) == number)
+
+
+def _refuse(label: str, task: str, other: str) -> NoReturn:
+    """Say that there is no such task, and how the one of that number is called."""
+    told = f"{label!r} has no task {task}: it was never asked for"
+    if other:
+        told += f"; the one of this number is {shlex.quote(other)}"
+    raise NotKeptError(told)
 
 
 def _number(task: str) -> int:

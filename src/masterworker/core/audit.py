@@ -6,18 +6,25 @@ Kept apart from the scheduler, so that what decides and what looks on do not mix
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
-from masterworker.taskid import shown_number
+from masterworker.taskid import shown_number, task_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from masterworker.core.blocks import Block, Item
     from masterworker.core.scheduler import Scheduler
+
+
+#: What follows where there are no workers.
+HOW_TO_START: Final = (
+    ": start some with `task_manager worker LABEL`, or in the program with "
+    "Master(workers=2) or master.launch_workers(2)"
+)
 
 
 class Census(NamedTuple):
@@ -108,18 +115,25 @@ def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
     """
     task = core.find(task_id)
     if task is None:
-        asked = 0 < task_id < core.next_task
-        known = "done: its outcome has been delivered" if asked else "never asked for"
-        return [f"task {shown_number(task_id)} is not known (any more): {known}"]
+        if not 0 < task_id < core.next_task:
+            return [f"task {shown_number(task_id)} is not known: it was never asked for"]
+        tag = core.asked.tag_of(task_id)
+        name = task_name(tag, task_id) if tag else f"{shown_number(task_id)}"
+        return [f"task {name}", "it is done: its outcome has been delivered"]
 
     def told(when: float) -> str:
         return f"{when:.3f} s" if now is None else f"{now - when:.1f} s ago"
 
     lines = [f"{told(when)}: {text}" for when, text in task.notes or ()]
-    state = f"now: {task.state.value}, handed out {task.attempt} times"
+    state = f"now: {task.state.value}, handed out {times(task.attempt)}"
     if task.holder is not None:
         state += f", in the hands of worker {task.holder.id} ({task.holder.info})"
-    return [*lines, state, *_waits_for(core, task_id, task)]
+    return [f"task {task_name(task.tag, task_id)}", *lines, state, *_waits_for(core, task_id, task)]
+
+
+def times(number: int) -> str:
+    """Say how often."""
+    return "once" if number == 1 else f"{number} times"
 
 
 def _waits_for(core: Scheduler, task_id: int, task: Item) -> list[str]:

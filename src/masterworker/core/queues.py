@@ -6,6 +6,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+from masterworker.core.asked import Asked
 from masterworker.core.backups import Backups
 from masterworker.core.blocks import Block, Blocks
 from masterworker.core.effects import Effects, Tally
@@ -52,6 +53,7 @@ class Queues:
         #: Nothing is handed out until some results have been picked up: see `on_held_back`.
         self.held_back = False
         self.tally = Tally()
+        self.asked = Asked()
         #: Tasks that are to be collected and have not been yet, by tag.
         self.open_tags: dict[str, int] = {}
         self.terminated = False

@@ -147,6 +147,8 @@ class Scheduler(Losses):
             first = self._next_task
         if not number:
             return first, NOTHING
+        if tag != self.asked.latest:
+            self.asked.note(first, tag)
         self._next_task = first + number
         self.tally.submitted += number
         keepable = options is None and direct

@@ -362,7 +362,10 @@ class Guarded:
             self._order_to_stop(member_id, task_id)
         for member, reason in effects.lost:
             held = member.in_hand
-            what = f"; {held} task(s) go to another worker" if held else ""
+            what = ""
+            if held:
+                go = "1 task goes" if held == 1 else f"{held} tasks go"
+                what = f"; {go} to another worker"
             level = logging.DEBUG if self.core.terminated else logging.WARNING
             told = reason.partition("\n")[0]
             logger.log(level, "worker %d (%s) lost: %s%s", member.id, member.info, told, what)

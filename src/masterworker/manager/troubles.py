@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from masterworker.core.audit import HOW_TO_START
+
 if TYPE_CHECKING:
     from masterworker.core.scheduler import Scheduler
 
@@ -72,11 +74,13 @@ def _in_vain(core: Scheduler) -> dict[str, str]:
         return {}
     views = {m.view for m in core.members.values() if m.view is not None}
     if not views:
-        return {"workers": f"{count} task(s) wait, and there are no workers"}
+        told = "1 task waits" if count == 1 else f"{count} tasks wait"
+        return {"workers": f"{told}, and there are no workers{HOW_TO_START}"}
     tags = [t for t in core.waiting.tags if not any(view.accepts(t) for view in views)]
     if not tags:
         return {}
     names = ", ".join(repr(tag.removeprefix("@")) for tag in sorted(tags)[:MOST_TAGS])
     more = f" and {len(tags) - MOST_TAGS} more" if len(tags) > MOST_TAGS else ""
     workers = sum(m.view is not None for m in core.members.values())
-    return {"tags": f"none of {workers} worker(s) here can execute {names}{more}"}
+    nobody = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
+    return {"tags": f"{nobody} execute {names}{more}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from masterworker.core.audit import HOW_TO_START
 from masterworker.data.record import printable
 
 if TYPE_CHECKING:
@@ -18,21 +19,23 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
         census: Its counts.
         verbose: Add a line for each process and for each tag.
     """
-    slaves = max(0, len(census.processes) - 1)
+    workers = max(0, len(census.processes) - 1)
     settled = census.done + census.failed + census.cancelled
+    results = sum(census.finished.values())
     waiting, running = sum(census.waiting.values()), sum(census.running.values())
     lines = [
         f"Task manager {printable(label)}",
-        f"  {counted(1 + slaves, 'active process')}: 1 master, {counted(slaves, 'slave')}",
+        f"  {counted(1 + workers, 'active process')}: 1 master, {counted(workers, 'worker')}",
         f"  {counted(waiting, 'waiting task')}, {running} running",
-        f"  {sum(census.finished.values())} results to be picked up, {census.delivered} delivered",
+        f"  {counted(results, 'result')} to be picked up, {census.delivered} delivered",
     ]
     if settled != census.done:
         lines.append(
             f"  of {settled} settled, {census.failed} failed, {census.cancelled} cancelled"
         )
     if census.paused:
-        lines.append(f"  {census.paused} of those that wait pause after a failure")
+        pause = "pauses" if census.paused == 1 else "pause"
+        lines.append(f"  {census.paused} of those that wait {pause} after a failure")
     lines += [
         f"  nobody can execute tag {tag!r}: {census.waiting[tag]} waiting"
         for tag in census.stranded
@@ -41,7 +44,7 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
     if verbose:
         lines.append("Processes:")
         for pid, info, held in census.processes:
-            in_hand = f", {held} tasks in hand" if held else ""
+            in_hand = f", {counted(held, 'task')} in hand" if held else ""
             lines.append(f"  {pid}: {printable(info)}{in_hand}")
         lines.append("Tasks by tag (waiting, running, results to be picked up):")
         tags = sorted(census.waiting.keys() | census.running.keys() | census.finished.keys())
@@ -62,8 +65,12 @@ def situation(census: Census, tag: str | None) -> str:
     tags = ", ".join(repr(t) for t in census.stranded[:5])
     workers = len(census.processes) - 1
     if not workers:
-        return told + "; there are no workers" + (f" that could execute {tags}" if tags else "")
-    return told + (f"; none of {workers} worker(s) can execute {tags}" if tags else "")
+        for_these = f" that could execute {tags}" if tags else ""
+        return f"{told}; there are no workers{for_these}{HOW_TO_START}"
+    if not tags:
+        return told
+    nobody = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
+    return f"{told}; {nobody} execute {tags}"
 
 
 def as_json(label: str, census: Census) -> str:

@@ -7,6 +7,7 @@ left behind is told from a living one with certainty.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -18,16 +19,14 @@ import msgspec
 
 from masterworker.errors import LabelTakenError, TransportError
 from masterworker.transport.address import Address
-from masterworker.transport.runtime import VARIABLE, boot_id, runtime_folders
+from masterworker.transport.runtime import LONGEST_PATH, VARIABLE, boot_id, runtime_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 FORMAT = 1
 LOCK_TRIES = 10
-#: A longer path of a socket is refused by the system (bytes; a zero is to follow it).
-LONGEST_PATH: Final = 107
 
 
 def _stem(label: str) -> str:
@@ -71,7 +70,8 @@ class Notice:
         self._path = _paths(label)[0]
         #: Where the master's Unix-domain socket goes.
         self.socket_path = _checked(str(self._path.with_suffix(".sock")))
-        self._file = _lock(self._path)
+        with _writing(self._path):
+            self._file = _lock(self._path)
         if self._file is None:
             raise _taken(label, self._path)
         try:
@@ -111,8 +111,9 @@ class Notice:
             "job": job,
             "boot": boot_id(),
         }
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, msgspec.json.encode(content), 0)
+        with _writing(self._path):
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, msgspec.json.encode(content), 0)
 
     def release(self) -> None:
         """Remove the notice. Safe to call twice."""
@@ -127,8 +128,30 @@ class Notice:
             self._file = None
 
 
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say what to do where a folder is full, read-only or closed to us.
+
+    Raises:
+        TransportError: It is.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise TransportError(
+            f"{path} cannot be written: {error.strerror} ({VARIABLE} can name another folder)"
+        ) from None
+
+
 def _taken(label: str, path: Path) -> LabelTakenError:
     known = _read(path)
+    if known is not None and known["pid"] == os.getpid() and known["boot"] == boot_id():
+        return LabelTakenError(
+            f"label {label!r} is taken by a master of this program itself (process "
+            f"{os.getpid()}), which has not ended: "
+            "call its shutdown() first (in a notebook, before the cell is run again), write "
+            f"`with Master({label!r}) as master:`, or use another label, or none"
+        )
     holder = f" (process {known['pid']})" if known else ""
     return LabelTakenError(
         f"label {label!r} is taken by a master that is running{holder}: use another label, "

@@ -27,6 +27,10 @@ from typing import Final
 from masterworker.errors import TransportError
 from masterworker.security.private import private_folder
 
+#: A longer path of a socket is refused by the system (bytes; a zero is to follow it).
+LONGEST_PATH: Final = 107
+#: Of these the name of a socket, with the stroke before it, takes so many.
+LONGEST_NAME: Final = 22
 #: Names another folder.
 VARIABLE: Final = "MASTERWORKER_RUNTIME"
 
@@ -36,6 +40,7 @@ def runtime_folder() -> Path:
 
     MASTERWORKER_RUNTIME names another one; else it is below XDG_RUNTIME_DIR, if that is ours;
     else below TMPDIR or /tmp; where somebody else has taken that one, below the home folder.
+    One that is read-only, or too long for a socket's path, is passed over.
 
     Raises:
         TransportError: It cannot be made, belongs to somebody else, or others can enter it.
@@ -56,7 +61,8 @@ def runtime_folders() -> list[Path]:
         if chosen:
             return [private_folder(Path(chosen).absolute(), named=True)]
         # with sudo it may be that of the user who called it
-        if session.is_absolute() and _is_ours(session, follow=True):
+        below = session / "masterworker"
+        if session.is_absolute() and _is_ours(session, follow=True) and _is_of_use(below):
             return [private_folder(session / "masterworker")]
         return _shared_and_own()
     except TransportError as error:
@@ -66,17 +72,24 @@ def runtime_folders() -> list[Path]:
 def _shared_and_own() -> list[Path]:
     """Return the folder in /tmp, if it is ours, and the one below the home folder, if any."""
     own = _below_home()
-    shared = _temporary() / f"masterworker-{os.geteuid()}"
+    shared = _for_us(_temporary())
     try:
-        folders = [private_folder(shared)]
+        folders = [_written(shared)]
     except TransportError as error:
-        if own is None or _is_ours(shared):  # what is ours is to be repaired, and not avoided
+        # what is ours is to be repaired, and not avoided
+        if own is None or (_is_ours(shared) and _is_of_use(shared)):
             raise
         return [_instead(own, error)]
     if own is not None and os.path.lexists(own):
         with contextlib.suppress(TransportError):
             folders.append(private_folder(own))
     return folders
+
+
+def _written(folder: Path) -> Path:
+    if not _is_of_use(folder):
+        raise TransportError(f"nothing can be written to {folder}")
+    return private_folder(folder)
 
 
 def _instead(own: Path, problem: TransportError) -> Path:
@@ -92,7 +105,26 @@ def _temporary() -> Path:
     Not what `tempfile` says: that is another one as long as the disk is full.
     """
     given = Path(os.environ.get("TMPDIR", ""))
-    return given if given.is_absolute() and given.is_dir() else Path("/tmp")  # noqa: S108  see above
+    if given.is_absolute() and given.is_dir() and _is_of_use(_for_us(given)):
+        return given
+    return Path("/tmp")  # noqa: S108  see above
+
+
+def _for_us(temporary: Path) -> Path:
+    return temporary / f"masterworker-{os.geteuid()}"
+
+
+def _is_of_use(folder: Path) -> bool:
+    """Tell whether there can be sockets in a folder: its path is short, and it can be written to.
+
+    Batch systems set a TMPDIR of a hundred characters, and containers have folders that are
+    read-only. All processes of a user come to the same answer.
+    """
+    if len(os.fsencode(folder)) + LONGEST_NAME > LONGEST_PATH:
+        return False
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    # not whether we have the right, which is said where it is tried: whether anybody could have it
+    return there is None or not os.statvfs(there).f_flag & os.ST_RDONLY
 
 
 def _below_home() -> Path | None:
