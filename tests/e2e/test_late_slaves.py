@@ -31,7 +31,7 @@ master = initializeMasterProcess(LABEL, slave_script="busy.py")
 master.launchSlaveJobs(1)
 master.requestTask("held")
 wait_for("held")
-print("ends", flush=True)
+print("now it closes", flush=True)
 master.shutdown(20)
 """
 
@@ -42,7 +42,7 @@ def test_a_slave_that_comes_while_the_job_ends(desk: Desk, kind: str) -> None:
     desk.script("busy.py", ENDING)
     desk.script("slave.py", SLAVES[kind])
     master = desk.python("master.py", HOLDS)
-    master.says("ends")
+    master.says("now it closes")
     slave = desk.start("slave.py", desk.label)
     command = desk.command("slave", desk.label)
     for late in (slave, command):
@@ -78,14 +78,14 @@ def test_hardly_there_and_the_job_is_over(desk: Desk) -> None:
         "master.py",
         """
         master = initializeMasterProcess(LABEL)
-        print("there", flush=True)
+        print("it begins", flush=True)
         for number in range(5):
             master.requestTask("one")
         for number in range(5):
             master.retrieveResult()
         """,
     )
-    master.says("there")
+    master.says("it begins")
     slaves = [desk.start("slave.py", desk.label) for _ in range(8)]
     master.good()
     for slave in slaves:
