@@ -8,10 +8,11 @@ SEED ?= 1
 WORKERS ?= 8
 SEEDS ?= 20000
 SECONDS ?= 600
+INTERRUPTS ?= 100000
 # Most of the time tests wait, so there may be more of these than processors.
 TESTERS ?= 4
 
-.PHONY: demo test quick check format bench chaos simulate fuzz trajectory clean help
+.PHONY: demo test quick check format bench chaos simulate rain fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
@@ -21,6 +22,7 @@ help:
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
 	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
 	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
+	@echo "make rain        a program that catches every Ctrl-C and goes on: INTERRUPTS=100000 SEED=1"
 	@echo "make fuzz        bad messages and tickets, searched for so many seconds each: SECONDS=600"
 	@echo "make bench       masterworker beside the pools of the standard library, as a table (python -m benchmarks --help)"
 
@@ -73,6 +75,9 @@ chaos: $(VENV)/dev
 
 simulate: $(VENV)/dev
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(SEEDS)
+
+rain: $(VENV)/dev
+	PYTHONPATH=tests $(BIN)/python -m interruptions.rain --interrupts $(INTERRUPTS) --seed $(SEED)
 
 fuzz: $(VENV)/dev
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris

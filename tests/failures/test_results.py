@@ -200,10 +200,10 @@ def test_f13_state_deleted_while_a_worker_was_away_is_forgotten(manager: Manager
         ask(manager, "same", StateValue(state, "x"))
         assert value_of(pick_up(manager, client)) == "old"
         before = worker.process_id
-        with manager._lock:
+        with manager.guard:
             effects = manager.core.on_lost(before, "silent", 0.0, blame=False)
         manager.drop_state(state)
-        with manager._lock:
+        with manager.guard:
             manager._apply(effects)  # only now can it notice
         wait_until(lambda: worker.process_id != before, what="it joins again")
         ask(manager, "same", StateValue(state, "x"))

@@ -107,6 +107,26 @@ class Settling(Pausing):
         self._queue_results(runs, effects)
         return cancelled, effects
 
+    def on_withdrawn(self, task_ids: Iterable[int], now: float) -> Effects:
+        """Whoever has asked for these tasks does not know of it: there will be no outcome of them.
+
+        Those that are not settled are cancelled, and nobody collects that.
+        """
+        open_ones: list[int] = []
+        for task_id in task_ids:
+            task = self.find(task_id)
+            if task is None:
+                continue
+            if isinstance(task, Task) and task.state is SETTLED:
+                self.results.withdraw()
+                self._deliver(task)
+                continue
+            if isinstance(task, Task) and not task.direct:
+                self._close(task.tag)
+                task.direct = True
+            open_ones.append(task_id)
+        return self.on_cancelled(open_ones, now)[1]
+
     def on_collect(
         self, member_id: int, want: int, tag: str | None = None
     ) -> tuple[list[Finished], int | None]:
@@ -335,13 +355,17 @@ class Settling(Pausing):
         del self.tasks[task.id]
         self.tally.delivered += 1
         if not task.direct:
-            left = self.open_tags[task.tag] - 1
-            if left:
-                self.open_tags[task.tag] = left
-            else:
-                del self.open_tags[task.tag]
+            self._close(task.tag)
         told = task.id, task.tag, task.kind, task.payload, task.worker, task.tries
         return _new(Finished, told)
+
+    def _close(self, tag: str) -> None:
+        """One task less of this tag is to be collected."""
+        left = self.open_tags[tag] - 1
+        if left:
+            self.open_tags[tag] = left
+        else:
+            del self.open_tags[tag]
 
     def _count_refused(self, task_id: int) -> None:
         if 0 < task_id < self._next_task:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from masterworker import wire
 from masterworker.manager.guarded import Guarded
+from masterworker.manager.mailbox import Mailbox
 from masterworker.manager.outbox import Postponed
 
 if TYPE_CHECKING:
@@ -60,26 +61,30 @@ class Exchanging(Guarded):
             spent: How long tasks took whose outcomes it delivers.
         """
         asked = (member_id, outcomes, returned, started, want, wait, tag, seconds, spent)
-        with self._outbox, self._lock:
-            now = self._clock()
-            reply, claim = self._deal(asked, now)
-            if claim is None:
-                return reply
-            box = self._boxes.open(claim)
-            self._take_in()  # what came since saw nobody wait
-            if self._orders.get(member_id):
-                box.ring()
-            self._watch_clock()
+        box = Mailbox()
         try:
+            with self.guard:
+                now = self._clock()
+                reply, claim = self._deal(asked, now)
+                if claim is None:
+                    box.leases = reply.leases
+                    return reply
+                box.claims = [claim]
+                self._boxes.add(box)
+                self._take_in()  # what came since saw nobody wait
+                if self._orders.get(member_id):
+                    box.ring()
+                self._watch_clock()
             box.wait(min(wait, wire.LONGEST_WAIT))
-        except BaseException:  # a Ctrl-C: what came meanwhile goes to somebody else
-            with self._outbox, self._lock:
-                self._take_back(box, member_id)
+            with self.guard:
+                self._boxes.close(box)
+                orders = self._take_orders(member_id)
+                return wire.Reply(reply.refused, box.leases, orders, self._clock() - now)
+        except BaseException:  # a Ctrl-C, say: what has come goes to somebody else
+            if box.leases or box.claims:
+                self.repairs.append((self._take_back, box, member_id))
+                self._timekeeper.look_again()
             raise
-        with self._outbox, self._lock:
-            self._boxes.close(box)
-            orders = self._take_orders(member_id)
-            return wire.Reply(reply.refused, box.leases, orders, self._clock() - now)
 
     def exchange_later(self, later: Later, asked: Asked) -> wire.Reply | None:
         """Do the same, and do not wait.
@@ -91,7 +96,7 @@ class Exchanging(Guarded):
         Returns:
             The reply, if there is something to say at once.
         """
-        with self._outbox, self._lock:
+        with self.guard:
             now = self._clock()
             reply, claim = self._deal(asked, now)
             if claim is None:

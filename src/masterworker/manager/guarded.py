@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import OrderedDict, deque
 from math import inf
@@ -17,6 +16,7 @@ from masterworker.core.task import Finished, FinishedRun, Lease, Outcome, ids_of
 from masterworker.data.record import timed_out
 from masterworker.errors import Terminated
 from masterworker.machine import process_number, random_name
+from masterworker.manager.guard import Guard
 from masterworker.manager.guestbook import Guests
 from masterworker.manager.intake import Intake
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
@@ -70,9 +70,9 @@ class Guarded:
         self._clock = clock
         self._on_direct = on_direct
         self._on_failed = on_failed
-        self._lock = threading.Lock()
-        #: Around the lock, wherever something may follow that is to be sent.
         self._outbox = Outbox()
+        #: Around each step: nobody else is in one, and nothing breaks it off.
+        self.guard = Guard(self._outbox)
         #: What a caller has left behind whose call was broken off: functions and what to give them.
         #: To add one is a single step, and whoever takes a step of the scheduler does them first.
         self.repairs: deque[tuple[Any, ...]] = deque()
@@ -94,7 +94,8 @@ class Guarded:
         self._lines: dict[str, int] = {}
         #: Processes that joined through a connection; kept by its session.
         self.remote: set[int] = set()
-        self._changed = threading.Condition(self._lock)
+        #: Who waits in `wait_for`.
+        self._lookers: dict[Mailbox, None] = {}
         self._timekeeper = Timekeeper(self._tick)
         self.troubles = Troubles()
         self.store = Store()
@@ -125,7 +126,7 @@ class Guarded:
 
     def census(self) -> audit.Census:
         """Count everything at one instant."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             return audit.census(self.core, self.troubles.lines())
 
@@ -135,24 +136,36 @@ class Guarded:
 
     def story(self, task_id: int) -> list[str]:
         """Tell what happened to a task."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             return audit.story(self.core, task_id, self._clock())
 
     def check(self) -> None:
         """Verify every invariant of the scheduler."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             audit.check(self.core)
 
     def wait_for(self, holds: Callable[[Scheduler], bool], seconds: float) -> bool:
         """Wait until something holds; it is asked, under the lock, as processes come and go."""
-        with self._changed:
-            return self._changed.wait_for(lambda: holds(self.core), seconds)
+        end = time.monotonic() + seconds
+        box = Mailbox()
+        try:
+            self._lookers[box] = None
+            while True:
+                with self.guard:
+                    if holds(self.core):
+                        return True
+                left = end - time.monotonic()
+                if left <= 0:
+                    return False
+                box.wait(min(left, wire.LONGEST_WAIT))
+        finally:
+            self._lookers.pop(box, None)
 
     def outstanding(self, tag: str | None = None) -> int:
         """Count the tasks (of a tag) that are to be collected and have not been yet."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             tags = self.core.open_tags
             return sum(tags.values()) if tag is None else tags.get(tag, 0)
@@ -164,12 +177,12 @@ class Guarded:
 
     def notify(self) -> None:
         """Let those in `wait_for` look again."""
-        with self._changed:
-            self._changed.notify_all()
+        for box in tuple(self._lookers):
+            box.ring()
 
     def terminate(self) -> None:
         """End the job: nothing more is handed out, and whoever waits is woken."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             waiting = self.core.on_terminated()
             for member_id in self.core.members:
@@ -177,24 +190,20 @@ class Guarded:
             self._boxes.wake(waiting)
             for desk in self._desks.values():
                 desk.ring()
-            self._changed.notify_all()
+            self._changed()
         self._timekeeper.stop()
 
     def take_back(
         self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease]
     ) -> None:
         """Take back what a process was given that does not wait for it any more."""
-        with self._outbox, self._lock:
-            self._apply(self.core.on_undelivered(finished))
-            ids = [task_id for lease in leases for task_id in ids_of(lease)]
-            self._apply(self.core.on_returned(member_id, ids, self._clock()))
+        with self.guard:
+            self._put_back(member_id, finished, leases)
 
     def undelivered(self, finished: Sequence[Finished]) -> None:
         """Take back outcomes that did not reach their collector."""
-        with self._outbox, self._lock:
-            self._apply(self.core.on_undelivered(finished))
-
-    # -- repairs: see `repairs` -------------------------------------------------------------
+        with self.guard:
+            self.to_undelivered(finished)
 
     def repair_soon(self, *repair: Any) -> None:
         """Let a repair be done by the next step, and let there be one soon.
@@ -208,10 +217,35 @@ class Guarded:
         except RuntimeError:
             pass
 
+    # -- repairs: see `repairs`; with the lock held -----------------------------------------
+
+    def to_withdraw(self, first: int, number: int) -> None:
+        """Whoever has asked for these tasks was interrupted before he knew it."""
+        ids = range(first, first + number)
+        self._apply(self.core.on_withdrawn(ids, self._clock()))
+
+    def to_undelivered(self, finished: Sequence[Finished]) -> None:
+        """Outcomes have not reached their collector."""
+        self._apply(self.core.on_undelivered(finished))
+
     def to_cancel(self, task_ids: Sequence[int]) -> None:
         """Nobody wants these tasks any more. With the lock held."""
         if task_ids and not self.core.terminated:
             self._apply(self.core.on_cancelled(task_ids, self._clock())[1])
+
+    def _put_back(
+        self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease]
+    ) -> None:
+        self._apply(self.core.on_undelivered(finished))
+        ids = [task_id for lease in leases for task_id in ids_of(lease)]
+        self._apply(self.core.on_returned(member_id, ids, self._clock()))
+
+    def _take_back(self, box: Mailbox, member_id: int) -> None:
+        """Nobody waits at this mailbox any more."""
+        self._boxes.close(box)
+        if self._collecting.get(member_id) is box:
+            del self._collecting[member_id]
+        self._put_back(member_id, box.finished, box.leases)
 
     def _repair(self) -> None:
         while self.repairs:
@@ -219,6 +253,11 @@ class Guarded:
             repair(*what)
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """Let those in `wait_for` look again, when the lock is free."""
+        for box in tuple(self._lookers):
+            self.ring(box)
 
     def _take_in(self) -> None:
         """Let the scheduler know of all requests. First of all, whenever tasks are looked at."""
@@ -228,7 +267,9 @@ class Guarded:
             self._repair()
 
     def _take_in_runs(self) -> None:
-        for first, tag, options, direct, payloads in self._intake.take():
+        for first, tag, options, direct, payloads, expect in self._intake.take():
+            if expect is not None:
+                expect(first)
             _, effects = self.core.on_requested(
                 tag, payloads, self._clock(), direct=direct, options=options, first=first
             )
@@ -239,7 +280,7 @@ class Guarded:
 
     def _look_at_requests(self) -> None:
         """Somebody waits for what has been asked for, or nobody looks what tasks wait for."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             if not self._watching:
                 self._watching = True
@@ -258,8 +299,13 @@ class Guarded:
             self._hurried = 2
             self._look_at_requests()
         elif not self._looking:
+            # One step: it must not be said and not done. The thread is there, since tasks have
+            # been looked at before.
             self._looking = True
-            self._timekeeper.look_again()
+            try:  # noqa: SIM105  a context would be further steps
+                self._timekeeper.poke()
+            except RuntimeError:
+                pass
 
     def about_to_wait(self) -> None:
         """Whoever has asked for tasks waits now, and has the time to look after them himself."""
@@ -273,7 +319,7 @@ class Guarded:
         Args:
             asking: He asks again and again, perhaps, instead of waiting.
         """
-        with self._outbox, self._lock:
+        with self.guard:
             now = self._clock()
             if asking:
                 self._asked = now
@@ -301,12 +347,6 @@ class Guarded:
         if self.core.terminated:
             raise Terminated("the job is over")
 
-    def _take_back(self, box: Mailbox, member_id: int) -> None:
-        self._boxes.close(box)
-        self._apply(self.core.on_undelivered(box.finished))
-        ids = [task_id for lease in box.leases for task_id in ids_of(lease)]
-        self._apply(self.core.on_returned(member_id, ids, self._clock()))
-
     def _take_orders(self, member_id: int) -> list[tuple[str, int]]:
         orders = self._orders.pop(member_id, None)
         if orders is None:
@@ -325,7 +365,7 @@ class Guarded:
                 self._before[client] = member_id
                 if len(self._before) > KEPT_NAMES:
                     self._before.popitem(last=False)
-        self._changed.notify_all()
+        self._changed()
 
     def _take_ending(self, name: str, ending: wire.Ending, now: float) -> None:
         """A supervisor tells how a process has ended."""
@@ -392,7 +432,7 @@ class Guarded:
             self._timekeeper.look_again()
 
     def _tick(self) -> float | None:
-        with self._outbox, self._lock:
+        with self.guard:
             self._looking = False  # before looking: who comes later says so again
             self._watching = False  # so that a request that comes from here on looks again
             now = self._clock()

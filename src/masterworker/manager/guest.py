@@ -187,7 +187,7 @@ class Guest(Onlooker):
         manager = self._manager
         if not self._told_expired:
             self._told_expired = True
-            with manager._lock:
+            with manager.guard:
                 text = f"the ticket of worker {member_id} has expired: it gets no more tasks"
                 manager.troubles.note("expired", text, manager._clock())
         return wire.STOP, int(self._peer.expires)

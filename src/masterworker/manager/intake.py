@@ -8,7 +8,7 @@ all of them in. When somebody waits for work, the request itself does that at on
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from masterworker.core.chunks import Chunk
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
 
 
-H = TypeVar("H")
+class Numbered(Protocol):
+    """What stands for a request in the master, and has its number; at first -1."""
+
+    number: int
+
+
+H = TypeVar("H", bound=Numbered)
 
 
 class Run(NamedTuple):
@@ -30,13 +36,16 @@ class Run(NamedTuple):
     options: Options | None
     direct: bool
     payloads: list[Payload] | Chunk
+    #: Is told the id of the first before the scheduler has it.
+    expect: Callable[[int], object] | None = None
 
 
 class Intake:
     """Requests that the scheduler does not know yet, with the ids that they will have.
 
     The next id follows from what is there: to note a request is one step, which is done or not,
-    wherever a Ctrl-C comes.
+    wherever a Ctrl-C comes (see `masterworker.signals`). In the same step whoever asks gets to know
+    its id, so that he can withdraw it.
 
     Thread-safe.
     """
@@ -54,68 +63,65 @@ class Intake:
         tag: str,
         payloads: Sequence[Payload] | Chunk,
         options: Options | None,
+        noted: list[int],
         *,
         direct: bool,
         expect: Callable[[int], object] | None = None,
-    ) -> int:
+    ) -> None:
         """Note requests of one tag.
 
         Args:
             tag: Their tag.
             payloads: Their parameters.
             options: How they are to be treated.
+            noted: Its only item becomes the id of the first, as soon as they are noted; the others
+                count up from it.
             direct: Their outcomes leave at once.
-            expect: Is told the id of the first before anybody can have the task. It must not block.
-
-        Returns:
-            The id of the first; the others count up from it.
+            expect: Is told that id before anybody can have the task, with the manager's lock held.
+                It must neither block nor call back.
         """
+        if not isinstance(payloads, Chunk):
+            payloads = list(payloads)
         with self._lock:
             runs = self.runs
             first = self._next
             if runs:
                 run = runs[-1]
                 first = run.first + len(run.payloads)
-                if expect is not None:
-                    expect(first)
                 if (
                     run.tag == tag
                     and run.options is options
                     and run.direct is direct
+                    and expect is None
                     and isinstance(run.payloads, list)
                     and not isinstance(payloads, Chunk)
                 ):
+                    noted[0] = first  # one step
                     run.payloads.extend(payloads)
-                    return first
-            elif expect is not None:
-                expect(first)
-            if not isinstance(payloads, Chunk):
-                payloads = list(payloads)
-            runs.append(Run(first, tag, options, direct, payloads))
-            return first
+                    return
+            run = Run(first, tag, options, direct, payloads, expect)
+            noted[0] = first  # one step
+            runs.append(run)
 
     def add_one(
         self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
-    ) -> int:
-        """Note a request whose outcome leaves at once; `handles` has its handle first.
-
-        Returns:
-            Its id.
-        """
+    ) -> None:
+        """Note a request whose outcome leaves at once. Its handle gets its number, and is known."""
         with self._lock:
             runs = self.runs
+            number = self._next
             if runs:
-                first, known, same, direct, payloads = runs[-1]
+                first, known, same, direct, payloads, _ = runs[-1]
                 number = first + len(payloads)
-                handles[number] = handle
                 if known == tag and same is options and direct and payloads.__class__ is list:
+                    handles[number] = handle  # one step
+                    handle.number = number
                     payloads.append(payload)
-                    return number
-            else:
-                number = self._next
-                handles[number] = handle
-            runs.append(Run(number, tag, options, True, [payload]))
-            return number
+                    return
+            run = Run(number, tag, options, True, [payload])
+            handles[number] = handle  # one step
+            handle.number = number
+            runs.append(run)
 
     def take(self) -> list[Run]:
         """Return what has been noted, in order, and forget it."""

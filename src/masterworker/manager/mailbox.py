@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import threading
 from math import inf
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.core.effects import Effects
     from masterworker.core.task import Finished, Lease
-
-
-#: For `Mailbox.wait`: until somebody rings.
-FOR_EVER: Final = -1.0
 
 
 class Mailbox:

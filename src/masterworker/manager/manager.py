@@ -23,7 +23,7 @@ from masterworker.core.settling import CURRENT
 from masterworker.core.task import Outcome
 from masterworker.errors import NotRegisteredError, RejectedError, Terminated
 from masterworker.manager.exchanging import Exchanging
-from masterworker.manager.mailbox import Desk
+from masterworker.manager.mailbox import Desk, Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,12 +51,12 @@ class Manager(Exchanging):
         try:
             wire.judge(hello, self.program_digest)
         except RejectedError as error:
-            with self._outbox, self._lock:
+            with self.guard:
                 told = f"a worker was refused ({hello.info}): {error}"
                 self.troubles.note("refused", told, self._clock())
             raise
         tags = None if hello.tags is None else frozenset(hello.tags)
-        with self._outbox, self._lock:
+        with self.guard:
             if self.core.terminated:
                 raise Terminated("the job is over")
             now = self._clock()
@@ -69,31 +69,31 @@ class Manager(Exchanging):
             )
             self._clients[hello.client] = member_id
             self._names[member_id] = hello.client
-            self._changed.notify_all()
+            self._changed()
             self._watch_clock()
         logger.debug("process %d joined: %s", member_id, hello.info)
         return wire.Welcome(member_id, self.instance)
 
     def leave(self, member_id: int) -> None:
         """Sign a process off. One that is not registered is no error."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._apply(self.core.on_left(member_id, self._clock()))
             self._forget_member(member_id)
 
     def lost(self, member_id: int, reason: str, *, blame: bool = True) -> None:
         """Take note that a process is gone. One that is not registered is no error."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._apply(self.core.on_lost(member_id, reason, self._clock(), blame=blame))
 
     def disconnected(self, member_id: int) -> None:
         """The connection of a process has closed, and it did not sign off."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._apply(self.core.on_closed(member_id, "its connection closed", self._clock()))
             self._watch_clock()
 
     def ping(self, member_id: int) -> bool:
         """A process is alive. False: it is not registered and must join again."""
-        with self._outbox, self._lock:
+        with self.guard:
             return self.core.on_heard(member_id, self._clock())
 
     # -- supervisors ------------------------------------------------------------------------
@@ -112,7 +112,7 @@ class Manager(Exchanging):
         Returns:
             (order, member id, task id): `wire.CANCEL` or `wire.STOP`.
         """
-        with self._outbox, self._lock:
+        with self.guard:
             now = self._clock()
             self.core.on_attended(name, alive, now)
             desk = self._desks.setdefault(name, Desk())
@@ -126,19 +126,19 @@ class Manager(Exchanging):
         try:
             box.wait(min(wait, wire.LONGEST_WAIT))
         finally:
-            with self._outbox, self._lock:
+            with self.guard:
                 desk.close(box)
-        with self._outbox, self._lock:
+        with self.guard:
             return [*desk.take(), (wire.STOP, 0, 0)] if self.core.terminated else desk.take()
 
     def attach(self, name: str) -> None:
         """A supervisor speaks through one more connection."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._lines[name] = self._lines.get(name, 0) + 1
 
     def detach(self, name: str) -> None:
         """A connection of a supervisor has ended; with the last one it is gone."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._lines[name] = self._lines.get(name, 1) - 1
             if self._lines[name] <= 0:
                 del self._lines[name]
@@ -171,37 +171,50 @@ class Manager(Exchanging):
 
         Raises:
             Terminated: The job is over.
+            BaseException: What a signal handler raises. Then none of them is asked for.
         """
         core = self.core
         if core.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
-        first = self._intake.add(tag, payloads, options, direct=direct, expect=expect)
-        if core.waiting.parked or not self._watching:
-            self._look_at_requests()
-        return first
+        number, noted = len(payloads), [-1]
+        try:
+            self._intake.add(tag, payloads, options, noted, direct=direct, expect=expect)
+            if core.waiting.parked or not self._watching:
+                self._look_at_requests()
+            return noted[0]
+        except BaseException:
+            if noted[0] >= 0:
+                self.repairs.append((self.to_withdraw, noted[0], number))
+                self._timekeeper.look_again()
+            raise
 
     def submit(
         self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
-    ) -> int:
-        """Ask for one direct task: a `request`, as cheap as it can be. Returns its id.
+    ) -> None:
+        """Ask for one direct task: a `request`, as cheap as it can be.
 
-        `handles` has the handle under that id before anybody can have the task.
+        Its handle gets its number, and is in `handles` before anybody can have the task.
         """
         core = self.core
         if core.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
-        number = self._intake.add_one(tag, payload, options, handle, handles)
-        kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
-        if core.waiting.parked and not kept and self._hurried:
-            self._hurry()
-        elif (core.waiting.parked and not kept) or not self._watching:
-            self._hurried = self._hurried or 1
-            self._look_at_requests()
-        return number
+        try:
+            self._intake.add_one(tag, payload, options, handle, handles)
+            kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
+            if core.waiting.parked and not kept and self._hurried:
+                self._hurry()
+            elif (core.waiting.parked and not kept) or not self._watching:
+                self._hurried = self._hurried or 1
+                self._look_at_requests()
+        except BaseException:
+            if handle.number >= 0:
+                self.repairs.append((self.to_withdraw, handle.number, 1))
+                self._timekeeper.look_again()
+            raise
 
     def cancel(self, task_ids: Sequence[int]) -> list[int]:
         """Cancel tasks. Returns the ids of those that had no outcome yet."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             cancelled, effects = self.core.on_cancelled(task_ids, self._clock())
             self._apply(effects)
@@ -215,7 +228,7 @@ class Manager(Exchanging):
         attempt: int = CURRENT,
     ) -> bool:
         """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             holder = self._holder(task_id, attempt)
             outcome = Outcome(task_id, attempt, kind, payload)
@@ -225,7 +238,7 @@ class Manager(Exchanging):
 
     def give_back(self, task_id: int, attempt: int = CURRENT) -> None:
         """Give (an attempt of) a task back, whoever has it."""
-        with self._outbox, self._lock:
+        with self.guard:
             self._take_in()
             holder = self._holder(task_id, attempt)
             self._apply(self.core.on_returned(holder, [task_id], self._clock()))
@@ -261,45 +274,62 @@ class Manager(Exchanging):
             Terminated: The job is over.
             NotRegisteredError: The caller has to join again.
         """
-        with self._outbox, self._lock:
-            self._require_open()
-            self._take_in()
-            now = self._clock()
-            if not self.core.on_heard(member_id, now):
-                raise NotRegisteredError(f"process {member_id} is not registered")
-            finished, claim = self.core.on_collect(member_id, want, tag)
-            if claim is None:
-                return finished, []
-            leases, lent = self._lend(member_id, lend, tag, now)
-            if leases or not wait > 0:
-                self.core.on_unparked(claim)
-                if lent is not None:
-                    self.core.on_unparked(lent)
-                for lease in leases:
-                    self.core.on_started(member_id, lease[0], now)
-                self._watch_clock()
-                return [], leases
-            self._watch_clock()
-            box = self._collecting[member_id] = self._boxes.open(claim, lent)
-            self._take_in()  # what came since saw nobody wait
-            if self._orders.get(member_id):
-                box.ring()
-            if self.core.held_back:
-                self._weigh(now)
+        box = Mailbox()  # what comes for this call, at once or later
         try:
-            box.wait(min(wait, wire.LONGEST_WAIT))
-        except BaseException:  # a Ctrl-C: what came meanwhile waits for the next call
-            with self._outbox, self._lock:
-                self._take_back(box, member_id)
-            raise
-        with self._outbox, self._lock:
-            self._boxes.close(box)
-            self._collecting.pop(member_id, None)
-            if not box.finished and not box.leases:
+            with self.guard:
                 self._require_open()
-            for lease in box.leases:  # it is executed at once, inside the task that waits
+                self._take_in()
+                now = self._clock()
+                if not self._await(box, member_id, tag, want, wait, lend, now):
+                    return box.finished, box.leases
+            box.wait(min(wait, wire.LONGEST_WAIT))
+            with self.guard:
+                self._boxes.close(box)
+                self._collecting.pop(member_id, None)
+                if not box.finished and not box.leases:
+                    self._require_open()
+                for lease in box.leases:  # it is executed at once, inside the task that waits
+                    self.core.on_started(member_id, lease[0], now)
+                return box.finished, box.leases
+        except BaseException:  # a Ctrl-C, say: what has come waits for the next call
+            if box.finished or box.leases or box.claims:
+                self.repairs.append((self._take_back, box, member_id))
+                self._timekeeper.look_again()
+            raise
+
+    def _await(
+        self,
+        box: Mailbox,
+        member_id: int,
+        tag: str | None,
+        want: int,
+        wait: float,
+        lend: int,
+        now: float,
+    ) -> bool:
+        """Put into a mailbox what there is for somebody. True: nothing, so he is to wait there."""
+        if not self.core.on_heard(member_id, now):
+            raise NotRegisteredError(f"process {member_id} is not registered")
+        box.finished, claim = self.core.on_collect(member_id, want, tag)
+        if claim is None:
+            return False
+        box.leases, lent = self._lend(member_id, lend, tag, now)
+        self._watch_clock()
+        if box.leases or not wait > 0:
+            self.core.on_unparked(claim)
+            if lent is not None:
+                self.core.on_unparked(lent)
+            for lease in box.leases:
                 self.core.on_started(member_id, lease[0], now)
-            return box.finished, box.leases
+            return False
+        box.claims = [claim] if lent is None else [claim, lent]
+        self._collecting[member_id] = self._boxes.add(box)
+        self._take_in()  # what came since saw nobody wait
+        if self._orders.get(member_id):
+            box.ring()
+        if self.core.held_back:
+            self._weigh(now)
+        return True
 
     def _lend(
         self, member_id: int, lend: int, tag: str | None, now: float
@@ -345,7 +375,7 @@ class Manager(Exchanging):
 
     def order_workers(self, order: str, argument: int) -> None:
         """Let all workers have an order, before any task that is asked for after this."""
-        with self._outbox, self._lock:
+        with self.guard:
             for member in self.core.members.values():
                 if member.view is not None:
                     self._orders.setdefault(member.id, []).append((order, argument))

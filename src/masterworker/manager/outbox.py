@@ -5,8 +5,8 @@ whoever gives it leases, or has something else to tell it, sends the reply himse
 is one thread less to be woken on the way of a task, and none of the master's is kept by idle
 workers but for listening.
 
-Nothing is ever sent, and nobody woken, with the lock held: that is noted here, and done by
-`with outbox, lock:` when the lock has been released.
+Nothing is ever sent, and nobody woken, with the lock held: that is noted here, and done by `Guard`
+when the lock has been released.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ class Postponed(Mailbox):
 
 
 class Outbox:
-    """Replies to be sent and mailboxes to be rung, when the lock is free. As a context: around it.
+    """Replies to be sent and mailboxes to be rung, when the lock is free.
 
-    Filled with the lock held. What a Ctrl-C leaves behind here is done by whoever comes next.
+    Filled with the lock held. Whoever comes empties it, for others, too.
     """
 
     def __init__(self) -> None:
@@ -92,11 +92,11 @@ class Outbox:
         #: Wake somebody, when all replies are on their way.
         self.ring: Callable[[Mailbox], None] = self._bells.append
 
-    def __enter__(self) -> None:
-        """Nothing has to be done first."""
+    def __bool__(self) -> bool:
+        return bool(self._replies or self._bells)
 
-    def __exit__(self, *_: object) -> None:
-        """The lock is free again."""
+    def empty(self) -> None:
+        """Do all that is to be done; the lock is free."""
         while self._replies or self._bells:
             try:
                 if self._replies:

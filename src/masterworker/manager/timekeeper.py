@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING
-
-from masterworker.manager.mailbox import FOR_EVER, Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,8 @@ class Timekeeper:
 
     def __init__(self, tick: Callable[[], float | None]) -> None:
         self._tick = tick
-        self._bell = Mailbox()
+        self._bell = threading.Lock()
+        self._bell.acquire()
         #: As `look_again`, in one step; the thread must be there. A `RuntimeError`: it has been
         #: told already.
         self.poke = self._bell.release
@@ -43,12 +43,16 @@ class Timekeeper:
                     target=self._run, name="masterworker-timekeeper", daemon=True
                 )
                 self._thread.start()
-        self._bell.ring()
+        self._ring()
 
     def stop(self) -> None:
         """End the thread."""
         self._stopped = True
-        self._bell.ring()
+        self._ring()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.poke()
 
     def _run(self) -> None:
         while not self._stopped:
@@ -57,4 +61,4 @@ class Timekeeper:
             except Exception:  # without this thread nobody is missed any more
                 logger.exception("the timekeeper stumbled; it goes on")
                 pause = STUMBLE
-            self._bell.wait(FOR_EVER if pause is None else pause)
+            self._bell.acquire(timeout=-1 if pause is None else pause)

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.core.task import Finished
+    from masterworker.manager import Manager
 
 
 class Arrivals:
     """An iterator over outcomes, which goes on after it has raised one.
 
     Args:
+        manager: Takes an outcome back that was not delivered.
         following: Waits for the next outcome (of a tag); None: none is outstanding.
         tag: Only outcomes of tasks of this tag.
         return_errors: Give exceptions in place of results.
@@ -24,11 +26,13 @@ class Arrivals:
 
     def __init__(
         self,
+        manager: Manager,
         following: Callable[[str | None], Finished | None],
         tag: str | None,
         *,
         return_errors: bool,
     ) -> None:
+        self._manager = manager
         self._following = following
         self._tag = tag
         self._return_errors = return_errors
@@ -50,3 +54,6 @@ class Arrivals:
             if not self._return_errors:
                 raise
             return error.task_id, error.tag, error
+        except BaseException:  # of a signal handler, say: it waits for the next call
+            self._manager.repairs.append((self._manager.to_undelivered, [finished]))
+            raise

@@ -153,7 +153,14 @@ class Asking:
             Terminated: The job is over.
         """
         payload = dumps_call(f"task {tag!r}", parameters)
-        return task_name(tag, self._manager.request(check_tag(tag), (payload,), self._options))
+        manager, number = self._manager, -1
+        try:
+            number = manager.request(check_tag(tag), (payload,), self._options)
+            return task_name(tag, number)
+        except BaseException:
+            if number >= 0:
+                manager.repairs.append((manager.to_withdraw, number, 1))
+            raise
 
     # -- calls of functions -----------------------------------------------------------------
 
@@ -191,7 +198,7 @@ class Asking:
         handle = Handle(desk, tag)
         if hold is not None or more is not None:
             handle.holds = holds(hold, more)
-        handle.number = self._manager.submit(tag, payload, self._options, handle, desk.handles)
+        self._manager.submit(tag, payload, self._options, handle, desk.handles)
         return handle
 
     @known_keywords("map")

@@ -46,8 +46,6 @@ class Handle:
     #: The result, or what the task raised; set before the outcome counts as opened.
     _value: Any
     _error: BaseException | None
-    #: The number in its id; set when it is known.
-    number: int
     #: Keep what the call needs in the store until the outcome is opened; set where there is any.
     holds: tuple[object, ...]
 
@@ -57,6 +55,8 @@ class Handle:
         #: came as one, and which of them it is), and at last `_OPENED`.
         self.outcome: object = None
         self.tag = tag
+        #: The number in its id; -1 as long as it is not asked for.
+        self.number = -1
         #: Called with the handle when its outcome arrives, under the manager's lock.
         self.watchers: tuple[Callable[[Handle], None], ...] = ()
 

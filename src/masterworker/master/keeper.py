@@ -142,7 +142,7 @@ class Keeper:
             return
         self._complained = True
         manager = self._manager()
-        with manager._lock:
+        with manager.guard:
             told = f"failed calls cannot be kept for a replay: {error}"
             manager.troubles.note("disk", told, manager._clock())
 

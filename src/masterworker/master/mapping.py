@@ -205,8 +205,8 @@ class Mapping:
             self._asked.append(batch)
             expect = partial(self._desk.batches.add, batch)
             tag, options = self._drawing.tag, self._options
-            self._manager.request(tag, payloads, options, direct=True, expect=expect)
-            following = batch.first + number
+            first = self._manager.request(tag, payloads, options, direct=True, expect=expect)
+            following = first + number
             yield batch
 
     def _add(self, batch: Batch) -> None:

@@ -20,7 +20,7 @@ from masterworker import program, wire
 from masterworker.checking import time_limit
 from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
-from masterworker.errors import Terminated, TransportError, UsageError
+from masterworker.errors import TaskError, Terminated, TransportError, UsageError
 from masterworker.launch import options
 from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
@@ -180,8 +180,10 @@ class Master(Sharing):
         finished = self.collect(tag, timeout)
         try:
             return open_finished(finished)
-        except KeyboardInterrupt:
-            self.manager.undelivered([finished])
+        except TaskError:
+            raise
+        except BaseException:  # of a signal handler, say: it waits for the next call
+            self.manager.repairs.append((self.manager.to_undelivered, [finished]))
             raise
 
     def results(self, tag: str | None = None, *, return_errors: bool = False) -> Iterator[Any]:
@@ -198,7 +200,7 @@ class Master(Sharing):
         Raises:
             Terminated: The job has ended before the tasks.
         """
-        return Arrivals(self._next_arrival, tag, return_errors=return_errors)
+        return Arrivals(self.manager, self._next_arrival, tag, return_errors=return_errors)
 
     def collect(self, tag: str | None, timeout: float | None) -> Finished:
         """Wait for one outcome, unopened; see `retrieve_result`."""

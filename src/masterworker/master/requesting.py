@@ -92,10 +92,10 @@ class Requests(Asking):
         end = None if timeout is None else time.monotonic() + timeout
         arrived: deque[Handle] = deque()
         watcher = arrived.append
-        for handle in pending:
-            handle.watchers += (watcher,)
-        arrived.extend(handle for handle in pending if handle.done())
         try:
+            for handle in pending:
+                handle.watchers += (watcher,)
+            arrived.extend(handle for handle in pending if handle.done())
             while pending:
                 left = None if end is None else max(0.0, end - time.monotonic())
                 if not self.wait_until(lambda: bool(arrived), left):
@@ -135,8 +135,8 @@ class Requests(Asking):
         notice = now + self.NOTICE_AFTER
         while True:
             sleeper = Mailbox(), holds
-            self._sleepers.append(sleeper)
             try:
+                self._sleepers.append(sleeper)
                 if holds():
                     return True
                 self.picking_up()
@@ -195,7 +195,7 @@ class Requests(Asking):
                 batch.write_one(outcome)
                 if not batch.left:
                     self.batches.forget(batch)
-        for box, holds in self._sleepers:
+        for box, holds in tuple(self._sleepers):  # others come and go meanwhile
             if holds():
                 self._manager.ring(box)
 
