@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import threading
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from masterworker import Master, UsageError, Worker, run_job
-from masterworker.errors import UnknownKeywordError
+from masterworker.errors import UnknownKeywordError, UnpicklableError
 from Scientific.DistributedComputing.MasterSlave import runJob
 
 if TYPE_CHECKING:
@@ -103,6 +105,51 @@ def test_what_cannot_work_is_said_at_once(master: Master, number: int) -> None:
     """Each by its public name, with what may have been meant."""
     call, told = WRONG[number]
     with pytest.raises(UsageError, match=told):
+        call(master)
+
+
+class Guarded:
+    def __init__(self) -> None:
+        self.name, self.guard = "a", threading.Lock()
+
+    def method(self, value: int) -> int:
+        return value
+
+
+def around() -> Callable[[int], int]:
+    inner = threading.Lock()
+
+    def function(value: int) -> int:
+        with inner:
+            return value
+
+    return function
+
+
+def _with_socket(master: Master) -> None:
+    with socket.socket() as sock:
+        master.submit(len, sock)
+
+
+CANNOT_TRAVEL: list[tuple[Callable[[Master], Any], str]] = [
+    (lambda m: m.submit(abs, m.submit(abs, 1)), r"a handle is .*handle\.result\(\)"),
+    (lambda m: m.submit(len, [1, m.submit(abs, 1)]), r"item 1 \(a Handle\): a handle is of use"),
+    (lambda m: m.submit(len, m), r"a master stays in its own process.*current_worker"),
+    (lambda m: m.submit(dict, a=m.options(retries=1)), "a master stays"),
+    (lambda m: m.map(len, [{"x": m}]), r"item 'x' \(a Master\): a master stays"),
+    (lambda m: m.submit(Guarded().method, 1), r"attribute 'guard' \(a lock\).*inside the function"),
+    (lambda m: m.submit(around(), 1), r"variable 'inner' of the function around it.*inside the"),
+    (lambda m: m.submit(len, (1, {2: threading.RLock()})), r"item 1, item 2 \(a RLock\).*inside"),
+    (lambda m: m.submit(len, (each for each in "ab")), r"parameter 1 \(a generator\).*make a list"),
+    (_with_socket, r"\(a socket\).*open it inside"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(CANNOT_TRAVEL)))
+def test_what_cannot_travel_is_named_with_what_to_do(master: Master, number: int) -> None:
+    """Which variable, attribute or item it is."""
+    call, told = CANNOT_TRAVEL[number]
+    with pytest.raises(UnpicklableError, match=told):
         call(master)
 
 

@@ -299,8 +299,9 @@ def _is_generator(value: object) -> bool:
 
 
 def _cannot(name: str, value: object, error: Exception) -> str:
-    text = " ".join(str(error).split())
+    from masterworker.data.blame import why  # of use in errors only
+
     return (
         f"{name!r} (a {type(value).__name__}) of the main program, to which the function refers, "
-        f"cannot be sent to a worker: {type(error).__name__}: {text}"[:700]
+        f"cannot be sent to a worker: {why(value, error, pickled)}"[:900]
     )

@@ -197,13 +197,15 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> Payload:
     try:
         return dumps_payload(parameters)
     except Exception as error:
+        from masterworker.data.blame import why  # of use in errors only
+
         for position, parameter in enumerate(parameters):
             try:
                 dumps(parameter)
             except Exception as cause:
                 raise UnpicklableError(
                     f"{what}: parameter {position + 1} (a {type(parameter).__name__}) cannot be "
-                    f"pickled, so it cannot be sent to a worker: {line_of(cause)}"
+                    f"pickled, so it cannot be sent to a worker: {why(parameter, cause, dumps)}"
                 ) from cause
         raise UnpicklableError(
             f"{what}: the parameters cannot be pickled: {line_of(error)}"

@@ -14,7 +14,7 @@ from masterworker.checking import known_keywords
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
-from masterworker.errors import UsageError
+from masterworker.errors import UnpicklableError, UsageError
 from masterworker.master.choosing import describe, make_options, refuse_options
 from masterworker.master.drawing import Drawing, call_payload
 from masterworker.master.handle import Handle
@@ -119,6 +119,12 @@ class Asking:
         """
         chosen = make_options(timeout, retries, retry_on, delay, priority, pure)
         return Asking(self._manager, self._desk, chosen)
+
+    def __reduce__(self) -> Any:
+        raise UnpicklableError(
+            "a master stays in its own process: a task that asks for further tasks uses "
+            "masterworker.current_worker(), and data are given as parameters"
+        )
 
     def __repr__(self) -> str:
         return f"<tasks of {self._desk!r} with {describe(self._options)}>"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from masterworker.core.task import RESULT, Finished, Large
 from masterworker.data.outcome import open_result, value_or_error
-from masterworker.errors import TaskCancelled
+from masterworker.errors import TaskCancelled, UnpicklableError
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
@@ -148,6 +148,12 @@ class Handle:
             value, error = value_or_error(outcome)
         self._value, self._error = value, error
         self.outcome, self.holds = _OPENED, ()
+
+    def __reduce__(self) -> Any:
+        raise UnpicklableError(
+            "a handle is of use in the master only: give the task what it needs of the result, as "
+            "handle.result()"
+        )
 
     def __repr__(self) -> str:
         return f"<Handle {self.task_id}: {'done' if self.done() else 'not done'}>"

@@ -120,9 +120,11 @@ class Needs:
         except UnpicklableError:
             raise
         except Exception as error:
+            from masterworker.data.blame import why  # of use in errors only
+
             name = getattr(function, "__qualname__", repr(function))
             raise UnpicklableError(
-                f"function {name} cannot be pickled: {line_of(error)}"
+                f"function {name} cannot be pickled: {why(function, error, pickled)}"
             ) from error
         return self._travelling(tag, function, root)
 
