@@ -487,6 +487,7 @@ class FakeProcess:
         self.worker.outcome = None
         self.worker.spec = spec()
         self.worker._cancelling = None
+        self.worker._unwanted = {}
         self.worker._plan = processes.deque()
         self.worker.signal = self.sent.append  # type: ignore[method-assign]
         kill = lambda: self.sent.append(signal.SIGKILL)  # noqa: E731  a stand-in
@@ -507,6 +508,24 @@ def test_cancelling_what_does_not_stop() -> None:
     fake.worker.take_steps(2.1)
     assert fake.sent == [slot.LOOK, signal.SIGKILL]
     assert "cancelled" in fake.worker.asked
+
+
+def test_cancelling_what_has_not_begun() -> None:
+    """It was on its way: it is broken off when it begins, and only if that is soon."""
+    fake = FakeProcess()
+    fake.worker.cancel(5, 0.0)
+    fake.worker.cancel(6, 0.0)
+    fake.worker.take_steps(0.1)
+    assert fake.sent == []
+    fake.worker.slot[slot.TASK] = 5
+    fake.worker.take_steps(0.2)
+    fake.worker.take_steps(0.3)
+    assert fake.sent == [slot.LOOK]
+    fake.worker.slot[slot.TASK] = 0
+    fake.worker.take_steps(processes.ON_ITS_WAY)
+    fake.worker.slot[slot.TASK] = 6
+    fake.worker.take_steps(processes.ON_ITS_WAY + 1.0)
+    assert fake.sent == [slot.LOOK]
 
 
 def test_cancelling_what_stops() -> None:

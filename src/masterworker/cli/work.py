@@ -30,7 +30,7 @@ from masterworker.errors import (
     TransportError,
     UsageError,
 )
-from masterworker.launch import parent
+from masterworker.launch import parent, slot
 from masterworker.launch.command import read_order
 from masterworker.surroundings import python
 from masterworker.transport import discovery
@@ -103,8 +103,8 @@ def run(order: Order) -> int:
             _initialize(client, order.limits.initializer)
             client.disconnect()
         _execute(what, order, client)
-    except Terminated:
-        pass  # it ended while we were joining
+    except Terminated:  # it ended while we were joining
+        parent.has_left()
     except RejectedError:
         raise
     except TransportError as error:
@@ -142,7 +142,21 @@ def _hold_ticket(fd: int, label: str) -> None:
 
 
 def _initialize(client: Client, initializer: str) -> None:
-    """Do what each process is to do before it works."""
+    """Do what each process is to do before it works.
+
+    Raises:
+        RuntimeError: What would end this process in good order was raised: it is a failure here.
+    """
+    function = _find_initializer(client, initializer)
+    try:
+        function()
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        if isinstance(error, KeyboardInterrupt) and parent.shared[slot.END]:
+            raise  # of our supervisor
+        raise RuntimeError(f"the initializer has raised {type(error).__name__}") from error
+
+
+def _find_initializer(client: Client, initializer: str) -> Callable[[], object]:
     import importlib
     import operator
 
@@ -150,14 +164,13 @@ def _initialize(client: Client, initializer: str) -> None:
         pickled = client.get(wire.PROGRAM, initializer.removeprefix(parent.STORED))
         if pickled is None:
             raise UsageError("the master has not stored the initializer of this worker")
-        ready(bytes_of(pickled))()
-        return
+        return ready(bytes_of(pickled))
     module, _, name = initializer.partition(":")
     try:
-        function = operator.attrgetter(name)(importlib.import_module(module))
+        found: Callable[[], object] = operator.attrgetter(name)(importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise UsageError(f"there is no initializer {initializer}: {error}") from error
-    function()
+    return found
 
 
 def _fetch(client: Client, label: str) -> program.Program:

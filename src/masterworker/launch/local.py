@@ -70,6 +70,19 @@ class LocalWorkers:
         if self._supervisor is not None:
             self._supervisor.drop(places)
 
+    def trouble(self) -> str:
+        """Tell why none of them will ever work; "": some do, or may, or have left in good order."""
+        places = () if self._supervisor is None else self._supervisor.places
+        if not places or not all(place.is_done for place in places):
+            return ""
+        return next((place.trouble for place in reversed(places) if place.gave_up), "")
+
+    def starting(self) -> list[float]:
+        """Tell since when processes have been there that have not joined (monotonic seconds)."""
+        places = () if self._supervisor is None else self._supervisor.places
+        here = [process for place in places if (process := place.process) is not None]
+        return sorted(process.began for process in here if process.member_id < 0)
+
     def expect_end(self) -> None:
         """The job ends: start nobody any more; who has not begun to work is ended at once."""
         if self._supervisor is not None:

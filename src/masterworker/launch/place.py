@@ -91,6 +91,11 @@ class Place:
         return self.closed and self.process is None
 
     @property
+    def gave_up(self) -> bool:
+        """Tell whether nobody will come any more because the last one did not start."""
+        return self.is_done and bool(self.trouble)
+
+    @property
     def pid(self) -> int | None:
         """The process id of the worker that is here; None: none is."""
         return None if self.process is None else self.process.pid

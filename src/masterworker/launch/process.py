@@ -10,13 +10,13 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from collections import deque
 from typing import IO, TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.launch import exits, slot
 from masterworker.launch.command import worker_command
+from masterworker.launch.descriptors import pidfd_of, readable
 from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, Lines
 from masterworker.launch.parent import VERDICT
 from masterworker.launch.wellness import Wellness
@@ -82,7 +82,7 @@ class WorkerProcess:
         self._show = show
         self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
         fd, self.slot = slot.create(supervisor, spec.interpreter.path)
-        ticket_fd = None if spec.ticket is None else _readable(spec.ticket.text())
+        ticket_fd = None if spec.ticket is None else readable(spec.ticket.text())
         fds = [fd] if ticket_fd is None else [fd, ticket_fd]
         try:
             self._popen = subprocess.Popen(
@@ -99,7 +99,7 @@ class WorkerProcess:
             for inherited in fds:
                 os.close(inherited)
         self.pid = self._popen.pid
-        self.pidfd = _pidfd(self.pid)
+        self.pidfd = pidfd_of(self.pid)
         self.out, self.err = Stream(self._popen.stdout, now), Stream(self._popen.stderr, now)
         #: The last lines of stderr; those that have not been shown yet; the last word of ours.
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
@@ -151,7 +151,7 @@ class WorkerProcess:
     @property
     def had_its_say(self) -> bool:
         """Tell whether its exit status is what the worker chose, not what a task ended it with."""
-        in_order = self.member_id < 0 or bool(self.slot[slot.LEFT])
+        in_order = bool(self.slot[slot.LEFT])
         return bool(self.verdict) or (in_order and not self.task)
 
     # -- what it writes ---------------------------------------------------------------------
@@ -365,38 +365,3 @@ def _environment(spec: Spec) -> dict[str, str]:
     variables = {**spec.environment, STARTING: "1"}
     variables.pop("PYTHONINSPECT", None)  # it would take the place of the exit status
     return variables
-
-
-def _readable(text: str) -> int:
-    """Return a file descriptor from which a child can read a secret, and nobody else.
-
-    Raises:
-        OSError: The secret is too long for this system.
-    """
-    secret = text.encode()
-    if hasattr(os, "memfd_create"):
-        memory = os.memfd_create("masterworker-ticket", os.MFD_CLOEXEC)
-        with os.fdopen(os.dup(memory), "wb") as file:  # both have one position
-            file.write(secret)
-            file.seek(0)
-        return memory
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)  # nobody reads yet: a full pipe would hold us up for good
-    try:
-        written = os.write(writing, secret)
-    finally:
-        os.close(writing)
-    if written < len(secret):
-        os.close(reading)
-        raise OSError(f"a pipe has no room for a ticket of {len(secret)} bytes")
-    return reading
-
-
-def _pidfd(pid: int) -> int | None:
-    """Return a file descriptor that becomes readable when a process ends; None: not here."""
-    if sys.platform != "linux":
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
+import time
 from typing import TYPE_CHECKING, TypedDict
 
 from masterworker import program, wire
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from masterworker.launch.place import Place
     from masterworker.manager import Manager
+
+logger = logging.getLogger("masterworker.master")
 
 #: Seconds within which a launched worker must be there, or its failure be known.
 START_BOUND = 5.0
@@ -63,7 +68,10 @@ class Launching(Requests):
         super().__init__(manager)
         self.label = label
         self.manager = manager
-        self.local_workers = LocalWorkers(label, manager.attend, manager.notify)
+        #: Others can find this job, so that it need not fail when its own workers do not start.
+        self.can_be_found = True
+        self.local_workers = LocalWorkers(label, manager.attend, self._on_workers)
+        self._is_stuck = False
         self._is_serial = self.one_by_one = serial
         self._changes = None if serial else Changes(manager)
         self._hash_seed = python.hash_seed(manager.instance)
@@ -142,6 +150,43 @@ class Launching(Requests):
         name = f"initializer {hashlib.sha256(pickled).hexdigest()}"
         self.manager.put(wire.PROGRAM, name, pickled)
         return STORED + name
+
+    def _on_workers(self) -> None:
+        """Workers have been started, or have ended; called by the supervisor's thread."""
+        self.manager.notify()
+        stuck = bool(self.local_workers.trouble())
+        if stuck and not self._is_stuck:
+            self._wake()
+            if self.can_be_found:
+                logger.warning(
+                    "no worker of this master could start; the job waits for others: "
+                    "task_manager worker %s",
+                    shlex.quote(self.label),
+                )
+        self._is_stuck = stuck
+
+    def _tell_starting(self) -> str:
+        starting = self.local_workers.starting()
+        if not starting:
+            return ""
+        since = time.monotonic() - starting[0]
+        many = "1 worker process has" if len(starting) == 1 else f"{len(starting)} of them have"
+        return f"; {many} been starting for {since:.0f} s (importing, or in the initializer)"
+
+    def _require_workers(self) -> None:
+        """Refuse to wait where nobody will ever execute anything.
+
+        Raises:
+            WorkerStartError: Says why no worker could start.
+        """
+        if not self._is_stuck or self.can_be_found or not (why := self.local_workers.trouble()):
+            return
+        if self.manager.wait_for(lambda _: bool(self.manager.remote_workers()), 0.0):
+            return
+        raise WorkerStartError(
+            "no worker could start, so nothing will ever be done: none that this master has "
+            f"launched, and without a label nobody else can join. The last one: {why}"
+        )
 
     def _wait_for_start(self, started: list[Place]) -> None:
         self.manager.wait_for(

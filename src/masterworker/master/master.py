@@ -129,6 +129,7 @@ class Master(Sharing):
             results_memory=sys.maxsize if serial else options.memory_size(results_memory),
         )
         super().__init__(label, manager, serial=serial)
+        self.can_be_found = self._is_named or name_server
         self._ended = threading.RLock()
         self._is_ended = False
         self._pid = os.getpid()
@@ -141,7 +142,7 @@ class Master(Sharing):
             self.store_program(program.generic())
         if not serial:
             self._open(host, ports, name_server=name_server)
-        atexit.register(self._at_exit)
+        atexit.register(self.shutdown, GRACE_AT_EXIT)
         if number:
             try:
                 self.launch_workers(number, **worker_options)
@@ -232,6 +233,7 @@ class Master(Sharing):
             finished, _ = self.manager.collect(self.process_id, tag, 1, wait)
             if finished:
                 return finished[0]
+            self._require_workers()
             now = time.monotonic()
             if now >= end:
                 return None
@@ -265,6 +267,7 @@ class Master(Sharing):
         """
         from masterworker.master.inviting import make_ticket
 
+        self.can_be_found = True
         return make_ticket(self.label, self.manager.instance, self.server, valid, role)
 
     # -- the end ----------------------------------------------------------------------------
@@ -315,7 +318,7 @@ class Master(Sharing):
         if self._notice is not None:
             self._notice.release()
         self._is_ended = True
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self.shutdown)
 
     def __enter__(self) -> Self:
         return self
@@ -378,7 +381,7 @@ class Master(Sharing):
 
     def _situation(self, tag: str | None) -> str:
         """Say in one sentence what is going on."""
-        return situation(self.status(), tag)
+        return situation(self.status(), tag) + self._tell_starting()
 
     def _explain_wait(self) -> None:
         logger.warning("waiting for a result: %s", self._situation(None))
@@ -391,12 +394,9 @@ class Master(Sharing):
     def _require_open(self) -> None:
         if self.manager.core.terminated:
             raise Terminated("the job is over")
-        if os.getpid() != self._pid:
-            self._require_own_process()
+        self._require_own_process()
+        self._require_workers()
 
     def _require_own_process(self) -> None:
         if os.getpid() != self._pid:
             raise Terminated("this is a fork of the master; only the master itself can wait")
-
-    def _at_exit(self) -> None:
-        self.shutdown(GRACE_AT_EXIT)
