@@ -255,11 +255,6 @@ KINDS = {
         def try_made_there():
             add, value = make()
             return add(), add(), value()
-        add, value = make()
-        def try_globals():
-            add()
-            found = value()
-            return found - value() + 1
         def even(n):
             def inner(n):
                 return n == 0 or outer(n - 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from enum import Enum
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -143,8 +144,20 @@ class _ByName(pickle.Pickler):
 
 
 def _objects(pickler: pickle.Pickler) -> frozenset[int]:
+    """Return which objects a pickle consists of that might be parts of other values, too."""
     known: dict[int, tuple[int, object]] = pickler.memo.copy()
-    shared_anyway = str, bytes, tuple, type
-    return frozenset(
-        each for each, (_, found) in known.items() if not isinstance(found, shared_anyway)
-    )
+    kinds = {type(found) for _, found in known.values()}
+    shared = {kind for kind in kinds if _is_shared(kind)}
+    return frozenset(each for each, (_, found) in known.items() if type(found) in shared)
+
+
+def _is_shared(kind: type) -> bool:
+    """Tell whether it makes a difference that two values have an object of a class in common.
+
+    It makes none for what cannot change: texts, tuples, types of array elements. Such classes have
+    a hash of their own, which is not written in Python.
+    """
+    if issubclass(kind, (type, FunctionType, Enum)):
+        return False
+    usual = kind.__hash__ is None or kind.__hash__ is object.__hash__
+    return usual or isinstance(kind.__hash__, FunctionType)
