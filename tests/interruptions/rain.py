@@ -42,8 +42,8 @@ ROUND = 2000
 TAG = "anything"
 
 
-class Blow(Exception):
-    """An exception that has nothing to do with what is going on."""
+class Blow(BaseException):
+    """What a handler of the user's raises, as `sys.exit` does."""
 
 
 class Cloud:

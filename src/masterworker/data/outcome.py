@@ -34,6 +34,20 @@ def open_result(payload: Payload) -> Any:
     return plain.decode(bytes_of(payload)) if head == plain.MARK else open_payload(payload)
 
 
+def _opens(payload: Payload) -> bool:
+    """Tell whether a result can be opened after all: what has broken that off came from outside.
+
+    What a signal handler raises comes wherever it likes, and not again.
+    """
+    try:
+        open_result(payload)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return False
+    return True
+
+
 def open_finished(finished: Finished) -> tuple[str, str, Any]:
     """Open an outcome.
 
@@ -53,6 +67,8 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
+            if _opens(payload):
+                raise
             text = f"the result cannot be rebuilt in this process: {type(error).__name__}: "
             text += text_of(error)
             cause = RemoteError(type(error).__name__, text)
@@ -82,8 +98,9 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
             return open_result(finished[3]), None
         except KeyboardInterrupt:
             raise
-        except BaseException:  # noqa: S110  open_finished says what is wrong
-            pass
+        except BaseException:  # open_finished says what is wrong
+            if _opens(finished[3]):
+                raise
     try:
         return open_finished(finished)[2], None
     except TaskCancelled as cancelled:

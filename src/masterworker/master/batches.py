@@ -124,6 +124,8 @@ class Batch:
                 writers = [(begin, worker) for begin, worker in self._written if begin <= at]
                 worker = max(writers, default=(0, ""))[1]
                 outcome = Finished(self.first + at, self.tag, RESULT, outcome, worker)
+                if value_or_error(outcome)[1] is None:  # a signal handler has raised it
+                    raise
         assert outcome is not None  # noqa: S101  whoever takes it has looked
         value, error = value_or_error(outcome)
         if error is not None and not return_errors:

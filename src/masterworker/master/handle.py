@@ -12,6 +12,8 @@ from masterworker.taskid import task_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker.core.task import Payload
+
 
 class Waiter(Protocol):
     """Who can wait for outcomes."""
@@ -135,15 +137,18 @@ class Handle:
             except KeyboardInterrupt:
                 raise
             except BaseException:  # as below
-                found = values.chunk[at]
-                outcome = Finished(self.number, self.tag, RESULT, found, self.worker)
+                error = self._wrong_with(values.chunk[at])
+                if error is None:
+                    raise
         elif isinstance(outcome, (bytes, Large)):
             try:
                 value = open_result(outcome)
             except KeyboardInterrupt:
                 raise
             except BaseException:  # which one is said once more, with all that is known
-                outcome = Finished(self.number, self.tag, RESULT, outcome, self.worker)
+                error = self._wrong_with(outcome)
+                if error is None:  # nothing: a signal handler has raised it
+                    raise
         if isinstance(outcome, Finished):
             value, error = value_or_error(outcome)
         self._value, self._error = value, error
@@ -154,6 +159,10 @@ class Handle:
             "a handle is of use in the master only: give the task what it needs of the result, as "
             "handle.result()"
         )
+
+    def _wrong_with(self, result: Payload) -> BaseException | None:
+        """Say what is wrong with a result that could not be opened."""
+        return value_or_error(Finished(self.number, self.tag, RESULT, result, self.worker))[1]
 
     def __repr__(self) -> str:
         return f"<Handle {self.task_id}: {'done' if self.done() else 'not done'}>"
