@@ -13,7 +13,7 @@ from masterworker.cli.finding import find
 from masterworker.cli.stops import Stops
 from masterworker.client import Client
 from masterworker.data.segment import bytes_of
-from masterworker.errors import JobEndedError, NotTrustedError, UsageError
+from masterworker.errors import JobEndedError, NotTrustedError, TransportError, UsageError
 from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
 from masterworker.launch.supervisor import Supervisor
@@ -109,7 +109,10 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
 def _like_the_master(client: Client, spec: written.Spec) -> written.Spec:
     """Let workers start as the master's own do, as far as that holds on every machine."""
     path = folders.path_of_tool()
-    stored = client.get(wire.PROGRAM, program.KEY)
+    try:
+        stored = client.get(wire.PROGRAM, program.KEY)
+    except TransportError:  # the connection has broken since it was made; the next call makes one
+        stored = client.get(wire.PROGRAM, program.KEY)
     if stored is None:  # each worker will say so
         return spec._replace(interpreter=python.interpreter((), path))
     theirs = program.decode(bytes_of(stored)).surroundings
