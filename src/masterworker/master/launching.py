@@ -15,6 +15,7 @@ from masterworker.launch.local import LocalWorkers
 from masterworker.launch.parent import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.changes import Changes
+from masterworker.master.placing import require_a_place
 from masterworker.master.requesting import Requests
 from masterworker.surroundings import python
 
@@ -65,6 +66,8 @@ class Launching(Requests):
     """
 
     def __init__(self, label: str, manager: Manager, *, serial: bool) -> None:
+        if not serial:
+            require_a_place()
         super().__init__(manager)
         self.label = label
         self.manager = manager

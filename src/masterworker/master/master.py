@@ -27,7 +27,6 @@ from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
 from masterworker.master.launching import check_worker_options
-from masterworker.master.placing import require_a_place
 from masterworker.master.sharing import Sharing
 from masterworker.status.text import situation
 from masterworker.transport import endings
@@ -112,8 +111,6 @@ class Master(Sharing):
         check_worker_options(Master, worker_options)
         definitions.is_master()
         number = options.number_of_workers(workers)
-        if not serial:
-            require_a_place()
         if results not in (wire.ANYTHING, wire.PLAIN):  # of any type
             raise UsageError(f'results must be "any" or "data", not {results!r}')
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
