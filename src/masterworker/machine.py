@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many descriptors as the system allows it, not only the usual 1,024.
+
+    What it starts inherits that. Programs that use `select` on numbers from 1,024 on must take
+    `poll`: so they get such numbers only where so many are open.
+    """
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # macOS allows fewer than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def process_info(pid: int | None = None) -> str:

@@ -151,6 +151,66 @@ def test_with_few_descriptors(tmp_path: Path) -> None:
     assert "good" in running.out
 
 
+@pytest.mark.parametrize(("limit", "left"), [(64, 20), (256, 40), (1024, 100)])
+@pytest.mark.parametrize("where", ["master", "worker"])
+def test_with_many_files_open(tmp_path: Path, limit: int, left: int, where: str) -> None:
+    """A program, or a handler, that has left few descriptors: large values go as bytes."""
+    script = python_script(
+        tmp_path,
+        "many.py",
+        """
+        import os, resource, sys
+        from masterworker import Master
+
+        held = []
+
+        def open_files(limit, left):
+            while (fd := os.open("/dev/null", os.O_RDONLY)) < limit - left:
+                held.append(fd)
+            return len(held)
+
+        def make(size):
+            return bytes(size)
+
+        limit, left, where = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        with Master(workers=1) as master:
+            assert master.submit(make, 10).result() == bytes(10)
+            if where == "master":
+                open_files(limit, left)
+            else:
+                master.submit(open_files, limit, left).result()
+            assert sum(map(len, master.map(make, [200_000] * 100))) == 20_000_000
+            assert sum(master.map(len, [bytes(200_000)] * 100)) == 20_000_000
+            assert master.manager.core.tally.lost_members == 0
+        print("good")
+        """,
+    )
+    running = start_script(script, str(limit), str(left), where)
+    assert running.wait(2 * HANG) == 0, running.told
+    assert "good" in running.out
+
+
+def test_as_many_descriptors_as_are_allowed(tmp_path: Path) -> None:
+    """In the master and in its workers, whatever they began with."""
+    script = python_script(
+        tmp_path,
+        "raised.py",
+        """
+        import resource
+        from masterworker import Master
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+        with Master(workers=1) as master:
+            there = master.submit(resource.getrlimit, resource.RLIMIT_NOFILE).result()
+            assert there == resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard), there
+        print("good")
+        """,
+    )
+    assert start_script(script).wait(HANG) == 0
+
+
 def shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").iterdir()}
 

@@ -117,6 +117,38 @@ def test_descriptors_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         os.close(fd)
 
 
+def test_the_last_descriptors_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a program that has many files open: segments are ordinary memory, sent or received."""
+    held = [os.dup(0) for _ in range(90)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (held[-1] + 2, held[-1] + 2))
+    before = support.descriptors()
+    assert Segment.of([b"x"]).fd is None
+    fd = memfile.create()
+    assert fd is not None
+    memfile.fill(fd, [b"content"])
+    received = Segment.received(fd)
+    assert received.fd is None
+    assert bytes_of(received) == b"content"
+    assert support.descriptors() == before
+    for each in held:
+        os.close(each)
+
+
+def test_mappings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps many arrays gets copies in the end; what is given back counts again."""
+    monkeypatch.setattr(memfile, "_allowed_mappings", lambda: memfile._mapped + 3)
+    allowed = memfile._allowed_mappings()
+    monkeypatch.setattr(memfile, "_allowed_mappings", lambda: allowed)
+    one = Segment.of([b"x" * 5000])
+    views = [one.open() for _ in range(5)]
+    assert not memfile.may_map()
+    for view in views:
+        view[0] = 7
+    assert bytes(one.open(writable=False)) == b"x" * 5000
+    del view, views
+    assert memfile.may_map()
+
+
 def test_only_sealed_memory_is_taken(tmp_path: Any) -> None:
     """A file that somebody could cut short would end us with a signal when we read it."""
     unsealed = os.memfd_create("test", os.MFD_ALLOW_SEALING)

@@ -17,6 +17,7 @@ from masterworker.errors import JobEndedError, NotTrustedError, TransportError, 
 from masterworker.launch import options as written
 from masterworker.launch.parent import VERDICT, WorkerLimits
 from masterworker.launch.supervisor import Supervisor
+from masterworker.machine import raise_descriptor_limit
 from masterworker.security.peer import Role
 from masterworker.surroundings import folders, python
 from masterworker.transport.discovery import reach, ticket_of
@@ -34,6 +35,7 @@ RECONNECT: Final = 20.0
 
 def run(label: str, options: argparse.Namespace) -> int:
     """Let workers execute tasks until the job ends."""
+    raise_descriptor_limit()
     number, spec = _spec(label, options)
     talks = options.verbose or sys.stderr.isatty()
     if spec.ticket is not None and spec.ticket.role is not Role.WORKER:

@@ -32,6 +32,7 @@ from masterworker.errors import (
 )
 from masterworker.launch import parent, slot
 from masterworker.launch.command import read_order
+from masterworker.machine import raise_descriptor_limit
 from masterworker.surroundings import python
 from masterworker.transport import discovery
 from masterworker.worker import Worker, current, script
@@ -80,6 +81,7 @@ def run(order: Order) -> int:
     except (OSError, ValueError):
         raise UsageError(_NOT_LAUNCHED) from None
     parent.limited_to(order.limits)
+    raise_descriptor_limit()
     os.environ.pop(python.STARTING, None)  # what a task starts is not to become a worker
     if isinstance(sys.stdout, io.TextIOWrapper):  # it is a pipe now, whatever the user has
         sys.stdout.reconfigure(line_buffering=True)

@@ -11,6 +11,8 @@ import mmap
 import os
 import sys
 import weakref
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ POSSIBLE: Final = hasattr(os, "memfd_create")
 #: Linux' `F_SEAL_*`: neither size nor content can ever change again.
 _SEALS: Final = 0x1 | 0x2 | 0x4 | 0x8
 _GET_SEALS: Final = 1034
+#: Of the mappings that a process may have, ours take one in so many at most.
+_SHARE: Final = 2
+#: What Linux allows where it does not say.
+_USUAL_MAPPINGS: Final = 65_530
 #: No more is given to the system at once (bytes): it takes no more than this.
 _PIECE: Final = 1 << 30
 
@@ -71,6 +77,47 @@ def size_of(fd: int) -> int:
     return os.fstat(fd).st_size
 
 
+_mapped = 0  # mappings of this process; a race makes it wrong by a few
+
+
+@lru_cache(1)
+def _allowed_mappings() -> int:
+    try:
+        text = Path("/proc/sys/vm/max_map_count").read_text(encoding="ascii")
+        return int(text) // _SHARE
+    except (OSError, ValueError):
+        return _USUAL_MAPPINGS // _SHARE
+
+
+def may_map() -> bool:
+    """Tell whether one more mapping is no hazard to the rest of the program."""
+    return _mapped < _allowed_mappings()
+
+
+def _unmapped() -> None:
+    global _mapped
+    _mapped -= 1
+
+
+def read(fd: int, size: int) -> bytearray:
+    """Copy a file in memory.
+
+    Raises:
+        OSError: It cannot be read.
+        MemoryError: There is no room for it.
+    """
+    data = bytearray(size)
+    with memoryview(data) as view:
+        at = 0
+        while at < size:
+            with view[at : at + _PIECE] as rest:
+                got = os.preadv(fd, [rest], at)
+            if not got:
+                raise OSError("a file in memory is shorter than it was")
+            at += got
+    return data
+
+
 def map_private(fd: int, size: int, *, writable: bool) -> memoryview:
     """Map a sealed file in memory. What is written to the mapping is seen by its owner alone.
 
@@ -82,9 +129,16 @@ def map_private(fd: int, size: int, *, writable: bool) -> memoryview:
     protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     if sys.version_info >= (3, 13):
         found = mmap.mmap(fd, size, mmap.MAP_PRIVATE, protection, trackfd=False)
+        _count(found)
         return memoryview(found)
     view = _map(fd, size, protection)
     return view if writable else view.toreadonly()
+
+
+def _count(mapping: object) -> None:
+    global _mapped
+    _mapped += 1
+    weakref.finalize(mapping, _unmapped).atexit = False
 
 
 _system: Any = None
@@ -110,4 +164,5 @@ def _map(fd: int, size: int, protection: int) -> memoryview:
     memory = (ctypes.c_ubyte * size).from_address(address)
     # Whatever refers to the memory refers to this object.
     weakref.finalize(memory, _system.munmap, address, size).atexit = False
+    _count(memory)
     return memoryview(memory).cast("B")

@@ -5,8 +5,9 @@ maps the same pages. It has no name and no place in a file system. The kernel co
 open or mapped and frees it with the last of them, however that one ends, so nothing is ever left
 behind, and the size of /dev/shm does not matter.
 
-Descriptors are bounded in number. Where there are too many, and on systems without such files, the
-bytes are kept in ordinary memory and travel in pieces, as they do between machines.
+Descriptors are bounded in number, and mappings are. Where there are too many, also of the program's
+own, and on systems without such files, the bytes are kept in ordinary memory and travel in pieces,
+as they do between machines.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 LARGE: Final = 1 << 17
 #: Of the descriptors that this process may have, segments take one in so many at most.
 SHARE_OF_DESCRIPTORS: Final = 2
+#: The last ones, one in so many, are left to the program, to new connections, and to what comes.
+SHARE_LEFT: Final = 4
+#: Where fewer are allowed, there is nothing to be left.
+FEWEST: Final = 64
 
 _open = 0  # descriptors that segments of this process have; a race makes it wrong by a few
 
@@ -39,6 +44,16 @@ def may_have_descriptor() -> bool:
         return False
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return allowed == resource.RLIM_INFINITY or _open < allowed // SHARE_OF_DESCRIPTORS
+
+
+def is_among_the_last(fd: int) -> bool:
+    """Tell whether a new descriptor is one of the last that this process may have.
+
+    The system gives the lowest number that is free, so all below it are in use.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = allowed != resource.RLIM_INFINITY and allowed >= FEWEST
+    return few and fd >= allowed - allowed // SHARE_LEFT
 
 
 class Segment(Large):
@@ -70,6 +85,9 @@ class Segment(Large):
             OSError: There is no memory for it.
         """
         fd = memfile.create() if may_have_descriptor() else None
+        if fd is not None and is_among_the_last(fd):
+            os.close(fd)
+            fd = None
         if fd is not None:
             return cls(memfile.fill(fd, parts), fd)
         data = bytearray()
@@ -86,9 +104,9 @@ class Segment(Large):
         """
         try:
             size = memfile.size_of(fd)
-            if may_have_descriptor():
+            if may_have_descriptor() and not is_among_the_last(fd):
                 return cls(size, fd)
-            data = bytes(memfile.map_private(fd, size, writable=False)) if size else b""
+            data = memfile.read(fd, size)
         except BaseException:
             os.close(fd)
             raise
@@ -126,13 +144,17 @@ class Segment(Large):
 
         Returns:
             A view of memory that lives as long as anything refers to it. Costs a system call; the
-            pages that are written to, or all of them where there is no file, are copied.
+            pages that are written to, or all of them where there is no file or there are too many
+            mappings, are copied.
 
         Raises:
             OSError: The system has no room for it.
         """
         if self.fd is not None and self._size:
-            return memfile.map_private(self.fd, self._size, writable=writable)
+            if memfile.may_map():
+                return memfile.map_private(self.fd, self._size, writable=writable)
+            view = memoryview(memfile.read(self.fd, self._size))
+            return view if writable else view.toreadonly()
         return (
             memoryview(bytearray(self._data)) if writable else memoryview(self._data).toreadonly()
         )

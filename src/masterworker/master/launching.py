@@ -13,7 +13,7 @@ from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
 from masterworker.launch.parent import STORED, WorkerLimits
-from masterworker.machine import process_number
+from masterworker.machine import process_number, raise_descriptor_limit
 from masterworker.master.changes import Changes
 from masterworker.master.placing import require_a_place
 from masterworker.master.requesting import Requests
@@ -69,6 +69,8 @@ class Launching(Requests):
         if not serial:
             require_a_place()
         super().__init__(manager)
+        if not serial:
+            raise_descriptor_limit()
         self.label = label
         self.manager = manager
         #: Others can find this job, so that it need not fail when its own workers do not start.

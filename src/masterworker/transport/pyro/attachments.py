@@ -9,6 +9,7 @@ no serialiser sees them, nothing is joined, and there is no limit to their size.
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from masterworker.data.segment import Segment
 from masterworker.errors import TransportError
 from masterworker.transport.pyro import header
+from masterworker.transport.pyro.link import descriptors_arrive
 from masterworker.wire import Enclosures
 
 if TYPE_CHECKING:
@@ -29,8 +31,11 @@ _ANNOUNCEMENT: Final = b"LARG"
 _PIECE: Final = b"PART"
 #: Bytes of one piece. Larger ones are not faster.
 PIECE_SIZE: Final = 1 << 20
-#: The kernel passes on no more descriptors than 253 at once.
+#: The kernel passes on no more descriptors than 253 at once, ...
 MOST_DESCRIPTORS: Final = 250
+#: ... and with one message go no more than one in so many of those that a process may have: whoever
+#: receives them likely may have as many as we.
+SHARE_OF_ONE_MESSAGE: Final = 16
 #: Bytes of a mark; see `wire.Enclosures`.
 MARK_SIZE: Final = 16
 #: No announcement is longer (bytes).
@@ -59,7 +64,8 @@ class Outgoing:
         self._in_pieces: list[Large] = []
         #: Their descriptors, which stay open as long as the payloads are there.
         self.descriptors: list[int] = []
-        most = MOST_DESCRIPTORS if link.passes_descriptors else 0
+        passes = link.passes_descriptors and descriptors_arrive()
+        most = _most_descriptors() if passes else 0
         told = []
         for payload in enclosed.payloads:
             by_fd = payload.fd is not None and len(self.descriptors) < most
@@ -86,6 +92,13 @@ class Outgoing:
                 head = header.pack(kind, number, 0, extra=extra)
                 self._link.send(head + header.annotation(_PIECE, len(piece)))
                 self._link.send(piece)
+
+
+def _most_descriptors() -> int:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MOST_DESCRIPTORS
+    return min(MOST_DESCRIPTORS, allowed // SHARE_OF_ONE_MESSAGE)
 
 
 def receive(link: Link, announced: bytes | bytearray, kind: int, number: int) -> Enclosures:

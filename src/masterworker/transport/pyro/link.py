@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from masterworker.errors import TransportError
@@ -221,6 +222,25 @@ class Link:
         self.sock.shutdown(socket.SHUT_RDWR)
 
 
+#: When descriptors did not arrive, payloads go as bytes for so long (seconds).
+AS_BYTES: Final = 30.0
+_as_bytes_until = 0.0
+
+
+def descriptors_arrive() -> bool:
+    """Tell whether descriptors that are sent can be expected to arrive."""
+    return time.monotonic() >= _as_bytes_until
+
+
+def _note_shortage() -> None:
+    """The other side, or this one, may have no room for descriptors: nothing else is known of it.
+
+    Whoever gets fewer descriptors than were sent closes the connection.
+    """
+    global _as_bytes_until
+    _as_bytes_until = time.monotonic() + AS_BYTES
+
+
 class PrivateLink(Link):
     """A connection through a Unix-domain socket, over which open files can be passed.
 
@@ -229,6 +249,13 @@ class PrivateLink(Link):
     """
 
     passes_descriptors = True
+    #: Descriptors were sent, and nothing has come since.
+    _unanswered = False
+
+    def send(self, data: bytes | memoryview, descriptors: Sequence[int] = ()) -> None:
+        """See `Link.send`."""
+        self._unanswered = bool(descriptors) or self._unanswered
+        super().send(data, descriptors)
 
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         super().__init__(sock, timeout, patient=patient)
@@ -241,13 +268,21 @@ class PrivateLink(Link):
             return found
         for fd in found:
             os.close(fd)
+        _note_shortage()
         raise TransportError(
             f"receiving: {len(found)} file descriptors have come instead of {number}; perhaps this "
             "process may not have more open files (ulimit -n)"
         )
 
     def _recv_now(self, size: int) -> bytes:
-        data, passed, _, _ = self.sock.recvmsg(size, _ROOM, _CLOSE_ON_EXEC)
+        try:
+            data, passed, _, _ = self.sock.recvmsg(size, _ROOM, _CLOSE_ON_EXEC)
+        except ConnectionError:
+            data, passed = b"", []
+        if self._unanswered:
+            self._unanswered = False
+            if not data:
+                _note_shortage()
         for level, kind, content in passed:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 whole = len(content) - len(content) % _INT.size
