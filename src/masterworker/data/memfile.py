@@ -2,6 +2,8 @@
 
 Python's own `mmap` keeps a descriptor for each mapping, and a program may hold thousands of
 arrays; from Python 3.13 on it need not (`trackfd`), before that we ask the system ourselves.
+
+Workers load this at their start, so it does without `pathlib`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import os
 import sys
 import weakref
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ _mapped = 0  # mappings of this process; a race makes it wrong by a few
 @lru_cache(1)
 def _allowed_mappings() -> int:
     try:
-        text = Path("/proc/sys/vm/max_map_count").read_text(encoding="ascii")
-        return int(text) // _SHARE
+        with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:  # noqa: PTH123  see above
+            return int(file.read()) // _SHARE
     except (OSError, ValueError):
         return _USUAL_MAPPINGS // _SHARE
 
