@@ -293,7 +293,11 @@ class Master(Sharing):
                 self._wake()
                 self.manager.wait_for(lambda _: not self.manager.remote_workers(), grace)
             finally:  # also when Ctrl-C ends the wait
-                self._close(max(0.2, end - time.monotonic()))
+                try:
+                    self._close(max(0.2, end - time.monotonic()))
+                except BaseException:  # a second one: nobody is waited for any more
+                    self._close(0.0)
+                    raise
             summary = self.manager.summary()
             level = logging.WARNING if summary.not_run else logging.INFO
             logger.log(level, "job %r has ended: %s", self.label, summary)
