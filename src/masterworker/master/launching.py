@@ -15,6 +15,7 @@ from masterworker.launch.local import LocalWorkers
 from masterworker.launch.parent import STORED, WorkerLimits
 from masterworker.machine import process_number, raise_descriptor_limit
 from masterworker.master.changes import Changes
+from masterworker.master.forgotten import weakly
 from masterworker.master.placing import require_a_place
 from masterworker.master.requesting import Requests
 from masterworker.surroundings import python
@@ -75,7 +76,7 @@ class Launching(Requests):
         self.manager = manager
         #: Others can find this job, so that it need not fail when its own workers do not start.
         self.can_be_found = True
-        self.local_workers = LocalWorkers(label, manager.attend, self._on_workers)
+        self.local_workers = LocalWorkers(label, manager.attend, weakly(self._on_workers))
         self._is_stuck = False
         self._is_serial = self.one_by_one = serial
         self._changes = None if serial else Changes(manager)

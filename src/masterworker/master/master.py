@@ -7,7 +7,6 @@ your program --request_task, submit, map--> Manager <--Session-- Server <== work
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import logging
 import os
@@ -24,6 +23,7 @@ from masterworker.errors import TaskError, Terminated, TransportError, UsageErro
 from masterworker.launch import options
 from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
+from masterworker.master import forgotten
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.keeper import Keeper
 from masterworker.master.launching import check_worker_options
@@ -59,7 +59,7 @@ _numbers = itertools.count(1)
 class Master(Sharing):
     """One job: its task manager, its address, and your side of it.
 
-    Can be used with `with`; otherwise it is shut down at the latest when the program ends.
+    Can be used with `with`; otherwise it ends when nothing refers to it, or with the program.
 
     Args:
         label: The name under which workers find the job; None: one is made up.
@@ -116,10 +116,10 @@ class Master(Sharing):
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         self._is_named = label is not None
         label = made_up if label is None else check_label(label)
-        self._keeper = Keeper(label, lambda: self.manager)
+        self._keeper = Keeper(label, lambda: manager)
         on_failed = None if serial else self._keeper.take
         manager = self.MANAGER(
-            self._outcomes_arrive,
+            forgotten.weakly(self._outcomes_arrive),
             on_failed=on_failed,
             results=results,
             # Where this process executes everything itself, nothing can pile up while it waits.
@@ -139,7 +139,8 @@ class Master(Sharing):
             self.store_program(program.generic())
         if not serial:
             self._open(host, ports, name_server=name_server)
-        atexit.register(self.shutdown, GRACE_AT_EXIT)
+        self._no_exit = forgotten.at_exit(self.shutdown, GRACE_AT_EXIT)
+        self._not_forgotten = forgotten.end_with(self)
         if number:
             try:
                 self.launch_workers(number, **worker_options)
@@ -156,8 +157,6 @@ class Master(Sharing):
         """Call `run`, and shut down whatever happens in it."""
         with self:
             self.run()
-
-    # -- results of tasks that were requested by tag ----------------------------------------
 
     def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
         """Wait for the outcome of some task, in the order of their arrival.
@@ -267,8 +266,6 @@ class Master(Sharing):
         self.can_be_found = True
         return make_ticket(self.label, self.manager.instance, self.server, valid, role)
 
-    # -- the end ----------------------------------------------------------------------------
-
     def shutdown(self, grace: float = GRACE) -> Summary:
         """End the job: workers are told, waiting tasks are not executed any more.
 
@@ -319,7 +316,8 @@ class Master(Sharing):
         if self._notice is not None:
             self._notice.release()
         self._is_ended = True
-        atexit.unregister(self.shutdown)
+        self._no_exit()
+        self._not_forgotten()
 
     def __enter__(self) -> Self:
         return self
