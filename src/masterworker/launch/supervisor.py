@@ -31,6 +31,7 @@ from masterworker.launch.process import HOLD, KILL_GRACE, WorkerProcess
 from masterworker.launch.warden import Warden
 from masterworker.launch.watch import exceeds_memory, exceeds_time, stands_still
 from masterworker.machine import random_name
+from masterworker.signals import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,7 +110,7 @@ class Supervisor:
         When this returns their processes have been started, unless the system is very slow.
         """
         places = [Place(spec) for _ in range(number)]
-        with self._changed:
+        with held, self._changed:  # so that a Ctrl-C leaves none of the threads unstarted
             self.places = [place for place in self.places if not place.is_done] + places
             if not self._loop.has_begun:
                 self._loop.start()
