@@ -84,7 +84,9 @@ def test_what_cannot_change(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [[], {}, set(), bytearray(), ([],), object(), threading.local()], ids=str
+    "value",
+    [[], {}, set(), bytearray(), ([],), object(), threading.local()],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_can_change(value: object) -> None:
     """Such a value has to be looked at."""
