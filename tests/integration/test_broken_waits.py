@@ -39,6 +39,22 @@ def ask_and_wait(number: int, tag: str) -> object:
     return current_worker().retrieve_result(tag, timeout=number)
 
 
+def until_told(started: str) -> str:
+    Path(started).touch()
+    wait_until(Path(started).with_name("go").exists)
+    return "told"
+
+
+def wait_and_interrupt(number: int) -> object:
+    """Waits for ever, but for a Ctrl-C that comes after some time."""
+    timer = threading.Timer(0.02 * number, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        return current_worker().retrieve_result("nothing")
+    finally:
+        timer.join()
+
+
 def quick(x: int) -> int:
     return x
 
@@ -72,6 +88,44 @@ def test_nothing_goes_to_a_wait_that_was_broken_off(
     assert master.cancel(name)
     with pytest.raises(TaskCancelled):
         master.retrieve_result(f"never {way}", timeout=HANG)
+
+
+def test_wait_is_cancelled_as_it_begins(master: Master, tmp_path: Path) -> None:
+    """The next task, which may be lent to it in that instant, is executed all the same."""
+    before = master.manager.core.tally.lost_members
+    for number in range(40):
+        started = tmp_path / str(number)
+        outer = master.submit(wait_for, "nothing", str(started))
+        while not started.exists():
+            pass
+        assert outer.cancel()
+        assert master.submit(quick, number).result(HANG) == number
+    assert master.manager.core.tally.lost_members == before
+
+
+def test_what_waits_is_cancelled_while_another_one_is_executed_inside(
+    master: Master, tmp_path: Path
+) -> None:
+    """That one is done in peace, and then the wait ends."""
+    started, inside = tmp_path / "outer", tmp_path / "inner"
+    outer = master.submit(wait_for, "nothing", str(started))
+    wait_until(started.exists)
+    inner = master.submit(until_told, str(inside))
+    wait_until(inside.exists)
+    assert outer.cancel()
+    (tmp_path / "go").touch()
+    assert inner.result(HANG) == "told"
+    idle = lambda: not any(m.in_hand for m in master.manager.core.members.values())  # noqa: E731
+    wait_until(idle, HANG, "the worker is done with both")
+    assert master.submit(quick, 3).result(HANG) == 3
+
+
+def test_task_that_waits_is_interrupted_by_itself(master: Master) -> None:
+    """A Ctrl-C that a thread of it sends is the task's own failure; the worker goes on."""
+    for number in range(5):
+        with pytest.raises(TaskFailed, match="KeyboardInterrupt"):
+            master.submit(wait_and_interrupt, number).result(HANG)
+        assert master.submit(quick, number).result(HANG) == number
 
 
 def test_time_limit_of_the_waiting_task_does_not_end_those_inside_it(master: Master) -> None:
