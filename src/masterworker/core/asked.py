@@ -6,7 +6,7 @@ from bisect import bisect_right
 from typing import Final
 
 #: So many changes from one tag to another are remembered at least.
-REMEMBERED: Final = 50_000
+REMEMBERED: Final = 50
 
 
 class Asked:
