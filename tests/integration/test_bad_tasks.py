@@ -266,6 +266,7 @@ def test_a_function_that_fails_to_be_rebuilt(
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "nowhere_else.py").write_text("def here(): return 1")
     there = importlib.import_module("nowhere_else")
+    (tmp_path / "nowhere_else.py").unlink()  # else it would be found where the master looks
 
     error = same_worker.submit(there.here).exception(BOUND)
 
