@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.desk import desk_at, until
+from masterworker.cli import exit_codes
+from masterworker.cli.helping import ABOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -398,3 +400,17 @@ def test_a_closed_pipe_is_no_error_to_shout_about(job: Desk) -> None:
     os.close(writing)
     running.status()
     assert "Traceback" not in running.err
+
+
+@pytest.mark.parametrize("command", sorted(ABOUT))
+def test_each_command_has_its_own_help(desk: Desk, command: str) -> None:
+    """With its own options and examples, and nothing of the others."""
+    told = desk.command(command, "--help").good().out
+    assert told.startswith(f"usage: task_manager [options] {command}")
+    assert "examples:\n" in told
+    assert ("--max-tasks" in told) == (command in {"slave", "worker"})
+    assert ("--pdb" in told) == (command == "replay")
+    assert ("--out" in told) == (command == "ticket")
+    wrong = desk.command(command, "--no-such-option")
+    assert wrong.status() == exit_codes.USAGE
+    assert f"(see: task_manager {command} --help)" in wrong.err

@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 from masterworker import errors
 from masterworker.cli import exit_codes
+from masterworker.cli.helping import command_in, help_of
 from masterworker.cli.telling import handed_over, show_log, tell, without_tickets
 from masterworker.version import __version__
 
@@ -63,13 +64,17 @@ exit status:
 
 
 class _Parser(argparse.ArgumentParser):
+    #: What is being read.
+    arguments: list[str]
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, in one line."""
-        told = without_tickets(message)
-        self.exit(exit_codes.USAGE, f"task_manager: {told} (see: task_manager --help)\n")
+        told, command = without_tickets(message), command_in(self.arguments)
+        see = f"task_manager {command} --help" if command else "task_manager --help"
+        self.exit(exit_codes.USAGE, f"task_manager: {told} (see: {see})\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="task_manager",
         usage="task_manager [options] show LABEL | list | slave LABEL | worker LABEL |\n"
@@ -78,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
+    parser.arguments = arguments
+    told = "show this, or what concerns the command"
+    parser.add_argument("-h", "--help", action="store_true", help=told)
     parser.add_argument("words", nargs="*", metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument(
         "-m", "--master", metavar="HOST[:PORT]", help="where the master is, without a name server"
@@ -134,8 +143,12 @@ OPTIONS: Final = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command line. Returns the exit status."""
-    parser = _parser()
+    parser = _parser(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_intermixed_args(arguments)
+    if options.help:
+        command = command_in(options.words[:1])
+        print(help_of(command, parser) if command else parser.format_help(), end="")
+        return exit_codes.OK
     command, label = _command(parser, options)
     show_log(logging.INFO if options.verbose else logging.WARNING)
     try:

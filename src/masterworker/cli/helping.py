@@ -1,0 +1,109 @@
+"""What `--help` says of one command: its own options, and examples."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final, NamedTuple
+
+
+class _About(NamedTuple):
+    """What is said of a command besides its options."""
+
+    usage: str
+    what: str
+    #: Its options, as the parser calls their values.
+    options: tuple[str, ...]
+    examples: tuple[str, ...]
+
+
+_REACHING: Final = ("master", "wait", "verbose")
+_WORKER: Final = _About(
+    "LABEL",
+    "Execute tasks of a job, in as many processes as you like. SIGTERM lets them finish what they "
+    "are doing, Ctrl-C makes them give it back; twice ends them at once.",
+    (
+        *("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace"),
+        *("initializer", "ticket", *_REACHING),
+    ),
+    (
+        "task_manager worker demo -n auto          one worker for each processor",
+        "task_manager -w worker demo               wait for the job to begin",
+        "task_manager worker --ticket FILE -n 4    a job on another machine",
+    ),
+)
+
+ABOUT: Final = {
+    "show": _About(
+        "LABEL",
+        "Tell how many processes and tasks a job has.",
+        ("json", "ticket", *_REACHING),
+        ("task_manager show demo -v    every process, and the tasks by tag",),
+    ),
+    "list": _About(
+        "",
+        "Tell the labels of all jobs that can be found.",
+        ("json", "verbose"),
+        ("task_manager list -v    with their addresses",),
+    ),
+    "worker": _WORKER,
+    "slave": _WORKER,
+    "explain": _About(
+        "LABEL TASK",
+        "Tell what has happened to a task, and what it waits for.",
+        ("ticket", *_REACHING),
+        ("task_manager explain demo sqrt_7",),
+    ),
+    "replay": _About(
+        "LABEL [TASK]",
+        "List the failed calls of a job that are kept, or carry one out, here.",
+        ("pdb", "stop_first", "clear", "master", "verbose"),
+        (
+            "task_manager replay demo                 the failed calls that are kept",
+            "task_manager replay demo sqrt_7 --pdb    in a debugger, where it fails",
+            "task_manager replay --clear              remove those of all jobs",
+        ),
+    ),
+    "ticket": _About(
+        "LABEL",
+        "Make a line of text with which workers of other machines join a job. It is a secret.",
+        ("out", "valid", "observer", "address", "master", "verbose"),
+        (
+            "task_manager ticket demo --out demo.ticket",
+            "task_manager ticket demo | ssh there task_manager worker --ticket -",
+        ),
+    ),
+    "nameserver": _About(
+        "",
+        "Be a Pyro name server, for programs that look for one. Jobs of one machine, and tickets, "
+        "need none.",
+        ("host", "port", "verbose"),
+        ("task_manager nameserver --port 9090",),
+    ),
+}
+
+
+def help_of(command: str, parser: argparse.ArgumentParser) -> str:
+    """Return the help for a command.
+
+    Args:
+        command: One of `ABOUT`.
+        parser: Knows all options.
+    """
+    about = ABOUT[command]
+    own = argparse.ArgumentParser(
+        prog=f"task_manager {command}",
+        usage=f"task_manager [options] {command} {about.usage}".rstrip(),
+        description=about.what,
+        epilog="examples:\n" + "\n".join(f"  {example}" for example in about.examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    for action in parser._actions:
+        if action.dest in {*about.options, "help"}:
+            own._add_action(action)
+    return own.format_help()
+
+
+def command_in(words: list[str]) -> str:
+    """Return which command is meant by a command line; "" where that cannot be said."""
+    return next((word for word in words if word in ABOUT), "")
