@@ -9,7 +9,6 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from masterworker.data.exceptions import note, put_together, take_apart, without
 from masterworker.data.pickling import dumps, line_of, loads
 from masterworker.data.record import MAX_OBJECT, Failure, cut
 from masterworker.errors import RemoteError, TaskTimeout
@@ -32,6 +31,8 @@ def describe(
         data_only: Only the text travels, not the exception itself.
     """
     if hint:
+        from masterworker.data.exceptions import note
+
         note(error, hint)
     frames = error.__traceback__
     for _ in range(hide_frames):
@@ -60,6 +61,8 @@ def rebuild(failure: Failure) -> BaseException:
     One of ours that consists of its text needs no pickle.
     """
     if failure.pickled:
+        from masterworker.data.exceptions import put_together
+
         try:
             return put_together(loads(failure.pickled))
         except KeyboardInterrupt:
@@ -73,6 +76,7 @@ def rebuild(failure: Failure) -> BaseException:
 
 def _pickle(error: BaseException) -> bytes:
     """Pickle an exception with those that it refers to; of what cannot travel, as much as can."""
+    from masterworker.data.exceptions import put_together, take_apart, without
 
     def survives(one: BaseException) -> bool:
         return not _why_not(one)

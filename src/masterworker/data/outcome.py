@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.task import CANCELLED, LOST, RESULT, read_history
 from masterworker.data import plain, record
-from masterworker.data.exceptions import note
 from masterworker.data.failure import rebuild, text_of
 from masterworker.data.pickling import open_payload
 from masterworker.data.segment import bytes_of
@@ -112,6 +111,8 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
             return None, failed
         if isinstance(original, RemoteError):
             return None, failed
+        from masterworker.data.exceptions import note  # most jobs have no failures
+
         note(original, f"in task {failed.task_id}, {failed.where()}:\n{failed.traceback}")
         if isinstance(original, TaskTimeout) and failed.attempts > 1:
             original.args = (f"{original}; it was the last of {failed.attempts} attempts",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 import linecache
 import marshal
 import os
@@ -42,6 +41,8 @@ def global_names(code: CodeType) -> tuple[str, ...]:
     """Return the names of the globals that code reads or sets, also in functions inside it."""
     known = _names.get((code, code.co_filename))
     if known is None:
+        import dis  # not loaded by masters whose functions can be imported
+
         steps = [(each.opname, each.argval) for each in dis.get_instructions(code)]
         found = {name: None for step, name in steps if step in _GLOBAL}
         own = {name for step, name in steps if step == _OF_CLASS}

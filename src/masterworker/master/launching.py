@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import time
 from typing import TYPE_CHECKING, TypedDict
 
@@ -162,6 +161,8 @@ class Launching(Requests):
         self.manager.notify()
         stuck = bool(self.local_workers.trouble())
         if stuck and not self._is_stuck:
+            import shlex  # hardly ever needed
+
             self._wake()
             if self.can_be_found:
                 logger.warning(

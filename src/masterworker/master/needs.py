@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data import definitions, layout, mainmodule
-from masterworker.data.byname import Pickled, as_function, pickled
-from masterworker.data.environment import Environment, Plan, root_parts
 from masterworker.data.pickling import PROTOCOL, dumps_function_by_name, line_of
 from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError, UsageError
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from masterworker.core.task import Payload
+    from masterworker.data.byname import Pickled
+    from masterworker.data.environment import Environment, Plan
     from masterworker.manager import Manager
 
 logger = logging.getLogger("masterworker.master")
@@ -116,6 +116,8 @@ class Needs:
                 self.importable[function] = travelling
             return travelling
         try:
+            from masterworker.data.byname import as_function, pickled  # not for most masters
+
             root = (None if plain else as_function(function)) or pickled(function)
         except UnpicklableError:
             raise
@@ -167,6 +169,8 @@ class Needs:
         Raises:
             Exception: It cannot be pickled.
         """
+        from masterworker.data.byname import pickled
+
         found = pickled(value, larger_than=larger_than)
         data, buffers, hold = found.data, found.buffers, None
         if found.needs or found.files:
@@ -191,6 +195,8 @@ class Needs:
         if small:
             args: tuple[Any, ...] = plan.environment.key, root.data
         else:
+            from masterworker.data.environment import Environment, root_parts
+
             stored, buffers, parts = root_parts(root)
             args = plan.environment.key, b"", stored, buffers
             whole = Environment(plan.environment.key, {**plan.environment.parts, **parts})
@@ -207,6 +213,8 @@ class Needs:
             known = self._plans.get(about)
             if known is not None and known[0].is_true():
                 return known
+            from masterworker.data.environment import Plan
+
             plan = Plan(names, files)
             environment = plan.environment
             hold = self._hold(environment.key, environment.parts) if environment.key else None
