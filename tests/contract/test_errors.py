@@ -21,7 +21,7 @@ OURS = [
     for kind in vars(errors).values()
     if isinstance(kind, type)
     and issubclass(kind, errors.MasterworkerError)
-    and not issubclass(kind, (errors.TaskError, errors.RemoteError))
+    and not issubclass(kind, (errors.TaskError, errors.RemoteError, errors.JobEndedError))
 ]
 
 

@@ -114,8 +114,8 @@ def test_explain_one_that_waits_for_its_turn(job: Desk) -> None:
 def test_explain_one_that_failed_and_is_delivered(job: Desk) -> None:
     """What it raised, and how to replay it, as a command that can be pasted."""
     told = job.command("explain", job.label, "ratio_0").good().lines
-    assert "ZeroDivisionError: division by zero" in told[0]
-    assert told[1].endswith("""task_manager replay 'explain: it'"'"'s one' ratio_0""")
+    assert any("ZeroDivisionError: division by zero" in line for line in told)
+    assert told[-1].endswith("""task_manager replay 'explain: it'"'"'s one' ratio_0""")
 
 
 def test_explain_one_that_is_done(job: Desk) -> None:

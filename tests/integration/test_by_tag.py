@@ -118,7 +118,7 @@ def test_a_tag_that_nobody_executes_waits(crew: Crew) -> None:
     crew.master.request_task("known", -2)
 
     assert crew.results(1) == [2]
-    with pytest.raises(TimeoutError, match=r"none of 1 worker\(s\) can execute 'unknown'"):
+    with pytest.raises(TimeoutError, match=r"the only worker cannot execute 'unknown'"):
         crew.master.retrieve_result(timeout=0.1)
     assert crew.master.status().stranded == ["unknown"]
     assert crew.master.status().waiting == {"unknown": 1}

@@ -16,7 +16,7 @@ from masterworker.data.failure import describe
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps
 from masterworker.errors import RejectedError, RemoteError, TaskFailed, UsageError
-from masterworker.launch import process
+from masterworker.launch import descriptors
 from masterworker.security.peer import OWNER
 from masterworker.status import text
 from security.visitors import Job, ending, refused, supervised
@@ -148,12 +148,12 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> failed.Summary:
 def test_replay_and_explain_print_what_can_be_printed(
     kept: failed.Summary, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    replay.run("label", SimpleNamespace(words=["replay", "label"]))  # type: ignore[arg-type]
+    replay.run("label", SimpleNamespace(words=["replay", "label"], clear=False))  # type: ignore[arg-type]
     explain._tell_failure(kept)
     shown = capsys.readouterr().out
     assert harmless(shown)
     assert shown.count(r"\x1b]0;pwned\x07") == 2
-    assert "task_manager replay label 7\n" in shown
+    assert "task_manager replay label 6\n" in shown
 
 
 def test_explain_prints_a_story_line_by_line(
@@ -161,7 +161,7 @@ def test_explain_prints_a_story_line_by_line(
 ) -> None:
     class Told:
         def story(self, number: int) -> list[str]:
-            return [f"1 s ago: it wrote last:\n{EVIL}"]
+            return [f"task {EVIL}_1", f"1 s ago: it wrote last:\n{EVIL}"]
 
         def call(self, operation: str) -> str:
             return "run"
@@ -183,15 +183,15 @@ def test_explain_prints_a_story_line_by_line(
 def test_a_long_secret_is_handed_over_without_a_wait(size: int) -> None:
     """A pipe would be full, and whoever writes to it wait for somebody who has not begun yet."""
     given = "x" * size
-    with os.fdopen(process._readable(given)) as file:
+    with os.fdopen(descriptors.readable(given)) as file:
         assert file.read() == given
 
 
 def test_where_there_are_only_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create", raising=False)
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with os.fdopen(process._readable("x" * 1400)) as file:
+    with os.fdopen(descriptors.readable("x" * 1400)) as file:
         assert file.read() == "x" * 1400
     with pytest.raises(OSError, match="no room"):
-        process._readable("x" * (1 << 22))
+        descriptors.readable("x" * (1 << 22))
     assert len(list(Path("/proc/self/fd").iterdir())) == before

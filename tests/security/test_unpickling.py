@@ -35,9 +35,10 @@ MODULES: dict[str, set[str] | None] = {
     "pickle": {"dumps", "dump", "Pickler", "PickleBuffer"},
     "_pickle": {"dumps", "dump", "Pickler"},
     "cPickle": {"dumps", "dump", "Pickler"},
-    "cloudpickle": {"dumps", "dump", "Pickler", "CloudPickler"},
+    "cloudpickle": {"dumps", "dump", "Pickler", "CloudPickler", "cloudpickle"},
     "marshal": {"dumps", "version"},
-    **dict.fromkeys(("dill", "joblib", "jsonpickle", "shelve", "copyreg", "yaml")),
+    "copyreg": {"__newobj__"},
+    **dict.fromkeys(("dill", "joblib", "jsonpickle", "shelve", "yaml")),
     **dict.fromkeys(("pandas", "torch")),
 }
 #: Constants and errors that anybody may use.
