@@ -9,6 +9,7 @@ change with it.
 from __future__ import annotations
 
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import msgspec
@@ -356,5 +357,9 @@ def decode_error(name: str, text: str) -> errors.MasterworkerError:
     """Get back what `encode_error` was given, or its nearest known relative."""
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, errors.MasterworkerError):
-        return kind(text)
+        for each in kind.__mro__:  # those that are made of more than a text are not sent
+            made = next(vars(base)["__init__"] for base in each.__mro__ if "__init__" in vars(base))
+            if not isinstance(made, FunctionType):
+                found: errors.MasterworkerError = each(text)
+                return found
     return errors.MasterworkerError(f"{name}: {text}")
