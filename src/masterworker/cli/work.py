@@ -64,7 +64,8 @@ def main(words: Sequence[str]) -> int:
             raise UsageError(_NOT_LAUNCHED) from None
         show_log(logging.INFO if order.verbose else logging.WARNING)
         return run(order)
-    except JobEndedError:  # before this worker could join, which is no failure
+    except JobEndedError:  # before this worker could join, which is no failure to start
+        parent.has_left()
         return exit_codes.OK
     except MasterworkerError as error:
         return tell(error)
