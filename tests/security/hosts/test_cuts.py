@@ -58,7 +58,8 @@ logging.basicConfig(format="%(message)s")
 run_job("demo", Asking, Hand, heartbeat=HEARTBEAT)
 if (Path(__file__).parent / "end").exists():  # this is the master
     from gate import until
-    until(lambda: threads("") == [threading.main_thread()])
+    kept = threads("masterworker-forgotten")  # one for all jobs of a process
+    until(lambda: threads("") == [threading.main_thread(), *kept])
     print(json.dumps("nobody left"), flush=True)
 """
 
