@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.desk import EXAMPLES
-from masterworker.transport import endings
-from masterworker.transport.runtime import runtime_folders
 
 if TYPE_CHECKING:
     from e2e.desk import Desk, Running
@@ -75,9 +73,8 @@ def test_one_script_with_a_slave_by_command(demo: Desk) -> None:
 
 
 def test_the_slave_first(demo: Desk) -> None:
-    """Without -w it says that the master has to be first."""
-    for folder in runtime_folders():  # another test's job of this label has perhaps just ended
-        (folder / endings.NAME).unlink(missing_ok=True)
-    slave = demo.start("slave.py", folder=EXAMPLES)
+    """Without -w it says that the master has to be first, where no such job has ended lately."""
+    runtime = str(demo.folder / "runtime")
+    slave = demo.start("slave.py", folder=EXAMPLES, MASTERWORKER_RUNTIME=runtime)
     assert slave.status() == 1
     assert "start the master first" in slave.err.splitlines()[-1]
