@@ -222,6 +222,25 @@ def test_what_cannot_change_puts_nothing_together(
     assert (there["A"][0], there["B"][0]) == (7, 8)
 
 
+def test_what_is_made_for_pickling_alone_puts_nothing_together(
+    program: Callable[[str], dict[str, Any]],
+) -> None:
+    """A state that is gone when the next value is pickled leaves its identity to the next one."""
+    program(
+        """
+        class Cell:
+            def __init__(self, value): self.value = value
+            def __getstate__(self): return {"value": [self.value]}
+            def __setstate__(self, state): self.value, = state["value"]
+        A, B, C, D = Cell(1), Cell(2), Cell(3), Cell(4)
+        def f():
+            return A, B, C, D
+        """
+    )
+    groups = {each.names for each in defined(Plan(["f"])) if each.kind == VALUES}
+    assert groups == {("A",), ("B",), ("C",), ("D",)}
+
+
 def test_a_name_that_is_not_defined_is_not_defined_there(
     program: Callable[[str], dict[str, Any]], enter: Callable[[Plan], dict[str, Any]]
 ) -> None:

@@ -17,7 +17,7 @@ from masterworker.data.pickling import PROTOCOL
 from masterworker.data.segment import LARGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from masterworker.data.pickling import Keep
 
@@ -34,8 +34,9 @@ class Pickled(NamedTuple):
     names: Iterable[str] = ()
     hints: Iterable[str] = ()
     files: Iterable[str] = ()
-    #: Objects that might be parts of other values, too, by identity.
-    objects: frozenset[int] = frozenset()
+    #: Objects that might be parts of other values, too, by identity. They are held here: what is
+    #: made for pickling alone, such as the state of an object, would leave its identity to others.
+    objects: Mapping[int, object] = {}
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def pickled(
         pickler.dump(value)
         return Pickled(
             *(out.getvalue(), buffers, pickler.parts, pickler.names, pickler.hints, pickler.files),
-            _objects(pickler) if objects else frozenset(),
+            _objects(pickler) if objects else {},
         )
 
 
@@ -115,7 +116,7 @@ def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: b
         plain.dump(value)
         data = out.getvalue()
         if _MAIN not in data:
-            return Pickled(data, buffers, objects=_objects(plain) if objects else frozenset())
+            return Pickled(data, buffers, objects=_objects(plain) if objects else {})
     buffers.clear()
     with io.BytesIO() as out:
         noting = _ByName(out, PROTOCOL, buffer_callback=keep)
@@ -125,7 +126,7 @@ def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: b
         data = out.getvalue()
         if _MAIN in data:
             raise pickle.PicklingError("something else is pickled by its name")
-        return Pickled(data, buffers, names, objects=_objects(noting) if objects else frozenset())
+        return Pickled(data, buffers, names, objects=_objects(noting) if objects else {})
 
 
 class _ByName(pickle.Pickler):
@@ -143,12 +144,12 @@ class _ByName(pickle.Pickler):
         return NotImplemented
 
 
-def _objects(pickler: pickle.Pickler) -> frozenset[int]:
+def _objects(pickler: pickle.Pickler) -> Mapping[int, object]:
     """Return which objects a pickle consists of that might be parts of other values, too."""
     known: dict[int, tuple[int, object]] = pickler.memo.copy()
     kinds = {type(found) for _, found in known.values()}
     shared = {kind for kind in kinds if _is_shared(kind)}
-    return frozenset(each for each, (_, found) in known.items() if type(found) in shared)
+    return {each: found for each, (_, found) in known.items() if type(found) in shared}
 
 
 def _is_shared(kind: type) -> bool:

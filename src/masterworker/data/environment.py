@@ -165,6 +165,7 @@ class Plan:
             digest = self._add_definition(VALUES, names, found)
             if not all(map(is_fixed, values)):
                 self._checks.append(_compare(VALUES, partial(pickled, values), digest))
+        self._values.clear()  # which holds what was made for pickling
 
     def _add_definition(self, kind: int, names: tuple[str, ...], found: Pickled) -> bytes:
         buffers = tuple(store_buffer(each, self._parts) for each in found.buffers)
@@ -274,14 +275,14 @@ def _compare(kind: int, again: Callable[[], Pickled], digest: bytes) -> Callable
     return check
 
 
-def _together(parts: dict[str, frozenset[int]]) -> list[tuple[str, ...]]:
+def _together(parts: dict[str, Iterable[int]]) -> list[tuple[str, ...]]:
     """Put names together whose values have parts in common."""
     groups: list[tuple[list[str], set[int]]] = []
     for name, own in parts.items():
         names, all_parts = [name], set(own)
         apart = []
         for group in groups:
-            if own and not own.isdisjoint(group[1]):
+            if not group[1].isdisjoint(own):
                 names += group[0]
                 all_parts |= group[1]
             else:
