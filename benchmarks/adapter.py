@@ -25,14 +25,14 @@ class Adapter(BaseAdapter):
     def submit(self, fn, *args):
         return self.master.submit(fn, *args)
 
-    def result(self, handle):
-        return handle.result()
+    def result(self, future):
+        return future.result()
 
-    def as_completed(self, handles):
-        index = {handle: i for i, handle in enumerate(handles)}
-        for handle in self.master.as_completed(handles):
-            error = handle.exception()
-            yield index[handle], (handle.result() if error is None else error)
+    def as_completed(self, futures):
+        index = {future: i for i, future in enumerate(futures)}
+        for future in self.master.as_completed(futures):
+            error = future.exception()
+            yield index[future], (future.result() if error is None else error)
 
     def map_bulk(self, fn, items, chunk=None):  # noqa: ARG002  no chunks to tune
         return list(self.master.map(fn, items))

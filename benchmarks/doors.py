@@ -100,12 +100,12 @@ def measure(door, folder):
 
 
 def rate(submit):
-    for handle in [submit(math.sqrt, float(i)) for i in range(2_000)]:
-        handle.result()
+    for future in [submit(math.sqrt, float(i)) for i in range(2_000)]:
+        future.result()
     began = time.perf_counter()
-    handles = [submit(math.sqrt, float(i)) for i in range(TASKS)]
-    for handle in handles:
-        handle.result()
+    futures = [submit(math.sqrt, float(i)) for i in range(TASKS)]
+    for future in futures:
+        future.result()
     return TASKS / (time.perf_counter() - began)
 
 

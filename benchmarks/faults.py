@@ -60,11 +60,11 @@ def hurt(sig):
     with Master(workers=WORKERS) as master:
         victim = min(begin(master))
         began = time.monotonic()
-        handles = [master.submit(nap, NAP) for _ in range(TASKS)]
+        futures = [master.submit(nap, NAP) for _ in range(TASKS)]
         time.sleep(1.0)
         if sig:
             os.kill(victim, sig)
-        assert len([handle.result() for handle in handles]) == TASKS
+        assert len([future.result() for future in futures]) == TASKS
         extra = time.monotonic() - began - IDEAL
         if sig == signal.SIGSTOP:
             os.kill(victim, signal.SIGKILL)
@@ -78,9 +78,9 @@ def poison(number, good, workers, seconds, function):
     with Master(workers=workers) as master:
         begin(master)
         began = time.monotonic()
-        handles = [(call, master.submit(*call)) for call in calls]
-        for call, handle in handles:
-            error = handle.exception()
+        futures = [(call, master.submit(*call)) for call in calls]
+        for call, future in futures:
+            error = future.exception()
             assert isinstance(error, TaskLost) == (call[0] is not nap), (call, error)
             assert call[0] is nap or len(error.history) == 3
         return time.monotonic() - began

@@ -41,10 +41,10 @@ class Library:
         raise NotImplementedError
 
     def submit(self, function, item):
-        """Ask for one task. Returns a handle."""
+        """Ask for one task. Returns a future."""
         raise NotImplementedError
 
-    def gather(self, handles):
+    def gather(self, futures):
         """The results of tasks that were asked for one by one, in their order."""
         raise NotImplementedError
 
@@ -75,8 +75,8 @@ class Ours(Library):
     def submit(self, function, item):
         return self.master.submit(function, item)
 
-    def gather(self, handles):
-        return [handle.result() for handle in handles]
+    def gather(self, futures):
+        return [future.result() for future in futures]
 
     def call(self, function, item):
         return self.master.submit(function, item).result()
@@ -105,8 +105,8 @@ class Futures(Library):
     def submit(self, function, item):
         return self.executor.submit(function, item)
 
-    def gather(self, handles):
-        return [handle.result() for handle in handles]
+    def gather(self, futures):
+        return [future.result() for future in futures]
 
     def call(self, function, item):
         return self.executor.submit(function, item).result()
@@ -119,8 +119,8 @@ class Futures(Library):
         # What all tasks need is given to each worker when it begins; so there must be new ones.
         self.executor.shutdown()
         self.executor = self.make(self.workers, initializer=_keep, initargs=(array,))
-        handles = [self.executor.submit(_with_kept, function, item) for item in items]
-        return self.gather(handles)
+        futures = [self.executor.submit(_with_kept, function, item) for item in items]
+        return self.gather(futures)
 
 
 class Executor(Futures):
@@ -151,8 +151,8 @@ class Pool(Library):
     def submit(self, function, item):
         return self.pool.apply_async(function, (item,))
 
-    def gather(self, handles):
-        return [handle.get() for handle in handles]
+    def gather(self, futures):
+        return [future.get() for future in futures]
 
     def call(self, function, item):
         return self.pool.apply(function, (item,))

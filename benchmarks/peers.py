@@ -73,8 +73,8 @@ class Dask(Library):
     def submit(self, function, item):
         return self.client.submit(function, item, pure=False)
 
-    def gather(self, handles):
-        return self.client.gather(handles)
+    def gather(self, futures):
+        return self.client.gather(futures)
 
     def map(self, function, items, chunk=None):
         if chunk is None:
@@ -120,8 +120,8 @@ class Ray(Library):
             self.remote[function] = self.ray.remote(function)
         return self.remote[function].remote(item)
 
-    def gather(self, handles):
-        return self.ray.get(handles)
+    def gather(self, futures):
+        return self.ray.get(futures)
 
     def map(self, function, items, chunk=None):
         return self.pool.map(function, items, chunk)

@@ -87,12 +87,12 @@ def _whole(master, folder, queued):
     wait_until(lambda: len(list(folder.glob(f"{gate.name}.*"))) == 2, "both workers are held")
     gc.collect()
     began = clock()
-    handles = [master.submit(tasks.tiny, i) for i in range(queued)]
+    futures = [master.submit(tasks.tiny, i) for i in range(queued)]
     with gate.open("wb", buffering=0) as opened:
         opened.write(b"go")
-        for handle in held:
-            handle.result(PATIENCE)
-    last = [handle.result() for handle in handles][-1]
+        for future in held:
+            future.result(PATIENCE)
+    last = [future.result() for future in futures][-1]
     seconds = clock() - began
     if last != tasks.tiny(queued - 1):
         raise SystemExit("wrong results")
@@ -177,8 +177,8 @@ def workers(most):
 
 def _submitting(master, number):
     def work():
-        handles = [master.submit(tasks.tiny, i) for i in range(number)]
-        return [handle.result() for handle in handles][-1]
+        futures = [master.submit(tasks.tiny, i) for i in range(number)]
+        return [future.result() for future in futures][-1]
 
     return timed(work, number)
 

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from masterworker.frozen import freeze_support
     from masterworker.job import run_job
     from masterworker.master import Master
-    from masterworker.master.handle import Handle
+    from masterworker.master.future import Future
     from masterworker.worker import Worker
     from masterworker.worker.current import current_worker
 
 __all__ = [
-    "Handle",
+    "Future",
     "LabelTakenError",
     "Master",
     "MasterNotFoundError",
@@ -63,7 +63,7 @@ __all__ = [
 #: Where each of these is defined. They are imported when they are first asked for: a worker does
 #: not need the master's half, and starts sooner without it.
 _HOMES = {
-    "Handle": "master.handle",
+    "Future": "master.future",
     "Master": "master",
     "StateValue": "data.states",
     "Worker": "worker",

@@ -15,7 +15,7 @@ from masterworker.core.task import RESULT, Outcome
 from masterworker.data.segment import Segment
 from masterworker.errors import TransportError
 from masterworker.manager import Mailbox, Manager
-from masterworker.master.requesting import Requests
+from masterworker.master.results import Requests
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.connection import PyroConnection
 from masterworker.transport.pyro.link import STALL, Link
@@ -146,8 +146,8 @@ def test_only_those_are_woken_whose_outcome_has_come(monkeypatch: pytest.MonkeyP
     manager = Manager(lambda finished: requests._outcomes_arrive(finished))  # noqa: PLW0108
     requests = Requests(manager)
     worker = manager.join(wire.introduce("worker", ["@"], None, "worker")).member_id
-    handles = [requests.submit(abs, -number) for number in range(5)]
-    calls = [Background(handle.exception) for handle in handles]
+    futures = [requests.submit(abs, -number) for number in range(5)]
+    calls = [Background(future.exception) for future in futures]
     wait_until(lambda: len(requests._sleepers) == 5)
     ring, rung = Mailbox.ring, []
     monkeypatch.setattr(Mailbox, "ring", lambda box: (rung.append(box), ring(box)))
@@ -180,8 +180,8 @@ def test_of_a_burst_only_the_first_task_is_sent_by_who_asks(
     assert seen == [me, "masterworker-timekeeper"]
 
     net.manager._timekeeper.stop()
-    handle = requests.submit(abs, 3)
+    future = requests.submit(abs, 3)
     with pytest.raises(TimeoutError):
-        handle.result(0.0)
+        future.result(0.0)
     calls.pop().join()
     assert seen[2:] == [me]

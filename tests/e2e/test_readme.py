@@ -40,7 +40,7 @@ def test_calls_of_functions(desk: Desk) -> None:
     program = [
         block("rng = random.Random(seed)"),
         GIVEN,
-        block("handle = master.submit(simulate, 300.0, seed=1)"),
+        block("future = master.submit(simulate, 300.0, seed=1)"),
         block("model = None"),
         "assert predictions == [2 * x for x in range(1000)]",
         "master = Master(workers=2)",

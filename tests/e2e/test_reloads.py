@@ -157,9 +157,9 @@ def test_workers_that_do_not_have_it_go_on(tmp_path: Path) -> None:
             first = master.submit(os.getpid).result(60)
             again(2)
             same = master.submit(os.getpid).result(60)
-            handle = master.options(retries=0).submit(slow, 0)
+            future = master.options(retries=0).submit(slow, 0)
             before = master.submit(model.touch)
-            values = [handle.result(60), before.result(60)]
+            values = [future.result(60), before.result(60)]
             again(3)
             after = [master.submit(model.energy, 0).result(60) for _ in range(20)]
             new = master.submit(os.getpid).result(60)

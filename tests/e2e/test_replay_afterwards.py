@@ -31,9 +31,9 @@ def check(number, *, limit):
 
 with Master(LABEL, workers=1) as master:
     for number in 1, 5:
-        handle = master.submit(check, number, limit=3)
+        future = master.submit(check, number, limit=3)
         try:
-            print(handle.result(60))
+            print(future.result(60))
         except Odd as error:
             print(error)
 """
@@ -91,9 +91,9 @@ def test_one_that_takes_processes_down(desk: Desk) -> None:
             return "alive"
 
         with Master(LABEL, workers=2) as master:
-            handle = master.submit(deadly)
+            future = master.submit(deadly)
             try:
-                handle.result(60)
+                future.result(60)
             except Exception as error:
                 print(type(error).__name__)
         """,
@@ -190,8 +190,8 @@ def test_a_thousand_failures(desk: Desk) -> None:
             raise ValueError(number)
 
         with Master(LABEL, workers=2) as master:
-            handles = [master.submit(bad, number) for number in range(1000)]
-            errors = [handle.exception(60) for handle in handles]
+            futures = [master.submit(bad, number) for number in range(1000)]
+            errors = [future.exception(60) for future in futures]
             master.submit(bad, -1).exception(60)
         print([e.args[0] for e in errors] == list(range(1000)))
         """,

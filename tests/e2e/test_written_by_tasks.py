@@ -55,9 +55,9 @@ PROGRAM = """
 
     def main(what, workers, tasks):
         with Master(workers=int(workers)) as master:
-            handles = [master.submit(globals()[what], x) for x in range(int(tasks))]
-            for handle in handles:
-                handle.exception()
+            futures = [master.submit(globals()[what], x) for x in range(int(tasks))]
+            for future in futures:
+                future.exception()
 
     if __name__ == "__main__":
         main(*sys.argv[1:])

@@ -81,9 +81,9 @@ def test_f36_task_can_be_cancelled_waiting_and_running(tmp_path: Path) -> None:
         wait_until((tmp_path / "calls").exists)
         assert waiting.cancel()
         assert running.cancel()
-        for handle in (running, waiting):
+        for future in (running, waiting):
             with pytest.raises(TaskCancelled):
-                handle.result(HANG)
+                future.result(HANG)
         assert master.submit(abs, -1).result(HANG) == 1
         assert not (tmp_path / "never").exists()
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from faults.checker import Verdict
     from masterworker import Master
-    from masterworker.master.handle import Handle
+    from masterworker.master.future import Future
 
 #: How tasks can be asked for.
 CALL, BY_TAG = "call", "by tag"
@@ -39,7 +39,7 @@ class Driver:
     Args:
         folder: Where the log is written.
         master: Whom to ask.
-        keep: Keep handles, values and errors; without, memory does not grow with the tasks.
+        keep: Keep futures, values and errors; without, memory does not grow with the tasks.
     """
 
     def __init__(self, folder: Path, master: Master, *, keep: bool = True) -> None:
@@ -48,10 +48,10 @@ class Driver:
         self.master = master
         self.errors: dict[str, BaseException] = {}
         self.values: dict[str, Any] = {}
-        self.handles: dict[str, Handle] = {}
+        self.futures: dict[str, Future] = {}
         self._keys = itertools.count()
         self._key_of: dict[str, str] = {}
-        self.waiting: list[Handle] = []
+        self.waiting: list[Future] = []
         self.tagged = 0
         self._lock = threading.Lock()
 
@@ -71,12 +71,12 @@ class Driver:
         for key in keys:
             note(self.folder, "driver", SUBMIT, key)
             if way == CALL:
-                handle = asked.submit(recorded, str(self.folder), key, action, *args)
+                future = asked.submit(recorded, str(self.folder), key, action, *args)
                 with self._lock:
-                    self._key_of[handle.task_id] = key
-                    self.waiting.append(handle)
+                    self._key_of[future.task_id] = key
+                    self.waiting.append(future)
                     if self._keep:
-                        self.handles[key] = handle
+                        self.futures[key] = future
             else:
                 task_id = asked.request_task(TAG, str(self.folder), key, action, *args)
                 with self._lock:
@@ -93,22 +93,22 @@ class Driver:
         while self.tagged and self.collect_one_by_tag(end):
             pass
 
-    def collect_calls(self, end: float, handles: list[Handle] | None = None) -> list[Handle]:
+    def collect_calls(self, end: float, futures: list[Future] | None = None) -> list[Future]:
         """Get the outcomes of calls, until a moment of the monotonic clock.
 
         Args:
             end: That moment.
-            handles: Of these calls; None: of all that have not come.
+            futures: Of these calls; None: of all that have not come.
 
         Returns:
-            The handles of those that did not come.
+            The futures of those that did not come.
         """
-        left = set(self.waiting if handles is None else handles)
+        left = set(self.waiting if futures is None else futures)
         try:
-            for handle in self.master.as_completed(list(left), max(0.0, end - time.monotonic())):
-                error = handle.exception(0.0)
-                self._take(handle.task_id, error or handle.result(0.0))
-                left.remove(handle)
+            for future in self.master.as_completed(list(left), max(0.0, end - time.monotonic())):
+                error = future.exception(0.0)
+                self._take(future.task_id, error or future.result(0.0))
+                left.remove(future)
         except TimeoutError:
             pass
         return list(left)

@@ -40,7 +40,7 @@ def hold_lock():
     deeds.hold_lock(600.0)
 
 master = Master(label, workers=3)
-handles = [master.submit(fork_and_hang), master.submit(hold_lock)]
+futures = [master.submit(fork_and_hang), master.submit(hold_lock)]
 work.hold(f"{folder}/forked")
 work.hold(f"{folder}/held")
 Path(folder, "ready").touch()

@@ -129,7 +129,7 @@ def test_b18_worker_that_does_not_read_stalls_nobody_else(trial: Trial) -> None:
     trial.hands(1)
     quick = trial.driver.submit("pause", 0.001, number=200)
     for one in quick:
-        trial.driver.handles[one].result(HANG)
-    assert not trial.driver.handles[key].done()
+        trial.driver.futures[one].result(HANG)
+    assert not trial.driver.futures[key].done()
     os.kill(sleeper.pid, signal.SIGCONT)
     assert trial.sound().recovered == []

@@ -50,8 +50,8 @@ def test_b21_task_that_hangs_can_be_cancelled(trial: Trial) -> None:
     [key] = trial.driver.submit("hang")
     trial.driver.begun(key)
     trial.driver.submit("pause", 0.005, number=10)
-    assert trial.driver.handles[key].cancel()
-    assert trial.driver.handles[key].cancelled()
+    assert trial.driver.futures[key].cancel()
+    assert trial.driver.futures[key].cancelled()
     assert trial.sound(failed={key}).delivered == 10
     assert isinstance(trial.driver.errors[key], errors.TaskCancelled)
 

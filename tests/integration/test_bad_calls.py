@@ -80,9 +80,9 @@ WRONG: list[tuple[Callable[[Master], Any], str]] = [
     (lambda m: m.submit(lambda x: x, 1, priority=5), r"options\(priority"),
     (lambda _: run_job("a", Master, Worker, n_workers=2), r"^run_job\(\) .*did you mean 'workers'"),
     (lambda _: runJob("a", None, None, watchdog=2), r"^runJob\(\) .*mean 'watchdog_period'"),
-    (lambda m: m.as_completed([1]), r"takes handles.*not 1 \(of type int\)"),
+    (lambda m: m.as_completed([1]), r"takes futures.*not 1 \(of type int\)"),
     (lambda m: m.as_completed(m.submit(abs, 1)), "as a list"),
-    (lambda m: m.as_completed(5), "list of handles, not 5"),
+    (lambda m: m.as_completed(5), "list of futures, not 5"),
     (lambda m: m.as_completed([m.submit(abs, 1)], timeout="5"), "number of seconds.*'5'"),
     (lambda m: m.submit(abs, 1).result(timeout="5"), "number of seconds.*'5'"),
     (lambda m: m.submit(abs, 1).exception(timeout=[5]), r"number of seconds.*\[5\]"),
@@ -132,8 +132,8 @@ def _with_socket(master: Master) -> None:
 
 
 CANNOT_TRAVEL: list[tuple[Callable[[Master], Any], str]] = [
-    (lambda m: m.submit(abs, m.submit(abs, 1)), r"a handle is .*handle\.result\(\)"),
-    (lambda m: m.submit(len, [1, m.submit(abs, 1)]), r"item 1 \(a Handle\): a handle is of use"),
+    (lambda m: m.submit(abs, m.submit(abs, 1)), r"a future is .*future\.result\(\)"),
+    (lambda m: m.submit(len, [1, m.submit(abs, 1)]), r"item 1 \(a Future\): a future is of use"),
     (lambda m: m.submit(len, m), r"a master stays in its own process.*current_worker"),
     (lambda m: m.submit(dict, a=m.options(retries=1)), "a master stays"),
     (lambda m: m.map(len, [{"x": m}]), r"item 'x' \(a Master\): a master stays"),
@@ -173,8 +173,8 @@ def test_whole_numbers_of_numpy(kind: Callable[[int], Any]) -> None:
         chosen = master.options(timeout=kind(20), retries=kind(1), delay=kind(1), priority=kind(2))
         assert chosen.submit(abs, -2).result(timeout=kind(30)) == 2
         assert list(chosen.map(abs, [-3])) == [3]
-        handle = master.submit(abs, kind(4))
-        assert list(master.as_completed([handle], timeout=kind(30))) == [handle]
+        future = master.submit(abs, kind(4))
+        assert list(master.as_completed([future], timeout=kind(30))) == [future]
         with pytest.raises(TimeoutError):
             master.retrieve_result(timeout=kind(0))
         master.launch_workers(kind(1), idle_timeout=kind(20), lifetime=kind(50), wait=True)

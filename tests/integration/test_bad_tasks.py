@@ -53,19 +53,19 @@ def _notes(error: BaseException) -> str:
 
 def test_the_original_exception_is_raised(same_worker: Master) -> None:
     """Of its own type, with its arguments, and the worker's traceback as a note."""
-    handle = same_worker.submit(work.fail, "Plain", "text", 5)
+    future = same_worker.submit(work.fail, "Plain", "text", 5)
 
     with pytest.raises(work.Plain) as caught:
-        handle.result(HANG)
+        future.result(HANG)
 
     assert caught.value.args == ("text", 5)
     assert "in task @fail_" in _notes(caught.value)
     assert "pid " in _notes(caught.value)
     assert 'work.py", line' in _notes(caught.value)
     assert "in fail" in _notes(caught.value)
-    assert handle.exception() is caught.value
+    assert future.exception() is caught.value
     with pytest.raises(work.Plain):  # and again
-        handle.result()
+        future.result()
     assert _notes(caught.value).count("in task") == 1
 
 
@@ -96,11 +96,11 @@ def test_an_exception_group_arrives_whole(same_worker: Master) -> None:
 )
 def test_exceptions_that_end_programs_end_a_task_only(same_worker: Master, kind: str) -> None:
     """Neither the worker nor the master: that exception is the cause of the failure."""
-    handle = same_worker.submit(work.fail, kind, 3)
+    future = same_worker.submit(work.fail, kind, 3)
     with pytest.raises(TaskFailed, match=f"raised {kind}: 3") as caught:
-        handle.result(BOUND)
+        future.result(BOUND)
 
-    assert handle.exception() is caught.value
+    assert future.exception() is caught.value
     cause = caught.value.__cause__
     assert cause is caught.value.exception
     assert type(cause).__name__ == kind
@@ -121,9 +121,9 @@ def test_groups_of_exceptions_that_end_programs(same_worker: Master) -> None:
 @pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
 def test_exceptions_that_end_loops(same_worker: Master, kind: type[Exception]) -> None:
     """A loop over results would end in the middle, and nobody would know."""
-    handles = [same_worker.submit(abs, -1), same_worker.submit(work.throw, kind(5))]
+    futures = [same_worker.submit(abs, -1), same_worker.submit(work.throw, kind(5))]
     with pytest.raises(TaskFailed) as caught:
-        list(map(work.result_of, handles))
+        list(map(work.result_of, futures))
     assert isinstance(caught.value.__cause__, kind)
     with pytest.raises(TaskFailed):
         list(same_worker.map(work.throw, [kind(5)]))

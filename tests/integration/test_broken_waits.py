@@ -132,7 +132,7 @@ def test_time_limit_of_the_waiting_task_does_not_end_those_inside_it(master: Mas
     """They are others' tasks; it ends itself when they are done."""
     outer = master.options(timeout=0.3).submit(ask_and_wait, 60, "none")
     inside = [master.submit(slow, 0.4) for _ in range(3)]
-    assert [handle.result(HANG) for handle in inside] == [0.4] * 3
+    assert [future.result(HANG) for future in inside] == [0.4] * 3
     with pytest.raises(TaskTimeout):
         outer.result(HANG)
 
@@ -152,13 +152,13 @@ def test_wait_is_broken_off_again_and_again(master: Master, tmp_path: Path) -> N
 def test_signal_that_a_handler_sends_itself_concerns_its_task_only(number: int) -> None:
     """Not again and again, and no worker is missing afterwards."""
     with Master(workers=2) as master:
-        handles = [master.submit(signal_itself, number) for _ in range(4)]
-        for handle in handles:
+        futures = [master.submit(signal_itself, number) for _ in range(4)]
+        for future in futures:
             if number == signal.SIGINT:
                 with pytest.raises(TaskFailed, match="raised KeyboardInterrupt"):
-                    handle.result(HANG)
+                    future.result(HANG)
             else:
-                assert handle.result(HANG) == "survived"
+                assert future.result(HANG) == "survived"
         assert master.submit(quick, 1).result(HANG) == 1
         assert master.manager.core.tally.submitted == 5
         wait_until(lambda: master.number_of_workers == 2, what="both are there")

@@ -12,7 +12,7 @@ import pytest
 from contract.nets import Background
 from masterworker import TaskFailed, Terminated, Worker
 from masterworker.master import Master
-from masterworker.master.requesting import Requests
+from masterworker.master.results import Requests
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -181,15 +181,15 @@ def test_many_threads_of_one_master(crew: Crew) -> None:
 
 
 def test_the_end_reaches_every_waiting_thread(crew: Crew) -> None:
-    """Threads that wait for a result, a handle, or a loop are told that the job is over."""
+    """Threads that wait for a result, a future, or a loop are told that the job is over."""
     master = crew.master
     master.request_task("nobody")
-    handle = master.submit(abs, -1)
+    future = master.submit(abs, -1)
     waits = [
         Background(master.retrieve_result),
         Background(lambda: master.retrieve_result("nobody", timeout=60)),
-        Background(handle.result),
-        Background(lambda: next(iter(master.as_completed([handle])))),
+        Background(future.result),
+        Background(lambda: next(iter(master.as_completed([future])))),
         Background(lambda: list(master.map("nobody", [1, 2]))),
         Background(lambda: list(master.map("nobody", [1, 2], ordered=False))),
     ]
@@ -206,7 +206,7 @@ def test_the_end_reaches_every_waiting_thread(crew: Crew) -> None:
         lambda: master.submit(abs, 1),
         lambda: list(master.map(abs, [1])),
         master.retrieve_result,
-        handle.result,
+        future.result,
     ):
         with pytest.raises(Terminated):
             call()

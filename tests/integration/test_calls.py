@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integration import work
-from masterworker import Handle, UsageError
+from masterworker import Future, UsageError
 from masterworker.errors import UnpicklableError
 from support import HANG, wait_until
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 def test_submit(two_workers: Master) -> None:
-    """A call is executed elsewhere; its handle tells when it is done, and the result."""
-    handle = two_workers.submit(work.pid)
+    """A call is executed elsewhere; its future tells when it is done, and the result."""
+    future = two_workers.submit(work.pid)
 
-    assert handle.result(HANG) != os.getpid()
-    assert handle.done()
-    assert handle.result() == handle.result(0)
-    assert handle.exception() is None
-    assert handle.task_id in repr(handle)
+    assert future.result(HANG) != os.getpid()
+    assert future.done()
+    assert future.result() == future.result(0)
+    assert future.exception() is None
+    assert future.task_id in repr(future)
 
 
 def test_arguments_of_all_kinds(two_workers: Master) -> None:
     """Positional and keyword arguments; built-in and imported functions, partials, methods."""
     submit = two_workers.submit
-    handles = [
+    futures = [
         submit(work.add, 1, 2, 3, scale=10),
         submit(math.hypot, 3, 4),
         submit(len, "abc"),
@@ -47,7 +47,7 @@ def test_arguments_of_all_kinds(two_workers: Master) -> None:
         submit(operator.itemgetter(1), "xyz"),
     ]
 
-    assert [handle.result(HANG) for handle in handles] == [
+    assert [future.result(HANG) for future in futures] == [
         60, 5.0, 3, 12, ["a", "b"], {"a": 1, "function": 2, "self": 3}, 1 + 2j, "y",
     ]  # fmt: skip
 
@@ -77,11 +77,11 @@ def test_arguments_are_fixed_when_they_are_given(two_workers: Master, tmp_path: 
     gate = str(tmp_path / "go")
     blocks = [two_workers.submit(work.wait_for_file, gate) for _ in range(2)]
     values = [1, 2]
-    handle = two_workers.submit(sum, values)
+    future = two_workers.submit(sum, values)
     values.append(100)
     (tmp_path / "go").touch()
 
-    assert handle.result(HANG) == 3
+    assert future.result(HANG) == 3
     assert all(block.result(HANG) for block in blocks)
 
 
@@ -148,15 +148,15 @@ def test_a_failing_iterator_is_the_callers_error(two_workers: Master, ordered: b
 
 
 def test_as_completed(two_workers: Master, tmp_path: Path) -> None:
-    """Handles come as they are done, each once; the slow one last."""
+    """Futures come as they are done, each once; the slow one last."""
     gate = tmp_path / "go"
     slow = two_workers.submit(work.wait_for_file, str(gate))
     fast = [two_workers.submit(work.square, n) for n in range(20)]
 
-    seen: list[Handle] = []
-    for handle in two_workers.as_completed([slow, *fast, slow], timeout=HANG):
-        assert handle.done()
-        seen.append(handle)
+    seen: list[Future] = []
+    for future in two_workers.as_completed([slow, *fast, slow], timeout=HANG):
+        assert future.done()
+        seen.append(future)
         if len(seen) == 20:
             gate.touch()
 
@@ -170,18 +170,18 @@ def test_as_completed(two_workers: Master, tmp_path: Path) -> None:
 def test_timeouts(two_workers: Master, tmp_path: Path) -> None:
     """A wait with a bound ends there, and the task goes on."""
     gate = tmp_path / "go"
-    handle = two_workers.submit(work.wait_for_file, str(gate))
+    future = two_workers.submit(work.wait_for_file, str(gate))
 
-    assert not handle.done()
+    assert not future.done()
     for timeout in (0, 0.05, -1):
         with pytest.raises(TimeoutError, match="not done"):
-            handle.result(timeout)
+            future.result(timeout)
     with pytest.raises(TimeoutError):
-        handle.exception(0.01)
+        future.exception(0.01)
     with pytest.raises(TimeoutError, match="1 task"):
-        next(two_workers.as_completed([handle], timeout=0.05))
+        next(two_workers.as_completed([future], timeout=0.05))
     gate.touch()
-    assert handle.result(HANG) is True
+    assert future.result(HANG) is True
 
 
 def test_what_cannot_be_called_is_refused_at_once(two_workers: Master) -> None:

@@ -35,13 +35,13 @@ def test_a_cell_that_is_run_again_ends_the_workers_of_before() -> None:
     master.shutdown()
 
 
-@pytest.mark.parametrize("kept", ["handle", "map", "options", "results", "share"])
+@pytest.mark.parametrize("kept", ["future", "map", "options", "results", "share"])
 def test_what_was_made_by_a_master_keeps_it(kept: str) -> None:
     """As long as somebody can ask for something, the job goes on."""
     master = Master(workers=1)
     pid = master.submit(os.getpid).result(HANG)
     rest: object = {
-        "handle": lambda m: m.submit(abs, -1),
+        "future": lambda m: m.submit(abs, -1),
         "map": lambda m: m.map(abs, range(50)),
         "options": lambda m: m.options(retries=1),
         "results": lambda m: m.results(),
@@ -50,7 +50,7 @@ def test_what_was_made_by_a_master_keeps_it(kept: str) -> None:
     del master
     gc.collect()
     assert runs(pid)
-    if kept == "handle":
+    if kept == "future":
         assert rest.result(HANG) == 1  # type: ignore[attr-defined]
     if kept == "map":
         assert list(rest) == list(range(50))  # type: ignore[call-overload]

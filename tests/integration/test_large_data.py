@@ -51,11 +51,11 @@ def end_once(array: Any, marker: str) -> float:
 def test_arrays_in_and_out(two_workers: Master) -> None:
     """By `submit`, by `map`, and nested in other things; results can be written to."""
     arrays = [np.full(N, float(i)) for i in range(6)]
-    handles = [two_workers.submit(plus_one, array) for array in arrays]
+    futures = [two_workers.submit(plus_one, array) for array in arrays]
     for array in arrays:
         array[:] = -5.0  # arguments are fixed at the call
-    for i, handle in enumerate(handles):
-        result = handle.result(HANG)
+    for i, future in enumerate(futures):
+        result = future.result(HANG)
         assert (result.size, result[0], result[-1]) == (N, i + 1.0, i + 1.0)
         result[:] = 0.0
     found = list(two_workers.map(plus_one, (np.full(N, float(i)) for i in range(20))))
@@ -99,18 +99,18 @@ def test_nothing_is_kept(two_workers: Master) -> None:
     before, held = len(descriptors()), psutil.Process().memory_info().rss
     for _ in two_workers.map(plus_one, (np.zeros(N) for _ in range(100))):
         pass
-    handles = [two_workers.submit(plus_one, np.zeros(N)) for _ in range(30)]
-    for handle in handles:
-        handle.result(HANG)
-    del handle, handles
+    futures = [two_workers.submit(plus_one, np.zeros(N)) for _ in range(30)]
+    for future in futures:
+        future.result(HANG)
+    del future, futures
     assert len(descriptors()) <= before
     assert psutil.Process().memory_info().rss - held < 200e6
 
 
 def test_a_task_of_a_killed_worker_has_its_array_again(tmp_path: Path) -> None:
     with Master(workers=1) as master:
-        handle = master.submit(end_once, np.ones(N), str(tmp_path / "marker"))
-        assert handle.result(HANG) == N
+        future = master.submit(end_once, np.ones(N), str(tmp_path / "marker"))
+        assert future.result(HANG) == N
     assert (tmp_path / "marker").exists()
 
 
@@ -140,8 +140,8 @@ def test_with_few_descriptors(tmp_path: Path) -> None:
 
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         with Master(workers=1) as master:
-            handles = [master.submit(plus_one, np.full(50_000, float(i))) for i in range(100)]
-            results = [handle.result() for handle in handles]
+            futures = [master.submit(plus_one, np.full(50_000, float(i))) for i in range(100)]
+            results = [future.result() for future in futures]
         assert [r[7] for r in results] == [i + 1.0 for i in range(100)]
         print("good")
         """,
@@ -235,9 +235,9 @@ def test_nothing_is_left_of_those_that_are_killed(tmp_path: Path, victims: str) 
         with Master(workers=2) as master:
             state = master.store_state(table=np.ones(1_000_000))
             arrays = [np.full(1_000_000, float(i)) for i in range(60)]
-            handles = [master.submit(slow, a, StateValue(state, "table")) for a in arrays]
+            futures = [master.submit(slow, a, StateValue(state, "table")) for a in arrays]
             print("begun", flush=True)
-            assert [h.result()[5] for h in handles] == [i + 1.0 for i in range(60)]
+            assert [h.result()[5] for h in futures] == [i + 1.0 for i in range(60)]
             print("good", flush=True)
         """,
     )

@@ -66,7 +66,7 @@ def test_shutdown_twice_and_from_several_threads(crew: Crew) -> None:
 def test_shutdown_does_not_wait_for_ever_for_a_busy_worker(tmp_path: Path) -> None:
     """A worker that does not come to its end is ended."""
     master = Master(workers=1)
-    handle = master.submit(work.first_then_say, "begun", str(tmp_path))
+    future = master.submit(work.first_then_say, "begun", str(tmp_path))
     wait_until((tmp_path / "begun").exists, HANG)
     began = time.monotonic()
 
@@ -74,7 +74,7 @@ def test_shutdown_does_not_wait_for_ever_for_a_busy_worker(tmp_path: Path) -> No
 
     assert time.monotonic() - began < 10.0
     with pytest.raises(Terminated):
-        handle.result()
+        future.result()
 
 
 def test_a_label_of_a_living_master_is_taken() -> None:

@@ -60,13 +60,13 @@ def test_with_one_worker_finished_results_do_not_wait_for_a_long_task(crew: Crew
     crew.hire({"task": task})
     _short_warm_up(crew)
     payloads: list[Any] = [*range(20), -1, *range(100, 120)]
-    handles = crew.master.map("task", payloads)
+    futures = crew.master.map("task", payloads)
 
-    assert [next(handles) for _ in range(20)] == list(range(20))
+    assert [next(futures) for _ in range(20)] == list(range(20))
     wait_until(lambda: crew.master.status().running == {"task": 1}, what="the rest is given back")
     assert crew.master.status().waiting == {"task": 20}
     go.set()
-    assert list(handles) == [-1, *range(100, 120)]
+    assert list(futures) == [-1, *range(100, 120)]
 
 
 def test_real_processes_give_back_too(tmp_path: Path) -> None:

@@ -185,11 +185,11 @@ def test_zipped_maps(master: Master) -> None:
 
 
 def test_submitted_tasks_go_on_without_their_handles(master: Master) -> None:
-    """Who submits a task and forgets the handle wants it executed, as with concurrent.futures."""
+    """Who submits a task and forgets the future wants it executed, as with concurrent.futures."""
     for number in range(100):
         master.submit(abs, number)
-    for handle in master.as_completed([master.submit(abs, n) for n in range(100)]):
-        assert handle.result() >= 0
+    for future in master.as_completed([master.submit(abs, n) for n in range(100)]):
+        assert future.result() >= 0
         break
     wait_until(lambda: nothing_is_left(master), HANG)
     assert master.manager.summary().done == 200

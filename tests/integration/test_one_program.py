@@ -112,12 +112,12 @@ def test_calls_see_what_names_meant_when_they_were_asked_for(tmp_path: Path) -> 
 
         if __name__ == "__main__":
             with Master(workers=1) as master:
-                handles = []
+                futures = []
                 for round in range(30):
                     version = round % 3
                     exec("def helper(): return %d" % (round % 2))
-                    handles.append(master.submit(look))
-                show([handle.result(30) for handle in handles])
+                    futures.append(master.submit(look))
+                show([future.result(30) for future in futures])
         """,
     )
     assert found == [[[number % 3, number % 2] for number in range(30)]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from masterworker import Handle, Master, Worker, current_worker
+from masterworker import Future, Master, Worker, current_worker
 from masterworker.core.hand import MAX_BUDGET
 from support import HANG, wait_until
 
@@ -49,8 +49,8 @@ def further(number: int) -> int:
     return sum(int(worker.retrieve_result("large")[2][0]) for _ in range(number))
 
 
-def _all_done(handles: list[Handle]) -> bool:
-    return all(handle.done() for handle in handles)
+def _all_done(futures: list[Future]) -> bool:
+    return all(future.done() for future in futures)
 
 
 def executed(folder: Path) -> int:
@@ -74,39 +74,39 @@ def stands_still(folder: Path) -> int:
 def test_what_nobody_picks_up_holds_back_the_rest(
     master: Master, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Handles, small enough to be in messages: said once, and over when some are picked up."""
+    """Futures, small enough to be in messages: said once, and over when some are picked up."""
     with caplog.at_level(logging.WARNING):
-        handles = [master.submit(marked, i, str(tmp_path)) for i in range(200)]
+        futures = [master.submit(marked, i, str(tmp_path)) for i in range(200)]
         done = stands_still(tmp_path)
     assert BOUND // 100_000 <= done < 120
     assert [r.message for r in caplog.records if "wait to be picked up" in r.message]
     assert "no more tasks are handed out" in master.status().troubles[0]
-    for i, handle in enumerate(handles):
-        assert handle.result(HANG) == bytes([i % 256]) * 100_000
+    for i, future in enumerate(futures):
+        assert future.result(HANG) == bytes([i % 256]) * 100_000
     assert executed(tmp_path) == 200
 
 
 def test_who_waits_gets_what_he_waits_for(master: Master) -> None:
     """The last one first: it is executed although all others lie there."""
-    handles = [master.submit(large, i) for i in range(40)]
+    futures = [master.submit(large, i) for i in range(40)]
     wait_until(lambda: master.manager.core.held_back, HANG, "the pile is high")
-    assert handles[-1].result(HANG)[0] == 39.0
-    assert [h.result(HANG)[0] for h in reversed(handles)] == [float(i) for i in range(39, -1, -1)]
+    assert futures[-1].result(HANG)[0] == 39.0
+    assert [h.result(HANG)[0] for h in reversed(futures)] == [float(i) for i in range(39, -1, -1)]
 
 
 def test_handles_that_are_dropped_do_not_count(master: Master) -> None:
     """Results that nobody can pick up any more hold nothing back."""
     for _ in range(5):
-        handles = [master.submit(large, i) for i in range(15)]
-        wait_until(partial(_all_done, handles), HANG)
-        del handles
+        futures = [master.submit(large, i) for i in range(15)]
+        wait_until(partial(_all_done, futures), HANG)
+        del futures
     assert master.submit(large, 7).result(HANG)[0] == 7.0
 
 
 def test_who_asks_again_and_again_gets_there_too(master: Master) -> None:
     """Polling is waiting."""
-    handles = [master.submit(large, i) for i in range(40)]
-    wait_until(partial(_all_done, handles), HANG)
+    futures = [master.submit(large, i) for i in range(40)]
+    wait_until(partial(_all_done, futures), HANG)
 
 
 def test_map_with_large_results_is_bounded(master: Master) -> None:
@@ -149,6 +149,6 @@ def test_a_handler_that_waits_for_large_ones_goes_on() -> None:
 
 def test_in_one_process_nothing_is_held_back() -> None:
     with Master(serial=True, results_memory=BOUND) as master:
-        handles = [master.submit(large, i) for i in range(30)]
-        assert handles[-1].result(HANG)[0] == 29.0
+        futures = [master.submit(large, i) for i in range(30)]
+        assert futures[-1].result(HANG)[0] == 29.0
         assert not master.manager.core.held_back

@@ -15,7 +15,7 @@ from support import HANG
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from masterworker import Handle, Master
+    from masterworker import Future, Master
 
 MANY = 3000
 
@@ -27,19 +27,19 @@ def warm(two_workers: Master) -> Master:
     return two_workers
 
 
-def outcome(handle: Handle) -> Any:
-    error = handle.exception(HANG)
-    return handle.result() if error is None else type(error)
+def outcome(future: Future) -> Any:
+    error = future.exception(HANG)
+    return future.result() if error is None else type(error)
 
 
 def test_each_task_fails_by_itself(warm: Master) -> None:
     """Its neighbours have their results, and it has its own exception and traceback."""
     numbers = [-n if n % 7 == 3 else n for n in range(MANY)]
-    handles = [warm.submit(math.sqrt, n) for n in numbers]
-    assert [outcome(handle) for handle in handles] == [
+    futures = [warm.submit(math.sqrt, n) for n in numbers]
+    assert [outcome(future) for future in futures] == [
         ValueError if n < 0 else math.sqrt(n) for n in numbers
     ]
-    assert "math domain error" in "".join(handles[3].exception().__notes__)
+    assert "math domain error" in "".join(futures[3].exception().__notes__)
     assert warm.manager.summary().failed == len([n for n in numbers if n < 0])
     warm.manager.check()
 
@@ -55,25 +55,25 @@ def test_map_raises_for_the_item_that_failed(warm: Master) -> None:
 
 def test_only_the_task_that_ends_its_process_is_lost(warm: Master) -> None:
     """Those that were in the same hands are executed elsewhere, and once counted."""
-    handles: list[Handle] = []
+    futures: list[Future] = []
     for n in range(MANY):
-        handles.append(warm.submit(os._exit, 3) if n == 1234 else warm.submit(math.sqrt, n))
-    found = [outcome(handle) for handle in handles]
+        futures.append(warm.submit(os._exit, 3) if n == 1234 else warm.submit(math.sqrt, n))
+    found = [outcome(future) for future in futures]
     assert found.pop(1234) is TaskLost
     assert found == [math.sqrt(n) for n in range(MANY) if n != 1234]
-    assert "os._exit" not in warm.manager.story(handles[1233].number)
+    assert "os._exit" not in warm.manager.story(futures[1233].number)
     warm.manager.check()
 
 
 def test_what_waits_behind_a_long_task_is_executed_elsewhere(warm: Master, tmp_path: Path) -> None:
     """The courier gives back what follows it."""
     go = tmp_path / "go"
-    handles: list[Handle] = []
+    futures: list[Future] = []
     for n in range(MANY):
         call = (work.wait_for_file, str(go)) if n == 500 else (math.sqrt, n)
-        handles.append(warm.submit(*call))
-    long = handles.pop(500)
-    assert [handle.result(HANG) for handle in handles] == [
+        futures.append(warm.submit(*call))
+    long = futures.pop(500)
+    assert [future.result(HANG) for future in futures] == [
         math.sqrt(n) for n in range(MANY) if n != 500
     ]
     assert not long.done()
@@ -87,14 +87,14 @@ def test_each_task_is_cancelled_by_itself(warm: Master, tmp_path: Path) -> None:
     go = tmp_path / "go"
     before = warm.manager.summary().cancelled
     busy = [warm.submit(work.wait_for_file, str(go)) for _ in range(2)]
-    handles = [warm.submit(work.square, n) for n in range(MANY)]
-    cancelled = {n for n in range(0, MANY, 3) if handles[n].cancel()}
+    futures = [warm.submit(work.square, n) for n in range(MANY)]
+    cancelled = {n for n in range(0, MANY, 3) if futures[n].cancel()}
     go.touch()
     assert len(cancelled) > MANY // 6
-    assert [outcome(handle) for handle in handles] == [
+    assert [outcome(future) for future in futures] == [
         TaskCancelled if n in cancelled else n * n for n in range(MANY)
     ]
-    assert [handle.result(HANG) for handle in busy] == [True, True]
+    assert [future.result(HANG) for future in busy] == [True, True]
     assert warm.manager.summary().cancelled - before == len(cancelled)
     warm.manager.check()
 
@@ -102,12 +102,12 @@ def test_each_task_is_cancelled_by_itself(warm: Master, tmp_path: Path) -> None:
 def test_handles_and_batches_side_by_side(warm: Master) -> None:
     """Tasks of one function that were asked for in different ways may travel together."""
     squares = warm.map(work.square, range(700))
-    handles = [warm.submit(work.square, n) for n in range(700)]
+    futures = [warm.submit(work.square, n) for n in range(700)]
     late = warm.map(work.square, range(700), ordered=False)
     expected = [n * n for n in range(700)]
-    assert [handle.result(HANG) for handle in handles] == expected
+    assert [future.result(HANG) for future in futures] == expected
     assert sorted(late) == expected
     assert list(squares) == expected
-    assert not warm.handles
+    assert not warm.futures
     assert not warm.batches
-    assert len({handle.task_id for handle in handles}) == 700
+    assert len({future.task_id for future in futures}) == 700

@@ -44,18 +44,18 @@ def test_an_outcome_and_a_task_in_one_instant_are_both_accounted_for() -> None:
 def test_two_loops_over_the_same_handles_both_end() -> None:
     """One `as_completed` does not take the news from another."""
     with Master(serial=True) as master:
-        handles = [master.submit(abs, -i) for i in range(5)]
-        first, second = master.as_completed(handles), master.as_completed(handles)
+        futures = [master.submit(abs, -i) for i in range(5)]
+        first, second = master.as_completed(futures), master.as_completed(futures)
         seen = [next(first), next(second)]
         seen += [*first, *second]
-    assert sorted(handle.result() for handle in seen) == sorted([*range(5), *range(5)])
+    assert sorted(future.result() for future in seen) == sorted([*range(5), *range(5)])
 
 
 def test_ctrl_c_while_a_result_is_opened_does_not_spoil_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interruption was for the one who waited, not for the task."""
     with Master(serial=True, handlers={"twice": lambda x: 2 * x}) as master:
-        handle = master.submit(abs, -7)
-        master.wait_until(handle.done, 5.0)
+        future = master.submit(abs, -7)
+        master.wait_until(future.done, 5.0)
         master.request_task("twice", 4)
 
         def interrupted(_: bytes) -> None:
@@ -64,10 +64,10 @@ def test_ctrl_c_while_a_result_is_opened_does_not_spoil_it(monkeypatch: pytest.M
         with monkeypatch.context() as patch:
             patch.setattr(outcome, "open_payload", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                handle.result()
+                future.result()
             with pytest.raises(KeyboardInterrupt):
                 master.retrieve_result()
-        assert handle.result() == 7
+        assert future.result() == 7
         assert master.retrieve_result(timeout=5.0)[2] == 8
 
 

@@ -29,8 +29,8 @@ def test_a_state_value_is_its_value_wherever_it_is_nested(crew: Crew) -> None:
     crew.master.request_task("tell", big, [small, [big]], {"k": (small, {"n": none})})
 
     assert crew.results(1) == [([1, 2, 3], ["s", [[1, 2, 3]]], {"k": ("s", {"n": None})})]
-    handle = crew.master.submit(work.add, StateValue(crew.master.store_state(x=5), "x"), 1)
-    assert handle.result(HANG) == 6
+    future = crew.master.submit(work.add, StateValue(crew.master.store_state(x=5), "x"), 1)
+    assert future.result(HANG) == 6
 
 
 def test_a_deleted_value_is_a_clear_error(crew: Crew) -> None:
@@ -120,8 +120,8 @@ class TestSerial:
             master.request_task("tell", StateValue(master.store_state(x=5), "x"))
             assert master.retrieve_result() == ("tell_9", "tell", (5,))
             assert list(master.map("tell", [1, 2])) == [(1,), (2,)]
-            handles = [master.submit(work.square, x) for x in range(3)]
-            assert len(list(master.as_completed(handles))) == 3
+            futures = [master.submit(work.square, x) for x in range(3)]
+            assert len(list(master.as_completed(futures))) == 3
             for x in range(3):
                 master.request_task("tell", x)
             assert [r[2] for r in master.results()] == [(0,), (1,), (2,)]
@@ -157,11 +157,11 @@ class TestSerial:
     def test_the_end(self) -> None:
         """After shutdown nothing is accepted."""
         master = Master(serial=True)
-        handle = master.submit(work.square, 3)
+        future = master.submit(work.square, 3)
         master.shutdown()
         master.shutdown()
         with pytest.raises(Terminated):
-            handle.result()
+            future.result()
         with pytest.raises(Terminated):
             master.submit(work.square, 3)
 

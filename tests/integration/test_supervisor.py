@@ -267,13 +267,13 @@ def test_one_task_at_a_time_keeps_one_worker(master: Master) -> None:
 def test_a_lifetime(master: Master, tmp_path: Path) -> None:
     """When it is over a stubborn worker is ended without a strike, and not replaced."""
     master.launch_workers(1, lifetime=1.5)
-    handle = master.submit(work.first_then_say, "begun", str(tmp_path))
+    future = master.submit(work.first_then_say, "begun", str(tmp_path))
     wait_until((tmp_path / "begun").exists, HANG)
     supervisor = master.local_workers._supervisor
     assert supervisor is not None
     assert supervisor.wait(HANG)
-    assert not handle.done()
-    assert master.manager.core.tasks[handle.number].losses is None
+    assert not future.done()
+    assert master.manager.core.tasks[future.number].losses is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is seen in /proc")

@@ -32,9 +32,9 @@ def test_time_limit_ends_what_hangs(
     one_worker: Master, tmp_path: Path, function: Callable[..., Any]
 ) -> None:
     """Whether it can be interrupted or not; it alone fails, and the next task works."""
-    handle = one_worker.options(timeout=0.3).submit(function, str(tmp_path / "started"))
+    future = one_worker.options(timeout=0.3).submit(function, str(tmp_path / "started"))
     with pytest.raises(TaskTimeout, match="time limit"):
-        handle.result(HANG)
+        future.result(HANG)
     assert one_worker.submit(deeds.double, 4).result(HANG) == 8
 
 
@@ -58,9 +58,9 @@ def test_timed_out_task_may_be_tried_again(one_worker: Master, tmp_path: Path) -
     """
     path, before = tmp_path / "calls", one_worker.manager.core.tally.retried
     again = one_worker.options(timeout=1.0, retries=1, retry_on=TaskTimeout)
-    handle = again.submit(mark_and_hang, str(path))
+    future = again.submit(mark_and_hang, str(path))
     with pytest.raises(TaskTimeout):
-        handle.result(HANG)
+        future.result(HANG)
     assert one_worker.manager.core.tally.retried == before + 1
     assert len(path.read_text().splitlines()) in {1, 2}
 
@@ -92,10 +92,10 @@ def test_retries_on_chosen_exceptions_only(one_worker: Master, tmp_path: Path) -
 def test_retries_wait_for_their_delay(one_worker: Master, tmp_path: Path) -> None:
     """Other tasks go on meanwhile, and `status` tells of the pause."""
     path = tmp_path / "a"
-    handle = one_worker.options(retries=1, delay=0.5).submit(deeds.fail_until, str(path), 1)
+    future = one_worker.options(retries=1, delay=0.5).submit(deeds.fail_until, str(path), 1)
     wait_until(lambda: one_worker.status().paused == 1, what="it pauses")
     assert one_worker.submit(deeds.double, 2).result(HANG) == 4
-    assert handle.result(HANG) == 2
+    assert future.result(HANG) == 2
 
 
 def test_priorities(one_worker: Master, tmp_path: Path) -> None:
@@ -116,13 +116,13 @@ def test_cancel_of_a_running_task(
 ) -> None:
     """It is interrupted, or its process ended; the next task works."""
     started = tmp_path / "started"
-    handle = one_worker.submit(function, str(started))
+    future = one_worker.submit(function, str(started))
     wait_until(started.exists)
-    assert handle.cancel()
-    assert handle.cancelled()
+    assert future.cancel()
+    assert future.cancelled()
     with pytest.raises(TaskCancelled):
-        handle.result(HANG)
-    assert not handle.cancel()
+        future.result(HANG)
+    assert not future.cancel()
     assert one_worker.submit(deeds.double, 4).result(HANG) == 8
 
 
@@ -131,7 +131,7 @@ def test_cancel_of_a_waiting_task(one_worker: Master, tmp_path: Path) -> None:
     blocker = one_worker.submit(deeds.hang, str(tmp_path / "started"))
     path = tmp_path / "never"
     waiting = [one_worker.submit(deeds.mark, str(path)) for _ in range(10)]
-    assert all(handle.cancel() for handle in waiting)
+    assert all(future.cancel() for future in waiting)
     assert blocker.cancel()
     assert one_worker.submit(deeds.double, 1).result(HANG) == 2
     assert not path.exists()
@@ -172,8 +172,8 @@ def test_exceptions_of_the_main_program_can_be_chosen(one_worker: Master, tmp_pa
 def test_options_of_a_serial_job(tmp_path: Path) -> None:
     """Attempts and cancelling hold there too."""
     with Master(serial=True) as master:
-        handle = master.options(retries=2).submit(deeds.fail_until, str(tmp_path / "a"), 2)
-        assert handle.result(HANG) == 3
+        future = master.options(retries=2).submit(deeds.fail_until, str(tmp_path / "a"), 2)
+        assert future.result(HANG) == 3
         with pytest.raises(ValueError, match="attempt 1"):
             master.submit(deeds.fail_until, str(tmp_path / "b"), 2).result(HANG)
         assert master.submit(deeds.double, 1).cancel()

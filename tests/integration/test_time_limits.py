@@ -93,8 +93,8 @@ def test_errors_of_the_system_are_tried_again_as_ever(
     again = one_worker.options(
         timeout=600, retries=2, retry_on=(retry_on, ConnectionError) if retry_on else ()
     )
-    handle = again.submit(raise_network_errors, str(tmp_path / "attempts"))
-    assert handle.result(HANG) == 3
+    future = again.submit(raise_network_errors, str(tmp_path / "attempts"))
+    assert future.result(HANG) == 3
 
 
 @pytest.mark.parametrize("by", ["submit", "map", "tag"])
@@ -184,12 +184,12 @@ def test_a_task_that_is_broken_off_has_time_to_clean_up(
     path = tmp_path / "end"
     pid = one_worker.submit(abs, -1).result(HANG)
     asking = one_worker if end == "cancel" else one_worker.options(timeout=LIMIT)
-    handle = asking.submit(how, str(path))
+    future = asking.submit(how, str(path))
     if end == "limit":
-        assert isinstance(handle.exception(HANG), TaskTimeout)
+        assert isinstance(future.exception(HANG), TaskTimeout)
     else:
         threading.Event().wait(LIMIT * (0.5 if end == "cancel" else 2))
-        handle.cancel()
+        future.cancel()
     wait_until(path.exists, HANG, "it has cleaned up")
     assert one_worker.submit(abs, -1).result(HANG) == pid
 

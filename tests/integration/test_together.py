@@ -18,9 +18,9 @@ from masterworker.core.task import FinishedRun
 from masterworker.data.chunks import put_together
 from masterworker.data.pickling import loads
 from masterworker.errors import TaskCancelled, TaskLost
-from masterworker.master.batches import TAKEN
-from masterworker.master.drawing import Drawing
-from masterworker.master.mapping import Mapping
+from masterworker.master.batch import TAKEN
+from masterworker.master.batching import Batcher
+from masterworker.master.map_call import MapCall
 from masterworker.master.needs import Travelling
 from masterworker.taskid import task_name
 from support import HANG, wait_until
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from masterworker.master.batches import Batch
+    from masterworker.master.batch import Batch
 
 MANY = 3000
 
@@ -196,9 +196,9 @@ def test_the_task_that_is_executed_is_cancelled_by_itself(warm: Master, tmp_path
 
 
 def test_results_of_handles_travel_together(warm: Master, chunks: list[int]) -> None:
-    """Each handle has its own, in whatever order they are asked."""
-    handles = [warm.submit(work.same, n) for n in range(MANY)]
-    assert [h.result(HANG) for h in reversed(handles)] == list(range(MANY))[::-1]
+    """Each future has its own, in whatever order they are asked."""
+    futures = [warm.submit(work.same, n) for n in range(MANY)]
+    assert [h.result(HANG) for h in reversed(futures)] == list(range(MANY))[::-1]
     assert sum(chunks) > MANY // 2
 
 
@@ -214,8 +214,8 @@ def test_results_that_cannot_be_opened_fail_one_by_one(
         settle(block, results, *rest)
 
     monkeypatch.setattr(warm.manager.core, "_settle_first", spoilt)
-    handles = [warm.submit(work.same, n) for n in range(MANY)]
-    errors = [handle.exception(HANG) for handle in handles]
+    futures = [warm.submit(work.same, n) for n in range(MANY)]
+    errors = [future.exception(HANG) for future in futures]
     assert any("cannot be rebuilt" in str(error) for error in errors)
     for ordered in (True, False):
         with pytest.raises(Exception, match="cannot be rebuilt"):
@@ -259,8 +259,8 @@ def test_results_that_come_on_the_way_are_yielded_once() -> None:
     """Those whose places were passed already are not left out, and none comes twice."""
     master = Master()
     try:
-        drawing = Drawing(master.needs, Travelling("a", b"", None), (range(10),), together=True)
-        mapping = Mapping(master.manager, master, None, drawing)
+        drawing = Batcher(master.needs, Travelling("a", b"", None), (range(10),), together=True)
+        mapping = MapCall(master.manager, master, None, drawing)
         drawing.draw, draw = (lambda _: draw(5)), drawing.draw  # type: ignore[method-assign]
         results = mapping.begin(ordered=False)
         batches = list(mapping._ready)

@@ -68,13 +68,13 @@ KINDS = {
 def test_whoever_waits_is_told(kind: Callable[[], None]) -> None:
     """After some tries: with the cause, and wherever one can wait; the end of the job is quick."""
     with Master(workers=2, initializer=kind) as master:
-        handle = master.submit(abs, -1)
+        future = master.submit(abs, -1)
         with pytest.raises(WorkerStartError, match=KINDS[kind]):
-            handle.result(HANG)
+            future.result(HANG)
         with pytest.raises(WorkerStartError):
             list(master.map(abs, range(3)))
         with pytest.raises(WorkerStartError):
-            list(master.as_completed([handle]))
+            list(master.as_completed([future]))
         master.request_task("a")
         with pytest.raises(WorkerStartError):
             master.retrieve_result(timeout=HANG)
@@ -102,12 +102,12 @@ def test_with_a_label_others_may_come(caplog: pytest.LogCaptureFixture) -> None:
     """It is said, and the job waits for them."""
     label = unique_label()
     with Master(label, workers=1, initializer=raise_error) as master:
-        handle = master.submit(abs, -1)
+        future = master.submit(abs, -1)
         wait_until(lambda: "the job waits for others" in caplog.text, HANG)
         assert f"task_manager worker '{label}'" in caplog.text
-        assert not handle.done()
+        assert not future.done()
         master.launch_workers(1)
-        assert handle.result(HANG) == 1
+        assert future.result(HANG) == 1
         told = [r for r in caplog.records if "waits for others" in r.getMessage()]
         assert len(told) == 1
         assert told[0].levelno == logging.WARNING
@@ -117,9 +117,9 @@ def test_with_a_ticket_others_may_come(caplog: pytest.LogCaptureFixture) -> None
     """Somebody has it."""
     with Master(workers=1, initializer=raise_error) as master:
         master.ticket()
-        handle = master.submit(abs, -1)
+        future = master.submit(abs, -1)
         wait_until(lambda: "the job waits for others" in caplog.text, HANG)
-        assert not handle.done()
+        assert not future.done()
 
 
 def once_in_three(path: str) -> None:

@@ -71,8 +71,8 @@ def throw(error: BaseException) -> None:
     raise error
 
 
-def result_of(handle: Any) -> Any:
-    return handle.result()
+def result_of(future: Any) -> Any:
+    return future.result()
 
 
 class FrozenWhenRebuilt:

@@ -4,7 +4,7 @@
 
 One thread interrupts the main thread again and again, 0.2 to 30 ms apart; that one makes calls of
 all kinds, catches what comes, and goes on. Every few thousand times it is dry for a moment: every
-handle must have its outcome, every task by tag its one outcome, `check` must find nothing.
+future must have its outcome, every task by tag its one outcome, `check` must find nothing.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Program:
         self.master = master
         self.caught = 0
         self.calls = 0
-        self.handles: list[tuple[Any, Any]] = []
+        self.futures: list[tuple[Any, Any]] = []
         self.unsure: list[Any] = []
         self.asked: list[str] = []
         self.found: list[str] = []
@@ -130,23 +130,23 @@ class Program:
 
     def do_submit(self) -> None:
         for number in range(self._random.randrange(1, 30)):
-            self.handles.append((number, self.master.submit(abs, -number)))
+            self.futures.append((number, self.master.submit(abs, -number)))
 
     def do_submit_and_wait(self) -> None:
         for number in range(self._random.randrange(1, 10)):
-            handle = self.master.submit(abs, -number)
-            self.handles.append((number, handle))
-            assert handle.result(HANG) == number
+            future = self.master.submit(abs, -number)
+            self.futures.append((number, future))
+            assert future.result(HANG) == number
 
     def do_wait_for_old_ones(self) -> None:
-        for expected, handle in self.handles[-3:]:
-            assert handle.result(HANG) == expected
+        for expected, future in self.futures[-3:]:
+            assert future.result(HANG) == expected
 
     def do_poll(self) -> None:
-        handle = self.master.submit(abs, -1)
-        self.handles.append((1, handle))
+        future = self.master.submit(abs, -1)
+        self.futures.append((1, future))
         end = time.monotonic() + HANG
-        while not handle.done():
+        while not future.done():
             assert time.monotonic() < end, "it is never done"
 
     def do_map(self) -> None:
@@ -159,19 +159,19 @@ class Program:
         assert list(self.master.map(lambda x: 2 * x, range(20))) == list(range(0, 40, 2))
 
     def do_as_completed(self) -> None:
-        handles = [self.master.submit(abs, -number) for number in range(10)]
-        self.handles.extend(enumerate(handles))
-        assert sum(handle.result() for handle in self.master.as_completed(handles, HANG)) == 45
+        futures = [self.master.submit(abs, -number) for number in range(10)]
+        self.futures.extend(enumerate(futures))
+        assert sum(future.result() for future in self.master.as_completed(futures, HANG)) == 45
 
     def do_cancel(self) -> None:
         for _ in range(20):
-            handle = self.master.submit(abs, -1)
-            self.unsure.append(handle)
-            handle.cancel()
+            future = self.master.submit(abs, -1)
+            self.unsure.append(future)
+            future.cancel()
 
     def do_options(self) -> None:
         asking = self.master.options(priority=self._random.randrange(3), retries=1)
-        self.handles.append((2, asking.submit(abs, -2)))
+        self.futures.append((2, asking.submit(abs, -2)))
 
     def do_request(self) -> None:
         for _ in range(self._random.randrange(1, 20)):
@@ -188,7 +188,7 @@ class Program:
 
     def do_status(self) -> None:
         for number in range(50):
-            self.handles.append((number, self.master.submit(abs, -number)))
+            self.futures.append((number, self.master.submit(abs, -number)))
             assert self.master.status().done >= 0
         assert self.master.number_of_workers >= 0
 
@@ -200,21 +200,21 @@ class Program:
 
     def look(self) -> None:
         """Nothing is lost, nothing is broken, and the job goes on."""
-        for expected, handle in self.handles:
-            assert handle.result(HANG) == expected
-        for handle in self.unsure:
+        for expected, future in self.futures:
+            assert future.result(HANG) == expected
+        for future in self.unsure:
             with contextlib.suppress(TaskCancelled):
-                assert handle.result(HANG) == 1
+                assert future.result(HANG) == 1
         self.do_results()
         assert sorted(self.asked) == sorted(self.found), "tasks by tag"
         self.master.manager.check()
         assert self.master.submit(abs, -5).result(HANG) == 5
         assert not self.master._sleepers
         end = time.monotonic() + HANG
-        while self.master.manager.core.tasks or self.master.handles:
+        while self.master.manager.core.tasks or self.master.futures:
             assert time.monotonic() < end, "something is left behind"
             threading.Event().wait(0.01)
-        for kept in (self.handles, self.unsure, self.asked, self.found):
+        for kept in (self.futures, self.unsure, self.asked, self.found):
             kept.clear()
 
 

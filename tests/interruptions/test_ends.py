@@ -17,7 +17,7 @@ def sleep_on(seconds: float) -> None:
 def test_two_of_them_end_everything_at_once() -> None:
     """The worker is busy for longer than this may take; no process is left."""
     master = Master(workers=1)
-    handle = master.submit(sleep_on, 100.0)
+    future = master.submit(sleep_on, 100.0)
     wait_until(lambda: any(task.holder for task in list(master.manager.core.tasks.values())))
     main = threading.main_thread().ident or 0
     over = threading.Event()
@@ -39,4 +39,4 @@ def test_two_of_them_end_everything_at_once() -> None:
             thread.join()
     assert caught
     master.shutdown()
-    assert not handle.done() or handle.exception()
+    assert not future.done() or future.exception()

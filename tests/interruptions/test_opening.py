@@ -43,12 +43,12 @@ def master() -> Iterator[Master]:
 
 
 def test_the_result_of_a_handle(master: Master) -> None:
-    handle = master.submit(Brittle)
+    future = master.submit(Brittle)
     master.submit(abs, -1).result(HANG)
     victims.add(os.getpid())
     with pytest.raises(Blow):
-        handle.result(HANG)
-    assert handle.result(HANG) == "rebuilt"
+        future.result(HANG)
+    assert future.result(HANG) == "rebuilt"
 
 
 def test_an_outcome_that_is_retrieved(master: Master) -> None:

@@ -45,15 +45,15 @@ def submit_many(master: Master, got: list[Any]) -> None:
 
 
 def submit_and_wait(master: Master, got: list[Any]) -> None:
-    handle = master.submit(abs, -3)
-    got.append((3, handle))
-    handle.result(HANG)
+    future = master.submit(abs, -3)
+    got.append((3, future))
+    future.result(HANG)
 
 
 def poll(master: Master, got: list[Any]) -> None:
-    handle = master.submit(abs, -3)
-    got.append((3, handle))
-    wait_until(handle.done, HANG)
+    future = master.submit(abs, -3)
+    got.append((3, future))
+    wait_until(future.done, HANG)
 
 
 def mapped(master: Master, got: list[Any]) -> None:
@@ -65,10 +65,10 @@ def as_they_come(master: Master, got: list[Any]) -> None:
 
 
 def completed(master: Master, got: list[Any]) -> None:
-    handles = [master.submit(abs, -number) for number in range(3)]
-    got.extend(enumerate(handles))
-    for handle in master.as_completed(handles, HANG):
-        assert handle.done()
+    futures = [master.submit(abs, -number) for number in range(3)]
+    got.extend(enumerate(futures))
+    for future in master.as_completed(futures, HANG):
+        assert future.done()
 
 
 def collect(master: Master, got: list[Any]) -> None:
@@ -148,8 +148,8 @@ def run_interrupted(
 def look(master: Master, got: list[Any], where: str) -> None:
     """Look whether all is well."""
     try:
-        for expected, handle in got:
-            assert handle.result(5.0) == expected
+        for expected, future in got:
+            assert future.result(5.0) == expected
         master.manager.check()
         assert master.submit(abs, -7).result(5.0) == 7
         for name in asked_of_nobody:
@@ -159,7 +159,7 @@ def look(master: Master, got: list[Any], where: str) -> None:
         asked_of_nobody.clear()
         assert not signals._depth
         assert not master._sleepers
-        wait_until(lambda: not master.handles, 5.0, "no handle is left behind")
+        wait_until(lambda: not master.futures, 5.0, "no future is left behind")
         wait_until(lambda: not master.manager.core.tasks, 5.0, "no task is left behind")
         assert not master.manager.core.open_tags
     except BaseException as error:

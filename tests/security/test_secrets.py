@@ -227,11 +227,11 @@ def commands(job: Job, task: str) -> list[list[str]]:
 
 
 def test_whatever_the_commands_print(job: Job) -> None:
-    handle = job.master.submit(eval, "1 / 0")
+    future = job.master.submit(eval, "1 / 0")
     with pytest.raises(ZeroDivisionError):
-        handle.result(HANG)
+        future.result(HANG)
     said = 0
-    for words in commands(job, str(handle.task_id)):
+    for words in commands(job, str(future.task_id)):
         done = subprocess.run(
             [sys.executable, "-m", "masterworker.cli", *words], capture_output=True, timeout=HANG,
             stdin=subprocess.DEVNULL, check=False,

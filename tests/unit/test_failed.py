@@ -15,8 +15,8 @@ from masterworker.core.task import FAILURE, LOST, write_history
 from masterworker.data.failure import describe
 from masterworker.errors import UsageError
 from masterworker.manager import Manager
-from masterworker.master import keeper
-from masterworker.master.keeper import Keeper
+from masterworker.master import dead_letters
+from masterworker.master.dead_letters import DeadLetters
 from support import wait_until
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def manager() -> Manager:
 
 def test_nothing_fails(manager: Manager, state: Path) -> None:
     """No thread, no file, no folder."""
-    keeping = Keeper("demo", lambda: manager)
+    keeping = DeadLetters("demo", lambda: manager)
     keeping.take([])
     assert not threads()
     keeping.close()
@@ -317,7 +317,7 @@ def test_nothing_is_kept_that_is_not_wanted(
 ) -> None:
     """No thread, no folder."""
     monkeypatch.setenv("MASTERWORKER_KEEP_FAILED", "0")
-    one = Keeper("demo", lambda: manager)
+    one = DeadLetters("demo", lambda: manager)
     one.take([failing(1)])
     one.close()
     assert one._thread is None
@@ -326,7 +326,7 @@ def test_nothing_is_kept_that_is_not_wanted(
 
 def test_the_keeper_writes_soon(manager: Manager) -> None:
     """The first one without delay; what is left when it is closed."""
-    keeping = Keeper("demo", lambda: manager)
+    keeping = DeadLetters("demo", lambda: manager)
     keeping.take([failing(1)])
     wait_until(lambda: failed.saved("demo"))
     keeping.take([failing(2), failing(3, tag="@call")])
@@ -343,7 +343,7 @@ def test_the_keeper_writes_soon(manager: Manager) -> None:
 
 def test_a_million_failures(manager: Manager, state: Path) -> None:
     """The newest are kept; the others are never written."""
-    keeping = Keeper("demo", lambda: manager)
+    keeping = DeadLetters("demo", lambda: manager)
     for first in range(0, 1_000_000, 10_000):
         keeping.take([failing(n) for n in range(first, first + 10_000)])
     keeping.close(20.0)
@@ -355,9 +355,9 @@ def test_a_million_failures(manager: Manager, state: Path) -> None:
 def test_large_parameters(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are left out, which is said; what waits is bounded by bytes."""
     monkeypatch.setattr(failed, "LARGEST", 1000)
-    monkeypatch.setattr(keeper, "HELD_BYTES", 2 * len(OUTCOME) + 500)
+    monkeypatch.setattr(dead_letters, "HELD_BYTES", 2 * len(OUTCOME) + 500)
     monkeypatch.setattr(threading.Thread, "start", _refuse)
-    keeping = Keeper("demo", lambda: manager)
+    keeping = DeadLetters("demo", lambda: manager)
     keeping.take([failing(1), failing(2, b"x" * 400), failing(3, b"x" * 1001)])
     keeping.close()
     kept = [failed.read(s) for s in failed.saved("demo")]
@@ -375,7 +375,7 @@ def test_the_disk_is_full(
     manager: Manager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One warning, and the job goes on."""
-    monkeypatch.setattr(keeper, "PAUSE", 0.001)
+    monkeypatch.setattr(dead_letters, "PAUSE", 0.001)
     tried = []
 
     def full(label: str, calls: list[failed.Call]) -> None:
@@ -383,7 +383,7 @@ def test_the_disk_is_full(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(failed, "save", full)
-    keeping = Keeper("demo", lambda: manager)
+    keeping = DeadLetters("demo", lambda: manager)
     for number in range(3):
         keeping.take([failing(number)])
         wait_until(lambda: len(tried) > number)  # noqa: B023  asked at once
@@ -396,7 +396,7 @@ def test_an_unwritable_folder(manager: Manager, state: Path) -> None:
     """A file is in its place."""
     state.parent.mkdir(parents=True)
     state.write_text("mine")
-    keeping = Keeper("demo", lambda: manager)
+    keeping = DeadLetters("demo", lambda: manager)
     keeping.take([failing(1)])
     keeping.close()
     assert "cannot be kept" in manager.census().troubles[0]

@@ -236,7 +236,7 @@ def test_waiting_client_is_served_with_its_own_tag(core: Scheduler) -> None:
 
 
 def test_direct_outcome_leaves_at_once(core: Scheduler) -> None:
-    """The outcome of a task that a handle waits for is not queued."""
+    """The outcome of a task that a future waits for is not queued."""
     c, w = client(core), worker(core)
     request(core, "a", direct=True)
     fetch(core, w, 1)

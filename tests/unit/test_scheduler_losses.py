@@ -29,7 +29,7 @@ def test_third_loss_ends_a_task_with_its_history(core: Scheduler) -> None:
 
 
 def test_given_up_outcome_reaches_who_waits(core: Scheduler) -> None:
-    """A client that waits, and a handle, learn of a lost task at once."""
+    """A client that waits, and a future, learn of a lost task at once."""
     core.max_losses = 1
     c = client(core)
     request(core, "a")

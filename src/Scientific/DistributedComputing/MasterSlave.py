@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from masterworker.core.audit import Summary
-    from masterworker.master.asking import Asking, TaskOptions
+    from masterworker.master.submission import Submitter, TaskOptions
     from masterworker.transport.pyro.names import NameServer
     from masterworker.transport.pyro.server import Server
 
@@ -66,7 +66,7 @@ class GlobalStateValue(StateValue):
 class Requester:
     """Asks for tasks with options. Made by `MasterProcess.options`."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Submitter) -> None:
         self._asking = asking
 
     def requestTask(self, tag: str, *parameters: Any) -> str:

@@ -183,7 +183,7 @@ class Task:
         self.tag = tag
         #: The pickled parameters; once settled, the outcome's payload.
         self.payload = payload
-        #: True: the outcome leaves the scheduler at once (a handle waits for it).
+        #: True: the outcome leaves the scheduler at once (a future waits for it).
         self.direct = direct
         self.state = state
         #: How it is to be treated; None: like most tasks. Shared by all tasks of a request.

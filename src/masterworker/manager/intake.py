@@ -104,9 +104,9 @@ class Intake:
             runs.append(run)
 
     def add_one(
-        self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
+        self, tag: str, payload: Payload, options: Options | None, future: H, futures: dict[int, H]
     ) -> None:
-        """Note a request whose outcome leaves at once. Its handle gets its number, and is known."""
+        """Note a request whose outcome leaves at once. Its future gets its number, and is known."""
         with self._lock:
             runs = self.runs
             number = self._next
@@ -114,13 +114,13 @@ class Intake:
                 first, known, same, direct, payloads, _ = runs[-1]
                 number = first + len(payloads)
                 if known == tag and same is options and direct and payloads.__class__ is list:
-                    handles[number] = handle  # one step
-                    handle.number = number
+                    futures[number] = future  # one step
+                    future.number = number
                     payloads.append(payload)
                     return
             run = Run(number, tag, options, True, [payload])
-            handles[number] = handle  # one step
-            handle.number = number
+            futures[number] = future  # one step
+            future.number = number
             runs.append(run)
 
     def take(self) -> list[Run]:

@@ -189,17 +189,17 @@ class Manager(Exchanging):
             raise
 
     def submit(
-        self, tag: str, payload: Payload, options: Options | None, handle: H, handles: dict[int, H]
+        self, tag: str, payload: Payload, options: Options | None, future: H, futures: dict[int, H]
     ) -> None:
         """Ask for one direct task: a `request`, as cheap as it can be.
 
-        Its handle gets its number, and is in `handles` before anybody can have the task.
+        Its future gets its number, and is in `futures` before anybody can have the task.
         """
         core = self.core
         if core.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         try:
-            self._intake.add_one(tag, payload, options, handle, handles)
+            self._intake.add_one(tag, payload, options, future, futures)
             kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
             if core.waiting.parked and not kept and self._hurried:
                 self._hurry()
@@ -207,8 +207,8 @@ class Manager(Exchanging):
                 self._hurried = self._hurried or 1
                 self._look_at_requests()
         except BaseException:
-            if handle.number >= 0:
-                self.repairs.append((self.to_withdraw, handle.number, 1))
+            if future.number >= 0:
+                self.repairs.append((self.to_withdraw, future.number, 1))
                 self._timekeeper.look_again()
             raise
 

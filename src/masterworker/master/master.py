@@ -1,7 +1,7 @@
 """The master: asks for tasks, picks up results, and owns everything that a job needs.
 
 your program --request_task, submit, map--> Manager <--Session-- Server <== workers
-             <--results, handles-----------/   |
+             <--results, futures-----------/   |
                                           Notice, name server: where to find us
 """
 
@@ -25,9 +25,9 @@ from masterworker.machine import process_info, random_name
 from masterworker.manager import Mailbox, Manager, open_session
 from masterworker.master import forgotten
 from masterworker.master.arrivals import Arrivals
-from masterworker.master.keeper import Keeper
-from masterworker.master.launching import check_worker_options
-from masterworker.master.sharing import Sharing
+from masterworker.master.dead_letters import DeadLetters
+from masterworker.master.launcher import check_worker_options
+from masterworker.master.shared import Sharing
 from masterworker.status.text import situation
 from masterworker.transport import endings
 from masterworker.transport.address import check_label
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Census, Summary
     from masterworker.core.task import Finished
-    from masterworker.master.launching import WorkerOptions
+    from masterworker.master.launcher import WorkerOptions
     from masterworker.transport.pyro.names import NameServer
     from masterworker.worker.serial import SerialWorker
 
@@ -116,7 +116,7 @@ class Master(Sharing):
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         self._is_named = label is not None
         label = made_up if label is None else check_label(label)
-        self._keeper = Keeper(label, lambda: manager)
+        self._keeper = DeadLetters(label, lambda: manager)
         on_failed = None if serial else self._keeper.take
         manager = self.MANAGER(
             forgotten.weakly(self._outcomes_arrive),
@@ -374,7 +374,7 @@ class Master(Sharing):
         return SerialWorker(self.manager, handlers)
 
     def _enter(self, names: NameServer, uri: str) -> bool:
-        from masterworker.master.naming import enter_name
+        from masterworker.master.name_entry import enter_name
 
         return enter_name(names, self.label, uri)
 

@@ -63,9 +63,9 @@ workers, tasks = map(int, sys.argv[1:3])
 with Master("demo", host=(sys.argv[3:] or [None])[0]) as master:
     print("listens", flush=True)
     until(lambda: master.number_of_workers >= workers)
-    handles = [master.submit(where, number) for number in range(tasks)]
-    found = [handle.result(timeout=60) for handle in master.as_completed(handles)]
-    print(json.dumps({"found": found, "last": handles[-1].task_id}), flush=True)
+    futures = [master.submit(where, number) for number in range(tasks)]
+    found = [future.result(timeout=60) for future in master.as_completed(futures)]
+    print(json.dumps({"found": found, "last": futures[-1].task_id}), flush=True)
     wait_for("end")
 """
 

@@ -1,4 +1,4 @@
-"""What the master waits for: handles, and the outcomes that come for them."""
+"""What the master waits for: futures, and the outcomes that come for them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from masterworker.core.task import RESULT, FinishedRun
 from masterworker.data.chunks import Values
 from masterworker.errors import UsageError
 from masterworker.manager import Mailbox
-from masterworker.master.asking import Asking
-from masterworker.master.batches import Batches
-from masterworker.master.handle import Handle
+from masterworker.master.batch import Batches
+from masterworker.master.future import Future
 from masterworker.master.needs import Needs
+from masterworker.master.submission import Submitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Payloads
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
-    from masterworker.master.batches import Batch
+    from masterworker.master.batch import Batch
 
 logger = logging.getLogger("masterworker.master")
 
@@ -35,7 +35,7 @@ logger = logging.getLogger("masterworker.master")
 _LOOP = "loop over its results, as in `for _ in master.map(...): pass`"
 
 
-class Requests(Asking):
+class Requests(Submitter):
     """Requests of one master.
 
     Args:
@@ -51,64 +51,64 @@ class Requests(Asking):
         super().__init__(manager, self)
         self.needs = Needs(manager)
         #: Who waits for outcomes. Both are entered before anybody can have the task.
-        self.handles: dict[int, Handle] = {}
+        self.futures: dict[int, Future] = {}
         self.batches = Batches()
         #: Who sleeps, and until what.
         self._sleepers: list[tuple[Mailbox, Callable[[], bool]]] = []
         manager.sleepers = self._sleepers
 
     def as_completed(
-        self, handles: Iterable[Handle], timeout: float | None = None
-    ) -> Iterator[Handle]:
-        """Iterate over handles as their outcomes come.
+        self, futures: Iterable[Future], timeout: float | None = None
+    ) -> Iterator[Future]:
+        """Iterate over futures as their outcomes come.
 
         Raises:
-            UsageError: One of them is no handle of this master.
+            UsageError: One of them is no future of this master.
             TimeoutError: Not all were done in so many seconds.
             Terminated: The job has ended without some of them.
         """
         limit = time_limit(timeout)
-        return self._as_completed(self._own(handles), limit)
+        return self._as_completed(self._own(futures), limit)
 
-    def _own(self, handles: Iterable[Handle]) -> set[Handle]:
+    def _own(self, futures: Iterable[Future]) -> set[Future]:
         """Check what somebody wants to wait for: for others it would be in vain."""
-        if isinstance(handles, Handle):
-            raise UsageError("as_completed takes several handles, as a list, not a single one")
+        if isinstance(futures, Future):
+            raise UsageError("as_completed takes several futures, as a list, not a single one")
         try:
-            found = list(handles)
+            found = list(futures)
         except TypeError:
-            raise UsageError(f"as_completed takes a list of handles, not {handles!r}") from None
-        for handle in found:
-            if not isinstance(handle, Handle):
+            raise UsageError(f"as_completed takes a list of futures, not {futures!r}") from None
+        for future in found:
+            if not isinstance(future, Future):
                 raise UsageError(
-                    f"as_completed takes handles, as submit() returns them, not {handle!r} "
-                    f"(of type {type(handle).__name__})"
+                    f"as_completed takes futures, as submit() returns them, not {future!r} "
+                    f"(of type {type(future).__name__})"
                 )
-            if handle._waiter is not self:
-                raise UsageError(f"as_completed: {handle!r} is of another master")
+            if future._waiter is not self:
+                raise UsageError(f"as_completed: {future!r} is of another master")
         return set(found)
 
-    def _as_completed(self, pending: set[Handle], timeout: float | None) -> Iterator[Handle]:
+    def _as_completed(self, pending: set[Future], timeout: float | None) -> Iterator[Future]:
         end = None if timeout is None else time.monotonic() + timeout
-        arrived: deque[Handle] = deque()
+        arrived: deque[Future] = deque()
         watcher = arrived.append
         try:
-            for handle in pending:
-                handle.watchers += (watcher,)
-            arrived.extend(handle for handle in pending if handle.done())
+            for future in pending:
+                future.watchers += (watcher,)
+            arrived.extend(future for future in pending if future.done())
             while pending:
                 left = None if end is None else max(0.0, end - time.monotonic())
                 if not self.wait_until(lambda: bool(arrived), left):
                     number = len(pending)
                     told = "1 task is" if number == 1 else f"{number} tasks are"
                     raise TimeoutError(f"{told} not done after {timeout:g} s")
-                handle = arrived.popleft()
-                if handle in pending:
-                    pending.remove(handle)
-                    yield handle
+                future = arrived.popleft()
+                if future in pending:
+                    pending.remove(future)
+                    yield future
         finally:
-            for handle in pending:
-                handle.watchers = tuple(w for w in handle.watchers if w is not watcher)
+            for future in pending:
+                future.watchers = tuple(w for w in future.watchers if w is not watcher)
 
     # -- waiting ----------------------------------------------------------------------------
 
@@ -186,11 +186,11 @@ class Requests(Asking):
                     self._distribute(first, payloads, worker)
                 else:
                     self._to_handles(first, payloads, worker)
-            elif (handle := self.handles.pop(outcome[0], None)) is not None:
-                handle.worker = outcome.worker
-                handle.outcome = outcome.payload if outcome.kind == RESULT else outcome
-                for watcher in handle.watchers:
-                    watcher(handle)
+            elif (future := self.futures.pop(outcome[0], None)) is not None:
+                future.worker = outcome.worker
+                future.outcome = outcome.payload if outcome.kind == RESULT else outcome
+                for watcher in future.watchers:
+                    watcher(future)
             elif (batch := self.batches.find(outcome[0])) is not None:
                 batch.write_one(outcome)
                 if not batch.left:
@@ -200,22 +200,22 @@ class Requests(Asking):
                 self._manager.ring(box)
 
     def _to_handles(self, first: int, payloads: Payloads, worker: str) -> None:
-        """Give results of tasks in a row to the handles that wait for them."""
-        take = self.handles.pop
+        """Give results of tasks in a row to the futures that wait for them."""
+        take = self.futures.pop
         each: Iterable[object] = payloads
         if isinstance(payloads, Chunk):
             each = zip(repeat(Values(payloads)), range(len(payloads)), strict=False)
         for number, payload in enumerate(each, first):
-            handle = take(number, None)
-            if handle is not None:
-                handle.worker = worker
-                handle.outcome = payload
-                if handle.watchers:
-                    for watcher in handle.watchers:
-                        watcher(handle)
+            future = take(number, None)
+            if future is not None:
+                future.worker = worker
+                future.outcome = payload
+                if future.watchers:
+                    for watcher in future.watchers:
+                        watcher(future)
 
     def _distribute(self, first: int, payloads: Payloads, worker: str) -> None:
-        """Give results of tasks in a row to batches and handles."""
+        """Give results of tasks in a row to batches and futures."""
         at, end = 0, len(payloads)
         while at < end:
             batch = self.batches.find(first + at)

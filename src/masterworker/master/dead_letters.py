@@ -42,7 +42,7 @@ class _Waiting(NamedTuple):
     needs: dict[str, Payload]
 
 
-class Keeper:
+class DeadLetters:
     """Writes failed calls of one job. Thread-safe.
 
     Args:

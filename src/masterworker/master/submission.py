@@ -1,4 +1,4 @@
-"""Asking for tasks: by tag, as calls of functions, and many at a time.
+"""Submitter for tasks: by tag, as calls of functions, and many at a time.
 
 Turns calls into payloads. It pickles in the caller's thread, so errors surface at the call, and
 holds no lock while it does.
@@ -15,11 +15,11 @@ from masterworker.core.lanes import CALL_MARK
 from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError, UsageError
-from masterworker.master.choosing import describe, make_options, refuse_options
-from masterworker.master.drawing import Drawing, call_payload
-from masterworker.master.handle import Handle
-from masterworker.master.mapping import Mapping
+from masterworker.master.batching import Batcher, call_payload
+from masterworker.master.future import Future
+from masterworker.master.map_call import MapCall
 from masterworker.master.needs import Travelling, holds
+from masterworker.master.task_options import describe, make_options, refuse_options
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
-    from masterworker.master.batches import Batch, Batches
+    from masterworker.master.batch import Batch, Batches
     from masterworker.master.needs import Needs
 
     class Desk(Protocol):
         """What asking needs of the master."""
 
-        handles: dict[int, Handle]
+        futures: dict[int, Future]
         batches: Batches
         #: What calls need of the main program.
         needs: Needs
@@ -59,7 +59,7 @@ _FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
 
 
 class TaskOptions(TypedDict, total=False):
-    """The keywords of `Asking.options`."""
+    """The keywords of `Submitter.options`."""
 
     timeout: float | None
     retries: int
@@ -73,12 +73,12 @@ class TaskOptions(TypedDict, total=False):
 _NAMES: Final = frozenset(TaskOptions.__annotations__)
 
 
-class Asking:
+class Submitter:
     """One way of asking for tasks: all of them get the same options.
 
     Args:
         manager: Where requests go.
-        desk: Who makes handles, and waits for outcomes.
+        desk: Who makes futures, and waits for outcomes.
         options: What they get; None: nothing special.
     """
 
@@ -99,7 +99,7 @@ class Asking:
         delay: float = 0.0,
         priority: int = 0,
         pure: bool = False,
-    ) -> Asking:
+    ) -> Submitter:
         """Return an object with `submit`, `map` and `request_task` for tasks with options.
 
         Args:
@@ -118,7 +118,7 @@ class Asking:
             UsageError: One of the values cannot be used.
         """
         chosen = make_options(timeout, retries, retry_on, delay, priority, pure)
-        return Asking(self._manager, self._desk, chosen)
+        return Submitter(self._manager, self._desk, chosen)
 
     def __reduce__(self) -> Any:
         raise UnpicklableError(
@@ -130,7 +130,7 @@ class Asking:
         return f"<tasks of {self._desk!r} with {describe(self._options)}>"
 
     def cancel(self, task_id: str) -> bool:
-        """Cancel a task that was asked for by tag; see `Handle.cancel`.
+        """Cancel a task that was asked for by tag; see `Future.cancel`.
 
         Returns:
             False: it has its outcome already.
@@ -170,7 +170,7 @@ class Asking:
 
     # -- calls of functions -----------------------------------------------------------------
 
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Handle:
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Ask for a call of a function in some worker.
 
         Args:
@@ -180,7 +180,7 @@ class Asking:
             kwargs: Its keyword arguments; fixed now.
 
         Returns:
-            A handle to wait at.
+            A future to wait at.
 
         Raises:
             UnpicklableError: Says what cannot be sent.
@@ -201,11 +201,11 @@ class Asking:
             plain = False
         if not plain:
             payload, more = call_payload(needs, tag, fixed, args, kwargs)
-        handle = Handle(desk, tag)
+        future = Future(desk, tag)
         if hold is not None or more is not None:
-            handle.holds = holds(hold, more)
-        self._manager.submit(tag, payload, self._options, handle, desk.handles)
-        return handle
+            future.holds = holds(hold, more)
+        self._manager.submit(tag, payload, self._options, future, desk.futures)
+        return future
 
     @known_keywords("map")
     def map(
@@ -235,7 +235,7 @@ class Asking:
             An iterator over the results. The first tasks are under way when it is returned.
             Whoever leaves it early (it has raised, a loop was left, it was closed or dropped) does
             not want the rest: tasks that nobody has begun are taken back, others broken off, as
-            `Handle.cancel` does.
+            `Future.cancel` does.
 
         Raises:
             UnpicklableError: Says what cannot be sent.
@@ -247,8 +247,8 @@ class Asking:
             else self._desk.needs.of_function(function)
         )
         together = self._options is None and not self._desk.one_by_one
-        drawing = Drawing(self._desk.needs, travelling, (iterable, *more), together=together)
-        mapping = Mapping(
+        drawing = Batcher(self._desk.needs, travelling, (iterable, *more), together=together)
+        mapping = MapCall(
             self._manager, self._desk, self._options, drawing, return_errors=return_errors
         )
         results = mapping.begin(ordered=ordered)

@@ -109,7 +109,7 @@ class Batch:
             The result.
 
         Raises:
-            Exception: What the task raised, as `Handle.result` would.
+            Exception: What the task raised, as `Future.result` would.
         """
         if outcome is None:
             found = self.outcomes[at]

@@ -11,15 +11,15 @@ from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import weight
 from masterworker.data.chunks import Values
 from masterworker.data.pickling import loads
-from masterworker.master.batches import PICKLE, TAKEN, Batch
+from masterworker.master.batch import PICKLE, TAKEN, Batch
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from masterworker.core.options import Options
     from masterworker.manager import Manager
-    from masterworker.master.asking import Desk
-    from masterworker.master.drawing import Drawing
+    from masterworker.master.batching import Batcher
+    from masterworker.master.submission import Desk
 
 #: `map` asks for so many tasks at a time, as they fit into one page of ids, ...
 BATCH = 1 << PAGE_BITS
@@ -36,7 +36,7 @@ PACE = 0.005
 AT_FIRST = 128
 
 
-class Mapping:
+class MapCall:
     """What is under way for one `map`.
 
     Args:
@@ -52,7 +52,7 @@ class Mapping:
         manager: Manager,
         desk: Desk,
         options: Options | None,
-        drawing: Drawing,
+        drawing: Batcher,
         *,
         return_errors: bool = False,
     ) -> None:

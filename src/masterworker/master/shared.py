@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from masterworker.data.states import SharedValue
 from masterworker.errors import UsageError
-from masterworker.master.launching import Launching
+from masterworker.master.launcher import Launching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

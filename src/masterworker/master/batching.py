@@ -41,7 +41,7 @@ WORTH = 64
 _QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
 
 
-class Drawing:
+class Batcher:
     """The tasks of one `map`, as far as they have not been asked for.
 
     Args:

@@ -1,4 +1,4 @@
-"""A handle on one task: ask whether it is done, wait for it, get its result."""
+"""A future on one task: ask whether it is done, wait for it, get its result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Waiter(Protocol):
 _OPENED: Final = object()
 
 
-class Handle:
+class Future:
     """One task that was submitted.
 
     Made by `Master.submit`. Can be asked from any thread.
@@ -59,8 +59,8 @@ class Handle:
         self.tag = tag
         #: The number in its id; -1 as long as it is not asked for.
         self.number = -1
-        #: Called with the handle when its outcome arrives, under the manager's lock.
-        self.watchers: tuple[Callable[[Handle], None], ...] = ()
+        #: Called with the future when its outcome arrives, under the manager's lock.
+        self.watchers: tuple[Callable[[Future], None], ...] = ()
 
     @property
     def task_id(self) -> str:
@@ -156,8 +156,8 @@ class Handle:
 
     def __reduce__(self) -> Any:
         raise UnpicklableError(
-            "a handle is of use in the master only: give the task what it needs of the result, as "
-            "handle.result()"
+            "a future is of use in the master only: give the task what it needs of the result, as "
+            "future.result()"
         )
 
     def _wrong_with(self, result: Payload) -> BaseException | None:
@@ -165,4 +165,4 @@ class Handle:
         return value_or_error(Finished(self.number, self.tag, RESULT, result, self.worker))[1]
 
     def __repr__(self) -> str:
-        return f"<Handle {self.task_id}: {'done' if self.done() else 'not done'}>"
+        return f"<Future {self.task_id}: {'done' if self.done() else 'not done'}>"

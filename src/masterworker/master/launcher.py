@@ -15,8 +15,8 @@ from masterworker.launch.parent import STORED, WorkerLimits
 from masterworker.machine import process_number, raise_descriptor_limit
 from masterworker.master.changes import Changes
 from masterworker.master.forgotten import weakly
-from masterworker.master.placing import require_a_place
-from masterworker.master.requesting import Requests
+from masterworker.master.recursion_guard import require_a_place
+from masterworker.master.results import Requests
 from masterworker.surroundings import python
 
 if TYPE_CHECKING:
