@@ -50,13 +50,19 @@ class Pickled(NamedTuple):
 
 
 def pickled(
-    value: object, *, itself: object = None, objects: bool = False, larger_than: int = LARGE
+    value: object,
+    *,
+    itself: tuple[object, ...] = (),
+    share: bool = False,
+    objects: bool = False,
+    larger_than: int = LARGE,
 ) -> Pickled:
     """Pickle a value as it travels to workers: what the main program defines goes by name.
 
     Args:
         value: Anything.
-        itself: A class or function that is to travel by value all the same.
+        itself: Classes and functions that are to travel by value all the same.
+        share: What functions and classes hold that is the value of a global goes by name, too.
         objects: Tell of which objects it consists.
         larger_than: Buffers with more bytes stay out of the pickle.
 
@@ -72,7 +78,7 @@ def pickled(
         buffers.append(raw)
         return False
 
-    if itself is None:
+    if not itself:
         try:
             return _plainly(value, keep, buffers, objects=objects)
         except Exception:  # not plainly: the next try decides
@@ -80,7 +86,7 @@ def pickled(
     from masterworker.data.defining import Pickler  # slow to load, and many jobs need it never
 
     with io.BytesIO() as out:
-        pickler = Pickler(out, keep, itself)
+        pickler = Pickler(out, keep, itself, share=share)
         pickler.dump(value)
         return Pickled(
             *(out.getvalue(), buffers, pickler.parts, pickler.names, pickler.hints, pickler.files),
@@ -96,17 +102,7 @@ def as_function(obj: object) -> Pickled | None:
     name = getattr(obj, "__qualname__", None)
     if not isinstance(name, str) or mainmodule.namespace().get(name) is not obj:
         return None
-    return Pickled(pickle.dumps(_Finding(name), PROTOCOL), [], {name: None})
-
-
-class _Finding:
-    """Pickled as a call of `definitions.find`."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return definitions.find, (self._name,)
+    return Pickled(pickle.dumps(definitions.ByName(name), PROTOCOL), [], {name: None})
 
 
 def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: bool) -> Pickled:

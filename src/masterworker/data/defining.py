@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import cloudpickle
 
 from masterworker.data import definitions, enums, mainmodule, rebuilding, sourcecode
+from masterworker.data.fixed import names_of_objects
 from masterworker.data.pickling import PROTOCOL
 from masterworker.data.standard import reduce_standard
 
@@ -45,16 +46,25 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     Args:
         out: Where the pickle goes.
         keep: Tells which buffers are a part of the pickle; None: all.
-        itself: This class or function travels by value, since it is the definition of its name.
+        itself: These classes and functions travel by value, since they are definitions of names.
+        share: What functions and classes hold that is the value of a global, too, goes by the name
+            of that.
     """
 
-    def __init__(self, out: io.BytesIO, keep: Keep | None, itself: object = None) -> None:
+    def __init__(
+        self,
+        out: io.BytesIO,
+        keep: Keep | None,
+        itself: tuple[Any, ...] = (),
+        *,
+        share: bool = False,
+    ) -> None:
         super().__init__(out, PROTOCOL, buffer_callback=keep)
         self._main = mainmodule.namespace()
-        self._itself: Any = itself
-        self._inside = f"{itself.__qualname__}." if isinstance(itself, type) else None
-        #: By identity: what a definition shares with a global, such as the one object of its class.
-        self._objects = {} if itself is None else mainmodule.own_objects()
+        self._itself = {id(each): each for each in itself}
+        self._inside = tuple(f"{each.__qualname__}." for each in itself if isinstance(each, type))
+        #: By identity: the values of globals that functions and classes share with these.
+        self._objects = names_of_objects() if share else {}
         #: Names in the main program that the pickle refers to, and that code in it does.
         self.parts: dict[str, None] = {}
         self.names: dict[str, None] = {}
@@ -83,7 +93,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         name = mainmodule.own_name(obj) or self._objects.get(id(obj))
         if not name:
             return None
-        if obj is self._itself:
+        if id(obj) in self._itself:
             args = name, copyreg.__newobj__, (type(obj),)  # type: ignore[attr-defined]
             return rebuilding.begin, args, obj.__getstate__()
         self.parts[name] = None
@@ -103,13 +113,13 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         return reduced
 
     def _goes_by_name(self, obj: Any) -> bool:
-        if obj is self._itself or not mainmodule.is_found(obj):
+        if id(obj) in self._itself or not mainmodule.is_found(obj):
             return False
-        return self._inside is None or not obj.__qualname__.startswith(self._inside)
+        return not obj.__qualname__.startswith(self._inside)
 
     def _begun(self, obj: Any, make: Any, args: tuple[Any, ...], *rest: Any) -> Any:
         """Let a definition be found by its name from the moment when it has been made."""
-        if obj is not self._itself or not mainmodule.is_found(obj) or "." in obj.__qualname__:
+        if id(obj) not in self._itself or not mainmodule.is_found(obj) or "." in obj.__qualname__:
             return make, args, *rest
         return rebuilding.begin, (obj.__qualname__, make, args), *rest
 
@@ -121,21 +131,49 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if sourcecode.looks_names_up(code):
             self.hints.update(self._main)
         values = [self._main.get(name) for name in names]
-        contents = tuple(map(_content, cells)) if cells is not None else None
+        contents = tuple(map(self._content, cells)) if cells is not None else None
         self._cells.update((id(cell), cell) for cell in cells or ())
-        values += [content[0] for content in contents or () if content]
+        filled = zip(cells or (), contents or (), strict=True)
+        values += [cell.cell_contents for cell, content in filled if content]
+        defaults, keywords = function.__defaults__, function.__kwdefaults__
         state = {
             "__name__": function.__name__,
             "__qualname__": function.__qualname__,
             "__doc__": function.__doc__,
-            "__defaults__": function.__defaults__,
-            "__kwdefaults__": function.__kwdefaults__,
+            "__defaults__": defaults and tuple(map(self._shared, defaults)),
+            "__kwdefaults__": keywords and self._all_shared(keywords),
             "__annotations__": function.__annotations__,
         }
         if function.__module__ != mainmodule.MAIN:  # as a rule it is, and need not be said
             state["__module__"] = function.__module__
-        told = dict(function.__dict__), state, contents, sourcecode.submodules(code, values)
+        told = (
+            self._all_shared(function.__dict__),
+            state,
+            contents,
+            sourcecode.submodules(code, values),
+        )
         return rebuilding.make_function, (code, cells), told, None, None, rebuilding.fill_function
+
+    def _content(self, cell: Any) -> tuple[Any, ...]:
+        """Return what is in a variable of a closure: one value, or nothing yet."""
+        try:
+            return (self._shared(cell.cell_contents),)
+        except ValueError:
+            return ()
+
+    def _all_shared(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._shared(value) for name, value in values.items()}
+
+    def _shared(self, value: Any) -> Any:
+        """Return what is pickled for a value that a function or class holds.
+
+        Lists and the like have to be looked for here, since the pickler asks nothing about them.
+        """
+        name = self._objects.get(id(value))
+        if name is None:
+            return value
+        self.parts[name] = None
+        return definitions.ByName(name)
 
     def _class(self, cls: type, make: Any, args: Any, state: Any, *rest: Any) -> Any:
         self.hints |= sourcecode.annotation_names(cls)
@@ -156,6 +194,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         for name, value in tuple(attributes.items()):
             if isinstance(value, MemberDescriptorType) and value.__objclass__ is cls:
                 del attributes[name]  # of private slots; the class makes it anew
+        if self._objects:
+            attributes.update(self._all_shared(attributes))
         told = make, args, cls.__bases__
         return self._begun(cls, rebuilding.make_class, told, (attributes, more), *rest)
 
@@ -181,11 +221,3 @@ def _maker_of(kind: type) -> type | None:
         return None
     others = (each for each in kind.__mro__ if each.__module__ != mainmodule.MAIN)
     return next(each for each in others if each is not _OF_TYPED_DICTS)
-
-
-def _content(cell: Any) -> tuple[Any, ...]:
-    """Return what is in a variable of a closure: one value, or nothing yet."""
-    try:
-        return (cell.cell_contents,)
-    except ValueError:
-        return ()

@@ -277,6 +277,16 @@ def find(qualname: str) -> Any:
     return mainmodule.find(qualname)
 
 
+class ByName:
+    """Pickled as a call of `find`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return find, (self._name,)
+
+
 def _apply(definition: Definition) -> None:
     """Give names their meaning."""
     names, kind = definition.names, definition.kind

@@ -138,22 +138,23 @@ class Plan:
             self._definitions.append(Definition(ABSENT, (name,), b""))
             return Pickled(b"", [])
         if not self._is_defined(name, value):
-            found = pickled(value, objects=not is_fixed(value))
+            found = pickled(value, itself=_by_value([value]), objects=_can_change(value))
             self._values[name] = found
             return found
-        found = pickled(value, itself=value)
+        again = partial(pickled, value, itself=(value,), share=True)
+        found = again()
         if isinstance(value, type):  # whose source is looked for in the file of its module
             self._files[str(self._main.get("__file__", ""))] = None
         digest = self._add_definition(DEFINED, (name,), found)
-        self._checks.append(
-            check_of(value) or _compare(DEFINED, partial(pickled, value, itself=value), digest)
-        )
+        self._checks.append(check_of(value) or _compare(DEFINED, again, digest))
         return found
 
     def _is_defined(self, name: str, value: object) -> bool:
         """Tell whether a name means a function or class of the main program."""
+        if _has_variables(value):
+            return False
         if isinstance(value, FunctionType) and value.__globals__ is self._main:
-            return value.__qualname__ == name or not mainmodule.is_found(value)
+            return value.__qualname__ == name
         if mainmodule.is_found(value):
             return value.__qualname__ == name  # type: ignore[attr-defined,no-any-return]
         return mainmodule.own_name(value) == name
@@ -161,10 +162,12 @@ class Plan:
     def _add_values(self) -> None:
         for names in _together({name: each.objects for name, each in self._values.items()}):
             values = tuple(self._main[name] for name in names)
-            found = pickled(values)
-            digest = self._add_definition(VALUES, names, found)
-            if not all(map(is_fixed, values)):
-                self._checks.append(_compare(VALUES, partial(pickled, values), digest))
+            again = partial(pickled, values, itself=_by_value(values))
+            digest = self._add_definition(VALUES, names, again())
+            checks = [_check_of(value) for value in values if _can_change(value)]
+            if None in checks:
+                checks = [_compare(VALUES, again, digest)]
+            self._checks += filter(None, checks)
         self._values.clear()  # which holds what was made for pickling
 
     def _add_definition(self, kind: int, names: tuple[str, ...], found: Pickled) -> bytes:
@@ -254,6 +257,27 @@ def store_buffer(buffer: memoryview, parts: dict[str, Payload]) -> str:
         _blobs[key] = known = Segment.of([buffer])
     parts[key] = known
     return key
+
+
+def _by_value(values: Iterable[object]) -> tuple[object, ...]:
+    """Return which of the values of globals are functions with variables of their own."""
+    return tuple(each for each in values if _has_variables(each))
+
+
+def _has_variables(value: object) -> bool:
+    """Tell whether this is a function of the main program that others may share variables with."""
+    if not isinstance(value, FunctionType) or value.__module__ != mainmodule.MAIN:
+        return False
+    return bool(value.__closure__)
+
+
+def _can_change(value: object) -> bool:
+    """Tell whether the value of a global can change; a function with variables is one by value."""
+    return _has_variables(value) or not is_fixed(value)
+
+
+def _check_of(value: object) -> Callable[[], bool] | None:
+    return check_of(value) if isinstance(value, FunctionType) else None
 
 
 def _payload(data: bytes) -> Payload:

@@ -30,7 +30,20 @@ if TYPE_CHECKING:
 #: Objects of these classes stay what they are, as long as they are the same ones.
 _FIXED: Final = frozenset(
     (
-        *(int, float, complex, bool, str, bytes, range, slice, NoneType, EllipsisType, ModuleType),
+        *(
+            object,
+            int,
+            float,
+            complex,
+            bool,
+            str,
+            bytes,
+            range,
+            slice,
+            NoneType,
+            EllipsisType,
+            ModuleType,
+        ),
         *(BuiltinFunctionType, re.Pattern, GetSetDescriptorType, MemberDescriptorType),
         *(WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType),
         type(vars(namedtuple("_", "field"))["field"]),  # noqa: PYI024
@@ -70,6 +83,21 @@ def is_fixed(value: object) -> bool:
     return isinstance(value, _FIXED_KINDS)
 
 
+def names_of_objects() -> dict[int, str]:
+    """Return the names of globals for which it matters that others hold the same object.
+
+    That is what can change, and marks, such as `MISSING = object()`. The keys are identities. Costs
+    some 200 ns for each global.
+    """
+    return {
+        id(value): name
+        for name, value in mainmodule.namespace().items()
+        if not isinstance(value, (type, *_FIXED_KINDS))
+        and name not in mainmodule.OF_MODULES
+        and (type(value) is object or not is_fixed(value))
+    }
+
+
 def check_of(value: object) -> Callable[[], bool] | None:
     """Return a quick check of a function or class; None: its parts can change."""
     if isinstance(value, FunctionType):
@@ -81,9 +109,17 @@ def check_of(value: object) -> Callable[[], bool] | None:
     return None
 
 
-def _check_function(function: Any) -> Callable[[], bool] | None:
-    if not isinstance(function, FunctionType) or not _has_fixed_parts(function):
+def _check_function(function: Any, seen: tuple[object, ...] = ()) -> Callable[[], bool] | None:
+    """Return a check of a function, and of the functions in its variables, as decorators leave."""
+    if not isinstance(function, FunctionType):
         return None
+    seen = *seen, function
+    unknown = [each for each in _parts(function) if not any(each is known for known in seen)]
+    others = [each for each in unknown if not is_fixed(each)]
+    inner = [_check_function(each, seen) for each in others if isinstance(each, FunctionType)]
+    if None in inner or len(inner) < len(others):
+        return None
+    checks = list(filter(None, inner))
     code, defaults, keywords = function.__code__, function.__defaults__, function.__kwdefaults__
     cells = [(cell, cell.cell_contents) for cell in function.__closure__ or () if _is_full(cell)]
     empty = [cell for cell in function.__closure__ or () if not _is_full(cell)]
@@ -99,6 +135,7 @@ def _check_function(function: Any) -> Callable[[], bool] | None:
             and all(cell.cell_contents is content for cell, content in cells)
             and not any(map(_is_full, empty))
             and tuple(function.__dict__.items()) == attributes
+            and all(each() for each in checks)
         )
 
     return check
@@ -113,10 +150,15 @@ def _is_full(cell: Any) -> bool:
 
 
 def _has_fixed_parts(function: FunctionType) -> bool:
+    return all(map(is_fixed, _parts(function)))
+
+
+def _parts(function: FunctionType) -> list[object]:
+    """Return what a function holds: defaults, attributes, what is in its variables."""
     parts: list[object] = [*(function.__defaults__ or ()), *function.__dict__.values()]
     parts += (function.__kwdefaults__ or {}).values()
     parts += [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
-    return all(map(is_fixed, parts))
+    return parts
 
 
 def _check_class(cls: type) -> Callable[[], bool] | None:

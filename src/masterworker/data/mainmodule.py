@@ -12,7 +12,6 @@ from __future__ import annotations
 import builtins
 import functools
 import sys
-from enum import Enum
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
@@ -125,15 +124,6 @@ def own_name(obj: Any) -> str:
         return ""
     name = reduce(obj)
     return name if isinstance(name, str) and namespace().get(name) is obj else ""
-
-
-def own_objects() -> dict[int, str]:
-    """Return the names of globals that are objects of classes of the main program, by identity."""
-    return {
-        id(value): name
-        for name, value in namespace().items()
-        if type(value).__module__ == MAIN and not isinstance(value, (type, Enum))
-    }
 
 
 def is_found(obj: Any) -> bool:

@@ -118,7 +118,7 @@ class Needs:
         try:
             from masterworker.data.byname import as_function, pickled  # not for most masters
 
-            root = (None if plain else as_function(function)) or pickled(function)
+            root = (None if plain else as_function(function)) or pickled(function, share=True)
         except UnpicklableError:
             raise
         except Exception as error:
