@@ -25,12 +25,14 @@ INSTEAD: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
         (*_LOCKS, threading.Semaphore, threading.Thread),
         "make it inside the function: workers are processes, and each needs one of its own",
     ),
-    ((GeneratorType, Iterator), "make a list of it, or use map, which draws items as needed"),
     (
         (io.IOBase, socket.socket),
         "open it inside the function, or in an initializer of the workers",
     ),
+    ((GeneratorType, Iterator), "make a list of it, or use map, which draws items as needed"),
 )
+#: The same, for what pickle says of objects that belong to their process.
+OF_THE_PROCESS: Final = "make it inside the function, or in an initializer of the workers"
 
 
 def why(value: object, error: Exception, dump: Callable[[Any], object]) -> str:
@@ -56,6 +58,8 @@ def why(value: object, error: Exception, dump: Callable[[Any], object]) -> str:
     told = text if isinstance(error, UnpicklableError) else f"{type(error).__name__}: {text}"
     where = f"{path.removeprefix(', ')} (a {type(part).__name__}): " if path else ""
     instead = next((advice for kinds, advice in INSTEAD if isinstance(part, kinds)), "")
+    if not instead and isinstance(error, TypeError) and text.startswith("cannot pickle"):
+        instead = OF_THE_PROCESS
     return f"{where}{told}"[:500] + (f"; {instead}" if instead else "")
 
 

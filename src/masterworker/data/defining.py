@@ -189,6 +189,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             args = kind, *args[1:]
         namespace = args[3]
         namespace["__qualname__"] = cls.__qualname__
+        if any(each.__module__ == "_ctypes" for each in type(cls).__mro__):
+            _lay_out(attributes, namespace)
         if "__slots__" in attributes:  # a class has them from the beginning, or not at all
             namespace["__slots__"] = attributes.pop("__slots__")
         for name, value in tuple(attributes.items()):
@@ -221,3 +223,13 @@ def _maker_of(kind: type) -> type | None:
         return None
     others = (each for each in kind.__mro__ if each.__module__ != mainmodule.MAIN)
     return next(each for each in others if each is not _OF_TYPED_DICTS)
+
+
+def _lay_out(attributes: dict[str, Any], namespace: dict[str, Any]) -> None:
+    """Let a class of `ctypes` have its fields from the beginning: they make its layout."""
+    for name, value in tuple(attributes.items()):
+        if type(value).__name__ == "CField":
+            del attributes[name]
+    for name in ("_fields_", "_pack_", "_anonymous_", "_layout_", "_align_", "_type_", "_length_"):
+        if name in attributes:
+            namespace[name] = attributes.pop(name)

@@ -110,6 +110,8 @@ class Plan:
     def _build(self, names: Iterable[str]) -> None:
         todo, hints = deque(names), deque(["__file__"])
         seen: set[str] = set()
+        left_out: set[str] = set()
+        hinted: dict[str, set[str]] = {}
         while todo or hints:
             hint = not todo  # what only hints lead to may be missing
             name = hints.popleft() if hint else todo.popleft()
@@ -124,13 +126,27 @@ class Plan:
                 found = self._add(name, value)
             except Exception as error:
                 if hint:
+                    left_out.add(name)
                     continue
                 raise UnpicklableError(_cannot(name, value, error)) from error
+            if hint:
+                hinted[name] = set(found.parts)
             self._needs[name] = found.needs
             (hints if hint else todo).extend(found.needs)
             hints.extend(found.hints)
             self._files.update(dict.fromkeys(found.files))
+        self._leave_out(left_out, hinted)
         self._add_values()
+
+    def _leave_out(self, names: set[str], hinted: dict[str, set[str]]) -> None:
+        """Leave out what only hints lead to, and has parts that cannot be sent."""
+        count = -1
+        while len(names) > count:
+            count = len(names)
+            names |= {name for name, parts in hinted.items() if not parts.isdisjoint(names)}
+        if names:
+            self._definitions = [d for d in self._definitions if names.isdisjoint(d.names)]
+            self._values = {name: each for name, each in self._values.items() if name not in names}
 
     def _add(self, name: str, value: object) -> Pickled:
         """Add what a name means; values are put aside until it is known what they share."""

@@ -95,6 +95,7 @@ def new() -> ModuleType:
     """Make an empty module for the definitions of a main program."""
     module = ModuleType(NAME)
     module.__dict__["__builtins__"] = builtins  # where imports from C look for `__import__`
+    del module.__dict__["__doc__"]  # it is the master's, if code refers to it
     return module
 
 

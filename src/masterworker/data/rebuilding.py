@@ -117,6 +117,17 @@ def make_dispatching(first: Callable[..., Any]) -> Any:
     return functools.singledispatch(first)
 
 
+def load_library(
+    kind: Callable[[str | None], Any], name: str | None, functions: list[tuple[str, Any, Any]]
+) -> Any:
+    """Load a shared library, and say again which types its functions have."""
+    library = kind(name)
+    for function, result, arguments in functions:
+        found = getattr(library, function)
+        found.restype, found.argtypes = result, arguments
+    return library
+
+
 def register_all(function: Any, others: list[tuple[type, Callable[..., Any]]]) -> None:
     """Finish what `make_dispatching` has begun."""
     for cls, implementation in others:

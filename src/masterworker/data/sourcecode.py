@@ -109,13 +109,25 @@ def annotation_names(obj: Any) -> set[str]:
     annotations = getattr(obj, "__dict__", {}).get("__annotations__") or {}
     if isinstance(obj, FunctionType):
         annotations = obj.__annotations__
-    for text in annotations.values():
-        if isinstance(text, str):
-            try:
-                found.update(compile(text, "", "eval").co_names)
-            except (SyntaxError, ValueError):
-                continue
+    for annotation in tuple(annotations.values()):
+        _add_names(annotation, found)
     return found
+
+
+def _add_names(annotation: Any, found: set[str]) -> None:
+    """Add the names that a text refers to, a text in it, or the texts in `list["Name"]`."""
+    text = getattr(annotation, "__forward_arg__", annotation)
+    if isinstance(text, str):
+        try:
+            code = compile(text, "", "eval")
+        except (SyntaxError, ValueError):
+            return
+        found.update(code.co_names)
+        inner: Iterable[Any] = code.co_consts
+    else:
+        inner = getattr(annotation, "__args__", ())
+    for each in inner if isinstance(inner, tuple) else ():
+        _add_names(each, found)
 
 
 # -- sources --------------------------------------------------------------------------------

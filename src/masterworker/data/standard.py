@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from types import FunctionType
 from typing import Any
 
@@ -10,16 +11,21 @@ from masterworker.data import rebuilding
 
 
 def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
-    """Say how to pickle a cached property, or a function with one implementation for each class.
+    """Say how to pickle some things of the standard library that are not found by a name.
 
-    The former has a lock (up to Python 3.11), the latter a cache of weak references. Both are made
-    anew by whoever opens the pickle.
+    A cached property has a lock (up to Python 3.11), a function with one implementation for each
+    class a cache of weak references. Both are made anew where the pickle is opened, and so are the
+    arrays, pointers and libraries of `ctypes`.
 
     Returns:
-        As `pickle.Pickler.reducer_override`; None: it is neither.
+        As `pickle.Pickler.reducer_override`; None: it is none of these.
     """
     if type(obj) is functools.cached_property:
         return rebuilding.make_cached_property, (obj.func, obj.attrname, obj.__doc__)
+    if isinstance(obj, type) and "_ctypes" in (type(obj).__module__, obj.__module__):
+        return _of_ctypes(obj)
+    if type(obj).__module__ == "ctypes":
+        return _library(obj)
     if isinstance(obj, FunctionType) and obj.__globals__ is vars(functools):
         registry, first = getattr(obj, "registry", None), getattr(obj, "__wrapped__", None)
         if registry is not None and first is not None:
@@ -29,3 +35,32 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
                 rebuilding.register_all,
             )
     return None
+
+
+def _of_ctypes(cls: Any) -> tuple[Any, ...] | None:
+    """Return how to make the type of an array or a pointer, or to find a class of classes."""
+    import ctypes  # it is loaded, since there is a class of it
+
+    own = vars(cls)
+    if "_type_" in own:
+        if type(cls) is type(ctypes.Array):
+            return operator.mul, (own["_type_"], own["_length_"])
+        if type(cls) is type(ctypes._Pointer):
+            return ctypes.POINTER, (own["_type_"],)
+    for order, usual in (("__ctype_be__", "__ctype_le__"), ("__ctype_le__", "__ctype_be__")):
+        if own.get(order) is cls and cls.__name__.endswith(order[-4:-2]):  # of another processor
+            return getattr, (own[usual], order)
+    known = ctypes.Structure, ctypes.Union, ctypes.Array, ctypes._Pointer, ctypes._SimpleCData
+    return next(((type, (each,)) for each in known if type(each) is cls), None)
+
+
+def _library(obj: Any) -> tuple[Any, ...] | None:
+    """Return how to load a shared library again, with the types of its functions."""
+    if type(obj).__name__ not in ("CDLL", "PyDLL"):
+        return None
+    functions = [
+        (name, each.restype, each.argtypes)
+        for name, each in vars(obj).items()
+        if isinstance(each, obj._FuncPtr)
+    ]
+    return rebuilding.load_library, (type(obj), obj._name, functions)
