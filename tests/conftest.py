@@ -16,7 +16,7 @@ import psutil
 import Pyro5
 import pytest
 
-from masterworker.launch import warden
+from masterworker.launch import reaper
 from support import HANG, lasting, wait_until
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ def _children() -> list[psutil.Process]:
 
 
 def _is_of_a_lasting_job(child: psutil.Process) -> bool:
-    """A worker that was replaced, or the warden that came with it."""
+    """A worker that was replaced, or the reaper that came with it."""
     words = child.cmdline()
-    return bool(lasting) and (not lasting.isdisjoint(words) or warden.PROGRAM in words)
+    return bool(lasting) and (not lasting.isdisjoint(words) or reaper.PROGRAM in words)
 
 
 def _at_work_in(folder: str) -> list[psutil.Process]:

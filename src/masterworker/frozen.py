@@ -17,6 +17,6 @@ def freeze_support() -> None:
     """
     python.freeze_supported = True
     if python.STARTING in os.environ and is_order(sys.argv[1:]):
-        from masterworker.cli.work import main
+        from masterworker.cli.child import main
 
         sys.exit(main(sys.argv[1:]))

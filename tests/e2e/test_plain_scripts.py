@@ -62,7 +62,7 @@ def master() -> Iterator[Master]:
 
 @pytest.fixture
 def slave(tmp_path: Path, master: Master) -> Iterator[Script]:
-    """One that has its watcher."""
+    """One that has its sidecar."""
     script = watched(master, tmp_path)
     yield script
     if script.process.poll() is None:
@@ -72,11 +72,11 @@ def slave(tmp_path: Path, master: Master) -> Iterator[Script]:
 
 def watched(master: Master, tmp_path: Path) -> Script:
     script = start_script(python_script(tmp_path, "slave.py", SLAVE), master.label)
-    wait_until(lambda: watchers(master), what="its watcher is here")
+    wait_until(lambda: sidecars(master), what="its sidecar is here")
     return script
 
 
-def watchers(master: Master) -> set[str]:
+def sidecars(master: Master) -> set[str]:
     return master.manager.core.supervisors
 
 
@@ -135,7 +135,7 @@ def test_watcher_is_no_child_and_no_process_of_the_job(master: Master, slave: Sc
 def test_watcher_ends_with_its_slave(master: Master, slave: Script) -> None:
     """However that ends."""
     slave.kill()
-    wait_until(lambda: not watchers(master), what="the watcher has signed off")
+    wait_until(lambda: not sidecars(master), what="the sidecar has signed off")
 
 
 def test_watcher_ends_when_the_slave_leaves_though_its_process_goes_on(
@@ -149,11 +149,11 @@ def test_watcher_ends_when_the_slave_leaves_though_its_process_goes_on(
         [sys.executable, str(path), master.label], stdin=read, stdout=subprocess.PIPE
     )
     try:
-        wait_until(lambda: watchers(master), what="its watcher is here")
+        wait_until(lambda: sidecars(master), what="its sidecar is here")
         process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         assert process.stdout.read(4) == b"left"
-        wait_until(lambda: not watchers(master), what="the watcher has signed off")
+        wait_until(lambda: not sidecars(master), what="the sidecar has signed off")
         assert process.poll() is None
     finally:
         os.close(write)
@@ -162,7 +162,7 @@ def test_watcher_ends_when_the_slave_leaves_though_its_process_goes_on(
 
 
 def test_cancel_reaches_a_busy_slave_at_once(master: Master, slave: Script) -> None:
-    """Its watcher is told, since it is not listening itself."""
+    """Its sidecar is told, since it is not listening itself."""
     task = master.request_task("wait")
     wait_until(lambda: master.status().running, what="it executes")
     assert master.cancel(task)

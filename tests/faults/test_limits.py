@@ -16,7 +16,7 @@ from faults.checker import check
 from faults.trial import telling
 from masterworker import program
 from masterworker.errors import TaskLost
-from masterworker.launch.place import TRIES
+from masterworker.launch.slot import TRIES
 from support import HANG, python_script, unique_label, wait_until
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ import masterworker
 from masterworker.core.options import Options
 from masterworker.core.task import FAILURE, RESULT, ids_of
 from masterworker.data.pickling import dumps_call
-from masterworker.launch import parent, slot
+from masterworker.launch import parent, scoreboard
 from masterworker.manager import Manager
 from masterworker.testing import MemoryConnection, connection
 from masterworker.worker import Worker, current
@@ -178,9 +178,9 @@ def cancel(job: Job, task_id: int) -> None:
 
 
 def tell_of_cancelled(task_id: int) -> None:
-    if parent.shared[slot.TASK] == task_id:
-        parent.shared[slot.CANCEL] = task_id
-        signal.raise_signal(slot.LOOK)
+    if parent.shared[scoreboard.TASK] == task_id:
+        parent.shared[scoreboard.CANCEL] = task_id
+        signal.raise_signal(scoreboard.LOOK)
 
 
 def cancel_what_waits(job: Job) -> None:
@@ -188,8 +188,8 @@ def cancel_what_waits(job: Job) -> None:
 
 
 def cancel_what_is_executed(job: Job) -> None:
-    if parent.shared[slot.TASK]:
-        cancel(job, parent.shared[slot.TASK])
+    if parent.shared[scoreboard.TASK]:
+        cancel(job, parent.shared[scoreboard.TASK])
 
 
 def cancel_what_comes(job: Job) -> None:
@@ -204,16 +204,16 @@ def cancel_without_a_supervisor(job: Job) -> None:
 def cancel_told_late(job: Job) -> None:
     """The supervisor is slow, and tells it twice."""
     job.manager.cancel([job.outer])
-    threading.Timer(0.001, os.kill, (os.getpid(), slot.LOOK)).start()
-    parent.shared[slot.CANCEL] = job.outer
+    threading.Timer(0.001, os.kill, (os.getpid(), scoreboard.LOOK)).start()
+    parent.shared[scoreboard.CANCEL] = job.outer
     with contextlib.suppress(ValueError):
-        signal.raise_signal(slot.LOOK)
+        signal.raise_signal(scoreboard.LOOK)
 
 
 def time_is_up(job: Job) -> None:
-    if parent.shared[slot.DEADLINE]:
-        parent.shared[slot.DEADLINE] = 1
-        signal.raise_signal(slot.LOOK)
+    if parent.shared[scoreboard.DEADLINE]:
+        parent.shared[scoreboard.DEADLINE] = 1
+        signal.raise_signal(scoreboard.LOOK)
 
 
 def time_is_up_and_cancelled(job: Job) -> None:
@@ -256,7 +256,7 @@ HAPPENINGS = [
 @pytest.fixture(autouse=True)
 def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is not the worker's own."""
-    monkeypatch.setattr(parent, "shared", slot.private())
+    monkeypatch.setattr(parent, "shared", scoreboard.private())
     for name in ("_interrupted", "_recycled"):
         monkeypatch.setattr(current, name, getattr(current, name))
 

@@ -39,7 +39,7 @@ NOT_FOR_WORKERS = SLOW | {
     "masterworker.cli.main", "masterworker.core.scheduler", "masterworker.launch.supervisor",
     "masterworker.manager", "masterworker.master", "masterworker.security.private",
     "masterworker.transport.notice", "masterworker.transport.pyro.server",
-    "masterworker.worker.watcher",
+    "masterworker.worker.sidecar",
 }  # fmt: skip
 
 #: What a program can print of itself.
@@ -100,7 +100,7 @@ def test_a_private_socket_that_leads_nowhere_is_looked_up_instead(
 @pytest.mark.parametrize("words", [["--supervised=99"], ["--supervised=1", "--what=1"], []])
 def test_a_worker_that_nobody_launches_says_so(words: list[str]) -> None:
     """In one line, and without a traceback."""
-    begin = "from masterworker.cli.work import begin; begin()"
+    begin = "from masterworker.cli.child import begin; begin()"
     command = [sys.executable, "-c", begin, "worker"]
     done = subprocess.run(
         [*command, f"--launched-by={os.getpid()}", *words, "--", "demo"],

@@ -23,12 +23,12 @@ from masterworker.errors import (
     TransportError,
     WorkerStartError,
 )
-from masterworker.launch import exits, parent, slot
+from masterworker.launch import exits, parent, scoreboard
 from masterworker.launch import process as processes
-from masterworker.launch.liaison import Liaison
 from masterworker.launch.options import Spec
 from masterworker.launch.parent import WorkerLimits
-from masterworker.launch.place import PAUSES, TRIES, Place, Reason, reason_of
+from masterworker.launch.reporter import Reporter
+from masterworker.launch.slot import PAUSES, TRIES, Reason, Slot, reason_of
 from masterworker.launch.supervisor import Supervisor
 from support import HANG, python_script, start_script, wait_until, workers_of
 
@@ -449,39 +449,39 @@ def spec(deadline: float | None = None) -> Spec:
 
 
 def test_pauses_grow_and_end() -> None:
-    """A place where nobody starts is given up; one good start, and it begins anew."""
-    place, now, pauses = Place(spec()), 0.0, []
+    """A slot where nobody starts is given up; one good start, and it begins anew."""
+    slot, now, pauses = Slot(spec()), 0.0, []
     for _ in range(TRIES - 1):
-        place.after(Reason.FAILED, now)
-        assert place.due is not None
-        pauses.append(place.due - now)
-        now = place.due
+        slot.after(Reason.FAILED, now)
+        assert slot.due is not None
+        pauses.append(slot.due - now)
+        now = slot.due
     assert pauses == sorted(pauses)
     assert pauses[0] == PAUSES[0]
-    place.after(Reason.FELL, now)
-    assert place.due == now
+    slot.after(Reason.FELL, now)
+    assert slot.due == now
     for _ in range(TRIES):
-        assert not place.closed
-        place.after(Reason.FAILED, now)
-    assert place.closed
+        assert not slot.closed
+        slot.after(Reason.FAILED, now)
+    assert slot.closed
 
 
 def test_nobody_starts_who_has_no_time_left() -> None:
-    """The lifetime is of the place, not of each worker."""
-    place = Place(spec(deadline=10.0))
-    place.after(Reason.FELL, 5.0)
-    assert not place.closed
-    place.after(Reason.FELL, 10.0)
-    assert place.closed
+    """The lifetime is of the slot, not of each worker."""
+    slot = Slot(spec(deadline=10.0))
+    slot.after(Reason.FELL, 5.0)
+    assert not slot.closed
+    slot.after(Reason.FELL, 10.0)
+    assert slot.closed
 
 
 class FakeProcess:
-    """Something that has a slot, and takes note of signals."""
+    """Something that has a scoreboard, and takes note of signals."""
 
     def __init__(self) -> None:
         self.sent: list[int] = []
         self.worker = processes.WorkerProcess.__new__(processes.WorkerProcess)
-        self.worker.slot = slot.private()
+        self.worker.board = scoreboard.private()
         self.worker.asked = ""
         self.worker.guilty = False
         self.worker.outcome = None
@@ -497,16 +497,16 @@ class FakeProcess:
 def test_cancelling_what_does_not_stop() -> None:
     """The signal to look, and the end of the process if the task is the same 2 s later."""
     fake = FakeProcess()
-    fake.worker.slot[slot.TASK] = 5
+    fake.worker.board[scoreboard.TASK] = 5
     fake.worker.cancel(4, 0.0)
     assert fake.sent == []
     fake.worker.cancel(5, 0.0)
-    assert fake.sent == [slot.LOOK]
-    assert fake.worker.slot[slot.CANCEL] == 5
+    assert fake.sent == [scoreboard.LOOK]
+    assert fake.worker.board[scoreboard.CANCEL] == 5
     fake.worker.take_steps(1.9)
-    assert fake.sent == [slot.LOOK]
+    assert fake.sent == [scoreboard.LOOK]
     fake.worker.take_steps(2.1)
-    assert fake.sent == [slot.LOOK, signal.SIGKILL]
+    assert fake.sent == [scoreboard.LOOK, signal.SIGKILL]
     assert "cancelled" in fake.worker.asked
 
 
@@ -517,25 +517,25 @@ def test_cancelling_what_has_not_begun() -> None:
     fake.worker.cancel(6, 0.0)
     fake.worker.take_steps(0.1)
     assert fake.sent == []
-    fake.worker.slot[slot.TASK] = 5
+    fake.worker.board[scoreboard.TASK] = 5
     fake.worker.take_steps(0.2)
     fake.worker.take_steps(0.3)
-    assert fake.sent == [slot.LOOK]
-    fake.worker.slot[slot.TASK] = 0
+    assert fake.sent == [scoreboard.LOOK]
+    fake.worker.board[scoreboard.TASK] = 0
     fake.worker.take_steps(processes.ON_ITS_WAY)
-    fake.worker.slot[slot.TASK] = 6
+    fake.worker.board[scoreboard.TASK] = 6
     fake.worker.take_steps(processes.ON_ITS_WAY + 1.0)
-    assert fake.sent == [slot.LOOK]
+    assert fake.sent == [scoreboard.LOOK]
 
 
 def test_cancelling_what_stops() -> None:
     """The next task is left alone."""
     fake = FakeProcess()
-    fake.worker.slot[slot.TASK] = 5
+    fake.worker.board[scoreboard.TASK] = 5
     fake.worker.cancel(5, 0.0)
-    fake.worker.slot[slot.TASK] = 6
+    fake.worker.board[scoreboard.TASK] = 6
     fake.worker.take_steps(5.0)
-    assert fake.sent == [slot.LOOK]
+    assert fake.sent == [scoreboard.LOOK]
 
 
 # -- talking to the manager ---------------------------------------------------------------------
@@ -570,12 +570,12 @@ def ending(member_id: int) -> wire.Ending:
 
 
 @pytest.fixture
-def talk() -> Iterator[Callable[..., tuple[FakeManager, Liaison, list[Any]]]]:
-    made: list[Liaison] = []
+def talk() -> Iterator[Callable[..., tuple[FakeManager, Reporter, list[Any]]]]:
+    made: list[Reporter] = []
 
-    def make(patience: float | None) -> tuple[FakeManager, Liaison, list[Any]]:
+    def make(patience: float | None) -> tuple[FakeManager, Reporter, list[Any]]:
         manager, heard = FakeManager(), []  # type: ignore[var-annotated]
-        liaison = Liaison(
+        reporter = Reporter(
             "name",
             manager.attend,
             manager.attend,
@@ -584,9 +584,9 @@ def talk() -> Iterator[Callable[..., tuple[FakeManager, Liaison, list[Any]]]]:
             lambda why: heard.append(("gone", why)),
             patience,
         )
-        made.append(liaison)
-        liaison.start()
-        return manager, liaison, heard
+        made.append(reporter)
+        reporter.start()
+        return manager, reporter, heard
 
     yield make
     for each in made:
@@ -604,16 +604,16 @@ def test_orders_come_while_it_waits(talk: Any) -> None:
 
 def test_ends_are_told_once_over_a_broken_connection(talk: Any) -> None:
     """Whoever has ended is vouched for no more."""
-    manager, liaison, heard = talk(10.0)
-    liaison.vouch([1, 2])
+    manager, reporter, heard = talk(10.0)
+    reporter.vouch([1, 2])
     wait_until(lambda: [1, 2] in manager.alive, HANG)
     manager.error = TransportError("cut")
-    liaison.report(ending(1))
-    wait_until(lambda: not liaison.in_touch(), HANG)
+    reporter.report(ending(1))
+    wait_until(lambda: not reporter.in_touch(), HANG)
     manager.error = None
     wait_until(lambda: manager.endings, HANG)
     assert manager.alive[-1] == [2]
-    wait_until(liaison.in_touch, HANG)
+    wait_until(reporter.in_touch, HANG)
     assert manager.endings == [ending(1)]
     assert heard == []
 
@@ -636,11 +636,11 @@ def test_a_bug_on_the_other_side_does_not_end_it(
     talk: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody would report the ends of workers any more."""
-    manager, liaison, _ = talk(None)
+    manager, reporter, _ = talk(None)
     manager.error = ZeroDivisionError()
     wait_until(lambda: caplog.records and caplog.records[-1].levelno == logging.ERROR, HANG)
     manager.error = None
-    liaison.report(ending(3))
+    reporter.report(ending(3))
     wait_until(lambda: manager.endings == [ending(3)], HANG)
 
 
@@ -648,11 +648,11 @@ def test_a_worker_that_looks_for_its_master_when_the_job_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It may have missed the end; its supervisor tells, so that it does not look for long."""
-    shared = slot.private()
+    shared = scoreboard.private()
     monkeypatch.setattr(parent, "shared", shared)
     monkeypatch.setattr(parent, "_launcher", os.getppid())
     parent.end_if_orphaned(0.0)
-    shared[slot.OVER] = 1
+    shared[scoreboard.OVER] = 1
     with pytest.raises(MasterNotFoundError):
         parent.end_if_orphaned(0.0)
 

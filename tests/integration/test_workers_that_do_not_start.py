@@ -50,7 +50,7 @@ def use_what_is_missing() -> None:
 @pytest.fixture(autouse=True)
 def few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two failed starts are enough here."""
-    monkeypatch.setattr("masterworker.launch.place.TRIES", 2)
+    monkeypatch.setattr("masterworker.launch.slot.TRIES", 2)
 
 
 KINDS = {
@@ -138,7 +138,7 @@ def test_the_job_goes_on_as_long_as_one_works(tmp_path: Path) -> None:
             assert master.submit(abs, -number).result(HANG) == number
         supervisor = master.local_workers._supervisor
         assert supervisor is not None
-        places = supervisor.places
+        places = supervisor.slots
         wait_until(lambda: sum(place.gave_up for place in places) == 2, HANG)
         assert list(master.map(abs, range(-100, 0))) == list(range(100, 0, -1))
 

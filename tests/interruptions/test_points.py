@@ -29,7 +29,7 @@ def master() -> Iterator[Master]:
     """One worker process for functions, and a thread for tasks by tag."""
     with lasting_master(1) as master:
         assert master.submit(abs, -1).result(HANG) == 1
-        connect = partial(connection, master.manager)  # it has no watcher, which sends signals
+        connect = partial(connection, master.manager)  # it has no sidecar, which sends signals
         hired = Hired(Worker(master.label, handlers={"anything": abs}, connect=connect))
         yield master
     hired.join()

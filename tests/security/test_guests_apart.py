@@ -22,8 +22,8 @@ from masterworker.data import record
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.errors import CredentialError, NotAllowedError
-from masterworker.launch import parent, slot
-from masterworker.launch.place import Reason, reason_of
+from masterworker.launch import parent, scoreboard
+from masterworker.launch.slot import Reason, reason_of
 from masterworker.manager import open_session
 from masterworker.security import credentials, ticket
 from masterworker.security.peer import OWNER, Peer
@@ -138,7 +138,7 @@ def _seen(name: str) -> list[str]:
 
 
 def test_no_command_line_tells_the_name_of_a_supervisor(tmp_path: Path) -> None:
-    """Of workers that were launched or came by a ticket, and of a plain slave and its watcher."""
+    """Of workers that were launched or came by a ticket, and of a plain slave and its sidecar."""
     with Master(unique_label("names")) as master:
         master.launch_workers(1)
         path = tmp_path / "ticket"
@@ -168,11 +168,11 @@ _SLAVE = """
 
 
 def test_a_slot_tells_its_worker_who_supervises_it() -> None:
-    fd, numbers = slot.create("somebody")
+    fd, numbers = scoreboard.create("somebody")
     inherited = os.dup(fd)
-    numbers[slot.OVER] = 1
-    name, seen = slot.attach(inherited)
-    assert (name, seen[slot.OVER]) == ("somebody", 1)
+    numbers[scoreboard.OVER] = 1
+    name, seen = scoreboard.attach(inherited)
+    assert (name, seen[scoreboard.OVER]) == ("somebody", 1)
     with pytest.raises(OSError):  # it is closed: nothing that the worker starts inherits it
         os.fstat(inherited)
     os.close(fd)

@@ -1,6 +1,6 @@
 """A supervisor in virtual time: it knows how its workers end, and vouches for those that are well.
 
-Follows `masterworker.launch.liaison`: one connection waits for orders, one delivers news.
+Follows `masterworker.launch.reporter`: one connection waits for orders, one delivers news.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 from masterworker.errors import UsageError
 from masterworker.launch import exits, options, procfs
-from masterworker.launch.limits import OOM_LOOK, OomWatch, memory_limit, oom_kills, usable_cpus
+from masterworker.launch.resources import OOM_LOOK, OomWatch, memory_limit, oom_kills, usable_cpus
 
 if TYPE_CHECKING:
     from pathlib import Path

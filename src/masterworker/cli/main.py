@@ -19,8 +19,8 @@ from masterworker.version import __version__
 MODULES: Final = {
     "show": "show",
     "list": "listing",
-    "slave": "supervise",
-    "worker": "supervise",
+    "slave": "worker",
+    "worker": "worker",
     "explain": "explain",
     "replay": "replay",
     "ticket": "ticket",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from masterworker.launch import slot
+from masterworker.launch import scoreboard
 from masterworker.launch.parent import WorkerLimits
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Order(NamedTuple):
 
 
 #: Becomes a worker. What is loaded for its start stays: looking for garbage among it takes time.
-_BEGIN: Final = "import gc; gc.disable(); {path}from masterworker.cli.work import begin; begin()"
-#: Reads from the slot where to import from, before anything of ours can be found.
+_BEGIN: Final = "import gc; gc.disable(); {path}from masterworker.cli.child import begin; begin()"
+#: Reads from the scoreboard where to import from, before anything of ours can be found.
 _PATH: Final = (
     "import posix, sys; sys.path[:] = posix.pread({fd}, {size}, {offset})"
     ".decode(sys.getfilesystemencoding(), 'surrogateescape').split(chr(0)); "
@@ -88,7 +88,10 @@ def _interpreter(given: Interpreter, slot_fd: int) -> list[str]:
         return [given.executable]
     path, safe = "", ["-P"]  # the folder of the moment is not to be imported from
     if given.path:
-        path, safe = _PATH.format(fd=slot_fd, size=slot.LONGEST_PATH, offset=slot.PATH), []
+        path, safe = (
+            _PATH.format(fd=slot_fd, size=scoreboard.LONGEST_PATH, offset=scoreboard.PATH),
+            [],
+        )
     return [given.executable, *safe, *given.options, "-c", _BEGIN.format(path=path)]
 
 

@@ -13,9 +13,9 @@ from masterworker.surroundings import folders, python
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.launch.liaison import Attend
     from masterworker.launch.parent import WorkerLimits
-    from masterworker.launch.place import Place
+    from masterworker.launch.reporter import Attend
+    from masterworker.launch.slot import Slot
 
 #: After being asked to end, a worker has so long before it is killed (seconds).
 KILL_AFTER: Final = 1.0
@@ -40,8 +40,8 @@ class LocalWorkers:
 
     def launch(
         self, number: int, limits: WorkerLimits, memory_limit: int | None, hash_seed: str
-    ) -> list[Place]:
-        """Start workers. Returns their places.
+    ) -> list[Slot]:
+        """Start workers. Returns their slots.
 
         Raises:
             WorkerStartError: There is no Python interpreter to be started.
@@ -52,7 +52,7 @@ class LocalWorkers:
             self._supervisor = Supervisor(
                 self._attend, self._attend, patience=None, on_change=self._on_change
             )
-        here = sum(not place.closed for place in self._supervisor.places)
+        here = sum(not slot.closed for slot in self._supervisor.slots)
         variables = environment(dict(os.environ), here + number, hash_seed)
         spec = Spec(
             self._label,
@@ -65,22 +65,22 @@ class LocalWorkers:
         )
         return self._supervisor.launch(spec, number)
 
-    def abandon(self, places: list[Place]) -> None:
-        """Start nobody any more in those places where nobody has begun to work."""
+    def abandon(self, slots: list[Slot]) -> None:
+        """Start nobody any more in those slots where nobody has begun to work."""
         if self._supervisor is not None:
-            self._supervisor.drop(places)
+            self._supervisor.drop(slots)
 
     def trouble(self) -> str:
         """Tell why none of them will ever work; "": some do, or may, or have left in good order."""
-        places = () if self._supervisor is None else self._supervisor.places
-        if not places or not all(place.is_done for place in places):
+        slots = () if self._supervisor is None else self._supervisor.slots
+        if not slots or not all(slot.is_done for slot in slots):
             return ""
-        return next((place.trouble for place in reversed(places) if place.gave_up), "")
+        return next((slot.trouble for slot in reversed(slots) if slot.gave_up), "")
 
     def starting(self) -> list[float]:
         """Tell since when processes have been there that have not joined (monotonic seconds)."""
-        places = () if self._supervisor is None else self._supervisor.places
-        here = [process for place in places if (process := place.process) is not None]
+        slots = () if self._supervisor is None else self._supervisor.slots
+        here = [process for slot in slots if (process := slot.process) is not None]
         return sorted(process.began for process in here if process.member_id < 0)
 
     def expect_end(self) -> None:

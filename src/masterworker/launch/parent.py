@@ -12,7 +12,7 @@ from os import _exit
 from typing import Final, NamedTuple, NoReturn
 
 from masterworker.errors import MasterNotFoundError
-from masterworker.launch import exits, slot
+from masterworker.launch import exits, scoreboard
 
 logger = logging.getLogger("masterworker.worker")
 
@@ -51,7 +51,7 @@ limits = UNLIMITED
 _launcher: int | None = None
 #: Name of the supervisor of this process ("" for none), and what is shared with it.
 supervisor = ""
-shared: memoryview = slot.private()
+shared: memoryview = scoreboard.private()
 #: The tag that is shown there.
 shown_tag = ""
 
@@ -83,17 +83,17 @@ def end_with_launcher() -> None:
 
 
 def supervised_by(fd: int) -> None:
-    """Take note of this process's supervisor, and of the slot that it has inherited.
+    """Take note of this process's supervisor, and of the scoreboard that it has inherited.
 
     Args:
-        fd: File descriptor of the slot. It is closed.
+        fd: File descriptor of the scoreboard. It is closed.
 
     Raises:
         OSError: There is no such file descriptor.
-        ValueError: What is behind it is no slot.
+        ValueError: What is behind it is no scoreboard.
     """
     global supervisor, shared, shown_tag
-    supervisor, shared = slot.attach(fd)
+    supervisor, shared = scoreboard.attach(fd)
     shown_tag = ""
 
 
@@ -102,7 +102,7 @@ def show_tag(tag: str) -> None:
     global shown_tag
     if tag != shown_tag:
         shown_tag = tag
-        slot.write_tag(shared, tag)
+        scoreboard.write_tag(shared, tag)
 
 
 def has_left() -> None:
@@ -111,9 +111,9 @@ def has_left() -> None:
     A process that was not launched as a worker may do something else; nobody watches it any more.
     """
     global supervisor, shared, shown_tag
-    shared[slot.LEFT] = 1
+    shared[scoreboard.LEFT] = 1
     if _launcher is None:
-        supervisor, shared, shown_tag = "", slot.private(), ""
+        supervisor, shared, shown_tag = "", scoreboard.private(), ""
 
 
 def has_launcher() -> bool:
@@ -126,7 +126,7 @@ def orphaned() -> bool:
 
     Either that has ended, or it has learned that the job is over.
     """
-    return _launcher is not None and (os.getppid() != _launcher or shared[slot.OVER] != 0)
+    return _launcher is not None and (os.getppid() != _launcher or shared[scoreboard.OVER] != 0)
 
 
 def end_if_orphaned(pause: float) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING, Final
 
 from masterworker import wire
-from masterworker.launch import exits, slot
+from masterworker.launch import exits, scoreboard
 from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import pidfd_of, readable
 from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, Lines
@@ -81,7 +81,7 @@ class WorkerProcess:
         self.spec = spec
         self._show = show
         self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
-        fd, self.slot = slot.create(supervisor, spec.interpreter.path)
+        fd, self.board = scoreboard.create(supervisor, spec.interpreter.path)
         ticket_fd = None if spec.ticket is None else readable(spec.ticket.text())
         fds = [fd] if ticket_fd is None else [fd, ticket_fd]
         try:
@@ -123,7 +123,7 @@ class WorkerProcess:
         self._cancelling: tuple[int, float] | None = None
         #: What it is not to execute, if it begins to before these times.
         self._unwanted: dict[int, float] = {}
-        self.wellness = Wellness(self.slot, now)
+        self.wellness = Wellness(self.board, now)
         self._left_since: float | None = None
 
     # -- what it is doing -------------------------------------------------------------------
@@ -131,27 +131,27 @@ class WorkerProcess:
     @property
     def member_id(self) -> int:
         """As what it has joined; -1: it has not."""
-        return int(self.slot[slot.MEMBER]) - 1
+        return int(self.board[scoreboard.MEMBER]) - 1
 
     @property
     def task(self) -> int:
         """The task that it is executing; 0 for none."""
-        return int(self.slot[slot.TASK])
+        return int(self.board[scoreboard.TASK])
 
     @property
     def task_name(self) -> str:
         """The id of that task, as users see it."""
-        return task_name(slot.read_tag(self.slot), self.task)
+        return task_name(scoreboard.read_tag(self.board), self.task)
 
     def has_worked(self, now: float) -> bool:
         """Tell whether it has begun any task, or at least was ready for some time."""
         ready = self.member_id >= 0 and now - self.began > SETTLED
-        return ready or self.slot[slot.LAST] > 0 or self.task != 0
+        return ready or self.board[scoreboard.LAST] > 0 or self.task != 0
 
     @property
     def had_its_say(self) -> bool:
         """Tell whether its exit status is what the worker chose, not what a task ended it with."""
-        in_order = bool(self.slot[slot.LEFT])
+        in_order = bool(self.board[scoreboard.LEFT])
         return bool(self.verdict) or (in_order and not self.task)
 
     # -- what it writes ---------------------------------------------------------------------
@@ -239,9 +239,9 @@ class WorkerProcess:
             self._unwanted[task_id] = now + ON_ITS_WAY
             return
         self._unwanted.pop(task_id, None)
-        self.slot[slot.CANCEL] = task_id
+        self.board[scoreboard.CANCEL] = task_id
         self._cancelling = (task_id, now + KILL_GRACE)
-        self.signal(slot.LOOK)
+        self.signal(scoreboard.LOOK)
 
     def take_steps(self, now: float) -> None:
         """Do what is due: the next signal, or the end of one that does not heed the last."""
@@ -250,8 +250,8 @@ class WorkerProcess:
             if number == signal.SIGKILL:
                 self.kill()
             else:
-                self.slot[slot.CANCEL] = 0
-                self.slot[slot.END] += 1
+                self.board[scoreboard.CANCEL] = 0
+                self.board[scoreboard.END] += 1
                 self.signal(number)
         if self._unwanted:
             self._look_for_unwanted(now)
@@ -321,7 +321,7 @@ class WorkerProcess:
 
     def ending(self, how: str) -> wire.Ending:
         """Describe the end for the manager."""
-        broken = 0 if self.had_its_say else int(self.slot[slot.LAST])
+        broken = 0 if self.had_its_say else int(self.board[scoreboard.LAST])
         return wire.Ending(
             self.member_id,
             process_info(self.pid),
@@ -345,7 +345,7 @@ class WorkerProcess:
 
         A handler has left a thread behind, say, which the interpreter waits for.
         """
-        if not self.slot[slot.LEFT]:
+        if not self.board[scoreboard.LEFT]:
             return False
         if self._left_since is None:
             self._left_since = now

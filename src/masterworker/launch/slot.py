@@ -1,126 +1,124 @@
-"""A few numbers that a worker and its supervisor share in memory.
+"""Who takes a worker's place when it has ended, and when.
 
-A worker writes here what it is doing, at the cost of one store for each task, and a tag where it
-differs from that of the task before. Its supervisor reads
-it while the worker is alive, and above all when it is not any more: so it is known which task was
-being executed when a process ended, whatever ended it.
-
-Behind the numbers stands the name of the supervisor. Whoever knows it can speak for its workers,
-so it is in no command line, which every user of the machine could read. Behind that stands where
-the worker is to import from when it begins.
+A worker that has worked is replaced at once: a task that ends its workers is given up after three.
+One that did not come so far is tried again after a pause, which grows, and not for ever.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import signal
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from masterworker.launch import exits
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from masterworker.launch.options import Spec
+    from masterworker.launch.process import WorkerProcess
 
-#: What is where. Each is a signed number of 8 bytes.
-#: Id of the member that the worker has joined as, plus 1; 0: it has never joined.
-MEMBER: Final = 0
-#: Id of the task that is being executed; 0 for none.
-TASK: Final = 1
-#: When its time is up, in nanoseconds of the monotonic clock; 0: never.
-DEADLINE: Final = 2
-#: 1 if a task whose time is up may be tried again.
-AGAIN: Final = 3
-#: Counts up while the worker's own threads run.
-TICK: Final = 4
-#: Written by the supervisor: id of the task that is to be broken off; 0 for none.
-CANCEL: Final = 5
-#: How many tasks have been executed.
-DONE: Final = 6
-#: Written by the supervisor: 1 once the job is over.
-OVER: Final = 7
-#: 1 once the worker has left in good order, though its process may go on.
-LEFT: Final = 8
-#: Written by the supervisor: how many signals it has sent that mean the worker as a whole.
-END: Final = 9
-#: Written by the supervisor: the file descriptor of its shelf (see `data.shelf`) in its own
-#: process, plus 1; 0: there is none.
-SHELF: Final = 10
-#: Id of the task that was executed last, or is; 0 for none. It may have left the process broken.
-LAST: Final = 11
-#: From here on: the tag of the task that is being executed, as text that ends with a zero.
-TAG: Final = 12
-#: A longer tag is cut (bytes).
-_LONGEST_TAG: Final = 8 * 32
-_SIZE: Final = 8 * TAG + _LONGEST_TAG
-#: The signal that lets a worker look whether its task is to be broken off. Nobody else sends it,
-#: and a process that does not handle it, a fork of a handler say, ignores it.
-LOOK: Final = signal.SIGURG
-#: The name is not longer than this (bytes).
-_LONGEST_NAME: Final = 200
-#: Where `sys.path` begins, with zeros between its entries, and how long it may be (bytes).
-PATH: Final = _SIZE + _LONGEST_NAME
-LONGEST_PATH: Final = 1 << 20
+#: First and longest pause before a worker that did not start is tried again (seconds).
+PAUSES: Final = (0.1, 30.0)
+#: After so many failed starts in a row a slot is given up.
+TRIES: Final = 5
 
 
-def create(supervisor: str, path: Sequence[str] = ()) -> tuple[int, memoryview]:
-    """Make a slot.
+class Reason(Enum):
+    """What the end of a worker process means."""
+
+    #: It left in good order.
+    LEFT = "left"
+    #: It has done what one process should do.
+    RECYCLED = "recycled"
+    #: It ended in the middle of its work.
+    FELL = "fell"
+    #: It did not come to work at all.
+    FAILED = "failed"
+    #: It will never work, however often it is tried.
+    HOPELESS = "hopeless"
+    #: It says that its master is gone.
+    ORPHANED = "orphaned"
+
+
+def reason_of(status: int | None, *, said: bool, worked: bool) -> Reason:
+    """Judge the end of a worker process.
 
     Args:
-        supervisor: Name of the supervisor.
-        path: Where the worker is to import from when it begins.
-
-    Returns:
-        A file descriptor that a child process may inherit (close it when the child is there), and
-        the numbers.
+        status: Exit status, or negative signal; None: unknown.
+        said: The status is what the worker itself has chosen, not what a handler ended it with.
+        worked: It has executed or begun a task.
     """
-    fd = _nameless()
-    os.truncate(fd, _SIZE)
-    os.pwrite(fd, supervisor.encode().ljust(_LONGEST_NAME, b"\0"), _SIZE)
-    os.pwrite(fd, os.fsencode("\0".join(path)), PATH)
-    return fd, _map(fd)
+    if said and status in exits.LEFT:
+        return Reason.LEFT
+    if said and status == exits.RECYCLED:
+        return Reason.RECYCLED
+    if said and status == exits.MASTER_GONE:
+        return Reason.ORPHANED
+    if said and status in exits.HOPELESS:
+        return Reason.HOPELESS
+    return Reason.FELL if worked else Reason.FAILED
 
 
-def attach(fd: int) -> tuple[str, memoryview]:
-    """Take over an inherited slot, and close its file descriptor.
+class Slot:
+    """Where one worker after the other works.
 
-    Returns:
-        The name of the supervisor, and the numbers.
-
-    Raises:
-        OSError: There is no such file descriptor.
-        ValueError: What is behind it is no slot.
+    Args:
+        spec: What kind of worker.
     """
-    try:
-        return os.pread(fd, _LONGEST_NAME, _SIZE).rstrip(b"\0").decode(), _map(fd)
-    finally:
-        os.close(fd)
 
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.process: WorkerProcess | None = None
+        #: When the next one is to be started; None: not at all, as long as things are as they are.
+        self.due: float | None = 0.0
+        #: So many starts in a row have failed.
+        self.failures = 0
+        #: Nobody will work here any more.
+        self.closed = False
+        #: What was said of the last one that failed to start; "" if it did not.
+        self.trouble = ""
 
-def private() -> memoryview:
-    """Return numbers that nobody shares, for a worker without a supervisor."""
-    return memoryview(bytearray(_SIZE)).cast("q")
+    def is_due(self, now: float) -> bool:
+        """Tell whether a process is to be started here now."""
+        return self.process is None and self.due is not None and self.due <= now
 
+    @property
+    def was_tried(self) -> bool:
+        """Tell whether the first one has been started, or could not be."""
+        return self.process is not None or self.due != 0.0
 
-def write_tag(numbers: memoryview, tag: str) -> None:
-    """Write the tag of the tasks that are executed from now on."""
-    text = tag.encode(errors="replace")[: _LONGEST_TAG - 1] + b"\0"
-    padded = memoryview(text.ljust(-len(text) % 8 + len(text), b"\0")).cast("q")
-    numbers[TAG : TAG + len(padded)] = padded
+    @property
+    def is_done(self) -> bool:
+        """Tell whether nobody is here and nobody will come."""
+        return self.closed and self.process is None
 
+    @property
+    def gave_up(self) -> bool:
+        """Tell whether nobody will come any more because the last one did not start."""
+        return self.is_done and bool(self.trouble)
 
-def read_tag(numbers: memoryview) -> str:
-    """Read it; "" where none has been written."""
-    return bytes(numbers[TAG:]).partition(b"\0")[0].decode(errors="replace")
+    @property
+    def pid(self) -> int | None:
+        """The process id of the worker that is here; None: none is."""
+        return None if self.process is None else self.process.pid
 
+    def close(self) -> None:
+        """Start nobody here any more."""
+        self.closed = True
+        self.due = None
 
-def _nameless() -> int:
-    """Return a file in memory, or on disk where the system has no such thing, without a name."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("masterworker-slot", os.MFD_CLOEXEC)
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _map(fd: int) -> memoryview:
-    return memoryview(mmap.mmap(fd, _SIZE)).cast("q")
+    def after(self, reason: Reason, now: float) -> None:
+        """The worker that was here has ended: decide what comes next."""
+        self.process = None
+        if reason is Reason.LEFT or reason is Reason.HOPELESS or self.closed:
+            self.close()
+        elif reason is Reason.RECYCLED or reason is Reason.FELL:
+            self.failures = 0
+            self.due = now
+        else:
+            self.failures += 1
+            first, longest = PAUSES
+            self.due = now + min(longest, first * 2 ** (self.failures - 1))
+            if self.failures >= TRIES:
+                self.close()
+        deadline = self.spec.limits.deadline
+        if self.due is not None and deadline is not None and self.due >= deadline:
+            self.close()

@@ -1,7 +1,7 @@
 """The supervisor: starts worker processes, hears and watches them, and replaces those that end.
 
-    one thread:  pipes, ends of processes, and what others ask for --> places --> processes
-                 reports --> Liaison --> the manager          lines --> Printer --> the user
+    one thread:  pipes, ends of processes, and what others ask for --> slots --> processes
+                 reports --> Reporter --> the manager          lines --> Printer --> the user
 
 The same in the master's process, for the workers that it launches, and in the process of
 `task_manager worker LABEL -n N`. Code of users is never executed by it. All processes are started
@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.data.record import printable
-from masterworker.launch import exits, procfs, slot
-from masterworker.launch.liaison import Liaison
-from masterworker.launch.limits import OomWatch
+from masterworker.launch import exits, procfs, scoreboard
 from masterworker.launch.loop import Loop
 from masterworker.launch.output import Printer
 from masterworker.launch.parent import VERDICT
-from masterworker.launch.place import Place, Reason, reason_of
 from masterworker.launch.process import HOLD, KILL_GRACE, WorkerProcess
-from masterworker.launch.warden import Warden
+from masterworker.launch.reaper import Reaper
+from masterworker.launch.reporter import Reporter
+from masterworker.launch.resources import OomWatch
+from masterworker.launch.slot import Reason, Slot, reason_of
 from masterworker.launch.watch import exceeds_memory, exceeds_time, stands_still
 from masterworker.machine import random_name
 from masterworker.signals import held
@@ -36,16 +36,16 @@ from masterworker.signals import held
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from masterworker.launch.liaison import Attend
     from masterworker.launch.options import Spec
     from masterworker.launch.process import Stream
+    from masterworker.launch.reporter import Attend
 
 logger = logging.getLogger("masterworker.launch")
 
 #: Workers are looked at so often (seconds), and where their ends are not announced, so often.
 LOOK: Final = 0.25
 LOOK_FOR_ENDS: Final = 0.1
-#: So many processes are started before the warden, and whoever waits for them, hears of it.
+#: So many processes are started before the reaper, and whoever waits for them, hears of it.
 STARTS: Final = 8
 #: Whoever launches workers waits for their processes to be started for so long at most (seconds).
 LAUNCH_BOUND: Final = 5.0
@@ -65,7 +65,7 @@ class Supervisor:
     """Worker processes, and a thread that looks after them.
 
     Args:
-        listen: How to ask the manager for orders; see `Liaison`.
+        listen: How to ask the manager for orders; see `Reporter`.
         tell: How to tell it something meanwhile.
         patience: Seconds to look for a master that does not answer; None: it is this process.
         on_change: Called by the supervisor's thread when workers have been started or have ended.
@@ -82,11 +82,11 @@ class Supervisor:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = random_name()
-        self.places: list[Place] = []
+        self.slots: list[Slot] = []
         #: Once the supervisor gives up: the exit status that says why, and the reason.
         self.failed: tuple[int, str] | None = None
         self._on_change = on_change
-        self._liaison = Liaison(
+        self._reporter = Reporter(
             self.name, listen, tell, self._on_orders, self.finish, self._on_gone, patience
         )
         self._local = patience is None
@@ -98,35 +98,35 @@ class Supervisor:
         self._over = False
         self._next_look = 0.0
         self._oom = OomWatch()
-        self._warden = Warden()
+        self._reaper = Reaper()
         #: What the last worker that failed to start has said.
         self._last_words = ""
 
     # -- for others -------------------------------------------------------------------------
 
-    def launch(self, spec: Spec, number: int) -> list[Place]:
-        """Start workers, from now on until the job ends. Returns their places.
+    def launch(self, spec: Spec, number: int) -> list[Slot]:
+        """Start workers, from now on until the job ends. Returns their slots.
 
         When this returns their processes have been started, unless the system is very slow.
         """
-        places = [Place(spec) for _ in range(number)]
+        slots = [Slot(spec) for _ in range(number)]
         with held, self._changed:  # so that a Ctrl-C leaves none of the threads unstarted
-            self.places = [place for place in self.places if not place.is_done] + places
+            self.slots = [slot for slot in self.slots if not slot.is_done] + slots
             if not self._loop.has_begun:
                 self._loop.start()
-                self._liaison.start()
+                self._reporter.start()
         self._loop.ask()
         with self._changed:
-            self._changed.wait_for(lambda: all(p.was_tried for p in places), LAUNCH_BOUND)
-        return places
+            self._changed.wait_for(lambda: all(p.was_tried for p in slots), LAUNCH_BOUND)
+        return slots
 
     def finish(self) -> None:
         """The job is over: start nobody any more. Those who are here end by themselves."""
         self._loop.ask(lambda _: self._finish(job=True))
 
-    def drop(self, places: Iterable[Place] | None = None) -> None:
+    def drop(self, slots: Iterable[Slot] | None = None) -> None:
         """End those that have not begun to work; what they say about that interests nobody."""
-        self._loop.ask(lambda now: self._drop(self.places if places is None else places, now))
+        self._loop.ask(lambda now: self._drop(self.slots if slots is None else slots, now))
 
     def end(self, why: str, *steps: tuple[float, int]) -> None:
         """Let all workers end.
@@ -148,18 +148,18 @@ class Supervisor:
 
     def is_done(self) -> bool:
         """Tell whether nobody is here and nobody will come."""
-        return all(place.is_done for place in self.places)
+        return all(slot.is_done for slot in self.slots)
 
     def close(self) -> None:
         """Kill whoever is here still, print and report what is left, and end the thread."""
         if self._loop.has_begun:
             self.end("its supervisor ends", (0.0, signal.SIGKILL))
             self.wait(2 * KILL_GRACE)
-            self._liaison.flush(LAST_PRINTS)
-            self._liaison.close()
+            self._reporter.flush(LAST_PRINTS)
+            self._reporter.close()
             self._printer.close(LAST_PRINTS)
         self._loop.close(LAST_PRINTS)
-        self._warden.close()
+        self._reaper.close()
         if self._shelf >= 0:
             os.close(self._shelf)
             self._shelf = -1
@@ -167,41 +167,41 @@ class Supervisor:
     # -- the thread -------------------------------------------------------------------------
 
     def _next_due(self) -> float | None:
-        due = [place.due for place in self.places if place.due is not None]
-        if any(place.process is not None for place in self.places):
+        due = [slot.due for slot in self.slots if slot.due is not None]
+        if any(slot.process is not None for slot in self.slots):
             due.append(self._next_look)
         return min(due, default=None)
 
     def _turn(self, now: float) -> None:
         started = 0
-        for place in self.places:
+        for slot in self.slots:
             if self._over:
-                place.close()
-            elif place.is_due(now) and started < STARTS:
-                self._start(place, now)
+                slot.close()
+            elif slot.is_due(now) and started < STARTS:
+                self._start(slot, now)
                 started += 1
         if started:  # their own start takes longer than anything here, so they come first
             self._notice()
         if now >= self._next_look:
             self._look_at_all(now)
 
-    def _start(self, place: Place, now: float) -> None:
+    def _start(self, slot: Slot, now: float) -> None:
         try:
-            process = WorkerProcess(place.spec, self.name, now, self._printer.put)
+            process = WorkerProcess(slot.spec, self.name, now, self._printer.put)
         except Exception as error:  # no more processes, file descriptors, memory, ...
-            place.trouble = f"a worker process cannot be started: {error}"
-            place.after(Reason.FAILED, now)
-            logger.warning("%s; %s", place.trouble, self._what_next(place, now))
+            slot.trouble = f"a worker process cannot be started: {error}"
+            slot.after(Reason.FAILED, now)
+            logger.warning("%s; %s", slot.trouble, self._what_next(slot, now))
             return
-        process.slot[slot.SHELF] = self._shelf + 1
-        place.process, place.due = process, None
+        process.board[scoreboard.SHELF] = self._shelf + 1
+        slot.process, slot.due = process, None
         for stream in (process.out, process.err):
             self._loop.listen(stream.fd, partial(self._hear, process, stream))
         if process.pidfd is not None:
-            self._loop.listen(process.pidfd, partial(self._look_for_end, place))
+            self._loop.listen(process.pidfd, partial(self._look_for_end, slot))
 
     def _notice(self) -> None:
-        self._warden.watch(place.process.pid for place in self.places if place.process is not None)
+        self._reaper.watch(slot.process.pid for slot in self.slots if slot.process is not None)
         with self._changed:
             self._changed.notify_all()
         self._on_change()
@@ -214,9 +214,9 @@ class Supervisor:
 
     def _look_at_all(self, now: float) -> None:
         well = []
-        for place in list(self.places):
-            process = place.process
-            if process is None or self._look_for_end(place, now):
+        for slot in list(self.slots):
+            process = slot.process
+            if process is None or self._look_for_end(slot, now):
                 continue
             seen = procfs.look(process.pid)
             process.peak = max(process.peak, seen.peak)
@@ -224,13 +224,13 @@ class Supervisor:
             if process.wellness.is_well and process.member_id >= 0:
                 well.append(process.member_id)
             if (stopped := process.stopped()) is not None:
-                self._liaison.report(stopped)
+                self._reporter.report(stopped)
             process.hear_on(now)
             self._judge(process, seen, now)
             process.take_steps(now)
-        self._liaison.vouch(well)
+        self._reporter.vouch(well)
         self._oom.look(now)
-        announced = all(p.process is None or p.process.pidfd is not None for p in self.places)
+        announced = all(p.process is None or p.process.pidfd is not None for p in self.slots)
         self._next_look = now + (LOOK if announced else LOOK_FOR_ENDS)
 
     def _judge(self, process: WorkerProcess, seen: procfs.Look, now: float) -> None:
@@ -258,16 +258,16 @@ class Supervisor:
 
     def _obey(self, orders: list[tuple[str, int, int]], now: float) -> None:
         for order, member_id, task_id in orders:
-            for place in self.places:
-                process = place.process
+            for slot in self.slots:
+                process = slot.process
                 if order == wire.CANCEL and process and process.member_id == member_id:
                     process.cancel(task_id, now)
 
     # -- the end of a worker ----------------------------------------------------------------
 
-    def _look_for_end(self, place: Place, now: float) -> bool:
-        """Tell whether the worker in a place has ended, and do what follows."""
-        process = place.process
+    def _look_for_end(self, slot: Slot, now: float) -> bool:
+        """Tell whether the worker in a slot has ended, and do what follows."""
+        process = slot.process
         if process is None or not process.has_ended():
             return process is None
         for fd in (process.out.fd, process.err.fd, process.pidfd):
@@ -277,28 +277,28 @@ class Supervisor:
         how = process.how("likely out of memory" if oom else "")
         if process.member_id >= 0:
             process.release_held()
-            self._liaison.report(process.ending(how))
+            self._reporter.report(process.ending(how))
         worked = process.has_worked(now)
         reason = reason_of(process.status, said=process.had_its_say, worked=worked)
-        if reason is Reason.ORPHANED and (self._local or self._liaison.in_touch()):
+        if reason is Reason.ORPHANED and (self._local or self._reporter.in_touch()):
             reason = Reason.FAILED  # it alone has lost its way
-        self._explain(place, process, reason, how, now)
-        if not place.is_due(now):  # else somebody takes its place in a moment, and that is told
+        self._explain(slot, process, reason, how, now)
+        if not slot.is_due(now):  # else somebody takes its place in a moment, and that is told
             self._notice()
         return True
 
     def _explain(
-        self, place: Place, process: WorkerProcess, reason: Reason, how: str, now: float
+        self, slot: Slot, process: WorkerProcess, reason: Reason, how: str, now: float
     ) -> None:
         """Decide what comes after an end, and say it."""
         quiet = self._over or process.mute or bool(process.asked and not process.guilty)
-        place.after(reason, now)
-        told = f"worker {process.pid} of {place.spec.label!r}: {how}"
+        slot.after(reason, now)
+        told = f"worker {process.pid} of {slot.spec.label!r}: {how}"
         if process.task:
             told += f", while it executed task {printable(process.task_name)}"
-        place.trouble = ""
+        slot.trouble = ""
         if reason in {Reason.FAILED, Reason.HOPELESS} and not quiet:
-            place.trouble = "\n".join([f"{told}:", *process.last_words(shown=True)])
+            slot.trouble = "\n".join([f"{told}:", *process.last_words(shown=True)])
         if reason in {Reason.HOPELESS, Reason.ORPHANED} and not quiet:
             self._fail(process.status or 0, process.verdict or told)
         told_by_manager = self._local and process.member_id >= 0 and process.task != 0
@@ -307,9 +307,9 @@ class Supervisor:
         if quiet or ordinary or told_at_the_end or told_by_manager:
             logger.info("%s", told)
         else:
-            self._warn(f"{told}; {self._what_next(place, now)}", process)
-        if not self._over and place.trouble and self.is_done():
-            self._fail(exits.FAILED, f"the workers of {place.spec.label!r} do not start: {told}")
+            self._warn(f"{told}; {self._what_next(slot, now)}", process)
+        if not self._over and slot.trouble and self.is_done():
+            self._fail(exits.FAILED, f"the workers of {slot.spec.label!r} do not start: {told}")
 
     def _warn(self, text: str, process: WorkerProcess) -> None:
         """Tell of an end, with what the worker said about it, unless the last one said the same."""
@@ -318,13 +318,13 @@ class Supervisor:
             text, self._last_words = f"{text}:\n{unseen}", unseen
         logger.warning("%s", text)
 
-    def _what_next(self, place: Place, now: float) -> str:
+    def _what_next(self, slot: Slot, now: float) -> str:
         if self._over:
             return "the job is over"
-        if place.closed:
-            times = f" after {place.failures} failed starts" if place.failures > 1 else ""
+        if slot.closed:
+            times = f" after {slot.failures} failed starts" if slot.failures > 1 else ""
             return f"nobody takes its place{times}"
-        wait = max(0.0, (place.due or now) - now)
+        wait = max(0.0, (slot.due or now) - now)
         return f"another one starts in {wait:.1f} s" if wait else "another one takes its place"
 
     def _fail(self, status: int, why: str) -> None:
@@ -341,17 +341,17 @@ class Supervisor:
 
     def _finish(self, *, job: bool) -> None:
         self._over = True
-        for place in self.places:
-            place.close()
-            if job and place.process is not None:  # it may have missed it, and look for the master
-                place.process.slot[slot.OVER] = 1
+        for slot in self.slots:
+            slot.close()
+            if job and slot.process is not None:  # it may have missed it, and look for the master
+                slot.process.board[scoreboard.OVER] = 1
         self._notice()
 
-    def _drop(self, places: Iterable[Place], now: float) -> None:
-        for place in places:
-            process = place.process
+    def _drop(self, slots: Iterable[Slot], now: float) -> None:
+        for slot in slots:
+            process = slot.process
             if process is None or process.member_id < 0:
-                place.close()
+                slot.close()
             if process is not None and process.member_id < 0:
                 process.mute = True
                 process.end("not needed", (now, signal.SIGTERM), (now + 1.0, signal.SIGKILL))
@@ -360,10 +360,10 @@ class Supervisor:
 
     def _end(self, why: str, steps: list[tuple[float, int]]) -> None:
         self._finish(job=False)
-        for place in self.places:
-            if place.process is not None:
-                place.process.end(why, *steps)
-                place.process.take_steps(time.monotonic())
+        for slot in self.slots:
+            if slot.process is not None:
+                slot.process.end(why, *steps)
+                slot.process.take_steps(time.monotonic())
 
     def _on_gone(self, why: str) -> None:
         told = f"{VERDICT}the master is gone: {why}"
@@ -373,9 +373,9 @@ class Supervisor:
 
     def _see_off(self, now: float) -> None:
         """The job is over, and nobody takes results any more: who is here still must end."""
-        for place in self.places:
-            if place.process is not None and not place.process.asked:
+        for slot in self.slots:
+            if slot.process is not None and not slot.process.asked:
                 interrupt, kill = now + LAST_STEPS, now + LAST_STEPS + KILL_GRACE
-                place.process.end(
+                slot.process.end(
                     "the job is over", (interrupt, signal.SIGINT), (kill, signal.SIGKILL)
                 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.task import AGAIN, FAILURE
 from masterworker.data.failure import describe
 from masterworker.errors import TaskTimeout
-from masterworker.launch import exits, slot
+from masterworker.launch import exits, scoreboard
 from masterworker.launch.process import KILL_GRACE
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ def exceeds_time(process: WorkerProcess) -> bool:
     The worker itself interrupts the handler when the time is up. That does not help where the
     handler catches everything, or does not come back to Python's interpreter.
     """
-    task, deadline, again = process.task, process.slot[slot.DEADLINE], process.slot[slot.AGAIN]
+    task, deadline, again = (
+        process.task,
+        process.board[scoreboard.DEADLINE],
+        process.board[scoreboard.AGAIN],
+    )
     late = time.monotonic() - deadline / 1e9
     if not task or not deadline or late < KILL_GRACE or process.task != task or process.asked:
         return False

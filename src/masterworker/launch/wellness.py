@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from masterworker.launch import slot
+from masterworker.launch import scoreboard
 
 #: An idle worker whose own threads have not run for so long is not vouched for (seconds).
 WEDGED: Final = 10.0
@@ -23,12 +23,12 @@ class Wellness:
     """How one worker process is doing. Times are seconds of the monotonic clock.
 
     Args:
-        numbers: The slot that it shares.
+        numbers: The scoreboard that it shares.
         now: The time.
     """
 
     def __init__(self, numbers: memoryview, now: float) -> None:
-        self._slot = numbers
+        self._board = numbers
         self._tick, self._ticked = 0, now
         self._looked = self._stands_since = self._stopped_since = self._still_since = now
         self._told = False
@@ -36,15 +36,15 @@ class Wellness:
 
     def look(self, *, runs: bool, is_stopped: bool, now: float) -> None:
         """Take note of how it looks: whether it can run, and if not, whether it was stopped."""
-        if self._slot[slot.TICK] != self._tick:
-            self._tick, self._ticked = self._slot[slot.TICK], now
+        if self._board[scoreboard.TICK] != self._tick:
+            self._tick, self._ticked = self._board[scoreboard.TICK], now
             self._still_since = now
         late = now - self._looked > LATE
         if runs or late:
             self._stands_since = now
         if late or not is_stopped:
             self._stopped_since = now
-        if late or not runs or self._slot[slot.TASK] or not self._tick:
+        if late or not runs or self._board[scoreboard.TASK] or not self._tick:
             self._still_since = now
         if runs:
             self._told = False
@@ -57,7 +57,7 @@ class Wellness:
         A handler may hold the interpreter's lock, so that nothing ticks, for as long as it wants.
         """
         ticks = self._looked - self._ticked < WEDGED
-        return self._runs and (self._slot[slot.TASK] != 0 or ticks)
+        return self._runs and (self._board[scoreboard.TASK] != 0 or ticks)
 
     def has_stopped(self) -> bool:
         """Tell, once each time, that it has been stopped for too long."""
@@ -74,4 +74,4 @@ class Wellness:
     @property
     def stays_wedged(self) -> bool:
         """Tell whether it has work to ask for, and does nothing at all for too long."""
-        return not self._slot[slot.LEFT] and self._looked - self._still_since >= STAYS_WEDGED
+        return not self._board[scoreboard.LEFT] and self._looked - self._still_since >= STAYS_WEDGED

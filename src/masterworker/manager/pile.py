@@ -66,7 +66,7 @@ class Pile:
     def bound(self) -> int:
         """How many bytes are too many."""
         if self._bound is None:
-            from masterworker.launch.limits import memory_limit
+            from masterworker.launch.resources import memory_limit
 
             there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
             self._bound = min(there, memory_limit() or there) // SHARE

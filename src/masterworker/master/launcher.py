@@ -22,7 +22,7 @@ from masterworker.surroundings import python
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from masterworker.launch.place import Place
+    from masterworker.launch.slot import Slot
     from masterworker.manager import Manager
 
 logger = logging.getLogger("masterworker.master")
@@ -195,16 +195,16 @@ class Launching(Requests):
             f"launched, and without a label nobody else can join. The last one: {why}"
         )
 
-    def _wait_for_start(self, started: list[Place]) -> None:
+    def _wait_for_start(self, started: list[Slot]) -> None:
         self.manager.wait_for(
             lambda core: (
-                {place.pid for place in started}
+                {slot.pid for slot in started}
                 <= {process_number(m.info) for m in core.members.values()}
-                or any(place.trouble for place in started)
+                or any(slot.trouble for slot in started)
             ),
             START_BOUND,
         )
-        for place in started:
-            if place.trouble:
+        for slot in started:
+            if slot.trouble:
                 self.local_workers.abandon(started)
-                raise WorkerStartError(f"a worker that was launched did not start: {place.trouble}")
+                raise WorkerStartError(f"a worker that was launched did not start: {slot.trouble}")

@@ -25,7 +25,7 @@ from masterworker.errors import (
     TransportError,
 )
 from masterworker.launch import parent
-from masterworker.launch.slot import DEADLINE, LAST, MEMBER, SHELF, TASK
+from masterworker.launch.scoreboard import DEADLINE, LAST, MEMBER, SHELF, TASK
 from masterworker.machine import process_info
 from masterworker.transport.discovery import reach
 from masterworker.worker import current

@@ -4,8 +4,8 @@ SIGINT interrupts the task that is being executed; it goes back. SIGTERM lets it
 grace, and then the worker leaves; a second one counts as SIGINT. A second SIGINT ends the process
 at once. What a batch system tells all processes comes twice, directly and from our supervisor: that
 is one stop, and how long it lasts the supervisor decides. That one task alone is to be broken off
-(it is cancelled, or its time is up) stands in the slot, and `slot.LOOK`, another signal, says to
-look there. One that comes late or twice finds nothing to do.
+(it is cancelled, or its time is up) stands on the scoreboard, and another signal,
+`scoreboard.LOOK`, says to look there. One that comes late or twice finds nothing to do.
 
 A signal can come between any two steps. So a task is broken off in its own code only: never while
 this worker does something for it that must be done whole or not at all. In between stands
@@ -22,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker.launch import parent
-from masterworker.launch.slot import CANCEL, DEADLINE, END, LOOK, TASK
+from masterworker.launch.scoreboard import CANCEL, DEADLINE, END, LOOK, TASK
 from masterworker.worker import current
 
 if TYPE_CHECKING:

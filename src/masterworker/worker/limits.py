@@ -11,7 +11,7 @@ from masterworker.core.hand import MAX_WANT
 from masterworker.data.pickling import loads
 from masterworker.errors import TaskTimeout
 from masterworker.launch import parent
-from masterworker.launch.slot import AGAIN, DEADLINE
+from masterworker.launch.scoreboard import AGAIN, DEADLINE
 from masterworker.worker import current
 
 if TYPE_CHECKING:

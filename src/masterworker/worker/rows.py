@@ -16,7 +16,7 @@ from masterworker.data.pickling import (
 )
 from masterworker.data.segment import LARGE
 from masterworker.launch import parent
-from masterworker.launch.slot import LAST, TASK
+from masterworker.launch.scoreboard import LAST, TASK
 from masterworker.worker import forks
 from masterworker.worker.execution import (
     HANDLER,
@@ -87,7 +87,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
 ) -> None:
     """Execute tasks until there are none, or it is time to leave.
 
-    Each task's id is in the slot from its begin to the begin of the next one, or of anything else
+    Each task's id is on the scoreboard from its begin to that of the next one, or of anything else
     that is not ours. A signal that was meant for it may so come when it has its outcome: then it is
     too late, and nothing follows.
     """

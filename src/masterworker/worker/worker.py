@@ -28,7 +28,7 @@ from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
 from masterworker.errors import MasterworkerError, NotRegisteredError, TransportError
 from masterworker.launch import parent
-from masterworker.launch.slot import DEADLINE, DONE, LAST, TASK, TICK
+from masterworker.launch.scoreboard import DEADLINE, DONE, LAST, TASK, TICK
 from masterworker.taskid import task_name
 from masterworker.worker import current, forks, limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
@@ -107,10 +107,10 @@ class Worker(Conversation):
         forks.begin()
         self._thread = threading.current_thread()
         if self._watchable and not parent.supervisor:
-            from masterworker.worker import watcher  # not for those that somebody has launched
+            from masterworker.worker import sidecar  # not for those that somebody has launched
 
-            if watcher.can_watch():
-                watcher.start(self.label, self._master)
+            if sidecar.can_watch():
+                sidecar.start(self.label, self._master)
         if self._watchable:
             definitions.live_apart()
         definitions.fetch_from(self.fetch_definition)

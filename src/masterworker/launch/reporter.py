@@ -34,7 +34,7 @@ TURN: Final = 1.0
 PAUSES: Final = (0.05, 2.0)
 
 
-class Liaison:
+class Reporter:
     """Speaks to the manager for a supervisor.
 
     Args:

@@ -18,8 +18,8 @@ from typing import Final
 
 from masterworker import wire
 from masterworker.client import Client
-from masterworker.launch import parent, procfs, slot
-from masterworker.launch.liaison import Liaison
+from masterworker.launch import parent, procfs, scoreboard
+from masterworker.launch.reporter import Reporter
 from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info, random_name
 from masterworker.transport.discovery import reach
@@ -28,7 +28,7 @@ from masterworker.transport.discovery import reach
 LOOK: Final = 0.5
 #: The manager hears of the end within so long, or not at all (seconds).
 LAST_WORD: Final = 2.0
-#: A watcher looks for a master that is gone for so long (seconds), as its worker does.
+#: A sidecar looks for a master that is gone for so long (seconds), as its worker does.
 RECONNECT: Final = 20.0
 
 #: The new process leaves the worker's family at once: a handler that waits for its children must
@@ -37,21 +37,21 @@ _BEGIN: Final = (
     "import os\n"
     "if os.fork(): os._exit(0)\n"
     "os.setsid()\n"
-    "from masterworker.worker.watcher import main\n"
+    "from masterworker.worker.sidecar import main\n"
     "main()\n"
 )
 
 
 def can_watch() -> bool:
-    """Tell whether this process can be given a watcher, and has none."""
+    """Tell whether this process can be given a sidecar, and has none."""
     return not parent.supervisor and hasattr(os, "pidfd_open") and bool(sys.executable)
 
 
 def start(label: str, master: str | None) -> None:
-    """Give this process a watcher. Where that fails, it goes on without."""
-    import subprocess  # the watcher itself starts nobody
+    """Give this process a sidecar. Where that fails, it goes on without."""
+    import subprocess  # the sidecar itself starts nobody
 
-    fd, _ = slot.create(random_name())
+    fd, _ = scoreboard.create(random_name())
     words = [str(os.getpid()), str(fd), label, master or ""]
     try:
         process = subprocess.Popen(
@@ -65,26 +65,26 @@ def start(label: str, master: str | None) -> None:
         os.close(fd)
         return
     parent.supervised_by(fd)
-    threading.Thread(target=process.wait, name="masterworker-watcher", daemon=True).start()
+    threading.Thread(target=process.wait, name="masterworker-sidecar", daemon=True).start()
 
 
 def main() -> None:
-    """Be a watcher."""
+    """Be a sidecar."""
     pid, fd, label, master = sys.argv[1:]
     pidfd: int | None = None
     with contextlib.suppress(ProcessLookupError):  # it has ended already
         pidfd = os.pidfd_open(int(pid))
-    name, numbers = slot.attach(int(fd))
-    Watcher(int(pid), pidfd, numbers, name, label, master or None).run()
+    name, numbers = scoreboard.attach(int(fd))
+    Sidecar(int(pid), pidfd, numbers, name, label, master or None).run()
 
 
-class Watcher:
+class Sidecar:
     """Watches one worker process.
 
     Args:
         pid: Its process id, ...
         pidfd: ... and the system's handle on it; None: it has ended already.
-        numbers: The slot that is shared with it.
+        numbers: The scoreboard that is shared with it.
         name: The name under which it tells the manager of its supervisor.
         label: The label of the job.
         master: "host" or "host:port"; None: look it up by the label.
@@ -99,10 +99,10 @@ class Watcher:
         label: str,
         master: str | None,
     ) -> None:
-        self._pid, self._pidfd, self._slot = pid, pidfd, numbers
+        self._pid, self._pidfd, self._board = pid, pidfd, numbers
         self._over = threading.Event()
         self._clients = [Client(lambda: reach(label, master)) for _ in range(2)]
-        self._liaison = Liaison(
+        self._reporter = Reporter(
             name,
             self._clients[0].attend,
             self._clients[1].attend,
@@ -115,40 +115,40 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until the worker has ended, or its job."""
-        self._liaison.start()
-        while not self._over.is_set() and not self._slot[slot.LEFT]:
+        self._reporter.start()
+        while not self._over.is_set() and not self._board[scoreboard.LEFT]:
             if self._pidfd is None or select.select([self._pidfd], [], [], LOOK)[0]:
                 self._tell_end()
                 break
             self._look()
-        self._liaison.close()
+        self._reporter.close()
         for client in self._clients:
             client.disconnect()
 
     def _look(self) -> None:
-        member, wellness = self._slot[slot.MEMBER] - 1, self._wellness
+        member, wellness = self._board[scoreboard.MEMBER] - 1, self._wellness
         seen = procfs.look(self._pid)
         wellness.look(runs=seen.runs, is_stopped=seen.is_stopped, now=time.monotonic())
         if member >= 0 and wellness.has_stopped():
-            self._tell(member, self._slot[slot.TASK], "its process is stopped", ended=False)
-        self._liaison.vouch([member] if member >= 0 and wellness.is_well else [])
+            self._tell(member, self._board[scoreboard.TASK], "its process is stopped", ended=False)
+        self._reporter.vouch([member] if member >= 0 and wellness.is_well else [])
 
     def _tell_end(self) -> None:
-        member, task = self._slot[slot.MEMBER] - 1, self._slot[slot.TASK]
+        member, task = self._board[scoreboard.MEMBER] - 1, self._board[scoreboard.TASK]
         if member >= 0:
             how = "its process ended; how, only the one who started it knows"
-            self._tell(member, task or self._slot[slot.LAST], how, ended=True)
-            self._liaison.flush(LAST_WORD)
+            self._tell(member, task or self._board[scoreboard.LAST], how, ended=True)
+            self._reporter.flush(LAST_WORD)
 
     def _tell(self, member: int, task: int, how: str, *, ended: bool) -> None:
         info, blame = process_info(self._pid), bool(task)
-        self._liaison.report(wire.Ending(member, info, task, how, blame, "", None, ended))
+        self._reporter.report(wire.Ending(member, info, task, how, blame, "", None, ended))
 
     def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
         for order, member, task in orders:
-            if self._pidfd is None or self._slot[slot.MEMBER] - 1 != member:
+            if self._pidfd is None or self._board[scoreboard.MEMBER] - 1 != member:
                 continue
-            if order == wire.CANCEL and self._slot[slot.TASK] == task:
-                self._slot[slot.CANCEL] = task
+            if order == wire.CANCEL and self._board[scoreboard.TASK] == task:
+                self._board[scoreboard.CANCEL] = task
                 with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._pidfd, slot.LOOK)
+                    signal.pidfd_send_signal(self._pidfd, scoreboard.LOOK)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from masterworker.launch import parent, slot
+from masterworker.launch import parent, scoreboard
 
 TAGS = ["a", "sqrt", "12345678", "@simulate", "x" * 7, "x" * 8, "x" * 9, "å" * 60, "x" * 200]
 
@@ -15,32 +15,32 @@ TAGS = ["a", "sqrt", "12345678", "@simulate", "x" * 7, "x" * 8, "x" * 9, "å" * 
 @pytest.mark.parametrize("tag", TAGS)
 def test_a_tag_is_read_as_it_was_written(tag: str, before: str) -> None:
     """Whatever stood there; the supervisor's view is another mapping of the same memory."""
-    fd, theirs = slot.create("name of a supervisor")
-    name, ours = slot.attach(os.dup(fd))
+    fd, theirs = scoreboard.create("name of a supervisor")
+    name, ours = scoreboard.attach(os.dup(fd))
     os.close(fd)
-    assert slot.read_tag(theirs) == ""
-    slot.write_tag(ours, before)
-    ours[slot.SHELF] = 77
-    slot.write_tag(ours, tag)
-    assert slot.read_tag(theirs) == tag
-    assert (name, theirs[slot.SHELF]) == ("name of a supervisor", 77)
+    assert scoreboard.read_tag(theirs) == ""
+    scoreboard.write_tag(ours, before)
+    ours[scoreboard.SHELF] = 77
+    scoreboard.write_tag(ours, tag)
+    assert scoreboard.read_tag(theirs) == tag
+    assert (name, theirs[scoreboard.SHELF]) == ("name of a supervisor", 77)
 
 
 def test_a_tag_that_is_too_long_is_cut() -> None:
     """In the middle of a character, if need be."""
-    numbers = slot.private()
-    slot.write_tag(numbers, "å" * 200)
-    assert slot.read_tag(numbers) == "å" * 127 + "\N{REPLACEMENT CHARACTER}"
-    slot.write_tag(numbers, "half \ud800")
-    assert slot.read_tag(numbers) == "half ?"
+    numbers = scoreboard.private()
+    scoreboard.write_tag(numbers, "å" * 200)
+    assert scoreboard.read_tag(numbers) == "å" * 127 + "\N{REPLACEMENT CHARACTER}"
+    scoreboard.write_tag(numbers, "half \ud800")
+    assert scoreboard.read_tag(numbers) == "half ?"
 
 
 def test_it_is_written_where_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And again in a new slot."""
+    """And again in a new scoreboard."""
     written = []
-    monkeypatch.setattr(parent, "shared", slot.private())
+    monkeypatch.setattr(parent, "shared", scoreboard.private())
     monkeypatch.setattr(parent, "shown_tag", "")
-    monkeypatch.setattr(slot, "write_tag", lambda _, tag: written.append(tag))
+    monkeypatch.setattr(scoreboard, "write_tag", lambda _, tag: written.append(tag))
     for tag in ("a", "a", "b", "b", "a"):
         parent.show_tag(tag)
     assert written == ["a", "b", "a"]

@@ -1,7 +1,7 @@
 """A tiny process that ends the workers' process groups when their supervisor is gone.
 
 The system ends the workers themselves (parent-death signal), but not what their handlers have
-started, and a supervisor that was killed ends nobody. The warden is a shell that reads lines from
+started, and a supervisor that was killed ends nobody. The reaper is a shell that reads lines from
 a pipe: the process groups that there are now. When the pipe closes, however that comes about, it
 kills those of the last line.
 """
@@ -21,7 +21,7 @@ _SHELL: Final = "/bin/sh"
 PROGRAM: Final = 'while read -r line; do last=$line; done; [ -z "$last" ] || kill -9 $last'
 
 
-class Warden:
+class Reaper:
     """Watches over the process groups of one supervisor, whose thread alone calls this."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Warden:
         self._told: list[int] = []
 
     def watch(self, groups: Iterable[int]) -> None:
-        """Tell the warden which process groups there are now. It is there as long as any are."""
+        """Tell the reaper which process groups there are now. It is there as long as any are."""
         now = sorted(groups)
         if now == self._told:
             return

@@ -1,6 +1,6 @@
 """A supervised worker process: executes tasks, with the program that the master has stored.
 
-`task_manager slave LABEL` itself is a supervisor (`supervise`), which starts these. What is loaded
+`task_manager slave LABEL` itself is a supervisor (`cli.worker`), which starts these. What is loaded
 here is paid for by whoever waits for the first result, and by each replacement of a worker.
 """
 
@@ -30,7 +30,7 @@ from masterworker.errors import (
     TransportError,
     UsageError,
 )
-from masterworker.launch import parent, slot
+from masterworker.launch import parent, scoreboard
 from masterworker.launch.command import read_order
 from masterworker.machine import raise_descriptor_limit
 from masterworker.surroundings import python
@@ -154,7 +154,7 @@ def _initialize(client: Client, initializer: str) -> None:
     try:
         function()
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-        if isinstance(error, KeyboardInterrupt) and parent.shared[slot.END]:
+        if isinstance(error, KeyboardInterrupt) and parent.shared[scoreboard.END]:
             raise  # of our supervisor
         raise RuntimeError(f"the initializer has raised {type(error).__name__}") from error
 

@@ -1,0 +1,126 @@
+"""A few numbers that a worker and its supervisor share in memory.
+
+A worker writes here what it is doing, at the cost of one store for each task, and a tag where it
+differs from that of the task before. Its supervisor reads
+it while the worker is alive, and above all when it is not any more: so it is known which task was
+being executed when a process ended, whatever ended it.
+
+Behind the numbers stands the name of the supervisor. Whoever knows it can speak for its workers,
+so it is in no command line, which every user of the machine could read. Behind that stands where
+the worker is to import from when it begins.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: What is where. Each is a signed number of 8 bytes.
+#: Id of the member that the worker has joined as, plus 1; 0: it has never joined.
+MEMBER: Final = 0
+#: Id of the task that is being executed; 0 for none.
+TASK: Final = 1
+#: When its time is up, in nanoseconds of the monotonic clock; 0: never.
+DEADLINE: Final = 2
+#: 1 if a task whose time is up may be tried again.
+AGAIN: Final = 3
+#: Counts up while the worker's own threads run.
+TICK: Final = 4
+#: Written by the supervisor: id of the task that is to be broken off; 0 for none.
+CANCEL: Final = 5
+#: How many tasks have been executed.
+DONE: Final = 6
+#: Written by the supervisor: 1 once the job is over.
+OVER: Final = 7
+#: 1 once the worker has left in good order, though its process may go on.
+LEFT: Final = 8
+#: Written by the supervisor: how many signals it has sent that mean the worker as a whole.
+END: Final = 9
+#: Written by the supervisor: the file descriptor of its shelf (see `data.shelf`) in its own
+#: process, plus 1; 0: there is none.
+SHELF: Final = 10
+#: Id of the task that was executed last, or is; 0 for none. It may have left the process broken.
+LAST: Final = 11
+#: From here on: the tag of the task that is being executed, as text that ends with a zero.
+TAG: Final = 12
+#: A longer tag is cut (bytes).
+_LONGEST_TAG: Final = 8 * 32
+_SIZE: Final = 8 * TAG + _LONGEST_TAG
+#: The signal that lets a worker look whether its task is to be broken off. Nobody else sends it,
+#: and a process that does not handle it, a fork of a handler say, ignores it.
+LOOK: Final = signal.SIGURG
+#: The name is not longer than this (bytes).
+_LONGEST_NAME: Final = 200
+#: Where `sys.path` begins, with zeros between its entries, and how long it may be (bytes).
+PATH: Final = _SIZE + _LONGEST_NAME
+LONGEST_PATH: Final = 1 << 20
+
+
+def create(supervisor: str, path: Sequence[str] = ()) -> tuple[int, memoryview]:
+    """Make a scoreboard.
+
+    Args:
+        supervisor: Name of the supervisor.
+        path: Where the worker is to import from when it begins.
+
+    Returns:
+        A file descriptor that a child process may inherit (close it when the child is there), and
+        the numbers.
+    """
+    fd = _nameless()
+    os.truncate(fd, _SIZE)
+    os.pwrite(fd, supervisor.encode().ljust(_LONGEST_NAME, b"\0"), _SIZE)
+    os.pwrite(fd, os.fsencode("\0".join(path)), PATH)
+    return fd, _map(fd)
+
+
+def attach(fd: int) -> tuple[str, memoryview]:
+    """Take over an inherited scoreboard, and close its file descriptor.
+
+    Returns:
+        The name of the supervisor, and the numbers.
+
+    Raises:
+        OSError: There is no such file descriptor.
+        ValueError: What is behind it is no scoreboard.
+    """
+    try:
+        return os.pread(fd, _LONGEST_NAME, _SIZE).rstrip(b"\0").decode(), _map(fd)
+    finally:
+        os.close(fd)
+
+
+def private() -> memoryview:
+    """Return numbers that nobody shares, for a worker without a supervisor."""
+    return memoryview(bytearray(_SIZE)).cast("q")
+
+
+def write_tag(numbers: memoryview, tag: str) -> None:
+    """Write the tag of the tasks that are executed from now on."""
+    text = tag.encode(errors="replace")[: _LONGEST_TAG - 1] + b"\0"
+    padded = memoryview(text.ljust(-len(text) % 8 + len(text), b"\0")).cast("q")
+    numbers[TAG : TAG + len(padded)] = padded
+
+
+def read_tag(numbers: memoryview) -> str:
+    """Read it; "" where none has been written."""
+    return bytes(numbers[TAG:]).partition(b"\0")[0].decode(errors="replace")
+
+
+def _nameless() -> int:
+    """Return a file in memory, or on disk where the system has no such thing, without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("masterworker-scoreboard", os.MFD_CLOEXEC)
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _map(fd: int) -> memoryview:
+    return memoryview(mmap.mmap(fd, _SIZE)).cast("q")
