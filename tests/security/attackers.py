@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 from masterworker.client import Client
-from masterworker.manager import Manager, open_session
+from masterworker.manager import Manager, service_for
 from masterworker.security import certificates, tls
 from masterworker.security.credentials import authority, user_credential
 from masterworker.security.peer import Role
@@ -67,7 +67,7 @@ class Target:
 
     def _open(self, peer: Peer) -> Service:
         self.opened.append(peer)
-        return _Watched(open_session(self.manager, self.manager.replies, peer), self.calls)
+        return _Watched(service_for(self.manager, self.manager.replies, peer), self.calls)
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from masterworker.errors import (
     NotAllowedError,
     NotRegisteredError,
 )
-from masterworker.manager import guestbook, open_session
+from masterworker.manager import guests, service_for
 from masterworker.manager.guest import Guest
 from masterworker.manager.helper import Helper
 from masterworker.manager.session import Session
@@ -24,7 +24,7 @@ def test_each_peer_gets_the_service_of_its_role(job: Job, data_job: Job) -> None
     """Full trust for the user's own; nothing in between costs them anything."""
 
     def kind(of: Job, peer: Peer) -> type:
-        return type(open_session(of.manager, of.manager.replies, peer))
+        return type(service_for(of.manager, of.manager.replies, peer))
 
     assert kind(job, OWNER) is kind(data_job, OWNER) is Session
     assert kind(job, GUEST) is Helper
@@ -106,7 +106,7 @@ def test_a_guest_whose_replies_are_lost_loses_and_doubles_nothing(job: Job) -> N
 
 def test_a_guest_that_was_forgotten_joins_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is bounded. Whoever falls out of it is asked to join, and loses no task."""
-    monkeypatch.setattr(guestbook, "KEPT_PROCESSES", 3)
+    monkeypatch.setattr(guests, "KEPT_PROCESSES", 3)
     guest = job.hire()
     job.hire(OWNER).client.request("a", [b"1"])
     lease = guest.fetch()
@@ -126,7 +126,7 @@ def test_a_guest_that_was_forgotten_joins_again(job: Job, monkeypatch: pytest.Mo
 
 def test_a_guest_that_is_here_is_not_forgotten(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it had been away."""
-    monkeypatch.setattr(guestbook, "KEPT_PROCESSES", 3)
+    monkeypatch.setattr(guests, "KEPT_PROCESSES", 3)
     guest = job.hire()
     job.hire(OWNER).client.request("a", [b"1"])
     lease = guest.fetch()
@@ -151,7 +151,7 @@ def test_the_book_of_what_was_handed_out_is_bounded(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What others have settled is forgotten; what is in hand is not."""
-    monkeypatch.setattr(guestbook, "MOST_HANDED", 20)
+    monkeypatch.setattr(guests, "MOST_HANDED", 20)
     boss, guest = job.hire(OWNER), job.hire()
     for _ in range(100):
         number = boss.client.request("a", [b"x"])

@@ -24,7 +24,7 @@ from masterworker.data.pickling import dumps_call
 from masterworker.errors import CredentialError, NotAllowedError
 from masterworker.launch import parent, scoreboard
 from masterworker.launch.slot import Reason, reason_of
-from masterworker.manager import open_session
+from masterworker.manager import service_for
 from masterworker.security import credentials, ticket
 from masterworker.security.peer import OWNER, Peer
 from masterworker.testing import MemoryConnection
@@ -202,7 +202,7 @@ class _Slow:
 
 def test_a_connection_ends_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads may find out. The process has another one, so it is not forgotten."""
-    honest, service = job.hire(), open_session(job.manager, job.manager.replies, GUEST)
+    honest, service = job.hire(), service_for(job.manager, job.manager.replies, GUEST)
     assert service.call("instance", [honest.client.name])[0]
     process = job.manager.guests.process_of(honest.id)
     assert process is not None
@@ -219,7 +219,7 @@ def test_a_connection_ends_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_call_that_comes_after_the_end_changes_nothing(job: Job) -> None:
     """A thread may still be in a call when another one has found that the line is gone."""
-    honest, service = job.hire(), open_session(job.manager, job.manager.replies, GUEST)
+    honest, service = job.hire(), service_for(job.manager, job.manager.replies, GUEST)
     service.closed()
     good, (kind, _) = service.call("instance", [honest.client.name])
     assert not good
@@ -304,7 +304,7 @@ def test_a_real_worker_leaves_when_its_ticket_has_expired(
         Worker(
             "any",
             handlers={"work": work},
-            connect=lambda: MemoryConnection(open_session(job.manager, job.manager.replies, peer)),
+            connect=lambda: MemoryConnection(service_for(job.manager, job.manager.replies, peer)),
         )
     )
     boss.client.request("work", [dumps_call("work", (i,)) for i in range(2)])

@@ -2,8 +2,8 @@
 
 from masterworker.manager.mailbox import Mailbox
 from masterworker.manager.manager import Manager
-from masterworker.manager.opening import open_session
 from masterworker.manager.replies import Replies
+from masterworker.manager.service import service_for
 from masterworker.manager.session import Session
 
-__all__ = ["Mailbox", "Manager", "Replies", "Session", "open_session"]
+__all__ = ["Mailbox", "Manager", "Replies", "Session", "service_for"]

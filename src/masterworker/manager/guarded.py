@@ -17,7 +17,7 @@ from masterworker.data.record import timed_out
 from masterworker.errors import Terminated
 from masterworker.machine import process_number, random_name
 from masterworker.manager.guard import Guard
-from masterworker.manager.guestbook import Guests
+from masterworker.manager.guests import Guests
 from masterworker.manager.intake import Intake
 from masterworker.manager.mailbox import Desk, Mailbox, Mailboxes
 from masterworker.manager.outbox import Outbox

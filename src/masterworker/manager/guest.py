@@ -14,7 +14,7 @@ from masterworker import wire
 from masterworker.core.task import AGAIN, FAILURE, Outcome, ids_of
 from masterworker.data.record import printable
 from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
-from masterworker.manager import sealing
+from masterworker.manager import sanitize
 from masterworker.manager.onlooker import Onlooker
 from masterworker.manager.session import Session
 from masterworker.taskid import shown_number
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.grain import Spent
     from masterworker.core.task import Payload
-    from masterworker.manager.guestbook import GuestProcess
+    from masterworker.manager.guests import GuestProcess
     from masterworker.manager.manager import Manager
     from masterworker.security.peer import Peer
 
@@ -250,7 +250,7 @@ class Guest(Onlooker):
 
     def _acceptable(self, member_id: int, outcome: Outcome) -> Iterable[Outcome]:
         """Return what becomes of tasks whose outcome it may deliver."""
-        return sealing.sealed(outcome, f"worker {member_id}", data_only=self.data_only)
+        return sanitize.sanitize(outcome, f"worker {member_id}", data_only=self.data_only)
 
     def _credible(self, ending: wire.Ending) -> wire.Ending:
         """Return what to believe of an ending: nothing of tasks that the process was not handed."""
@@ -258,7 +258,7 @@ class Guest(Onlooker):
         its_own = process is not None and process.latest(ending.task_id) > 0
         outcome = None
         if its_own and ending.outcome is not None and ending.outcome[0] in {FAILURE, AGAIN}:
-            record = sealing.sealed_record(ending.outcome[1], data_only=self.data_only)
+            record = sanitize.sanitize_record(ending.outcome[1], data_only=self.data_only)
             outcome = None if record is None else (ending.outcome[0], record)
         return ending._replace(
             info=clean(ending.info, LINE),

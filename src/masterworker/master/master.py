@@ -22,7 +22,7 @@ from masterworker.data.outcome import open_finished
 from masterworker.errors import TaskError, Terminated, TransportError, UsageError
 from masterworker.launch import options
 from masterworker.machine import process_info, random_name
-from masterworker.manager import Mailbox, Manager, open_session
+from masterworker.manager import Mailbox, Manager, service_for
 from masterworker.master import forgotten
 from masterworker.master.arrivals import Arrivals
 from masterworker.master.dead_letters import DeadLetters
@@ -351,7 +351,7 @@ class Master(Sharing):
         manager = self.manager
         try:
             self.server = Server(
-                lambda peer: open_session(manager, manager.replies, peer),
+                lambda peer: service_for(manager, manager.replies, peer),
                 self.label,
                 hosts_to_listen_at(host, (names.host, names.port) if names else None),
                 ports_to_try(ports),

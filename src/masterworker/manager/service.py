@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from masterworker.transport.base import Service
 
 
-def open_session(manager: Manager, replies: Replies, peer: Peer) -> Service:
+def service_for(manager: Manager, replies: Replies, peer: Peer) -> Service:
     """Make the service of one connection.
 
     Args:

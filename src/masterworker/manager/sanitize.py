@@ -26,7 +26,7 @@ _SENT_NOISE = "sent the record of a failure that cannot be read"
 _ONLY_DATA = '; this job takes only data from workers with a ticket (results="data")'
 
 
-def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
+def sanitize(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
     """Give what becomes of an outcome that a guest delivers, of one task or of several.
 
     Args:
@@ -36,15 +36,15 @@ def sealed(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
     """
     first, attempt, kind, payload = outcome
     if not isinstance(payload, (list, Chunk)):
-        yield _sealed(outcome, payload, who, data_only=data_only)
+        yield _sanitize_one(outcome, payload, who, data_only=data_only)
     elif kind == RESULT and (not data_only or all(map(is_plain, payload))):
         yield outcome
     else:
         for task_id, one in enumerate(payload, first):
-            yield _sealed(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
+            yield _sanitize_one(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
 
 
-def _sealed(outcome: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outcome:
+def _sanitize_one(outcome: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outcome:
     task_id, attempt, kind, _ = outcome
     fault = _SENT_PICKLE
     if kind == RESULT:
@@ -62,7 +62,7 @@ def _sealed(outcome: Outcome, payload: Payload, who: str, *, data_only: bool) ->
     return Outcome(task_id, attempt, FAILURE, failure.encode())
 
 
-def sealed_record(payload: Payload, *, data_only: bool) -> bytes | None:
+def sanitize_record(payload: Payload, *, data_only: bool) -> bytes | None:
     """Return the record of a failure as a guest's supervisor may give it; None: it is none.
 
     The supervisor does not know what the job takes, so its pickle is dropped where only data is.
