@@ -17,6 +17,7 @@ import time
 
 from masterworker import Master, Worker
 from masterworker.manager import Session
+from masterworker.master import engine_of
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
 
@@ -81,8 +82,8 @@ def dial(door, where):
 
 def measure(door, folder):
     """Return tasks/s, seconds of a task's round trip, and of a call's."""
-    with Master(LABEL) as master, bare_daemon(master.manager, folder) as uri:
-        address = master.server.address
+    with Master(LABEL) as master, bare_daemon(engine_of(master).manager, folder) as uri:
+        address = engine_of(master).server.address
         where = {
             "bare Pyro5": uri,
             "private socket": address.socket,

@@ -15,6 +15,7 @@ from masterworker.client import Client
 from masterworker.core.task import RESULT, Outcome
 from masterworker.data.pickling import dumps
 from masterworker.errors import MasterworkerError
+from masterworker.master import engine_of
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
 
@@ -37,7 +38,7 @@ def connections(most):
     )
     context = multiprocessing.get_context("spawn")
     with Master() as master:
-        where = master.server.address.socket
+        where = engine_of(master).server.address.socket
         lines, processes = [], []
         for _ in range(PROCESSES):
             ours, theirs = context.Pipe()

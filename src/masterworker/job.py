@@ -8,6 +8,7 @@ from masterworker import program
 from masterworker.checking import known_keywords
 from masterworker.data.segment import bytes_of
 from masterworker.errors import UnpicklableError, UsageError
+from masterworker.master import engine_of
 from masterworker.worker import HEARTBEAT, current, script
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def run_job(
         return
     master = make_master(label)
     try:
-        master.store_program(main_program(master.needs, worker_class, "run", heartbeat=heartbeat))
+        engine = engine_of(master)
+        engine.program.store(main_program(engine.needs, worker_class, "run", heartbeat=heartbeat))
         if workers:
             master.launch_workers(workers, wait=True)
     except BaseException:

@@ -15,7 +15,10 @@ from masterworker.core.task import RESULT, Outcome
 from masterworker.data.segment import Segment
 from masterworker.errors import TransportError
 from masterworker.manager import Mailbox, Manager
-from masterworker.master.results import Requests
+from masterworker.master.needs import Needs
+from masterworker.master.results import ResultRouter
+from masterworker.master.submission import Submission, Submitter
+from masterworker.master.waiting import Waiting
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.connection import PyroConnection
 from masterworker.transport.pyro.link import STALL, Link
@@ -35,6 +38,12 @@ def net() -> Iterator[Net]:
     made = PyroNet("unix")
     yield made
     made.close()
+
+
+def _submitter(manager: Manager) -> tuple[Submitter, ResultRouter]:
+    """What asks a manager for calls, and where their outcomes are to arrive."""
+    router = ResultRouter(manager, Waiting(manager))
+    return Submitter(Submission(manager, router, Needs(manager))), router
 
 
 def _waiting(net: Net, worker: Peer, number: int = 1) -> Background:
@@ -143,12 +152,12 @@ def test_who_does_not_wait_for_its_reply_is_cut_off(net: Net) -> None:
 
 def test_only_those_are_woken_whose_outcome_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program with many waiting threads is not woken as a whole for each result."""
-    manager = Manager(lambda finished: requests._outcomes_arrive(finished))  # noqa: PLW0108
-    requests = Requests(manager)
+    manager = Manager(lambda finished: router.arrive(finished))  # noqa: PLW0108
+    requests, router = _submitter(manager)
     worker = manager.join(wire.introduce("worker", ["@"], None, "worker")).member_id
     futures = [requests.submit(abs, -number) for number in range(5)]
     calls = [Background(future.exception) for future in futures]
-    wait_until(lambda: len(requests._sleepers) == 5)
+    wait_until(lambda: len(router._sleepers) == 5)
     ring, rung = Mailbox.ring, []
     monkeypatch.setattr(Mailbox, "ring", lambda box: (rung.append(box), ring(box)))
     leases = manager.exchange(worker, want=1).leases
@@ -164,7 +173,7 @@ def test_of_a_burst_only_the_first_task_is_sent_by_who_asks(
     net: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else each would be sent alone; the others go together, or when whoever asked waits."""
-    requests = Requests(net.manager)
+    requests, _ = _submitter(net.manager)
     calls = [_waiting(net, net.join(["@"]), number) for number in (1, 2, 3)]
     send, seen = Link.send_at_once, []
 

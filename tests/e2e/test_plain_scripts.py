@@ -13,6 +13,7 @@ import pytest
 
 from masterworker import Master
 from masterworker.errors import TaskLost
+from masterworker.master import engine_of
 from support import HANG, Script, python_script, start_script, wait_until
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def watched(master: Master, tmp_path: Path) -> Script:
 
 
 def sidecars(master: Master) -> set[str]:
-    return master.manager.core.supervisors
+    return engine_of(master).manager.core.supervisors
 
 
 def test_handler_that_holds_the_interpreter_is_not_taken_for_dead(
@@ -86,7 +87,7 @@ def test_handler_that_holds_the_interpreter_is_not_taken_for_dead(
     """For much longer than four heartbeats: no loss, no second execution."""
     master.request_task("hold", 7.0)
     assert master.retrieve_result(timeout=HANG)[2] == slave.pid
-    assert master.manager.core.tally.lost_members == 0
+    assert engine_of(master).manager.core.tally.lost_members == 0
     assert master.status().duplicates == 0
 
 
@@ -99,7 +100,9 @@ def test_stopped_slave_is_noticed_although_its_watcher_lives(
     stopped = psutil.Process(slave.pid)
     stopped.suspend()
     try:
-        wait_until(lambda: master.manager.core.tally.lost_members == 1, what="it is missed")
+        wait_until(
+            lambda: engine_of(master).manager.core.tally.lost_members == 1, what="it is missed"
+        )
     finally:
         stopped.resume()
     master.request_task("pid")
@@ -112,9 +115,9 @@ def test_guilty_task_is_known(master: Master, tmp_path: Path) -> None:
     others = [master.request_task("pid") for _ in range(20)]
     scripts = []
     for _ in range(3):
-        before = master.manager.core.tally.lost_members
+        before = engine_of(master).manager.core.tally.lost_members
         scripts.append(start_script(python_script(tmp_path, "slave.py", SLAVE), master.label))
-        wait_until(lambda n=before: master.manager.core.tally.lost_members > n)
+        wait_until(lambda n=before: engine_of(master).manager.core.tally.lost_members > n)
     scripts.append(start_script(python_script(tmp_path, "slave.py", SLAVE), master.label))
     told = list(master.results(return_errors=True))
     assert sum(isinstance(error, TaskLost) for _, _, error in told) == 1

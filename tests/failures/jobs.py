@@ -15,7 +15,7 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.core.task import RESULT, Outcome
 from masterworker.data.pickling import dumps, dumps_call, loads
-from masterworker.master import Master
+from masterworker.master import Master, engine_of
 from masterworker.testing import connection, memory_manager
 from masterworker.transport.pyro.connection import connect
 from masterworker.worker import Worker
@@ -108,8 +108,8 @@ def real_master(**options: Any) -> Iterator[Master]:
 @contextlib.contextmanager
 def remote(master: Master) -> Iterator[Client]:
     """A client with a real connection to a master."""
-    assert master.server is not None
-    address = master.server.address
+    assert engine_of(master).server is not None
+    address = engine_of(master).server.address
     client = Client(lambda: connect(address, master.label))
     try:
         yield client
@@ -189,7 +189,7 @@ def here(master: Master) -> set[int]:
     """Process ids, as the system knows them, of the workers that have joined."""
     found = set()
     for number, info, _ in master.status().processes:
-        if number != master.process_id:
+        if number != engine_of(master).process_id:
             found.add(int(info.split()[1]))
     return found
 

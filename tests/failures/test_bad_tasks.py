@@ -30,6 +30,7 @@ from masterworker import StateValue, TaskFailed, TaskLost, wire
 from masterworker.data.outcome import open_finished
 from masterworker.errors import RemoteError, UnpicklableError, UsageError
 from masterworker.manager import Mailbox
+from masterworker.master import engine_of
 from masterworker.status import text
 from Scientific.DistributedComputing.MasterSlave import TaskManager
 from support import HANG, wait_until
@@ -106,7 +107,7 @@ def test_f31_task_that_kills_its_workers_is_given_up_after_three() -> None:
         assert f"task {poison.task_id} took 3 workers down" in str(caught.value)
         assert all("exit status 9" in line for line in caught.value.history)
         # Nobody else was lost, and others have taken their places.
-        assert master.manager.core.tally.lost_members == 3
+        assert engine_of(master).manager.core.tally.lost_members == 3
         wait_until(lambda: len(here(master) - victims) == 2, HANG)
         assert master.submit(abs, -1).result(HANG) == 1
 
@@ -153,12 +154,12 @@ def test_f32_what_cannot_travel_fails_the_task_and_no_more(folder: Path) -> None
         with pytest.raises(TaskFailed, match="state 77 has no value 'x'") as caught:
             master.retrieve_result(timeout=HANG)
         assert isinstance(caught.value.exception, UsageError)
-        master.manager.request("echo", [NO_SUCH_CLASS])
+        engine_of(master).manager.request("echo", [NO_SUCH_CLASS])
         with pytest.raises(TaskFailed, match="No module named 'not_there'"):
             master.retrieve_result(timeout=HANG)
         master.request_task("pid")
         assert result(master) == workers[0].pid
-        assert master.manager.core.tally.lost_members == 0
+        assert engine_of(master).manager.core.tally.lost_members == 0
 
 
 def test_f32_parameters_that_cannot_be_rebuilt_are_named_as_the_cause() -> None:

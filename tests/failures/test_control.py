@@ -12,6 +12,7 @@ import pytest
 
 from failures.jobs import all_here, plain_workers, real_master
 from masterworker.errors import TaskCancelled, TaskTimeout
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 
@@ -97,7 +98,7 @@ def test_f37_launched_worker_that_holds_the_interpreter_is_not_lost(tmp_path: Pa
         master.submit(abs, -1).result(HANG)
         path = tmp_path / "calls"
         assert master.submit(hold, str(path), 22.0).result(HANG + 22) > 0
-        assert master.manager.core.tally.lost_members == 0
+        assert engine_of(master).manager.core.tally.lost_members == 0
         assert len(path.read_text().splitlines()) == 1
 
 
@@ -108,7 +109,7 @@ def test_f37_plain_slave_that_holds_the_interpreter_is_not_lost(tmp_path: Path) 
         plain_workers(tmp_path, master.label, heartbeat=1.0, extra=HOLD) as workers,
     ):
         all_here(master, workers)
-        wait_until(lambda: master.manager.core.supervisors, what="its sidecar is here")
+        wait_until(lambda: engine_of(master).manager.core.supervisors, what="its sidecar is here")
         master.request_task("hold", 12.0)
         assert master.retrieve_result(timeout=HANG)[2] == workers[0].pid
-        assert master.manager.core.tally.lost_members == 0
+        assert engine_of(master).manager.core.tally.lost_members == 0

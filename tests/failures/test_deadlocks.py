@@ -34,6 +34,7 @@ from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.errors import UsageError
+from masterworker.master import engine_of
 from masterworker.testing import connection
 from support import HANG, python_script, start_script, unique_label, wait_until
 
@@ -178,7 +179,7 @@ def test_f03_idle_worker_that_is_killed_takes_no_task_with_it(tmp_path: Path) ->
             master.request_task("echo", n)
         got = sorted(master.retrieve_result(timeout=HANG)[2] for _ in range(100))
         assert got == list(range(100))
-        assert master.manager.core.tally.requeued == 0
+        assert engine_of(master).manager.core.tally.requeued == 0
 
 
 # -- F4 to F7 -----------------------------------------------------------------------------------

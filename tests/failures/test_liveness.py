@@ -34,6 +34,7 @@ from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.scheduler import Scheduler
 from masterworker.errors import TransportError
 from masterworker.manager import Manager
+from masterworker.master import engine_of
 from masterworker.testing import Faults, connection
 from masterworker.worker import HEARTBEAT
 from Scientific.DistributedComputing.MasterSlave import MasterProcess, SlaveProcess
@@ -83,10 +84,12 @@ def test_f19_end_of_an_idle_worker_is_noticed_while_it_is_kept_waiting(
         me = join(client)
         waiting = threading.Thread(target=wait_for_work, args=(client, me), daemon=True)
         waiting.start()
-        wait_until(lambda: list(master.manager.core.waiting.claims), what="it waits for work")
+        wait_until(
+            lambda: list(engine_of(master).manager.core.waiting.claims), what="it waits for work"
+        )
         assert client._connection is not None
         client._connection.close()
-        wait_until(lambda: not master.manager.ping(me), 20.0, "its end is noticed")
+        wait_until(lambda: not engine_of(master).manager.ping(me), 20.0, "its end is noticed")
         waiting.join(HANG)
         assert not waiting.is_alive()
 
@@ -106,7 +109,7 @@ def test_f19_killed_worker_is_noticed_without_any_heartbeat(tmp_path: Path) -> N
             wait_until(lambda: here(master) == {other.pid}, what="the loss is noticed")
             (tmp_path / "open").touch()
             assert master.retrieve_result(timeout=HANG)[2] == 1
-            assert master.manager.core.tally.lost_members == 1
+            assert engine_of(master).manager.core.tally.lost_members == 1
 
 
 @pytest.mark.parametrize("heartbeat", [0.1, 1.0, HEARTBEAT, 120.0])
@@ -166,6 +169,7 @@ time.time = jumping
 
 import threading
 from masterworker import Master, Worker, wire
+from masterworker.master import engine_of
 
 wire.LONGEST_WAIT = 0.05  # so that signs of life come often
 with Master(sys.argv[1]) as master:
@@ -176,7 +180,7 @@ with Master(sys.argv[1]) as master:
         master.request_task("same", n)
         assert master.retrieve_result(timeout=30)[2] == n
     threading.Event().wait(1.5)  # longer than four heartbeats, and nothing else to do
-    tally = master.manager.core.tally
+    tally = engine_of(master).manager.core.tally
     print(len(master.status().processes), tally.lost_members, tally.requeued, readers)
     time.time()
     assert looks
@@ -317,7 +321,7 @@ def test_f24_shutdown_with_a_long_queue_and_a_busy_worker_returns(tmp_path: Path
         all_here(master, workers)
         master.request_task("gate", str(tmp_path), 1)
         wait_until((tmp_path / "began1").exists, HANG)
-        master.manager.request("echo", [b""] * 100_000)
+        engine_of(master).manager.request("echo", [b""] * 100_000)
         began = time.monotonic()
         master.shutdown(grace=0.2)
         assert time.monotonic() - began < 10.0

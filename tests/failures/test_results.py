@@ -31,6 +31,7 @@ from masterworker.core.task import FAILURE, Outcome
 from masterworker.data.pickling import dumps
 from masterworker.data.record import decode
 from masterworker.errors import UsageError
+from masterworker.master import engine_of
 from masterworker.program import KEY
 from masterworker.testing import Faults, connection
 from masterworker.transport.pyro.connection import connect
@@ -143,7 +144,7 @@ def test_f11_real_worker_that_slept_through_its_task_delivers_it(tmp_path: Path)
         go_on(workers[0])
         assert master.retrieve_result(timeout=HANG) == ("gate_0", "gate", 1)
         all_here(master, workers)
-        tally = master.manager.core.tally
+        tally = engine_of(master).manager.core.tally
         assert (tally.requeued, tally.results, tally.given_up) == (1, 1, 0)
 
 
@@ -295,15 +296,15 @@ def test_f16_result_survives_the_loss_of_its_reply(manager: Manager) -> None:
 def test_f16_repeated_fetch_gets_the_same_result_over_pyro() -> None:
     """The same request, sent again over a new connection, could get the next result."""
     with real_master() as master, remote(master) as first, remote(master) as second:
-        settled(master.manager, "one", "two")
-        me = observer(master.manager)
+        settled(engine_of(master).manager, "one", "two")
+        me = observer(engine_of(master).manager)
         call = ("collect", "a client", 1, me, None, 1, 0.0, 0)
         reply = first.call(*call)
         first.disconnect()
         assert second.call(*call) == reply
         assert second.call("collect", "a client", 2, *call[3:]) != reply
         for number, _, _ in master.status().processes:
-            master.manager.leave(number)
+            engine_of(master).manager.leave(number)
 
 
 def test_f16_result_of_a_client_that_vanished_goes_to_the_next(

@@ -22,7 +22,7 @@ from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import RESULT, Outcome, Task
 from masterworker.errors import UsageError
-from masterworker.master import Master
+from masterworker.master import Master, engine_of
 from Scientific.DistributedComputing.MasterSlave import (
     MasterProcess,
     SlaveProcess,
@@ -107,15 +107,15 @@ def test_f39_process_ids_stay_while_others_come_and_go() -> None:
 def test_f39_one_call_tells_all_of_the_processes_at_one_instant() -> None:
     """`show -v` could fail, or print wrong numbers, when a process leaves meanwhile."""
     with real_master() as master:
-        pids = [join(master.manager, ["t"], f"process {n}") for n in range(3)]
-        master.manager.leave(pids[1])
+        pids = [join(engine_of(master).manager, ["t"], f"process {n}") for n in range(3)]
+        engine_of(master).manager.leave(pids[1])
         command = [sys.executable, "-m", "masterworker.cli", "-v", "show", master.label]
         shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=HANG)
         assert f"{pids[0]}: process 0\n" in shown.stdout
         assert f"{pids[2]}: process 2\n" in shown.stdout
         assert "process 1" not in shown.stdout
         for pid in (pids[0], pids[2]):
-            master.manager.leave(pid)
+            engine_of(master).manager.leave(pid)
 
 
 def test_f40_process_number_zero_is_a_process_like_any_other() -> None:

@@ -26,7 +26,7 @@ from masterworker.client import Client
 from masterworker.data.pickling import dumps_call
 from masterworker.errors import LabelTakenError, Terminated, TransportError
 from masterworker.manager import Mailbox, Manager
-from masterworker.master import Master
+from masterworker.master import Master, engine_of, waiting
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing.MasterSlave import MasterProcess, SlaveProcess
 from support import (
@@ -103,11 +103,11 @@ def test_f26_port_in_use_is_an_error_at_once() -> None:
 def test_f26_next_port_is_taken_where_a_range_is_given() -> None:
     """A master could insist on a port that another job has."""
     with real_master() as first:
-        assert first.server is not None
-        taken = first.server.port
+        assert engine_of(first).server is not None
+        taken = engine_of(first).server.port
         with real_master(ports=[taken, 0]) as second:
-            assert second.server is not None
-            assert second.server.port not in {0, taken}
+            assert engine_of(second).server is not None
+            assert engine_of(second).server.port not in {0, taken}
 
 
 @pytest.mark.parametrize("deaf", [False, True])
@@ -162,7 +162,7 @@ def test_f27_label_has_one_master_and_is_free_after_its_death(
                 Master(label, name_server=True)
         holder.kill()
         with_name = Master(label, name_server=True)
-        assert with_name.registered is not None
+        assert engine_of(with_name).endpoint.registered is not None
         with_name.shutdown()
 
 
@@ -209,15 +209,17 @@ def test_f28_worker_has_one_connection_also_for_its_heartbeats(tmp_path: Path) -
         for number in range(2):
             master.request_task("gate", str(tmp_path), number)
             wait_until((tmp_path / f"began{number}").exists, HANG)
-        heard = {m.id: m.heard for m in master.manager.core.members.values() if m.heartbeat}
+        heard = {
+            m.id: m.heard for m in engine_of(master).manager.core.members.values() if m.heartbeat
+        }
 
         def beating() -> bool:
-            members = master.manager.core.members
+            members = engine_of(master).manager.core.members
             return all(n in members and members[n].heard > t + 0.1 for n, t in heard.items())
 
         wait_until(beating, what="both beat")
-        assert master.server is not None
-        links = master.server._connections.values()
+        assert engine_of(master).server is not None
+        links = engine_of(master).server._connections.values()
         assert sum(bool(link.service._members) for link in links) == 2
         assert all(bool(link.service._members) != bool(link.service._supervisors) for link in links)
         (tmp_path / "open").touch()
@@ -236,7 +238,7 @@ def test_f29_wait_for_a_result_can_have_a_bound_and_says_what_is_wrong(
         master.request_task("t")
         with pytest.raises(TimeoutError, match="1 waiting, 0 running; "):
             master.retrieve_result(timeout=0.01)
-        monkeypatch.setattr(master, "NOTICE_AFTER", 0.1)
+        monkeypatch.setattr(waiting, "NOTICE_AFTER", 0.1)
         with in_thread(master.retrieve_result):
             wait_until(lambda: "waiting for a result: 1 waiting" in caplog.text)
             assert caplog.text.count("waiting for a result") == 1
@@ -247,9 +249,9 @@ def test_f29_loop_over_results_that_do_not_come_is_explained_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A loop looks again and again whether anything can come, and could never say what is wrong."""
-    monkeypatch.setattr("masterworker.master.master.LOOK", 0.05)
+    monkeypatch.setattr("masterworker.master.outcomes.LOOK", 0.05)
     with real_master() as master:
-        monkeypatch.setattr(master, "NOTICE_AFTER", 0.2)
+        monkeypatch.setattr(waiting, "NOTICE_AFTER", 0.2)
         master.request_task("t")
         with in_thread(lambda: list(master.results())):
             try:

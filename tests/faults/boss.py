@@ -12,6 +12,7 @@ from pathlib import Path
 from faults.driver import BY_TAG, Driver
 from faults.work import hold
 from masterworker import Master
+from masterworker.master import engine_of
 from support import HANG
 
 
@@ -37,7 +38,7 @@ def main() -> int:
     with Master(
         options.label, workers=options.workers, host=options.host, ports=(options.port,)
     ) as master:
-        assert master.server is not None
+        assert engine_of(master).server is not None
         driver = Driver(options.folder, master)
         driver.submit("hold", str(options.folder / "open"), number=options.held)
         if options.deed:
@@ -45,13 +46,13 @@ def main() -> int:
         driver.submit("pause", options.seconds, number=options.tasks // 2)
         if not options.workers:  # those that it starts itself know no tags
             driver.submit("pause", options.seconds, number=options.tasks // 2, way=BY_TAG)
-        say(f"port {master.server.port}")
+        say(f"port {engine_of(master).server.port}")
         if options.wait:
             hold(str(options.folder / "collect"))
         driver.collect(options.bound)
         verdict = driver.verdict()
-        master.manager.check()
-        tally = master.manager.core.tally
+        engine_of(master).manager.check()
+        tally = engine_of(master).manager.core.tally
         say(f"lost members {tally.lost_members}")
         say(f"requeued {tally.requeued}")
         say(f"done: {verdict}")

@@ -29,6 +29,7 @@ from faults.proxy import Cutter
 from faults.records import FAULT, MEMORY, lines, note
 from faults.table import Report, table
 from faults.trial import Trial
+from masterworker.master import engine_of
 from masterworker.transport.address import Address
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Chaos:
         self._random = random.Random(seed)
         self._tasks = random.Random(seed + 1)
         self._wanted = max(1, workers // GROUP)
-        server = self.trial.master.server
+        server = engine_of(self.trial.master).server
         assert server is not None
         self._line = Cutter(Address(server.address.host, server.address.port))
         self._supervisors: list[Running] = []
@@ -108,7 +109,7 @@ class Chaos:
         self.driver.collect(BOUND)
         took = time.monotonic() - began
         verdict = self.driver.verdict()
-        self.trial.master.manager.check()
+        engine_of(self.trial.master).manager.check()
         return Report(verdict, took, self._memory(), self._problems)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from faults.checker import check
 from faults.records import DELIVER, FAIL, FAULT, SUBMIT, note
 from faults.work import recorded
 from masterworker.errors import TaskError
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Driver:
         """Process ids of the workers that have joined."""
         found = set()
         for number, info, _ in self.master.status().processes:
-            if number != self.master.process_id:
+            if number != engine_of(self.master).process_id:
                 found.add(int(info.split()[1]))
         return found
 
@@ -183,7 +184,7 @@ class Driver:
     def collect_left_over(self) -> bool:
         """Get an outcome that nobody should have. False: there is none."""
         try:
-            finished = self.master.collect(None, 0.0)
+            finished = engine_of(self.master).outcomes.collect(None, 0.0)
         except Exception:
             return False
         self._take(f"left over: {finished[0]}", "left over")

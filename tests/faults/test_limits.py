@@ -17,6 +17,7 @@ from faults.trial import telling
 from masterworker import program
 from masterworker.errors import TaskLost
 from masterworker.launch.slot import TRIES
+from masterworker.master import engine_of
 from support import HANG, python_script, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ def test_b29_program_that_crashes_at_its_start(trial: Trial, crash: str, *, laun
     trial.hands(1)
     starts = trial.folder / "starts"
     source = CRASHING.format(path=str(starts), crash=crash)
-    trial.master.store_program(program.of_file(python_script(trial.folder, "bad.py", source)))
+    engine_of(trial.master).program.store(
+        program.of_file(python_script(trial.folder, "bad.py", source))
+    )
     if launched:
         trial.master.launch_workers(4)
         wait_until(lambda: starts.exists() and starts.stat().st_size >= 4, HANG, "all have tried")

@@ -17,6 +17,7 @@ from faults.work import recorded
 from masterworker import Worker
 from masterworker.errors import TransportError
 from masterworker.manager import Session
+from masterworker.master import engine_of
 from masterworker.testing import Faults, MemoryConnection, connection
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
@@ -36,8 +37,8 @@ STEP = int(os.environ.get("MASTERWORKER_CUT_EVERY", "31"))
 @contextlib.contextmanager
 def line(trial: Trial, *, reset: bool = False) -> Iterator[Cutter]:
     """A line to the master that does what it is told."""
-    assert trial.master.server is not None
-    address = trial.master.server.address
+    assert engine_of(trial.master).server is not None
+    address = engine_of(trial.master).server.address
     cutter = Cutter(Address(address.host, address.port), reset=reset)
     try:
         yield cutter
@@ -133,7 +134,7 @@ OPERATIONS = ("join", "exchange", "leave")
 def test_b8_each_operation_is_lost(trial: Trial, what: str) -> None:
     """A worker in this process, whose messages are lost, one operation at a time."""
     faults = Faults()
-    dial = partial(connection, trial.master.manager, faults)
+    dial = partial(connection, engine_of(trial.master).manager, faults)
     for operation in OPERATIONS:
         for _ in range(3):
             getattr(faults, what)[operation] = 1
@@ -168,7 +169,7 @@ class Repeating(MemoryConnection):
 
 def test_b9_each_message_comes_twice(trial: Trial) -> None:
     """Old ones once more, long after their tasks are settled and their sender has left."""
-    manager = trial.master.manager
+    manager = engine_of(trial.master).manager
     Repeating.outcomes.clear()
     for _ in range(3):
         trial.driver.submit(number=20)

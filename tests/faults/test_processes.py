@@ -13,6 +13,7 @@ import pytest
 from faults.driver import BY_TAG, is_gone
 from faults.trial import SHORT, telling
 from masterworker.core.member import MISSED_HEARTBEATS
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ def test_b1_idle_worker_is_killed(trial: Trial) -> None:
     victim, _ = trial.hands(2)
     trial.driver.submit(number=50)
     trial.sound()
-    wait_until(lambda: len(list(trial.master.manager.core.waiting.claims)) == 2, HANG, "both wait")
+    wait_until(
+        lambda: len(list(engine_of(trial.master).manager.core.waiting.claims)) == 2,
+        HANG,
+        "both wait",
+    )
     trial.kill(victim.pid)
     trial.lost()
     trial.driver.submit(number=50)
@@ -111,7 +116,7 @@ def test_b2_suspended_worker_wakes_up(trial: Trial, part: float) -> None:
     os.kill(sleeper.pid, signal.SIGCONT)
     trial.sound()
     trial.joined(sleeper.pid)
-    tally = trial.master.manager.core.tally
+    tally = engine_of(trial.master).manager.core.tally
     assert tally.lost_members == (part > 1)
     trial.driver.submit("pause", 0.01, number=100)
     trial.sound()
@@ -123,7 +128,9 @@ def test_b2_suspended_worker_wakes_up(trial: Trial, part: float) -> None:
 def test_b18_worker_that_does_not_read_stalls_nobody_else(trial: Trial) -> None:
     """While a large message to a suspended worker is stuck, all others are served."""
     sleeper = trial.hands(1)[0]
-    wait_until(lambda: list(trial.master.manager.core.waiting.claims), HANG, "it waits for work")
+    wait_until(
+        lambda: list(engine_of(trial.master).manager.core.waiting.claims), HANG, "it waits for work"
+    )
     trial.hit("stop", signal.SIGSTOP, sleeper.pid)
     [key] = trial.driver.submit("nothing", bytes(64 << 20))
     trial.hands(1)

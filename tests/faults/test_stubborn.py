@@ -8,6 +8,7 @@ import pytest
 
 from faults.trial import telling
 from masterworker import errors
+from masterworker.master import engine_of
 
 if TYPE_CHECKING:
     from faults.trial import Trial
@@ -68,7 +69,7 @@ def test_b22_handler_that_holds_the_interpreter_lock(trial: Trial, *, launched: 
     [key] = trial.driver.submit("hold_lock", 5.0)
     trial.driver.submit("pause", 0.005, number=20)
     assert trial.sound().recovered == []
-    assert trial.master.manager.core.tally.lost_members == 0
+    assert engine_of(trial.master).manager.core.tally.lost_members == 0
     assert trial.driver.runs(key) == 1
 
 

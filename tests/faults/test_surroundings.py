@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults.driver import is_gone
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def test_b27_next_task_is_not_affected(trial: Trial, deed: str) -> None:
     assert trial.driver.begun(key) == worker
     assert trial.driver.executed_by() == {worker}
     assert trial.driver.workers() == {worker}
-    assert trial.master.manager.core.tally.lost_members == 0
+    assert engine_of(trial.master).manager.core.tally.lost_members == 0
     trial.master.shutdown()
     trial.all_gone(15.0)
 

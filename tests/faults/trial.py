@@ -19,6 +19,7 @@ from faults.driver import Driver
 from faults.hand import Hand
 from masterworker import Master, program
 from masterworker.data.pickling import dumps
+from masterworker.master import engine_of
 from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ class Trial(Processes):
 
     def beat(self, heartbeat: float) -> None:
         """Workers that are started from the label alone have this heartbeat from now on."""
-        self.master.store_program(program.of_class(dumps((Hand, "run", {"heartbeat": heartbeat}))))
+        engine_of(self.master).program.store(
+            program.of_class(dumps((Hand, "run", {"heartbeat": heartbeat})))
+        )
 
     def workers_here(self, number: int, seconds: float = HANG) -> set[int]:
         """Wait until so many workers are here; return their process ids."""
@@ -156,7 +159,7 @@ class Trial(Processes):
 
     def lost(self, number: int = 1, seconds: float = HANG) -> None:
         """Wait until so many members have been given up as lost, since the beginning."""
-        tally = self.master.manager.core.tally
+        tally = engine_of(self.master).manager.core.tally
         wait_until(lambda: tally.lost_members >= number, seconds, f"{number} members are lost")
 
     def kill(self, *pids: int) -> None:
@@ -173,7 +176,7 @@ class Trial(Processes):
         verdict = self.driver.verdict()
         assert verdict.sound, verdict
         assert set(verdict.failed) == set(failed), verdict.failed
-        self.master.manager.check()
+        engine_of(self.master).manager.check()
         return verdict
 
     def close(self) -> None:

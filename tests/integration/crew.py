@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from contract.relay import Relay
 from masterworker import Master, Worker
+from masterworker.master import engine_of
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
 from support import HANG, unique_label, wait_until
@@ -68,8 +69,8 @@ class Crew:
 
     def relay(self) -> Relay:
         """A line to the master that can be cut."""
-        assert self.master.server is not None
-        address = self.master.server.address
+        assert engine_of(self.master).server is not None
+        address = engine_of(self.master).server.address
         self._relays.append(Relay(Address(address.host, address.port)))
         return self._relays[-1]
 
@@ -84,7 +85,7 @@ class Crew:
 
     def close(self) -> None:
         """End the job; every worker ends with it."""
-        self.master.manager.check()
+        engine_of(self.master).manager.check()
         self.master.shutdown()
         for hired in self.hired:
             hired.thread.join(HANG)

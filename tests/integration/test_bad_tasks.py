@@ -11,6 +11,7 @@ import pytest
 from integration import work
 from masterworker import Master, RemoteError, TaskFailed
 from masterworker.errors import UnpicklableError
+from masterworker.master import engine_of
 from support import HANG
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def same_worker(masters: list[Master]) -> Iterator[Master]:
         before = master.submit(work.pid).result(HANG)
         yield master
         assert master.submit(work.pid).result(BOUND) == before
-        master.manager.check()
+        engine_of(master).manager.check()
         good = True
     finally:
         if not (good and masters):

@@ -14,6 +14,7 @@ import pytest
 from integration.conftest import lasting_master
 from masterworker import Master, Terminated, current_worker
 from masterworker.errors import TaskCancelled, TaskFailed, TaskTimeout
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def test_nothing_goes_to_a_wait_that_was_broken_off(
     with pytest.raises((TaskTimeout, TaskCancelled)):
         outer.result(HANG)
     assert master.submit(quick, 7).result(HANG) == 7
-    assert master.manager.core.tally.lost_members == 0
+    assert engine_of(master).manager.core.tally.lost_members == 0
     name = master.request_task(f"never {way}")
     assert master.cancel(name)
     with pytest.raises(TaskCancelled):
@@ -92,7 +93,7 @@ def test_nothing_goes_to_a_wait_that_was_broken_off(
 
 def test_wait_is_cancelled_as_it_begins(master: Master, tmp_path: Path) -> None:
     """The next task, which may be lent to it in that instant, is executed all the same."""
-    before = master.manager.core.tally.lost_members
+    before = engine_of(master).manager.core.tally.lost_members
     for number in range(40):
         started = tmp_path / str(number)
         outer = master.submit(wait_for, "nothing", str(started))
@@ -100,7 +101,7 @@ def test_wait_is_cancelled_as_it_begins(master: Master, tmp_path: Path) -> None:
             pass
         assert outer.cancel()
         assert master.submit(quick, number).result(HANG) == number
-    assert master.manager.core.tally.lost_members == before
+    assert engine_of(master).manager.core.tally.lost_members == before
 
 
 def test_what_waits_is_cancelled_while_another_one_is_executed_inside(
@@ -115,7 +116,7 @@ def test_what_waits_is_cancelled_while_another_one_is_executed_inside(
     assert outer.cancel()
     (tmp_path / "go").touch()
     assert inner.result(HANG) == "told"
-    idle = lambda: not any(m.in_hand for m in master.manager.core.members.values())  # noqa: E731
+    idle = lambda: not any(m.in_hand for m in engine_of(master).manager.core.members.values())  # noqa: E731
     wait_until(idle, HANG, "the worker is done with both")
     assert master.submit(quick, 3).result(HANG) == 3
 
@@ -139,13 +140,13 @@ def test_time_limit_of_the_waiting_task_does_not_end_those_inside_it(master: Mas
 
 def test_wait_is_broken_off_again_and_again(master: Master, tmp_path: Path) -> None:
     """The worker stays the same one."""
-    before = master.manager.core.tally.lost_members
+    before = engine_of(master).manager.core.tally.lost_members
     for number in range(3):
         started = str(tmp_path / f"started {number}")
         with pytest.raises(TaskTimeout):
             master.options(timeout=0.2).submit(wait_for, "nothing", started).result(HANG)
     assert master.submit(quick, 1).result(HANG) == 1
-    assert master.manager.core.tally.lost_members == before
+    assert engine_of(master).manager.core.tally.lost_members == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -160,7 +161,7 @@ def test_signal_that_a_handler_sends_itself_concerns_its_task_only(number: int) 
             else:
                 assert future.result(HANG) == "survived"
         assert master.submit(quick, 1).result(HANG) == 1
-        assert master.manager.core.tally.submitted == 5
+        assert engine_of(master).manager.core.tally.submitted == 5
         wait_until(lambda: master.number_of_workers == 2, what="both are there")
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from masterworker import Master, TaskLost, current_worker
 from masterworker.launch import wellness
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def test_a_handler_that_breaks_its_worker(master: Master, what: str) -> None:
     assert [each.result(HANG) for each in [master.submit(abs, -1) for _ in range(20)]] == [1] * 20
     wait_until(lambda: crew(master) == CREW, HANG, "all workers are there")
     assert master.submit(os.getpid).result(HANG)
-    master.manager.check()
+    engine_of(master).manager.check()
 
 
 # -- handlers that stop their worker ---------------------------------------------------------------
@@ -225,12 +226,12 @@ def test_a_worker_that_is_continued_in_time(
     task = master.submit(pause, 3.0)
     pid = int(wait_until(lambda: executing(master), HANG).split()[1])
     os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: master.manager.core.tally.lost_members, HANG)
+    wait_until(lambda: engine_of(master).manager.core.tally.lost_members, HANG)
     os.kill(pid, signal.SIGCONT)
     assert task.result(HANG)
     wait_until(lambda: crew(master) == CREW, HANG)
     assert psutil.pid_exists(pid)
-    master.manager.check()
+    engine_of(master).manager.check()
 
 
 def executing(master: Master) -> str:

@@ -11,8 +11,7 @@ import pytest
 
 from contract.nets import Background
 from masterworker import TaskFailed, Terminated, Worker
-from masterworker.master import Master
-from masterworker.master.results import Requests
+from masterworker.master import Master, engine_of, waiting
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def test_a_long_wait_is_explained_once(
     crew: Crew, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wait that gets nowhere tells why in the log."""
-    monkeypatch.setattr(Requests, "NOTICE_AFTER", 0.1)
+    monkeypatch.setattr(waiting, "NOTICE_AFTER", 0.1)
     monkeypatch.setattr("masterworker.wire.LONGEST_WAIT", 0.1)
     crew.master.request_task("nobody")
 
@@ -193,8 +192,8 @@ def test_the_end_reaches_every_waiting_thread(crew: Crew) -> None:
         Background(lambda: list(master.map("nobody", [1, 2]))),
         Background(lambda: list(master.map("nobody", [1, 2], ordered=False))),
     ]
-    wait_until(lambda: len(list(master.manager.core.results.claims)) == 2)
-    wait_until(lambda: len(master._sleepers) == 4)
+    wait_until(lambda: len(list(engine_of(master).manager.core.results.claims)) == 2)
+    wait_until(lambda: len(engine_of(master).router._sleepers) == 4)
 
     master.shutdown()
 
@@ -216,7 +215,7 @@ def test_a_loop_that_the_end_cuts_short_says_so(crew: Crew) -> None:
     """It does not look like one that has seen all results."""
     crew.master.request_task("nobody")
     loop = Background(lambda: list(crew.master.results()))
-    wait_until(lambda: len(list(crew.master.manager.core.results.claims)) == 1)
+    wait_until(lambda: len(list(engine_of(crew.master).manager.core.results.claims)) == 1)
 
     crew.master.shutdown()
 
@@ -231,7 +230,7 @@ def test_two_loops_share_the_results_and_both_end(crew: Crew) -> None:
     for x in range(21):
         crew.master.request_task("gate", x)
     loops = [Background(lambda: list(crew.master.results())) for _ in range(3)]
-    wait_until(lambda: len(list(crew.master.manager.core.results.claims)) == 3)
+    wait_until(lambda: len(list(engine_of(crew.master).manager.core.results.claims)) == 3)
     go.set()
 
     found = [value for loop in loops for _, _, value in loop.result(12.0)]
@@ -259,14 +258,14 @@ def test_a_worker_that_wants_to_stop_leaves_in_good_order(crew: Crew) -> None:
     wait_until(lambda: len(crew.master.status().processes) == 1, what="it has signed off")
     census = crew.master.status()
     assert census.running == {}
-    assert crew.master.manager.core.tally.lost_members == 0
+    assert engine_of(crew.master).manager.core.tally.lost_members == 0
     stop.clear()
 
     done = census.finished["count"]
     assert done == 31
     crew.hire({"count": lambda x: x})
     assert crew.results(200) == list(range(200))
-    crew.master.manager.check()
+    engine_of(crew.master).manager.check()
 
 
 def test_two_masters_side_by_side(crew: Crew) -> None:

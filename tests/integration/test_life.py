@@ -16,6 +16,7 @@ from contract.nets import Background
 from integration import work
 from masterworker import LabelTakenError, Master, Terminated, UsageError, Worker
 from masterworker.errors import MasterNotFoundError, TransportError
+from masterworker.master import engine_of
 from masterworker.transport import endings, notice
 from masterworker.transport.discovery import labels, locate
 from masterworker.transport.pyro.names import NameServer
@@ -243,8 +244,8 @@ def test_a_worker_that_finds_no_master(crew: Crew) -> None:
 
 def test_an_explicit_address(crew: Crew) -> None:
     """Host and port, or the host alone where the notice knows the port."""
-    assert crew.master.server is not None
-    port = crew.master.server.port
+    assert engine_of(crew.master).server is not None
+    port = engine_of(crew.master).server.port
     for where in (f"127.0.0.1:{port}", "localhost"):
         worker = Worker(crew.label, where, handlers={where: lambda: "here"})
         running = Background(worker.run)
@@ -255,24 +256,24 @@ def test_an_explicit_address(crew: Crew) -> None:
 
 def test_a_busy_port_is_an_error(crew: Crew) -> None:
     """Unless another one may be tried."""
-    assert crew.master.server is not None
-    port = crew.master.server.port
+    assert engine_of(crew.master).server is not None
+    port = engine_of(crew.master).server.port
     label = unique_label()
     with pytest.raises(TransportError, match=rf"cannot listen at 127.0.0.1, port {port}"):
         Master(label, ports=[port])
     with Master(label, ports=[port, 0]) as other:
-        assert other.server is not None
-        assert other.server.port != port
+        assert engine_of(other).server is not None
+        assert engine_of(other).server.port != port
 
 
 def test_with_a_name_server(name_server: int) -> None:
     """The label is entered, found, and taken out again."""
     label = unique_label()
     with Master(label, name_server=True) as master:
-        assert master.server is not None
+        assert engine_of(master).server is not None
         found = NameServer().lookup(label)
         assert found is not None
-        assert found.port == master.server.port
+        assert found.port == engine_of(master).server.port
         assert label in NameServer().labels()
         with pytest.raises(LabelTakenError):
             Master(label, name_server=True)
@@ -298,7 +299,7 @@ def test_a_worker_that_cannot_start_is_reported(tmp_path: Path) -> None:
 
     script = python_script(tmp_path, "broken.py", "raise RuntimeError('broken by intent')\n")
     with Master() as master:
-        master.store_program(program.of_file(script))
+        engine_of(master).program.store(program.of_file(script))
         with pytest.raises(WorkerStartError, match="broken by intent"):
             master.launch_workers(1, wait=True)
         with pytest.raises(UsageError, match="negative"):

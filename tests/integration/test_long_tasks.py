@@ -11,6 +11,7 @@ import pytest
 from contract.nets import Background
 from integration import work
 from masterworker import Master, TaskFailed, UsageError, Worker, current_worker
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -89,15 +90,15 @@ def test_the_heart_beats_during_a_long_task(crew: Crew) -> None:
     crew.hire({"long": lambda: end.wait(HANG)}, heartbeat=0.1)
     crew.master.request_task("long")
     number = crew.master.status().processes[-1][0]
-    member = crew.master.manager.core.members[number]
+    member = engine_of(crew.master).manager.core.members[number]
     began = member.heard
 
     wait_until(lambda: member.heard > began + 1.0, what="ten heartbeats")  # two and a half bounds
 
-    assert number in crew.master.manager.core.members
+    assert number in engine_of(crew.master).manager.core.members
     end.set()
     assert crew.results(1) == [True]
-    assert crew.master.manager.core.tally.lost_members == 0
+    assert engine_of(crew.master).manager.core.tally.lost_members == 0
 
 
 def test_no_heartbeat_was_promised(crew: Crew) -> None:
@@ -277,7 +278,7 @@ def test_lost_requests_and_replies_of_every_kind(crew: Crew) -> None:
     assert sorted(crew.results(300)) == list(range(300))
     census = crew.master.status()
     assert (census.submitted, census.delivered) == (300, 300)
-    crew.master.manager.check()
+    engine_of(crew.master).manager.check()
 
 
 def test_the_master_that_is_gone_is_looked_for_with_a_bound(crew: Crew) -> None:

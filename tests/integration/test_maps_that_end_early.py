@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from masterworker import Master, TaskFailed, UnpicklableError
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def raises(error: BaseException) -> None:
 def master() -> Iterator[Master]:
     with Master(workers=2) as found:
         yield found
-        found.manager.check()
-        assert not found.manager.repairs
+        engine_of(found).manager.check()
+        assert not engine_of(found).manager.repairs
 
 
 # -- ways to leave ---------------------------------------------------------------------------
@@ -141,7 +142,7 @@ def test_what_is_left_early_is_taken_back(
     way(master.map(first_only, itertools.count(), **more))
     gc.collect()
     assert_nothing_is_left(master)
-    assert master.manager.summary().not_run == 0
+    assert engine_of(master).manager.summary().not_run == 0
 
 
 @pytest.mark.parametrize("more", [{}, {"timeout": 600}, {"priority": 3, "retries": 2}])
@@ -192,7 +193,7 @@ def test_submitted_tasks_go_on_without_their_handles(master: Master) -> None:
         assert future.result() >= 0
         break
     wait_until(lambda: nothing_is_left(master), HANG)
-    assert master.manager.summary().done == 200
+    assert engine_of(master).manager.summary().done == 200
 
 
 def test_it_is_said_if_nobody_has_taken_anything(
@@ -339,4 +340,4 @@ def test_what_runs_is_broken_off_also_at_the_end_of_the_job(tmp_path: Path) -> N
             break
         del _
     assert cleaned.exists()
-    assert not master.manager.core.tally.lost_members
+    assert not engine_of(master).manager.core.tally.lost_members

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HEAD = """
 import json, os, sys
 from masterworker import Master
+from masterworker.master import engine_of
 
 def show(*values):
     print(json.dumps(values))
@@ -529,6 +530,7 @@ def test_what_nobody_needs_any_more_is_not_kept(tmp_path: Path) -> None:
         """
         import gc, numpy
         from masterworker import wire
+        from masterworker.master import engine_of
 
         def look():
             return float(table[0])
@@ -540,7 +542,7 @@ def test_what_nobody_needs_any_more_is_not_kept(tmp_path: Path) -> None:
                 seen.append(master.submit(look).result(30))
             gc.collect()
             master.submit(look).result(30)
-            stored = [value for (space, _), value in master.manager.store._values.items()
+            stored = [value for (space, _), value in engine_of(master).manager.store._values.items()
                       if space == wire.DEFINITIONS and len(value) >= 800_000]
             show(seen, len(stored))
         """,

@@ -13,6 +13,7 @@ import pytest
 
 from masterworker import Future, Master, Worker, current_worker
 from masterworker.core.hand import MAX_BUDGET
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def test_what_nobody_picks_up_holds_back_the_rest(
 def test_who_waits_gets_what_he_waits_for(master: Master) -> None:
     """The last one first: it is executed although all others lie there."""
     futures = [master.submit(large, i) for i in range(40)]
-    wait_until(lambda: master.manager.core.held_back, HANG, "the pile is high")
+    wait_until(lambda: engine_of(master).manager.core.held_back, HANG, "the pile is high")
     assert futures[-1].result(HANG)[0] == 39.0
     assert [h.result(HANG)[0] for h in reversed(futures)] == [float(i) for i in range(39, -1, -1)]
 
@@ -116,7 +117,7 @@ def test_map_with_large_results_is_bounded(master: Master) -> None:
     """
     highest, pause = 0, threading.Event()
     for i, array in enumerate(master.map(large_in_time, range(300))):
-        highest = max(highest, master.manager._pile.size)
+        highest = max(highest, engine_of(master).manager._pile.size)
         assert array[0] == i
         pause.wait(4 * SECONDS)  # they would pile up
     assert BOUND < highest < BOUND + IN_HAND
@@ -130,7 +131,7 @@ def test_results_by_tag(tmp_path: Path) -> None:
         thread.start()
         for i in range(60):
             master.request_task("large", i)
-        wait_until(lambda: master.manager.core.held_back, HANG, "the pile is high")
+        wait_until(lambda: engine_of(master).manager.core.held_back, HANG, "the pile is high")
         found = sorted(int(r[2][0]) for r in master.results())
         assert found == list(range(60))
     thread.join(HANG)
@@ -151,4 +152,4 @@ def test_in_one_process_nothing_is_held_back() -> None:
     with Master(serial=True, results_memory=BOUND) as master:
         futures = [master.submit(large, i) for i in range(30)]
         assert futures[-1].result(HANG)[0] == 29.0
-        assert not master.manager.core.held_back
+        assert not engine_of(master).manager.core.held_back

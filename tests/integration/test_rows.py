@@ -10,6 +10,7 @@ import pytest
 
 from integration import work
 from masterworker.errors import TaskCancelled, TaskLost
+from masterworker.master import engine_of
 from support import HANG
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def test_each_task_fails_by_itself(warm: Master) -> None:
         ValueError if n < 0 else math.sqrt(n) for n in numbers
     ]
     assert "math domain error" in "".join(futures[3].exception().__notes__)
-    assert warm.manager.summary().failed == len([n for n in numbers if n < 0])
-    warm.manager.check()
+    assert engine_of(warm).manager.summary().failed == len([n for n in numbers if n < 0])
+    engine_of(warm).manager.check()
 
 
 def test_map_raises_for_the_item_that_failed(warm: Master) -> None:
@@ -61,8 +62,8 @@ def test_only_the_task_that_ends_its_process_is_lost(warm: Master) -> None:
     found = [outcome(future) for future in futures]
     assert found.pop(1234) is TaskLost
     assert found == [math.sqrt(n) for n in range(MANY) if n != 1234]
-    assert "os._exit" not in warm.manager.story(futures[1233].number)
-    warm.manager.check()
+    assert "os._exit" not in engine_of(warm).manager.story(futures[1233].number)
+    engine_of(warm).manager.check()
 
 
 def test_what_waits_behind_a_long_task_is_executed_elsewhere(warm: Master, tmp_path: Path) -> None:
@@ -79,13 +80,13 @@ def test_what_waits_behind_a_long_task_is_executed_elsewhere(warm: Master, tmp_p
     assert not long.done()
     go.touch()
     assert long.result(HANG) is True
-    warm.manager.check()
+    engine_of(warm).manager.check()
 
 
 def test_each_task_is_cancelled_by_itself(warm: Master, tmp_path: Path) -> None:
     """Some of many that wait are taken out; the others stay."""
     go = tmp_path / "go"
-    before = warm.manager.summary().cancelled
+    before = engine_of(warm).manager.summary().cancelled
     busy = [warm.submit(work.wait_for_file, str(go)) for _ in range(2)]
     futures = [warm.submit(work.square, n) for n in range(MANY)]
     cancelled = {n for n in range(0, MANY, 3) if futures[n].cancel()}
@@ -95,8 +96,8 @@ def test_each_task_is_cancelled_by_itself(warm: Master, tmp_path: Path) -> None:
         TaskCancelled if n in cancelled else n * n for n in range(MANY)
     ]
     assert [future.result(HANG) for future in busy] == [True, True]
-    assert warm.manager.summary().cancelled - before == len(cancelled)
-    warm.manager.check()
+    assert engine_of(warm).manager.summary().cancelled - before == len(cancelled)
+    engine_of(warm).manager.check()
 
 
 def test_handles_and_batches_side_by_side(warm: Master) -> None:
@@ -108,6 +109,6 @@ def test_handles_and_batches_side_by_side(warm: Master) -> None:
     assert [future.result(HANG) for future in futures] == expected
     assert sorted(late) == expected
     assert list(squares) == expected
-    assert not warm.futures
-    assert not warm.batches
+    assert not engine_of(warm).router.futures
+    assert not engine_of(warm).router.batches
     assert len({future.task_id for future in futures}) == 700

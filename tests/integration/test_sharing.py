@@ -16,6 +16,7 @@ import pytest
 
 from masterworker import Master, UsageError
 from masterworker.errors import UnpicklableError
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ def elsewhere(tmp_path: Path) -> Iterator[tuple[Master, list[str]]]:
     """Three workers that have come with a ticket, as from another machine; and what is sent."""
     sent: list[str] = []
     with Master(results="any") as master:
-        get = master.manager.get
+        get = engine_of(master).manager.get
 
         def noted(space: str, name: str) -> Any:
             sent.append(name)
             return get(space, name)
 
-        master.manager.get = noted  # type: ignore[method-assign]
+        engine_of(master).manager.get = noted  # type: ignore[method-assign]
         ticket = tmp_path / "ticket"
         ticket.touch(mode=0o600)
         ticket.write_text(master.ticket(), encoding="utf-8")

@@ -10,6 +10,7 @@ from masterworker import Master, UsageError, wire
 from masterworker.core.task import RESULT
 from masterworker.data import outcome
 from masterworker.manager import Manager
+from masterworker.master import engine_of
 from support import unique_label, wait_until
 
 
@@ -55,7 +56,7 @@ def test_ctrl_c_while_a_result_is_opened_does_not_spoil_it(monkeypatch: pytest.M
     """The interruption was for the one who waited, not for the task."""
     with Master(serial=True, handlers={"twice": lambda x: 2 * x}) as master:
         future = master.submit(abs, -7)
-        master.wait_until(future.done, 5.0)
+        engine_of(master).router.wait_until(future.done, 5.0)
         master.request_task("twice", 4)
 
         def interrupted(_: bytes) -> None:

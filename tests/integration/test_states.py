@@ -10,6 +10,7 @@ import pytest
 from integration import work
 from masterworker import Master, StateValue, TaskFailed, Terminated, UsageError
 from masterworker.errors import UnpicklableError
+from masterworker.master import engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def test_a_value_is_fetched_once_by_each_worker(
 ) -> None:
     """However many tasks use it; and once more after a new one was stored."""
     fetched: list[str] = []
-    manager = crew.master.manager
+    manager = engine_of(crew.master).manager
     get = manager.get
 
     def counted(space: str, name: str) -> bytes | None:
@@ -91,14 +92,14 @@ def test_worker_processes_fetch_once_each() -> None:
     """With real processes: two of them, two fetches at most."""
     fetched: list[str] = []
     with Master(workers=2) as master:
-        get = master.manager.get
+        get = engine_of(master).manager.get
 
         def counted(space: str, name: str) -> bytes | None:
             fetched.append(name)
             return get(space, name)
 
         wait_until(lambda: len(master.status().processes) == 3)
-        master.manager.get = counted  # type: ignore[method-assign]
+        engine_of(master).manager.get = counted  # type: ignore[method-assign]
         state = master.store_state(numbers=list(range(100)))
         value = StateValue(state, "numbers")
         found = list(master.map(sum, [value] * 200))

@@ -30,6 +30,7 @@ from masterworker.launch.parent import WorkerLimits
 from masterworker.launch.reporter import Reporter
 from masterworker.launch.slot import PAUSES, TRIES, Reason, Slot, reason_of
 from masterworker.launch.supervisor import Supervisor
+from masterworker.master import engine_of
 from support import HANG, python_script, start_script, wait_until, workers_of
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ def test_a_worker_that_never_starts_is_given_up(
 ) -> None:
     """After some tries with pauses that grow; what it said is shown once."""
     script = python_script(tmp_path, "broken.py", "raise RuntimeError('broken by intent')\n")
-    master.store_program(program.of_file(script))
+    engine_of(master).program.store(program.of_file(script))
     master.launch_workers(1)
-    supervisor = master.local_workers._supervisor
+    supervisor = engine_of(master).launcher.local_workers._supervisor
     assert supervisor is not None
     assert supervisor.wait(HANG)
     told = [r.getMessage() for r in caplog.records if r.name == "masterworker.launch"]
@@ -221,7 +222,7 @@ def test_the_program_waits_for_all_its_children(master: Master) -> None:
     """`os.wait` of the program takes the status away; the worker is replaced all the same."""
     master.launch_workers(1)
     victim = one_worker(master)
-    supervisor = master.local_workers._supervisor
+    supervisor = engine_of(master).launcher.local_workers._supervisor
     assert supervisor is not None
     done = threading.Event()
     supervisor._loop.ask(lambda _: done.wait(HANG))  # it looks elsewhere
@@ -245,7 +246,7 @@ def test_a_maximum_of_tasks(master: Master) -> None:
 def test_an_idle_time_out(master: Master) -> None:
     """Who has nothing to do leaves, and is not replaced."""
     master.launch_workers(2, idle_timeout=0.3, wait=True)
-    supervisor = master.local_workers._supervisor
+    supervisor = engine_of(master).launcher.local_workers._supervisor
     assert supervisor is not None
     assert supervisor.wait(HANG)
     assert members(master) == set()
@@ -269,11 +270,11 @@ def test_a_lifetime(master: Master, tmp_path: Path) -> None:
     master.launch_workers(1, lifetime=1.5)
     future = master.submit(work.first_then_say, "begun", str(tmp_path))
     wait_until((tmp_path / "begun").exists, HANG)
-    supervisor = master.local_workers._supervisor
+    supervisor = engine_of(master).launcher.local_workers._supervisor
     assert supervisor is not None
     assert supervisor.wait(HANG)
     assert not future.done()
-    assert master.manager.core.tasks[future.number].losses is None
+    assert engine_of(master).manager.core.tasks[future.number].losses is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is seen in /proc")
@@ -349,7 +350,7 @@ NERVOUS = """
 @pytest.fixture
 def nervous(master: Master, tmp_path: Path) -> Master:
     """A master with a worker that counts as lost after a second of silence."""
-    master.store_program(program.of_file(python_script(tmp_path, "nervous.py", NERVOUS)))
+    engine_of(master).program.store(program.of_file(python_script(tmp_path, "nervous.py", NERVOUS)))
     master.launch_workers(1, wait=True)
     return master
 
@@ -358,7 +359,7 @@ def test_a_handler_that_holds_the_interpreter_is_not_lost(nervous: Master, tmp_p
     """Its own heart cannot beat; its supervisor's does."""
     nervous.request_task("hold", 4, str(tmp_path / "begun"))
     assert nervous.retrieve_result(timeout=HANG)[2] == one_worker(nervous)
-    assert nervous.manager.core.tally.lost_members == 0
+    assert engine_of(nervous).manager.core.tally.lost_members == 0
 
 
 def test_a_stopped_worker_is_not_vouched_for(nervous: Master) -> None:
@@ -366,7 +367,7 @@ def test_a_stopped_worker_is_not_vouched_for(nervous: Master) -> None:
     worker = one_worker(nervous)
     os.kill(worker, signal.SIGSTOP)
     try:
-        wait_until(lambda: nervous.manager.core.tally.lost_members == 1, 10.0)
+        wait_until(lambda: engine_of(nervous).manager.core.tally.lost_members == 1, 10.0)
     finally:
         os.kill(worker, signal.SIGCONT)
     wait_until(lambda: worker in members(nervous), HANG, "it comes back")
@@ -395,13 +396,13 @@ def test_output_is_marked_with_the_worker(
 def test_the_last_words_of_a_worker_reach_the_manager(master: Master) -> None:
     """With the loss that they explain."""
     endings: list[wire.Ending] = []
-    attend = master.manager.attend
+    attend = engine_of(master).manager.attend
 
     def spy(name: str, alive: Sequence[int], ended: Sequence[wire.Ending], wait: float) -> Any:
         endings.extend(ended)
         return attend(name, alive, ended, wait)
 
-    master.local_workers._attend = spy
+    engine_of(master).launcher.local_workers._attend = spy
     master.launch_workers(1)
     worker = one_worker(master)
 

@@ -18,6 +18,7 @@ from masterworker.core.task import FinishedRun
 from masterworker.data.chunks import put_together
 from masterworker.data.pickling import loads
 from masterworker.errors import TaskCancelled, TaskLost
+from masterworker.master import engine_of
 from masterworker.master.batch import TAKEN
 from masterworker.master.batching import Batcher
 from masterworker.master.map_call import MapCall
@@ -45,7 +46,7 @@ def warm(two_workers: Master) -> Master:
 def chunks(warm: Master, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tasks there are in each chunk of results that comes."""
     found: list[int] = []
-    settle = warm.manager.core._settle_first
+    settle = engine_of(warm).manager.core._settle_first
 
     def noted(*args: Any) -> None:
         settle(*args)
@@ -54,7 +55,7 @@ def chunks(warm: Master, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         if isinstance(run.payloads, Chunk):
             found.append(len(run.payloads))
 
-    monkeypatch.setattr(warm.manager.core, "_settle_first", noted)
+    monkeypatch.setattr(engine_of(warm).manager.core, "_settle_first", noted)
     return found
 
 
@@ -135,7 +136,7 @@ def test_each_task_fails_by_itself_and_can_be_replayed(
     found = []
     numbers = [-n if n % 500 == 7 else n for n in range(MANY)]
     calls: list[Any] = []
-    warm.manager._on_failed, before = calls.extend, warm.manager._on_failed
+    engine_of(warm).manager._on_failed, before = calls.extend, engine_of(warm).manager._on_failed
     try:
         for number in numbers:
             found.append(warm.map(math.sqrt, [number] * 1)) if number < 0 else None
@@ -143,27 +144,33 @@ def test_each_task_fails_by_itself_and_can_be_replayed(
         assert sum(isinstance(each, ValueError) for each in results) == len(found)
         wait_until(lambda: len(calls) == 2 * len(found))
     finally:
-        warm.manager._on_failed = before
+        engine_of(warm).manager._on_failed = before
     kept = [loads(parameters)[1:] for _, _, parameters, *_ in calls]
     assert sorted(kept)[::2] == [((n,), {}) for n in sorted(numbers) if n < 0]
     assert max(len(call[2]) for call in calls) < failed.LARGEST
-    warm.manager.check()
+    engine_of(warm).manager.check()
 
 
 def test_only_the_task_that_ends_its_process_is_lost(warm: Master, chunks: list[int]) -> None:
     """The others of its chunk are executed elsewhere."""
     found: dict[int, float] = {}
-    failed_before = warm.manager.summary().failed
+    failed_before = engine_of(warm).manager.summary().failed
     results = warm.map(work.root_or_exit, [*range(1, 1500), 0, *range(1500, MANY)])
     for n in range(1, 1500):
         found[n] = next(results)
     with pytest.raises(TaskLost):
         next(results)
     assert found == {n: math.sqrt(n) for n in range(1, 1500)}
-    wait_until(lambda: warm.manager.census().waiting == {} == warm.manager.census().running)
-    assert warm.manager.summary().failed == failed_before + 1
+    wait_until(
+        lambda: (
+            engine_of(warm).manager.census().waiting
+            == {}
+            == engine_of(warm).manager.census().running
+        )
+    )
+    assert engine_of(warm).manager.summary().failed == failed_before + 1
     assert sum(chunks) > MANY // 2
-    warm.manager.check()
+    engine_of(warm).manager.check()
 
 
 def test_what_is_done_is_delivered_while_a_task_takes_long(warm: Master, tmp_path: Path) -> None:
@@ -175,13 +182,13 @@ def test_what_is_done_is_delivered_while_a_task_takes_long(warm: Master, tmp_pat
     assert sorted(found) == [n for n in range(1400) if n != 700]
     go.touch()
     assert list(results) == [True]
-    warm.manager.check()
+    engine_of(warm).manager.check()
 
 
 def test_the_task_that_is_executed_is_cancelled_by_itself(warm: Master, tmp_path: Path) -> None:
     """The worker goes on with what comes after it."""
-    warm.manager.census()  # nothing is on its way to the scheduler
-    number = warm.manager.core.next_task + 700
+    engine_of(warm).manager.census()  # nothing is on its way to the scheduler
+    number = engine_of(warm).manager.core.next_task + 700
     started = tmp_path / "started"
     names = [str(started) if n == 700 else n for n in range(1400)]
     results = warm.map(work.started_and_waits, names, ordered=False)
@@ -192,7 +199,7 @@ def test_the_task_that_is_executed_is_cancelled_by_itself(warm: Master, tmp_path
     with pytest.raises(TaskCancelled):
         next(results)
     assert list(warm.map(work.same, range(MANY))) == list(range(MANY))
-    warm.manager.check()
+    engine_of(warm).manager.check()
 
 
 def test_results_of_handles_travel_together(warm: Master, chunks: list[int]) -> None:
@@ -206,14 +213,14 @@ def test_results_that_cannot_be_opened_fail_one_by_one(
     warm: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a worker has sent in their place."""
-    settle = warm.manager.core._settle_first
+    settle = engine_of(warm).manager.core._settle_first
 
     def spoilt(block: Any, results: Any, *rest: Any) -> None:
         if isinstance(results, Chunk):
             results = Chunk(b"\x80\x05]\x94.", results.at, results.number)
         settle(block, results, *rest)
 
-    monkeypatch.setattr(warm.manager.core, "_settle_first", spoilt)
+    monkeypatch.setattr(engine_of(warm).manager.core, "_settle_first", spoilt)
     futures = [warm.submit(work.same, n) for n in range(MANY)]
     errors = [future.exception(HANG) for future in futures]
     assert any("cannot be rebuilt" in str(error) for error in errors)
@@ -259,12 +266,14 @@ def test_results_that_come_on_the_way_are_yielded_once() -> None:
     """Those whose places were passed already are not left out, and none comes twice."""
     master = Master()
     try:
-        drawing = Batcher(master.needs, Travelling("a", b"", None), (range(10),), together=True)
-        mapping = MapCall(master.manager, master, None, drawing)
+        drawing = Batcher(
+            engine_of(master).needs, Travelling("a", b"", None), (range(10),), together=True
+        )
+        mapping = MapCall(engine_of(master).manager, engine_of(master).router, None, drawing)
         drawing.draw, draw = (lambda _: draw(5)), drawing.draw  # type: ignore[method-assign]
         results = mapping.begin(ordered=False)
         batches = list(mapping._ready)
-        master.manager.census()  # they know their tasks when these are known
+        engine_of(master).manager.census()  # they know their tasks when these are known
         for batch in batches:
             batch.outcomes = Meanwhile(batch)
         assert list(results) == list(range(1, 11))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from masterworker import Master, WorkerStartError
+from masterworker.master import engine_of, waiting
 from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def test_the_job_goes_on_as_long_as_one_works(tmp_path: Path) -> None:
     with Master(workers=3, initializer=lambda: once_in_three(path)) as master:
         for number in range(20):
             assert master.submit(abs, -number).result(HANG) == number
-        supervisor = master.local_workers._supervisor
+        supervisor = engine_of(master).launcher.local_workers._supervisor
         assert supervisor is not None
         places = supervisor.slots
         wait_until(lambda: sum(place.gave_up for place in places) == 2, HANG)
@@ -151,7 +152,7 @@ def test_an_initializer_that_takes_long_is_named(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be at work; whoever waits is told what for."""
-    monkeypatch.setattr(Master, "NOTICE_AFTER", 1.0)
+    monkeypatch.setattr(waiting, "NOTICE_AFTER", 1.0)
     with Master(workers=2, initializer=hang) as master:
         with pytest.raises(TimeoutError):
             master.submit(abs, -1).result(3)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import Master, Worker
 from masterworker.errors import TaskCancelled
+from masterworker.master import engine_of
 from masterworker.signals import signals
 from masterworker.testing import connection
 
@@ -207,11 +208,11 @@ class Program:
                 assert future.result(HANG) == 1
         self.do_results()
         assert sorted(self.asked) == sorted(self.found), "tasks by tag"
-        self.master.manager.check()
+        engine_of(self.master).manager.check()
         assert self.master.submit(abs, -5).result(HANG) == 5
-        assert not self.master._sleepers
+        assert not engine_of(self.master).router._sleepers
         end = time.monotonic() + HANG
-        while self.master.manager.core.tasks or self.master.futures:
+        while engine_of(self.master).manager.core.tasks or engine_of(self.master).router.futures:
             assert time.monotonic() < end, "something is left behind"
             threading.Event().wait(0.01)
         for kept in (self.futures, self.unsure, self.asked, self.found):
@@ -224,7 +225,9 @@ def rain(
     """Let it rain, and return what is to be said about it; end the process if nothing goes on."""
     began = time.monotonic()
     with Master(workers=2) as master:
-        worker = Worker("any", handlers={TAG: abs}, connect=partial(connection, master.manager))
+        worker = Worker(
+            "any", handlers={TAG: abs}, connect=partial(connection, engine_of(master).manager)
+        )
         thread = threading.Thread(target=worker.run, daemon=True)
         thread.start()
         cloud, program = Cloud(numbers, seed), Program(master, seed)

@@ -7,6 +7,7 @@ import signal
 import threading
 
 from masterworker import Master
+from masterworker.master import engine_of
 from support import wait_until
 
 
@@ -18,7 +19,9 @@ def test_two_of_them_end_everything_at_once() -> None:
     """The worker is busy for longer than this may take; no process is left."""
     master = Master(workers=1)
     future = master.submit(sleep_on, 100.0)
-    wait_until(lambda: any(task.holder for task in list(master.manager.core.tasks.values())))
+    wait_until(
+        lambda: any(task.holder for task in list(engine_of(master).manager.core.tasks.values()))
+    )
     main = threading.main_thread().ident or 0
     over = threading.Event()
 

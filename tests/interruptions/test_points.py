@@ -13,6 +13,7 @@ from integration.conftest import lasting_master
 from integration.crew import Hired
 from interruptions.points import Interruption
 from masterworker import Master, Worker
+from masterworker.master import engine_of
 from masterworker.signals import signals
 from masterworker.testing import connection
 from support import HANG, wait_until
@@ -29,7 +30,9 @@ def master() -> Iterator[Master]:
     """One worker process for functions, and a thread for tasks by tag."""
     with lasting_master(1) as master:
         assert master.submit(abs, -1).result(HANG) == 1
-        connect = partial(connection, master.manager)  # it has no sidecar, which sends signals
+        connect = partial(
+            connection, engine_of(master).manager
+        )  # it has no sidecar, which sends signals
         hired = Hired(Worker(master.label, handlers={"anything": abs}, connect=connect))
         yield master
     hired.join()
@@ -150,7 +153,7 @@ def look(master: Master, got: list[Any], where: str) -> None:
     try:
         for expected, future in got:
             assert future.result(5.0) == expected
-        master.manager.check()
+        engine_of(master).manager.check()
         assert master.submit(abs, -7).result(5.0) == 7
         for name in asked_of_nobody:
             master.cancel(name)
@@ -158,10 +161,10 @@ def look(master: Master, got: list[Any], where: str) -> None:
         assert outcomes == asked_of_nobody
         asked_of_nobody.clear()
         assert not signals._depth
-        assert not master._sleepers
-        wait_until(lambda: not master.futures, 5.0, "no future is left behind")
-        wait_until(lambda: not master.manager.core.tasks, 5.0, "no task is left behind")
-        assert not master.manager.core.open_tags
+        assert not engine_of(master).router._sleepers
+        wait_until(lambda: not engine_of(master).router.futures, 5.0, "no future is left behind")
+        wait_until(lambda: not engine_of(master).manager.core.tasks, 5.0, "no task is left behind")
+        assert not engine_of(master).manager.core.open_tags
     except BaseException as error:
         error.add_note(f"interrupted at {where}")
         raise

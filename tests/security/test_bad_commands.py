@@ -12,6 +12,7 @@ import pytest
 
 from masterworker import Master
 from masterworker.cli import exit_codes
+from masterworker.master import engine_of
 from masterworker.transport import notice
 from masterworker.transport.runtime import runtime_folder
 from security.attackers import HOST, Bomb
@@ -142,7 +143,7 @@ def test_nobody_listens_there(run, command: str) -> None:
 
 def test_another_label_is_there(run) -> None:
     with Master(unique_label("here")) as master:
-        where = f"{HOST}:{master.server.port}"
+        where = f"{HOST}:{engine_of(master).server.port}"
         said = wrong(run("show", "another", "-m", where), NOT_FOUND)
     assert "no task manager with label 'another' is at this address" in said
 
@@ -187,7 +188,7 @@ def test_keys_that_cannot_be_used(
     if what == "a folder that others can enter":
         folder.chmod(0o755)
     with Master(unique_label("listening")) as master:
-        where = f"{HOST}:{master.server.port}"
+        where = f"{HOST}:{engine_of(master).server.port}"
         monkeypatch.setenv("MASTERWORKER_CREDENTIALS", str(folder))
         for words in (
             ["show", "x", "-m", where],

@@ -25,6 +25,7 @@ from masterworker.errors import CredentialError, NotAllowedError
 from masterworker.launch import parent, scoreboard
 from masterworker.launch.slot import Reason, reason_of
 from masterworker.manager import service_for
+from masterworker.master import engine_of
 from masterworker.security import credentials, ticket
 from masterworker.security.peer import OWNER, Peer
 from masterworker.testing import MemoryConnection
@@ -147,7 +148,7 @@ def test_no_command_line_tells_the_name_of_a_supervisor(tmp_path: Path) -> None:
         words = [sys.executable, "-m", "masterworker.cli", "worker", "--ticket", str(path)]
         program = subprocess.Popen(words, stdin=subprocess.DEVNULL)
         script = start_script(python_script(tmp_path, "slave.py", _SLAVE), master.label)
-        core = master.manager.core
+        core = engine_of(master).manager.core
         wait_until(
             lambda: sum(m.supervised for m in list(core.members.values())) == 3,
             what="three supervisors vouch for a worker each",

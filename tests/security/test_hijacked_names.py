@@ -15,6 +15,7 @@ from Pyro5.api import Proxy
 
 from masterworker import Master
 from masterworker.cli import exit_codes
+from masterworker.master import engine_of
 from masterworker.transport.address import object_name
 from masterworker.transport.discovery import reach
 from masterworker.transport.pyro.names import NameServer
@@ -75,7 +76,7 @@ def test_a_hijacked_label_does_not_keep_a_master_from_starting(
     label, impostor = hijacked
     with Records() as log:
         with Master(label, name_server=True) as master:
-            assert master.registered is None
+            assert engine_of(master).endpoint.registered is None
             reach(label).close()
         found = NameServer().lookup(label)
         assert found is not None
@@ -98,11 +99,11 @@ def test_an_entry_that_leads_to_another_program_is_replaced(name_server: int) ->
     with Impostor(as_web_server) as other:
         NameServer().register(label, f"PYRO:{object_name(label)}@{HOST}:{other.port}")
         with Master(label, name_server=True) as master:
-            assert master.registered is not None
-            assert master.server is not None
+            assert engine_of(master).endpoint.registered is not None
+            assert engine_of(master).server is not None
             found = NameServer().lookup(label)
             assert found is not None
-            assert found.port == master.server.port
+            assert found.port == engine_of(master).server.port
 
 
 def test_list_tells_whose_a_hijacked_label_is(hijacked: tuple[str, Impostor]) -> None:

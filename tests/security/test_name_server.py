@@ -20,6 +20,7 @@ from Pyro5.api import Proxy
 
 from masterworker import Master
 from masterworker.cli import exit_codes
+from masterworker.master import engine_of
 from masterworker.transport.pyro.names import NameServer
 from security.attackers import (
     CONNECT,
@@ -120,11 +121,11 @@ def test_a_job_is_found_by_it(
         use(server.port, monkeypatch)
         still_answers()
         with Master(label, name_server=True) as master:
-            assert master.registered is not None
-            assert master.server is not None
+            assert engine_of(master).endpoint.registered is not None
+            assert engine_of(master).server is not None
             found = NameServer().lookup(label)
             assert found is not None
-            assert found.port == master.server.port
+            assert found.port == engine_of(master).server.port
             tmp_path.chmod(0o700)
             elsewhere = {"MASTERWORKER_RUNTIME": str(tmp_path)}
             status, out, err = task_manager("list", "-v", **elsewhere)

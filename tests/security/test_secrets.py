@@ -20,6 +20,7 @@ import pytest
 from masterworker import Master
 from masterworker.errors import MasterworkerError
 from masterworker.launch import options, parent
+from masterworker.master import engine_of
 from masterworker.security import credentials, pem, ticket, tls
 from masterworker.security.credentials import user_credential
 from masterworker.security.peer import Role
@@ -216,7 +217,7 @@ def test_what_a_handler_sees_of_its_surroundings(job: Job) -> None:
 
 def commands(job: Job, task: str) -> list[list[str]]:
     label, observers = job.master.label, str(job.observers)
-    where = f"{HOST}:{job.master.server.port}"
+    where = f"{HOST}:{engine_of(job.master).server.port}"
     return [
         ["show", label, "-v"], ["show", label, "--json"], ["list", "-v"], ["list", "--json"],
         ["explain", label, task], ["-v", "replay", label], ["-v", "replay", label, task],
@@ -267,10 +268,10 @@ def test_however_things_are_shown(job: Job) -> None:
     spec = options.Spec(
         "label", None, {}, parent.WorkerLimits(), None, False, ticket=given
     )  # fmt: skip
-    server = job.master.server
+    server = engine_of(job.master).server
     things: list[object] = [
         job.master, server, server._credentials, server.gate, given, given.credential, spec,
-        job.master.manager, server._connections, tls.client_context(given.credential),
+        engine_of(job.master).manager, server._connections, tls.client_context(given.credential),
         {"nested": [given, given.credential]}, server._credentials.context(),
     ]  # fmt: skip
     for thing in things:

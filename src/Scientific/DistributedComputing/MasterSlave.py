@@ -17,7 +17,9 @@ from masterworker.data.states import StateValue
 from masterworker.errors import Terminated, UsageError
 from masterworker.job import main_program, methods_of, work_instead
 from masterworker.machine import process_info
-from masterworker.master import GRACE, Master
+from masterworker.master.engine import MasterEngine
+from masterworker.master.shutdown import GRACE
+from masterworker.master.submission import Submitter
 from masterworker.taskid import task_name
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
 from masterworker.worker import HEARTBEAT, Worker, current, script
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from masterworker.core.audit import Summary
-    from masterworker.master.submission import Submitter, TaskOptions
+    from masterworker.master.submission import TaskOptions
     from masterworker.transport.pyro.names import NameServer
     from masterworker.transport.pyro.server import Server
 
@@ -66,13 +68,13 @@ class GlobalStateValue(StateValue):
 class Requester:
     """Asks for tasks with options. Made by `MasterProcess.options`."""
 
-    def __init__(self, asking: Submitter) -> None:
-        self._asking = asking
+    def __init__(self, submitter: Submitter) -> None:
+        self._submitter = submitter
 
     def requestTask(self, tag: str, *parameters: Any) -> str:
         """Ask for a task, as `MasterProcess.requestTask` does."""
         with as_published:
-            return self._asking.request_task(tag, *parameters)
+            return self._submitter.request_task(tag, *parameters)
 
 
 class MasterProcess:
@@ -89,18 +91,21 @@ class MasterProcess:
     """
 
     def __init__(self, label: str, use_name_server: bool = True) -> None:
-        self._job = _Job(
+        self._job = job = MasterEngine(
             check_label(label),
             name_server=use_name_server,
             ports=(0,) if use_name_server else range(DEFAULT_PORT, LAST_PORT + 1),
+            is_generic=False,
+            manager_class=TracedManager,
         )
-        assert self._job.server is not None  # noqa: S101  for the type checker
+        assert job.endpoint is not None  # noqa: S101  for the type checker
+        self._submitter = Submitter(job.submission)
         self.label = label
-        self._code = SlaveCode(self._job)
-        self.task_manager = TaskManager(self._job.manager, self._job.collect, self._code.follow)
-        self.process_id = self._job.process_id
-        self.pyro_daemon: Server = self._job.server
-        self.pyro_ns: NameServer | None = self._job.registered
+        self._code = SlaveCode(job)
+        self.task_manager = TaskManager(job.manager, job.outcomes.collect, self._code.follow)
+        self.process_id = job.process_id
+        self.pyro_daemon: Server = job.endpoint.server
+        self.pyro_ns: NameServer | None = job.endpoint.registered
         self.global_states: dict[int, list[str]] = {}
         if not use_name_server:
             logger.warning("master %r listens on port %d", label, self.pyro_daemon.port)
@@ -112,7 +117,7 @@ class MasterProcess:
 
     def start(self) -> None:
         """Call `run`, and shut down whatever happens in it."""
-        with self._job:
+        with self._job.end:
             self.run()
 
     def shutdown(self, grace: float = GRACE) -> Summary:
@@ -124,7 +129,7 @@ class MasterProcess:
             How many tasks were done, failed, were cancelled, and were not run.
         """
         tracing.trace(debug, "shutdown of master %r", self.label)
-        return self._job.shutdown(grace)
+        return self._job.end.shutdown(grace)
 
     def options(self, **options: Unpack[TaskOptions]) -> Requester:
         """Return an object whose `requestTask` asks for tasks with options.
@@ -136,7 +141,7 @@ class MasterProcess:
         Raises:
             UsageError: One of the values cannot be used.
         """
-        return Requester(self._job.options(**options))
+        return Requester(self._submitter.options(**options))
 
     def cancelTask(self, task_id: str) -> bool:
         """Cancel a task. False: it has its outcome already.
@@ -144,7 +149,7 @@ class MasterProcess:
         A task that is being executed is interrupted, and its slave ended if it does not stop.
         Its outcome is a `masterworker.errors.TaskCancelled`.
         """
-        return self._job.cancel(task_id)
+        return self._submitter.cancel(task_id)
 
     def requestTask(self, tag: str, *parameters: Any) -> str:
         """Ask for a task. Returns its id, which begins with the tag.
@@ -153,7 +158,7 @@ class MasterProcess:
             UnpicklableError: Names the parameter that cannot be sent.
         """
         with as_published:
-            task_id = self._job.request_task(tag, *parameters)
+            task_id = self._submitter.request_task(tag, *parameters)
         tracing.trace(debug, "requested task %s", task_id)
         return task_id
 
@@ -168,7 +173,7 @@ class MasterProcess:
         """
         try:
             with as_published:
-                found: tuple[str, str, Any] = self._job.retrieve_result(tag)
+                found: tuple[str, str, Any] = self._job.outcomes.retrieve(tag, None)
         except Terminated:
             return None, None, None
         tracing.trace(debug, "retrieved result of task %s", found[0])
@@ -177,7 +182,7 @@ class MasterProcess:
     @as_published
     def setGlobalState(self, **values: Any) -> int:
         """Store named values once for all tasks. Returns the state's id: 1, 2, 3, ..."""
-        state_id = self._job.store_state(**values)
+        state_id = self._job.shared.store(values, fixed=False)
         self.global_states[state_id] = sorted(values)
         return state_id
 
@@ -188,7 +193,7 @@ class MasterProcess:
         Raises:
             UsageError: There is none of this id.
         """
-        self._job.delete_state(state_id)
+        self._job.shared.delete(state_id)
         self.global_states.pop(state_id, None)
 
     @as_published
@@ -278,13 +283,6 @@ class SlaveProcess:
 
     def _processing(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *parameters: function(*map(self.processParameter, parameters))
-
-
-class _Job(Master):
-    """The master under a `MasterProcess`."""
-
-    GENERIC_WORKERS = False
-    MANAGER = TracedManager
 
 
 class _SlaveWorker(Worker):

@@ -17,7 +17,7 @@ from masterworker.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from masterworker.master import Master
+    from masterworker.master.engine import MasterEngine
 
 #: The source text that a slave executes, and the folder in which it does.
 CODE: Final = "slave_code"
@@ -31,14 +31,14 @@ class SlaveCode:
         job: The job.
     """
 
-    def __init__(self, job: Master) -> None:
+    def __init__(self, job: MasterEngine) -> None:
         self._job = job
         self._program: program.Program | None = None
         self._folder: str | None = None
 
     def store(self, what: program.Program) -> None:
         """Store a program, and the data items that describe it."""
-        self._job.store_program(what)
+        self._job.program.store(what)
         self._program, self._folder = what, what.folder
         if what.kind == program.SCRIPT:
             self._show(CODE, what.source)
@@ -63,9 +63,9 @@ class SlaveCode:
         self._folder = None if folder is None else str(Path(folder).absolute())
         if code is None:
             self._program = None
-            self._job.forget_program()
+            self._job.program.forget()
             return
         what = program.of_source(code, self._folder) if CODE in items else self._program
         if what is not None:
             self._program = what.in_folder(self._folder or str(Path.cwd()))
-            self._job.store_program(self._program)
+            self._job.program.store(self._program)

@@ -27,7 +27,7 @@ from masterworker.data.record import printable
 from masterworker.data.states import StateCache, resolving
 from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
 from masterworker.job import methods_of
-from masterworker.master import Master
+from masterworker.master import Master, engine_of
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
 from masterworker.worker import Worker, current, script
@@ -111,7 +111,7 @@ class _Replay:
         """Carry it out. Returns the exit status."""
         what = program.decode(self.call.program) if self.call.program else program.generic()
         with Master() as home:
-            home._keeper.close()  # a further task that fails is not one of the job
+            engine_of(home).dead_letters.close()  # a further task that fails is not one of the job
             told = surroundings.enter(what.surroundings)
             if told:
                 print(f"warning: {told}", file=sys.stderr)

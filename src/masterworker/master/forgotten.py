@@ -1,4 +1,4 @@
-"""Ending a job whose master nobody refers to any more, as when a cell of a notebook is run again.
+"""Ending a job to which nothing refers any more, as when a cell of a notebook is run again.
 
 The collector of garbage may come at any point of any thread, also of one that holds a lock. So it
 only puts the job into a queue, and a thread of its own ends it.
@@ -6,7 +6,6 @@ only puts the job into a queue, and a thread of its own ends it.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 import weakref
@@ -16,78 +15,65 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.master.master import Master
+    from masterworker.master.shutdown import JobEnd
+    from masterworker.master.waiting import Waiting
 
 logger = logging.getLogger("masterworker.master")
 
-#: Seconds that workers have to finish what they are doing, which nobody will see.
+#: Seconds that workers have to finish what they are doing, which no program will see.
 GRACE = 2.0
 
-_waiting: SimpleQueue[tuple[str, list[Callable[[], object]]]] = SimpleQueue()
+_waiting: SimpleQueue[tuple[str, JobEnd]] = SimpleQueue()
 _guard = threading.Lock()
 _threads: list[threading.Thread] = []
 
 
-def weakly(method: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that calls a method as long as its object lives, and does not keep it."""
-    ref = weakref.WeakMethod(method)
+class WeakCallback:
+    """Calls a method as long as its object lives, and does not keep the object alive.
 
-    def call(*arguments: Any) -> None:
-        if (living := ref()) is not None:
-            living(*arguments)
-
-    return call
-
-
-def at_exit(method: Callable[[float], object], grace: float) -> Callable[[], None]:
-    """Call a method with a number at the end of the program, if its object lives then.
-
-    Returns:
-        What takes that back.
+    What is called back can so be made before the object that it calls.
     """
-    ref = weakref.WeakMethod(method)
 
-    def call() -> None:
-        if (living := ref()) is not None:
-            living(grace)
+    def __init__(self) -> None:
+        self._find: Callable[[], Callable[..., object] | None] = lambda: None
 
-    atexit.register(call)
-    return lambda: atexit.unregister(call)
+    def bind(self, method: Callable[..., object]) -> None:
+        """Say which method."""
+        self._find = weakref.WeakMethod(method)
+
+    def __call__(self, *arguments: Any) -> None:
+        """Call it."""
+        if (method := self._find()) is not None:
+            method(*arguments)
 
 
-def end_with(master: Master) -> Callable[[], object]:
-    """End a job when its master is forgotten.
+def end_with(waiting: Waiting, label: str, end: JobEnd) -> None:
+    """End a job when nothing refers to it any more.
 
-    Returns:
-        What takes that back, since the job has ended.
+    Args:
+        waiting: What everything refers to through which the job is used.
+        label: The label of the job.
+        end: Ends it.
     """
-    manager, workers, server = master.manager, master.local_workers, master.server
-    keeper, notice, changes = master._keeper, master._notice, master._changes
-    steps: list[Callable[[], object]] = [
-        manager.terminate,
-        workers.expect_end,
-        lambda: manager.wait_for(lambda _: not manager.remote_workers(), GRACE),
-        *(part.close for part in (server, changes) if part is not None),
-        lambda: workers.stop(GRACE),
-        keeper.close,
-        *(part.release for part in (notice,) if part is not None),
-    ]
     with _guard:
         if not any(thread.is_alive() for thread in _threads):  # a fork has none
             thread = threading.Thread(target=_run, name="masterworker-forgotten", daemon=True)
             _threads[:] = [thread]
             thread.start()
-    end = weakref.finalize(master, _waiting.put, (master.label, steps))
-    end.atexit = False
-    return end.detach
+    finalizer = weakref.finalize(waiting, _waiting.put, (label, end))
+    finalizer.atexit = False
 
 
 def _run() -> None:
     while True:
-        label, steps = _waiting.get()
-        logger.info("nobody refers to the master of %r any more: the job ends", label)
-        for step in steps:
-            try:
-                step()
-            except Exception:
-                logger.exception("the end of the job %r stumbled; it goes on", label)
+        _end(*_waiting.get())
+
+
+def _end(label: str, end: JobEnd) -> None:
+    if end.is_over:
+        return
+    logger.info("nobody refers to the master of %r any more: the job ends", label)
+    try:
+        end.shutdown(GRACE)
+    except Exception:
+        logger.exception("the end of the job %r stumbled", label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.task import RESULT, Finished, Large
 from masterworker.data.outcome import open_result, value_or_error
@@ -13,19 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.core.task import Payload
-
-
-class Waiter(Protocol):
-    """Who can wait for outcomes."""
-
-    def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
-        """Wait until something holds, looking again whenever outcomes arrive."""
-
-    def picking_up(self, *, asking: bool = False) -> None:
-        """Somebody picks up results, or asks for one that is not there."""
-
-    def _cancel(self, number: int) -> bool:
-        """Cancel a task."""
+    from masterworker.master.results import ResultRouter
 
 
 #: In the place of an outcome that has been opened.
@@ -39,7 +27,7 @@ class Future:
     """
 
     __slots__ = (
-        *("_error", "_value", "_waiter"),
+        *("_error", "_value", "_router"),
         *("holds", "number", "outcome", "tag", "watchers", "worker"),
     )
 
@@ -51,8 +39,8 @@ class Future:
     #: Keep what the call needs in the store until the outcome is opened; set where there is any.
     holds: tuple[object, ...]
 
-    def __init__(self, waiter: Waiter, tag: str) -> None:
-        self._waiter = waiter
+    def __init__(self, router: ResultRouter, tag: str) -> None:
+        self._router = router
         #: Nothing, then the outcome as it came (the payload alone, if it is a result; results that
         #: came as one, and which of them it is), and at last `_OPENED`.
         self.outcome: object = None
@@ -70,8 +58,12 @@ class Future:
     def done(self) -> bool:
         """Tell whether the outcome is here."""
         if self.outcome is None:
-            self._waiter.picking_up(asking=True)
+            self._router.picking_up(asking=True)
         return self._is_here()
+
+    def is_of(self, router: ResultRouter) -> bool:
+        """Tell whether its outcome comes there."""
+        return self._router is router
 
     def _is_here(self) -> bool:
         return self.outcome is not None
@@ -85,7 +77,7 @@ class Future:
         Returns:
             False: it has its outcome already.
         """
-        return self.outcome is None and self._waiter._cancel(self.number)
+        return self.outcome is None and self._router.cancel(self.number)
 
     def cancelled(self) -> bool:
         """Tell whether it was cancelled before it had an outcome."""
@@ -123,9 +115,9 @@ class Future:
         return self._error
 
     def _open(self, timeout: float | None) -> None:
-        if self.outcome is None and not self._waiter.wait_until(self._is_here, timeout):
+        if self.outcome is None and not self._router.wait_until(self._is_here, timeout):
             raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
-        self._waiter.picking_up()
+        self._router.picking_up()
         outcome = self.outcome
         if outcome is _OPENED:  # by another thread
             return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.manager import Manager
     from masterworker.master.batching import Batcher
-    from masterworker.master.submission import Desk
+    from masterworker.master.results import ResultRouter
 
 #: `map` asks for so many tasks at a time, as they fit into one page of ids, ...
 BATCH = 1 << PAGE_BITS
@@ -41,7 +41,7 @@ class MapCall:
 
     Args:
         manager: Where requests go.
-        desk: Who waits for outcomes.
+        router: Where batches wait for outcomes.
         options: What all tasks get.
         drawing: Where their parameters come from.
         return_errors: Failures are yielded, not raised.
@@ -50,14 +50,14 @@ class MapCall:
     def __init__(
         self,
         manager: Manager,
-        desk: Desk,
+        router: ResultRouter,
         options: Options | None,
         drawing: Batcher,
         *,
         return_errors: bool = False,
     ) -> None:
         self._manager = manager
-        self._desk = desk
+        self._router = router
         self._options = options
         self._drawing = drawing
         self._return_errors = return_errors
@@ -67,7 +67,7 @@ class MapCall:
         #: What ends it after the results of all tasks that were asked for.
         self._failure: Exception | None = None
         #: What is to be said in the log if it is dropped now.
-        self._told = ""
+        self._message = ""
         self._ready: deque[Batch] = deque()
         #: How many tasks are under way, and may be at most, by the size of the latest.
         self._pending = 0
@@ -113,7 +113,7 @@ class MapCall:
                 at, size = 0, len(outcomes)
                 while at < size:
                     if outcomes[at] is None:
-                        self._desk.wait_until(partial(_is_there, outcomes, at), None)
+                        self._router.wait_until(partial(_is_there, outcomes, at), None)
                     outcome = outcomes[at]
                     if isinstance(outcome, Values):
                         values = batch.open_all(outcome, return_errors=return_errors)
@@ -151,7 +151,7 @@ class MapCall:
                     arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
                 if not self._pending:
                     break
-                self._desk.wait_until(lambda: bool(arrived), None)
+                self._router.wait_until(lambda: bool(arrived), None)
                 batch, begin, number = arrived.popleft()
                 at, end = begin, begin + number
                 while at < end:
@@ -176,7 +176,9 @@ class MapCall:
         try:
             yield
         except GeneratorExit:
-            self._told = f"nobody has taken a result of map({self._drawing.tag.removeprefix('@')})"
+            self._message = (
+                f"nobody has taken a result of map({self._drawing.tag.removeprefix('@')})"
+            )
             raise
 
     def _finish(self) -> None:
@@ -189,7 +191,7 @@ class MapCall:
         self._batches.close()  # it refers to this object, and so to the items
         left = [batch for batch in self._asked if batch.left]
         if left:
-            self._desk.abandon(left, self._told)
+            self._router.abandon(left, self._message)
 
     def _ask(self) -> Generator[Batch]:
         size = following = 1
@@ -203,7 +205,7 @@ class MapCall:
             while self._asked and not self._asked[0].left:
                 self._asked.popleft()
             self._asked.append(batch)
-            expect = partial(self._desk.batches.add, batch)
+            expect = partial(self._router.batches.add, batch)
             tag, options = self._drawing.tag, self._options
             first = self._manager.request(tag, payloads, options, direct=True, expect=expect)
             following = first + number
@@ -217,7 +219,7 @@ class MapCall:
         """Some tasks are not under way any more: ask for others."""
         self._pending -= number
         self._yielded += number
-        self._desk.picking_up()
+        self._router.picking_up()
         while self._pending <= max(self._look_ahead - BATCH, 2 * FEW - 1):
             now = time.monotonic()
             if now - self._since >= PACE:

@@ -6,77 +6,59 @@ from typing import TYPE_CHECKING, Any, Self
 
 from masterworker.data.states import SharedValue
 from masterworker.errors import UsageError
-from masterworker.master.launcher import Launching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
     from masterworker.manager import Manager
-    from masterworker.master.needs import Hold
+    from masterworker.master.needs import Hold, Needs
+    from masterworker.master.waiting import Waiting
 
 
-class Sharing(Launching):
-    """What a master stores for all tasks."""
+class SharedValues:
+    """What one job stores for all its tasks. Thread-safe.
 
-    def __init__(self, label: str, manager: Manager, *, serial: bool) -> None:
-        super().__init__(label, manager, serial=serial)
+    Args:
+        manager: The task manager of the job.
+        needs: Stores what the values refer to.
+        waiting: Is referred to, so that a shared value keeps the job alive.
+    """
+
+    def __init__(self, manager: Manager, needs: Needs, waiting: Waiting) -> None:
+        self._manager = manager
+        self._needs = needs
+        self._waiting = waiting
         #: Keep what states refer to in the store, by the states' ids.
-        self._held_for_states: dict[int, tuple[Hold, ...]] = {}
+        self._held: dict[int, tuple[Hold, ...]] = {}
 
-    def share(self, **values: Any) -> Shared:
-        """Store named values once, for all tasks, which can read them and not change them.
-
-        Arrays, also inside of other objects, are sent once to each machine. All its workers map the
-        same memory: opening one costs microseconds, whatever its size.
-
-            with master.share(table=table) as shared:
-                results = list(master.map(look_up, itertools.repeat(shared.table), keys))
-
-        Args:
-            values: They are fixed now: a later change of an array does not matter.
-
-        Returns:
-            An object with an attribute for each of them, which is to be given to tasks in place of
-            the value; also inside of lists, tuples and dictionaries.
-
-        Raises:
-            UnpicklableError: One of them cannot be sent; says which and why.
-            UsageError: There are none.
-        """
+    def share(self, values: dict[str, Any]) -> Shared:
+        """Store values that tasks cannot change; see `Master.share`."""
         if not values:
             raise UsageError("share() needs named values, as in share(table=table)")
-        return Shared(self, self._store(values, fixed=True), values)
+        return Shared(self, self.store(values, fixed=True), values)
 
-    def store_state(self, **values: Any) -> int:
-        """Store named values once, for all tasks. Returns the state's id: 1, 2, 3, ...
+    def store(self, values: dict[str, Any], *, fixed: bool) -> int:
+        """Store values. Returns the id of the state.
 
-        Give `StateValue(id, name)` to tasks in place of a value. As `share`, but each worker has
-        values of its own, which it can change; what it writes to an array nobody else sees.
-
-        Raises:
-            UnpicklableError: One of them cannot be sent; says which and why.
+        Args:
+            values: By name.
+            fixed: Tasks cannot change them.
         """
-        return self._store(values, fixed=False)
-
-    def _store(self, values: dict[str, Any], *, fixed: bool) -> int:
-        stored, held = self.needs.of_values(values, fixed=fixed)
-        state_id = self.manager.put_state(stored)
+        stored, held = self._needs.of_values(values, fixed=fixed)
+        state_id = self._manager.put_state(stored)
         if held:
-            self._held_for_states[state_id] = held
+            self._held[state_id] = held
         return state_id
 
-    def _drop(self, state_id: int) -> bool:
-        self._held_for_states.pop(state_id, None)
-        return self.manager.drop_state(state_id)
+    def drop(self, state_id: int) -> bool:
+        """Forget a state, here and in the workers. False: there is none of this id."""
+        self._held.pop(state_id, None)
+        return self._manager.drop_state(state_id)
 
-    def delete_state(self, state_id: int) -> None:
-        """Forget a state, here and in the workers.
-
-        Raises:
-            UsageError: There is none of this id.
-        """
-        if not self._drop(state_id):
+    def delete(self, state_id: int) -> None:
+        """Forget a state; see `Master.delete_state`."""
+        if not self.drop(state_id):
             raise UsageError(
                 f"there is no state {state_id}: it was never stored, or deleted before"
             )
@@ -86,13 +68,13 @@ class Shared:
     """Values that `Master.share` has stored, as attributes. Can be used with `with`.
 
     Args:
-        master: Whose they are.
-        state_id: Under which they are stored.
+        values: Where they are stored.
+        state_id: Under which number.
         names: Theirs.
     """
 
-    def __init__(self, master: Sharing, state_id: int, names: Iterable[str]) -> None:
-        self._master = master
+    def __init__(self, values: SharedValues, state_id: int, names: Iterable[str]) -> None:
+        self._stored = values
         self._values = {name: SharedValue(state_id, name) for name in names}
         self.state_id = state_id
 
@@ -104,7 +86,7 @@ class Shared:
 
     def delete(self) -> None:
         """Forget the values, here and in all workers. Tasks that use them will fail."""
-        self._master._drop(self.state_id)
+        self._stored.drop(self.state_id)
 
     def __enter__(self) -> Self:
         return self

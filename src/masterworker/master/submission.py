@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from masterworker.checking import known_keywords
 from masterworker.core.lanes import CALL_MARK
@@ -28,31 +28,8 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
-    from masterworker.master.batch import Batch, Batches
     from masterworker.master.needs import Needs
-
-    class Desk(Protocol):
-        """What asking needs of the master."""
-
-        futures: dict[int, Future]
-        batches: Batches
-        #: What calls need of the main program.
-        needs: Needs
-        #: Tasks are taken one at a time, so nothing is gained by putting them together.
-        one_by_one: bool
-
-        def picking_up(self, *, asking: bool = False) -> None:
-            """Somebody picks up results, or asks for some that are not there."""
-
-        def _cancel(self, number: int) -> bool:
-            """Cancel a task."""
-
-        def abandon(self, batches: Iterable[Batch], told: str) -> None:
-            """Nobody wants the outcomes of these batches any more."""
-
-        def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
-            """Wait until something holds, looking again whenever outcomes arrive."""
-
+    from masterworker.master.results import ResultRouter
 
 #: Most functions that are called are of these classes; those that can be imported are remembered.
 _FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
@@ -73,19 +50,37 @@ class TaskOptions(TypedDict, total=False):
 _NAMES: Final = frozenset(TaskOptions.__annotations__)
 
 
-class Submitter:
-    """One way of asking for tasks: all of them get the same options.
+class Submission(NamedTuple):
+    """Where requests of one kind go, and with what options.
 
     Args:
-        manager: Where requests go.
-        desk: Who makes futures, and waits for outcomes.
-        options: What they get; None: nothing special.
+        manager: The task manager of the job.
+        router: Where futures and batches wait for outcomes.
+        needs: What calls need of the main program.
+        together: Tasks of `map` may be put together. False: they are taken one at a time, so
+            nothing is gained.
+        options: What all tasks get; None: nothing special.
     """
 
-    def __init__(self, manager: Manager, desk: Desk, options: Options | None = None) -> None:
-        self._manager = manager
-        self._desk = desk
-        self._options = options
+    manager: Manager
+    router: ResultRouter
+    needs: Needs
+    together: bool = True
+    options: Options | None = None
+
+
+class Submitter:
+    """Asks for tasks that all have the same options. Thread-safe.
+
+    Returned by `Master.options`; a `Master` is one whose options are the usual ones. It holds one
+    object under one mangled name, since masters are subclassed.
+
+    Args:
+        submission: Where requests go, and with what options.
+    """
+
+    def __init__(self, submission: Submission) -> None:
+        self.__to = submission
 
     # -- options ----------------------------------------------------------------------------
 
@@ -118,7 +113,7 @@ class Submitter:
             UsageError: One of the values cannot be used.
         """
         chosen = make_options(timeout, retries, retry_on, delay, priority, pure)
-        return Submitter(self._manager, self._desk, chosen)
+        return Submitter(self.__to._replace(options=chosen))
 
     def __reduce__(self) -> Any:
         raise UnpicklableError(
@@ -127,7 +122,8 @@ class Submitter:
         )
 
     def __repr__(self) -> str:
-        return f"<tasks of {self._desk!r} with {describe(self._options)}>"
+        to = self.__to
+        return f"<tasks of {to.router.label!r} with {describe(to.options)}>"
 
     def cancel(self, task_id: str) -> bool:
         """Cancel a task that was asked for by tag; see `Future.cancel`.
@@ -138,7 +134,7 @@ class Submitter:
         Raises:
             UsageError: It is not the id of a task.
         """
-        return bool(self._manager.cancel([task_number(task_id)]))
+        return bool(self.__to.manager.cancel([task_number(task_id)]))
 
     # -- by tag -----------------------------------------------------------------------------
 
@@ -159,9 +155,9 @@ class Submitter:
             Terminated: The job is over.
         """
         payload = dumps_call(f"task {tag!r}", parameters)
-        manager, number = self._manager, -1
+        manager, number = self.__to.manager, -1
         try:
-            number = manager.request(check_tag(tag), (payload,), self._options)
+            number = manager.request(check_tag(tag), (payload,), self.__to.options)
             return task_name(tag, number)
         except BaseException:
             if number >= 0:
@@ -188,8 +184,7 @@ class Submitter:
         """
         if kwargs and not _NAMES.isdisjoint(kwargs):
             refuse_options(function, kwargs)
-        desk = self._desk
-        needs = desk.needs
+        manager, router, needs, _, options = self.__to
         known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
         tag, fixed, hold = known or needs.of_function(function)
         payload: Payload
@@ -201,10 +196,10 @@ class Submitter:
             plain = False
         if not plain:
             payload, more = call_payload(needs, tag, fixed, args, kwargs)
-        future = Future(desk, tag)
+        future = Future(router, tag)
         if hold is not None or more is not None:
             future.holds = holds(hold, more)
-        self._manager.submit(tag, payload, self._options, future, desk.futures)
+        manager.submit(tag, payload, options, future, router.futures)
         return future
 
     @known_keywords("map")
@@ -241,17 +236,16 @@ class Submitter:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
+        to = self.__to
         travelling = (
             Travelling(check_tag(function), b"", None)
             if isinstance(function, str)
-            else self._desk.needs.of_function(function)
+            else to.needs.of_function(function)
         )
-        together = self._options is None and not self._desk.one_by_one
-        drawing = Batcher(self._desk.needs, travelling, (iterable, *more), together=together)
-        mapping = MapCall(
-            self._manager, self._desk, self._options, drawing, return_errors=return_errors
-        )
-        results = mapping.begin(ordered=ordered)
+        together = to.together and to.options is None
+        batcher = Batcher(to.needs, travelling, (iterable, *more), together=together)
+        call = MapCall(to.manager, to.router, to.options, batcher, return_errors=return_errors)
+        results = call.begin(ordered=ordered)
         if not progress:
             return results
         from tqdm.auto import tqdm

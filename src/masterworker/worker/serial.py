@@ -42,11 +42,12 @@ class SerialWorker:
         self._handlers = {**handlers, CALL_MARK: call}
         self.states = StateCache(lambda name: manager.get(wire.STATES, name))
         hello = wire.introduce(process_info(), sorted(self._handlers), None, random_name())
-        self._id = manager.join(hello).member_id
+        #: The number under which the manager knows it.
+        self.member_id = manager.join(hello).member_id
 
     def step(self) -> bool:
         """Execute one task, or wait a moment for one that pauses. False: there is neither."""
-        reply = self._manager.exchange(self._id, want=1)
+        reply = self._manager.exchange(self.member_id, want=1)
         if not reply.leases and self._manager.core.paused():
             self._pause.wait(PAUSE)
             return True
@@ -62,10 +63,10 @@ class SerialWorker:
                 with current.working_as(self), resolving(self.states):
                     kind, payload = execute(handler, lease.payload, lambda: True, lease.terms)
             except KeyboardInterrupt:
-                self._manager.exchange(self._id, returned=[lease.task_id])
+                self._manager.exchange(self.member_id, returned=[lease.task_id])
                 raise
             done = Outcome(lease.task_id, lease.attempt, kind, payload)
-            self._manager.exchange(self._id, [done])
+            self._manager.exchange(self.member_id, [done])
         return bool(reply.leases)
 
     def request_task(self, tag: str, *parameters: Any) -> str:
@@ -80,12 +81,8 @@ class SerialWorker:
             TimeoutError: Nothing is left to be executed, so there will be none.
         """
         while True:
-            finished, _ = self._manager.collect(self._id, tag)
+            finished, _ = self._manager.collect(self.member_id, tag)
             if finished:
                 return open_finished(finished[0])
             if not self.step():
                 raise TimeoutError(f"no outcome, and nothing left to do (timeout {timeout})")
-
-    def leave(self) -> None:
-        """Sign off."""
-        self._manager.leave(self._id)

@@ -1,0 +1,161 @@
+"""What is behind a `Master`: the parts of one job, put together.
+
+Submitter --request, submit--> Manager <--Session-- Endpoint <== workers
+Future, MapCall <--ResultRouter---'  '---OutcomeQueue--> retrieve_result, results
+                                     '---Launcher--> workers on this machine
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
+
+from masterworker import program, wire
+from masterworker.data import definitions
+from masterworker.errors import UsageError
+from masterworker.launch import options
+from masterworker.machine import process_info, raise_descriptor_limit, random_name
+from masterworker.manager import Manager
+from masterworker.master import forgotten
+from masterworker.master.changes import Changes
+from masterworker.master.dead_letters import DeadLetters
+from masterworker.master.endpoint import Endpoint
+from masterworker.master.forgotten import WeakCallback
+from masterworker.master.launcher import Launcher, check_bounds
+from masterworker.master.needs import Needs
+from masterworker.master.outcomes import OutcomeQueue
+from masterworker.master.recursion_guard import require_a_place
+from masterworker.master.results import ResultRouter
+from masterworker.master.shared import SharedValues
+from masterworker.master.shutdown import JobEnd, Parts
+from masterworker.master.stored_program import StoredProgram
+from masterworker.master.submission import Submission
+from masterworker.master.waiting import Waiting
+from masterworker.transport.address import check_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from masterworker.core.audit import Census
+    from masterworker.master.launcher import WorkerOptions
+    from masterworker.transport.pyro.server import Server
+    from masterworker.worker.serial import SerialWorker
+
+_numbers = itertools.count(1)
+
+
+class MasterEngine:
+    """The parts of one job. The arguments are those of `Master`.
+
+    Args:
+        is_generic: Workers that are started from the label alone can execute calls of functions,
+            without a stored program.
+        manager_class: What keeps the tasks.
+    """
+
+    def __init__(  # noqa: PLR0913  as many as Master's
+        self,
+        label: str | None,
+        *,
+        name_server: bool = False,
+        host: str | None = None,
+        ports: Sequence[int] = (0,),
+        serial: bool = False,
+        handlers: Mapping[str, Callable[..., Any]] | None = None,
+        results: str = wire.ANYTHING,
+        results_memory: int | str | None = None,
+        is_generic: bool = True,
+        manager_class: type[Manager] = Manager,
+    ) -> None:
+        if results not in (wire.ANYTHING, wire.PLAIN):  # of any type
+            raise UsageError(f'results must be "any" or "data", not {results!r}')
+        definitions.is_master()
+        made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
+        by_label = label is not None
+        self.label = label = made_up if label is None else check_label(label)
+        arrive, wake = WeakCallback(), WeakCallback()
+        self.dead_letters = DeadLetters(label, lambda: manager)
+        self.manager = manager = manager_class(
+            arrive,
+            on_failed=None if serial else self.dead_letters.take,
+            results=results,
+            # Where this process executes everything itself, nothing can pile up while it waits.
+            results_memory=sys.maxsize if serial else options.memory_size(results_memory),
+        )
+        if not serial:
+            require_a_place()
+            raise_descriptor_limit()
+        self.needs = Needs(manager)
+        self.program = StoredProgram(manager)
+        changes = None if serial else Changes(manager)
+        here = _executor(manager, handlers or {}) if serial else None
+        found = by_label or name_server
+        self.launcher = (
+            None
+            if serial
+            else Launcher(label, manager, self.needs, self.program, wake, can_be_found=found)
+        )
+        hello = wire.introduce(process_info(), [], None, random_name())
+        self.process_id = manager.join(hello).member_id
+        waiting = Waiting(manager, self.launcher, here)
+        self.router = ResultRouter(manager, waiting, label)
+        arrive.bind(self.router.arrive)
+        wake.bind(self.router.wake)
+        self.submission = Submission(manager, self.router, self.needs, not serial)
+        self.outcomes = OutcomeQueue(manager, self.process_id, waiting)
+        self.shared = SharedValues(manager, self.needs, waiting)
+        self.waiting = waiting
+        if is_generic:
+            self.program.store(program.generic())
+        try:
+            self.endpoint = (
+                None if serial else Endpoint(label, manager, host, ports, name_server=name_server)
+            )
+        except BaseException:
+            if changes is not None:
+                changes.close()
+            raise
+        local = None
+        if self.launcher is not None and self.endpoint is not None:
+            local = self.launcher.local_workers
+            local.socket = self.endpoint.socket
+        leave = None if here is None else partial(manager.leave, here.member_id)
+        parts = Parts(manager, self.dead_letters, leave, local, changes, self.endpoint)
+        self.end = JobEnd(label, parts, wake, by_label=by_label)
+        forgotten.end_with(waiting, label, self.end)
+
+    @property
+    def server(self) -> Server | None:
+        """Where the master listens; None: nowhere, as everything is executed in this process."""
+        return None if self.endpoint is None else self.endpoint.server
+
+    def launch_workers(
+        self, number: int | str, *, wait: bool, **given: Unpack[WorkerOptions]
+    ) -> None:
+        """Start workers on this machine; see `Master.launch_workers`."""
+        many, bounds = options.number_of_workers(number), check_bounds(**given)
+        if self.launcher is not None and many:
+            self.launcher.launch(many, bounds, wait=wait)
+
+    def status(self) -> Census:
+        """Count everything at one instant."""
+        self.waiting.picking_up(asking=True)
+        return self.manager.census()
+
+    def ticket(self, valid: str, role: str) -> str:
+        """Make a ticket; see `Master.ticket`."""
+        if self.endpoint is None or self.launcher is None:
+            raise UsageError("a job with serial=True takes no workers, so there are no tickets")
+        ticket = self.endpoint.ticket(valid, role)
+        self.launcher.can_be_found = True
+        return ticket
+
+
+def _executor(manager: Manager, handlers: Mapping[str, Callable[..., Any]]) -> SerialWorker:
+    """Make what executes tasks in this process."""
+    from masterworker.worker.serial import SerialWorker  # other masters execute nothing
+
+    return SerialWorker(manager, handlers)

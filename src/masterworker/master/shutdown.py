@@ -1,0 +1,133 @@
+"""The end of a job: by `shutdown`, with the program, or when nothing refers to it any more."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from masterworker.core.audit import Summary
+    from masterworker.launch.local import LocalWorkers
+    from masterworker.manager import Manager
+    from masterworker.master.changes import Changes
+    from masterworker.master.dead_letters import DeadLetters
+    from masterworker.master.endpoint import Endpoint
+
+logger = logging.getLogger("masterworker.master")
+
+#: Seconds that `shutdown` waits for workers, and that the end of a program or Ctrl-C does.
+GRACE = 10.0
+GRACE_AT_EXIT = 2.0
+
+
+def grace_after(kind: type[BaseException] | None) -> float:
+    """Return how many seconds workers have when a `with` block is left by an exception, or not."""
+    interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+    return GRACE_AT_EXIT if interrupted else GRACE
+
+
+class Parts(NamedTuple):
+    """What has to be ended; None: the job has none."""
+
+    manager: Manager
+    dead_letters: DeadLetters
+    #: Signs off what executes tasks in this process.
+    leave: Callable[[], object] | None
+    local_workers: LocalWorkers | None
+    changes: Changes | None
+    endpoint: Endpoint | None
+
+
+class JobEnd:
+    """Ends a job, once. Thread-safe.
+
+    It refers neither to what keeps a job alive (see `waiting.Waiting`) nor to the program's own
+    functions, so the interpreter's list of things to do at its exit may refer to it.
+
+    Args:
+        label: The label of the job.
+        parts: What is to be ended.
+        wake: Lets threads that wait for outcomes look again.
+        by_label: Workers are told the label, so that some may come too late.
+    """
+
+    def __init__(
+        self, label: str, parts: Parts, wake: Callable[[], None], *, by_label: bool
+    ) -> None:
+        self._label = label
+        self._parts = parts
+        self._wake = wake
+        self._by_label = by_label
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self.is_over = False
+        atexit.register(self._at_exit)
+
+    def shutdown(self, grace: float) -> Summary:
+        """End the job; see `Master.shutdown`."""
+        manager = self._parts.manager
+        with self._lock:
+            if self.is_over or os.getpid() != self._pid:  # a fork has no say in its parent's job
+                return manager.summary()
+            end = time.monotonic() + grace
+            try:
+                self._announce()
+                manager.wait_for(lambda _: not manager.remote_workers(), grace)
+            finally:  # also when Ctrl-C ends the wait
+                try:
+                    self._close(max(0.2, end - time.monotonic()))
+                except BaseException:  # a second one: no worker is waited for any more
+                    self._close(0.0)
+                    raise
+            summary = manager.summary()
+            level = logging.WARNING if summary.not_run else logging.INFO
+            logger.log(level, "job %r has ended: %s", self._label, summary)
+            return summary
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown(grace_after(kind))
+
+    def _at_exit(self) -> None:
+        self.shutdown(GRACE_AT_EXIT)
+
+    def _announce(self) -> None:
+        """Let everything know that the job ends."""
+        parts = self._parts
+        parts.manager.terminate()
+        if parts.local_workers is not None:
+            parts.local_workers.expect_end()
+        if parts.leave is not None:
+            parts.leave()
+        self._wake()
+
+    def _close(self, seconds: float) -> None:
+        """Free everything; each step can be done twice."""
+        parts = self._parts
+        if parts.endpoint is not None:
+            if self._by_label:
+                parts.endpoint.note_end()
+            parts.endpoint.close()
+        if parts.changes is not None:
+            parts.changes.close()
+        if parts.local_workers is not None:
+            parts.local_workers.stop(seconds)
+        parts.dead_letters.close()
+        if parts.endpoint is not None:
+            parts.endpoint.release()
+        self.is_over = True
+        atexit.unregister(self._at_exit)

@@ -1,0 +1,43 @@
+"""What workers execute that are started from the label alone, as it is stored with the job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from masterworker import program, wire
+from masterworker.surroundings import python
+
+if TYPE_CHECKING:
+    from masterworker.manager import Manager
+
+
+class StoredProgram:
+    """The program that is stored with one job.
+
+    Args:
+        manager: The task manager of the job.
+    """
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        #: All processes of the job hash alike.
+        self.hash_seed = python.hash_seed(manager.instance)
+        self._is_generic = False
+
+    def store(self, what: program.Program) -> None:
+        """Store a program in the place of the one before."""
+        surroundings = what.surroundings._replace(hash_seed=self.hash_seed)
+        stored = what._replace(surroundings=surroundings)
+        self._manager.put(wire.PROGRAM, program.KEY, stored.encode())
+        self._manager.program_digest = what.digest
+        self._is_generic = what.kind == program.GENERIC
+
+    def forget(self) -> None:
+        """Forget what was stored: no more workers can be started from the label alone."""
+        self._manager.drop(wire.PROGRAM, program.KEY)
+        self._manager.program_digest = ""
+
+    def bring_up_to_date(self) -> None:
+        """Store the folders and settings of this moment, where only calls are executed."""
+        if self._is_generic:
+            self.store(program.generic())
