@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.audit import ids_in
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Finished, FinishedRun, Lease, Outcome
+from masterworker.data.items import one_by_one
 from masterworker.data.pickling import dumps, loads
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def each_lease(leases: Iterable[Lease]) -> list[Lease]:
     """One lease for each task."""
     found = []
     for first, attempt, tag, payload, terms in leases:
-        payloads = [payload] if isinstance(payload, bytes) else payload
+        payloads = [payload] if isinstance(payload, bytes) else one_by_one(payload)
         found += [Lease(i, attempt, tag, plain(p), terms) for i, p in enumerate(payloads, first)]
     return found
 
@@ -44,7 +45,7 @@ def each_outcome(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """One outcome for each task."""
     found = []
     for first, attempt, kind, payload in outcomes:
-        payloads = [payload] if isinstance(payload, bytes) else payload
+        payloads = [payload] if isinstance(payload, bytes) else one_by_one(payload)
         found += [Outcome(i, attempt, kind, plain(p)) for i, p in enumerate(payloads, first)]
     return found
 
@@ -56,7 +57,8 @@ def each_finished(finished: Iterable[Finished | FinishedRun]) -> list[Finished]:
         if isinstance(one, FinishedRun):
             first, tag, payloads, worker = one
             found += [
-                Finished(i, tag, RESULT, plain(p), worker) for i, p in enumerate(payloads, first)
+                Finished(i, tag, RESULT, plain(p), worker)
+                for i, p in enumerate(one_by_one(payloads), first)
             ]
         else:
             found.append(one._replace(payload=plain(one.payload)))

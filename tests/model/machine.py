@@ -10,6 +10,7 @@ from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, RESULT, Finished, Lease, Outcome
+from masterworker.data.items import single
 from model.reference import Answer, Claim, Entry, Model, Peer
 
 TAGS = ("a", "b", "@f")
@@ -48,7 +49,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def make_core(self) -> Scheduler:
         """What is tested; planted bugs come in here."""
-        return Scheduler()
+        return Scheduler(single=single)
 
     @property
     def core(self) -> Scheduler:

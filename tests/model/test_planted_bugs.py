@@ -15,6 +15,7 @@ from masterworker.core.lanes import Lanes, View
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, LOST, RESULT, Finished, Outcome, State, Task
+from masterworker.data.items import single
 from masterworker.errors import InternalError
 from model.machine import SchedulerMachine
 from model.test_scheduler_model import SETTINGS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Block, Item
+    from masterworker.core.chunks import Single
     from masterworker.core.task import Lease
 
 #: Enough to find every one of them.
@@ -387,21 +389,21 @@ class ChunksOfResultsBeginAnew(Scheduler):
         super()._settle_first(block, results, *rest)
 
 
-def with_waiting(lanes: type[Lanes]) -> Scheduler:
-    core = Scheduler()
+def with_waiting(lanes: type[Lanes], single: Single) -> Scheduler:
+    core = Scheduler(single=single)
     core.waiting = lanes(State.WAITING, core.results._claim_ids)
     return core
 
 
-def with_results(lanes: type[Lanes]) -> Scheduler:
-    core = Scheduler()
+def with_results(lanes: type[Lanes], single: Single) -> Scheduler:
+    core = Scheduler(single=single)
     core.results = lanes(State.SETTLED, core.waiting._claim_ids)
     core._any_result = core.results.view(None)
     return core
 
 
-def forgetting_the_results_claim() -> Scheduler:
-    core = Scheduler()
+def forgetting_the_results_claim(single: Single) -> Scheduler:
+    core = Scheduler(single=single)
     core.results = KeepsClaimsOfTheLost(State.SETTLED, core.waiting._claim_ids)
     core._any_result = core.results.view(None)
     return core
@@ -451,7 +453,7 @@ QUEUES = [
 def assert_found(make: Any, *args: Any) -> None:
     class Planted(SchedulerMachine):
         def make_core(self) -> Scheduler:
-            return make(*args)
+            return make(*args, single=single)
 
     with pytest.raises((AssertionError, InternalError)):
         run_state_machine_as_test(Planted, settings=SEARCH)

@@ -122,8 +122,8 @@ class StrikesStay(Scheduler):
 class NeverGivesUp(Scheduler):
     """A task that kills its workers is tried for ever."""
 
-    def __init__(self) -> None:
-        super().__init__(max_losses=1000)
+    def __init__(self, **given: Any) -> None:
+        super().__init__(max_losses=1000, **given)
 
 
 class AttemptsAreReused(Scheduler):

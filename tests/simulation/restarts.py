@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.scheduler import Scheduler
+from masterworker.data.items import single
 from simulation.desk import Desk
 from simulation.network import Network
 from simulation.oracle import Oracle
@@ -43,7 +44,7 @@ class Masters:
         self.oracles[self.desk.instance] = self.oracle
 
     def make_core(self) -> Scheduler:
-        return self.core_class()
+        return self.core_class(single=single)
 
     def trace(self, text: str) -> None:
         raise NotImplementedError

@@ -100,7 +100,7 @@ def plant(bug: Any) -> type[World]:
 
         class WithLanes(World):
             def make_core(self) -> Scheduler:
-                core = Scheduler()
+                core = super().make_core()
                 core.waiting = bug(State.WAITING, core.results._claim_ids)
                 return core
 

@@ -13,6 +13,7 @@ from masterworker import wire
 from masterworker.core.hand import MAX_WANT, Hand, Pace
 from masterworker.core.row import Row
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, ids_of, size_of
+from masterworker.data.items import one_by_one
 from masterworker.errors import Terminated, TransportError, UsageError
 from masterworker.launch.process import KILL_GRACE
 from masterworker.worker.conversation import PAUSES
@@ -123,7 +124,7 @@ class SimWorker(Peer):
         began = self._pace.begin(row.tag, self.kernel.now)
         while row.todo:
             task_id = row.todo.popleft()
-            payload = row.payloads[task_id - row.first]
+            payload = one_by_one(row.payloads)[task_id - row.first]
             if task_id in row.dropped:
                 row.add(None)
                 continue

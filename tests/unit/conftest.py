@@ -8,6 +8,7 @@ import pytest
 
 from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
+from masterworker.data.items import single
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def core() -> Iterator[Scheduler]:
     """An empty scheduler; its invariants have to hold at the end of the test."""
-    scheduler = Scheduler()
+    scheduler = Scheduler(single=single)
     yield scheduler
     audit.check(scheduler)

@@ -14,13 +14,13 @@ from __future__ import annotations
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from masterworker.core.chunks import MOST, Chunk, weight
+from masterworker.core.chunks import MOST, Chunk, no_single, weight
 from masterworker.core.task import State, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from masterworker.core.chunks import Payloads
+    from masterworker.core.chunks import Payloads, Single
     from masterworker.core.member import Member
     from masterworker.core.task import Payload
 
@@ -141,7 +141,8 @@ class Block:
         first = self.id + at
         item: Item
         if number == 1:
-            item = Task(first, self.tag, self.payloads[at], direct=True, state=self.state)
+            payload = self._found.payload(self.payloads, at)
+            item = Task(first, self.tag, payload, direct=True, state=self.state)
             self._found.tasks[first] = item
         else:
             item = Block(first, self.tag, self.payloads[at : at + number], self._found)
@@ -179,10 +180,12 @@ class Blocks:
 
     Args:
         tasks: The tasks that are on their own; those that leave blocks are added.
+        single: Makes the payload of a task that leaves a chunk.
     """
 
-    def __init__(self, tasks: dict[int, Task]) -> None:
+    def __init__(self, tasks: dict[int, Task], single: Single = no_single) -> None:
         self.tasks = tasks
+        self._single = single
         self._pages: dict[int, list[Block]] = {}
 
     def __bool__(self) -> bool:
@@ -195,22 +198,34 @@ class Blocks:
         """Make blocks of tasks that have been asked for at once. Large ones go alone."""
         items: list[Item] = []
         at, end = 0, len(payloads)
-        all_small = isinstance(payloads, Chunk) or {bytes}.issuperset(map(type, payloads))
+        large: Sequence[Payload] = ()  # looked at one by one, if any is
+        if not isinstance(payloads, Chunk) and not {bytes}.issuperset(map(type, payloads)):
+            large = payloads
         while at < end:
             number = min(end - at, _PAGE - ((first + at) & (_PAGE - 1)))
-            if not all_small:
+            if large:
                 places = range(at, at + number)
-                number = max(
-                    1, sum(1 for _ in takewhile(lambda i: type(payloads[i]) is bytes, places))
-                )
+                small = takewhile(lambda i: type(large[i]) is bytes, places)
+                number = max(1, sum(1 for _ in small))
             if number == 1:
-                task = self.tasks[first + at] = Task(first + at, tag, payloads[at], direct=True)
+                payload = self.payload(payloads, at)
+                task = self.tasks[first + at] = Task(first + at, tag, payload, direct=True)
                 items.append(task)
             else:
                 part = cast("Payloads", payloads[at : at + number])
                 items.append(Block(first + at, tag, part, self))
             at += number
         return items
+
+    def payload(self, payloads: Sequence[Payload] | Chunk, at: int) -> Payload:
+        """Return the payload of one task of several."""
+        return self._single(payloads, at) if isinstance(payloads, Chunk) else payloads[at]
+
+    def one_by_one(self, payloads: Sequence[Payload] | Chunk) -> Sequence[Payload]:
+        """Return the payload of each of several tasks."""
+        if isinstance(payloads, Chunk):
+            return [self._single(payloads, at) for at in range(len(payloads))]
+        return payloads
 
     def find(self, task_id: int) -> Block | None:
         """Return the block that a task is in; None: it is in none."""

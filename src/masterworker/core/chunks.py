@@ -1,18 +1,21 @@
 """Chunks: the parameters or results of many tasks as one object, made and opened at once.
 
-Nobody in between looks into one. A part of it is the whole of it, and which of its items are meant,
-so taking it apart needs no look either. What belongs to one task alone is bytes like any others:
-a pickle that says "this item of these bytes", which is put together here by hand.
+Nothing in between looks into one. A part of a chunk is all of its bytes, a position and a number,
+so taking one apart needs no look either. The payload of a single item is made by a function that
+the scheduler is given (`Single`): only the caller knows what the bytes mean.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from masterworker.errors import InternalError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence, Sized
+    from collections.abc import Sequence, Sized
 
 #: No chunk has more items, ...
 MOST: Final = 1024
@@ -20,16 +23,12 @@ MOST: Final = 1024
 #: somebody can make of one message.
 MOST_BYTES: Final = 64 << 10
 
-#: What surrounds bytes and position in the pickle of a call of `masterworker.data.chunks.item`.
-_HEAD: Final = b"\x80\x05cmasterworker.data.chunks\nitem\nB"
-_TAIL: Final = b"\x86R."
-
 
 class Chunk(msgspec.Struct):
-    """Some items in a row of those that were put together: a sequence of payloads.
+    """Some items in a row of those that were put together.
 
-    Never changed, so that many can refer to one. A record of the library that checks messages: it
-    travels in them, and is checked as it is made.
+    Never changed, so that many objects can refer to one. Its bounds are checked as it is made,
+    and so as a message is decoded.
 
     Raises:
         ValueError: There can be no such items.
@@ -50,23 +49,9 @@ class Chunk(msgspec.Struct):
     def __len__(self) -> int:
         return self.number
 
-    def __iter__(self) -> Iterator[bytes]:
-        return (self[index] for index in range(self.number))
-
-    @overload
-    def __getitem__(self, index: int) -> bytes: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Chunk: ...
-
-    def __getitem__(self, index: int | slice) -> bytes | Chunk:
-        if isinstance(index, slice):
-            begin, end, _ = index.indices(self.number)
-            return Chunk(self.data, self.at + begin, end - begin)
-        if not 0 <= index < self.number:
-            raise IndexError(index)
-        size, at = len(self.data).to_bytes(4, "little"), (self.at + index).to_bytes(4, "little")
-        return b"".join((_HEAD, size, self.data, b"J", at, _TAIL))
+    def __getitem__(self, part: slice) -> Chunk:
+        begin, end, _ = part.indices(self.number)
+        return Chunk(self.data, self.at + begin, end - begin)
 
 
 #: The parameters or results of tasks in a row.
@@ -74,6 +59,18 @@ Payloads = list[bytes] | Chunk
 
 #: The classes of those.
 ROWS: Final[frozenset[type]] = frozenset((list, Chunk))
+
+#: Makes the payload of one task: that of the item at this position of a chunk.
+Single = Callable[[Chunk, int], bytes]
+
+
+def no_single(chunk: Chunk, at: int) -> bytes:
+    """Stand in for a `Single` where there are no chunks.
+
+    Raises:
+        InternalError: There are.
+    """
+    raise InternalError(f"item {at} of a chunk of {len(chunk)}, and no way to make its payload")
 
 
 def number_of(payload: object) -> int:

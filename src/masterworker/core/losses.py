@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker.core.blocks import Block
+from masterworker.core.chunks import no_single
 from masterworker.core.effects import NOTHING, Effects
 from masterworker.core.settling import Settling
 from masterworker.core.task import LOST, State, Task, write_history
@@ -18,6 +19,7 @@ from masterworker.core.task import LOST, State, Task, write_history
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from masterworker.core.chunks import Single
     from masterworker.core.member import Member
 
 STARTED = State.STARTED
@@ -57,8 +59,8 @@ class Losses(Settling):
         max_losses: After so many workers have ended while executing a task, it is given up.
     """
 
-    def __init__(self, max_losses: int = MAX_LOSSES) -> None:
-        super().__init__()
+    def __init__(self, max_losses: int = MAX_LOSSES, single: Single = no_single) -> None:
+        super().__init__(single)
         self.max_losses = max_losses
         #: Supervisors that are here.
         self.supervisors: set[str] = set()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from masterworker.core.chunks import no_single
 from masterworker.core.queues import Queues
 from masterworker.core.task import State
 
 if TYPE_CHECKING:
+    from masterworker.core.chunks import Single
     from masterworker.core.effects import Effects
     from masterworker.core.task import Task
 
@@ -23,8 +25,8 @@ MOST_DOUBLINGS = 64
 class Pausing(Queues):
     """The state of a job, and what is handed out later. See `Scheduler`, which adds the rest."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, single: Single = no_single) -> None:
+        super().__init__(single)
         #: How often a task has failed and was tried again; only for those that did.
         self._retries: dict[int, int] = {}
         #: Until when a task is paused, by task id, and the same in the order of time. An entry of

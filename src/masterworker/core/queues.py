@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.asked import Asked
 from masterworker.core.backups import Backups
 from masterworker.core.blocks import Block, Blocks
+from masterworker.core.chunks import no_single
 from masterworker.core.effects import Effects, Tally
 from masterworker.core.grain import BACK, KEPT, Grain
 from masterworker.core.lanes import Lanes, key_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from masterworker.core.blocks import Item
+    from masterworker.core.chunks import Single
     from masterworker.core.lanes import Claim, Key, View
     from masterworker.core.member import Member
 
@@ -32,10 +34,10 @@ _new = tuple.__new__
 class Queues:
     """The state of a job. See `Scheduler`, which says what can happen to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, single: Single = no_single) -> None:
         #: Those that are on their own; all others are in blocks.
         self.tasks: dict[int, Task] = {}
-        self.blocks = Blocks(self.tasks)
+        self.blocks = Blocks(self.tasks, single)
         self.members: dict[int, Member] = {}
         claim_ids = count(1)
         self.waiting = Lanes(WAITING, claim_ids)

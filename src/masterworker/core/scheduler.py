@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from masterworker.core.backups import LOOK
 from masterworker.core.blocks import Block
+from masterworker.core.chunks import no_single
 from masterworker.core.effects import NOTHING, Effects
 from masterworker.core.lanes import key_of
 from masterworker.core.liveness import Liveness
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.blocks import Item
-    from masterworker.core.chunks import Chunk
+    from masterworker.core.chunks import Chunk, Single
     from masterworker.core.grain import Spent
     from masterworker.core.lanes import Claim
     from masterworker.core.options import Options
@@ -47,8 +48,8 @@ class Scheduler(Losses):
 
     Args:
         max_losses: After so many workers have ended while executing a task, it is given up.
-
         timed_out: Makes the failure of a task whose time limit (seconds) is over.
+        single: Makes the payload of a task that leaves a chunk.
 
     Not thread-safe: the caller holds one lock around every call.
     """
@@ -57,8 +58,9 @@ class Scheduler(Losses):
         self,
         max_losses: int = MAX_LOSSES,
         timed_out: Callable[[float], bytes] = lambda _: b"",
+        single: Single = no_single,
     ) -> None:
-        super().__init__(max_losses)
+        super().__init__(max_losses, single)
         self._timed_out = timed_out
         self._liveness = Liveness(self.members)
         #: When outliers were looked for.
@@ -155,14 +157,16 @@ class Scheduler(Losses):
         if number == 1 and self._may_hand_over(tag, now, keepable=keepable):
             claim = self.waiting.taker_of(tag)
             if claim is not None:
-                return first, self._hand_over(first, tag, payloads[0], direct, options, claim, now)
+                payload = self.blocks.payload(payloads, 0)
+                return first, self._hand_over(first, tag, payload, direct, options, claim, now)
         items: Iterable[Item]
         if direct and options is None and number > 1:
             items = self.blocks.make(first, tag, payloads)
         else:
+            each = self.blocks.one_by_one(payloads)
             made = {
                 i: Task(i, tag, payload, direct, WAITING, options)
-                for i, payload in enumerate(payloads, first)
+                for i, payload in enumerate(each, first)
             }
             items = made.values()
             self.tasks.update(made)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from masterworker.core.blocks import Block
-from masterworker.core.chunks import ROWS
+from masterworker.core.chunks import ROWS, no_single
 from masterworker.core.effects import Effects
 from masterworker.core.pausing import Pausing
 from masterworker.core.task import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Item
-    from masterworker.core.chunks import Payloads
+    from masterworker.core.chunks import Payloads, Single
     from masterworker.core.member import Member
     from masterworker.core.task import Payload
 
@@ -53,8 +53,8 @@ def _is_outcome(kind: int, payload: object) -> bool:
 class Settling(Pausing):
     """The state of a job, and what happens to outcomes. See `Scheduler`, which adds the rest."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, single: Single = no_single) -> None:
+        super().__init__(single)
         #: Until when the latest strike of a task may turn out to be void, by task id.
         self._doubts: dict[int, float] = {}
 
@@ -224,7 +224,7 @@ class Settling(Pausing):
                 or member is None
                 or kind != RESULT
             ):
-                one = _new(Outcome, (first + at, attempt, kind, payloads[at]))
+                one = _new(Outcome, (first + at, attempt, kind, self.blocks.payload(payloads, at)))
                 self._report_one(one, member_id, now, refused, runs, effects)
                 at += 1
                 continue

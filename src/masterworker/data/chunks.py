@@ -140,7 +140,7 @@ class Values:
 def item(data: bytes, at: int) -> Any:
     """Return the parameters of one task, or the result of one.
 
-    Called by the pickle that stands for an item of a chunk; see `masterworker.core.chunks`.
+    Called by the pickle that `items.single` makes.
     """
     global _latest
     known, opened = _latest

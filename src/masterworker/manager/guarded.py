@@ -13,6 +13,7 @@ from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import Finished, FinishedRun, Lease, Outcome, ids_of
+from masterworker.data.items import single
 from masterworker.data.record import timed_out
 from masterworker.errors import Terminated
 from masterworker.machine import process_number, random_name
@@ -66,7 +67,7 @@ class Guarded:
         results_memory: int | None = None,
     ) -> None:
         self.instance = random_name()
-        self.core = Scheduler(timed_out=timed_out)
+        self.core = Scheduler(timed_out=timed_out, single=single)
         self._clock = clock
         self._on_direct = on_direct
         self._on_failed = on_failed

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from masterworker.core.settling import OUTCOMES
 from masterworker.core.task import Outcome, ids_of
+from masterworker.data.items import one_by_one
 from masterworker.errors import NotAllowedError
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class GuestProcess:
 def _without(outcome: Outcome, wrong: list[int]) -> list[Outcome]:
     """Return the outcomes of single tasks, but for some of them."""
     first, attempt, kind, payloads = outcome
-    each = (Outcome(i, attempt, kind, p) for i, p in enumerate(cast("Payloads", payloads), first))
+    all_of_them = enumerate(one_by_one(cast("Payloads", payloads)), first)
+    each = (Outcome(i, attempt, kind, p) for i, p in all_of_them)
     return [one for one in each if one.task_id not in wrong]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data import record
+from masterworker.data.items import one_by_one
 from masterworker.data.plain import is_plain
 from masterworker.data.segment import bytes_of
 from masterworker.errors import MalformedError
@@ -37,10 +38,12 @@ def sanitize(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome
     first, attempt, kind, payload = outcome
     if not isinstance(payload, (list, Chunk)):
         yield _sanitize_one(outcome, payload, who, data_only=data_only)
-    elif kind == RESULT and (not data_only or all(map(is_plain, payload))):
+        return
+    each = one_by_one(payload)
+    if kind == RESULT and (not data_only or all(map(is_plain, each))):
         yield outcome
     else:
-        for task_id, one in enumerate(payload, first):
+        for task_id, one in enumerate(each, first):
             yield _sanitize_one(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
 
 

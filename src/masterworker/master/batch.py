@@ -9,6 +9,7 @@ from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Finished, Large
 from masterworker.data.chunks import Values
+from masterworker.data.items import one_by_one
 from masterworker.data.outcome import open_result, value_or_error
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Batch:
         except KeyboardInterrupt:
             raise
         except BaseException:
-            self.outcomes[at : at + number] = values.chunk
+            self.outcomes[at : at + number] = one_by_one(values.chunk)
             return [self.open(at, return_errors=return_errors)]
         self.outcomes[at : at + number] = [TAKEN] * number
         return opened

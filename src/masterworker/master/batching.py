@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from masterworker.core.chunks import MOST_BYTES
 from masterworker.data.chunks import MOST_VALUES, are_small, calls_together, is_small
+from masterworker.data.items import single
 from masterworker.data.pickling import (
     MAIN,
     dumps_call,
@@ -133,7 +134,7 @@ class Batcher:
         if chunk is None:
             return self._each(items)
         self._mean = max(1, (len(chunk.data) - len(self._function)) // len(items))
-        return chunk if len(items) > 1 else [chunk[0]]
+        return chunk if len(items) > 1 else [single(chunk, 0)]
 
     def _note(self, payloads: list[Payload]) -> None:
         """Remember how large the latest were."""

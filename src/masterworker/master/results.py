@@ -142,9 +142,11 @@ class ResultRouter:
     def _to_futures(self, first: int, payloads: Payloads, worker: str) -> None:
         """Give results of tasks in a row to the futures that wait for them."""
         take = self.futures.pop
-        each: Iterable[Any] = payloads
+        each: Iterable[Any]
         if isinstance(payloads, Chunk):
             each = zip(repeat(Values(payloads)), range(len(payloads)), strict=False)
+        else:
+            each = payloads
         for number, payload in enumerate(each, first):
             future = take(number, None)
             if future is not None:

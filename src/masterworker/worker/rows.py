@@ -121,7 +121,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                         last = function
                     done = found(*args)
                 else:
-                    args = loads(payloads[task_id - first])
+                    args = loads(payloads[task_id - first])  # type: ignore[index]  # no chunk
                     stage = HANDLER
                     if is_call:
                         function, args, kwargs = args
