@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Single
     from masterworker.core.task import Lease
 
-#: Enough to find every one of them.
+#: Enough to find every one of them; one that is found ends its search.
 SEARCH = settings(
     SETTINGS,
-    max_examples=400,
+    max_examples=2000,
     stateful_step_count=40,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
