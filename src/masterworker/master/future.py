@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.task import RESULT, Finished, Large
+from masterworker.data.items import single
 from masterworker.data.outcome import open_result, value_or_error
 from masterworker.errors import TaskCancelled, UnpicklableError
 from masterworker.taskid import task_name
@@ -129,7 +130,7 @@ class Future:
             except KeyboardInterrupt:
                 raise
             except BaseException:  # as below
-                error = self._wrong_with(values.chunk[at])
+                error = self._wrong_with(single(values.chunk, at))
                 if error is None:
                     raise
         elif isinstance(outcome, (bytes, Large)):
