@@ -12,13 +12,14 @@ INTERRUPTS ?= 100000
 # Most of the time tests wait, so there may be more of these than processors.
 TESTERS ?= 4
 
-.PHONY: demo test quick check format bench chaos simulate rain fuzz trajectory clean help
+.PHONY: demo test quick check format map bench chaos simulate rain fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
 	@echo "make test        set up and run all tests (what this machine lacks is skipped, with the reason)"
 	@echo "make quick       the tests that need no processes"
-	@echo "make check       formatting, types, import rules"
+	@echo "make check       formatting, types, import rules, sizes"
+	@echo "make map         draw the maps of the package in ARCHITECTURE.md and docs/map.md anew"
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
 	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
 	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
@@ -62,10 +63,15 @@ check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.house
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python -m tools.house --draw
+
+map: $(VENV)/dev
+	$(BIN)/python -m tools.house --draw
 
 trajectory: $(VENV)/examples
 	$(BIN)/python Examples/trajectory_analysis.py

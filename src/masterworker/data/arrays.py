@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from masterworker.data.plain import refusal
+from masterworker.data.refusal import refusal
 from masterworker.errors import MalformedError
 
 #: What an element can be: numbers, texts and bytes of fixed size, times. No objects ("O").

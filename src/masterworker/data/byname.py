@@ -13,13 +13,13 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from masterworker.data import definitions, mainmodule
-from masterworker.data.pickling import PROTOCOL
+from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from masterworker.data.pickling import Keep
+    from masterworker.data.protocol import Keep
 
 _MAIN: Final = mainmodule.MAIN.encode()
 

@@ -1,7 +1,7 @@
 """Pickling by value, for what the other side cannot import: the only importer of cloudpickle.
 
 It is loaded when something travels by value for the first time. The other half, which rebuilds
-it, is in `pickling`.
+it, is in `own`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import cloudpickle
 
 from masterworker.data import rebuilding, sourcecode
 from masterworker.data.mainmodule import CACHED
-from masterworker.data.pickling import PROTOCOL, fill, own, own_or_cached, own_or_make
+from masterworker.data.own import fill, own, own_or_cached, own_or_make
+from masterworker.data.protocol import PROTOCOL
 from masterworker.data.standard import reduce_standard
 
 if TYPE_CHECKING:
     import io
 
-    from masterworker.data.pickling import Keep
+    from masterworker.data.protocol import Keep
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types

@@ -13,7 +13,8 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core.chunks import MOST, MOST_BYTES, Chunk
-from masterworker.data.pickling import PROTOCOL, loads
+from masterworker.data.pickling import loads
+from masterworker.data.protocol import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

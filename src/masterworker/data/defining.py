@@ -20,13 +20,13 @@ import cloudpickle
 
 from masterworker.data import definitions, enums, mainmodule, rebuilding, sourcecode
 from masterworker.data.fixed import names_of_objects
-from masterworker.data.pickling import PROTOCOL
+from masterworker.data.protocol import PROTOCOL
 from masterworker.data.standard import reduce_standard
 
 if TYPE_CHECKING:
     import io
 
-    from masterworker.data.pickling import Keep
+    from masterworker.data.protocol import Keep
 
 
 #: Returns the class that has come before, if it is the same one as in the master.

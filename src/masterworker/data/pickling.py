@@ -21,12 +21,11 @@ import contextlib
 import functools
 import io
 import pickle
-import sys
 from itertools import repeat
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from masterworker.data import layout, mainmodule
+from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
@@ -34,10 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.core.task import Payload
+    from masterworker.data.protocol import Keep
 
-    Keep = Callable[[pickle.PickleBuffer], bool]
-
-PROTOCOL = 5
 #: How a pickle spells the name of the main program's module.
 MAIN = b"__main__"
 
@@ -229,39 +226,6 @@ def _dumps_by_value(value: object, itself: object = None, keep: Keep | None = No
     with io.BytesIO() as out:
         Pickler(out, itself, keep).dump(value)
         return out.getvalue()
-
-
-def own(qualname: str) -> Any:
-    """Find a class or function of this process's main program by name; None: it has none."""
-    found: Any = sys.modules.get(mainmodule.MAIN)
-    for name in qualname.split("."):
-        found = getattr(found, name, None)
-    return found if isinstance(found, (type, FunctionType, mainmodule.CACHED)) else None
-
-
-def own_or_make(qualname: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Begin to rebuild what travelled by value: this process's own object of that name, if any."""
-    mine = own(qualname)
-    return make(*args) if mine is None else mine
-
-
-def own_or_cached(
-    qualname: str, parameters: dict[str, Any], function: Callable[..., Any]
-) -> Callable[..., Any]:
-    """Rebuild what `functools.lru_cache` made: each process has a cache of its own."""
-    mine: Callable[..., Any] | None = own(qualname) if qualname else None
-    return functools.lru_cache(**parameters)(function) if mine is None else mine
-
-
-def fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
-    """Finish what `own_or_make` has begun: its own object stays as it is."""
-    setter, state = told
-    if own(getattr(obj, "__qualname__", "")) is obj:
-        return
-    if setter is not None:
-        setter(obj, state)
-    elif state is not None:
-        obj.__setstate__(state)
 
 
 def line_of(error: BaseException) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgpack
 
+from masterworker.data.refusal import refusal
 from masterworker.data.segment import head_of
 from masterworker.errors import MalformedError, NotPlainError
 
@@ -39,12 +40,6 @@ MAX_DEPTH: Final = 100
 MOST_BYTES: Final = 1_000_000_000
 #: So many keys of a set or dictionary may have the same hash.
 MOST_ALIKE: Final = 1000
-#: For errors.
-ALLOWED: Final = (
-    "None, bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, "
-    "date, datetime, timedelta, and NumPy arrays and scalars without objects"
-)
-
 LIST, TUPLE, SET, FROZENSET, DICT = 1, 2, 3, 4, 5
 INTEGER, COMPLEX, BYTEARRAY, DATE, DATETIME, TIMEDELTA = 10, 11, 12, 13, 14, 15
 ARRAY, SCALAR = 20, 21
@@ -132,12 +127,6 @@ def _tree(value: Any, depth: int) -> Any:
         number = ARRAY if arrays.is_array(value) else SCALAR
         return msgpack.ExtType(number, _content(content, depth))
     raise refusal(value)
-
-
-def refusal(value: object, why: str = "") -> NotPlainError:
-    """Make the error for what is not plain."""
-    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    return NotPlainError(f"{name} is not plain data{why}; plain are {ALLOWED}")
 
 
 def _content(items: Collection[Any], depth: int) -> bytes:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from masterworker import wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data import definitions, layout, mainmodule
-from masterworker.data.pickling import PROTOCOL, dumps_function_by_name, line_of
+from masterworker.data.pickling import dumps_function_by_name, line_of
+from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError, UsageError
 

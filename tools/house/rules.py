@@ -1,0 +1,82 @@
+"""The rules, from `rules.toml`, and what breaks them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.house import counts, imports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tools.house.source import Module
+
+RULES = Path(__file__).with_name("rules.toml")
+
+
+def load(path: Path = RULES) -> dict[str, Any]:
+    """Read the rules."""
+    return tomllib.loads(path.read_text())
+
+
+def broken(modules: Sequence[Module], rules: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what breaks a rule, each as a sentence."""
+    yield from _too_long(modules, rules["lines"], rules["reasons"]["files"])
+    high = (name for name, height in counts.heights(modules).items() if height > 1)
+    yield from _without_reason("two classes of ours above it", high, rules["reasons"]["classes"])
+    yield from broken_imports(imports.graph(), imports.graph(typing=False), rules["imports"])
+
+
+def broken_imports(
+    all_imports: imports.Graph, at_run_time: imports.Graph, rules: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield the imports that break a rule.
+
+    Args:
+        all_imports: With those that only the type checker sees.
+        at_run_time: Without them.
+        rules: The part of the rules about imports.
+    """
+    yield from imports.undeclared(all_imports, rules["dependencies"])
+    yield from imports.impure(at_run_time, rules["pure"], rules["allowed_in_pure"])
+    yield from imports.strays(at_run_time, rules["allowed"])
+    yield from imports.unexplained_circles(all_imports, rules["circles"])
+
+
+def idle(modules: Sequence[Module], rules: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the rules allow and nothing uses."""
+    reasons = rules["reasons"]
+    long = {module.name for module in modules if module.lines > rules["lines"]["file"]}
+    high = {name for name, height in counts.heights(modules).items() if height > 1}
+    for name in [*(reasons["files"].keys() - long), *(reasons["classes"].keys() - high)]:
+        yield f"rules.toml has a reason for {name}, which needs none"
+    for place in rules["imports"]["circles"]:
+        if not any(
+            all(name == place or name.startswith(f"{place}.") for name in circle)
+            for circle in imports.circles(imports.graph())
+        ):
+            yield f"rules.toml has a reason for a circle in {place}, and there is none"
+    yield from imports.idle(imports.graph(typing=False), rules["imports"]["allowed"])
+
+
+def _too_long(
+    modules: Sequence[Module], bounds: Mapping[str, int], reasons: Mapping[str, str]
+) -> Iterator[str]:
+    folders = counts.sizes(modules)
+    for folder, (_, _, code) in folders.items():
+        bound = bounds.get(folder, bounds["folder"])
+        if code > bound:
+            yield f"{folder}: {code} lines of code, {bound} at most"
+    total = sum(code for _, _, code in folders.values())
+    if total > bounds["all"]:
+        yield f"all: {total} lines of code, {bounds['all']} at most"
+    long = (module.name for module in modules if module.lines > bounds["file"])
+    yield from _without_reason(f"more than {bounds['file']} lines", long, reasons)
+
+
+def _without_reason(what: str, found: Iterable[str], reasons: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(found):
+        if name not in reasons:
+            yield f"{name}: {what}, and rules.toml names no reason"
