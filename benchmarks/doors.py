@@ -16,8 +16,9 @@ import threading
 import time
 
 from masterworker import Master, Worker
-from masterworker.manager import Session
+from masterworker.manager import Service
 from masterworker.master import engine_of
+from masterworker.security.peer import OWNER
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
 
@@ -55,7 +56,7 @@ def bare_daemon(manager, folder):
         def call(self, operation, *args):
             client = current_context.client
             if client not in sessions:
-                sessions[client] = Session(manager, manager.replies)
+                sessions[client] = Service(manager, OWNER)
             return sessions[client].call(operation, list(args))
 
     class Daemon(Pyro5.api.Daemon):

@@ -6,7 +6,8 @@ worker = Worker("any", handlers={"sqrt": math.sqrt}, connect=lambda: connection(
 
 from __future__ import annotations
 
-from masterworker.manager import Manager, Session
+from masterworker.manager import Manager, Service
+from masterworker.security.peer import OWNER
 from masterworker.transport.memory import Faults, MemoryConnection
 
 __all__ = ["FakeClock", "Faults", "MemoryConnection", "connection", "memory_manager"]
@@ -35,4 +36,4 @@ def memory_manager() -> tuple[Manager, FakeClock]:
 
 def connection(manager: Manager, faults: Faults | None = None) -> MemoryConnection:
     """Make a connection to a manager of this process."""
-    return MemoryConnection(Session(manager, manager.replies), faults)
+    return MemoryConnection(Service(manager, OWNER), faults)

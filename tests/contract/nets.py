@@ -13,7 +13,8 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.core.task import RESULT, Outcome
 from masterworker.errors import TransportError
-from masterworker.manager import Manager, Session
+from masterworker.manager import Manager, Service
+from masterworker.security.peer import OWNER
 from masterworker.testing import Faults, connection
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
@@ -127,7 +128,7 @@ class PyroNet(Net):
         self._folder = tempfile.TemporaryDirectory(prefix="mwc")
         self._relays: list[Relay] = []
         self.server = Server(
-            lambda _: Session(self.manager, self.manager.replies),
+            lambda _: Service(self.manager, OWNER),
             self.label,
             socket_path=str(Path(self._folder.name, "s")) if kind == "unix" else "",
         )

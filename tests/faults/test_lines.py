@@ -16,8 +16,9 @@ from faults.trial import Trial, telling
 from faults.work import recorded
 from masterworker import Worker
 from masterworker.errors import TransportError
-from masterworker.manager import Session
+from masterworker.manager import Service
 from masterworker.master import engine_of
+from masterworker.security.peer import OWNER
 from masterworker.testing import Faults, MemoryConnection, connection
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
@@ -174,7 +175,7 @@ def test_b9_each_message_comes_twice(trial: Trial) -> None:
     for _ in range(3):
         trial.driver.submit(number=20)
         trial.driver.submit(number=20, way=BY_TAG)
-        with worker_over("any", lambda: Repeating(Session(manager, manager.replies))):
+        with worker_over("any", lambda: Repeating(Service(manager, OWNER))):
             trial.driver.collect()
     assert trial.sound().recovered == []
     assert manager.core.tally.duplicates >= 120

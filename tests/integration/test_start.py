@@ -31,7 +31,8 @@ SLOW = {
 #: Rooms of the house that most masters never enter.
 NOT_FOR_MASTERS = SLOW | {
     "masterworker.cli", "masterworker.client", "masterworker.data.byvalue", "masterworker.failed",
-    "masterworker.manager.guest", "masterworker.security.credentials", "masterworker.worker",
+    "masterworker.manager.guest_operations", "masterworker.security.credentials",
+    "masterworker.worker",
 }  # fmt: skip
 #: A worker of this machine that executes what it can import neither looks for anything, nor
 #: starts or serves anybody.

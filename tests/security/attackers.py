@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 from masterworker.client import Client
-from masterworker.manager import Manager, service_for
+from masterworker.manager import Manager, Service
 from masterworker.security import certificates, tls
 from masterworker.security.credentials import authority, user_credential
 from masterworker.security.peer import Role
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
     from masterworker.security.credentials import Credential
     from masterworker.security.peer import Peer
-    from masterworker.transport import gate
-    from masterworker.transport.base import Service
+    from masterworker.transport import base, gate
     from masterworker.transport.pyro.connection import PyroConnection
 
 HOST = "127.0.0.1"
@@ -65,9 +64,9 @@ class Target:
         self.address = self.server.address
         self._clients: list[Client] = []
 
-    def _open(self, peer: Peer) -> Service:
+    def _open(self, peer: Peer) -> base.Service:
         self.opened.append(peer)
-        return _Watched(service_for(self.manager, self.manager.replies, peer), self.calls)
+        return _Watched(Service(self.manager, peer), self.calls)
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +140,7 @@ class Target:
 class _Watched:
     """A service that notes what it is asked for."""
 
-    def __init__(self, service: Service, calls: list[Any]) -> None:
+    def __init__(self, service: base.Service, calls: list[Any]) -> None:
         self._service, self._calls = service, calls
 
     def call(self, operation: str, args: list[Any], *more: Any) -> Any:

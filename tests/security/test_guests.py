@@ -11,26 +11,10 @@ from masterworker.errors import (
     NotAllowedError,
     NotRegisteredError,
 )
-from masterworker.manager import guests, service_for
-from masterworker.manager.guest import Guest
-from masterworker.manager.helper import Helper
-from masterworker.manager.session import Session
+from masterworker.manager import guests
 from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.testing import Faults
-from security.visitors import EVERYTHING, GUEST, JOB, LOOKING, Job, in_full_swing, refused
-
-
-def test_each_peer_gets_the_service_of_its_role(job: Job, data_job: Job) -> None:
-    """Full trust for the user's own; nothing in between costs them anything."""
-
-    def kind(of: Job, peer: Peer) -> type:
-        return type(service_for(of.manager, of.manager.replies, peer))
-
-    assert kind(job, OWNER) is kind(data_job, OWNER) is Session
-    assert kind(job, GUEST) is Helper
-    assert kind(data_job, GUEST) is Guest
-    others = [Peer(role, i) for role in (Role.OBSERVER, Role.MASTER) for i in ("", JOB)]
-    assert {kind(job, peer).__name__ for peer in others} == {"Onlooker"}
+from security.visitors import EVERYTHING, JOB, LOOKING, Job, in_full_swing, refused
 
 
 @pytest.mark.parametrize("peer", [Peer(Role.OBSERVER), Peer(Role.OBSERVER, JOB)])
@@ -47,10 +31,6 @@ def test_an_observer_looks_on_and_changes_nothing(job: Job, peer: Peer) -> None:
         refused(job, lambda n=name, a=args: observer.call(n, *a))
     with pytest.raises(NotAllowedError, match="an observer may only look on: 'terminate'"):
         observer.terminate()
-
-
-def test_the_table_of_operations_is_complete() -> None:
-    assert EVERYTHING.keys() == wire.OPERATIONS.keys()
 
 
 def test_a_guest_works_like_any_worker(job: Job) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -24,7 +24,7 @@ from masterworker.data.pickling import dumps_call
 from masterworker.errors import CredentialError, NotAllowedError
 from masterworker.launch import parent, scoreboard
 from masterworker.launch.slot import Reason, reason_of
-from masterworker.manager import service_for
+from masterworker.manager import Service
 from masterworker.master import engine_of
 from masterworker.security import credentials, ticket
 from masterworker.security.peer import OWNER, Peer
@@ -185,7 +185,7 @@ def test_a_slot_tells_its_worker_who_supervises_it() -> None:
 
 
 class _Slow:
-    """In place of `Guest._process`: whoever reads it waits for another reader, if one comes."""
+    """In place of `GuestOperations._process`: its reader waits for another one, if one comes."""
 
     def __init__(self) -> None:
         self._barrier = threading.Barrier(2)
@@ -203,13 +203,14 @@ class _Slow:
 
 def test_a_connection_ends_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads may find out. The process has another one, so it is not forgotten."""
-    honest, service = job.hire(), service_for(job.manager, job.manager.replies, GUEST)
+    honest, service = job.hire(), Service(job.manager, GUEST)
     assert service.call("instance", [honest.client.name])[0]
     process = job.manager.guests.process_of(honest.id)
     assert process is not None
     assert process.lines == 2
-    monkeypatch.setattr(type(service), "_process", _Slow(), raising=False)
-    service._process = process  # type: ignore[attr-defined]
+    operations: Any = service._front
+    monkeypatch.setattr(type(operations), "_process", _Slow(), raising=False)
+    operations._process = process
     threads = [threading.Thread(target=service.closed) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -220,7 +221,7 @@ def test_a_connection_ends_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_call_that_comes_after_the_end_changes_nothing(job: Job) -> None:
     """A thread may still be in a call when another one has found that the line is gone."""
-    honest, service = job.hire(), service_for(job.manager, job.manager.replies, GUEST)
+    honest, service = job.hire(), Service(job.manager, GUEST)
     service.closed()
     good, (kind, _) = service.call("instance", [honest.client.name])
     assert not good
@@ -305,7 +306,7 @@ def test_a_real_worker_leaves_when_its_ticket_has_expired(
         Worker(
             "any",
             handlers={"work": work},
-            connect=lambda: MemoryConnection(service_for(job.manager, job.manager.replies, peer)),
+            connect=lambda: MemoryConnection(Service(job.manager, peer)),
         )
     )
     boss.client.request("work", [dumps_call("work", (i,)) for i in range(2)])

@@ -21,7 +21,7 @@ from masterworker.errors import (
     RemoteError,
     TaskFailed,
 )
-from masterworker.manager import service_for
+from masterworker.manager import Service
 from masterworker.security.peer import OWNER
 from masterworker.testing import MemoryConnection
 from support import HANG, wait_until
@@ -232,7 +232,7 @@ def test_a_real_guest_goes_on_after_its_line_was_cut(job: Job) -> None:
     lines: list[MemoryConnection] = []
 
     def connect() -> MemoryConnection:
-        session = service_for(job.manager, job.manager.replies, GUEST)
+        session = Service(job.manager, GUEST)
         lines.append(MemoryConnection(session))
         return lines[-1]
 

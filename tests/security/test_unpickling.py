@@ -201,11 +201,11 @@ def test_what_is_allowed_is_allowed_in_one_place_only() -> None:
 def test_the_manager_does_not_even_know_the_unpickler() -> None:
     """What is imported for it to run has no way to unpickle: `data.pickling` is not among it."""
     program = (
-        "import sys, masterworker.manager, masterworker.manager.helper, masterworker.client, "
-        "masterworker.wire, "
+        "import sys, masterworker.manager, masterworker.manager.guest_operations, "
+        "masterworker.client, masterworker.wire, "
         "masterworker.transport.pyro, masterworker.security.tls, masterworker.status.text\n"
         "assert 'masterworker.data.pickling' not in sys.modules\n"
-        "assert 'masterworker.manager.helper' in sys.modules"
+        "assert 'masterworker.manager.guest_operations' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 

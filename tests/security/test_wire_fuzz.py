@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from masterworker import wire
 from masterworker.errors import MasterworkerError, RejectedError, TransportError, UsageError
-from masterworker.manager import Manager, Session
+from masterworker.manager import Manager, Service
+from masterworker.security.peer import OWNER
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.link import Link
 from security.attackers import (
@@ -281,7 +282,7 @@ def occupied() -> tuple[Manager, int]:
 def test_a_session_answers_whatever_fits(todo: list[Any]) -> None:
     """With a reply, or an error of the caller; the manager's invariants hold."""
     manager, _ = occupied()
-    session = Session(manager, manager.replies)
+    session = Service(manager, OWNER)
     patch = pytest.MonkeyPatch()
     patch.setattr(wire, "LONGEST_WAIT", 0.01)
     try:
@@ -308,7 +309,7 @@ def test_what_is_malformed_changes_nothing(operation: Any, args: list[Any]) -> N
     else:
         return
     manager, _ = occupied()
-    session = Session(manager, manager.replies)
+    session = Service(manager, OWNER)
     before = repr((manager.census().waiting, manager.census().running, manager.summary()))
     good, _ = session.call(operation, packed(args))
     assert not good

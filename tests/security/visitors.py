@@ -13,7 +13,7 @@ from masterworker.core.task import RESULT, Outcome
 from masterworker.errors import (
     NotAllowedError,
 )
-from masterworker.manager import Manager, service_for
+from masterworker.manager import Manager, Service
 from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.testing import FakeClock, Faults, MemoryConnection
 
@@ -38,7 +38,7 @@ class Job:
 
     def client(self, peer: Peer = GUEST, faults: Faults | None = None) -> Client:
         manager = self.manager
-        return Client(lambda: MemoryConnection(service_for(manager, manager.replies, peer), faults))
+        return Client(lambda: MemoryConnection(Service(manager, peer), faults))
 
     def hire(self, peer: Peer = GUEST, client: Client | None = None, **hello: Any) -> Hand:
         client = client or self.client(peer)

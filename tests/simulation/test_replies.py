@@ -13,10 +13,11 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.core.task import RESULT, Finished, Outcome
 from masterworker.errors import MasterworkerError, TransportError
+from masterworker.manager import Service
 from masterworker.manager import replies as module
 from masterworker.manager.manager import Manager
 from masterworker.manager.replies import Replies
-from masterworker.manager.session import Session
+from masterworker.security.peer import OWNER
 from masterworker.transport.memory import Faults, MemoryConnection
 
 
@@ -88,7 +89,7 @@ def test_outcome_survives_two_failures_in_a_row() -> None:
         if refused:
             refused -= 1
             raise TransportError("nobody answers")
-        return MemoryConnection(Session(manager, manager.replies), faults)
+        return MemoryConnection(Service(manager, OWNER), faults)
 
     client = Client(connect)
     try:

@@ -3,7 +3,6 @@
 from masterworker.manager.mailbox import Mailbox
 from masterworker.manager.manager import Manager
 from masterworker.manager.replies import Replies
-from masterworker.manager.service import service_for
-from masterworker.manager.session import Session
+from masterworker.manager.service import Service
 
-__all__ = ["Mailbox", "Manager", "Replies", "Session", "service_for"]
+__all__ = ["Mailbox", "Manager", "Replies", "Service"]

@@ -348,6 +348,11 @@ class Manager(Exchanging):
             return [], None
         return self.core.on_fetch(member_id, 1, now)
 
+    def warn(self, kind: str, text: str) -> None:
+        """Let the log say something about this job; see `Troubles.note`."""
+        with self.guard:
+            self.troubles.note(kind, text, self._clock())
+
     # -- stored data ------------------------------------------------------------------------
 
     def put(self, space: str, name: str, value: Payload) -> None:

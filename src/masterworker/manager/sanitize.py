@@ -1,4 +1,4 @@
-"""What guests may deliver: failures whose texts harm nobody, and perhaps nothing to be unpickled.
+"""What guests may say: texts that harm nobody, and perhaps nothing to be unpickled.
 
 A pickle that comes all the same, in a job that takes only data from them, becomes a failure of its
 task, with a text that says so. It could be refused instead, and the task go to another worker; but
@@ -15,44 +15,54 @@ from masterworker.data import record
 from masterworker.data.items import one_by_one
 from masterworker.data.plain import is_plain
 from masterworker.data.segment import bytes_of
-from masterworker.errors import MalformedError
+from masterworker.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from masterworker import wire
+    from masterworker.core.options import Options
     from masterworker.core.task import Payload
+
+#: Texts that a guest gives are cut (characters): a line about itself, how a process has ended, its
+#: last lines.
+LINE, HOW, TAIL = 300, 1000, 8000
+#: A tag that it asks for is not longer (characters): it is shown to people.
+LONGEST_TAG = 200
+#: Bounds of what it can say about a task, as a master has them: seconds, and numbers.
+LONGEST, FARTHEST = 1e9, 1_000_000
 
 _SENT_PICKLE = "sent a pickle"
 _SENT_NOISE = "sent the record of a failure that cannot be read"
 _ONLY_DATA = '; this job takes only data from workers with a ticket (results="data")'
 
 
-def sanitize(outcome: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
+def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
     """Give what becomes of an outcome that a guest delivers, of one task or of several.
 
     Args:
-        outcome: What it delivers, of a kind that workers may deliver.
+        given: What it delivers, of a kind that workers may deliver.
         who: Who it is, for the text of the failure.
         data_only: Nothing may have to be unpickled.
     """
-    first, attempt, kind, payload = outcome
+    first, attempt, kind, payload = given
     if not isinstance(payload, (list, Chunk)):
-        yield _sanitize_one(outcome, payload, who, data_only=data_only)
+        yield _one(given, payload, who, data_only=data_only)
         return
     each = one_by_one(payload)
     if kind == RESULT and (not data_only or all(map(is_plain, each))):
-        yield outcome
+        yield given
     else:
         for task_id, one in enumerate(each, first):
-            yield _sanitize_one(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
+            yield _one(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
 
 
-def _sanitize_one(outcome: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outcome:
-    task_id, attempt, kind, _ = outcome
+def _one(given: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outcome:
+    task_id, attempt, kind, _ = given
     fault = _SENT_PICKLE
     if kind == RESULT:
         if not data_only or is_plain(payload):
-            return outcome
+            return given
     else:
         try:
             told = record.decode(bytes_of(payload))
@@ -65,7 +75,7 @@ def _sanitize_one(outcome: Outcome, payload: Payload, who: str, *, data_only: bo
     return Outcome(task_id, attempt, FAILURE, failure.encode())
 
 
-def sanitize_record(payload: Payload, *, data_only: bool) -> bytes | None:
+def failure(payload: Payload, *, data_only: bool) -> bytes | None:
     """Return the record of a failure as a guest's supervisor may give it; None: it is none.
 
     The supervisor does not know what the job takes, so its pickle is dropped where only data is.
@@ -75,3 +85,61 @@ def sanitize_record(payload: Payload, *, data_only: bool) -> bytes | None:
     except MalformedError:
         return None
     return (told._replace(pickled=b"") if data_only else told).encode()
+
+
+# -- texts and numbers ---------------------------------------------------------------------------
+
+
+def clean(text: str, most: int) -> str:
+    """Return a text in one line that cannot play tricks on a terminal."""
+    return record.printable(" ".join(text[: 2 * most].split())[:most])[:most]
+
+
+def hello(given: wire.Hello) -> wire.Hello:
+    """Return how a guest introduces itself, with its texts clean."""
+    return given._replace(
+        info=clean(given.info, LINE),
+        python=clean(given.python, LINE),
+        version=clean(given.version, LINE),
+        program=clean(given.program, LINE),
+    )
+
+
+def ending(given: wire.Ending) -> wire.Ending:
+    """Return what a guest's supervisor tells of a process, with its texts clean."""
+    return given._replace(
+        info=clean(given.info, LINE),
+        how=clean(given.how, HOW),
+        tail="\n".join(clean(line, LINE) for line in given.tail[-TAIL:].splitlines()),
+    )
+
+
+def check_tag(tag: str) -> None:
+    """Refuse a tag that would play tricks on the terminals where it is shown.
+
+    Raises:
+        UsageError: It cannot be printed, or is too long.
+    """
+    if len(tag) > LONGEST_TAG or not tag.isprintable():
+        raise UsageError(
+            f"a worker with a ticket may ask for tags of at most {LONGEST_TAG} characters that can "
+            f"be printed, not for {tag[:50]!r}"
+        )
+
+
+def check_options(options: Options | None) -> None:
+    """Refuse options that would harm the process that executes the task.
+
+    Raises:
+        UsageError: A value is out of its bounds.
+    """
+    if options is None:
+        return
+    timeout, retries, delay, priority, _, _ = options
+    if not (
+        (timeout is None or 0 < timeout < LONGEST)
+        and 0 <= retries <= FARTHEST
+        and 0 <= delay < LONGEST
+        and -FARTHEST <= priority <= FARTHEST
+    ):
+        raise UsageError(f"a task cannot have these options: {options!r}")

@@ -1,41 +1,83 @@
-"""Who gets which service: full trust, a guest's, or a look."""
+"""The manager's side of one connection: calls come in, allowed ones are carried out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from masterworker import wire
-from masterworker.manager.onlooker import Onlooker
-from masterworker.manager.session import Session
-from masterworker.security.peer import Role
+from masterworker.errors import InternalError, MasterworkerError, NotAllowedError
+from masterworker.manager.access import ACCESS, GUESTS, caller_of, refusal
+from masterworker.manager.operations import Operations
+from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import msgspec
+
+    from masterworker.manager.guest_operations import GuestOperations
     from masterworker.manager.manager import Manager
-    from masterworker.manager.replies import Replies
     from masterworker.security.peer import Peer
-    from masterworker.transport.base import Service
+    from masterworker.transport.base import Later
+
+logger = logging.getLogger("masterworker.session")
 
 
-def service_for(manager: Manager, replies: Replies, peer: Peer) -> Service:
-    """Make the service of one connection.
+class Service:
+    """Carries out what the process at the other end of a connection may do. See `access`.
 
     Args:
         manager: The task manager.
-        replies: Shared by all sessions of processes of this user.
-        peer: Who is at the other end, as the transport has verified. That it may talk to this job
-            at all is for the transport to decide.
-
-    Returns:
-        A `Session` for the user's own workers; for workers with a ticket a `Helper`, or a mere
-        `Guest` where only data is taken from them; an `Onlooker` for everybody else.
+        peer: The other end, as the transport has verified it.
     """
-    if peer.role is not Role.WORKER:
-        return Onlooker(manager)
-    if peer.of_this_user:
-        return Session(manager, replies)
-    # Most jobs have no guests, so what serves them is not loaded before one comes.
-    from masterworker.manager.guest import Guest
-    from masterworker.manager.helper import Helper
 
-    kind = Guest if manager.results == wire.PLAIN else Helper
-    return kind(manager, peer)
+    def __init__(self, manager: Manager, peer: Peer) -> None:
+        self._caller = caller_of(peer, manager.results)
+        replies = manager.guests.replies if self._caller in GUESTS else manager.replies
+        self._operations = operations = Operations(manager, replies)
+        self._front: Operations | GuestOperations = operations
+        if self._caller in GUESTS:
+            # Most jobs have no guests, so what serves them is not loaded before one comes.
+            from masterworker.manager.guest_operations import GuestOperations
+
+            self._front = GuestOperations(manager, operations, peer, self._caller)
+        #: What the caller may do, by name.
+        self._allowed: dict[str | None, Callable[..., Any]] = {
+            name: getattr(self._front if rule.guests else operations, name)
+            for name, rule in ACCESS.items()
+            if self._caller in rule.who
+        }
+
+    def closed(self) -> None:
+        """The connection has ended."""
+        self._front.closed()
+
+    def call(
+        self,
+        operation: str | None,
+        args: list[Any] | msgspec.Raw | wire.Exchange,
+        enclosed: wire.Enclosures | None = None,
+        later: Later | None = None,
+    ) -> Any:
+        """Carry out one operation; arguments as of `transport.base.Service`.
+
+        Returns:
+            [True, reply], or [False, name and text of an error]; `LATER`: it comes later.
+        """
+        try:
+            checked = wire.check(operation, args)
+            if enclosed is not None:
+                checked = enclosed.attach(checked)
+            carry_out = self._allowed.get(operation) or self._refuse(operation)
+            self._operations.later = later
+            reply = carry_out(*checked)
+        except MasterworkerError as error:
+            return [False, wire.encode_error(error)]
+        except Exception as error:
+            logger.exception("operation %r failed", operation)
+            return [False, wire.encode_error(InternalError(f"{operation}: {error!r}"))]
+        return reply if reply is LATER else [True, reply]
+
+    def _refuse(self, operation: str | None) -> NoReturn:
+        raise NotAllowedError(refusal(str(operation), self._caller))

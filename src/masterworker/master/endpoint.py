@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from masterworker.errors import TransportError, UsageError
-from masterworker.manager import service_for
+from masterworker.manager import Service
 from masterworker.transport import endings
 from masterworker.transport.hosts import hosts_to_listen_at, ports_to_try
 from masterworker.transport.notice import Notice
@@ -59,7 +59,7 @@ class Endpoint:
         server = None
         try:
             server = self.server = Server(
-                lambda peer: service_for(manager, manager.replies, peer),
+                lambda peer: Service(manager, peer),
                 label,
                 hosts_to_listen_at(host, (names.host, names.port) if names else None),
                 ports_to_try(ports),

@@ -1,6 +1,6 @@
 """What is behind a `Master`: the parts of one job, put together.
 
-Submitter --request, submit--> Manager <--Session-- Endpoint <== workers
+Submitter --request, submit--> Manager <--Service-- Endpoint <== workers
 Future, MapCall <--ResultRouter---'  '---OutcomeQueue--> retrieve_result, results
                                      '---Launcher--> workers on this machine
 """

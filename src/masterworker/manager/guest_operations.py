@@ -1,0 +1,319 @@
+"""The operations of one connection of a guest: a worker of a process that has a ticket.
+
+It may run on a machine that the user trusts less. So it speaks for itself alone, and delivers what
+it was handed and nothing else. A call that is refused changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.core.task import AGAIN, FAILURE, Outcome, ids_of
+from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
+from masterworker.manager import sanitize
+from masterworker.manager.access import Caller
+from masterworker.taskid import shown_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from masterworker.core.grain import Spent
+    from masterworker.core.task import Payload
+    from masterworker.manager.guests import GuestProcess
+    from masterworker.manager.manager import Manager
+    from masterworker.manager.operations import Operations
+    from masterworker.security.peer import Peer
+
+#: Names of guests' clients and supervisors begin with this and with the serial number of their
+#: ticket: so they are not taken for those of trusted processes, and are of no use to the holder of
+#: another ticket that has come to know one.
+MARK = "guest "
+#: A name has at most this many characters. Ours have 32.
+LONGEST_NAME = 200
+
+
+class GuestOperations:
+    """What `access.ACCESS` demands of guests, by operation; then `Operations` carries it out.
+
+    Args:
+        manager: The task manager.
+        operations: Of this connection.
+        peer: The other end.
+        caller: Which kind of guest it is.
+    """
+
+    def __init__(
+        self, manager: Manager, operations: Operations, peer: Peer, caller: Caller
+    ) -> None:
+        self._manager = manager
+        self._guests = manager.guests
+        self._operations = operations
+        self._peer = peer
+        #: Nothing that it delivers may have to be unpickled.
+        self._data_only = caller is Caller.DATA_GUEST
+        #: What is known of the process; None as long as it has not said its name.
+        self._process: GuestProcess | None = None
+        #: For which supervisor it speaks; "" for none.
+        self._supervisor = ""
+        self._closed = self._warned = False
+        #: Two threads can find that the connection has ended, and a third be in a call.
+        self._closing = threading.Lock()
+
+    def closed(self) -> None:
+        """See `Operations.closed`."""
+        with self._closing:
+            self._closed = True
+            self._operations.closed()
+            process, self._process = self._process, None
+        if process is not None:
+            self._guests.hung_up(process)
+
+    # -- who it is --------------------------------------------------------------------------
+
+    def _name(self, given: str, whose: str = "client") -> str:
+        """Return a name that it gives, as the manager knows it."""
+        if not 0 < len(given) <= LONGEST_NAME:
+            raise UsageError(f"a {whose}'s name must have 1 to {LONGEST_NAME} characters")
+        return f"{MARK}{self._peer.serial} {given}"
+
+    def _known_as(self, name: str) -> GuestProcess:
+        """Take note of the name that it gives itself, as the manager knows it."""
+        with self._closing:
+            if self._closed:  # meanwhile; a process that wants the answer asks again
+                raise NotRegisteredError("the connection has ended")
+            process = self._process = self._guests.speaks(self._process, name)
+        return process
+
+    def _speaks_for(self, member_id: int) -> GuestProcess | None:
+        """Return its process; None: no process is registered under this number.
+
+        Raises:
+            NotAllowedError: Another one is.
+        """
+        if self._process is not None and member_id in self._process.members:
+            return self._process
+        if member_id in self._guests.core.members:
+            raise NotAllowedError(f"process {member_id} is another one than the one that calls")
+        return None
+
+    def _handed(self, task_id: int) -> tuple[GuestProcess, int]:
+        """Return its process, and the last attempt of a task that it was handed.
+
+        Raises:
+            NotAllowedError: It was not handed that task.
+        """
+        attempt = 0 if self._process is None else self._process.latest(task_id)
+        if self._process is None or not attempt:
+            raise NotAllowedError(
+                f"task {shown_number(task_id)} is not in the hands of the process that calls"
+            )
+        return self._process, attempt
+
+    # -- processes --------------------------------------------------------------------------
+
+    def instance(self, client: str) -> str:
+        """The client's name is no other process's; "" for one that has not joined."""
+        if client:
+            self._known_as(self._name(client))
+        return self._operations.instance(client)
+
+    def join(self, *given: Any) -> wire.Welcome:
+        """Under names that say whose ticket it has."""
+        hello = wire.Hello(*given)
+        client = self._name(hello.client)
+        supervisor = self._name(hello.supervisor, "supervisor") if hello.supervisor else ""
+        process = self._known_as(client)
+        hello = sanitize.hello(hello)._replace(client=client, supervisor=supervisor)
+        welcome = self._operations.join(*hello)
+        self._guests.joined(process, welcome.member_id)
+        return welcome._replace(results=self._manager.results)
+
+    def leave(self, member_id: int) -> None:
+        """For itself; a number that no process has is no error."""
+        process = self._speaks_for(member_id)
+        if process is not None:
+            process.leaves(member_id)
+            self._operations.leave(member_id)
+
+    def ping(self, member_id: int) -> bool:
+        """For itself."""
+        return self._speaks_for(member_id) is not None and self._operations.ping(member_id)
+
+    def attend(
+        self, name: str, alive: list[int], endings: list[Any], wait: float
+    ) -> list[tuple[str, int, int]]:
+        """A supervisor vouches for guests that have joined naming it, and for no others."""
+        name = self._name(name, "supervisor")
+        self._supervisor = self._supervisor or name
+        if name != self._supervisor:
+            raise NotAllowedError("a connection of a worker with a ticket is for one supervisor")
+        told = [wire.Ending(*ending) for ending in endings]
+        for member_id in [*alive, *(ending.member_id for ending in told)]:
+            member = self._guests.core.members.get(member_id)
+            if member is not None and member.supervisor != name:
+                raise NotAllowedError(f"process {member_id} has not joined with this supervisor")
+        told = [self._credible(ending) for ending in told]
+        orders: list[tuple[str, int, int]] = self._operations.attend(name, alive, told, wait)
+        return orders
+
+    def _credible(self, ending: wire.Ending) -> wire.Ending:
+        """Return what to believe of an ending: nothing of tasks that the process was not handed."""
+        process = self._guests.process_of(ending.member_id)
+        its_own = process is not None and process.latest(ending.task_id) > 0
+        outcome = None
+        if its_own and ending.outcome is not None and ending.outcome[0] in {FAILURE, AGAIN}:
+            record = sanitize.failure(ending.outcome[1], data_only=self._data_only)
+            outcome = None if record is None else (ending.outcome[0], record)
+        task_id = ending.task_id if its_own else 0
+        return sanitize.ending(ending)._replace(task_id=task_id, outcome=outcome)
+
+    # -- tasks that it executes -------------------------------------------------------------
+
+    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
+        self,
+        member_id: int,
+        outcomes: list[Outcome],
+        returned: list[int],
+        started: int,
+        want: int,
+        wait: float,
+        tag: str | None,
+        seconds: float,
+        spent: Sequence[Spent],
+    ) -> wire.Reply:
+        """For itself; outcomes of tasks that it was handed; none when its ticket has expired."""
+        process = self._speaks_for(member_id)
+        if process is None:
+            order = wire.STOP if self._guests.core.terminated else wire.REJOIN
+            refused = [task_id for outcome in outcomes for task_id in ids_of(outcome)]
+            return wire.Reply(refused, [], [(order, 0)], 0.0)
+        good, refused = process.report(outcomes)
+        if returned:
+            process.returned(returned)
+        good = [each for outcome in good for each in self._sanitized(member_id, outcome)]
+        left = self._seconds_left()
+        most, wait = (want, min(wait, left)) if left > 0 else (0, 0.0)
+        reply: wire.Reply = self._operations.exchange(
+            member_id, good, returned, started, most, wait, tag, seconds, spent
+        )
+        process.hand(reply.leases)
+        if want and not most:  # it has come for more: it has nothing in hand any more
+            reply = reply._replace(orders=[*reply.orders, self._expired(member_id)])
+        return reply._replace(refused=[*refused, *reply.refused]) if refused else reply
+
+    def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
+        """The attempt that it was handed."""
+        process, attempt = self._handed(task_id)
+        good, _ = process.report([Outcome(task_id, attempt, kind, payload)])
+        if not good:
+            return False
+        member_id = next(iter(process.members), -1)
+        (outcome,) = self._sanitized(member_id, good[0])
+        return self._manager.settle(task_id, outcome.kind, outcome.payload, attempt)
+
+    def give_back(self, task_id: int) -> None:
+        """The attempt that it was handed."""
+        process, attempt = self._handed(task_id)
+        process.returned([task_id])
+        self._manager.give_back(task_id, attempt)
+
+    def _sanitized(self, member_id: int, outcome: Outcome) -> Iterable[Outcome]:
+        return sanitize.outcome(outcome, f"worker {member_id}", data_only=self._data_only)
+
+    def _seconds_left(self) -> float:
+        """Return for how long its ticket is good still: new connections are refused by TLS."""
+        from masterworker.security import credentials  # for those with a ticket
+
+        expires = self._peer.expires
+        return expires - credentials.clock() if expires else math.inf
+
+    def _expired(self, member_id: int) -> tuple[str, int]:
+        """Return the order to leave, and let the log say so, once."""
+        if not self._warned:
+            self._warned = True
+            text = f"the ticket of worker {member_id} has expired: it gets no more tasks"
+            self._manager.warn("expired", text)
+        return wire.STOP, int(self._peer.expires)
+
+    # -- tasks that it asks for -------------------------------------------------------------
+
+    def request(self, client: str, number: int, *args: Any) -> int:
+        """Tags that do not play tricks on terminals; options within bounds."""
+        client = self._name(client)
+        process = self._known_as(client)
+        sanitize.check_tag(args[0])
+        sanitize.check_options(args[2])
+        first: int = self._operations.request(client, number, *args)
+        process.asked(first, len(args[1]))
+        return first
+
+    def cancel(self, task_ids: list[int]) -> list[int]:
+        """What it has asked for."""
+        if self._process is None or not self._process.has_asked(task_ids):
+            raise NotAllowedError("a worker with a ticket may cancel only what it has asked for")
+        return self._operations.cancel(task_ids)
+
+    def collect(
+        self,
+        client: str,
+        number: int,
+        member_id: int,
+        tag: str | None,
+        want: int,
+        wait: float,
+        lend: int,
+    ) -> Any:
+        """For itself; when its ticket has expired, it is not lent tasks any more."""
+        client = self._name(client)
+        process = self._known_as(client)
+        if self._speaks_for(member_id) is None:
+            raise NotRegisteredError(f"process {member_id} is not registered")
+        if self._seconds_left() <= 0:  # outcomes for what it has in hand, and nothing new
+            lend = wire.NOTHING
+        finished, leases = self._operations.collect(
+            client, number, member_id, tag, want, wait, lend
+        )
+        process.hand(leases)
+        return finished, leases
+
+    # -- replies to its numbered calls ------------------------------------------------------
+
+    def acknowledge(self, client: str, number: int) -> None:
+        """Its own."""
+        self._operations.acknowledge(self._own(client), number)
+
+    def forgo(self, client: str, number: int) -> None:
+        """Its own."""
+        self._operations.forgo(self._own(client), number)
+
+    def _own(self, client: str) -> str:
+        name = self._name(client)
+        self._known_as(name)
+        return name
+
+    # -- stored data ------------------------------------------------------------------------
+
+    def put(self, space: str, name: str, value: Payload) -> None:
+        """Data of users."""
+        _check_space(space)
+        self._operations.put(space, name, value)
+
+    def drop(self, space: str, name: str) -> bool:
+        """Data of users."""
+        _check_space(space)
+        return self._operations.drop(space, name)
+
+    def put_state(self, client: str, number: int, values: dict[str, Payload]) -> Any:
+        """Under a name of its own."""
+        return self._operations.put_state(self._own(client), number, values)
+
+
+def _check_space(space: str) -> None:
+    if space != wire.DATA:
+        raise NotAllowedError(
+            f"a worker with a ticket may change stored data, but nothing in {space!r}: others "
+            "execute it"
+        )
