@@ -6,11 +6,10 @@ in-process master speaks to its manager directly.
 
 from __future__ import annotations
 
-import threading
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import Finished, Lease
 from masterworker.errors import NotRegisteredError, TransportError
@@ -46,7 +45,7 @@ class Client:
         self._connect = connect
         self._around = around
         self._whole = whole
-        self._lock = threading.RLock()
+        self._lock = forks.rlock()
         self._connection: Connection | None = None
         self._aside: Connection | None = None
         self._number = 0
@@ -57,6 +56,13 @@ class Client:
         self._instance = ""
         self._checked = False
         #: Random name of this client, by which the manager recognises repeated calls.
+        self.name = random_name()
+        forks.tell(self)
+
+    def after_fork(self) -> None:
+        """Be another client, with a connection of its own once there is something to say."""
+        self._connection = self._aside = None
+        self._number = self._unanswered = 0
         self.name = random_name()
 
     @property

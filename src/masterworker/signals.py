@@ -115,7 +115,12 @@ class Signals:
         return handler(number, frame)
 
     def _after_fork(self) -> None:
-        self.main = get_ident()
+        """What came was for the parent; and the thread that has held signals may not be here."""
+        before, self.main = self.main, get_ident()
+        self._came.clear()
+        if self.main != before:
+            self._depth = 0
+            self._let_go()
 
 
 signals: Final = Signals()

@@ -15,10 +15,10 @@ import contextlib
 import fcntl
 import json
 import os
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from masterworker import forks
 from masterworker.data import memfile
 from masterworker.data.segment import Segment
 
@@ -52,7 +52,7 @@ class Shelf:
 
     def __init__(self, supervisor: int, fd: int) -> None:
         self._file = os.open(f"/proc/{supervisor}/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         #: What this process has fetched, and keeps for the others.
         self._kept: dict[str, Segment] = {}
 

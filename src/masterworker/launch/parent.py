@@ -97,6 +97,13 @@ def supervised_by(fd: int) -> None:
     shown_tag = ""
 
 
+def after_fork() -> None:
+    """Take note that this process is a fork of the one that was launched: nobody supervises it."""
+    global _launcher, limits, supervisor, shared, shown_tag
+    _launcher, limits = None, UNLIMITED
+    supervisor, shared, shown_tag = "", scoreboard.private(), ""
+
+
 def show_tag(tag: str) -> None:
     """Show the supervisor what the tasks are called that are executed from now on."""
     global shown_tag

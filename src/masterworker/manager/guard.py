@@ -6,13 +6,15 @@ is to be said afterwards leaves when the lock is free: see `Outbox`.
 
 from __future__ import annotations
 
-import threading
 from _thread import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from masterworker import forks
 from masterworker.signals import signals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.manager.outbox import Outbox
 
 
@@ -23,13 +25,24 @@ class Guard:
         outbox: Is emptied when the lock is free.
     """
 
-    __slots__ = ("_acquire", "_lock", "_outbox", "_release")
+    __slots__ = ("__weakref__", "_acquire", "_lock", "_outbox", "_release")
 
     def __init__(self, outbox: Outbox) -> None:
-        self._lock = threading.Lock()
-        self._acquire = self._lock.acquire
-        self._release = self._lock.release
+        self._lock = forks.lock()
+        self._acquire: Callable[[], object] = self._lock.acquire
+        self._release: Callable[[], object] = self._lock.release
         self._outbox = outbox
+        forks.tell(self)
+
+    def after_fork(self) -> None:
+        """Refuse all further steps: the scheduler of a fork is a copy that nobody works for."""
+        self._acquire, self._release = self._refuse, _nothing
+        self._outbox = type(self._outbox)()  # what is to be sent the parent sends
+
+    def _refuse(self) -> NoReturn:
+        if get_ident() == signals.main:
+            signals.release()
+        forks.refuse()
 
     def __enter__(self) -> None:
         if get_ident() == signals.main:
@@ -48,3 +61,7 @@ class Guard:
     def is_free(self) -> bool:
         """Tell whether nobody is in a step right now."""
         return not self._lock.locked()
+
+
+def _nothing() -> None:
+    """A fork may be made in the middle of a step."""

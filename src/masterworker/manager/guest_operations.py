@@ -7,10 +7,9 @@ it was handed and nothing else. A call that is refused changes nothing.
 from __future__ import annotations
 
 import math
-import threading
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.core.task import AGAIN, FAILURE, Outcome, ids_of
 from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sanitize
@@ -60,7 +59,7 @@ class GuestOperations:
         self._supervisor = ""
         self._closed = self._warned = False
         #: Two threads can find that the connection has ended, and a third be in a call.
-        self._closing = threading.Lock()
+        self._closing = forks.lock()
 
     def closed(self) -> None:
         """See `Operations.closed`."""

@@ -7,10 +7,10 @@ handed, stay its own when a line breaks, and nobody else's.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, cast
 
+from masterworker import forks
 from masterworker.core.settling import OUTCOMES
 from masterworker.core.task import Outcome, ids_of
 from masterworker.data.items import one_by_one
@@ -42,7 +42,7 @@ class GuestProcess:
 
     def __init__(self, core: Scheduler) -> None:
         self._core = core
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         #: Attempts that were handed to it and have not come back, by task.
         self._handed: dict[int, tuple[int, ...]] = {}
         #: The tasks that it has asked for.
@@ -153,7 +153,7 @@ class Guests:
     def __init__(self, core: Scheduler, replies: Replies) -> None:
         self.core = core
         self.replies = replies
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._by_name: dict[str, GuestProcess] = {}
         self._by_member: dict[int, GuestProcess] = {}
         #: Those without a connection, the longest gone first.

@@ -7,13 +7,14 @@ all of them in. When somebody waits for work, the request itself does that at on
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from masterworker import forks
 from masterworker.core.chunks import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
@@ -51,12 +52,17 @@ class Intake:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock: AbstractContextManager[object] = forks.lock()
+        forks.tell(self)
         #: The id of the next request, if there are no runs.
         self._next = 1
         #: Read without the lock: whoever adds one looks afterwards whether somebody waits for
         #: work, and whoever begins to wait looks here afterwards, so one of them sees the other.
         self.runs: list[Run] = []
+
+    def after_fork(self) -> None:
+        """Refuse all requests: nobody would take them."""
+        self._lock = forks.Refusal()
 
     def add(
         self,

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.errors import InternalError, MasterworkerError, UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Replies:
 
     def __init__(self, undelivered: Callable[[Sequence[Finished]], None]) -> None:
         self._undelivered = undelivered
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._last: OrderedDict[str, _Call] = OrderedDict()
 
     def once(

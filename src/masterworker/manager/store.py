@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
-from masterworker import wire
+from masterworker import forks, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +16,7 @@ class Store:
     """Stored values, and states made of several of them. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._values: dict[tuple[str, str], Payload] = {}
         self._providers: dict[tuple[str, str], Callable[[], bytes]] = {}
         self._states: dict[int, list[str]] = {}

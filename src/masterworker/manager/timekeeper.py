@@ -7,6 +7,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from masterworker import forks
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,7 +33,7 @@ class Timekeeper:
         #: As `look_again`, in one step; the thread must be there. A `RuntimeError`: it has been
         #: told already.
         self.poke = self._bell.release
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from masterworker import forks
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Finished, Large
@@ -138,7 +138,7 @@ class Batches:
     """The batches of one master that wait for outcomes, by the ids of their tasks. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._pages: dict[int, list[Batch]] = {}
 
     def __bool__(self) -> bool:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from masterworker import program, wire
+from masterworker import forks, program, wire
 from masterworker.data.segment import bytes_of
 from masterworker.master.needs import stored_for
 
@@ -53,7 +53,7 @@ class DeadLetters:
     def __init__(self, label: str, manager: Callable[[], Manager]) -> None:
         self._label = label
         self._manager = manager
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._newest: deque[_Waiting] = deque()
         self._bytes = 0
         self._thread: threading.Thread | None = None

@@ -12,6 +12,8 @@ import weakref
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from masterworker import forks
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +26,7 @@ logger = logging.getLogger("masterworker.master")
 GRACE = 2.0
 
 _waiting: SimpleQueue[tuple[str, JobEnd]] = SimpleQueue()
-_guard = threading.Lock()
+_guard = forks.lock()
 _threads: list[threading.Thread] = []
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
@@ -103,6 +104,7 @@ class Launcher:
         on_change.bind(self._on_workers)
         self.local_workers = LocalWorkers(label, manager.attend, on_change)
         self._is_stuck = False
+        self._pid = os.getpid()
 
     def launch(self, number: int, bounds: Bounds, *, wait: bool) -> None:
         """Start workers; see `Master.launch_workers`."""
@@ -111,6 +113,8 @@ class Launcher:
         limits = WorkerLimits(bounds.max_tasks, bounds.idle_timeout, end, initializer)
         if self._manager.core.terminated:
             raise Terminated("the job is over: no more workers are launched")
+        if os.getpid() != self._pid:
+            forks.refuse()
         self._stored.bring_up_to_date()
         seed = self._stored.hash_seed
         started = self.local_workers.launch(number, limits, bounds.memory_limit, seed)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import pickle
 import re
-import threading
 import weakref
 from collections import Counter, deque
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.core.lanes import CALL_MARK
 from masterworker.data import definitions, layout, mainmodule
 from masterworker.data.pickling import dumps_function_by_name, line_of
@@ -83,7 +82,7 @@ class Needs:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._lock = threading.RLock()
+        self._lock = forks.rlock()
         self._released: deque[tuple[str, ...]] = deque()
         self._stored: Counter[str] = Counter()
         self._holds: weakref.WeakValueDictionary[Hashable, Hold] = weakref.WeakValueDictionary()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
 from masterworker.data.states import SharedValue
-from masterworker.errors import UsageError
+from masterworker.errors import Terminated, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,7 +98,8 @@ class Shared:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.delete()
+        with contextlib.suppress(Terminated):  # a fork has nothing to forget
+            self.delete()
 
     def __repr__(self) -> str:
         return f"<Shared {', '.join(self._values)}>"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
+
+from masterworker import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class JobEnd:
         self._parts = parts
         self._wake = wake
         self._by_label = by_label
-        self._lock = threading.RLock()
+        self._lock = forks.rlock()
         self._pid = os.getpid()
         self.is_over = False
         atexit.register(self._at_exit)
@@ -73,8 +74,10 @@ class JobEnd:
     def shutdown(self, grace: float) -> Summary:
         """End the job; see `Master.shutdown`."""
         manager = self._parts.manager
+        if os.getpid() != self._pid:  # a fork has no say in its parent's job
+            return manager.summary()
         with self._lock:
-            if self.is_over or os.getpid() != self._pid:  # a fork has no say in its parent's job
+            if self.is_over:
                 return manager.summary()
             end = time.monotonic() + grace
             try:

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.client import Client
 from masterworker.core.hand import Hand, Pace
 from masterworker.data.chunks import put_together
@@ -20,6 +20,7 @@ from masterworker.errors import (
     CredentialError,
     JobEndedError,
     MasterNotFoundError,
+    NotRegisteredError,
     RejectedError,
     Terminated,
     TransportError,
@@ -80,7 +81,7 @@ class Conversation:
             self._interrupts.holding,
         )
         self._handlers: dict[str, Callable[..., Any]] = {}
-        self._talk = threading.RLock()
+        self._talk = forks.rlock()
         self.pace = Pace()
         self.states = StateCache(self._fetch_state)
         self._shelf: Shelf | None = None
@@ -143,6 +144,11 @@ class Conversation:
             with contextlib.suppress(OSError):
                 self._shelf = Shelf(os.getppid(), parent.shared[SHELF] - 1)
         return self._shelf
+
+    def _require_same_run(self) -> None:
+        """A task of a run of the manager that is over must not ask another run for anything."""
+        if self._run and self._run != self.hand.instance:
+            raise NotRegisteredError("the master that has asked for this task is gone")
 
     def deliver(self, *, give_back: bool) -> None:
         """Send what is finished and what is being executed; get nothing new."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any
 
+from masterworker import forks
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import plain
 from masterworker.data.definitions import Resolved, enter
@@ -21,7 +22,7 @@ from masterworker.data.pickling import (
 )
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
-from masterworker.worker import forks, integrity
+from masterworker.worker import integrity
 from masterworker.worker.interrupts import Broken
 from masterworker.worker.limits import may_be_tried_again
 

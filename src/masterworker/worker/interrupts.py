@@ -21,12 +21,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from masterworker import forks
 from masterworker.launch import parent
 from masterworker.launch.scoreboard import CANCEL, DEADLINE, END, LOOK, TASK
 from masterworker.worker import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
 #: Exit status of a process that a second Ctrl-C ended: what shells say of SIGINT.
@@ -142,12 +143,15 @@ class Interrupts:
         #: A call to the manager is under way.
         self.is_calling = False
         self._pid = os.getpid()
+        #: What the handlers of these signals were before.
+        self._before: dict[int, Any] = {}
         # Entered for each batch and each call, so they are made once.
         self._within = _Breakable(self, False), _Breakable(self, True)
         self._calling = _Calling(self)
         self._holding = _Holding(self)
         #: The thread that executes, where it has the signals.
         self._main = 0
+        forks.tell(self)
 
     def has_come(self) -> bool:
         """Tell whether a Ctrl-C came from outside; asked when a handler has raised one."""
@@ -184,7 +188,7 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
+        self._before = {
             number: signal.signal(number, handler)
             for number, handler in (
                 (signal.SIGINT, self._on_interrupt),
@@ -194,12 +198,25 @@ class Interrupts:
         }
         self._main = threading.get_ident()
         self.in_charge = True
+        forks.carry(self._before)
         try:
             yield
         finally:
-            self.in_charge = False
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._give_back()
+
+    def after_fork(self) -> None:
+        """The signals of a fork that a task has made are its own."""
+        parent.after_fork()
+        self._pending.clear()
+        self.calm_down()
+        if self.in_charge:
+            ours = self._on_interrupt, self._on_terminate, self._on_look
+            self._give_back(number for number in self._before if signal.getsignal(number) in ours)
+
+    def _give_back(self, numbers: Iterable[int] | None = None) -> None:
+        self.in_charge = False
+        for number in self._before if numbers is None else numbers:
+            signal.signal(number, self._before[number])
 
     def may_break(self, *, idle: bool = False) -> _Breakable:
         """Within this, a signal may raise `KeyboardInterrupt`.

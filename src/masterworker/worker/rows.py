@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from masterworker import forks
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT
 from masterworker.data.chunks import LARGEST, is_small, open_calls
@@ -17,7 +18,6 @@ from masterworker.data.pickling import (
 from masterworker.data.segment import LARGE
 from masterworker.launch import parent
 from masterworker.launch.scoreboard import LAST, TASK
-from masterworker.worker import forks
 from masterworker.worker.execution import (
     HANDLER,
     PARAMETERS,

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.core.chunks import ROWS, Chunk
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
@@ -26,11 +26,11 @@ from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
-from masterworker.errors import MasterworkerError, NotRegisteredError, TransportError
+from masterworker.errors import MasterworkerError, TransportError, UsageError
 from masterworker.launch import parent
 from masterworker.launch.scoreboard import DEADLINE, DONE, LAST, TASK, TICK
 from masterworker.taskid import task_name
-from masterworker.worker import current, forks, limits
+from masterworker.worker import current, limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute
@@ -174,6 +174,8 @@ class Worker(Conversation):
 
     def collect(self, tag: str | None, timeout: float | None) -> Finished:
         """Wait for one outcome; see `retrieve_result`."""
+        if forks.is_fork:
+            raise UsageError("this is a fork of a worker; only the worker itself can wait")
         end = None if timeout is None else time.monotonic() + timeout
         mine = threading.current_thread() is self._thread
         with self._interrupts.holding():
@@ -219,11 +221,6 @@ class Worker(Conversation):
         if mine and not finished and not leases and time.monotonic() - began < wait / 2:
             self.deliver(give_back=False)  # somebody has rung: an order is waiting
         return (finished[0] if finished else None), leases
-
-    def _require_same_run(self) -> None:
-        """A task of a run of the manager that is over must not ask another run for anything."""
-        if self._run and self._run != self.hand.instance:
-            raise NotRegisteredError("the master that has asked for this task is gone")
 
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from masterworker import forks
 from masterworker.errors import TransportError
 
 if TYPE_CHECKING:
@@ -50,13 +51,18 @@ class Link:
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         self.sock = sock
         #: Held while somebody sends who is not the one that listens: the socket stays open.
-        self._sending = threading.Lock()
+        self._sending = forks.lock()
         self._bound_waits(timeout)
         self._patient = patient
         self._pid = os.getpid()
         self._midway = False
         self._ahead = b""
         self._at = 0
+        forks.tell(self)
+
+    def after_fork(self) -> None:
+        """Leave the connection to the parent: it ends when that closes it."""
+        self.sock.close()
 
     def _bound_waits(self, timeout: float) -> None:
         # The kernel bounds the waits: with Python's own timeouts each call to the system becomes

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from masterworker import forks
 from masterworker.errors import CredentialError, TransportError
 from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.transport.address import Address, object_name
@@ -112,7 +113,8 @@ class Server:
         self._private = [listen_unix(socket_path)] if socket_path else []
         #: Comes with the first connection over TCP: most jobs have none.
         self.gate: Gate | None = None
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
+        forks.tell(self)
         self._connections: dict[int, _Served] = {}
         self._hangups = HangupWatch()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -123,6 +125,11 @@ class Server:
             target=self._receive, name="masterworker-reception", daemon=True
         )
         self._reception.start()
+
+    def after_fork(self) -> None:
+        """Leave the doors to the parent."""
+        for listener in self._private + self._listeners:
+            listener.close()
 
     def close(self) -> None:
         """Close all sockets and connections. Safe to call twice."""

@@ -1,0 +1,154 @@
+"""Forks of this process: what they find of it, and how they end.
+
+A program may fork at any moment: `multiprocessing` does, and tasks do. The child has one thread,
+and what all others had in hand stays half done for ever. One rule holds there for whatever is ours:
+
+* locks are free (`lock`, `rlock`), since their holders are not there;
+* what has a connection, a signal handler or a scheduler lets go of it (`tell`): a connection of the
+  parent is closed without a word, and nothing is asked of a scheduler that is only a copy.
+
+A fork that a handler has made, and that comes back from the handler, is no worker: it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from weakref import WeakSet
+
+from masterworker.errors import Terminated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    class Forked(Protocol):
+        """Something that lets go of what belongs to the parent."""
+
+        def after_fork(self) -> None:
+            """This process is a fork. Must not wait, and finds its own locks free."""
+
+
+logger = logging.getLogger("masterworker.forks")
+
+#: This process is a fork of the one in which the worker runs.
+is_fork = False
+
+_locks: Final[WeakSet[Any]] = WeakSet()
+_told: Final[WeakSet[Forked]] = WeakSet()
+#: Signals with handlers of ours, and what each thread that is about to fork blocked before.
+_carried: frozenset[int] = frozenset()
+_masks: Final[dict[int, Iterable[int]]] = {}
+
+
+def lock() -> threading.Lock:
+    """Make a lock that is free in a fork."""
+    made = threading.Lock()
+    _locks.add(made)
+    return made
+
+
+def rlock() -> Any:
+    """Make a reentrant lock that is free in a fork."""
+    made = threading.RLock()
+    _locks.add(made)
+    return made
+
+
+def tell(thing: Forked) -> None:
+    """Call `thing.after_fork()` in each fork, as long as it lives."""
+    _told.add(thing)
+
+
+def refuse() -> NoReturn:
+    """Say that a fork cannot do what its parent can.
+
+    Raises:
+        Terminated: Always.
+    """
+    raise Terminated("this is a fork of the master; only the master itself can do this")
+
+
+class Refusal:
+    """In the place of a lock: whatever would be done with it is of no use in a fork."""
+
+    def __enter__(self) -> NoReturn:
+        refuse()
+
+    def __exit__(self, *_: object) -> None:
+        """Never called."""
+
+
+def carry(signals: Iterable[int]) -> None:
+    """Let these signals reach a fork that is only beginning.
+
+    Python forgets in the child what has come before its first step, so a `terminate()` that
+    follows soon after a `start()` would be lost, and a `join()` wait for ever. What has no Python
+    handler is not Python's to forget, so this is for signals that have one.
+    """
+    global _carried
+    _carried = frozenset(signals)
+
+
+def begin() -> None:
+    """The worker of this process begins, whatever has been forked before."""
+    global is_fork
+    is_fork = False
+
+
+def leave(error: BaseException | None = None) -> NoReturn:
+    """End a fork as Python ends a process, but for what would concern its parent, too."""
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        status = 1
+        with contextlib.suppress(BaseException):
+            import traceback
+
+            traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    os._exit(status & 0xFF)
+
+
+# -- around each fork -----------------------------------------------------------------------
+
+
+def _before() -> None:
+    if _carried:
+        _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, _carried)
+
+
+def _after_in_parent() -> None:
+    before = _masks.pop(get_ident(), None)
+    if before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _after_in_child() -> None:
+    global is_fork
+    is_fork = True
+    before = _masks.pop(get_ident(), None)
+    _masks.clear()
+    carry(())
+    for each in _locks:
+        each._at_fork_reinit()  # as the standard library does it
+    for thing in list(_told):
+        try:
+            thing.after_fork()
+        except Exception:
+            logger.exception("a fork could not let go of %r; it goes on", thing)
+    if before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+os.register_at_fork(
+    before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+)
