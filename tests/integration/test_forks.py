@@ -22,6 +22,7 @@ import pytest
 from integration.conftest import lasting_master
 from masterworker import Master, Terminated, current_worker
 from masterworker.errors import UsageError
+from masterworker.master import engine_of
 from masterworker.signals import held
 from support import HANG, wait_until
 
@@ -118,7 +119,7 @@ def test_hundreds_of_forks_while_the_courier_is_busy() -> None:
         plain = list(master.map(square, range(2000), ordered=False))
         assert sorted(plain) == [square(x) for x in range(2000)]
         assert [future.result(3 * HANG) for future in forking] == [[7, 7, 1] * 10] * 7
-        assert master.manager.core.tally.lost_members == 0
+        assert engine_of(master).manager.core.tally.lost_members == 0
 
 
 def with_pool() -> list[int]:
@@ -252,7 +253,7 @@ def test_a_fork_of_a_busy_master_neither_hangs_nor_speaks() -> None:
             stop.set()
             for thread in threads:
                 thread.join()
-        assert master.manager.core.tally.lost_members == 0
+        assert engine_of(master).manager.core.tally.lost_members == 0
 
 
 def _try_all(calls: list[Callable[[], Any]], results: Any) -> list[object]:
@@ -320,8 +321,8 @@ def test_pools_beside_a_master(master: Master) -> None:
 def test_a_fork_has_no_doors_of_its_parent() -> None:
     """Who looks for the master must find nobody, once that has ended."""
     with Master() as master:
-        assert master.server is not None
-        port = master.server.port
+        assert engine_of(master).server is not None
+        port = engine_of(master).server.port
         (found, status) = in_fork(lambda: _is_listening(port))
         assert (found, status) == (False, 3)
         assert _is_listening(port)
