@@ -220,6 +220,13 @@ class Manager(Exchanging):
             self._apply(effects)
             return cancelled
 
+    def is_handed_out(self, task_id: int) -> bool:
+        """Tell whether a worker has a task that has no outcome yet."""
+        with self.guard:
+            self._take_in()
+            task = self.core.find(task_id)
+            return task is not None and task.holder is not None
+
     def settle(
         self,
         task_id: int,

@@ -7,8 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from masterworker.checking import time_limit
-from masterworker.errors import UsageError
-from masterworker.master.future import Future
+from masterworker.errors import Terminated, UsageError
+from masterworker.master.future import ENDED, Future, T
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def as_completed(
-    router: ResultRouter, futures: Iterable[Future], timeout: float | None
-) -> Iterator[Future]:
+    router: ResultRouter, futures: Iterable[Future[T]], timeout: float | None
+) -> Iterator[Future[T]]:
     """Iterate over futures as their outcomes come; see `Master.as_completed`."""
     limit = time_limit(timeout)
     return _in_order_of_arrival(router, _own(router, futures), limit)
 
 
-def _own(router: ResultRouter, futures: Any) -> set[Future]:
+def _own(router: ResultRouter, futures: Any) -> set[Future[Any]]:
     """Check what is to be waited for: a wait for anything else would be in vain."""
     if isinstance(futures, Future):
         raise UsageError("as_completed takes several futures, as a list, not a single one")
@@ -38,21 +38,21 @@ def _own(router: ResultRouter, futures: Any) -> set[Future]:
                 f"as_completed takes futures, as submit() returns them, not {future!r} "
                 f"(of type {type(future).__name__})"
             )
-        if not future.is_of(router):
+        if future._router is not router:
             raise UsageError(f"as_completed: {future!r} is of another master")
     return set(found)
 
 
 def _in_order_of_arrival(
-    router: ResultRouter, pending: set[Future], timeout: float | None
-) -> Iterator[Future]:
+    router: ResultRouter, pending: set[Future[T]], timeout: float | None
+) -> Iterator[Future[T]]:
     end = None if timeout is None else time.monotonic() + timeout
-    arrived: deque[Future] = deque()
+    arrived: deque[Future[T]] = deque()
     watcher = arrived.append
     try:
         for future in pending:
-            future.watchers += (watcher,)
-        arrived.extend(future for future in pending if future.done())
+            future._watch(watcher)
+        router.picking_up(asking=True)
         while pending:
             left = None if end is None else max(0.0, end - time.monotonic())
             if not router.wait_until(lambda: bool(arrived), left):
@@ -60,9 +60,10 @@ def _in_order_of_arrival(
                 count = "1 task is" if number == 1 else f"{number} tasks are"
                 raise TimeoutError(f"{count} not done after {timeout:g} s")
             future = arrived.popleft()
-            if future in pending:
-                pending.remove(future)
-                yield future
+            pending.discard(future)
+            if future._outcome is ENDED:
+                raise Terminated("the job is over")
+            yield future
     finally:
         for future in pending:
-            future.watchers = tuple(w for w in future.watchers if w is not watcher)
+            future._unwatch(watcher)

@@ -76,7 +76,7 @@ class MasterEngine:
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         by_label = label is not None
         self.label = label = made_up if label is None else check_label(label)
-        arrive, wake = WeakCallback(), WeakCallback()
+        arrive, wake, on_ended = WeakCallback(), WeakCallback(), WeakCallback()
         self.dead_letters = DeadLetters(label, lambda: manager)
         self.manager = manager = manager_class(
             arrive,
@@ -104,6 +104,7 @@ class MasterEngine:
         self.router = ResultRouter(manager, waiting, label)
         arrive.bind(self.router.arrive)
         wake.bind(self.router.wake)
+        on_ended.bind(self.router.end)
         self.submission = Submission(manager, self.router, self.needs, not serial)
         self.outcomes = OutcomeQueue(manager, self.process_id, waiting)
         self.shared = SharedValues(manager, self.needs, waiting)
@@ -123,8 +124,10 @@ class MasterEngine:
             local = self.launcher.local_workers
             local.socket = self.endpoint.socket
         leave = None if here is None else partial(manager.leave, here.member_id)
-        parts = Parts(manager, self.dead_letters, leave, local, changes, self.endpoint)
-        self.end = JobEnd(label, parts, wake, by_label=by_label)
+        parts = Parts(
+            manager, self.dead_letters, leave, local, changes, self.endpoint, self.router.callbacks
+        )
+        self.end = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)
 
     @property

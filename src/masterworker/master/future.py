@@ -1,91 +1,118 @@
-"""A future on one task: ask whether it is done, wait for it, get its result."""
+"""The future of one task: ask whether it is done, wait for it, get its result, be called back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import contextlib
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from masterworker.core.task import RESULT, Finished, Large
+from masterworker.core.task import CANCELLED, RESULT, Finished, Large
 from masterworker.data.items import single
 from masterworker.data.outcome import open_result, value_or_error
-from masterworker.errors import TaskCancelled, UnpicklableError
+from masterworker.errors import TaskCancelled, Terminated, UnpicklableError, UsageError
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.core.task import Payload
+    from masterworker.data.chunks import Values
     from masterworker.master.results import ResultRouter
 
+T = TypeVar("T")
 
-#: In the place of an outcome that has been opened.
+#: In the place of an outcome that has been opened, ...
 _OPENED: Final = object()
+#: ... or that will never come, since the job has ended.
+ENDED: Final = object()
 
 
-class Future:
-    """One task that was submitted.
+class Future(Generic[T]):
+    """The future of one task. Made by `Master.submit`. Thread-safe.
 
-    Made by `Master.submit`. Can be asked from any thread.
+    It keeps the job: as long as a future is referred to, so are the workers that bring its outcome.
+
+    Attributes:
+        tag: The kind of task; of a call an "@" and the function's name.
+        number: Under which the task manager knows the task; -1 as long as it does not.
     """
 
+    # The router and the submitter fill in what has an underscore, in the middle of hot loops.
     __slots__ = (
-        *("_error", "_value", "_router"),
-        *("holds", "number", "outcome", "tag", "watchers", "worker"),
+        *("_error", "_holds", "_outcome", "_router", "_value", "_watchers", "_worker"),
+        *("number", "tag"),
     )
 
-    #: Which process delivered a result, as text; set with it.
-    worker: str
+    #: Which process delivered the outcome; set with it.
+    _worker: str
     #: The result, or what the task raised; set before the outcome counts as opened.
     _value: Any
     _error: BaseException | None
     #: Keep what the call needs in the store until the outcome is opened; set where there is any.
-    holds: tuple[object, ...]
+    _holds: tuple[object, ...]
 
     def __init__(self, router: ResultRouter, tag: str) -> None:
         self._router = router
         #: Nothing, then the outcome as it came (the payload alone, if it is a result; results that
-        #: came as one, and which of them it is), and at last `_OPENED`.
-        self.outcome: object = None
+        #: came as one, and which of them it is), and at last `_OPENED`; or `ENDED`.
+        self._outcome: object = None
+        self._watchers: deque[Callable[[Future[Any]], object]] | None = None
         self.tag = tag
-        #: The number in its id; -1 as long as it is not asked for.
         self.number = -1
-        #: Called with the future when its outcome arrives, under the manager's lock.
-        self.watchers: tuple[Callable[[Future], None], ...] = ()
 
     @property
     def task_id(self) -> str:
-        """The id of the task."""
+        """The id of the task: its tag, an underscore and a number."""
         return task_name(self.tag, self.number)
 
+    @property
+    def worker(self) -> str:
+        """Which process has delivered the outcome, in one line; "" as long as none has."""
+        return getattr(self, "_worker", "")
+
+    # -- its state --------------------------------------------------------------------------
+
     def done(self) -> bool:
-        """Tell whether the outcome is here."""
-        if self.outcome is None:
+        """Tell whether the task has an outcome, or never will, since the job has ended.
+
+        Does not wait. Counts as asking for a result, so that tasks are handed out although many
+        results have not been picked up.
+        """
+        if self._outcome is None:
             self._router.picking_up(asking=True)
-        return self._is_here()
+        return self._outcome is not None
 
-    def is_of(self, router: ResultRouter) -> bool:
-        """Tell whether its outcome comes there."""
-        return self._router is router
+    def running(self) -> bool:
+        """Tell whether a worker has the task. Does not wait; takes the manager's lock.
 
-    def _is_here(self) -> bool:
-        return self.outcome is not None
+        Workers take several short tasks at a time, so it may not have begun with this one yet.
+        """
+        return self._outcome is None and self._router.is_running(self.number)
+
+    def cancelled(self) -> bool:
+        """Tell whether the task was cancelled before it had an outcome. Does not wait."""
+        outcome = self._outcome
+        if outcome is _OPENED:
+            return isinstance(self._error, TaskCancelled)
+        return isinstance(outcome, Finished) and outcome.kind == CANCELLED
 
     def cancel(self) -> bool:
         """Say that the outcome is not wanted any more.
 
         A task that waits is never executed. One that is being executed is interrupted, and its
-        process ended 2 s later if it has not stopped (where it has a supervisor).
+        process ended 2 s later if it has not stopped (where it has a supervisor). This does not
+        wait for that.
 
         Returns:
             False: it has its outcome already.
         """
-        return self.outcome is None and self._router.cancel(self.number)
+        return self._outcome is None and self._router.cancel(self.number)
 
-    def cancelled(self) -> bool:
-        """Tell whether it was cancelled before it had an outcome."""
-        return self.done() and isinstance(self.exception(), TaskCancelled)
+    # -- its outcome ------------------------------------------------------------------------
 
-    def result(self, timeout: float | None = None) -> Any:
-        """Wait for the result.
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the result. The first call opens it, which is unpickling; others do not.
 
         Args:
             timeout: Seconds to wait at most; None: as long as it takes.
@@ -99,53 +126,53 @@ class Future:
             TaskFailed: It raised an exception that cannot be rebuilt here.
             TaskCancelled: It was cancelled.
             TaskTimeout: It took longer than its time limit.
+            WorkerStartError: No worker could start, and no other one can join.
             Terminated: The job has ended without it.
             Exception: What the function raised, with a note that holds the worker's traceback.
         """
-        if self.outcome is not _OPENED:
+        if self._outcome is not _OPENED:
             self._open(timeout)
         error = self._error
         if error is not None:
             raise error
-        return self._value
+        value: T = self._value
+        return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait for the outcome; return the exception that `result` would raise, or None."""
-        if self.outcome is not _OPENED:
+        """Wait for the outcome; return the exception that `result` would raise, or None.
+
+        Args:
+            timeout: Seconds to wait at most; None: as long as it takes.
+
+        Raises:
+            TimeoutError: It is not done in time.
+            WorkerStartError: No worker could start, and no other one can join.
+            Terminated: The job is over, while this waits.
+        """
+        if self._outcome is not _OPENED:
             self._open(timeout)
         return self._error
 
-    def _open(self, timeout: float | None) -> None:
-        if self.outcome is None and not self._router.wait_until(self._is_here, timeout):
-            raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
-        self._router.picking_up()
-        outcome = self.outcome
-        if outcome is _OPENED:  # by another thread
-            return
-        value, error = None, None
-        if isinstance(outcome, tuple) and outcome.__class__ is tuple:
-            values, at = outcome
-            try:
-                value = values.open()[at]
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # as below
-                error = self._wrong_with(single(values.chunk, at))
-                if error is None:
-                    raise
-        elif isinstance(outcome, (bytes, Large)):
-            try:
-                value = open_result(outcome)
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # which one is said once more, with all that is known
-                error = self._wrong_with(outcome)
-                if error is None:  # nothing: a signal handler has raised it
-                    raise
-        if isinstance(outcome, Finished):
-            value, error = value_or_error(outcome)
-        self._value, self._error = value, error
-        self.outcome, self.holds = _OPENED, ()
+    def add_done_callback(self, callback: Callable[[Future[T]], object]) -> None:
+        """Let a function be called with this future when it is done, at once if it is.
+
+        All callbacks of a master run in one thread of its own, one after the other, with no lock
+        held: a callback may submit, cancel, wait or raise. What it raises is logged. One that
+        takes long delays the others. When the job ends, the callbacks of futures without an
+        outcome are called: `result` raises `Terminated` then.
+
+        Args:
+            callback: Its result is dropped.
+
+        Raises:
+            UsageError: It cannot be called.
+            RuntimeError: The system has no thread for callbacks.
+        """
+        if not callable(callback):
+            raise UsageError(f"add_done_callback takes a function, not {callback!r}")
+        callbacks = self._router.callbacks
+        callbacks.start()
+        self._watch(partial(callbacks.post, callback))
 
     def __reduce__(self) -> Any:
         raise UnpicklableError(
@@ -153,9 +180,87 @@ class Future:
             "future.result()"
         )
 
+    def __repr__(self) -> str:
+        return f"<Future {self.task_id}: {self._describe()}>"
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _watch(self, watcher: Callable[[Future[Any]], object]) -> None:
+        """Let something of ours know of the outcome, once; at once if it is here.
+
+        Args:
+            watcher: May be called with the manager's lock held: must neither block nor call back.
+        """
+        with self._router.watching:
+            if self._watchers is None:
+                self._watchers = deque()
+            self._watchers.append(watcher)
+        if self._outcome is not None:  # else whoever sets it sees the watcher
+            self._notify()
+
+    def _unwatch(self, watcher: Callable[[Future[Any]], object]) -> None:
+        with contextlib.suppress(ValueError):
+            if self._watchers is not None:
+                self._watchers.remove(watcher)
+
+    def _notify(self) -> None:
+        """Tell all that watch, each once, whichever threads call this."""
+        while self._watchers:
+            try:
+                watcher = self._watchers.popleft()
+            except IndexError:  # another thread was faster
+                return
+            watcher(self)
+
+    def _is_here(self) -> bool:
+        return self._outcome is not None
+
+    def _open(self, timeout: float | None) -> None:
+        if self._outcome is None and not self._router.wait_until(self._is_here, timeout):
+            raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
+        self._router.picking_up()
+        outcome = self._outcome
+        if outcome is _OPENED:  # by another thread
+            return
+        self._value, self._error = self._opened(outcome)
+        if outcome is not ENDED:
+            self._outcome, self._holds = _OPENED, ()
+
+    def _opened(self, outcome: object) -> tuple[Any, BaseException | None]:
+        """Return the result, and what the task raised. Whatever this raises is not of the task."""
+        if isinstance(outcome, Finished):
+            return value_or_error(outcome)
+        if outcome is ENDED:
+            return None, Terminated("the job is over")
+        try:
+            if isinstance(outcome, (bytes, Large)):
+                return open_result(outcome), None
+            values, at = cast("tuple[Values, int]", outcome)
+            return values.open()[at], None
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # which one is said once more, with all that is known
+            payload = outcome if isinstance(outcome, (bytes, Large)) else single(values.chunk, at)
+            error = self._wrong_with(payload)
+            if error is None:  # nothing: a signal handler has raised it
+                raise
+            return None, error
+
     def _wrong_with(self, result: Payload) -> BaseException | None:
         """Say what is wrong with a result that could not be opened."""
-        return value_or_error(Finished(self.number, self.tag, RESULT, result, self.worker))[1]
+        return value_or_error(Finished(self.number, self.tag, RESULT, result, self._worker))[1]
 
-    def __repr__(self) -> str:
-        return f"<Future {self.task_id}: {'done' if self.done() else 'not done'}>"
+    def _describe(self) -> str:
+        """Say how it stands, without a lock."""
+        outcome = self._outcome
+        if outcome is None:
+            return "pending"
+        if self.cancelled():
+            return "cancelled"
+        if outcome is ENDED:
+            return "the job has ended without it"
+        if outcome is not _OPENED:
+            return "failed" if isinstance(outcome, Finished) else "done"
+        if self._error is not None:
+            return f"raised {type(self._error).__name__}"
+        return f"returned {type(self._value).__name__}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from masterworker.core.audit import Census, Summary
-    from masterworker.master.future import Future
+    from masterworker.master.future import Future, T
     from masterworker.master.shared import Shared
 
 
@@ -117,8 +117,8 @@ class Master(Submitter):
     # -- outcomes --------------------------------------------------------------------------
 
     def as_completed(
-        self, futures: Iterable[Future], timeout: float | None = None
-    ) -> Iterator[Future]:
+        self, futures: Iterable[Future[T]], timeout: float | None = None
+    ) -> Iterator[Future[T]]:
         """Iterate over futures as their outcomes come.
 
         Raises:

@@ -8,7 +8,7 @@ from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
+from masterworker import forks, wire
 from masterworker.checking import time_limit
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, FinishedRun
@@ -16,6 +16,8 @@ from masterworker.data.chunks import Values
 from masterworker.manager import Mailbox
 from masterworker.master import waiting as rules
 from masterworker.master.batch import Batches
+from masterworker.master.callbacks import Callbacks
+from masterworker.master.future import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,8 +49,12 @@ class ResultRouter:
         self._manager = manager
         self._waiting = waiting
         self.picking_up = waiting.picking_up
+        #: Runs what `Future.add_done_callback` is given.
+        self.callbacks = Callbacks()
+        #: Held for a moment while a future gets something that watches it.
+        self.watching = forks.rlock()
         #: What waits for outcomes. Both are entered before any worker can have the task.
-        self.futures: dict[int, Future] = {}
+        self.futures: dict[int, Future[Any]] = {}
         self.batches = Batches()
         #: Mailboxes of the threads that wait, and until what.
         self._sleepers: list[tuple[Mailbox, Callable[[], bool]]] = []
@@ -106,6 +112,18 @@ class ResultRouter:
         """Cancel a task. False: it has its outcome already."""
         return bool(self._manager.cancel([number]))
 
+    def is_running(self, number: int) -> bool:
+        """Tell whether a worker has a task."""
+        return self._manager.is_handed_out(number)
+
+    def end(self) -> None:
+        """The job has ended: what has no outcome by now has none for good."""
+        with self._manager.guard:
+            while self.futures:
+                _, future = self.futures.popitem()
+                future._outcome = ENDED
+                future._notify()
+
     def abandon(self, batches: Iterable[Batch], message: str) -> None:
         """The outcomes of these batches are not wanted any more. May be called from a finalizer.
 
@@ -125,10 +143,10 @@ class ResultRouter:
                 else:
                     self._to_futures(first, payloads, worker)
             elif (future := self.futures.pop(outcome[0], None)) is not None:
-                future.worker = outcome.worker
-                future.outcome = outcome.payload if outcome.kind == RESULT else outcome
-                for watcher in future.watchers:
-                    watcher(future)
+                future._worker = outcome.worker
+                future._outcome = outcome.payload if outcome.kind == RESULT else outcome
+                if future._watchers:
+                    future._notify()
             elif (batch := self.batches.find(outcome[0])) is not None:
                 batch.write_one(outcome)
                 if not batch.left:
@@ -150,11 +168,10 @@ class ResultRouter:
         for number, payload in enumerate(each, first):
             future = take(number, None)
             if future is not None:
-                future.worker = worker
-                future.outcome = payload
-                if future.watchers:
-                    for watcher in future.watchers:
-                        watcher(future)
+                future._worker = worker
+                future._outcome = payload
+                if future._watchers:
+                    future._notify()
 
     def _distribute(self, first: int, payloads: Payloads, worker: str) -> None:
         """Give results of tasks in a row to batches and futures."""

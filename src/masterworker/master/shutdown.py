@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from masterworker.core.audit import Summary
     from masterworker.launch.local import LocalWorkers
     from masterworker.manager import Manager
+    from masterworker.master.callbacks import Callbacks
     from masterworker.master.changes import Changes
     from masterworker.master.dead_letters import DeadLetters
     from masterworker.master.endpoint import Endpoint
@@ -26,6 +27,8 @@ logger = logging.getLogger("masterworker.master")
 #: Seconds that `shutdown` waits for workers, and that the end of a program or Ctrl-C does.
 GRACE = 10.0
 GRACE_AT_EXIT = 2.0
+#: The last callbacks of futures have this long before `shutdown` returns (seconds).
+CALLBACKS = 1.0
 
 
 def grace_after(kind: type[BaseException] | None) -> float:
@@ -44,6 +47,7 @@ class Parts(NamedTuple):
     local_workers: LocalWorkers | None
     changes: Changes | None
     endpoint: Endpoint | None
+    callbacks: Callbacks
 
 
 class JobEnd:
@@ -56,15 +60,23 @@ class JobEnd:
         label: The label of the job.
         parts: What is to be ended.
         wake: Lets threads that wait for outcomes look again.
+        on_ended: Called when nothing more can come.
         by_label: Workers are told the label, so that some may come too late.
     """
 
     def __init__(
-        self, label: str, parts: Parts, wake: Callable[[], None], *, by_label: bool
+        self,
+        label: str,
+        parts: Parts,
+        wake: Callable[[], None],
+        on_ended: Callable[[], None],
+        *,
+        by_label: bool,
     ) -> None:
         self._label = label
         self._parts = parts
         self._wake = wake
+        self._on_ended = on_ended
         self._by_label = by_label
         self._lock = forks.rlock()
         self._pid = os.getpid()
@@ -132,5 +144,7 @@ class JobEnd:
         parts.dead_letters.close()
         if parts.endpoint is not None:
             parts.endpoint.release()
+        self._on_ended()
+        parts.callbacks.close(min(seconds, CALLBACKS))
         self.is_over = True
         atexit.unregister(self._at_exit)

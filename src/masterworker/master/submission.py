@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypedDict
 
 from masterworker.checking import known_keywords
 from masterworker.core.lanes import CALL_MARK
@@ -16,7 +16,7 @@ from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError, UsageError
 from masterworker.master.batching import Batcher, call_payload
-from masterworker.master.future import Future
+from masterworker.master.future import Future, T
 from masterworker.master.map_call import MapCall
 from masterworker.master.needs import Travelling, holds
 from masterworker.master.task_options import describe, make_options, refuse_options
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from masterworker.manager import Manager
     from masterworker.master.needs import Needs
     from masterworker.master.results import ResultRouter
+
+P = ParamSpec("P")
 
 #: Most functions that are called are of these classes; those that can be imported are remembered.
 _FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
@@ -166,7 +168,7 @@ class Submitter:
 
     # -- calls of functions -----------------------------------------------------------------
 
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Ask for a call of a function in some worker.
 
         Args:
@@ -196,9 +198,9 @@ class Submitter:
             plain = False
         if not plain:
             payload, more = call_payload(needs, tag, fixed, args, kwargs)
-        future = Future(router, tag)
+        future: Future[T] = Future(router, tag)
         if hold is not None or more is not None:
-            future.holds = holds(hold, more)
+            future._holds = holds(hold, more)
         manager.submit(tag, payload, options, future, router.futures)
         return future
 
