@@ -424,25 +424,55 @@ def test_the_last_words_of_a_worker_reach_the_manager(master: Master) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "worked", "reason"),
+    ("chosen", "worked", "reason"),
     [
-        (0, True, True, Reason.LEFT),
-        (0, False, True, Reason.FELL),
-        (130, True, False, Reason.LEFT),
-        (1, True, False, Reason.FAILED),
-        (1, True, True, Reason.FELL),
-        (2, True, False, Reason.HOPELESS),
-        (2, False, True, Reason.FELL),
-        (4, True, True, Reason.ORPHANED),
-        (exits.RECYCLED, True, True, Reason.RECYCLED),
-        (-9, True, False, Reason.FAILED),
-        (-9, False, True, Reason.FELL),
-        (None, True, True, Reason.FELL),
+        (0, True, Reason.LEFT),
+        (130, False, Reason.LEFT),
+        (1, False, Reason.FAILED),
+        (1, True, Reason.FELL),
+        (2, False, Reason.HOPELESS),
+        (4, True, Reason.ORPHANED),
+        (exits.RECYCLED, True, Reason.RECYCLED),
+        (-9, False, Reason.FAILED),
+        (None, False, Reason.FAILED),
+        (None, True, Reason.FELL),
     ],
 )
-def test_what_an_end_means(status: int | None, said: bool, worked: bool, reason: Reason) -> None:
+def test_what_an_end_means(chosen: int | None, worked: bool, reason: Reason) -> None:
     """Only a status that the worker has chosen itself means something."""
-    assert reason_of(status, said=said, worked=worked) is reason
+    assert reason_of(chosen, worked=worked) is reason
+
+
+class Ended(processes.WorkerProcess):
+    """A process that has ended, without the process."""
+
+    def __init__(self, status: int | None) -> None:
+        self.board = scoreboard.private()
+        self.status = status
+
+
+@pytest.mark.parametrize(
+    ("verdict", "left", "task", "status", "chosen"),
+    [
+        (None, 0, 0, 2, None),  # a handler, or Python that could not start
+        (None, 1, 0, 0, 0),  # the script has gone on, and ended the process
+        (None, 1, 7, 0, None),  # a task inside another one has
+        (exits.RECYCLED, 1, 0, exits.RECYCLED, exits.RECYCLED),
+        (exits.RECYCLED, 1, 0, None, exits.RECYCLED),  # the program has waited for all children
+        (exits.RECYCLED, 1, 0, -11, None),  # an exit handler has crashed
+        (exits.MASTER_GONE, 0, 7, exits.MASTER_GONE, exits.MASTER_GONE),
+        (0, 1, 0, 3, None),
+    ],
+)
+def test_who_has_chosen_the_exit_status(
+    verdict: int | None, left: int, task: int, status: int | None, chosen: int | None
+) -> None:
+    """The worker says so in memory that it shares, or nobody has."""
+    ended = Ended(status)
+    ended.board[scoreboard.LEFT], ended.board[scoreboard.TASK] = left, task
+    if verdict is not None:
+        scoreboard.write_verdict(ended.board, verdict)
+    assert ended.chosen_status == chosen
 
 
 def spec(deadline: float | None = None) -> Spec:

@@ -342,4 +342,4 @@ def test_a_worker_whose_ticket_is_not_accepted_is_not_replaced_at_once() -> None
     """Its status had the number of one that is to be: hundreds were started for nothing."""
     status = [value for name, value in vars(exit_codes).items() if name.isupper()]
     assert len(set(status)) == len(status)
-    assert reason_of(exit_codes.NOT_TRUSTED, said=True, worked=False) is Reason.FAILED
+    assert reason_of(exit_codes.NOT_TRUSTED, worked=False) is Reason.FAILED

@@ -35,6 +35,22 @@ def test_a_tag_that_is_too_long_is_cut() -> None:
     assert scoreboard.read_tag(numbers) == "half ?"
 
 
+@pytest.mark.parametrize("tag", ["", "a tag", "å" * 200])
+def test_a_verdict(tag: str) -> None:
+    """Has a status and a reason, and room of its own."""
+    numbers = scoreboard.private()
+    scoreboard.write_tag(numbers, tag)
+    shown = scoreboard.read_tag(numbers)
+    assert scoreboard.read_verdict(numbers) == (None, "")
+    scoreboard.write_verdict(numbers, 0)
+    assert scoreboard.read_verdict(numbers) == (0, "")
+    scoreboard.write_verdict(numbers, 4, "the master is gone")
+    assert scoreboard.read_verdict(numbers) == (4, "the master is gone")
+    scoreboard.write_verdict(numbers, 2, "x" * 1_000_000)
+    assert scoreboard.read_verdict(numbers) == (2, "x" * 2047)
+    assert scoreboard.read_tag(numbers) == shown
+
+
 def test_it_is_written_where_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     """And again in a new scoreboard."""
     written = []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from masterworker import program, surroundings, wire
 from masterworker.cli import exit_codes
-from masterworker.cli.telling import handed_over, show_log, tell
+from masterworker.cli.telling import describe, handed_over, show_log
 from masterworker.client import Client
 from masterworker.data import definitions
 from masterworker.data.pickling import open_payload
@@ -32,6 +32,7 @@ from masterworker.errors import (
 )
 from masterworker.launch import parent, scoreboard
 from masterworker.launch.command import read_order
+from masterworker.launch.exits import PROGRAM
 from masterworker.machine import raise_descriptor_limit
 from masterworker.surroundings import python
 from masterworker.transport import discovery
@@ -57,20 +58,24 @@ def begin() -> NoReturn:
 
 def main(words: Sequence[str]) -> int:
     """Be a worker that a supervisor launches with these words. Returns the exit status."""
+    reason = ""
     try:
         try:
             order = read_order(words)
         except (ValueError, KeyError):
             raise UsageError(_NOT_LAUNCHED) from None
         show_log(logging.INFO if order.verbose else logging.WARNING)
-        return run(order)
+        status = run(order)
     except JobEndedError:  # before this worker could join, which is no failure to start
         parent.has_left()
-        return exit_codes.OK
+        status = exit_codes.OK
     except MasterworkerError as error:
-        return tell(error)
-    except KeyboardInterrupt:
+        status, reason = describe(error)
+    except KeyboardInterrupt:  # not of the worker: it has not begun, or has left
         return exit_codes.INTERRUPTED
+    if not parent.conclude(status, reason) and reason:
+        print(f"{PROGRAM}{reason}", file=sys.stderr)
+    return status
 
 
 def run(order: Order) -> int:
@@ -196,7 +201,11 @@ def _execute(what: program.Program, order: Order, client: Client) -> None:
         worker_class, start, keywords = open_payload(what.pickled)
         getattr(worker_class(label, **keywords), start)()
     else:
-        script.execute(what)
+        try:
+            script.execute(what)
+        except SystemExit as end:  # as in sys.exit(main()), when main has come back
+            if end.code:
+                raise
         if not current.slave_context_used():
             raise UsageError(
                 f"the slave code ({what.filename}) ended without starting a slave: its last line "

@@ -9,15 +9,21 @@ from typing import Final
 
 from masterworker import errors
 from masterworker.cli import exit_codes
-from masterworker.launch.parent import VERDICT
+from masterworker.launch.exits import PROGRAM
 
 _TICKET: Final = r"""mw[0-9]+\.[A-Za-z0-9_-]{12}[^'"]*"""
 
 
 def tell(error: errors.MasterworkerError) -> int:
     """Say on stderr what is wrong. Returns the exit status that goes with it."""
-    print(f"{VERDICT}{_one_line(error)}", file=sys.stderr)
-    return _status(error)
+    status, text = describe(error)
+    print(f"{PROGRAM}{text}", file=sys.stderr)
+    return status
+
+
+def describe(error: errors.MasterworkerError) -> tuple[int, str]:
+    """Return the exit status that goes with an error, and what is wrong, in one line."""
+    return _status(error), _one_line(error)
 
 
 def handed_over(fd: int) -> str:

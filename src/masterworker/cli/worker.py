@@ -15,7 +15,8 @@ from masterworker.client import Client
 from masterworker.data.segment import bytes_of
 from masterworker.errors import JobEndedError, NotTrustedError, TransportError, UsageError
 from masterworker.launch import options as written
-from masterworker.launch.parent import VERDICT, WorkerLimits
+from masterworker.launch.exits import PROGRAM
+from masterworker.launch.parent import WorkerLimits
 from masterworker.launch.supervisor import Supervisor
 from masterworker.machine import raise_descriptor_limit
 from masterworker.security.peer import Role
@@ -49,7 +50,7 @@ def run(label: str, options: argparse.Namespace) -> int:
         if not ended.is_fresh:
             raise
         if talks:
-            print(f"task_manager: {ended}", file=sys.stderr)
+            print(f"{PROGRAM}{ended}", file=sys.stderr)
         return exit_codes.OK
     spec = _like_the_master(client, spec)
     messenger = Client(lambda: reach(label, options.master))
@@ -74,7 +75,7 @@ def run(label: str, options: argparse.Namespace) -> int:
         return stops.status
     if supervisor.failed is not None:
         status, why = supervisor.failed
-        print(why if why.startswith(VERDICT) else f"{VERDICT}{why}", file=sys.stderr)
+        print(f"{PROGRAM}{why}", file=sys.stderr)
         return status
     return exit_codes.OK
 

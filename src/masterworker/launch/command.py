@@ -6,6 +6,7 @@ take a tenth of a worker's start.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -98,6 +99,15 @@ def _interpreter(given: Interpreter, slot_fd: int) -> list[str]:
 def is_order(words: Sequence[str]) -> bool:
     """Tell whether a command line (without the name of the program) is one of `worker_command`."""
     return len(words) > 1 and words[0] == _COMMAND and words[1].startswith(_LAUNCHER + "=")
+
+
+def order_in(words: Sequence[str]) -> Order | None:
+    """Find what a supervisor has told the process that got these words; None: it is no worker."""
+    for begin in range(len(words)):
+        if is_order(words[begin:]):
+            with contextlib.suppress(ValueError, KeyError):
+                return read_order(words[begin:])
+    return None
 
 
 def read_order(words: Sequence[str]) -> Order:

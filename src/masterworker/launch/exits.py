@@ -26,6 +26,9 @@ RECYCLED: Final = 8
 #: Wrong command line, no such label, other versions, no code: trying again will not help.
 HOPELESS: Final = frozenset({2, NOT_FOUND, 5, 6})
 
+#: Begins what the command line says about an error.
+PROGRAM: Final = "task_manager: "
+
 #: The system counts a process's memory in units of so many bytes.
 MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 

@@ -20,8 +20,6 @@ logger = logging.getLogger("masterworker.worker")
 NAMED_AFTER: Final = 4.0
 UNREACHABLE: Final = "the master cannot be reached; trying for %.0f s more"
 
-#: What a worker says last, when it ends with an error of ours, begins with this.
-VERDICT: Final = "task_manager: "
 #: Linux's number of "send me a signal when my parent ends".
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -163,12 +161,18 @@ def end_broken() -> NoReturn:
         _exit(exits.FAILED)
 
 
+def conclude(status: int, reason: str = "") -> bool:
+    """Tell the supervisor with which exit status this process ends now, and why.
+
+    Returns:
+        False: there is no supervisor, so nobody passes the reason on.
+    """
+    scoreboard.write_verdict(shared, status, reason)
+    return bool(supervisor)
+
+
 def end_process(reason: str) -> None:
     """End this process, whatever its main thread is doing."""
-    if supervisor:  # it passes the reason on, once for all of its workers
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(f"{VERDICT}{reason}\n")
-            sys.stderr.flush()
-    else:
+    if not conclude(exits.MASTER_GONE, reason):
         logger.warning("%s; this worker ends", reason)
     os._exit(exits.MASTER_GONE)

@@ -18,7 +18,6 @@ from masterworker.launch import exits, scoreboard
 from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import pidfd_of, readable
 from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, Lines
-from masterworker.launch.parent import VERDICT
 from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info
 from masterworker.surroundings.python import STARTING
@@ -101,10 +100,9 @@ class WorkerProcess:
         self.pid = self._popen.pid
         self.pidfd = pidfd_of(self.pid)
         self.out, self.err = Stream(self._popen.stdout, now), Stream(self._popen.stderr, now)
-        #: The last lines of stderr; those that have not been shown yet; the last word of ours.
+        #: The last lines of stderr, and those that have not been shown yet.
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._held: list[str] | None = []
-        self.verdict = ""
         self.began = now
         self.ended = False
         #: Exit status or negative signal, once it has ended; None: unknown.
@@ -150,9 +148,22 @@ class WorkerProcess:
 
     @property
     def had_its_say(self) -> bool:
-        """Tell whether its exit status is what the worker chose, not what a task ended it with."""
-        in_order = bool(self.board[scoreboard.LEFT])
-        return bool(self.verdict) or (in_order and not self.task)
+        """Tell whether the worker has ended its process itself, and not a task."""
+        chosen, _ = scoreboard.read_verdict(self.board)
+        return chosen is not None or bool(self.board[scoreboard.LEFT] and not self.task)
+
+    @property
+    def chosen_status(self) -> int | None:
+        """The exit status that the worker has chosen; None: a task or the system has ended it."""
+        chosen, _ = scoreboard.read_verdict(self.board)
+        if chosen is None:
+            return self.status if self.had_its_say else None
+        return chosen if self.status in {None, chosen} else None
+
+    @property
+    def reason(self) -> str:
+        """Why the worker has ended its process, as it says itself; "" if it has said nothing."""
+        return scoreboard.read_verdict(self.board)[1]
 
     # -- what it writes ---------------------------------------------------------------------
 
@@ -195,18 +206,9 @@ class WorkerProcess:
             self._print(line, error=True)
 
     def _pass_on(self, line: str, *, error: bool) -> None:
-        if error:
-            if self.verdict:  # it was not the last word, so it is none of ours
-                line_before, self.verdict = self.verdict, ""
-                self._pass_on_error(line_before)
-            if line.startswith(VERDICT):
-                self.verdict = line
-                return
-            self._pass_on_error(line)
-        else:
+        if not error:
             self._print(line, error=False)
-
-    def _pass_on_error(self, line: str) -> None:
+            return
         self.tail.append(line[:KEPT_WIDTH])
         if self._held is not None and (self.member_id >= 0 or len(self._held) >= MOST_HELD):
             self.release_held()
@@ -352,13 +354,13 @@ class WorkerProcess:
         return now - self._left_since > LINGER
 
     def last_words(self, *, shown: bool) -> list[str]:
-        """Return the end of what it wrote to stderr.
+        """Return the end of what it wrote to stderr, and why it has ended, as far as it said so.
 
         Args:
             shown: Also what has been shown before.
         """
-        lines = self.tail if shown else self._held or ()
-        return [*list(lines)[-KEPT_LINES:], *filter(None, [self.verdict])]
+        lines = list(self.tail if shown else self._held or ())[-KEPT_LINES:]
+        return [*lines, exits.PROGRAM + self.reason] if self.reason else lines
 
 
 def _environment(spec: Spec) -> dict[str, str]:

@@ -1,13 +1,14 @@
-"""A few numbers that a worker and its supervisor share in memory.
+"""Memory that a worker shares with its supervisor: a few numbers, and two short texts.
 
 A worker writes here what it is doing, at the cost of one store for each task, and a tag where it
-differs from that of the task before. Its supervisor reads
-it while the worker is alive, and above all when it is not any more: so it is known which task was
-being executed when a process ended, whatever ended it.
+differs from that of the task before. At its end it writes a *verdict*: the exit status that it has
+chosen, and why. The supervisor reads all this while the worker is alive, and above all when it is
+not any more: so it knows which task was being executed when a process ended, whatever ended it.
+Nothing that a handler prints or returns can be taken for any of it.
 
-Behind the numbers stands the name of the supervisor. Whoever knows it can speak for its workers,
-so it is in no command line, which every user of the machine could read. Behind that stands where
-the worker is to import from when it begins.
+Behind the numbers stands the name of the supervisor. With that name a process can speak for the
+workers, so it is in no command line, which every user of the machine could read. Behind the name
+stands where the worker is to import from when it begins.
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ END: Final = 9
 SHELF: Final = 10
 #: Id of the task that was executed last, or is; 0 for none. It may have left the process broken.
 LAST: Final = 11
+#: The exit status that the worker has chosen, plus 1; 0: it has chosen none. Written last of all.
+VERDICT: Final = 12
 #: From here on: the tag of the task that is being executed, as text that ends with a zero.
-TAG: Final = 12
-#: A longer tag is cut (bytes).
-_LONGEST_TAG: Final = 8 * 32
-_SIZE: Final = 8 * TAG + _LONGEST_TAG
+TAG: Final = 13
+#: From here on: why the worker ends, as text that ends with a zero.
+_REASON: Final = TAG + 32
+#: How many numbers there are. Longer texts are cut.
+_COUNT: Final = _REASON + 256
+_SIZE: Final = 8 * _COUNT
 #: The signal that lets a worker look whether its task is to be broken off. Nobody else sends it,
 #: and a process that does not handle it, a fork of a handler say, ignores it.
 LOOK: Final = signal.SIGURG
@@ -102,14 +107,40 @@ def private() -> memoryview:
 
 def write_tag(numbers: memoryview, tag: str) -> None:
     """Write the tag of the tasks that are executed from now on."""
-    text = tag.encode(errors="replace")[: _LONGEST_TAG - 1] + b"\0"
-    padded = memoryview(text.ljust(-len(text) % 8 + len(text), b"\0")).cast("q")
-    numbers[TAG : TAG + len(padded)] = padded
+    _write_text(numbers, TAG, _REASON, tag)
 
 
 def read_tag(numbers: memoryview) -> str:
     """Read it; "" where none has been written."""
-    return bytes(numbers[TAG:]).partition(b"\0")[0].decode(errors="replace")
+    return _read_text(numbers, TAG, _REASON)
+
+
+def write_verdict(numbers: memoryview, status: int, reason: str = "") -> None:
+    """Write how the worker ends, just before it does.
+
+    Args:
+        numbers: The scoreboard.
+        status: The exit status that it has chosen.
+        reason: Why, in one line; "" where the status says it all. Cut after 2 kB.
+    """
+    _write_text(numbers, _REASON, _COUNT, reason)
+    numbers[VERDICT] = status + 1
+
+
+def read_verdict(numbers: memoryview) -> tuple[int | None, str]:
+    """Read the exit status that the worker has chosen (None: it has chosen none), and why."""
+    status = int(numbers[VERDICT]) - 1
+    return (None, "") if status < 0 else (status, _read_text(numbers, _REASON, _COUNT))
+
+
+def _write_text(numbers: memoryview, begin: int, end: int, text: str) -> None:
+    data = text.encode(errors="replace")[: 8 * (end - begin) - 1] + b"\0"
+    padded = memoryview(data.ljust(-len(data) % 8 + len(data), b"\0")).cast("q")
+    numbers[begin : begin + len(padded)] = padded
+
+
+def _read_text(numbers: memoryview, begin: int, end: int) -> str:
+    return bytes(numbers[begin:end]).partition(b"\0")[0].decode(errors="replace")
 
 
 def _nameless() -> int:

@@ -38,21 +38,21 @@ class Reason(Enum):
     ORPHANED = "orphaned"
 
 
-def reason_of(status: int | None, *, said: bool, worked: bool) -> Reason:
+def reason_of(chosen: int | None, *, worked: bool) -> Reason:
     """Judge the end of a worker process.
 
     Args:
-        status: Exit status, or negative signal; None: unknown.
-        said: The status is what the worker itself has chosen, not what a handler ended it with.
+        chosen: The exit status that the worker itself has chosen; None: a handler or the system
+            has ended the process.
         worked: It has executed or begun a task.
     """
-    if said and status in exits.LEFT:
+    if chosen in exits.LEFT:
         return Reason.LEFT
-    if said and status == exits.RECYCLED:
+    if chosen == exits.RECYCLED:
         return Reason.RECYCLED
-    if said and status == exits.MASTER_GONE:
+    if chosen == exits.MASTER_GONE:
         return Reason.ORPHANED
-    if said and status in exits.HOPELESS:
+    if chosen in exits.HOPELESS:
         return Reason.HOPELESS
     return Reason.FELL if worked else Reason.FAILED
 

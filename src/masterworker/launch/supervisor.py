@@ -23,7 +23,6 @@ from masterworker.data.record import printable
 from masterworker.launch import exits, procfs, scoreboard
 from masterworker.launch.loop import Loop
 from masterworker.launch.output import Printer
-from masterworker.launch.parent import VERDICT
 from masterworker.launch.process import HOLD, KILL_GRACE, WorkerProcess
 from masterworker.launch.reaper import Reaper
 from masterworker.launch.reporter import Reporter
@@ -279,7 +278,7 @@ class Supervisor:
             process.release_held()
             self._reporter.report(process.ending(how))
         worked = process.has_worked(now)
-        reason = reason_of(process.status, said=process.had_its_say, worked=worked)
+        reason = reason_of(process.chosen_status, worked=worked)
         if reason is Reason.ORPHANED and (self._local or self._reporter.in_touch()):
             reason = Reason.FAILED  # it alone has lost its way
         self._explain(slot, process, reason, how, now)
@@ -300,7 +299,7 @@ class Supervisor:
         if reason in {Reason.FAILED, Reason.HOPELESS} and not quiet:
             slot.trouble = "\n".join([f"{told}:", *process.last_words(shown=True)])
         if reason in {Reason.HOPELESS, Reason.ORPHANED} and not quiet:
-            self._fail(process.status or 0, process.verdict or told)
+            self._fail(process.status or 0, process.reason or told)
         told_by_manager = self._local and process.member_id >= 0 and process.task != 0
         told_at_the_end = not self._local and reason not in {Reason.FELL, Reason.FAILED}
         ordinary = reason in {Reason.LEFT, Reason.RECYCLED}
@@ -366,7 +365,7 @@ class Supervisor:
                 slot.process.take_steps(time.monotonic())
 
     def _on_gone(self, why: str) -> None:
-        told = f"{VERDICT}the master is gone: {why}"
+        told = f"the master is gone: {why}"
         self._loop.ask(
             lambda now: self._see_off(now) if self._over else self._fail(exits.MASTER_GONE, told)
         )

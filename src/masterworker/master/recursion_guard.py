@@ -7,12 +7,14 @@ begin from its start again, with a master of its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 from masterworker.errors import UsageError
 from masterworker.launch import exits, parent
+from masterworker.launch.command import order_in
 from masterworker.surroundings import python
 
 if TYPE_CHECKING:
@@ -74,10 +76,17 @@ def _executed_module(frame: FrameType | None) -> str | None:
 
 def _end_second_start() -> None:
     """End this process, which was to become a worker, and has begun to be the program again."""
-    sys.stderr.write(
-        f"{parent.VERDICT}{sys.argv[0]} was started as a worker, and is no Python interpreter: it "
-        f"has begun from its start again. Set {python.VARIABLE} to a Python that has masterworker, "
-        "or sys.executable\n"
+    status = min(exits.HOPELESS)
+    reason = (
+        f"{sys.argv[0]} was started as a worker, and is no Python interpreter: it has begun from "
+        f"its start again. Set {python.VARIABLE} to a Python that has masterworker, or "
+        "sys.executable"
     )
-    sys.stderr.flush()
-    os._exit(min(exits.HOPELESS))
+    order = order_in(sys.argv[1:])
+    if order is not None:
+        with contextlib.suppress(OSError, ValueError):  # the program has closed it
+            parent.supervised_by(order.slot_fd)
+    if not parent.conclude(status, reason):
+        sys.stderr.write(f"{exits.PROGRAM}{reason}\n")
+        sys.stderr.flush()
+    os._exit(status)
