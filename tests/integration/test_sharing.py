@@ -70,7 +70,7 @@ def test_shared_arrays_are_the_same_memory_in_all_workers(two_workers: Master) -
 def elsewhere(tmp_path: Path) -> Iterator[tuple[Master, list[str]]]:
     """Three workers that have come with a ticket, as from another machine; and what is sent."""
     sent: list[str] = []
-    with Master(results="any") as master:
+    with Master(accept="any") as master:
         get = engine_of(master).manager.get
 
         def noted(space: str, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Jobs with results="data": nothing that comes from a guest is ever unpickled."""
+"""Jobs with accept="data": nothing that comes from a guest is ever unpickled."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_pickle_of_a_guest_becomes_a_failure(
     else:
         assert guest.client.settle(lease[0], kind, payload)
     (finished,), _ = boss.client.collect(boss.id)
-    with pytest.raises(TaskFailed, match=r'takes only data.*results="data"'):
+    with pytest.raises(TaskFailed, match=r'takes only data.*accept="data"'):
         open_finished(finished)
 
 
@@ -111,7 +111,7 @@ def test_a_chunk_of_a_guest_becomes_failures(data_job: Job, kind: int) -> None:
     assert guest.client.exchange(guest.id, [Outcome(1, 1, kind, chunk)]).refused == []
     found, _ = boss.client.collect(boss.id, want=3)
     for finished in found:
-        with pytest.raises(TaskFailed, match=r'takes only data.*results="data"'):
+        with pytest.raises(TaskFailed, match=r'takes only data.*accept="data"'):
             open_finished(finished)
     assert len(found) == 3
     assert not opened
@@ -156,7 +156,7 @@ def test_a_guest_puts_nothing_where_others_would_unpickle_it(data_job: Job) -> N
         lambda: client.collect(guest.id),
         lambda: client.put_state({"x": b"y"}),
     )
-    with pytest.raises(NotAllowedError, match=r"may not 'request'.*results=.data"):
+    with pytest.raises(NotAllowedError, match=r"may not 'request'.*accept=.data"):
         client.request("a", [b"x"])
     assert client.get(wire.PROGRAM, "program") == b"code"
     assert client.ping(guest.id)

@@ -32,9 +32,9 @@ FOREIGN = -1, 0, 1, 2, 77, 1 << 62
 class Job:
     """A manager, and whoever is connected to it."""
 
-    def __init__(self, results: str = wire.ANYTHING) -> None:
+    def __init__(self, accept: str = wire.ANYTHING) -> None:
         self.clock = FakeClock()
-        self.manager = Manager(clock=self.clock, results=results)
+        self.manager = Manager(clock=self.clock, accept=accept)
 
     def client(self, peer: Peer = GUEST, faults: Faults | None = None) -> Client:
         manager = self.manager

@@ -69,19 +69,19 @@ ACCESS: Final = {
 }
 
 
-def caller_of(peer: Peer, results: str) -> Caller:
+def caller_of(peer: Peer, accept: str) -> Caller:
     """Return what a peer is to a job.
 
     Args:
         peer: The other end of a connection, as the transport has verified it. That it may talk to
             this job at all is for the transport to decide.
-        results: What the job takes from guests: `wire.ANYTHING` or `wire.PLAIN`.
+        accept: What the job takes from guests: `wire.ANYTHING` or `wire.PLAIN`.
     """
     if peer.role is not Role.WORKER:
         return Caller.OBSERVER
     if peer.of_this_user:
         return Caller.OWN
-    return Caller.DATA_GUEST if results == wire.PLAIN else Caller.GUEST
+    return Caller.DATA_GUEST if accept == wire.PLAIN else Caller.GUEST
 
 
 def refusal(operation: str, caller: Caller) -> str:
@@ -92,5 +92,5 @@ def refusal(operation: str, caller: Caller) -> str:
         return "a worker with a ticket may not end the job"
     return (
         f"a worker with a ticket may not {operation!r} in a job that takes only data from it "
-        '(results="data"): others would have to unpickle what it asks for or stores'
+        '(accept="data"): others would have to unpickle what it asks for or stores'
     )

@@ -53,7 +53,7 @@ class Guarded:
         clock: Seconds that never go back.
         on_failed: Is given the calls that have failed: task, tag, parameters, kind and payload of
             the outcome. As `on_direct`.
-        results: `wire.PLAIN`: from workers with a ticket only plain data is taken, no pickles.
+        accept: `wire.PLAIN`: from workers with a ticket only plain data is taken, no pickles.
         results_memory: Bytes of results that may wait to be picked up before no more tasks are
             handed out; None: a part of this machine's memory, see `Pile`.
     """
@@ -63,7 +63,7 @@ class Guarded:
         on_direct: Callable[[list[Finished | FinishedRun]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failed: Callable[[list[Failed]], None] | None = None,
-        results: str = wire.ANYTHING,
+        accept: str = wire.ANYTHING,
         results_memory: int | None = None,
     ) -> None:
         self.instance = random_name()
@@ -101,7 +101,7 @@ class Guarded:
         self.troubles = Troubles()
         self.store = Store()
         self.replies = Replies(self.undelivered)
-        self.results = results
+        self.accept = accept
         self._pile = Pile(results_memory)
         #: Threads of the master that wait for outcomes.
         self.sleepers: Sized = ()

@@ -128,7 +128,7 @@ class GuestOperations:
         hello = sanitize.hello(hello)._replace(client=client, supervisor=supervisor)
         welcome = self._operations.join(*hello)
         self._guests.joined(process, welcome.member_id)
-        return welcome._replace(results=self._manager.results)
+        return welcome._replace(results=self._manager.accept)
 
     def leave(self, member_id: int) -> None:
         """For itself; a number that no process has is no error."""

@@ -34,7 +34,7 @@ LONGEST, FARTHEST = 1e9, 1_000_000
 
 _SENT_PICKLE = "sent a pickle"
 _SENT_NOISE = "sent the record of a failure that cannot be read"
-_ONLY_DATA = '; this job takes only data from workers with a ticket (results="data")'
+_ONLY_DATA = '; this job takes only data from workers with a ticket (accept="data")'
 
 
 def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:

@@ -33,7 +33,7 @@ class Service:
     """
 
     def __init__(self, manager: Manager, peer: Peer) -> None:
-        self._caller = caller_of(peer, manager.results)
+        self._caller = caller_of(peer, manager.accept)
         replies = manager.guests.replies if self._caller in GUESTS else manager.replies
         self._operations = operations = Operations(manager, replies)
         self._front: Operations | GuestOperations = operations

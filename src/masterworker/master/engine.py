@@ -65,13 +65,13 @@ class MasterEngine:
         ports: Sequence[int] = (0,),
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
-        results: str = wire.ANYTHING,
+        accept: str = wire.ANYTHING,
         results_memory: int | str | None = None,
         is_generic: bool = True,
         manager_class: type[Manager] = Manager,
     ) -> None:
-        if results not in (wire.ANYTHING, wire.PLAIN):  # of any type
-            raise UsageError(f'results must be "any" or "data", not {results!r}')
+        if accept not in (wire.ANYTHING, wire.PLAIN):  # of any type
+            raise UsageError(f'accept must be "any" or "data", not {accept!r}')
         definitions.is_master()
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         by_label = label is not None
@@ -81,7 +81,7 @@ class MasterEngine:
         self.manager = manager = manager_class(
             arrive,
             on_failed=None if serial else self.dead_letters.take,
-            results=results,
+            accept=accept,
             # Where this process executes everything itself, nothing can pile up while it waits.
             results_memory=sys.maxsize if serial else options.memory_size(results_memory),
         )

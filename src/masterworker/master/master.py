@@ -49,7 +49,7 @@ class Master(Submitter):
         serial: Execute everything in this process, when a result is waited for: no workers, no
             connections, and a debugger sees everything.
         handlers: Functions by tag, for `serial`.
-        results: "any", or "data" for workers on machines that you trust less: from workers with a
+        accept: "any", or "data" for workers on machines that you trust less: from workers with a
             ticket only plain data is taken then, which nobody has to unpickle. They return
             numbers, texts, bytes, dates, lists, tuples, sets, dictionaries, and NumPy arrays.
         results_memory: Results that nobody has picked up may have so many bytes (or "4G"); beyond
@@ -73,7 +73,7 @@ class Master(Submitter):
         ports: Sequence[int] = (0,),
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
-        results: str = wire.ANYTHING,
+        accept: str = wire.ANYTHING,
         results_memory: int | str | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
@@ -88,7 +88,7 @@ class Master(Submitter):
             ports=ports,
             serial=serial,
             handlers=handlers,
-            results=results,
+            accept=accept,
             results_memory=results_memory,
         )
         super().__init__(engine.submission)

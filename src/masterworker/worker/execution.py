@@ -191,7 +191,7 @@ def _not_plain(error: BaseException) -> Failure:
     clear = NotPlainError(
         f"the result cannot be sent to the master, which takes only data from this worker: "
         f"{text_of(error)}. Return such values, or let a machine that is trusted execute this: a "
-        'master without results="data" takes anything'
+        'master without accept="data" takes anything'
     )
     return describe(clear, data_only=True)
 
