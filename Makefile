@@ -12,12 +12,13 @@ INTERRUPTS ?= 100000
 # Most of the time tests wait, so there may be more of these than processors.
 TESTERS ?= 4
 
-.PHONY: demo test quick check format map bench chaos simulate rain fuzz trajectory clean help
+.PHONY: demo test quick coverage check format map bench chaos simulate rain fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
 	@echo "make test        set up and run all tests (what this machine lacks is skipped, with the reason)"
-	@echo "make quick       the tests that need no processes"
+	@echo "make quick       the tests that need no processes, in half a minute"
+	@echo "make coverage    the same, with the branches of the core that they reach; fails below a bound"
 	@echo "make check       formatting, types, import rules, sizes"
 	@echo "make map         draw the maps of the package in ARCHITECTURE.md and docs/map.md anew"
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
@@ -54,9 +55,15 @@ test: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile
 	$(BIN)/python -m pytest -m alone
 
+# What needs no processes. The folders are named, so that the others are not even read.
+QUICKLY := $(BIN)/python -m pytest --numprocesses 2 -m "quick and not search" \
+	$(wildcard tests/unit tests/model tests/contract tests/typing)
+
 quick: $(VENV)/dev
-	$(BIN)/python -m pytest tests/unit tests/model
-	$(BIN)/python -m pytest tests/contract -k memory
+	$(QUICKLY)
+
+coverage: $(VENV)/dev
+	$(QUICKLY) --cov --cov-report=term-missing:skip-covered
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 import Pyro5
 import pytest
+from hypothesis import settings
 
 from masterworker.launch import reaper
 from support import HANG, lasting, wait_until
@@ -22,17 +23,31 @@ from support import HANG, lasting, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# How long an example takes says nothing on a machine that has other things to do.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
 #: Folders whose tests measure or exhaust what others share.
 ALONE = {"faults", "hosts"}
+#: Folders whose tests need no processes.
+QUICK = {"unit", "model", "typing"}
 #: A process that a test started has so long to end after the test (seconds).
 LEAVE = 5.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole folders whose tests want the machine for themselves."""
+    """Mark whole folders: what wants the machine for itself, and what `make quick` runs."""
     for item in items:
-        if Path(item.path).parent.name in ALONE:
+        folder = Path(item.path).parent.name
+        if folder in ALONE:
             item.add_marker(pytest.mark.alone)
+        if folder in QUICK or (folder == "contract" and _is_over_memory(item)):
+            item.add_marker(pytest.mark.quick)
+
+
+def _is_over_memory(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and "memory" in call.params.values()
 
 
 @pytest.fixture(scope="session", autouse=True)

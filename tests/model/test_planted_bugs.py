@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Single
     from masterworker.core.task import Lease
 
+pytestmark = pytest.mark.search
+
 #: Enough to find every one of them; one that is found ends its search.
 SEARCH = settings(
     SETTINGS,
