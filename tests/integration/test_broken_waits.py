@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from integration.conftest import lasting_master
 from masterworker import Master, Terminated, current_worker
 from masterworker.errors import TaskCancelled, TaskFailed, TaskTimeout
 from masterworker.master import engine_of
-from support import HANG, wait_until
+from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,3 +201,32 @@ def test_serial_job_waits_for_what_pauses() -> None:
 
     with Master(serial=True) as master:
         assert master.options(retries=5, delay=0.05).submit(flaky).result(HANG) == 3
+
+
+#: A slave to which a signal comes at the moment in which it has joined.
+NEWCOMER = """
+import signal, sys
+from masterworker import Worker
+
+class Newcomer(Worker):
+    def _join_first(self):
+        joined = super()._join_first()
+        signal.raise_signal(int(sys.argv[2]))
+        return joined
+
+Newcomer(sys.argv[1], handlers={"a": abs}).run()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_to_a_worker_that_has_just_joined_loses_nothing(
+    number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It signs off, as it does later: its master does not call it lost."""
+    with Master(unique_label("newcomer")) as master:
+        command = [sys.executable, "-c", NEWCOMER, master.label, str(int(number))]
+        slave = subprocess.Popen(command)
+        assert slave.wait(HANG) == 0
+        wait_until(lambda: master.number_of_workers == 0, what="it has left")
+        assert engine_of(master).manager.core.tally.lost_members == 0
+    assert "lost" not in caplog.text

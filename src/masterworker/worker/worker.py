@@ -114,25 +114,11 @@ class Worker(Conversation):
         if self._watchable:
             definitions.live_apart()
         definitions.fetch_from(self.fetch_definition)
-        if not self._declare(own):
-            return
-        self._courier.start()
-        with current.working_as(self), resolving(self.states), self._interrupts.installed():
-            try:
-                self._work()
-            except (KeyboardInterrupt, LeftIdle):
-                if not self._interrupts.leaving:
-                    raise
-                logger.info("interrupted: giving tasks back")
-                if self._interrupts.came:
-                    current.note_interrupt()
-            except MasterworkerError:
-                raise
-            except BaseException:  # not of a task: those are its outcomes
-                self._on_broken()
-                raise
-            finally:
-                self._leave()
+        with self._interrupts.installed():  # first: who has joined signs off, whatever comes
+            if self._declare(own):
+                self._courier.start()
+                with current.working_as(self), resolving(self.states):
+                    self._work_and_leave()
 
     def set_handlers(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
         """Give handlers by tag, before `run`."""
@@ -251,6 +237,23 @@ class Worker(Conversation):
         if self._process_id is not None:  # somebody asked for it before: now with all tags
             self.client.leave(self._process_id)
         return self._join_first()
+
+    def _work_and_leave(self) -> None:
+        try:
+            self._work()
+        except (KeyboardInterrupt, LeftIdle):
+            if not self._interrupts.leaving:
+                raise
+            logger.info("interrupted: giving tasks back")
+        except MasterworkerError:
+            raise
+        except BaseException:  # not of a task: those are its outcomes
+            self._on_broken()
+            raise
+        finally:
+            if self._interrupts.came:
+                current.note_interrupt()
+            self._leave()
 
     def _work(self) -> None:
         bounds, idle_since = parent.limits, time.monotonic()
