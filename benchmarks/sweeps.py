@@ -13,6 +13,7 @@ import psutil
 from benchmarks import procs, tasks
 from benchmarks.curves import Curves
 from masterworker import Master, wire
+from masterworker.core.task import RESULT, Outcome
 from masterworker.manager import Manager
 
 clock = time.perf_counter
@@ -121,7 +122,7 @@ def _alone(queued, batch=500):
     done = 0
     while done < queued:
         leases = manager.exchange(worker, want=batch).leases
-        outcomes = [(task_id, attempt, 0, payload) for task_id, attempt, *_ in leases]
+        outcomes = [Outcome(each.task_id, each.attempt, RESULT, payload) for each in leases]
         manager.exchange(worker, outcomes)
         done += len(leases)
     while done:

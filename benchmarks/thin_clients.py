@@ -7,6 +7,8 @@ time and answers at once: it does what a worker does, except executing anything.
 import multiprocessing
 import threading
 
+from msgspec.structs import astuple
+
 from benchmarks import tasks
 from benchmarks.curves import Curves
 from benchmarks.sweeps import median_of, timed, wait_until
@@ -90,7 +92,7 @@ def client(where, label):
         outcomes = []
         while True:
             reply = calls.exchange(member, outcomes, want=1, wait=wire.LONGEST_WAIT)
-            outcomes = [answer(*lease) for lease in reply.leases]
+            outcomes = [answer(*astuple(lease)) for lease in reply.leases]
             if any(order == wire.STOP for order, _ in reply.orders):
                 calls.leave(member)
                 return

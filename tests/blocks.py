@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import astuple, replace
+
 from masterworker.core.audit import ids_in
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Finished, FinishedRun, Lease, Outcome
@@ -35,7 +37,8 @@ def plain(payload: bytes) -> bytes:
 def each_lease(leases: Iterable[Lease]) -> list[Lease]:
     """One lease for each task."""
     found = []
-    for first, attempt, tag, payload, terms in leases:
+    for lease in leases:
+        first, attempt, tag, payload, terms = astuple(lease)
         payloads = [payload] if isinstance(payload, bytes) else one_by_one(payload)
         found += [Lease(i, attempt, tag, plain(p), terms) for i, p in enumerate(payloads, first)]
     return found
@@ -44,7 +47,8 @@ def each_lease(leases: Iterable[Lease]) -> list[Lease]:
 def each_outcome(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """One outcome for each task."""
     found = []
-    for first, attempt, kind, payload in outcomes:
+    for outcome in outcomes:
+        first, attempt, kind, payload = astuple(outcome)
         payloads = [payload] if isinstance(payload, bytes) else one_by_one(payload)
         found += [Outcome(i, attempt, kind, plain(p)) for i, p in enumerate(payloads, first)]
     return found
@@ -55,13 +59,13 @@ def each_finished(finished: Iterable[Finished | FinishedRun]) -> list[Finished]:
     found = []
     for one in finished:
         if isinstance(one, FinishedRun):
-            first, tag, payloads, worker = one
+            first, tag, payloads, worker = astuple(one)
             found += [
                 Finished(i, tag, RESULT, plain(p), worker)
                 for i, p in enumerate(one_by_one(payloads), first)
             ]
         else:
-            found.append(one._replace(payload=plain(one.payload)))
+            found.append(replace(one, payload=plain(one.payload)))
     return found
 
 
@@ -69,16 +73,16 @@ def in_rows(outcomes: Iterable[Outcome], *, chunks: bool = False) -> list[Outcom
     """Results of tasks that follow each other, together, as a worker delivers those of a block."""
     rows: list[Outcome] = []
     for outcome in outcomes:
-        first, attempt, kind, payload = rows[-1] if rows else Outcome(0, 0, -1, [])
+        first, attempt, kind, payload = astuple(rows[-1] if rows else Outcome(0, 0, -1, []))
         follows = isinstance(payload, list) and first + len(payload) == outcome.task_id
         if outcome.kind != RESULT:
             rows.append(outcome)
         elif follows and (attempt, kind) == (outcome.attempt, RESULT):
             payload.append(outcome.payload)
         else:
-            rows.append(outcome._replace(payload=[outcome.payload]))
+            rows.append(replace(outcome, payload=[outcome.payload]))
     if chunks:
-        return [r._replace(payload=together(r.payload)) if r[2] == RESULT else r for r in rows]
+        return [replace(r, payload=together(r.payload)) if r.kind == RESULT else r for r in rows]
     return rows
 
 

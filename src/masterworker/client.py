@@ -189,12 +189,10 @@ class Client:
         seconds: float = 0.0,
         spent: Sequence[Spent] = (),
     ) -> wire.Reply:
-        """See `Manager.exchange`. Leases come as plain lists, in the order of their fields."""
+        """See `Manager.exchange`."""
         given = (member_id, outcomes, list(returned), started, want, wait, tag)
         reply = self.call("exchange", *given, seconds, spent)
-        for lease in reply[1]:
-            if lease[3].__class__ is dict:
-                lease[3] = Chunk(**lease[3])
+        reply[1] = [_lease(*lease) for lease in reply[1]]
         return wire.Reply(*reply)
 
     def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:
@@ -229,7 +227,7 @@ class Client:
                 finished = []
             elif finished:
                 self._acknowledge()
-        return [Finished(*f) for f in finished], [Lease(*lease) for lease in leases]
+        return [Finished(*f) for f in finished], [_lease(*lease) for lease in leases]
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """Deliver an outcome by task id alone."""
@@ -275,3 +273,10 @@ class Client:
     def terminate(self) -> None:
         """End the job."""
         self.call("terminate")
+
+
+def _lease(task_id: int, attempt: int, tag: str, payload: Any, terms: Any = None) -> Lease:
+    """Make a lease of its fields, as they come in a reply."""
+    if isinstance(payload, dict):
+        payload = Chunk(**payload)
+    return Lease(task_id, attempt, tag, payload, terms)

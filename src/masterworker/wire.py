@@ -16,10 +16,9 @@ import msgspec
 from msgspec import Meta
 
 from masterworker import errors
-from masterworker.core.chunks import Chunk  # noqa: TC001  as the next one
 from masterworker.core.grain import Spent  # noqa: TC001  msgspec looks at it
 from masterworker.core.options import Options
-from masterworker.core.task import Large
+from masterworker.core.task import Large, Outcome
 from masterworker.errors import RejectedError, UsageError
 from masterworker.version import __version__
 
@@ -140,8 +139,7 @@ class Exchange(NamedTuple):
     """What a worker tells and asks; see `Manager.exchange`."""
 
     member_id: int
-    #: Task, attempt, kind, payload.
-    outcomes: list[tuple[int, int, int, bytes | list[bytes] | Chunk]]
+    outcomes: list[Outcome]
     #: Tasks given back.
     returned: list[int]
     #: Task being executed, or 0.
@@ -296,6 +294,8 @@ class Enclosures(NamedTuple):
             if isinstance(value, list):
                 return attached
             return type(value)(*attached) if hasattr(value, "_fields") else tuple(attached)
+        if isinstance(value, Outcome):
+            value = msgspec.structs.replace(value, payload=self.attach(value.payload))
         return value
 
 

@@ -32,9 +32,9 @@ def test_many_connections_at_once(net: Net) -> None:
 
     first = client.client.request("a", [b"%d" % i for i in range(MANY)])
     leases = [w.result()[0] for w in waiting]
-    assert sorted(lease[0] for lease in leases) == list(range(first, first + MANY))
+    assert sorted(lease.task_id for lease in leases) == list(range(first, first + MANY))
     for worker, lease in zip(workers, leases, strict=True):
-        worker.report(lease, lease[3])
+        worker.report(lease, lease.payload)
 
     finished = client.collect(MANY + 1)
     assert sorted(int(f.payload) for f in finished) == list(range(MANY))
@@ -55,8 +55,8 @@ def test_payloads_of_any_size_arrive_unchanged(net: Net, size: str) -> None:
     assert _digest(client.client.get("data", "x")) == digest
     client.client.request("a", [sent])
     lease = worker.fetch()[0]
-    assert _digest(lease[3]) == digest
-    worker.report(lease, lease[3])
+    assert _digest(lease.payload) == digest
+    worker.report(lease, lease.payload)
     assert _digest(client.collect()[0].payload) == digest
 
 
@@ -75,7 +75,8 @@ def test_a_batch_is_limited_by_its_bytes(net: Net) -> None:
 
     assert 1 <= len(leases) <= 3
     reply = worker.client.exchange(
-        worker.id, [Outcome(lease[0], lease[1], RESULT, lease[3]) for lease in leases]
+        worker.id,
+        [Outcome(lease.task_id, lease.attempt, RESULT, lease.payload) for lease in leases],
     )
     assert reply.refused == []
 
@@ -87,7 +88,9 @@ def test_a_batch_of_many_small_tasks(net: Net) -> None:
     leases = worker.fetch(5_000)
     assert len(leases) == 5_000
 
-    worker.client.exchange(worker.id, [Outcome(i, n, RESULT, p) for i, n, _, p, _ in leases])
+    worker.client.exchange(
+        worker.id, [Outcome(one.task_id, one.attempt, RESULT, one.payload) for one in leases]
+    )
 
     finished = client.collect(20_000)
     assert [int(f.payload) for f in finished] == list(range(5_000))

@@ -35,8 +35,8 @@ def test_a_large_task_and_its_large_result(net: Net) -> None:
     worker, client = net.join(["a"]), net.join([])
     client.client.request("a", [large(b"one"), b"small", large(b"two", 3_000_000)])
     leases = [lease for _ in range(3) for lease in worker.fetch(1)]
-    assert [bytes_of(lease[3])[:5] for lease in leases] == [b"one..", b"small", b"two.."]
-    assert [len(lease[3]) for lease in leases] == [300_003, 5, 3_000_003]
+    assert [bytes_of(lease.payload)[:5] for lease in leases] == [b"one..", b"small", b"two.."]
+    assert [len(lease.payload) for lease in leases] == [300_003, 5, 3_000_003]
 
     outcomes = [
         Outcome(1, 1, RESULT, large(b"r1")),
@@ -56,7 +56,7 @@ def test_many_large_ones_in_one_message(net: Net) -> None:
     found = []
     while len(found) < number:
         found += worker.fetch(100)
-    assert [bytes_of(lease[3]) for lease in found] == [b"%d" % i for i in range(number)]
+    assert [bytes_of(lease.payload) for lease in found] == [b"%d" % i for i in range(number)]
 
 
 def test_without_descriptors_bytes_travel(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_nothing_is_kept_of_what_is_gone(net: Net) -> None:
     for number in range(1, 20):
         worker.client.request("a", [large(b"x")])
         (lease,) = worker.fetch(1)
-        worker.report(lease, bytes_of(lease[3])[:1])
+        worker.report(lease, bytes_of(lease.payload)[:1])
         del lease
         assert len(support.descriptors()) <= before + 3, number
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import astuple
 
 from masterworker import wire
 from masterworker.core.audit import Census
@@ -31,7 +32,7 @@ def test_a_task_goes_out_and_its_outcome_comes_back(net: Net) -> None:
     worker, client = net.join(["a"]), net.join([])
     assert client.client.request("a", [b"1", b"\x00\xff"]) == 1
     leases = worker.fetch(5) + worker.fetch(5)
-    assert [list(lease) for lease in leases] == [
+    assert [list(astuple(lease)) for lease in leases] == [
         [1, 1, "a", b"1", None],
         [2, 1, "a", b"\x00\xff", None],
     ]
@@ -51,7 +52,7 @@ def test_tasks_in_a_row_travel_together(net: Net) -> None:
     worker = net.join(["a"])
     net.manager.request("a", [b"%d" % i for i in range(20)], direct=True)
     (lease,) = worker.fetch(4)
-    assert list(lease) == [1, 1, "a", [b"0", b"1", b"2", b"3"], None]
+    assert list(astuple(lease)) == [1, 1, "a", [b"0", b"1", b"2", b"3"], None]
 
     reply = worker.client.exchange(
         worker.id,
@@ -61,7 +62,7 @@ def test_tasks_in_a_row_travel_together(net: Net) -> None:
     )
 
     assert reply.refused == [9, 10]
-    assert [list(lease) for lease in reply.leases] == [
+    assert [list(astuple(lease)) for lease in reply.leases] == [
         [3, 2, "a", b"2", None],
         [5, 1, "a", [b"%d" % i for i in range(4, 12)], None],
     ]
@@ -77,14 +78,14 @@ def test_one_exchange_does_all_at_once(net: Net) -> None:
     held = worker.fetch(4)
     assert len(held) > 2
 
-    done, back = held[0], [lease[0] for lease in held[1:]]
+    done, back = held[0], [lease.task_id for lease in held[1:]]
     reply = worker.client.exchange(
-        worker.id, [Outcome(done[0], done[1], RESULT, b"r")], back, started=0, want=1
+        worker.id, [Outcome(done.task_id, done.attempt, RESULT, b"r")], back, started=0, want=1
     )
 
     assert reply.refused == []
-    assert [lease[0] for lease in reply.leases] == back[:1]  # the very front
-    assert reply.leases[0][1] == 2  # its second attempt
+    assert [lease.task_id for lease in reply.leases] == back[:1]  # the very front
+    assert reply.leases[0].attempt == 2  # its second attempt
     assert net.manager.census().finished == {"a": 1}
 
 
@@ -95,9 +96,9 @@ def test_tags_decide_who_gets_what(net: Net) -> None:
         none.client.request(tag, [tag.encode()])
 
     assert none.fetch() == []
-    assert [lease[2] for lease in one.fetch()] == ["b"]
-    assert [lease[2] for lease in both.fetch(tag="b")] == ["b"]
-    assert [lease[2] for lease in both.fetch()] == ["a"]
+    assert [lease.tag for lease in one.fetch()] == ["b"]
+    assert [lease.tag for lease in both.fetch(tag="b")] == ["b"]
+    assert [lease.tag for lease in both.fetch()] == ["a"]
 
 
 def test_outcomes_are_collected_by_tag_and_in_order(net: Net) -> None:
@@ -107,7 +108,7 @@ def test_outcomes_are_collected_by_tag_and_in_order(net: Net) -> None:
         client.client.request(tag, [b""])
     leases = [worker.fetch(1)[0] for _ in range(3)]
     for lease in reversed(leases):
-        worker.report(lease, lease[2].encode())
+        worker.report(lease, lease.tag.encode())
 
     assert [f.payload for f in client.collect(5, tag="b")] == [b"b"]
     assert [f.payload for f in client.collect(5)] == [b"c", b"a"]
@@ -121,7 +122,7 @@ def test_collecting_lends_work(net: Net) -> None:
     finished, leases = worker.client.collect(worker.id, None, 1, 5.0, 1)
 
     assert finished == []
-    assert [tuple(lease) for lease in leases] == [(1, 1, "a", b"x", None)]
+    assert [astuple(lease) for lease in leases] == [(1, 1, "a", b"x", None)]
 
 
 def test_stored_data(net: Net) -> None:
@@ -274,6 +275,6 @@ def test_any_text_travels(net: Net, text: str) -> None:
         worker = net.join([text])
         client.client.request(text, [b"p"])
         lease = worker.fetch()[0]
-        assert lease[2] == text
+        assert lease.tag == text
         worker.report(lease)
         assert [f.tag for f in client.collect(tag=text)] == [text]

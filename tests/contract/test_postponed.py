@@ -55,7 +55,7 @@ def _waiting(net: Net, worker: Peer, number: int = 1) -> Background:
 
 
 def _payloads(call: Background) -> list[bytes]:
-    return [lease[3] for lease in call.result().leases]
+    return [lease.payload for lease in call.result().leases]
 
 
 def test_who_asks_for_a_task_sends_it_when_the_lock_is_free(
@@ -115,7 +115,7 @@ def test_a_reply_that_cannot_be_sent_is_a_lost_worker(
     with pytest.raises(TransportError):
         call.result()
     wait_until(lambda: not net.manager.ping(worker.id), what="it is lost")
-    assert [lease[3] for lease in other.fetch()] == [b"x"]
+    assert [lease.payload for lease in other.fetch()] == [b"x"]
     net.manager.check()
 
 
@@ -164,7 +164,7 @@ def test_only_those_are_woken_whose_outcome_has_come(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Mailbox, "ring", lambda box: (rung.append(box), ring(box)))
     leases = manager.exchange(worker, want=1).leases
     for number in range(1, 6):
-        done = [Outcome(lease[0], lease[1], RESULT, b"\x80\x04N.") for lease in leases]
+        done = [Outcome(lease.task_id, lease.attempt, RESULT, b"\x80\x04N.") for lease in leases]
         leases = manager.exchange(worker, done, want=1).leases
         calls[number - 1].join()
         assert len(rung) == number

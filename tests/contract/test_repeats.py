@@ -64,7 +64,7 @@ def test_an_outcome_is_accepted_once(net: Net) -> None:
     worker = net.join(["a"], client=client)
     client.request("a", [b""])
     lease = worker.fetch()[0]
-    outcome = [Outcome(lease[0], lease[1], RESULT, b"r")]
+    outcome = [Outcome(lease.task_id, lease.attempt, RESULT, b"r")]
 
     lose("exchange")
     with pytest.raises(TransportError):
@@ -186,11 +186,11 @@ def test_outcomes_of_another_run_of_the_manager_are_never_delivered(net: Net) ->
     lease = worker.fetch()[0]
     lose("exchange")
     with pytest.raises(TransportError):
-        client.exchange(worker.id, [Outcome(lease[0], lease[1], RESULT, b"of the first")])
+        client.exchange(worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")])
 
     net.manager.instance = "another run"  # what a client sees of a restarted master
 
     with pytest.raises(NotRegisteredError, match="another one"):
-        client.exchange(worker.id, [Outcome(lease[0], lease[1], RESULT, b"of the first")])
+        client.exchange(worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")])
     with pytest.raises(NotRegisteredError):
-        client.settle(lease[0], RESULT, b"of the first")
+        client.settle(lease.task_id, RESULT, b"of the first")

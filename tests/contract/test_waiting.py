@@ -39,7 +39,7 @@ def test_a_waiting_worker_gets_work_as_soon_as_there_is_some(net: Net) -> None:
     reply = waiting.result()
 
     assert time.monotonic() - began < wire.LONGEST_WAIT / 2
-    assert [lease[3] for lease in reply.leases] == [b"x"]
+    assert [lease.payload for lease in reply.leases] == [b"x"]
     assert 0.0 <= reply.waited < wire.LONGEST_WAIT
 
 

@@ -251,7 +251,7 @@ def test_f34_task_that_nobody_can_execute_waits_quietly(rings: list[Mailbox]) ->
         able = join(manager, ["unheard of"])
         assert manager.census().stranded == []
         leases = manager.exchange(able, want=1).leases
-        assert [(lease[0], lease[1]) for lease in leases] == [(number, 1)]
+        assert [(lease.task_id, lease.attempt) for lease in leases] == [(number, 1)]
         manager.exchange(able, [done(leases[0], "at last")])
         assert value_of(pick_up(manager, observer(manager))) == "at last"
 

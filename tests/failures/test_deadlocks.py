@@ -363,5 +363,5 @@ def test_f08_ctrl_c_at_the_worst_moment_loses_no_result(monkeypatch: pytest.Monk
             patch.setattr("masterworker.manager.mailbox.Mailbox.wait", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 manager.collect(client, None, 1, 1.0)
-        assert [f.task_id for f in manager.collect(client)[0]] == [lease[0]]
+        assert [f.task_id for f in manager.collect(client)[0]] == [lease.task_id]
         still_serves(manager)

@@ -64,7 +64,7 @@ def twice(manager: Manager) -> tuple[int, int, Any, Any]:
     manager.lost(zombie, "silent", blame=False)
     healthy = join(manager)
     new = manager.exchange(healthy, want=1).leases[0]
-    assert (old[0], old[1], new[0], new[1]) == (1, 1, 1, 2)
+    assert (old.task_id, old.attempt, new.task_id, new.attempt) == (1, 1, 1, 2)
     return zombie, healthy, old, new
 
 
@@ -92,7 +92,7 @@ def test_f09_late_failure_does_not_spoil_a_running_attempt(
 ) -> None:
     """A zombie that fails, perhaps because it is one, could fail a task that is going well."""
     zombie, healthy, old, new = twice
-    failure = Outcome(old[0], old[1], FAILURE, b"")
+    failure = Outcome(old.task_id, old.attempt, FAILURE, b"")
     assert manager.exchange(zombie, [failure]).refused == [1]
     assert manager.exchange(healthy, [done(new, "well")]).refused == []
     assert value_of(pick_up(manager, observer(manager))) == "well"
@@ -107,7 +107,7 @@ def test_f10_second_result_is_answered_at_once(
     ask(manager, "t")
     reply = manager.exchange(healthy, [done(new, "second")], want=1)
     assert reply.refused == [1]
-    assert [lease[0] for lease in reply.leases] == [2]
+    assert [lease.task_id for lease in reply.leases] == [2]
     assert manager.census().duplicates == 1
     facade = TaskManager(manager)
     assert facade.storeResult("t_0", "third") is False
@@ -345,7 +345,7 @@ def test_f18_counts_add_up_at_every_instant(manager: Manager) -> None:
         while not stopped.is_set():
             leases = manager.exchange(me, want=3).leases
             manager.exchange(me, [done(lease, 0) for lease in leases[1:]])
-            manager.exchange(me, returned=[lease[0] for lease in leases[:1]])
+            manager.exchange(me, returned=[lease.task_id for lease in leases[:1]])
 
     def request() -> None:
         for _ in range(total // 3):

@@ -15,6 +15,7 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from blocks import each_outcome, in_rows
 from failures.jobs import ended, join, lines_of, memory_job, observer, real_master
@@ -169,13 +170,15 @@ def use_many_tags(core: Scheduler, client: int, worker: int, tags: int, repeat: 
             zombie = core.on_joined("zombie", None, 1.0, 0.0)
             leases, _ = core.on_fetch(zombie, 3, 0.0)
             core.on_lost(zombie, "silent", 0.0, blame=False)
-            late = [Outcome(*lease[:2], RESULT, b"") for lease in leases]
+            late = [Outcome(lease.task_id, lease.attempt, RESULT, b"") for lease in leases]
             core.on_reported(zombie, late + late, 0.0)
             core.on_reported(worker, [Outcome(first, 9, RESULT, b"")], 0.0)
     while leases := core.on_fetch(worker, 1_000, 0.0)[0]:
         reports = [
-            o._replace(payload=b"r" * 50)
-            for o in each_outcome(Outcome(*lease[:2], RESULT, lease[3]) for lease in leases)
+            replace(o, payload=b"r" * 50)
+            for o in each_outcome(
+                Outcome(lease.task_id, lease.attempt, RESULT, lease.payload) for lease in leases
+            )
         ]
         core.on_reported(worker, in_rows(reports), 0.0)
     while core.on_collect(client, 1_000)[0]:
@@ -224,7 +227,7 @@ def test_f41_nothing_is_left_of_processes_that_are_gone() -> None:
                 worker = join(manager, [f"tag {n}"])
                 manager.request(f"tag {n}", [b""])
                 lease = manager.exchange(worker, want=1).leases[0]
-                manager.exchange(worker, [Outcome(*lease[:2], RESULT, b"")])
+                manager.exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, b"")])
                 manager.collect(client)
                 manager.drop_state(manager.put_state({"x": b""}))  # nobody hears of it any more
                 (manager.leave if n % 2 else lambda w: manager.lost(w, "test"))(worker)

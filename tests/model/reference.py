@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
+from msgspec.structs import astuple
+
 from blocks import each_finished, each_lease
 from masterworker.core.task import LOST, RESULT, Finished, Lease, Outcome
 
@@ -192,7 +194,8 @@ class Model:
     def report(self, member: int, outcomes: Sequence[Outcome], answer: Answer) -> list[int]:
         """Returns the ids that have to be refused."""
         refused, done = [], []
-        for i, attempt, kind, payload in outcomes:
+        for outcome in outcomes:
+            i, attempt, kind, payload = astuple(outcome)
             task = self.tasks.get(i)
             if task is None:
                 self.unknown += 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from msgspec.structs import astuple, replace
 
 from blocks import each_outcome, ids_of_all
 from masterworker.core.chunks import Chunk
@@ -44,7 +45,7 @@ class NoAttemptCheck(Scheduler):
     """Whatever the holder says of a task counts, whichever attempt it speaks of."""
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
-        blind = [outcome._replace(attempt=CURRENT) for outcome in outcomes]
+        blind = [replace(outcome, attempt=CURRENT) for outcome in outcomes]
         return super().on_reported(member_id, blind, now)
 
 
@@ -68,7 +69,7 @@ class LateFailureAccepted(Scheduler):
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
         disguised = [
-            o._replace(kind=RESULT, payload=b"%d" % o.kind + o.payload)
+            replace(o, kind=RESULT, payload=b"%d" % o.kind + o.payload)
             for o in each_outcome(outcomes)
         ]
         return super().on_reported(member_id, disguised, now)
@@ -86,7 +87,7 @@ class LateResultRefused(Scheduler):
         leases = self.members[member_id].leases if member_id in self.members else {}
         held = ids_of_all(leases.values())
         strict = [
-            o if o.task_id in held else o._replace(kind=FAILURE) for o in each_outcome(outcomes)
+            o if o.task_id in held else replace(o, kind=FAILURE) for o in each_outcome(outcomes)
         ]
         return super().on_reported(member_id, strict, now)
 
@@ -97,7 +98,8 @@ class DuplicateDelivered(Scheduler):
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
         outcomes = each_outcome(outcomes)
         refused, effects = super().on_reported(member_id, outcomes, now)
-        for task_id, _, kind, payload in outcomes:
+        for outcome in outcomes:
+            task_id, _, kind, payload = astuple(outcome)
             known = not 0 < task_id < self._next_task or self.find(task_id) is not None
             if task_id in refused and not known:
                 effects.direct.append(Finished(task_id, "a", kind, payload, ""))
@@ -375,7 +377,7 @@ class ChunksBeginAnew(Scheduler):
         leases = super()._lease(*args)
         parts = [(lease, lease.payload) for lease in leases]
         return [
-            lease._replace(payload=Chunk(part.data, 0, part.number))
+            replace(lease, payload=Chunk(part.data, 0, part.number))
             if isinstance(part, Chunk)
             else lease
             for lease, part in parts

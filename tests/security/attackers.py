@@ -129,8 +129,8 @@ class Target:
         member = client.join(_hello(client)).member_id
         first = client.request("work", [b"parameters"])
         lease = client.exchange(member, want=1, tag="work").leases[0]
-        assert lease[0] == first
-        client.exchange(member, [(first, lease[1], 0, b"result")])
+        assert lease.task_id == first
+        client.exchange(member, [(first, lease.attempt, 0, b"result")])
         finished, _ = client.collect(member, "work", wait=5.0)
         assert finished[0].payload == b"result"
         client.leave(member)

@@ -66,9 +66,9 @@ def test_failures_of_guests_are_tidied(either: Job, way: str, kind: int) -> None
     if way == "exchange":
         assert worker.report(lease, told, kind) == []
     elif way == "settle":
-        assert worker.client.settle(lease[0], kind, told)
+        assert worker.client.settle(lease.task_id, kind, told)
     else:
-        supervisor.attend(name, [], [ending(worker.id, lease[0], outcome=(kind, told))], 0.0)
+        supervisor.attend(name, [], [ending(worker.id, lease.task_id, outcome=(kind, told))], 0.0)
     (finished,), _ = boss.client.collect(boss.id)
     with pytest.raises(TaskFailed) as caught:
         open_finished(finished)

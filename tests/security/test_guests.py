@@ -49,8 +49,8 @@ def test_a_guest_works_like_any_worker(job: Job) -> None:
     assert guest.client.drop_state(state)
     assert guest.client.cancel([number]) == [number]
     assert guest.report(lease) == []
-    assert guest.client.settle(guest.fetch()[0], RESULT, b"s")
-    guest.client.give_back(guest.fetch()[0])
+    assert guest.client.settle(guest.fetch().task_id, RESULT, b"s")
+    guest.client.give_back(guest.fetch().task_id)
     assert {f.payload for f in guest.client.collect(guest.id, want=9)[0]} == {b"", b"r", b"s"}
     guest.client.leave(guest.id)
     assert [m[0] for m in guest.client.census().processes] == [boss.id]
@@ -68,7 +68,7 @@ def test_a_guest_that_was_cut_off_delivers_what_it_was_handed(job: Job) -> None:
     again = job.hire(client=guest.client)
     assert again.id != guest.id
     assert again.report(second) == []
-    assert again.report(second) == [second[0]]
+    assert again.report(second) == [second.task_id]
     assert boss.client.census().duplicates == 0
     guest.client._aside, guest.client._connection = guest.client._connection, None
     guest.client.leave(again.id)
@@ -100,7 +100,7 @@ def test_a_guest_that_was_forgotten_joins_again(job: Job, monkeypatch: pytest.Mo
     with pytest.raises(NotRegisteredError):
         guest.client.collect(guest.id)
     guest = job.hire(client=guest.client)
-    assert guest.report(lease) == [lease[0]]
+    assert guest.report(lease) == [lease.task_id]
     assert guest.report(guest.fetch()) == []
 
 
@@ -135,7 +135,7 @@ def test_the_book_of_what_was_handed_out_is_bounded(
     boss, guest = job.hire(OWNER), job.hire()
     for _ in range(100):
         number = boss.client.request("a", [b"x"])
-        assert guest.fetch()[0] == number
+        assert guest.fetch().task_id == number
         boss.client.cancel([number])
     boss.client.request("a", [b"x"])
     lease = guest.fetch()

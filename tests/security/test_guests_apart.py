@@ -49,7 +49,7 @@ def test_who_knows_a_supervisors_name_still_needs_its_ticket(job: Job) -> None:
     job.hire(OWNER).client.request("a", [b"1"])
     lease = victim.fetch()
     supervisor.attend(name, [victim.id], [], 0.0)
-    forged = ending(victim.id, lease[0], outcome=(FAILURE, FORGED))
+    forged = ending(victim.id, lease.task_id, outcome=(FAILURE, FORGED))
     for peer in (OTHER, GUEST._replace(serial="")):
         attacker = job.client(peer)
         refused(
@@ -58,9 +58,9 @@ def test_who_knows_a_supervisors_name_still_needs_its_ticket(job: Job) -> None:
             lambda a=attacker: a.attend(name, [victim.id], [], 0.0),
         )
         listener = job.client(peer)
-        job.manager.cancel([lease[0]])
+        job.manager.cancel([lease.task_id])
         assert listener.attend(name, [], [], 0.0) == []
-    assert supervisor.attend(name, [], [], 0.0) == [(wire.CANCEL, victim.id, lease[0])]
+    assert supervisor.attend(name, [], [], 0.0) == [(wire.CANCEL, victim.id, lease.task_id)]
 
 
 def test_who_knows_a_clients_name_still_needs_its_ticket(job: Job) -> None:
@@ -74,8 +74,8 @@ def test_who_knows_a_clients_name_still_needs_its_ticket(job: Job) -> None:
     assert own != honest.id
     assert honest.id in job.manager.core.members  # it was not displaced
     refused(job, lambda: thief.ping(honest.id), lambda: thief.leave(honest.id))
-    done = Outcome(lease[0], lease[1], RESULT, b"forged")
-    assert thief.exchange(own, [done]).refused == [lease[0]]
+    done = Outcome(lease.task_id, lease.attempt, RESULT, b"forged")
+    assert thief.exchange(own, [done]).refused == [lease.task_id]
     assert thief.call("put_state", honest.client.name, number, {"z": b"1"}) != state
     thief.call("forgo", honest.client.name, number)
     assert honest.report(lease) == []
@@ -252,7 +252,7 @@ def test_an_expired_ticket_brings_no_more_tasks(
     lease = honest.fetch()
     set_clock(1000.5)
     assert honest.client.exchange(honest.id).orders == []  # a sign of life, and no end yet
-    done = Outcome(lease[0], lease[1], RESULT, b"r")
+    done = Outcome(lease.task_id, lease.attempt, RESULT, b"r")
     for outcomes in ([done], [], []):
         reply = honest.client.exchange(honest.id, outcomes, want=1)
         assert reply.refused == reply.leases == []
@@ -261,7 +261,7 @@ def test_an_expired_ticket_brings_no_more_tasks(
         f"the ticket of worker {honest.id} has expired: it gets no more tasks"
     ) == 1
     assert honest.client.collect(honest.id, lend=wire.ANY)[1] == []
-    assert boss.fetch()[0] == 2
+    assert boss.fetch().task_id == 2
     assert boss.client.census().done == 1
 
 

@@ -31,13 +31,13 @@ def quiet(hand: Hand, lease: Lease, supervisor: Client, name: str) -> None:
 
 def claims_to_begin(hand: Hand, lease: Lease, supervisor: Client, name: str) -> None:
     quiet(hand, lease, supervisor, name)
-    hand.client.exchange(hand.id, started=lease[0])
+    hand.client.exchange(hand.id, started=lease.task_id)
 
 
 def tells_an_end(hand: Hand, lease: Lease, supervisor: Client, name: str) -> None:
     """Its supervisor tells of the end of somebody who is nobody."""
     quiet(hand, lease, supervisor, name)
-    supervisor.attend(name, [], [ending(-1, lease[0])], 0.0)
+    supervisor.attend(name, [], [ending(-1, lease.task_id)], 0.0)
 
 
 @pytest.mark.parametrize("does", [quiet, claims_to_begin, tells_an_end])

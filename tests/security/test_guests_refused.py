@@ -48,14 +48,14 @@ def test_a_guest_may_not_speak_for_another_process(job: Job) -> None:
     """Neither for a trusted one nor for another guest; ids that nobody has are answered."""
     trusted, guest, lease, _ = in_full_swing(job)
     other = job.hire()
-    client, done = other.client, Outcome(lease[0], lease[1], RESULT, b"forged")
+    client, done = other.client, Outcome(lease.task_id, lease.attempt, RESULT, b"forged")
     for victim in (trusted.id, guest.id):
         refused(
             job,
             lambda v=victim: client.leave(v),
             lambda v=victim: client.ping(v),
             lambda v=victim: client.exchange(v),
-            lambda v=victim: client.exchange(v, [done], [lease[0]], 0, 1),
+            lambda v=victim: client.exchange(v, [done], [lease.task_id], 0, 1),
             lambda v=victim: client.collect(v),
             lambda v=victim: client.attend("s", [v], [], 0.0),
             lambda v=victim: client.attend("s", [], [ending(v)], 0.0),
@@ -64,31 +64,35 @@ def test_a_guest_may_not_speak_for_another_process(job: Job) -> None:
     for nobody in (-1, 99, 1 << 62):
         assert not other.client.ping(nobody)
         other.client.leave(nobody)
-        reply = other.client.exchange(nobody, [Outcome(lease[0], 1, RESULT, b"x")], [1], 1, 1)
-        assert reply == wire.Reply([lease[0]], [], [["rejoin", 0]], 0.0)  # type: ignore[list-item]
+        reply = other.client.exchange(nobody, [Outcome(lease.task_id, 1, RESULT, b"x")], [1], 1, 1)
+        assert reply == wire.Reply([lease.task_id], [], [["rejoin", 0]], 0.0)  # type: ignore[list-item]
     assert job.state() == before
 
 
 def test_a_guest_may_deliver_only_what_it_was_handed(job: Job) -> None:
     """Other attempts, other workers' tasks, tasks that never were: refused, and not counted."""
     _, guest, lease, mine = in_full_swing(job)
-    foreign = [(i, a) for i in FOREIGN for a in (-1, 0, 1, 2) if (i, a) != tuple(mine[:2])]
+    foreign = [
+        (i, a) for i in FOREIGN for a in (-1, 0, 1, 2) if (i, a) != (mine.task_id, mine.attempt)
+    ]
     outcomes = [Outcome(i, a, kind, b"x") for i, a in foreign for kind in (RESULT, FAILURE, AGAIN)]
-    outcomes += [Outcome(*mine[:2], kind, b"x") for kind in (LOST, CANCELLED, -1, 99)]
+    outcomes += [
+        Outcome(mine.task_id, mine.attempt, kind, b"x") for kind in (LOST, CANCELLED, -1, 99)
+    ]
     before = job.state()
-    reply = guest.client.exchange(guest.id, outcomes, [lease[0], 3, -1, 99], lease[0])
-    assert reply.refused == [o[0] for o in outcomes]
+    reply = guest.client.exchange(guest.id, outcomes, [lease.task_id, 3, -1, 99], lease.task_id)
+    assert reply.refused == [o.task_id for o in outcomes]
     job.clock.now -= 1.0  # a call is a sign of life, and that is all it was
     guest.client.ping(guest.id)
     job.clock.now += 1.0
     assert without_heard(job.state()) == without_heard(before)
-    for i in (lease[0], 3, -1, 99):
+    for i in (lease.task_id, 3, -1, 99):
         refused(
             job,
             lambda i=i: guest.client.settle(i, RESULT, b"x"),
             lambda i=i: guest.client.give_back(i),
         )
-    assert not guest.client.settle(mine[0], LOST, b"x")
+    assert not guest.client.settle(mine.task_id, LOST, b"x")
     assert guest.report(mine) == []
 
 
@@ -102,10 +106,10 @@ def test_a_task_that_went_to_another_worker_is_not_settled_by_its_number(job: Jo
     boss, guest = job.hire(OWNER), job.hire()
     boss.client.request("a", [b"1", b"2"])
     for kind, taken in ((FAILURE, False), (RESULT, True)):
-        task_id, *_ = guest.fetch()
+        task_id = guest.fetch().task_id
         job.manager.lost(guest.id, "silent")
         other = boss.fetch()
-        assert other[0] == task_id
+        assert other.task_id == task_id
         guest.client.disconnect()
         guest = job.hire(client=guest.client)
         assert guest.client.settle(task_id, kind, b"late") is taken
@@ -116,7 +120,7 @@ def test_a_task_that_went_to_another_worker_is_not_settled_by_its_number(job: Jo
 def test_a_guest_may_not_give_back_what_went_to_another_worker(job: Job) -> None:
     boss, guest = job.hire(OWNER), job.hire()
     boss.client.request("a", [b"1"])
-    task_id, *_ = guest.fetch()
+    task_id = guest.fetch().task_id
     job.manager.lost(guest.id, "silent")
     lease = boss.fetch()
     guest.client.give_back(task_id)
@@ -130,9 +134,9 @@ def test_what_a_guest_gave_back_it_does_not_deliver(job: Job) -> None:
     guest = job.hire()
     guest.client.request("a", [b"1"])
     lease = guest.fetch()
-    guest.client.exchange(guest.id, returned=[lease[0]])
+    guest.client.exchange(guest.id, returned=[lease.task_id])
     before = without_heard(job.state())
-    assert guest.report(lease) == [lease[0]]
+    assert guest.report(lease) == [lease.task_id]
     assert without_heard(job.state()) == before
 
 
@@ -207,9 +211,9 @@ def test_a_supervisor_of_guests_vouches_and_reports(job: Job) -> None:
     job.clock.advance(15.0)
     supervisor.attend(name, [worker.id], [], 0.0)
     assert job.manager.core.members[worker.id].heard == job.clock.now
-    supervisor.attend(name, [], [ending(worker.id, lease[0])], 0.0)
+    supervisor.attend(name, [], [ending(worker.id, lease.task_id)], 0.0)
     assert worker.id not in job.manager.core.members
-    assert job.manager.core.tasks[lease[0]].losses == ["pid 1 on there (x): killed"]
+    assert job.manager.core.tasks[lease.task_id].losses == ["pid 1 on there (x): killed"]
 
 
 def test_a_supervisor_of_guests_may_end_a_task_of_its_own(job: Job) -> None:
@@ -248,7 +252,7 @@ def test_a_guest_may_not_vouch_for_others_or_bury_them(job: Job, peer: Peer) -> 
 def test_an_ending_says_nothing_of_other_workers_tasks(job: Job) -> None:
     """No result for them, no failure, and no strike."""
     _, _, lease, _ = in_full_swing(job)
-    task = job.manager.core.tasks[lease[0]]
+    task = job.manager.core.tasks[lease.task_id]
     for outcome in (None, (RESULT, b"forged"), (FAILURE, b"forged"), (LOST, b""), (99, b"")):
         worker, supervisor, name = supervised(job)
         supervisor.attend(name, [], [ending(worker.id, task.id, outcome=outcome)], 0.0)
@@ -308,5 +312,5 @@ def test_huge_and_odd_names_are_just_names(job: Job) -> None:
     odd = ["\x00", ".*", "a" * 100_000, "%s", "../../x", *(f"tag {i}" for i in range(10_000))]
     guest, boss = job.hire(tags=odd), job.hire(OWNER)
     boss.client.request("\x00", [b"x"])
-    assert guest.fetch()[2] == "\x00"
+    assert guest.fetch().tag == "\x00"
     guest.client.put(wire.DATA, "..\x00/" + "k" * 100_000, b"v")

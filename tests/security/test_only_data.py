@@ -94,7 +94,7 @@ def test_a_pickle_of_a_guest_becomes_a_failure(
     if way == "exchange":
         assert guest.report(lease, payload, kind) == []
     else:
-        assert guest.client.settle(lease[0], kind, payload)
+        assert guest.client.settle(lease.task_id, kind, payload)
     (finished,), _ = boss.client.collect(boss.id)
     with pytest.raises(TaskFailed, match=r'takes only data.*accept="data"'):
         open_finished(finished)
@@ -171,13 +171,13 @@ def test_what_a_supervisor_of_guests_tells_comes_without_a_pickle(data_job: Job)
     ):
         worker, supervisor, name = supervised(data_job)
         number = boss.client.request("a", [b"1"])
-        assert worker.fetch()[0] == number
+        assert worker.fetch().task_id == number
         told = ending(worker.id, number, outcome=(FAILURE, payload))
         supervisor.attend(name, [], [told], 0.0)
         finished, _ = boss.client.collect(boss.id)
         if text is None:
             assert not finished
-            assert boss.fetch()[0] == number  # it goes to another worker, with a strike
+            assert boss.fetch().task_id == number  # it goes to another worker, with a strike
         else:
             assert record.decode(finished[0].payload).message == text
             assert not record.decode(finished[0].payload).pickled

@@ -247,7 +247,7 @@ def test_a_hostile_pickle_is_opened_by_the_caller_or_never(
     boss.client.request("a", [evil, evil])
     for _ in range(2):
         lease = worker.fetch()
-        assert lease[3] == evil
+        assert lease.payload == evil
         record_of_it = record.Failure("E", "text", "", evil).encode()
         worker.report(lease, evil if kind == RESULT else record_of_it, kind)
     worker.client.census(), worker.client.story(1), worker.client.get(wire.DATA, "x")

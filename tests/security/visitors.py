@@ -77,7 +77,7 @@ class Hand:
         return lease
 
     def report(self, lease: Any, payload: bytes = b"r", kind: int = RESULT) -> list[int]:
-        done = Outcome(lease[0], lease[1], kind, payload)
+        done = Outcome(lease.task_id, lease.attempt, kind, payload)
         return self.client.exchange(self.id, [done]).refused
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from blocks import each_outcome
 from masterworker.core.effects import Effects
 from masterworker.core.hand import Hand
@@ -33,10 +35,10 @@ class LastOutcomeWins(Scheduler):
 
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
         outcomes = list(outcomes)
-        for task_id, _, kind, payload in each_outcome(outcomes):
-            task = self.tasks.get(task_id)
+        for outcome in each_outcome(outcomes):
+            task = self.tasks.get(outcome.task_id)
             if task is not None and task.state is State.SETTLED:
-                task.kind, task.payload = kind, payload
+                task.kind, task.payload = outcome.kind, outcome.payload
         return super().on_reported(member_id, outcomes, now)
 
 
@@ -376,7 +378,7 @@ class AnswersForTheNextAttempt(SimWorker):
 
     def _execute(self, lease: Lease) -> Run:
         outcome = yield from super()._execute(lease)
-        return outcome._replace(attempt=lease.attempt + (lease.attempt > 1))
+        return replace(outcome, attempt=lease.attempt + (lease.attempt > 1))
 
 
 class FinishesForTheNextRun(SimWorker):

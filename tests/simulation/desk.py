@@ -338,10 +338,10 @@ class Desk(Guarded):
         """These are executed at once, inside the task that waits, if they arrive."""
         self.oracle.lent(member_id, leases)
         for lease in leases:
-            self.core.on_started(member_id, lease[0], self.kernel.now)
+            self.core.on_started(member_id, lease.task_id, self.kernel.now)
         chance = self.swarm.cancel_waiting
         if leases and chance and self.kernel.random.random() < chance:
-            lent = [lease[0] for lease in leases]
+            lent = [lease.task_id for lease in leases]
             waiting = [i for i in self.core.members[member_id].leases if i not in lent]
             self.kernel.after(0.0, self.cancel_here, waiting)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import astuple
+
 from blocks import each_finished, each_lease, each_outcome
 from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.overdue import GRACE, HEARTBEAT
@@ -126,7 +128,8 @@ class Oracle:
     def handed_out(self, member: int, leases: Sequence[Lease], now: float) -> None:
         """The scheduler hands out leases."""
         known = self.core.members.get(member)
-        for task, attempt, tag, *_ in each_lease(leases):
+        for lease in each_lease(leases):
+            task, attempt, tag = lease.task_id, lease.attempt, lease.tag
             if known is not None and (known.view is None or not known.view.accepts(tag)):
                 raise Violation(f"{member} is given task {task}, and cannot do {tag!r}")
             if task in self._accepted:
@@ -141,17 +144,17 @@ class Oracle:
     def lent(self, member: int, leases: Sequence[Lease]) -> None:
         """The manager takes these for begun, although they may never arrive."""
         for lease in leases:
-            self._begun[lease[0], member] = None
+            self._begun[lease.task_id, member] = None
 
     def executes(self, lease: Lease, worker: SimWorker) -> None:
         """A worker begins with a task: one that it has been given since it joined, and not done."""
-        task, attempt, *_ = lease
+        task, attempt = lease.task_id, lease.attempt
         if self._given.get((task, attempt)) != worker.member:
-            raise Violation(f"{worker.client} executes a lease that is not its own: {lease[:3]}")
+            raise Violation(f"{worker.client} executes a lease that is not its own: {lease}")
         self._begun[task, worker.member] = None
         if (task, worker.client) in self._done:
             raise Violation(f"{worker.client} executes task {task} again, which it has done")
-        self.trace(f"{worker.client} ({worker.member}) executes {lease[:3]}")
+        self.trace(f"{worker.client} ({worker.member}) executes {lease}")
 
     def produced(self, task: int, kind: int, payload: bytes, client: str) -> None:
         """A worker has really come to this."""
@@ -211,8 +214,9 @@ class Oracle:
     def reported(self, outcomes: Sequence[Outcome], refused: list[int]) -> None:
         """The scheduler has judged outcomes."""
         left = list(refused)
-        self.trace(f"reported {[o[:3] for o in outcomes]}, refused {refused}")
-        for task, attempt, kind, payload in each_outcome(outcomes):
+        self.trace(f"reported {outcomes}, refused {refused}")
+        for outcome in each_outcome(outcomes):
+            task, attempt, kind, payload = astuple(outcome)
             if task in left:
                 left.remove(task)
                 continue
@@ -321,7 +325,7 @@ class Oracle:
 
     def received(self, outcome: Finished, by: Process | None = None) -> None:
         """An outcome has arrived where it was asked for: once, unless that process has died."""
-        self.trace(f"arrived: {outcome[:3]}")
+        self.trace(f"arrived: {outcome}")
         before = self._receivers.get(outcome.task_id)
         if outcome.task_id in self._receivers and (before is None or before.alive):
             raise Violation(f"task {outcome.task_id} arrived twice")

@@ -106,13 +106,13 @@ class SimWorker(Peer):
             if isinstance(lease, Row):
                 yield from self._execute_row(lease)
             elif hand.done_with(lease):
-                hand.current = lease[0]
+                hand.current = lease.task_id
                 self._runs.append(hand.instance)
-                began = self._pace.begin(lease[2], self.kernel.now)
+                began = self._pace.begin(lease.tag, self.kernel.now)
                 outcome = yield from self._execute(lease)
                 self._finish(outcome, self._runs.pop())
                 hand.current = 0
-                self._pace.observe(lease[2], lease[0], 1, self.kernel.now - began)
+                self._pace.observe(lease.tag, lease.task_id, 1, self.kernel.now - began)
 
     def _execute_row(self, row: Row) -> Run:
         hand, run, done = self.hand, self.hand.instance, 0
@@ -169,7 +169,8 @@ class SimWorker(Peer):
         return self.hand.current if self.run == self.hand.instance else 0
 
     def _execute(self, lease: Lease) -> Run:
-        task_id, attempt, _, payload, terms = lease
+        task_id, attempt, payload = lease.task_id, lease.attempt, lease.payload
+        terms = lease.terms
         if (self.run, task_id, attempt) in self._given_back:
             raise Violation(f"{self.client} executes task {task_id}, which it has given back")
         spec = self.world.specs[int(plain(payload))]
@@ -209,7 +210,7 @@ class SimWorker(Peer):
 
     def _hold_out(self, lease: Lease, seconds: float) -> Run:
         """Execute something that heeds neither its limit nor an order to stop."""
-        terms = lease[4]
+        terms = lease.terms
         self.deaf = True
         if terms is None or terms[0] is None or not self.supervisor:
             yield seconds
@@ -217,8 +218,8 @@ class SimWorker(Peer):
             yield min(seconds, terms[0] + KILL_GRACE)
             if seconds > terms[0] + KILL_GRACE:
                 kind = FAILURE if terms[1] is None else AGAIN
-                answer = b"%d took too long in %s" % (lease[0], self.client.encode())
-                self.world.oracles[self.run].produced(lease[0], kind, answer, self.client)
+                answer = b"%d took too long in %s" % (lease.task_id, self.client.encode())
+                self.world.oracles[self.run].produced(lease.task_id, kind, answer, self.client)
                 self.world.kill(self, "time is up", asked=True, outcome=(kind, answer))
                 yield 1e9
         self.deaf = False
@@ -293,7 +294,7 @@ class SimWorker(Peer):
 
     def _return(self, leases: list[Lease]) -> Run:
         """Give back what was lent, since it is not going to be executed here."""
-        yield from self._exchange(MAIN, 0, 0.0, [lease[0] for lease in leases])
+        yield from self._exchange(MAIN, 0, 0.0, [lease.task_id for lease in leases])
 
     def _execute_inside(self, lease: Lease) -> Run:
         outer = self.hand.current

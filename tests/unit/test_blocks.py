@@ -181,7 +181,7 @@ def test_what_is_given_back_goes_to_the_front_together(core: Scheduler, ten: int
     assert held(core, ten) == [[1, 2], [3]]
     assert core.tally.returned == 7
     audit.check(core)
-    assert [lease[:2] for lease in take(core, worker(core), 3)] == [(4, 2)]
+    assert [(lease.task_id, lease.attempt) for lease in take(core, worker(core), 3)] == [(4, 2)]
 
 
 def test_what_is_given_back_of_the_middle_leaves_both_ends(core: Scheduler, ten: int) -> None:

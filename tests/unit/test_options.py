@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import astuple
 
 from masterworker.core import audit
 from masterworker.core.options import Options
@@ -71,7 +72,7 @@ def test_failure_is_tried_again_so_many_times(core: Scheduler) -> None:
         audit.check(core)
     assert fetch(core, w, 1) == [task]
     _, effects = core.on_reported(w, [Outcome(task, 3, AGAIN, b"why")], 0.0)
-    assert [done[2:] for done in effects.direct] == [(FAILURE, b"why", "w0", 3)]
+    assert [astuple(done)[2:] for done in effects.direct] == [(FAILURE, b"why", "w0", 3)]
     assert core.tally.retried == 2
 
 
@@ -230,9 +231,8 @@ def test_idle_worker_gets_a_copy_of_an_outlier(core: Scheduler, tail: tuple[int,
     _, claim = core.on_fetch(fast, 1, 3.0)
     assert core.alarmed
     effects = core.on_tick(3.0)
-    assert [(c, [(i, n) for i, n, *_ in leases]) for c, leases in effects.leases] == [
-        (claim, [(task, 2)])
-    ]
+    [(served, [lease])] = effects.leases
+    assert (served, lease.task_id, lease.attempt) == (claim, task, 2)
     audit.check(core)
     third = worker(core, "a")
     core.on_fetch(third, 1, 50.0)

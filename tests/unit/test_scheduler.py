@@ -477,7 +477,7 @@ def test_many_tags_leave_nothing_behind() -> None:
     while leases := core.on_fetch(w, 1_000, 0.0)[0]:
         assert leases[0].task_id == handed_out + 1
         handed_out += len(leases)
-        core.on_reported(w, [Outcome(i, 1, RESULT, b"") for i, *_ in leases], 0.0)
+        core.on_reported(w, [Outcome(lease.task_id, 1, RESULT, b"") for lease in leases], 0.0)
         assert len(core.on_collect(c, 1_000)[0]) == len(leases)
     assert handed_out == count
     core.on_left(w, 0.0)

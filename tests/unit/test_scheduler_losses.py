@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from masterworker.core.liveness import STOOD_STILL
 from masterworker.core.scheduler import MAX_LOSSES, Scheduler
@@ -36,7 +37,7 @@ def test_given_up_outcome_reaches_who_waits(core: Scheduler) -> None:
     request(core, "a", direct=True)
     _, claim = core.on_collect(c, 1)
     lost = Finished(1, "a", LOST, b"w1: gone", "")
-    for expected in ([(claim, [lost])], []), ([], [lost._replace(task_id=2)]):
+    for expected in ([(claim, [lost])], []), ([], [replace(lost, task_id=2)]):
         w = worker(core)
         fetch(core, w, 1)
         effects = core.on_lost(w, "gone", 0.0)

@@ -285,9 +285,9 @@ class TaskManager:
                 raise UsageError(f"process {me} joined as one that executes nothing")
 
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
-        number, _, tag, payload, _ = lease
+        tag, payload = lease.tag, lease.payload
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  it has asked for one task
-        return task_name(tag, number), tag, open_payload(payload)
+        return task_name(tag, lease.task_id), tag, open_payload(payload)
 
     def _collect(self, tag: str | None) -> Finished:
         if self._own_collect is not None:

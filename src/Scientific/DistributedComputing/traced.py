@@ -44,7 +44,7 @@ class TracedManager(Manager):
         """Trace the ids."""
         first = super().request(tag, payloads, *args, **options)
         if switched_on():
-            for number in ids_of((first, 0, tag, list(payloads))):
+            for number in range(first, first + len(payloads)):
                 tracing.show("task %s requested", task_name(tag, number))
         return first
 
@@ -76,7 +76,9 @@ class TracedManager(Manager):
         finished, leases = super().collect(member_id, *args, **options)
         if switched_on():
             for outcome in finished:
-                tracing.show("outcome of task %s retrieved", task_name(outcome[1], outcome[0]))
+                tracing.show(
+                    "outcome of task %s retrieved", task_name(outcome.tag, outcome.task_id)
+                )
             _trace_leases(member_id, leases)
         return finished, leases
 
@@ -95,7 +97,7 @@ class TracedManager(Manager):
     def _trace_outcomes(self, member_id: int, outcomes: Iterable[Any]) -> None:
         for outcome in outcomes:
             for number in ids_of(outcome):
-                self._trace_outcome(number, outcome[2], f"stored by process {member_id}")
+                self._trace_outcome(number, outcome.kind, f"stored by process {member_id}")
 
     def _trace_outcome(self, number: int, kind: int, told: str) -> None:
         what = "result" if kind == RESULT else "exception"
@@ -135,7 +137,7 @@ class _TracedLater:
 def _trace_leases(member_id: int, leases: Iterable[Lease]) -> None:
     for lease in leases:
         for number in ids_of(lease):
-            name = task_name(lease[2], number)
+            name = task_name(lease.tag, number)
             tracing.show("task %s handed out to process %d", name, member_id)
 
 

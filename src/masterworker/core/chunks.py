@@ -57,9 +57,6 @@ class Chunk(msgspec.Struct):
 #: The parameters or results of tasks in a row.
 Payloads = list[bytes] | Chunk
 
-#: The classes of those.
-ROWS: Final[frozenset[type]] = frozenset((list, Chunk))
-
 #: Makes the payload of one task: that of the item at this position of a chunk.
 Single = Callable[[Chunk, int], bytes]
 

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from masterworker.core.task import Travels
 from masterworker.core.underway import UnderWay
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ KEPT_TAGS = 256
 MOST_TASKS, LONGEST = 1_000_000, 1e9
 
 
-class Spent(NamedTuple):
+class Spent(Travels, frozen=True):
     """How long tasks of one tag took, that a worker has executed since its last call."""
 
     #: The last of them, by which its tag is known.

@@ -33,8 +33,6 @@ MAX_WANT = 5000
 #: Weight of the newest observation in the moving average of round trips.
 WEIGHT = 0.3
 
-_new = tuple.__new__  # makes a named tuple in half the time
-
 
 class Hand:
     """Leases and outcomes of one worker.
@@ -111,7 +109,7 @@ class Hand:
             if isinstance(lease, Row):
                 if lease.drop(task_id):
                     return True
-            elif lease[0] == task_id:
+            elif lease.task_id == task_id:
                 return self.done_with(lease)
         return False
 
@@ -130,7 +128,7 @@ class Hand:
             if isinstance(lease, Row):
                 ids += lease.put_down()
             elif self.done_with(lease):
-                ids.append(lease[0])
+                ids.append(lease.task_id)
         ids.reverse()
         return ids
 
@@ -167,11 +165,10 @@ class Pace:
             self._means[tag] = known + (DOWN if mean < known else UP) * (mean - known)
         before = self._spent.get(tag)
         if before is None:
-            self._spent[tag] = _new(Spent, (last, tasks, seconds, seconds * mean))
+            self._spent[tag] = Spent(last, tasks, seconds, seconds * mean)
         else:
-            _, number, so_far, squares = before
-            squares += seconds * mean
-            self._spent[tag] = _new(Spent, (last, number + tasks, so_far + seconds, squares))
+            squares = before.squares + seconds * mean
+            self._spent[tag] = Spent(last, before.tasks + tasks, before.seconds + seconds, squares)
 
     def observe_round_trip(self, seconds: float) -> None:
         """A call, without the time that the manager let us wait, took so long."""

@@ -11,7 +11,7 @@ from collections import deque
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from masterworker.core.chunks import ROWS
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Outcome, Payload
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Row:
     """Tasks in a row, to be executed one by one.
 
     Args:
-        lease: All of them; its payload is a list or chunk.
+        lease: All of them.
+        payloads: Its payload.
     """
 
     __slots__ = (
@@ -51,10 +52,10 @@ class Row:
         "todo",
     )
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, payloads: Payloads) -> None:
         #: Parameters of all of them.
-        self.payloads: Payloads = lease[3]  # type: ignore[assignment]  # a list or chunk
-        self.first, self.attempt, self.tag = lease[0], lease[1], lease[2]
+        self.payloads: Payloads = payloads
+        self.first, self.attempt, self.tag = lease.task_id, lease.attempt, lease.tag
         #: The last one that has not been given back.
         self.last = self.first + len(self.payloads) - 1
         #: What has not been begun. The main thread takes from the left.
@@ -153,4 +154,7 @@ def _sorted_out(
 
 def rows_and_leases(leases: Iterable[Lease]) -> list[Lease | Row]:
     """Let leases of several tasks be rows."""
-    return [Row(lease) if lease[3].__class__ in ROWS else lease for lease in leases]
+    return [
+        Row(lease, payload) if isinstance(payload := lease.payload, (list, Chunk)) else lease
+        for lease in leases
+    ]

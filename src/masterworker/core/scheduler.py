@@ -222,7 +222,7 @@ class Scheduler(Losses):
     def on_spent(self, member_id: int, spent: Iterable[Spent]) -> None:
         """A process says how long tasks took. Before their outcomes: they must be in its hands."""
         for each in spent:
-            task = self.tasks.get(each[0]) or self.blocks.find(each[0])
+            task = self.tasks.get(each.task_id) or self.blocks.find(each.task_id)
             if task is not None and task.holder is not None and task.holder.id == member_id:
                 self.grain.observe(key_of(task), each, member_id)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from masterworker.core.blocks import Block
-from masterworker.core.chunks import ROWS, no_single
+from masterworker.core.chunks import Chunk, no_single
 from masterworker.core.effects import Effects
 from masterworker.core.pausing import Pausing
 from masterworker.core.task import (
@@ -41,8 +41,9 @@ CURRENT = 0
 #: What a worker can say of a task; that it is lost only the scheduler can.
 OUTCOMES = frozenset((RESULT, FAILURE, AGAIN))
 
-#: Makes a named tuple in half the time that its class takes.
-_new = tuple.__new__
+
+def _finished(task: Task) -> Finished:
+    return Finished(task.id, task.tag, task.kind, task.payload, task.worker, task.tries)
 
 
 def _is_outcome(kind: int, payload: object) -> bool:
@@ -73,10 +74,11 @@ class Settling(Pausing):
         effects = Effects()
         runs: list[list[Task]] = []
         for outcome in outcomes:
-            if outcome[3].__class__ in ROWS:
-                self._report_run(outcome, member_id, now, refused, runs, effects)
+            payload = outcome.payload
+            if isinstance(payload, (list, Chunk)):
+                self._report_run(outcome, payload, member_id, now, refused, runs, effects)
             else:
-                self._report_one(outcome, member_id, now, refused, runs, effects)
+                self._report_one(outcome, payload, member_id, now, refused, runs, effects)
         if runs:
             self._queue_results(runs, effects)
         return refused, effects
@@ -151,11 +153,12 @@ class Settling(Pausing):
     def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
         """Outcomes did not reach the one who asked: back to the very front, for the next one."""
         items: list[Item] = []
-        for task_id, tag, kind, payload, worker, tries in outcomes:
+        for outcome in outcomes:
+            task_id, tag = outcome.task_id, outcome.tag
             if self.find(task_id) is not None:
                 continue
-            task = Task(task_id, tag, payload, direct=False, state=SETTLED)
-            task.kind, task.worker, task.tries = kind, worker, tries
+            task = Task(task_id, tag, outcome.payload, direct=False, state=SETTLED)
+            task.kind, task.worker, task.tries = outcome.kind, outcome.worker, outcome.attempts
             self.tasks[task_id] = task
             self.open_tags[tag] = self.open_tags.get(tag, 0) + 1
             items.append(task)
@@ -170,13 +173,14 @@ class Settling(Pausing):
     def _report_one(
         self,
         outcome: Outcome,
+        payload: Payload,
         member_id: int,
         now: float,
         refused: list[int],
         runs: list[list[Task]],
         effects: Effects,
     ) -> None:
-        task_id, attempt, kind, payload = outcome
+        task_id, attempt, kind = outcome.task_id, outcome.attempt, outcome.kind
         member = self.members.get(member_id)
         task = self.tasks.get(task_id) or self.blocks.find(task_id)
         if (
@@ -198,11 +202,12 @@ class Settling(Pausing):
                 return
             self._stop_others(task, member, now, effects)
         kind = FAILURE if kind == AGAIN else kind
-        self._settle(task, kind, payload, member, runs, effects)  # type: ignore[arg-type]  # no row
+        self._settle(task, kind, payload, member, runs, effects)
 
     def _report_run(
         self,
         outcome: Outcome,
+        payloads: Payloads,
         member_id: int,
         now: float,
         refused: list[int],
@@ -210,8 +215,7 @@ class Settling(Pausing):
         effects: Effects,
     ) -> None:
         """A process delivers results in a row: of blocks from their beginnings on, or others."""
-        first, attempt, kind, _ = outcome
-        payloads = cast("Payloads", outcome[3])
+        first, attempt, kind = outcome.task_id, outcome.attempt, outcome.kind
         member = self.members.get(member_id)
         at, end = 0, len(payloads)
         while at < end:
@@ -224,8 +228,9 @@ class Settling(Pausing):
                 or member is None
                 or kind != RESULT
             ):
-                one = _new(Outcome, (first + at, attempt, kind, self.blocks.payload(payloads, at)))
-                self._report_one(one, member_id, now, refused, runs, effects)
+                payload = self.blocks.payload(payloads, at)
+                one = Outcome(first + at, attempt, kind, payload)
+                self._report_one(one, payload, member_id, now, refused, runs, effects)
                 at += 1
                 continue
             number = min(end - at, len(block.payloads))
@@ -240,8 +245,7 @@ class Settling(Pausing):
         number = len(results)
         self.tally.results += number
         self.tally.delivered += number
-        run = _new(FinishedRun, (block.id, block.tag, results, member.info))
-        effects.direct.append(run)
+        effects.direct.append(FinishedRun(block.id, block.tag, results, member.info))
         if number == len(block.payloads):
             del member.leases[block.last]
         block.drop(number)
@@ -319,8 +323,7 @@ class Settling(Pausing):
             task.state = DELIVERED
             del self.tasks[task.id]
             tally.delivered += 1
-            done = _new(Finished, (task.id, task.tag, kind, payload, task.worker, task.tries))
-            effects.direct.append(done)
+            effects.direct.append(_finished(task))
         elif runs and runs[-1][0].tag == task.tag:
             runs[-1].append(task)
         else:
@@ -356,8 +359,7 @@ class Settling(Pausing):
         self.tally.delivered += 1
         if not task.direct:
             self._close(task.tag)
-        told = task.id, task.tag, task.kind, task.payload, task.worker, task.tries
-        return _new(Finished, told)
+        return _finished(task)
 
     def _close(self, tag: str) -> None:
         """One task less of this tag is to be collected."""

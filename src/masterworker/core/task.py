@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import msgspec
 
 from masterworker.core.chunks import Chunk, number_of
+from masterworker.core.options import Terms  # noqa: TC001  as leases are decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.member import Member
-    from masterworker.core.options import Options, Terms
+    from masterworker.core.options import Options
 
 
 class State(Enum):
@@ -75,12 +78,20 @@ class Large(ABC):
         """Look at the bytes; what is written to the view nobody else sees."""
 
 
-#: Parameters, results and stored values as they travel. Opaque here.
-Payload = bytes | Large
+if TYPE_CHECKING:
+    #: Parameters, results and stored values as they travel. Opaque here.
+    Payload = bytes | Large
+else:
+    # In a message bytes stand for what is large, so a decoder expects nothing else.
+    Payload = bytes
 
 
-class Lease(NamedTuple):
-    """One hand-out of a task, as it travels to the worker."""
+class Travels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A record in messages: an array of its fields. Nothing in one refers back to it."""
+
+
+class Lease(Travels, frozen=True):
+    """One hand-out of a task, or of several, as it travels to the worker."""
 
     task_id: int
     #: 1 for the first hand-out of this task, then counting up: the fencing token.
@@ -92,8 +103,11 @@ class Lease(NamedTuple):
     #: Time limit, and what may be tried again; None for neither.
     terms: Terms | None = None
 
+    def __repr__(self) -> str:
+        return f"<Lease of {_named(self)}, {self.tag!r}, attempt {self.attempt}>"
 
-class Outcome(NamedTuple):
+
+class Outcome(Travels, frozen=True):
     """What a worker says of one task that it has executed, or of several with results."""
 
     task_id: int
@@ -102,8 +116,11 @@ class Outcome(NamedTuple):
     #: A list or chunk: of several tasks, whose ids count up from `task_id`.
     payload: Payload | list[bytes] | Chunk
 
+    def __repr__(self) -> str:
+        return f"<Outcome of {_named(self)}, kind {self.kind}, attempt {self.attempt}>"
 
-class Finished(NamedTuple):
+
+class Finished(Travels, frozen=True):
     """An outcome on its way to the one who asked for the task."""
 
     task_id: int
@@ -115,8 +132,11 @@ class Finished(NamedTuple):
     #: How many attempts it took, without those that were lost or given back.
     attempts: int = 1
 
+    def __repr__(self) -> str:
+        return f"<Finished task {self.task_id}, {self.tag!r}, kind {self.kind}>"
 
-class FinishedRun(NamedTuple):
+
+class FinishedRun(msgspec.Struct, frozen=True, gc=False):
     """Results of several tasks, whose ids count up, on their way to the one who asked."""
 
     task_id: int
@@ -124,15 +144,23 @@ class FinishedRun(NamedTuple):
     payloads: list[bytes] | Chunk
     worker: str
 
+    def __repr__(self) -> str:
+        return f"<{len(self.payloads)} results, {self.tag!r}, from task {self.task_id} on>"
 
-def ids_of(item: Sequence[Any]) -> range:
+
+def ids_of(item: Lease | Outcome) -> range:
     """Return the ids of the tasks that a lease or an outcome is of."""
-    return range(item[0], item[0] + number_of(item[3]))
+    return range(item.task_id, item.task_id + number_of(item.payload))
 
 
-def size_of(items: Iterable[Sequence[Any]]) -> int:
-    """Count the tasks that leases are of."""
-    return sum([number_of(item[3]) for item in items])
+def size_of(items: Iterable[Lease | Outcome]) -> int:
+    """Count the tasks that leases or outcomes are of."""
+    return sum([number_of(item.payload) for item in items])
+
+
+def _named(item: Lease | Outcome) -> str:
+    ids = ids_of(item)
+    return f"task {item.task_id}" if len(ids) == 1 else f"tasks {ids[0]} to {ids[-1]}"
 
 
 class Task:

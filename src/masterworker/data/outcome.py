@@ -58,8 +58,8 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
         TaskLost: The task took too many workers with it.
         TaskCancelled: Somebody has cancelled it.
     """
-    number, tag, kind, payload, worker, attempts = finished
-    task_id = task_name(tag, number)
+    tag, kind, payload, worker = finished.tag, finished.kind, finished.payload, finished.worker
+    task_id = task_name(tag, finished.task_id)
     if kind == RESULT:
         try:
             return task_id, tag, open_result(payload)
@@ -79,9 +79,11 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     try:
         failure = record.decode(bytes_of(payload))
     except MalformedError as error:
-        raise TaskFailed(task_id, tag, error, "", worker, attempts) from error
+        raise TaskFailed(task_id, tag, error, "", worker, finished.attempts) from error
     exception = rebuild(failure)
-    raise TaskFailed(task_id, tag, exception, failure.traceback, worker, attempts) from exception
+    raise TaskFailed(
+        task_id, tag, exception, failure.traceback, worker, finished.attempts
+    ) from exception
 
 
 def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
@@ -92,13 +94,13 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
     worker's traceback, so that `except ValueError` works as it does for a plain call, and nothing
     is lost. Whatever this raises itself (a Ctrl-C) is not of the task.
     """
-    if finished[2] == RESULT:
+    if finished.kind == RESULT:
         try:
-            return open_result(finished[3]), None
+            return open_result(finished.payload), None
         except KeyboardInterrupt:
             raise
         except BaseException:  # open_finished says what is wrong
-            if _opens(finished[3]):
+            if _opens(finished.payload):
                 raise
     try:
         return open_finished(finished)[2], None

@@ -57,7 +57,7 @@ class GuestProcess:
         with self._lock:
             handed = self._handed
             for lease in leases:
-                attempt = lease[1]
+                attempt = lease.attempt
                 for task_id in ids_of(lease):
                     before = handed.get(task_id)
                     handed[task_id] = (*(before or ())[1 - MOST_ATTEMPTS :], attempt)
@@ -74,8 +74,8 @@ class GuestProcess:
         refused: list[int] = []
         with self._lock:
             for outcome in outcomes:
-                task_ids = ids_of(outcome)
-                wrong = [i for i in task_ids if not self._take(i, outcome[1], outcome[2])]
+                task_ids, attempt, kind = ids_of(outcome), outcome.attempt, outcome.kind
+                wrong = [i for i in task_ids if not self._take(i, attempt, kind)]
                 refused += wrong
                 if not wrong:
                     good.append(outcome)
@@ -135,9 +135,8 @@ class GuestProcess:
 
 def _without(outcome: Outcome, wrong: list[int]) -> list[Outcome]:
     """Return the outcomes of single tasks, but for some of them."""
-    first, attempt, kind, payloads = outcome
-    all_of_them = enumerate(one_by_one(cast("Payloads", payloads)), first)
-    each = (Outcome(i, attempt, kind, p) for i, p in all_of_them)
+    all_of_them = enumerate(one_by_one(cast("Payloads", outcome.payload)), outcome.task_id)
+    each = (Outcome(i, outcome.attempt, outcome.kind, p) for i, p in all_of_them)
     return [one for one in each if one.task_id not in wrong]
 
 

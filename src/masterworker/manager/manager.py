@@ -296,7 +296,7 @@ class Manager(Exchanging):
                 if not box.finished and not box.leases:
                     self._require_open()
                 for lease in box.leases:  # it is executed at once, inside the task that waits
-                    self.core.on_started(member_id, lease[0], now)
+                    self.core.on_started(member_id, lease.task_id, now)
                 return box.finished, box.leases
         except BaseException:  # a Ctrl-C, say: what has come waits for the next call
             if box.finished or box.leases or box.claims:
@@ -327,7 +327,7 @@ class Manager(Exchanging):
             if lent is not None:
                 self.core.on_unparked(lent)
             for lease in box.leases:
-                self.core.on_started(member_id, lease[0], now)
+                self.core.on_started(member_id, lease.task_id, now)
             return False
         box.claims = [claim] if lent is None else [claim, lent]
         self._collecting[member_id] = self._boxes.add(box)

@@ -11,11 +11,15 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.core.task import RESULT, Large, Outcome
+from msgspec.structs import replace
+
+from masterworker.core.task import RESULT, Large
 from masterworker.data.segment import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from masterworker.core.task import Outcome
 
 #: Results of so many bytes or less are not counted.
 SMALL: Final = 2048
@@ -41,10 +45,10 @@ class Pile:
     def count(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Count what has come. Returns the same, with what tells when it goes."""
         for outcome in outcomes:
-            payload = outcome[3]
+            payload = outcome.payload
             if payload.__class__ is bytes and len(payload) <= SMALL:  # most are
                 continue
-            if outcome[2] == RESULT and _is_counted(payload):
+            if outcome.kind == RESULT and _is_counted(payload):
                 return list(self._counted(outcomes))
         return outcomes
 
@@ -74,14 +78,14 @@ class Pile:
 
     def _counted(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
         for outcome in outcomes:
-            task_id, attempt, kind, payload = outcome
-            if kind != RESULT or not _is_counted(payload):
+            payload = outcome.payload
+            if outcome.kind != RESULT or not _is_counted(payload):
                 yield outcome
             elif isinstance(payload, list):
                 one_by_one: list[Any] = list(map(self._add, payload))
-                yield Outcome(task_id, attempt, kind, one_by_one)
+                yield replace(outcome, payload=one_by_one)
             else:
-                yield Outcome(task_id, attempt, kind, self._add(payload))
+                yield replace(outcome, payload=self._add(payload))
 
     def _add(self, payload: Any) -> Any:
         if isinstance(payload, bytes):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data import record
@@ -45,7 +47,7 @@ def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
         who: Who it is, for the text of the failure.
         data_only: Nothing may have to be unpickled.
     """
-    first, attempt, kind, payload = given
+    payload, kind = given.payload, given.kind
     if not isinstance(payload, (list, Chunk)):
         yield _one(given, payload, who, data_only=data_only)
         return
@@ -53,26 +55,26 @@ def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
     if kind == RESULT and (not data_only or all(map(is_plain, each))):
         yield given
     else:
-        for task_id, one in enumerate(each, first):
-            yield _one(Outcome(task_id, attempt, kind, one), one, who, data_only=data_only)
+        for task_id, one in enumerate(each, given.task_id):
+            single = Outcome(task_id, given.attempt, kind, one)
+            yield _one(single, one, who, data_only=data_only)
 
 
 def _one(given: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outcome:
-    task_id, attempt, kind, _ = given
     fault = _SENT_PICKLE
-    if kind == RESULT:
+    if given.kind == RESULT:
         if not data_only or is_plain(payload):
             return given
     else:
         try:
             told = record.decode(bytes_of(payload))
             if not (data_only and told.pickled):
-                return Outcome(task_id, attempt, kind, record.tidy(told).encode())
+                return replace(given, payload=record.tidy(told).encode())
         except MalformedError:
             fault = _SENT_NOISE
     name, more = ("NotPlainError", _ONLY_DATA) if data_only else ("MalformedError", "")
     failure = record.Failure(name, f"{who} {fault}{more}", "", b"")
-    return Outcome(task_id, attempt, FAILURE, failure.encode())
+    return replace(given, kind=FAILURE, payload=failure.encode())
 
 
 def failure(payload: Payload, *, data_only: bool) -> bytes | None:

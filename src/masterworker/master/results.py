@@ -137,17 +137,14 @@ class ResultRouter:
         """Take direct outcomes; called with the manager's lock held."""
         for outcome in finished:
             if isinstance(outcome, FinishedRun):
-                first, _, payloads, worker = outcome
-                if self.batches:
-                    self._distribute(first, payloads, worker)
-                else:
-                    self._to_futures(first, payloads, worker)
-            elif (future := self.futures.pop(outcome[0], None)) is not None:
+                distribute = self._distribute if self.batches else self._to_futures
+                distribute(outcome.task_id, outcome.payloads, outcome.worker)
+            elif (future := self.futures.pop(outcome.task_id, None)) is not None:
                 future._worker = outcome.worker
                 future._outcome = outcome.payload if outcome.kind == RESULT else outcome
                 if future._watchers:
                     future._notify()
-            elif (batch := self.batches.find(outcome[0])) is not None:
+            elif (batch := self.batches.find(outcome.task_id)) is not None:
                 batch.write_one(outcome)
                 if not batch.left:
                     self.batches.forget(batch)

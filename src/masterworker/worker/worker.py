@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks, wire
-from masterworker.core.chunks import ROWS, Chunk
+from masterworker.core.chunks import Chunk
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.lanes import CALL_MARK
 from masterworker.core.row import Row
@@ -50,7 +50,6 @@ logger = logging.getLogger("masterworker.worker")
 #: While a handler waits for further tasks, this worker executes others; so deep, whatever they are,
 #: and deeper only such as the handler waits for.
 MAX_DEPTH = 16
-_new = tuple.__new__  # makes a named tuple in half the time
 
 
 class Worker(Conversation):
@@ -200,7 +199,7 @@ class Worker(Conversation):
             self._last_call = time.monotonic()
         broken = mine and not finished and self._interrupts.is_pending()
         if leases and (finished or broken):  # both came in the same instant
-            self._exchange(0, 0.0, [lease[0] for lease in leases])
+            self._exchange(0, 0.0, [lease.task_id for lease in leases])
             leases = []
         if broken:
             self._interrupts.raise_pending()
@@ -277,7 +276,8 @@ class Worker(Conversation):
             if not leases or self._outdated:
                 continue
             with working:
-                self._execute_batch(alone=len(leases) == 1 and leases[0][3].__class__ not in ROWS)
+                alone = len(leases) == 1 and not isinstance(leases[0].payload, (list, Chunk))
+                self._execute_batch(alone=alone)
             idle_since = time.monotonic()
 
     def _leave(self) -> None:
@@ -328,10 +328,10 @@ class Worker(Conversation):
             if isinstance(lease, Row):
                 done += self._execute_row(lease, outcomes)
             elif hand.done_with(lease):
-                began = self.pace.begin(lease[2], time.monotonic())
+                began = self.pace.begin(lease.tag, time.monotonic())
                 outcomes.append(self._execute_one(lease))
                 hand.executing = 0
-                self.pace.observe(lease[2], lease[0], 1, time.monotonic() - began)
+                self.pace.observe(lease.tag, lease.task_id, 1, time.monotonic() - began)
                 done += 1
         self._run = outer_run
         return done
@@ -363,10 +363,10 @@ class Worker(Conversation):
 
     def _execute_one(self, lease: Lease) -> Outcome:
         shared, hand, interrupts = parent.shared, self.hand, self._interrupts
-        task_id, attempt, tag, payload, terms = lease
+        task_id, payload, terms = lease.task_id, lease.payload, lease.terms
         outer, held = shared[TASK], interrupts.held
         hand.executing = task_id
-        handler, only = self._handler(tag), self._data_only
+        handler, only = self._handler(lease.tag), self._data_only
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
         try:
             shared[TASK] = task_id
@@ -383,7 +383,7 @@ class Worker(Conversation):
             interrupts.held = held  # first: what is meant for the outer task finds it waiting
             shared[LAST], shared[TASK] = task_id, outer  # from here on, nothing can be meant for it
             interrupts.is_over(task_id)
-        return _new(Outcome, (task_id, attempt, kind, answer))
+        return Outcome(task_id, lease.attempt, kind, answer)
 
     def _execute_limited(
         self, handler: Callable[..., Any], payload: Payload, terms: Terms
