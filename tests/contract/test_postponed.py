@@ -1,4 +1,4 @@
-"""Replies that are sent by whoever has something to say, over the private socket."""
+"""Replies that are sent by the thread that has something to say, whatever the transport."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 LARGE = 8 << 20
 
 
-@pytest.fixture
-def net() -> Iterator[Net]:
-    made = PyroNet("unix")
+@pytest.fixture(params=["unix", "tcp"])
+def net(request: pytest.FixtureRequest) -> Iterator[Net]:
+    made = PyroNet(request.param)
     yield made
     made.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from masterworker import wire
@@ -11,10 +13,11 @@ from masterworker.errors import (
     NotAllowedError,
     NotRegisteredError,
 )
-from masterworker.manager import guests
+from masterworker.manager import Service, guests
 from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.testing import Faults
-from security.visitors import EVERYTHING, JOB, LOOKING, Job, in_full_swing, refused
+from masterworker.transport.base import LATER
+from security.visitors import EVERYTHING, GUEST, HELLO, JOB, LOOKING, Job, in_full_swing, refused
 
 
 @pytest.mark.parametrize("peer", [Peer(Role.OBSERVER), Peer(Role.OBSERVER, JOB)])
@@ -125,6 +128,40 @@ def test_a_guest_that_waits_is_lent_a_task(job: Job) -> None:
     guest.client.request("a", [b"1"])
     (lease,) = guest.client.collect(guest.id, lend=wire.ANY)[1]
     assert guest.report(lease) == []
+
+
+class _Later:
+    """Takes a reply that comes later."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, reply: Any) -> None:
+        self.sent.append(reply)
+
+    def give_up(self) -> None:
+        self.sent.append(None)
+
+
+@pytest.mark.parametrize("peer", [OWNER, GUEST])
+def test_a_guest_is_answered_later_like_any_worker(job: Job, peer: Peer) -> None:
+    """What it is handed then is its own, and what was refused is said then."""
+    service, later = Service(job.manager, peer), _Later()
+    _, welcome = service.call("join", list(HELLO))
+    foreign = [99, 1, RESULT, b"of nobody"]
+    asked = [welcome.member_id, [foreign], [], 0, 1, 5.0, None]
+    assert service.call("exchange", asked, later=later) is LATER
+    assert later.sent == []
+
+    job.hire(OWNER).client.request("a", [b"1"])
+    ((good, reply),) = later.sent
+    assert good
+    assert reply.refused == [99]
+    (lease,) = reply.leases
+    done = [lease[0], lease[1], RESULT, b"r"]
+    _, reply = service.call("exchange", [welcome.member_id, [done], [], 0, 0, 0.0, None])
+    assert reply.refused == []
+    assert job.manager.census().finished == {"a": 1}
 
 
 def test_the_book_of_what_was_handed_out_is_bounded(

@@ -15,9 +15,10 @@ from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sanitize
 from masterworker.manager.access import Caller
 from masterworker.taskid import shown_number
+from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.grain import Spent
     from masterworker.core.task import Payload
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from masterworker.manager.manager import Manager
     from masterworker.manager.operations import Operations
     from masterworker.security.peer import Peer
+    from masterworker.transport.base import Later
 
 #: Names of guests' clients and supervisors begin with this and with the serial number of their
 #: ticket: so they are not taken for those of trusted processes, and are of no use to the holder of
@@ -182,7 +184,7 @@ class GuestOperations:
         tag: str | None,
         seconds: float,
         spent: Sequence[Spent],
-    ) -> wire.Reply:
+    ) -> Any:
         """For itself; outcomes of tasks that it was handed; none when its ticket has expired."""
         process = self._speaks_for(member_id)
         if process is None:
@@ -195,13 +197,20 @@ class GuestOperations:
         good = [each for outcome in good for each in self._sanitized(member_id, outcome)]
         left = self._seconds_left()
         most, wait = (want, min(wait, left)) if left > 0 else (0, 0.0)
-        reply: wire.Reply = self._operations.exchange(
+
+        def finish(reply: wire.Reply) -> wire.Reply:
+            process.hand(reply.leases)
+            if want and not most:  # it has come for more: it has nothing in hand any more
+                reply = reply._replace(orders=[*reply.orders, self._expired(member_id)])
+            return reply._replace(refused=[*refused, *reply.refused]) if refused else reply
+
+        operations = self._operations
+        if operations.later is not None:
+            operations.later = _Finished(operations.later, finish)
+        reply = operations.exchange(
             member_id, good, returned, started, most, wait, tag, seconds, spent
         )
-        process.hand(reply.leases)
-        if want and not most:  # it has come for more: it has nothing in hand any more
-            reply = reply._replace(orders=[*reply.orders, self._expired(member_id)])
-        return reply._replace(refused=[*refused, *reply.refused]) if refused else reply
+        return reply if reply is LATER else finish(reply)
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """The attempt that it was handed."""
@@ -308,6 +317,28 @@ class GuestOperations:
     def put_state(self, client: str, number: int, values: dict[str, Payload]) -> Any:
         """Under a name of its own."""
         return self._operations.put_state(self._own(client), number, values)
+
+
+class _Finished:
+    """Takes the reply to a guest's exchange, if it comes later.
+
+    Args:
+        later: Takes it then.
+        finish: Notes what is handed out, and completes the reply.
+    """
+
+    def __init__(self, later: Later, finish: Callable[[wire.Reply], wire.Reply]) -> None:
+        self._later = later
+        self._finish = finish
+
+    def send(self, reply: Any) -> None:
+        """See `Later.send`."""
+        good, told = reply
+        self._later.send([good, self._finish(told) if good else told])
+
+    def give_up(self) -> None:
+        """See `Later.give_up`."""
+        self._later.give_up()
 
 
 def _check_space(space: str) -> None:

@@ -10,7 +10,8 @@ from masterworker.transport.address import object_name
 from masterworker.transport.dialing import CONNECT_TIMEOUT, dial
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.attachments import BadMessageError
-from masterworker.transport.pyro.link import STALL, PrivateLink, TlsLink
+from masterworker.transport.pyro.link import STALL
+from masterworker.transport.pyro.links import link_over
 from masterworker.transport.pyro.messages import REFUSAL, REPLY, REQUEST
 from masterworker.transport.pyro.serving import METHOD
 from masterworker.wire import LONGEST_WAIT
@@ -36,8 +37,7 @@ class PyroConnection:
     def __init__(self, sock: socket.socket, label: str) -> None:
         #: The other side is on this machine, and of the same user.
         self.is_private = sock.family == socket.AF_UNIX
-        kind = PrivateLink if self.is_private else TlsLink
-        self._link = kind(sock, LONGEST_WAIT + STALL, patient=False)
+        self._link = link_over(sock, LONGEST_WAIT + STALL, patient=False)
         self._label = label
         self._object = object_name(label)
         self._number = 0

@@ -22,10 +22,6 @@ STALL: Final = 20.0
 READ_AHEAD: Final = 32768
 #: Bytes for which memory is taken before any has come: a header can announce anything.
 ON_CREDIT: Final = 1 << 20
-#: Bytes to give to TLS at once: its time limit holds for all that it is given, so this is what a
-#: slow line must carry within it. More at once is not faster.
-TLS_PIECE: Final = 1 << 16
-
 
 _INT: Final = struct.Struct("i")
 #: Room for as many descriptors as the kernel passes on at once.
@@ -45,8 +41,6 @@ class Link:
 
     #: Open files can be sent with a message.
     passes_descriptors: ClassVar[bool] = False
-    #: While one thread waits for a message, another one may send.
-    can_be_shared = True
 
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         self.sock = sock
@@ -101,9 +95,7 @@ class Link:
             return
         try:
             with self._sending:
-                sent = self.sock.send(data, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            sent = 0
+                sent = self._send_now(data)
         except OSError as error:
             raise TransportError(f"sending: connection lost: {error}") from None
         if sent < len(data):
@@ -137,12 +129,23 @@ class Link:
         self._midway = False
 
     def _send_all(self, data: bytes | memoryview) -> None:
-        sent = self.sock.send(data)
+        sent = self._send_some(data)
         if sent < len(data):
             rest = memoryview(data)
             while sent < len(rest):
                 rest = rest[sent:]
-                sent = self.sock.send(rest)
+                sent = self._send_some(rest)
+
+    def _send_some(self, data: bytes | memoryview) -> int:
+        """Send as much as the system takes at once. Waits until it takes something."""
+        return self.sock.send(data)
+
+    def _send_now(self, data: bytes) -> int:
+        """Send as much as the system takes without waiting; perhaps nothing."""
+        try:
+            return self.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
 
     def recv(self, size: int) -> bytes | bytearray:
         """Receive exactly so many bytes.
@@ -172,7 +175,7 @@ class Link:
                 if filled == len(buffer):  # as much again as has come
                     buffer.extend(bytes(min(size - filled, max(filled, ON_CREDIT))))
                 with memoryview(buffer) as view, view[filled:] as rest:
-                    got = self.sock.recv_into(rest)
+                    got = self._recv_into_now(rest)
                 if not got:
                     raise TransportError("receiving: the other side has closed")
                 filled += got
@@ -193,7 +196,11 @@ class Link:
         return []
 
     def _recv_now(self, size: int) -> bytes:
+        """Receive what has come, as soon as something has."""
         return self.sock.recv(size)
+
+    def _recv_into_now(self, buffer: memoryview) -> int:
+        return self.sock.recv_into(buffer)
 
     def _recv_some(self, size: int) -> bytes:
         while True:
@@ -300,26 +307,3 @@ class PrivateLink(Link):
         super().close()
         while self._descriptors:
             os.close(self._descriptors.pop())
-
-
-class TlsLink(Link):
-    """A connection through TLS.
-
-    OpenSSL retries by itself what the kernel has given up, so here Python's time limits bound the
-    waits.
-    """
-
-    can_be_shared = False  # by an object of TLS
-
-    def _bound_waits(self, timeout: float) -> None:
-        self.sock.settimeout(timeout)
-
-    def _send_all(self, data: bytes | memoryview) -> None:
-        rest = memoryview(data)
-        for at in range(0, len(rest), TLS_PIECE):
-            super()._send_all(rest[at : at + TLS_PIECE])
-
-    def _shut_down(self) -> None:
-        # Not the TLS socket's own method: that takes the encryption away from under a thread
-        # which still reads.
-        socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

@@ -15,7 +15,6 @@ import logging
 import os
 import resource
 import selectors
-import socket
 import threading
 import time
 from pathlib import Path
@@ -28,12 +27,14 @@ from masterworker.transport.address import Address, object_name
 from masterworker.transport.hosts import LOCAL, addresses
 from masterworker.transport.pyro.attachments import BadMessageError
 from masterworker.transport.pyro.hangup import HangupWatch
-from masterworker.transport.pyro.link import STALL, PrivateLink, TlsLink
+from masterworker.transport.pyro.link import STALL
+from masterworker.transport.pyro.links import link_over
 from masterworker.transport.pyro.messages import LONGEST_MESSAGE
 from masterworker.transport.pyro.serving import serve
 from masterworker.transport.sockets import listen_tcp, listen_unix, user_of
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable, Iterable, Sequence
 
@@ -63,8 +64,7 @@ class _Served:
     __slots__ = ("fd", "link", "peer", "service")
 
     def __init__(self, sock: socket.socket, service: Service, peer: Peer) -> None:
-        kind = PrivateLink if sock.family == socket.AF_UNIX else TlsLink
-        self.link = kind(sock, STALL, patient=True)
+        self.link = link_over(sock, STALL, patient=True)
         self.fd = sock.fileno()
         self.service = service
         self.peer = peer

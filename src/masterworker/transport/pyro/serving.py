@@ -67,14 +67,13 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
     Raises:
         TransportError: The connection has ended, or something else than a request has come.
     """
-    later = _Later(link) if link.can_be_shared else None
+    later = _Later(link)
     frequent = messages.begin_of(name, METHOD, "exchange")
     while True:
         _, number, body, enclosed = messages.receive(link, REQUEST, most)
-        if later is not None:
-            if later.open:
-                raise BadMessageError("a request before the reply to the one before")
-            later.number, later.open = number, True
+        if later.open:
+            raise BadMessageError("a request before the reply to the one before")
+        later.number, later.open = number, True
         asked, method, operation, args, named = messages.read_request(body, frequent)
         del body  # it may be large, and the call may take its time
         if asked != name or method != METHOD or named:
@@ -85,8 +84,7 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
             if reply is LATER:
                 link.listen()
                 continue
-        if later is not None:
-            later.open = False
+        later.open = False
         try:
             messages.send(link, REPLY, number, reply, flags)
         except UsageError as error:
