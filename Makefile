@@ -12,7 +12,7 @@ INTERRUPTS ?= 100000
 # Most of the time tests wait, so there may be more of these than processors.
 TESTERS ?= 4
 
-.PHONY: demo test quick coverage check format map bench chaos simulate rain fuzz trajectory clean help
+.PHONY: demo test quick coverage check format map news hooks bench chaos simulate rain fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
@@ -21,6 +21,8 @@ help:
 	@echo "make coverage    the same, with the branches of the core that they reach; fails below a bound"
 	@echo "make check       formatting, types, import rules, sizes"
 	@echo "make map         draw the maps of the package in ARCHITECTURE.md and docs/map.md anew"
+	@echo "make news        what the next entry of CHANGELOG.md will say"
+	@echo "make hooks       let git judge commit messages in this clone"
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"
 	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
 	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
@@ -79,6 +81,12 @@ format: $(VENV)/dev
 
 map: $(VENV)/dev
 	$(BIN)/python -m tools.house --draw
+
+news: $(VENV)/dev
+	$(BIN)/towncrier build --draft --version next
+
+hooks: $(VENV)/dev
+	git config core.hooksPath tools/hooks
 
 trajectory: $(VENV)/examples
 	$(BIN)/python Examples/trajectory_analysis.py
