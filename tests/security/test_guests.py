@@ -158,7 +158,7 @@ def test_a_guest_is_answered_later_like_any_worker(job: Job, peer: Peer) -> None
     assert good
     assert reply.refused == [99]
     (lease,) = reply.leases
-    done = [lease[0], lease[1], RESULT, b"r"]
+    done = [lease.task_id, lease.attempt, RESULT, b"r"]
     _, reply = service.call("exchange", [welcome.member_id, [done], [], 0, 0, 0.0, None])
     assert reply.refused == []
     assert job.manager.census().finished == {"a": 1}
