@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from masterworker.errors import CredentialError, UsageError
 from masterworker.security import credentials, ticket, tls
 from masterworker.security.credentials import user_credential
-from masterworker.security.duration import parse_duration
 from masterworker.security.peer import Role
 from masterworker.security.private import write_private
 from masterworker.security.ticket import Ticket, held, hold, issue, parse, read
@@ -339,24 +338,3 @@ def test_a_ticket_itself_in_the_environment_is_refused(
     with pytest.raises(CredentialError, match="names a file") as caught:
         held(made.label)
     assert made.text() not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("30m", 1800), ("12h", 43200), ("7d", 604800), (" 1d ", 86400)],
-)
-def test_durations(text: str, seconds: int) -> None:
-    assert parse_duration(text) == dt.timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize("text", ["", "7", "d", "-7d", "1.5h", "7 d", "7w", "1" * 20 + "d", "٣d"])
-def test_other_durations_are_told(text: str) -> None:
-    with pytest.raises(UsageError, match="write one like 90s, 30m, 12h or 7d"):
-        parse_duration(text)
-
-
-@EXAMPLES
-@given(st.text())
-def test_any_text_is_a_duration_or_told(text: str) -> None:
-    with contextlib.suppress(UsageError):
-        assert parse_duration(text) >= dt.timedelta(0)

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from masterworker import units
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.errors import CredentialError, MasterNotFoundError, UsageError
 from masterworker.security import ticket
-from masterworker.security.duration import parse_duration
 from masterworker.security.peer import Role
 from masterworker.security.private import FOR_OTHERS, write_all, write_new
 from masterworker.transport import notice
@@ -42,7 +42,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     client.disconnect()
     places = _places(label, job, options)
     role = Role.OBSERVER if options.observer else Role.WORKER
-    made = ticket.issue(label, job, places, role=role, valid=parse_duration(options.valid or VALID))
+    made = ticket.issue(label, job, places, role=role, valid=units.duration(options.valid or VALID))
     line = f"{made.text()}\n".encode()
     if path is None:
         _print(line)

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from masterworker import program, wire
+from masterworker import program, units, wire
 from masterworker.cli import exit_codes, hangup
 from masterworker.cli.finding import find
 from masterworker.cli.stops import Stops
@@ -89,7 +89,7 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
     written.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)
     lifetimes = [] if options.lifetime is None else [options.lifetime]
     if options.until is not None:
-        lifetimes.append(written.seconds_until(options.until))
+        lifetimes.append(units.seconds_until(options.until))
     module, _, name = (options.initializer or "").partition(":")
     if options.initializer and not (module and name):
         raise UsageError(f"--initializer is MODULE:FUNCTION, not {options.initializer!r}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 import sys
 import time
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from masterworker import units
 from masterworker.checking import seconds, whole_number
 from masterworker.errors import UsageError
 from masterworker.launch.parent import WorkerLimits
@@ -30,7 +29,6 @@ THREADS: Final = (
 )
 #: More workers than this on one machine are taken for a slip.
 MOST_WORKERS: Final = 10_000
-_UNITS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 class Spec(NamedTuple):
@@ -120,18 +118,14 @@ def span(value: float | None) -> float | None:
 
 
 def memory_size(text: int | str | None) -> int | None:
-    """Read a size of memory: bytes, or a text like 500M or 1.5GiB (M and MB are 10**6).
+    """Return a limit of memory in bytes; see `units.size`. None: none.
 
     Raises:
-        UsageError: It is none, or this system does not tell how much a process has.
+        UsageError: It is none, leaves nothing, or this system does not tell how much a process has.
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(text).strip().lower())
-    if found is None or isinstance(text, bool):
-        raise UsageError(f"not a size of memory: {text!r}; write it like 500M or 1.5GiB")
-    base = 1024 if found[3] else 1000
-    size = int(float(found[1]) * base ** _UNITS[found[2]])
+    size = units.size(text)
     if size < 1:
         raise UsageError(f"a memory limit of {text!r} leaves nothing")
     if not can_measure():
@@ -142,29 +136,3 @@ def memory_size(text: int | str | None) -> int | None:
 def deadline_after(seconds: float | None) -> float | None:
     """Return when that is, by the monotonic clock."""
     return None if seconds is None else time.monotonic() + seconds
-
-
-def seconds_until(text: str, now: dt.datetime | None = None) -> float:
-    """Read a time of the day (14:30, 14:30:15: the next one) or an ISO date with time.
-
-    Returns:
-        How many seconds it is from now.
-
-    Raises:
-        UsageError: It is none, or has passed.
-    """
-    now = now or dt.datetime.now().astimezone()
-    try:
-        if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
-            at = dt.time.fromisoformat(text.zfill(8 if text.count(":") == 2 else 5))
-            then = dt.datetime.combine(now.date(), at, now.tzinfo)
-            if then <= now:
-                then += dt.timedelta(days=1)
-        else:
-            then = dt.datetime.fromisoformat(text)
-            then = then if then.tzinfo else then.astimezone()
-    except ValueError:
-        raise UsageError(f"not a time: {text!r}; write it like 14:30 or 2026-01-31T14:30") from None
-    if then <= now:
-        raise UsageError(f"that time has passed: {text}")
-    return (then - now).total_seconds()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from masterworker import units
 from masterworker.errors import TransportError, UsageError
 from masterworker.manager import Service
 from masterworker.transport import endings
@@ -87,7 +88,6 @@ class Endpoint:
 
     def ticket(self, valid: str, role: str) -> str:
         """Make a ticket; see `Master.ticket`."""
-        from masterworker.security.duration import parse_duration
         from masterworker.security.peer import Role
         from masterworker.security.ticket import issue
 
@@ -95,7 +95,7 @@ class Endpoint:
             raise UsageError(f"a ticket is for a worker or an observer, not for {role!r}")
         server = self.server
         places = [(host, server.port) for host in server.addresses]
-        job, until = self._manager.instance, parse_duration(valid)
+        job, until = self._manager.instance, units.duration(valid)
         return issue(self._label, job, places, role=Role(role), valid=until).text()
 
     def note_end(self) -> None:
