@@ -90,7 +90,7 @@ def _all_of(net: Net) -> dict[str, Any]:
         "claims": len(list(core.waiting.claims)) + len(list(core.results.claims)),
         "kept": manager.get("data", "kept"),
         "state": manager.get(wire.STATES, "1/x"),
-        "views": len(core.waiting._views),
+        "filters": len(core.waiting.filters),
     }
 
 

@@ -420,5 +420,5 @@ class SchedulerMachine(RuleBasedStateMachine):
         answer = Answer(self.core.on_left(fresh, self.now))
         self.model.leave(fresh, answer)
         self.agrees()
-        assert not self.core.waiting._views, "views are left although nobody is here"
-        assert len(self.core.results._views) == 1
+        assert not self.core.waiting.filters, "filters are left although nobody is here"
+        assert len(self.core.results.filters) == 1

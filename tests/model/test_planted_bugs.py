@@ -11,11 +11,13 @@ from msgspec.structs import astuple, replace
 
 from blocks import each_outcome, ids_of_all
 from masterworker.core.chunks import Chunk
+from masterworker.core.claims import Claims
 from masterworker.core.effects import Effects
-from masterworker.core.lanes import Lanes, View
+from masterworker.core.filters import TagFilter, TagFilters
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, LOST, RESULT, Finished, Outcome, State, Task
+from masterworker.core.task_queues import TaskQueues
 from masterworker.data.items import single
 from masterworker.errors import InternalError
 from model.machine import SchedulerMachine
@@ -141,66 +143,66 @@ class NoRequeueOnLoss(Scheduler):
         return super().on_lost(member_id, reason, now, blame=blame)
 
 
-class PutBackAtTheEnd(Lanes):
+class PutBackAtTheEnd(TaskQueues):
     def put_back(self, items: Sequence[Item]) -> None:
         for item in items:
             self.append(item.tag, [item])
 
 
-class PutBackReversed(Lanes):
+class PutBackReversed(TaskQueues):
     def put_back(self, items: Sequence[Item]) -> None:
         super().put_back(items[::-1])
 
 
-class SuspectsInCompany(Lanes):
+class SuspectsInCompany(TaskQueues):
     """Tasks under suspicion are handed out together with others."""
 
-    def take(self, view: View, want: int, *rest: Any) -> list[Task]:
+    def take(self, wanted: TagFilter, want: int, *rest: Any) -> list[Task]:
         suspects = [item for item in self.items() if item.suspect]
         for item in suspects:
             item.suspect = False
-        taken = super().take(view, want, *rest)
+        taken = super().take(wanted, want, *rest)
         for item in suspects:
             item.suspect = True
         return taken
 
 
-class NotWithdrawn(Lanes):
+class NotWithdrawn(TaskQueues):
     """A queued copy of a task that a late result has settled still counts as waiting."""
 
     def withdraw(self) -> None:
         pass
 
 
-class ViewsLeak(Lanes):
+class FiltersLeak(TagFilters):
     """A declaration of tags is kept for ever after its last user has gone."""
 
-    def release(self, view: View) -> None:
-        view.users -= 1
+    def release(self, one: TagFilter) -> None:
+        one.users -= 1
 
 
-class FirstComeFirstServed(Lanes):
+class FirstComeFirstServed(Claims):
     """The worker that has been idle for the longest time gets the next task."""
 
     def park(self, *args: Any) -> int:
         return super().park(*args[:4])
 
 
-class NewestClaimFirst(Lanes):
-    """Who asks once more is served before one that has been idle for a shorter time."""
+class NewestClaimFirst(Claims):
+    """A worker that asks once more is served before one that has been idle for a shorter time."""
 
     def park(self, *args: Any) -> int:
         return super().park(*args[:4], *(0.0 for _ in args[4:]))
 
 
-class NewestOutcomeClaimFirst(Lanes):
-    """Who has waited for an outcome for the longest time is never served."""
+class NewestOutcomeClaimFirst(Claims):
+    """The process that has waited for an outcome for the longest time is never served."""
 
     def park(self, *args: Any) -> int:
         return super().park(*args) if len(args) > 4 else super().park(*args, 0.0, 0.0)
 
 
-class KeepsClaimsOfTheLost(Lanes):
+class KeepsClaimsOfTheLost(Claims):
     """The claim of a process that is gone goes on waiting, and eats what comes."""
 
     def unpark_all(self, taker: Any = None) -> list[int]:
@@ -312,7 +314,7 @@ class NeverHears(Scheduler):
         return member_id in self.members
 
 
-class CountsABlockAsOne(Lanes):
+class CountsABlockAsOne(TaskQueues):
     """A block that is queued counts as one task."""
 
     def put_back(self, items: Sequence[Item]) -> None:
@@ -393,23 +395,22 @@ class ChunksOfResultsBeginAnew(Scheduler):
         super()._settle_first(block, results, *rest)
 
 
-def with_waiting(lanes: type[Lanes], single: Single) -> Scheduler:
+def plant(queues: TaskQueues, bug: type) -> None:
+    """Let the part of queues that a bug is in be of its class."""
+    for part in (queues, queues.claims, queues.filters):
+        if issubclass(bug, type(part)):
+            part.__class__ = bug
+
+
+def with_waiting(bug: type, single: Single) -> Scheduler:
     core = Scheduler(single=single)
-    core.waiting = lanes(State.WAITING, core.results._claim_ids)
+    plant(core.waiting, bug)
     return core
 
 
-def with_results(lanes: type[Lanes], single: Single) -> Scheduler:
+def with_results(bug: type, single: Single) -> Scheduler:
     core = Scheduler(single=single)
-    core.results = lanes(State.SETTLED, core.waiting._claim_ids)
-    core._any_result = core.results.view(None)
-    return core
-
-
-def forgetting_the_results_claim(single: Single) -> Scheduler:
-    core = Scheduler(single=single)
-    core.results = KeepsClaimsOfTheLost(State.SETTLED, core.waiting._claim_ids)
-    core._any_result = core.results.view(None)
+    plant(core.results, bug)
     return core
 
 
@@ -446,7 +447,7 @@ QUEUES = [
     PutBackReversed,
     SuspectsInCompany,
     NotWithdrawn,
-    ViewsLeak,
+    FiltersLeak,
     FirstComeFirstServed,
     NewestClaimFirst,
     KeepsClaimsOfTheLost,
@@ -469,15 +470,15 @@ def test_bug_in_a_decision_is_found(scheduler: type[Scheduler]) -> None:
     assert_found(scheduler)
 
 
-@pytest.mark.parametrize("lanes", QUEUES, ids=lambda bug: bug.__name__)
-def test_bug_in_the_queue_is_found(lanes: type[Lanes]) -> None:
+@pytest.mark.parametrize("bug", QUEUES, ids=lambda bug: bug.__name__)
+def test_bug_in_the_queue_is_found(bug: type) -> None:
     """A scheduler with a queue that is wrong does not pass."""
-    assert_found(with_waiting, lanes)
+    assert_found(with_waiting, bug)
 
 
 def test_loss_that_forgets_the_claim_on_results_is_found() -> None:
     """Outcomes must not be given to a process that is gone."""
-    assert_found(forgetting_the_results_claim)
+    assert_found(with_results, KeepsClaimsOfTheLost)
 
 
 def test_serving_the_newest_claim_on_results_is_found() -> None:

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from blocks import each_outcome
 from masterworker.core.effects import Effects
 from masterworker.core.hand import Hand
-from masterworker.core.lanes import Lanes
 from masterworker.core.row import Row
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import CANCELLED, FAILURE, Finished, Lease, Outcome, State, Task
+from masterworker.core.task_queues import TaskQueues
 from simulation.worker import SimWorker
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class ClaimOfTheLostStays(Scheduler):
         kept = [claim for claim in self.waiting.claims if claim.taker is member]
         effects = super()._remove(member)
         for claim in kept:
-            self.waiting._claims[claim.id] = claim
-            claim.view.idle.append(claim)
+            self.waiting.claims._claims[claim.id] = claim
+            claim.filter.idle.append(claim)
         return effects
 
 
@@ -229,7 +229,7 @@ class DeafToWhatComesBack(Scheduler):
         return first, effects
 
 
-class WithdrawnItemsComeBack(Lanes):
+class WithdrawnItemsComeBack(TaskQueues):
     """What has been withdrawn from the queue is handed out when its turn comes."""
 
     def take(self, *args: Any) -> list[Item]:
@@ -294,7 +294,7 @@ class EveryoneInABlockIsGuilty(Scheduler):
         return task
 
 
-class BlocksCountAsOne(Lanes):
+class BlocksCountAsOne(TaskQueues):
     """A block that comes back to the queue counts as one task."""
 
     def put_back(self, items: Sequence[Item]) -> None:

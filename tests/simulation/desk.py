@@ -331,7 +331,7 @@ class Desk(Guarded):
         return self.core.on_fetch(member_id, 1, now) if lend == wire.ANY else ([], None)
 
     def _can_execute(self, member_id: int, tag: str) -> bool:
-        view = self.core.members[member_id].view
+        view = self.core.members[member_id].filter
         return view is not None and view.accepts(tag)
 
     def _lend(self, member_id: int, leases: list[Lease]) -> None:

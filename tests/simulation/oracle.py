@@ -130,7 +130,7 @@ class Oracle:
         known = self.core.members.get(member)
         for lease in each_lease(leases):
             task, attempt, tag = lease.task_id, lease.attempt, lease.tag
-            if known is not None and (known.view is None or not known.view.accepts(tag)):
+            if known is not None and (known.filter is None or not known.filter.accepts(tag)):
                 raise Violation(f"{member} is given task {task}, and cannot do {tag!r}")
             if task in self._accepted:
                 raise Violation(f"task {task} is handed out after it was settled")

@@ -322,7 +322,9 @@ class System:
             (who(member.id), *((item.id, item.last) for item in member.leases.values()))
             for member in core.members.values()
         ]
-        claims = [(who(claim.taker.id), claim.want, claim.rank) for claim in core.waiting.idle("")]
+        claims = [
+            (who(claim.taker.id), claim.want, claim.rank) for claim in core.waiting.claims.able("")
+        ]
         workers = [
             (
                 who(worker.member),

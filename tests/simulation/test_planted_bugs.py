@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from masterworker.core.hand import Hand
-from masterworker.core.lanes import Lanes
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.task import State
+from masterworker.core.task_queues import TaskQueues
 from simulation import bugs
 from simulation import conversation_bugs as talk
 from simulation.desk import Desk
@@ -96,12 +95,12 @@ def plant(bug: Any) -> type[World]:
 
     if issubclass(bug, Scheduler):
         Planted.core_class = bug
-    elif issubclass(bug, Lanes):
+    elif issubclass(bug, TaskQueues):
 
         class WithLanes(World):
             def make_core(self) -> Scheduler:
                 core = super().make_core()
-                core.waiting = bug(State.WAITING, core.results._claim_ids)
+                core.waiting.__class__ = bug
                 return core
 
         return WithLanes

@@ -192,7 +192,7 @@ def deliver_twice(core: Scheduler) -> None:
 
 
 def sleep_while_there_is_work(core: Scheduler) -> None:
-    core.waiting.park(core.members[1], 1, core.waiting.view(None))
+    core.waiting.claims.park(core.members[1], 1, core.waiting.use_filter(None))
 
 
 def wait_after_the_end(core: Scheduler) -> None:

@@ -7,9 +7,9 @@ import pytest
 from blocks import each_finished, each_lease, ids_of_all
 from masterworker.core import audit
 from masterworker.core.blocks import PAGE_BITS, Block
-from masterworker.core.lanes import BYTES_PER_CLAIM
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import CANCELLED, FAILURE, RESULT, Lease, Outcome, State, Task
+from masterworker.core.task_queues import BYTES_PER_CLAIM
 from unit.acting import report, worker
 
 PAGE = 1 << PAGE_BITS

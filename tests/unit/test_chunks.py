@@ -14,10 +14,10 @@ from blocks import each_finished, each_lease, plain, together
 from masterworker.core import audit
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import MOST, MOST_BYTES, Chunk, weight
-from masterworker.core.lanes import BYTES_PER_CLAIM
 from masterworker.core.options import Options
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import FAILURE, RESULT, Lease, Outcome, Task, ids_of, size_of
+from masterworker.core.task_queues import BYTES_PER_CLAIM
 from masterworker.data import chunks
 from masterworker.data.chunks import (
     FEW,

@@ -486,6 +486,6 @@ def test_many_tags_leave_nothing_behind() -> None:
     assert core.tasks == core.members == {}
     for lanes in (core.waiting, core.results):
         assert list(lanes.tags) == list(lanes.claims) == []
-    assert core.waiting._views == {}
-    assert list(core.results._views) == [None]
+    assert len(core.waiting.filters) == 0
+    assert [each.tags for each in core.results.filters] == [None]
     assert len(core._any_result._heap) < 100

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker import failed, program, surroundings, wire
 from masterworker.cli import exit_codes
 from masterworker.client import Client
-from masterworker.core.lanes import CALL_MARK
+from masterworker.core.filters import CALL_MARK
 from masterworker.core.task import LOST, read_history
 from masterworker.data import definitions
 from masterworker.data.pickling import open_payload

@@ -81,9 +81,9 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
     for member in core.members.values():
         for item in member.leases.values():
             running[item.tag] += item.size
-    views = {m.view for m in core.members.values() if m.view is not None}
+    filters = {m.filter for m in core.members.values() if m.filter is not None}
     waiting = core.waiting.counts()
-    stranded = [tag for tag in waiting if not any(view.accepts(tag) for view in views)]
+    stranded = [tag for tag in waiting if not any(each.accepts(tag) for each in filters)]
     paused = core.paused()
     for task in paused:
         waiting[task.tag] = waiting.get(task.tag, 0) + 1
@@ -143,9 +143,9 @@ def _waits_for(core: Scheduler, task_id: int, task: Item) -> list[str]:
         return ["it pauses"]
     if task.state is not State.WAITING:
         return []
-    able = [m for m in core.members.values() if m.view is not None and m.view.accepts(task.tag)]
+    able = [m for m in core.members.values() if m.filter is not None and m.filter.accepts(task.tag)]
     if not able:
-        here = sum(m.view is not None for m in core.members.values())
+        here = sum(m.filter is not None for m in core.members.values())
         return [f"it waits for a worker that can execute {task.tag!r}; none of {here} here can"]
     before = sum(other.size for other in core.waiting.items() if other.order < task.order)
     before += sum(i < task_id for i in ids_in(task))
@@ -242,7 +242,7 @@ def _check_claims(core: Scheduler) -> None:
         tags = {task.tag for task in lanes.items()}
         for claim in lanes.claims:
             _require(core, core.members.get(claim.taker.id) is claim.taker, "claim of one gone")
-            able = [tag for tag in tags if claim.view.accepts(tag)]
+            able = [tag for tag in tags if claim.filter.accepts(tag)]
             kept = work and (core.kept is not None or core.held_back)
             _require(core, kept or not able, f"claim {claim.id} waits although {able} are there")
             _require(core, not (work and core.terminated), "claim after the end")

@@ -79,6 +79,11 @@ class Block:
         self._found = found
         found.add(self)
 
+    def __repr__(self) -> str:
+        held = "" if self.holder is None else f", in the hands of {self.holder.id}"
+        told = f"{self.state.value}, attempt {self.attempt}{held}"
+        return f"<Block of {self.size} tasks from {self.id} on, {self.tag!r}, {told}>"
+
     @property
     def size(self) -> int:
         """How many tasks are in it."""

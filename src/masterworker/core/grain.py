@@ -29,7 +29,7 @@ from masterworker.core.underway import UnderWay
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from masterworker.core.lanes import Key
+    from masterworker.core.filters import Key
 
 #: So much work is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
 LEAST = 0.002

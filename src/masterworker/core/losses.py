@@ -120,8 +120,8 @@ class Losses(Settling):
         self.closed[member_id] = now + REPORT_WITHIN, reason
         self.alarmed = True
         effects = Effects()
-        effects.dropped += self.waiting.unpark_all(member)
-        effects.dropped += self.results.unpark_all(member)
+        effects.dropped += self.waiting.claims.unpark_all(member)
+        effects.dropped += self.results.claims.unpark_all(member)
         return effects
 
     def on_ended(
@@ -218,11 +218,11 @@ class Losses(Settling):
         self.grain.under_way.put_down(member.id)
         self.closed.pop(member.id, None)
         effects = Effects()
-        effects.dropped += self.waiting.unpark_all(member)
-        effects.dropped += self.results.unpark_all(member)
-        if member.view is not None:
+        effects.dropped += self.waiting.claims.unpark_all(member)
+        effects.dropped += self.results.claims.unpark_all(member)
+        if member.filter is not None:
             self._workers -= 1
-            self.waiting.release(member.view)
+            self.waiting.release(member.filter)
         return effects
 
     def _unexplained(self, now: float) -> Effects:

@@ -5,62 +5,45 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from masterworker.core.blocks import Item
-    from masterworker.core.lanes import View
+    from masterworker.core.filters import TagFilter
 
 #: A process is lost after so many heartbeats in a row have not come. Four, as the published
 #: system had it: one lost packet or one slow moment must not cost a worker.
 MISSED_HEARTBEATS = 4
 
 
-class Member:
-    """One registered process. Its id is never used again.
+class Member(msgspec.Struct, eq=False):
+    """One registered process. Its id is never used again."""
 
-    Written out by hand, as the other records here: `dataclasses` loads half of the compiler's
-    tools, and the start of a job would wait for that.
+    id: int
+    #: One line that says which it is: process id, host, machine type.
+    info: str
+    #: What it can execute; None: nothing.
+    filter: TagFilter | None
+    #: Seconds between heartbeats; None: silence never means loss.
+    heartbeat: float | None
+    #: When something was last heard of it, in seconds on the caller's clock.
+    heard: float
+    #: Name of the supervisor that watches its process; "" for none.
+    supervisor: str = ""
+    #: What its supervisor says is to be believed.
+    is_trusted: bool = True
+    #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
+    supervised: bool = False
+    #: Since when it has had nothing to do; None: it had a task since it was last seen idle.
+    idle_since: float | None = None
+    #: What is in its hands, by the last id of each item, in the order in which it executes it.
+    leases: dict[int, Item] = {}
 
-    Args:
-        id: Its id.
-        info: One line that says who it is: process id, host, machine type.
-        view: The view of the waiting tasks that it can execute; None for one that executes nothing.
-        heartbeat: Seconds between heartbeats; None: silence never means loss.
-        heard: When something was last heard of it, in seconds on the caller's clock.
-        supervisor: Name of the supervisor that watches its process; "" for none.
-    """
+    def __post_init__(self) -> None:
+        self.supervised = bool(self.supervisor)
 
-    __slots__ = (
-        "heard",
-        "heartbeat",
-        "id",
-        "idle_since",
-        "info",
-        "is_trusted",
-        "leases",
-        "supervised",
-        "supervisor",
-        "view",
-    )
-
-    def __init__(
-        self,
-        id: int,  # noqa: A002  what it is
-        info: str,
-        view: View | None,
-        heartbeat: float | None,
-        heard: float,
-        supervisor: str = "",
-    ) -> None:
-        self.id, self.info, self.view = id, info, view
-        self.heartbeat, self.heard, self.supervisor = heartbeat, heard, supervisor
-        #: What its supervisor says is to be believed.
-        self.is_trusted = True
-        #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
-        self.supervised = bool(supervisor)
-        #: Since when it has had nothing to do; None: it had a task since it was last seen idle.
-        self.idle_since: float | None = None
-        #: What is in its hands, by the last id of each item, in the order in which it executes it.
-        self.leases: dict[int, Item] = {}
+    def __repr__(self) -> str:
+        return f"<Member {self.id} ({self.info}), {self.in_hand} tasks in hand>"
 
     @property
     def in_hand(self) -> int:

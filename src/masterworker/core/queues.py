@@ -11,18 +11,20 @@ from masterworker.core.backups import Backups
 from masterworker.core.blocks import Block, Blocks
 from masterworker.core.chunks import no_single
 from masterworker.core.effects import Effects, Tally
+from masterworker.core.filters import key_of
 from masterworker.core.grain import BACK, KEPT, Grain
-from masterworker.core.lanes import Lanes, key_of
 from masterworker.core.options import terms_of
 from masterworker.core.overdue import Overdue
 from masterworker.core.task import Lease, State, Task
+from masterworker.core.task_queues import TaskQueues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Single
-    from masterworker.core.lanes import Claim, Key, View
+    from masterworker.core.claims import Claim
+    from masterworker.core.filters import Key, TagFilter
     from masterworker.core.member import Member
 
 WAITING, LEASED, SETTLED = State.WAITING, State.LEASED, State.SETTLED
@@ -37,9 +39,9 @@ class Queues:
         self.blocks = Blocks(self.tasks, single)
         self.members: dict[int, Member] = {}
         claim_ids = count(1)
-        self.waiting = Lanes(WAITING, claim_ids)
-        self.results = Lanes(SETTLED, claim_ids)
-        self._any_result = self.results.view(None)
+        self.waiting = TaskQueues(WAITING, claim_ids)
+        self.results = TaskQueues(SETTLED, claim_ids)
+        self._any_result = self.results.use_filter(None)
         self.backups = Backups()
         self.overdue = Overdue()
         self.grain = Grain()
@@ -87,13 +89,13 @@ class Queues:
         most = min(want, self.grain.most(key, seconds, now))
         return most if most <= share else min(most, max(share, self.grain.least(key)))
 
-    def _take(self, view: View, want: int, seconds: float, now: float) -> list[Item]:
+    def _take(self, wanted: TagFilter, want: int, seconds: float, now: float) -> list[Item]:
         """Take what somebody gets who asks for so many tasks and so much work (0.0: any)."""
         share = self._share(want)
         if want > 1 and seconds > 0.0:
             portion = partial(self._portion, want, seconds, now, share)
-            return self.waiting.take(view, want, most=portion)
-        return self.waiting.take(view, share)
+            return self.waiting.take(wanted, want, most=portion)
+        return self.waiting.take(wanted, share)
 
     def find(self, task_id: int) -> Item | None:
         """Return a task, or the block that it is in; None: it is not known (any more)."""
@@ -177,7 +179,7 @@ class Queues:
         block.end()
 
     def _take_for(self, now: float, claim: Claim) -> list[Item]:
-        return self._take(claim.view, claim.want, claim.seconds, now)
+        return self._take(claim.filter, claim.want, claim.seconds, now)
 
     def _keep(self, tag: str, now: float) -> bool:
         """Tell whether what waits is better kept for somebody who will be back at once.

@@ -23,7 +23,7 @@ from masterworker.core.backups import LOOK
 from masterworker.core.blocks import Block
 from masterworker.core.chunks import no_single
 from masterworker.core.effects import NOTHING, Effects
-from masterworker.core.lanes import key_of
+from masterworker.core.filters import key_of
 from masterworker.core.liveness import Liveness
 from masterworker.core.losses import MAX_LOSSES, Losses
 from masterworker.core.member import Member
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Chunk, Single
+    from masterworker.core.claims import Claim
     from masterworker.core.grain import Spent
-    from masterworker.core.lanes import Claim
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
 
@@ -95,17 +95,17 @@ class Scheduler(Losses):
         """
         if was is not None:
             self._absolve(was, now)
-        view = None if tags is not None and not tags else self.waiting.view(tags)
+        wanted = None if tags is not None and not tags else self.waiting.use_filter(tags)
         member = Member(
             self._next_member,
             " ".join(info.split()),
-            view,
+            wanted,
             heartbeat,
             now,
             supervisor,
         )
         self._next_member += 1
-        self._workers += view is not None
+        self._workers += wanted is not None
         self.members[member.id] = member
         self._liveness.watch(member, now)
         self.alarmed = heartbeat is not None or self.alarmed
@@ -155,7 +155,7 @@ class Scheduler(Losses):
         self.tally.submitted += number
         keepable = options is None and direct
         if number == 1 and self._may_hand_over(tag, now, keepable=keepable):
-            claim = self.waiting.taker_of(tag)
+            claim = self.waiting.claims.next_for(tag)
             if claim is not None:
                 payload = self.blocks.payload(payloads, 0)
                 return first, self._hand_over(first, tag, payload, direct, options, claim, now)
@@ -173,7 +173,7 @@ class Scheduler(Losses):
         if not direct:
             self.open_tags[tag] = self.open_tags.get(tag, 0) + number
         self.waiting.append(tag, items, 0 if options is None else options.priority)
-        if not self.waiting.parked or (keepable and self._keep(tag, now)):
+        if not self.waiting.claims or (keepable and self._keep(tag, now)):
             return first, NOTHING
         return first, self._match_tasks(now)
 
@@ -199,25 +199,25 @@ class Scheduler(Losses):
             Leases; or none, and the id of a claim that waits for some.
         """
         member = self.members.get(member_id)
-        if member is None or member.view is None or want < 1 or self.terminated:
+        if member is None or member.filter is None or want < 1 or self.terminated:
             return [], None
         if member_id in self.closed:
             return [], None
         member.heard = now
         self._back.pop(member_id, None)
-        view = member.view if tag is None else self.waiting.view(frozenset((tag,)))
+        wanted = member.filter if tag is None else self.waiting.use_filter(frozenset((tag,)))
         try:
             there = self.waiting.lanes and not self.held_back
-            tasks = self._take(view, want, seconds, now) if there else None
+            tasks = self._take(wanted, want, seconds, now) if there else None
             if tasks:
                 return self._lease(member, tasks, now), None
             self.grain.under_way.put_down(member_id)
             if self.backups.in_hand:
                 self.alarmed = True
-            return [], self.waiting.park(member, want, view, seconds, member.rank(now))
+            return [], self.waiting.claims.park(member, want, wanted, seconds, member.rank(now))
         finally:
             if tag is not None:
-                self.waiting.release(view)
+                self.waiting.release(wanted)
 
     def on_spent(self, member_id: int, spent: Iterable[Spent]) -> None:
         """A process says how long tasks took. Before their outcomes: they must be in its hands."""
@@ -253,7 +253,7 @@ class Scheduler(Losses):
 
     def on_unparked(self, claim_id: int) -> bool:
         """A claim does not wait any longer. False: it has been served or dropped already."""
-        return self.waiting.unpark(claim_id) or self.results.unpark(claim_id)
+        return self.waiting.claims.unpark(claim_id) or self.results.claims.unpark(claim_id)
 
     def on_held_back(self, now: float, *, held: bool) -> Effects:
         """Results pile up that nobody picks up: hand out no more; or the pile is small again."""
@@ -278,7 +278,7 @@ class Scheduler(Losses):
             effects.add(self._unexplained(now))
         silent = self._liveness.expired(now)
         for member in silent:  # first all of them, so that none gets what another one had
-            effects.dropped += self.waiting.unpark_all(member)
+            effects.dropped += self.waiting.claims.unpark_all(member)
         for member in silent:
             reason = f"silent for {now - member.heard:.1f} s"
             effects.add(self.on_lost(member.id, reason, now, blame=False))
@@ -310,13 +310,13 @@ class Scheduler(Losses):
     def on_terminated(self) -> list[int]:
         """The job ends: nothing more is handed out. Returns the claims that waited."""
         self.terminated = True
-        return self.waiting.unpark_all() + self.results.unpark_all()
+        return self.waiting.claims.unpark_all() + self.results.claims.unpark_all()
 
     # -- inside -----------------------------------------------------------------------------
 
     def _may_hand_over(self, tag: str, now: float, *, keepable: bool) -> bool:
         """Tell whether a task need not be queued, if anybody waits for just that."""
-        if not self.waiting.parked or self.terminated or self.held_back or self.kept is not None:
+        if not self.waiting.claims or self.terminated or self.held_back or self.kept is not None:
             return False
         return not (keepable and self._keep(tag, now))
 
@@ -334,7 +334,7 @@ class Scheduler(Losses):
         task = self.tasks[task_id] = Task(task_id, tag, payload, direct, WAITING, options)
         if not direct:
             self.open_tags[tag] = self.open_tags.get(tag, 0) + 1
-        self.waiting.unpark(claim.id)
+        self.waiting.claims.unpark(claim.id)
         effects = Effects()
         effects.leases.append((claim.id, self._lease(claim.taker, [task], now)))
         return effects
@@ -386,12 +386,12 @@ class Scheduler(Losses):
         effects = Effects()
         if self.terminated or self.held_back or not self.backups:
             return effects
-        for task in self.backups.outliers(self.tasks, now) if self.waiting.parked else ():
-            able = self.waiting.idle(task.tag)
+        for task in self.backups.outliers(self.tasks, now) if self.waiting.claims else ():
+            able = self.waiting.claims.able(task.tag)
             free = next((claim for claim in able if claim.taker is not task.holder), None)
             if free is None or task.holder is None:
                 continue
-            self.waiting.unpark(free.id)
+            self.waiting.claims.unpark(free.id)
             leases = self._copy(task, task.holder, free.taker, now)
             effects.leases.append((free.id, leases))
         return effects

@@ -140,15 +140,15 @@ class Settling(Pausing):
         member = self.members.get(member_id)
         if member is None or want < 1 or self.terminated:
             return [], None
-        view = self._any_result if tag is None else self.results.view(frozenset((tag,)))
+        wanted = self._any_result if tag is None else self.results.use_filter(frozenset((tag,)))
         try:
-            tasks = self.results.take(view, want)
+            tasks = self.results.take(wanted, want)
             if tasks:
                 return self._deliver_all(tasks), None
-            return [], self.results.park(member, want, view)
+            return [], self.results.claims.park(member, want, wanted)
         finally:
             if tag is not None:
-                self.results.release(view)
+                self.results.release(wanted)
 
     def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
         """Outcomes did not reach the one who asked: back to the very front, for the next one."""
@@ -377,6 +377,6 @@ class Settling(Pausing):
 
     def _match_results(self, effects: Effects) -> None:
         for claim, tasks in self.results.match(
-            lambda claim: self.results.take(claim.view, claim.want)
+            lambda claim: self.results.take(claim.filter, claim.want)
         ):
             effects.results.append((claim.id, self._deliver_all(tasks)))

@@ -1,7 +1,7 @@
 """What the scheduler knows of one task.
 
-A task is one object with slots and nothing else: its queue position, its state and its outcome are
-all fields of it. Where there are millions, most are no objects of their own: see `blocks`.
+A task is one object: its queue position, its state and its outcome are all fields of it. Where
+there are millions, most are no objects of their own: see `blocks`.
 """
 
 from __future__ import annotations
@@ -163,67 +163,41 @@ def _named(item: Lease | Outcome) -> str:
     return f"task {item.task_id}" if len(ids) == 1 else f"tasks {ids[0]} to {ids[-1]}"
 
 
-class Task:
-    """One task, from its request to the delivery of its outcome.
-
-    Written out by hand: one is made for each request, so it sets no field that is set later
-    anyway (`order` when it is queued, `kind`, `worker` and `tries` when it is settled).
-    """
-
-    __slots__ = (
-        "attempt",
-        "direct",
-        "holder",
-        "id",
-        "kind",
-        "losses",
-        "notes",
-        "options",
-        "order",
-        "payload",
-        "state",
-        "suspect",
-        "tag",
-        "tries",
-        "worker",
-    )
+class Task(msgspec.Struct, eq=False):
+    """One task, from its request to the delivery of its outcome."""
 
     #: A `Block` stands for more.
     size: ClassVar[int] = 1
 
+    id: int
+    tag: str
+    #: The pickled parameters; once settled, the outcome's payload.
+    payload: Payload
+    #: True: the outcome leaves the scheduler at once (a future waits for it).
+    direct: bool
+    state: State = State.WAITING
+    #: How it is to be treated; None: like most tasks. Shared by all tasks of a request.
+    options: Options | None = None
     #: Position in the queues. Smaller is earlier; negative after a put-back.
-    order: int
-    #: What sort of outcome the payload is, who delivered it, as text, and after how many attempts.
-    kind: int
-    worker: str
-    tries: int
+    order: int = 0
+    attempt: int = 0
+    holder: Member | None = None
+    #: It was in hand when a process ended, so it is handed out alone from now on.
+    suspect: bool = False
+    #: One line for each process that ended while executing it; None as long as none did.
+    losses: list[str] | None = None
+    #: What happened to it beyond the ordinary; None as long as nothing did.
+    notes: list[tuple[float, str]] | None = None
+    #: Once settled: what sort of outcome the payload is, ...
+    kind: int = RESULT
+    #: ... which process delivered it, as text, and after how many attempts.
+    worker: str = ""
+    tries: int = 1
 
-    def __init__(
-        self,
-        number: int,
-        tag: str,
-        payload: Payload,
-        direct: bool,
-        state: State = State.WAITING,
-        options: Options | None = None,
-    ) -> None:
-        self.id = number
-        self.tag = tag
-        #: The pickled parameters; once settled, the outcome's payload.
-        self.payload = payload
-        #: True: the outcome leaves the scheduler at once (a future waits for it).
-        self.direct = direct
-        self.state = state
-        #: How it is to be treated; None: like most tasks. Shared by all tasks of a request.
-        self.options = options
-        self.attempt = 0
-        self.holder: Member | None = None
-        #: It was in hand when a process ended, so it is handed out alone from now on.
-        self.suspect = False
-        #: One line for each process that ended while executing it; None as long as none did.
-        self.losses: list[str] | None = None
-        #: What happened to it beyond the ordinary; None as long as nothing did.
-        self.notes: list[tuple[float, str]] | None = None
+    def __repr__(self) -> str:
+        held = "" if self.holder is None else f", in the hands of {self.holder.id}"
+        told = f"{self.state.value}, attempt {self.attempt}{held}"
+        return f"<Task {self.id}, {self.tag!r}, {told}>"
 
     @property
     def last(self) -> int:

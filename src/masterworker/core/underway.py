@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from masterworker.core.lanes import Key
+    from masterworker.core.filters import Key
 
 #: Of a lane so many portions are looked at, those that have been in hand for the longest time.
 LOOKED_AT = 64

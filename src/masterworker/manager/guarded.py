@@ -174,7 +174,7 @@ class Guarded:
     def remote_workers(self) -> set[int]:
         """Return the workers that came through a connection; asked in `wait_for`."""
         members = self.core.members
-        return {i for i in self.remote if i in members and members[i].view is not None}
+        return {i for i in self.remote if i in members and members[i].filter is not None}
 
     def notify(self) -> None:
         """Let those in `wait_for` look again."""
@@ -296,7 +296,7 @@ class Guarded:
         can take 5 ms, so once he sends what is enough for all who are idle.
         """
         noted = sum(len(run.payloads) for run in self._intake.runs)
-        if self._hurried == 1 and noted >= len(self.core.waiting.parked):
+        if self._hurried == 1 and noted >= len(self.core.waiting.claims):
             self._hurried = 2
             self._look_at_requests()
         elif not self._looking:
@@ -333,7 +333,7 @@ class Guarded:
         executes anything any more, more is handed out however high the pile is.
         """
         held = self._pile.is_high()
-        if held and (self.sleepers or self.core.results.parked or now - self._asked < ASKED):
+        if held and (self.sleepers or self.core.results.claims or now - self._asked < ASKED):
             waiting, members = self._collecting, self.core.members.values()
             held = any(member.leases for member in members if member.id not in waiting)
         if held is self.core.held_back:

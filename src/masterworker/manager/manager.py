@@ -179,7 +179,7 @@ class Manager(Exchanging):
         number, noted = len(payloads), [-1]
         try:
             self._intake.add(tag, payloads, options, noted, direct=direct, expect=expect)
-            if core.waiting.parked or not self._watching:
+            if core.waiting.claims or not self._watching:
                 self._look_at_requests()
             return noted[0]
         except BaseException:
@@ -201,9 +201,9 @@ class Manager(Exchanging):
         try:
             self._intake.add_one(tag, payload, options, future, futures)
             kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
-            if core.waiting.parked and not kept and self._hurried:
+            if core.waiting.claims and not kept and self._hurried:
                 self._hurry()
-            elif (core.waiting.parked and not kept) or not self._watching:
+            elif (core.waiting.claims and not kept) or not self._watching:
                 self._hurried = self._hurried or 1
                 self._look_at_requests()
         except BaseException:
@@ -344,7 +344,7 @@ class Manager(Exchanging):
         """Find a task for somebody who waits for an outcome: if possible one that brings it."""
         if lend == wire.NOTHING:
             return [], None
-        view = self.core.members[member_id].view
+        view = self.core.members[member_id].filter
         if tag is not None and view is not None and view.accepts(tag):
             leases, claim = self.core.on_fetch(member_id, 1, now, tag)
             if leases or lend == wire.AWAITED:
@@ -389,5 +389,5 @@ class Manager(Exchanging):
         """Let all workers have an order, before any task that is asked for after this."""
         with self.guard:
             for member in self.core.members.values():
-                if member.view is not None:
+                if member.filter is not None:
                     self._orders.setdefault(member.id, []).append((order, argument))

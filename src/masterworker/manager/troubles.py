@@ -72,7 +72,7 @@ def _in_vain(core: Scheduler) -> dict[str, str]:
     count = core.waiting.count
     if not count:
         return {}
-    views = {m.view for m in core.members.values() if m.view is not None}
+    views = {m.filter for m in core.members.values() if m.filter is not None}
     if not views:
         told = "1 task waits" if count == 1 else f"{count} tasks wait"
         return {"workers": f"{told}, and there are no workers{HOW_TO_START}"}
@@ -81,6 +81,6 @@ def _in_vain(core: Scheduler) -> dict[str, str]:
         return {}
     names = ", ".join(repr(tag.removeprefix("@")) for tag in sorted(tags)[:MOST_TAGS])
     more = f" and {len(tags) - MOST_TAGS} more" if len(tags) > MOST_TAGS else ""
-    workers = sum(m.view is not None for m in core.members.values())
+    workers = sum(m.filter is not None for m in core.members.values())
     nobody = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
     return {"tags": f"{nobody} execute {names}{more}"}

@@ -11,7 +11,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from masterworker import forks, wire
-from masterworker.core.lanes import CALL_MARK
+from masterworker.core.filters import CALL_MARK
 from masterworker.data import definitions, layout, mainmodule
 from masterworker.data.pickling import dumps_function_by_name, line_of
 from masterworker.data.protocol import PROTOCOL

@@ -11,7 +11,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypedDict
 
 from masterworker.checking import known_keywords
-from masterworker.core.lanes import CALL_MARK
+from masterworker.core.filters import CALL_MARK
 from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError, UsageError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.core.chunks import Chunk
-from masterworker.core.lanes import CALL_MARK
+from masterworker.core.filters import CALL_MARK
 from masterworker.core.task import Outcome
 from masterworker.data import definitions
 from masterworker.data.outcome import open_finished

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import forks, wire
 from masterworker.core.chunks import Chunk
+from masterworker.core.filters import CALL_MARK
 from masterworker.core.hand import MAX_WANT
-from masterworker.core.lanes import CALL_MARK
 from masterworker.core.row import Row
 from masterworker.core.task import Lease, Outcome
 from masterworker.data import definitions
