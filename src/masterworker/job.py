@@ -8,8 +8,9 @@ from masterworker import program
 from masterworker.checking import known_keywords
 from masterworker.data.segment import bytes_of
 from masterworker.errors import UnpicklableError, UsageError
+from masterworker.launch.process_context import this_process
 from masterworker.master import engine_of
-from masterworker.worker import HEARTBEAT, current, script
+from masterworker.worker import HEARTBEAT, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def work_instead(label: str, worker_class: type[Any], start: str, **keywords: fl
     Raises:
         UsageError: The process was started for another job of the same script.
     """
-    context = current.slave_context()
+    context = this_process.context.ask_assignment()
     if context is None:
         return False
     if context.served:  # the script goes on to its next job, which has workers of its own
@@ -96,7 +97,7 @@ def work_instead(label: str, worker_class: type[Any], start: str, **keywords: fl
         )
     script.adopt_names()
     getattr(worker_class(context.label, **keywords), start)()
-    current.note_served()
+    this_process.context.has_served()
     return True
 
 

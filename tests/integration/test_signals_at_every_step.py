@@ -24,12 +24,13 @@ import pytest
 
 import masterworker
 from masterworker.core.options import Options
-from masterworker.core.task import FAILURE, RESULT, ids_of
+from masterworker.core.task import FAILURE, RESULT, Lease, ids_of
 from masterworker.data.pickling import dumps_call
-from masterworker.launch import parent, scoreboard
+from masterworker.launch import scoreboard
+from masterworker.launch.process_context import ProcessContext
 from masterworker.manager import Manager
 from masterworker.testing import MemoryConnection, connection
-from masterworker.worker import Worker, current
+from masterworker.worker import Worker
 from masterworker.worker.interrupts import Interrupts
 from support import HANG
 
@@ -65,6 +66,8 @@ class Job:
     def __init__(self, happening: Happening, step: int, between: int) -> None:
         self._happening, self._step = happening, step
         self.manager = Manager(on_direct=self._on_settled)
+        #: Of the workers: this process is not their own.
+        self.context = ProcessContext()
         self.steps = 0
         self.settled: dict[int, int] = {}
         self.links: list[MemoryConnection] = []
@@ -102,7 +105,7 @@ class Job:
 
     def _on_settled(self, finished: list[Any]) -> None:
         for each in finished:
-            for task_id in ids_of((each.task_id, 0, 0, getattr(each, "payloads", b""))):
+            for task_id in ids_of(Lease(each.task_id, 0, "", getattr(each, "payloads", b""))):
                 assert task_id not in self.settled, "settled twice"
                 self.settled[task_id] = getattr(each, "kind", RESULT)
 
@@ -137,7 +140,7 @@ class Working(Worker):
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        super().__init__("any", connect=job.connect, heartbeat=None)
+        super().__init__("any", connect=job.connect, heartbeat=None, context=job.context)
 
     def wants_to_stop(self) -> bool:
         """Between two tasks."""
@@ -174,12 +177,12 @@ class Working(Worker):
 def cancel(job: Job, task_id: int) -> None:
     """Cancel a task, as a master and the worker's supervisor do it."""
     job.manager.cancel([task_id])
-    tell_of_cancelled(task_id)
+    tell_of_cancelled(job, task_id)
 
 
-def tell_of_cancelled(task_id: int) -> None:
-    if parent.shared[scoreboard.TASK] == task_id:
-        parent.shared[scoreboard.CANCEL] = task_id
+def tell_of_cancelled(job: Job, task_id: int) -> None:
+    if job.context.board[scoreboard.TASK] == task_id:
+        job.context.board[scoreboard.CANCEL] = task_id
         signal.raise_signal(scoreboard.LOOK)
 
 
@@ -188,8 +191,8 @@ def cancel_what_waits(job: Job) -> None:
 
 
 def cancel_what_is_executed(job: Job) -> None:
-    if parent.shared[scoreboard.TASK]:
-        cancel(job, parent.shared[scoreboard.TASK])
+    if job.context.board[scoreboard.TASK]:
+        cancel(job, job.context.board[scoreboard.TASK])
 
 
 def cancel_what_comes(job: Job) -> None:
@@ -205,14 +208,14 @@ def cancel_told_late(job: Job) -> None:
     """The supervisor is slow, and tells it twice."""
     job.manager.cancel([job.outer])
     threading.Timer(0.001, os.kill, (os.getpid(), scoreboard.LOOK)).start()
-    parent.shared[scoreboard.CANCEL] = job.outer
+    job.context.board[scoreboard.CANCEL] = job.outer
     with contextlib.suppress(ValueError):
         signal.raise_signal(scoreboard.LOOK)
 
 
 def time_is_up(job: Job) -> None:
-    if parent.shared[scoreboard.DEADLINE]:
-        parent.shared[scoreboard.DEADLINE] = 1
+    if job.context.board[scoreboard.DEADLINE]:
+        job.context.board[scoreboard.DEADLINE] = 1
         signal.raise_signal(scoreboard.LOOK)
 
 
@@ -251,14 +254,6 @@ HAPPENINGS = [
     lose_connection,
     lose_connection_and_cancel,
 ]
-
-
-@pytest.fixture(autouse=True)
-def apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process is not the worker's own."""
-    monkeypatch.setattr(parent, "shared", scoreboard.private())
-    for name in ("_interrupted", "_recycled"):
-        monkeypatch.setattr(current, name, getattr(current, name))
 
 
 @pytest.mark.parametrize("between", [1, 3])

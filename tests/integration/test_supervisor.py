@@ -23,13 +23,14 @@ from masterworker.errors import (
     TransportError,
     WorkerStartError,
 )
-from masterworker.launch import exits, parent, scoreboard
+from masterworker.launch import exits, scoreboard
 from masterworker.launch import process as processes
 from masterworker.launch.options import Spec
-from masterworker.launch.parent import WorkerLimits
+from masterworker.launch.process_context import ProcessContext
 from masterworker.launch.reporter import Reporter
 from masterworker.launch.slot import PAUSES, TRIES, Reason, Slot, reason_of
 from masterworker.launch.supervisor import Supervisor
+from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.master import engine_of
 from support import HANG, python_script, start_script, wait_until, workers_of
 
@@ -335,15 +336,15 @@ NERVOUS = """
     import ctypes, os
     from pathlib import Path
     from masterworker import Worker
-    from masterworker.worker import current
+    from masterworker.launch.process_context import this_process
 
     def hold(seconds, path):
         Path(path).touch()
         ctypes.PyDLL(None).sleep(seconds)
         return os.getpid()
 
-    context = current.slave_context()
-    Worker(context.label, handlers={"hold": hold}, heartbeat=0.25).run()
+    assignment = this_process.context.ask_assignment()
+    Worker(assignment.label, handlers={"hold": hold}, heartbeat=0.25).run()
 """
 
 
@@ -675,17 +676,13 @@ def test_a_bug_on_the_other_side_does_not_end_it(
     wait_until(lambda: manager.endings == [ending(3)], HANG)
 
 
-def test_a_worker_that_looks_for_its_master_when_the_job_is_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_worker_that_looks_for_its_master_when_the_job_is_over() -> None:
     """It may have missed the end; its supervisor tells, so that it does not look for long."""
-    shared = scoreboard.private()
-    monkeypatch.setattr(parent, "shared", shared)
-    monkeypatch.setattr(parent, "_launcher", os.getppid())
-    parent.end_if_orphaned(0.0)
-    shared[scoreboard.OVER] = 1
+    context = ProcessContext(os.getppid())
+    context.require_launcher(0.0)
+    context.board[scoreboard.OVER] = 1
     with pytest.raises(MasterNotFoundError):
-        parent.end_if_orphaned(0.0)
+        context.require_launcher(0.0)
 
 
 @pytest.mark.parametrize("how", ["nobody", "another"])

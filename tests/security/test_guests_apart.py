@@ -22,7 +22,8 @@ from masterworker.data import record
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.errors import CredentialError, NotAllowedError
-from masterworker.launch import parent, scoreboard
+from masterworker.launch import scoreboard
+from masterworker.launch.process_context import ProcessContext
 from masterworker.launch.slot import Reason, reason_of
 from masterworker.manager import Service
 from masterworker.master import engine_of
@@ -178,7 +179,7 @@ def test_a_slot_tells_its_worker_who_supervises_it() -> None:
         os.fstat(inherited)
     os.close(fd)
     with pytest.raises(OSError):
-        parent.supervised_by(fd)
+        ProcessContext().supervised_by(fd)
 
 
 # -- a connection that ends --------------------------------------------------------------------

@@ -19,7 +19,8 @@ import pytest
 
 from masterworker import Master
 from masterworker.errors import MasterworkerError
-from masterworker.launch import options, parent
+from masterworker.launch import options
+from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.master import engine_of
 from masterworker.security import credentials, pem, ticket, tls
 from masterworker.security.credentials import user_credential
@@ -266,7 +267,7 @@ def test_whatever_lies_in_files(job: Job) -> None:
 def test_however_things_are_shown(job: Job) -> None:
     given = ticket.parse(job.observer)
     spec = options.Spec(
-        "label", None, {}, parent.WorkerLimits(), None, False, ticket=given
+        "label", None, {}, WorkerLimits(), None, False, ticket=given
     )  # fmt: skip
     server = engine_of(job.master).server
     things: list[object] = [

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from masterworker.launch import parent, scoreboard
+from masterworker.launch import scoreboard
+from masterworker.launch.process_context import ProcessContext
 
 TAGS = ["a", "sqrt", "12345678", "@simulate", "x" * 7, "x" * 8, "x" * 9, "å" * 60, "x" * 200]
 
@@ -54,12 +55,11 @@ def test_a_verdict(tag: str) -> None:
 def test_it_is_written_where_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     """And again in a new scoreboard."""
     written = []
-    monkeypatch.setattr(parent, "shared", scoreboard.private())
-    monkeypatch.setattr(parent, "shown_tag", "")
+    context = ProcessContext()
     monkeypatch.setattr(scoreboard, "write_tag", lambda _, tag: written.append(tag))
     for tag in ("a", "a", "b", "b", "a"):
-        parent.show_tag(tag)
+        context.show_tag(tag)
     assert written == ["a", "b", "a"]
-    parent.has_left()
-    parent.show_tag("a")
+    context.has_left()
+    context.show_tag("a")
     assert written[3:] == ["a"]

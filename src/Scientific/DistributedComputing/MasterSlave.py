@@ -16,13 +16,14 @@ from masterworker.checking import known_keywords
 from masterworker.data.states import StateValue
 from masterworker.errors import Terminated, UsageError
 from masterworker.job import main_program, methods_of, work_instead
+from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info
 from masterworker.master.engine import MasterEngine
 from masterworker.master.shutdown import GRACE
 from masterworker.master.submission import Submitter
 from masterworker.taskid import task_name
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
-from masterworker.worker import HEARTBEAT, Worker, current, script
+from masterworker.worker import HEARTBEAT, Worker, script
 from Scientific.DistributedComputing import tracing
 from Scientific.DistributedComputing.failures import (
     TaskManagerTermination,
@@ -395,7 +396,7 @@ def startSlaveProcess(label: str | None = None, master_host: str | None = None) 
         UsageError: No label was given, and `task_manager slave` did not give one.
         MasterNotFoundError: No such master.
     """
-    context = current.slave_context()
+    context = this_process.context.ask_assignment()
     if context is not None:
         script.adopt_names()
         if label is None:
@@ -406,7 +407,7 @@ def startSlaveProcess(label: str | None = None, master_host: str | None = None) 
         raise UsageError("startSlaveProcess needs a label, unless started by: task_manager slave")
     namespace = sys._getframe(1).f_globals
     SlaveProcess(label, master_host).start(namespace)
-    current.note_served()
+    this_process.context.has_served()
 
 
 def getMachineInfo() -> str:

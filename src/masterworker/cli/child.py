@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from masterworker import program, surroundings, wire
 from masterworker.cli import exit_codes
-from masterworker.cli.telling import describe, handed_over, show_log
+from masterworker.cli.telling import describe, handed_over, show_log, tell
 from masterworker.client import Client
 from masterworker.data import definitions
 from masterworker.data.pickling import open_payload
@@ -30,13 +30,15 @@ from masterworker.errors import (
     TransportError,
     UsageError,
 )
-from masterworker.launch import parent, scoreboard
+from masterworker.launch import scoreboard
 from masterworker.launch.command import read_order
 from masterworker.launch.exits import PROGRAM
+from masterworker.launch.process_context import Assignment, ProcessContext, this_process
+from masterworker.launch.worker_limits import STORED
 from masterworker.machine import raise_descriptor_limit
 from masterworker.surroundings import python
 from masterworker.transport import discovery
-from masterworker.worker import Worker, current, script
+from masterworker.worker import Worker, script
 from masterworker.worker.execution import ready
 
 if TYPE_CHECKING:
@@ -58,35 +60,35 @@ def begin() -> NoReturn:
 
 def main(words: Sequence[str]) -> int:
     """Be a worker that a supervisor launches with these words. Returns the exit status."""
+    try:
+        order = read_order(words)
+    except (ValueError, KeyError):
+        return tell(UsageError(_NOT_LAUNCHED))
+    show_log(logging.INFO if order.verbose else logging.WARNING)
+    # A script that the master has stored makes its worker itself, and finds the context there.
+    context = this_process.context = ProcessContext(order.launcher, order.limits)
     reason = ""
     try:
-        try:
-            order = read_order(words)
-        except (ValueError, KeyError):
-            raise UsageError(_NOT_LAUNCHED) from None
-        show_log(logging.INFO if order.verbose else logging.WARNING)
-        status = run(order)
+        status = run(order, context)
     except JobEndedError:  # before this worker could join, which is no failure to start
-        parent.has_left()
+        context.has_left()
         status = exit_codes.OK
     except MasterworkerError as error:
         status, reason = describe(error)
     except KeyboardInterrupt:  # not of the worker: it has not begun, or has left
         return exit_codes.INTERRUPTED
-    if not parent.conclude(status, reason) and reason:
+    if not context.conclude(status, reason) and reason:
         print(f"{PROGRAM}{reason}", file=sys.stderr)
     return status
 
 
-def run(order: Order) -> int:
+def run(order: Order, context: ProcessContext) -> int:
     """Execute tasks until the job ends."""
-    parent.launched_by(order.launcher)
-    parent.end_with_launcher()
+    context.end_with_launcher()
     try:
-        parent.supervised_by(order.slot_fd)
+        context.supervised_by(order.slot_fd)
     except (OSError, ValueError):
         raise UsageError(_NOT_LAUNCHED) from None
-    parent.limited_to(order.limits)
     raise_descriptor_limit()
     os.environ.pop(python.STARTING, None)  # what a task starts is not to become a worker
     if isinstance(sys.stdout, io.TextIOWrapper):  # it is a pipe now, whatever the user has
@@ -104,22 +106,22 @@ def run(order: Order) -> int:
         if told:
             logger.warning("%s", told)
         _follow(what, client, label)
-        current.be_slave(current.SlaveContext(label, what.digest, what.worker_class))
+        context.assignment = Assignment(label, what.digest, what.worker_class)
         script.fresh_main(what.package)
         definitions.fetch_from(lambda key: client.get(wire.DEFINITIONS, key))
         if order.limits.initializer:
-            _initialize(client, order.limits.initializer)
+            _initialize(client, order.limits.initializer, context)
             client.disconnect()
-        _execute(what, order, client)
+        _execute(what, order, client, context)
     except Terminated:  # it ended while we were joining
-        parent.has_left()
+        context.has_left()
     except RejectedError:
         raise
     except TransportError as error:
         raise MasterGoneError(str(error)) from error
-    if current.was_interrupted():
+    if context.was_interrupted:
         return exit_codes.INTERRUPTED
-    if current.was_recycled():
+    if context.is_recycled:
         return exit_codes.RECYCLED
     return exit_codes.OK
 
@@ -149,7 +151,7 @@ def _hold_ticket(fd: int, label: str) -> None:
     ticket.hold(given)
 
 
-def _initialize(client: Client, initializer: str) -> None:
+def _initialize(client: Client, initializer: str, context: ProcessContext) -> None:
     """Do what each process is to do before it works.
 
     Raises:
@@ -159,7 +161,7 @@ def _initialize(client: Client, initializer: str) -> None:
     try:
         function()
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-        if isinstance(error, KeyboardInterrupt) and parent.shared[scoreboard.END]:
+        if isinstance(error, KeyboardInterrupt) and context.board[scoreboard.END]:
             raise  # of our supervisor
         raise RuntimeError(f"the initializer has raised {type(error).__name__}") from error
 
@@ -168,8 +170,8 @@ def _find_initializer(client: Client, initializer: str) -> Callable[[], object]:
     import importlib
     import operator
 
-    if initializer.startswith(parent.STORED):
-        pickled = client.get(wire.PROGRAM, initializer.removeprefix(parent.STORED))
+    if initializer.startswith(STORED):
+        pickled = client.get(wire.PROGRAM, initializer.removeprefix(STORED))
         if pickled is None:
             raise UsageError("the master has not stored the initializer of this worker")
         return ready(bytes_of(pickled))
@@ -191,10 +193,10 @@ def _fetch(client: Client, label: str) -> program.Program:
     return program.decode(bytes_of(stored))
 
 
-def _execute(what: program.Program, order: Order, client: Client) -> None:
+def _execute(what: program.Program, order: Order, client: Client, context: ProcessContext) -> None:
     label = order.label
     if what.kind == program.GENERIC:
-        Worker(label, connect=_going_on(client, order)).run()
+        Worker(label, connect=_going_on(client, order), context=context).run()
         return
     client.disconnect()
     if what.kind == program.CLASS:
@@ -206,7 +208,7 @@ def _execute(what: program.Program, order: Order, client: Client) -> None:
         except SystemExit as end:  # as in sys.exit(main()), when main has come back
             if end.code:
                 raise
-        if not current.slave_context_used():
+        if not context.was_asked:
             raise UsageError(
                 f"the slave code ({what.filename}) ended without starting a slave: its last line "
                 "must be startSlaveProcess() or runJob(...), and not guarded by "

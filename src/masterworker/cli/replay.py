@@ -27,10 +27,11 @@ from masterworker.data.record import printable
 from masterworker.data.states import StateCache, resolving
 from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
 from masterworker.job import methods_of
+from masterworker.launch.process_context import Assignment, this_process
 from masterworker.master import Master, engine_of
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
-from masterworker.worker import Worker, current, script
+from masterworker.worker import Worker, script
 from masterworker.worker.execution import ready
 
 if TYPE_CHECKING:
@@ -116,8 +117,9 @@ class _Replay:
             if told:
                 print(f"warning: {told}", file=sys.stderr)
             definitions.fetch_from(self._fetch_definition)
-            context = current.SlaveContext(home.label, what.digest, what.worker_class, self.instead)
-            current.be_slave(context)
+            this_process.context.assignment = Assignment(
+                home.label, what.digest, what.worker_class, self.instead
+            )
             try:
                 self._execute(what, home.label)
             except SystemExit:  # as in sys.exit(main()), when main has come back
@@ -157,7 +159,7 @@ class _Replay:
         worker._thread = threading.current_thread()
         worker._declare(handlers)
         try:
-            with current.working_as(worker), resolving(worker.states):
+            with this_process.working_as(worker), resolving(worker.states):
                 self.status = self._carry_out(handlers.get(tag))
         finally:
             worker._sign_off()

@@ -16,8 +16,8 @@ from masterworker.data.segment import bytes_of
 from masterworker.errors import JobEndedError, NotTrustedError, TransportError, UsageError
 from masterworker.launch import options as written
 from masterworker.launch.exits import PROGRAM
-from masterworker.launch.parent import WorkerLimits
 from masterworker.launch.supervisor import Supervisor
+from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.machine import raise_descriptor_limit
 from masterworker.security.peer import Role
 from masterworker.surroundings import folders, python

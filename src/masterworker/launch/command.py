@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.launch import scoreboard
-from masterworker.launch.parent import WorkerLimits
+from masterworker.launch.worker_limits import WorkerLimits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,6 +26,10 @@ RECYCLED: Final = 8
 #: Wrong command line, no such label, other versions, no code: trying again will not help.
 HOPELESS: Final = frozenset({2, NOT_FOUND, 5, 6})
 
+#: A master that cannot be reached for so long is a matter for the log (seconds), which says this.
+NAMED_AFTER_SECONDS: Final = 4.0
+UNREACHABLE: Final = "the master cannot be reached; trying for %.0f s more"
+
 #: Begins what the command line says about an error.
 PROGRAM: Final = "task_manager: "
 

@@ -13,9 +13,9 @@ from masterworker.surroundings import folders, python
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.launch.parent import WorkerLimits
     from masterworker.launch.reporter import Attend
     from masterworker.launch.slot import Slot
+    from masterworker.launch.worker_limits import WorkerLimits
 
 #: After being asked to end, a worker has so long before it is killed (seconds).
 KILL_AFTER: Final = 1.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.errors import MasterworkerError, Terminated, TransportError
-from masterworker.launch.parent import NAMED_AFTER, UNREACHABLE
+from masterworker.launch.exits import NAMED_AFTER_SECONDS, UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -184,7 +184,7 @@ class Reporter:
     def _lost(self, why: str) -> None:
         self._in_touch = False
         silent = time.monotonic() - self._answered
-        if self._patience is not None and silent >= NAMED_AFTER and not self._named:
+        if self._patience is not None and silent >= NAMED_AFTER_SECONDS and not self._named:
             self._named = True
             logger.warning(UNREACHABLE, self._patience - silent)
         if self._patience is not None and silent >= self._patience:

@@ -11,7 +11,7 @@ from masterworker import forks, wire
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
-from masterworker.launch.parent import STORED, WorkerLimits
+from masterworker.launch.worker_limits import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.forgotten import WeakCallback
 

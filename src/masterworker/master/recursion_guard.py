@@ -13,8 +13,9 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from masterworker.errors import UsageError
-from masterworker.launch import exits, parent
+from masterworker.launch import exits
 from masterworker.launch.command import order_in
+from masterworker.launch.process_context import this_process
 from masterworker.surroundings import python
 
 if TYPE_CHECKING:
@@ -44,12 +45,6 @@ def require_a_place() -> None:
         )
 
 
-def _is_worker() -> bool:
-    """Tell whether this process executes what others ask for."""
-    current = sys.modules.get("masterworker.worker.current")  # masters do not load it
-    return parent.has_launcher() or (current is not None and current.has_worker())
-
-
 def _is_beginning() -> bool:
     """Tell whether this process belongs to a pool of `multiprocessing`, and is not ready yet."""
     pools = sys.modules.get("multiprocessing.process")
@@ -59,7 +54,7 @@ def _is_beginning() -> bool:
 def _executed_module(frame: FrameType | None) -> str | None:
     """Return whose top level a worker executes; None: it is no worker, or executes a task."""
     beginning = _is_beginning()
-    if not beginning and not _is_worker():
+    if not beginning and not this_process.is_worker:
         return None
     module = None
     while frame is not None:
@@ -82,11 +77,12 @@ def _end_second_start() -> None:
         f"its start again. Set {python.VARIABLE} to a Python that has masterworker, or "
         "sys.executable"
     )
+    context = this_process.context
     order = order_in(sys.argv[1:])
     if order is not None:
         with contextlib.suppress(OSError, ValueError):  # the program has closed it
-            parent.supervised_by(order.slot_fd)
-    if not parent.conclude(status, reason):
+            context.supervised_by(order.slot_fd)
+    if not context.conclude(status, reason):
         sys.stderr.write(f"{exits.PROGRAM}{reason}\n")
         sys.stderr.flush()
     os._exit(status)

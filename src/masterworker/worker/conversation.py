@@ -25,11 +25,11 @@ from masterworker.errors import (
     Terminated,
     TransportError,
 )
-from masterworker.launch import parent
+from masterworker.launch import exits
+from masterworker.launch.process_context import this_process
 from masterworker.launch.scoreboard import DEADLINE, LAST, MEMBER, SHELF, TASK
 from masterworker.machine import process_info
 from masterworker.transport.discovery import reach
-from masterworker.worker import current
 from masterworker.worker.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.task import Payload
     from masterworker.data.shelf import Shelf
+    from masterworker.launch.process_context import ProcessContext
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
@@ -62,7 +63,9 @@ class Conversation:
         heartbeat: float | None,
         reconnect: float,
         connect: Callable[[], Connection] | None,
+        context: ProcessContext | None,
     ) -> None:
+        self._context = this_process.context if context is None else context
         self.label = label
         self._process_id: int | None = None
         self.reconnect = reconnect
@@ -73,7 +76,7 @@ class Conversation:
         self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
         #: A call that waits is a sign of life only when it begins and ends.
         self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
-        self._interrupts = Interrupts()
+        self._interrupts = Interrupts(self._context)
         option = self.MASTER_OPTION
         self.client = Client(
             connect or (lambda: reach(label, master, option=option)),
@@ -138,11 +141,11 @@ class Conversation:
 
     def _reach_shelf(self) -> Shelf | None:
         """Return where the workers of one supervisor share what they have fetched, if they do."""
-        if self._shelf is None and parent.shared[SHELF]:
+        if self._shelf is None and self._context.board[SHELF]:
             from masterworker.data.shelf import Shelf
 
             with contextlib.suppress(OSError):
-                self._shelf = Shelf(os.getppid(), parent.shared[SHELF] - 1)
+                self._shelf = Shelf(os.getppid(), self._context.board[SHELF] - 1)
         return self._shelf
 
     def _require_same_run(self) -> None:
@@ -214,10 +217,10 @@ class Conversation:
         name = bytes_of(self.client.get(wire.PROGRAM, f"{wire.RELOADED}{number}") or b"").decode()
         if name not in sys.modules:
             return
-        if parent.has_launcher():
+        if self._context.is_launched:
             logger.info("the master has loaded %s again: a new worker takes our place", name)
             self._outdated = True
-            current.note_recycled()
+            self._context.is_recycled = True
         else:
             logger.warning("the master has loaded %s again; this worker has the old one", name)
 
@@ -230,12 +233,12 @@ class Conversation:
         logger.info("%s; looking for the master", error)
         self.hand.cut_off()
         try:
-            parent.end_if_orphaned(PAUSES[0])
+            self._context.require_launcher(PAUSES[0])
             self._join(wait=True)
         except TransportError as gone:
             self._stopped = True
             if self._interrupts.in_charge and threading.current_thread() is not self._thread:
-                parent.end_process(str(gone))  # the handler works for nobody any more
+                self._context.end_process(str(gone))  # the handler works for nobody any more
             raise
 
     def _join_first(self) -> bool:
@@ -260,7 +263,7 @@ class Conversation:
     def _join(self, *, wait: bool) -> None:
         """Join; with `wait`, try for so long as a master may be gone, from its last answer on."""
         end = self._last_call + self.reconnect if wait else 0.0
-        name_at = time.monotonic() + parent.NAMED_AFTER
+        name_at = time.monotonic() + exits.NAMED_AFTER_SECONDS
         pause, longest = PAUSES
         while True:
             try:
@@ -276,23 +279,24 @@ class Conversation:
                 self._stopped = True
                 return
             except TransportError as error:
-                if time.monotonic() + pause > end or parent.orphaned():
+                if time.monotonic() + pause > end or self._context.is_orphaned:
                     if not wait:
                         raise
                     raise MasterNotFoundError(f"the master is gone: {error}") from error
-                if time.monotonic() > name_at and not parent.has_launcher():  # who says it for all
+                # A supervisor says it once, for all of its workers.
+                if time.monotonic() > name_at and not self._context.is_launched:
                     name_at = float("inf")
-                    logger.warning(parent.UNREACHABLE, end - time.monotonic())
+                    logger.warning(exits.UNREACHABLE, end - time.monotonic())
                 threading.Event().wait(pause)
                 pause = min(2 * pause, longest)
         if self.hand.instance not in {"", welcome.instance}:
             for each in (TASK, LAST, DEADLINE):  # its number means another task now
-                parent.shared[each] = 0
+                self._context.board[each] = 0
         self.hand.joined(welcome.instance)
         self.states.clear()  # an order to forget one may have been lost with the connection
         self._data_only = welcome.results == wire.PLAIN
         self._process_id = welcome.member_id
-        parent.shared[MEMBER] = welcome.member_id + 1
+        self._context.board[MEMBER] = welcome.member_id + 1
 
     def _hello(self) -> wire.Hello:
         tags = sorted(self._handlers)
@@ -302,8 +306,8 @@ class Conversation:
             tags,
             heartbeat,
             self.client.name,
-            current.program_digest(),
-            parent.supervisor,
+            self._context.program_digest,
+            self._context.supervisor,
         )
 
     def _sign_off(self) -> None:

@@ -22,13 +22,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
-from masterworker.launch import parent
 from masterworker.launch.scoreboard import CANCEL, DEADLINE, END, LOOK, TASK
-from masterworker.worker import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
+
+    from masterworker.launch.process_context import ProcessContext
 
 #: Exit status of a process that a second Ctrl-C ended: what shells say of SIGINT.
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -119,9 +119,14 @@ _NOTHING = contextlib.nullcontext()
 
 
 class Interrupts:
-    """The signals that came to this worker."""
+    """The signals that came to this worker.
 
-    def __init__(self) -> None:
+    Args:
+        context: Of its process.
+    """
+
+    def __init__(self, context: ProcessContext) -> None:
+        self._context = context
         #: A Ctrl-C came from outside: whatever `KeyboardInterrupt` surfaces is that one.
         self.came = False
         #: Finish the current task, and leave.
@@ -155,7 +160,7 @@ class Interrupts:
 
     def has_come(self) -> bool:
         """Tell whether a Ctrl-C came from outside; asked when a handler has raised one."""
-        if not self.came and self.in_charge and parent.has_launcher():
+        if not self.came and self.in_charge and self._context.is_launched:
             threading.Event().wait(PASSED_ON)
         return self.came
 
@@ -166,15 +171,15 @@ class Interrupts:
 
     def cancel(self, task_id: int) -> None:
         """Break off a task that nobody wants: as soon as it goes on, if it waits for another."""
-        if threading.get_ident() == self._main or parent.shared[TASK] != task_id:
+        if threading.get_ident() == self._main or self._context.board[TASK] != task_id:
             self._pending.setdefault(task_id, Broken(cancelled=True))
         else:
-            parent.shared[CANCEL] = task_id
+            self._context.board[CANCEL] = task_id
             self.look()
 
     def look_at_clock(self) -> None:
         """Break off what has taken too long, also if the grace after a SIGTERM is over."""
-        deadline = parent.shared[DEADLINE]
+        deadline = self._context.board[DEADLINE]
         if deadline and time.monotonic_ns() > deadline:
             self.look()
         if self.leaving and not self.came and time.monotonic() > self._leave_by:
@@ -206,7 +211,7 @@ class Interrupts:
 
     def after_fork(self) -> None:
         """The signals of a fork that a task has made are its own."""
-        parent.after_fork()
+        self._context.after_fork()
         self._pending.clear()
         self.calm_down()
         if self.in_charge:
@@ -245,11 +250,11 @@ class Interrupts:
     def _on_interrupt(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
         if os.getpid() != self._pid:
             _default(number)
-        executing = parent.shared[TASK]
+        executing = self._context.board[TASK]
         if (
             number == signal.SIGINT
-            and parent.has_launcher()
-            and not parent.shared[END]
+            and self._context.is_launched
+            and not self._context.board[END]
             and executing
         ):
             # Its own process group keeps a Ctrl-C at the terminal away, and its supervisor says
@@ -259,10 +264,10 @@ class Interrupts:
                 return
             raise KeyboardInterrupt
         if self.came:
-            if not parent.has_launcher() or parent.shared[END] > self._stops:
+            if not self._context.is_launched or self._context.board[END] > self._stops:
                 os._exit(EXIT_INTERRUPTED)
             return
-        self._stops = max(1, parent.shared[END])
+        self._stops = max(1, self._context.board[END])
         self.came = self.leaving = True
         if self.idle or (self.is_calling and self.breakable):
             raise LeftIdle
@@ -271,9 +276,9 @@ class Interrupts:
 
     def _on_look(self, number: int, frame: Any) -> None:  # noqa: ARG002  Python's signature
         """Break off the task that is being executed, if it is meant."""
-        shared = parent.shared
-        executing, deadline = shared[TASK], shared[DEADLINE]
-        cancelled = shared[CANCEL] == executing
+        board = self._context.board
+        executing, deadline = board[TASK], board[DEADLINE]
+        cancelled = board[CANCEL] == executing
         late = deadline and time.monotonic_ns() > deadline
         if not executing or not (cancelled or late) or os.getpid() != self._pid:
             return
@@ -287,12 +292,12 @@ class Interrupts:
 
     def is_pending(self) -> bool:
         """Tell whether the task that is being executed is to be broken off."""
-        return bool(self._pending) and self._pending.get(parent.shared[TASK]) is not None
+        return bool(self._pending) and self._pending.get(self._context.board[TASK]) is not None
 
     def raise_pending(self) -> None:
         """Break it off now, if it is to be."""
         if self._pending:
-            executing = parent.shared[TASK]
+            executing = self._context.board[TASK]
             broken = self._pending.get(executing)
             if broken is not None:
                 self._pending[executing] = None
@@ -307,14 +312,14 @@ class Interrupts:
         if os.getpid() != self._pid:
             _default(number)
         if self.leaving:
-            if not parent.has_launcher():
+            if not self._context.is_launched:
                 self._on_interrupt(number, frame)
             return
         self.leaving = True
-        if not parent.has_launcher():  # whose supervisor knows how much time there is
+        if not self._context.is_launched:  # whose supervisor knows how much time there is
             self._leave_by = time.monotonic() + GRACE
-        elif not parent.shared[END]:  # it was not the supervisor: let it start another one
-            current.note_recycled()
+        elif not self._context.board[END]:  # it was not the supervisor: let it start another one
+            self._context.is_recycled = True
         if self.idle:
             raise LeftIdle
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from masterworker.core.hand import MAX_WANT
 from masterworker.data.pickling import loads
 from masterworker.errors import TaskTimeout
-from masterworker.launch import parent
 from masterworker.launch.scoreboard import AGAIN, DEADLINE
-from masterworker.worker import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from masterworker.core.options import Terms
+    from masterworker.launch.process_context import ProcessContext
 
 #: A worker that has to be gone at some time takes only what should be done so long before.
 MARGIN = 0.5
@@ -27,26 +26,27 @@ TIME_IS_UP = 0.2
 KEPT_CHOICES = 64
 
 
-def begin(terms: Terms) -> None:
+def begin(terms: Terms, board: memoryview) -> None:
     """A task with a time limit, perhaps, is about to be executed: note when its time is up."""
     timeout = terms[0]
     if timeout is not None:
-        parent.shared[AGAIN] = may_be_tried_again(TaskTimeout, terms)
-        parent.shared[DEADLINE] = time.monotonic_ns() + int(timeout * 1e9)
+        board[AGAIN] = may_be_tried_again(TaskTimeout, terms)
+        board[DEADLINE] = time.monotonic_ns() + int(timeout * 1e9)
 
 
-def most(done: int, task_seconds: float) -> int:
+def most(context: ProcessContext, done: int, task_seconds: float) -> int:
     """Tell how many tasks a worker may ask for; 0: it is time to leave.
 
     Args:
+        context: Has its bounds. It is told if they are the reason to leave.
         done: How many it has executed.
         task_seconds: How long they usually take; 0.0 if that is not known.
     """
-    want, bounds = MAX_WANT, parent.limits
+    want, bounds = MAX_WANT, context.limits
     if bounds.max_tasks is not None:
         want = min(want, bounds.max_tasks - done)
         if want < 1:
-            current.note_recycled()
+            context.is_recycled = True
     if bounds.deadline is not None:
         left = bounds.deadline - time.monotonic() - MARGIN
         fit = left / task_seconds if task_seconds else left * MAX_WANT
@@ -54,24 +54,23 @@ def most(done: int, task_seconds: float) -> int:
     return want
 
 
-def shorter(wait: float, now: float) -> float:
+def shorter(wait: float, now: float, board: memoryview) -> float:
     """Return how long to wait for something (seconds) if the time of the task that waits counts."""
-    deadline = parent.shared[DEADLINE]
+    deadline = board[DEADLINE]
     return min(wait, max(0.0, deadline / 1e9 - now) + TIME_IS_UP) if deadline else wait
 
 
 @contextlib.contextmanager
-def suspended() -> Iterator[None]:
+def suspended(board: memoryview) -> Iterator[None]:
     """Within this the limit of the task that waits does not end one that is executed inside it."""
-    shared = parent.shared
-    deadline, again = shared[DEADLINE], shared[AGAIN]
-    shared[DEADLINE] = 0
+    deadline, again = board[DEADLINE], board[AGAIN]
+    board[DEADLINE] = 0
     try:
         yield
     finally:
         if deadline:  # if it has passed meanwhile, its grace begins now
-            shared[DEADLINE] = max(deadline, time.monotonic_ns())
-        shared[AGAIN] = again
+            board[DEADLINE] = max(deadline, time.monotonic_ns())
+        board[AGAIN] = again
 
 
 def may_be_tried_again(kind: type[BaseException], terms: Terms | None) -> bool:

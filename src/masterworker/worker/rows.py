@@ -16,7 +16,6 @@ from masterworker.data.pickling import (
     loads,
 )
 from masterworker.data.segment import LARGE
-from masterworker.launch import parent
 from masterworker.launch.scoreboard import LAST, TASK
 from masterworker.worker.execution import (
     HANDLER,
@@ -43,6 +42,7 @@ def execute_row(
     handler: Callable[..., Any],
     hand: Hand,
     interrupts: Interrupts,
+    board: memoryview,
     wants_to_stop: Callable[[], bool] | None,
     *,
     data_only: bool = False,
@@ -54,6 +54,7 @@ def execute_row(
         handler: Is called with the parameters.
         hand: Whoever looks there sees which task is being executed.
         interrupts: Tell whether to leave.
+        board: Shows which task is being executed; see `launch.scoreboard`.
         wants_to_stop: Asked between two tasks; None: it never does.
         data_only: The master takes no pickles from this process.
 
@@ -63,15 +64,15 @@ def execute_row(
     Raises:
         KeyboardInterrupt: It came from outside; the task has no outcome.
     """
-    begin, outer, held = row.next, parent.shared[TASK], interrupts.held
+    begin, outer, held = row.next, board[TASK], interrupts.held
     before, hand.executing = hand.executing, row
     try:
         if not interrupts.leaving:
-            _execute(row, handler, interrupts, wants_to_stop, outer, data_only=data_only)
+            _execute(row, handler, interrupts, board, wants_to_stop, outer, data_only=data_only)
     finally:
         interrupts.held = held
-        if parent.shared[TASK] != outer:
-            parent.shared[LAST], parent.shared[TASK] = parent.shared[TASK], outer
+        if board[TASK] != outer:
+            board[LAST], board[TASK] = board[TASK], outer
         hand.executing = before
     return row.next - begin
 
@@ -80,6 +81,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     row: Row,
     handler: Callable[..., Any],
     interrupts: Interrupts,
+    board: memoryview,
     wants_to_stop: Callable[[], bool] | None,
     outer: int,
     *,
@@ -91,7 +93,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     that is not ours. A signal that was meant for it may so come when it has its outcome: then it is
     too late, and nothing follows.
     """
-    shared, dropped, todo, keep = parent.shared, row.dropped, row.todo, row.results.append
+    dropped, todo, keep = row.dropped, row.todo, row.results.append
     held = interrupts.held
     is_call, last, found = handler is call, b"", handler
     first, payloads = row.first, row.payloads
@@ -107,7 +109,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                 if dropped and task_id in dropped:
                     row.add(None)
                     continue
-                shared[TASK] = task_id
+                board[TASK] = task_id
                 interrupts.held = False
                 stage = PARAMETERS
                 if together:
@@ -144,7 +146,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     return
                 if wants_to_stop is not None and todo:
                     interrupts.held = held
-                    shared[TASK] = outer
+                    board[TASK] = outer
                     if wants_to_stop():
                         return
         except BaseException as error:
@@ -161,7 +163,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                         raise
                 finally:
                     interrupts.held = held  # what is meant for the outer task finds it waiting
-                    shared[LAST], shared[TASK] = task_id, outer  # now nothing can be meant for it
+                    board[LAST], board[TASK] = task_id, outer  # now nothing can be meant for it
             except Broken as broken:  # it came a moment before or after the handler's own code
                 outcome = broken_off(broken, None, data_only=data_only)
             interrupts.is_over(task_id)

@@ -13,9 +13,9 @@ from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import StateCache, resolving
+from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info, random_name
 from masterworker.taskid import task_name
-from masterworker.worker import current
 from masterworker.worker.execution import call, execute
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class SerialWorker:
             assert not isinstance(lease.payload, (list, Chunk))  # noqa: S101  it has asked for one task
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
             try:
-                with current.working_as(self), resolving(self.states):
+                with this_process.working_as(self), resolving(self.states):
                     kind, payload = execute(handler, lease.payload, lambda: True, lease.terms)
             except KeyboardInterrupt:
                 self._manager.exchange(self.member_id, returned=[lease.task_id])

@@ -14,15 +14,18 @@ import signal
 import sys
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.client import Client
-from masterworker.launch import parent, procfs, scoreboard
+from masterworker.launch import procfs, scoreboard
 from masterworker.launch.reporter import Reporter
 from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info, random_name
 from masterworker.transport.discovery import reach
+
+if TYPE_CHECKING:
+    from masterworker.launch.process_context import ProcessContext
 
 #: The worker is looked at so often (seconds).
 LOOK: Final = 0.5
@@ -42,14 +45,17 @@ _BEGIN: Final = (
 )
 
 
-def can_watch() -> bool:
-    """Tell whether this process can be given a sidecar, and has none."""
-    return not parent.supervisor and hasattr(os, "pidfd_open") and bool(sys.executable)
+def start(context: ProcessContext, label: str, master: str | None) -> None:
+    """Give this process a sidecar. Where that is not possible, it goes on without.
 
-
-def start(label: str, master: str | None) -> None:
-    """Give this process a sidecar. Where that fails, it goes on without."""
-    import subprocess  # the sidecar itself starts nobody
+    Args:
+        context: Of this process, which has no supervisor.
+        label: The label of the job.
+        master: "host" or "host:port"; None: the sidecar looks it up by the label.
+    """
+    if not hasattr(os, "pidfd_open") or not sys.executable:
+        return
+    import subprocess  # the sidecar itself starts no process
 
     fd, _ = scoreboard.create(random_name())
     words = [str(os.getpid()), str(fd), label, master or ""]
@@ -64,7 +70,7 @@ def start(label: str, master: str | None) -> None:
     except OSError:
         os.close(fd)
         return
-    parent.supervised_by(fd)
+    context.supervised_by(fd)
     threading.Thread(target=process.wait, name="masterworker-sidecar", daemon=True).start()
 
 

@@ -27,10 +27,11 @@ from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import resolving
 from masterworker.errors import MasterworkerError, TransportError, UsageError
-from masterworker.launch import parent
+from masterworker.launch.process_context import end_broken, this_process
 from masterworker.launch.scoreboard import DEADLINE, DONE, LAST, TASK, TICK
+from masterworker.launch.worker_limits import UNLIMITED
 from masterworker.taskid import task_name
-from masterworker.worker import current, limits
+from masterworker.worker import limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.options import Terms
     from masterworker.core.task import Finished, Payload
+    from masterworker.launch.process_context import ProcessContext
     from masterworker.transport.base import Connection
 
 logger = logging.getLogger("masterworker.worker")
@@ -65,6 +67,7 @@ class Worker(Conversation):
             this worker is lost.
         reconnect: Seconds to look for a master that does not answer any more.
         connect: Makes connections in another way; for tests.
+        context: Of the process; None: the one that each process has.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Worker(Conversation):
         heartbeat: float | None = HEARTBEAT,
         reconnect: float = RECONNECT,
         connect: Callable[[], Connection] | None = None,
+        context: ProcessContext | None = None,
     ) -> None:
         self._given = dict(handlers or {})
         self._depth = 0
@@ -88,7 +92,7 @@ class Worker(Conversation):
         #: Its process is its own, and the master is where the label leads.
         main = threading.current_thread() is threading.main_thread()
         self._watchable = main and connect is None and heartbeat is not None
-        super().__init__(label, master, heartbeat, reconnect, connect)
+        super().__init__(label, master, heartbeat, reconnect, connect, context)
         self._courier = Courier(self)
 
     # -- for users --------------------------------------------------------------------------
@@ -101,22 +105,21 @@ class Worker(Conversation):
             RejectedError: A master came back that this worker does not fit.
         """
         own = self._own_handlers()
-        if current.use_instead(self, own):
+        if self._context.use_instead(self, own):
             return
         forks.begin()
         self._thread = threading.current_thread()
-        if self._watchable and not parent.supervisor:
-            from masterworker.worker import sidecar  # not for those that somebody has launched
+        if self._watchable and not self._context.supervisor:
+            from masterworker.worker import sidecar  # not for those that have a supervisor
 
-            if sidecar.can_watch():
-                sidecar.start(self.label, self._master)
+            sidecar.start(self._context, self.label, self._master)
         if self._watchable:
             definitions.live_apart()
         definitions.fetch_from(self.fetch_definition)
         with self._interrupts.installed():  # first: who has joined signs off, whatever comes
             if self._declare(own):
                 self._courier.start()
-                with current.working_as(self), resolving(self.states):
+                with this_process.working_as(self), resolving(self.states):
                     self._work_and_leave()
 
     def set_handlers(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
@@ -136,7 +139,7 @@ class Worker(Conversation):
 
     def look_at_clock(self) -> None:
         """Break off what has taken too long, and show that this thread is alive."""
-        parent.shared[TICK] += 1
+        self._context.board[TICK] += 1
         self._interrupts.look_at_clock()
 
     def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
@@ -184,7 +187,7 @@ class Worker(Conversation):
         lend, began = wire.NOTHING, time.monotonic()
         if mine:
             lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
-            wait = limits.shorter(wait, began)
+            wait = limits.shorter(wait, began, self._context.board)
         with self._talk:
             self._require_same_run()
             if mine:
@@ -209,18 +212,19 @@ class Worker(Conversation):
 
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
-        outer, environment, tag = self.hand.executing, definitions.entered(), parent.shown_tag
-        self._inside.append(parent.shared[TASK])
+        outer, environment, context = self.hand.executing, definitions.entered(), self._context
+        tag = context.shown_tag
+        self._inside.append(context.board[TASK])
         self._depth += 1
         try:
-            with limits.suspended():
+            with limits.suspended(context.board):
                 self.hand.leases.append(lease)
                 self._execute_leases()
         finally:
             self._depth -= 1
             self._inside.pop()
             self.hand.executing = outer
-            parent.show_tag(tag)
+            self._context.show_tag(tag)
             definitions.enter(environment)
         self.deliver(give_back=False)
 
@@ -246,24 +250,25 @@ class Worker(Conversation):
             logger.info("interrupted: giving tasks back")
         except MasterworkerError:
             raise
-        except BaseException:  # not of a task: those are its outcomes
-            self._on_broken()
+        except BaseException:  # none of a task: a handler has broken this process
+            self._is_broken = not self._is_asking
+            if self._is_broken and self._context.is_launched:
+                end_broken()
             raise
         finally:
-            if self._interrupts.came:
-                current.note_interrupt()
+            self._context.was_interrupted |= self._interrupts.came
             self._leave()
 
     def _work(self) -> None:
-        bounds, idle_since = parent.limits, time.monotonic()
-        unbounded = bounds == parent.UNLIMITED
+        context, pace, idle_since = self._context, self.pace, time.monotonic()
+        unbounded = (bounds := context.limits) == UNLIMITED
         self._never_stops = getattr(self.wants_to_stop, "__func__", None) is Worker.wants_to_stop
         waiting, working = self._interrupts.may_break(idle=True), self._interrupts.may_break()
         while not self._stopped:
             leaving = self._interrupts.leaving or self._outdated
             if leaving or (not self._never_stops and self._is_to_stop()):
                 return
-            want = MAX_WANT if unbounded else limits.most(self._done, self.pace.task_seconds)
+            want = MAX_WANT if unbounded else limits.most(context, self._done, pace.task_seconds)
             idle = time.monotonic() - idle_since
             if want < 1 or (bounds.idle_timeout is not None and idle > bounds.idle_timeout):
                 return
@@ -287,13 +292,7 @@ class Worker(Conversation):
             self.client.disconnect()
         else:
             self._sign_off()
-            parent.has_left()
-
-    def _on_broken(self) -> None:
-        """Something has raised that never does: a handler has broken this process."""
-        self._is_broken = not self._is_asking
-        if self._is_broken and parent.has_launcher():
-            parent.end_broken()
+            self._context.has_left()
 
     def _is_to_stop(self) -> bool:
         self._is_asking = True
@@ -310,7 +309,7 @@ class Worker(Conversation):
             self._courier.batch_ends()
         if done:
             self._done += done
-            parent.shared[DONE] = self._done
+            self._context.board[DONE] = self._done
 
     def _execute_leases(self) -> int:
         """Execute what is in the hand. Returns how many tasks that were."""
@@ -346,9 +345,9 @@ class Worker(Conversation):
             outcomes.append(row)
         row.executing = True
         stop = None if self._never_stops else self._is_to_stop
-        handler, only = self._handler(row.tag), self._data_only
+        handler, only, board = self._handler(row.tag), self._data_only, self._context.board
         began = self.pace.begin(row.tag, time.monotonic())
-        done = execute_row(row, handler, self.hand, self._interrupts, stop, data_only=only)
+        done = execute_row(row, handler, self.hand, self._interrupts, board, stop, data_only=only)
         if done:
             self.pace.observe(row.tag, row.next - 1, done, time.monotonic() - began)
         row.executing = False
@@ -358,18 +357,18 @@ class Worker(Conversation):
         return done
 
     def _handler(self, tag: str) -> Callable[..., Any]:
-        parent.show_tag(tag)
+        self._context.show_tag(tag)
         return self._handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
 
     def _execute_one(self, lease: Lease) -> Outcome:
-        shared, hand, interrupts = parent.shared, self.hand, self._interrupts
+        board, hand, interrupts = self._context.board, self.hand, self._interrupts
         task_id, payload, terms = lease.task_id, lease.payload, lease.terms
-        outer, held = shared[TASK], interrupts.held
+        outer, held = board[TASK], interrupts.held
         hand.executing = task_id
         handler, only = self._handler(lease.tag), self._data_only
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
         try:
-            shared[TASK] = task_id
+            board[TASK] = task_id
             interrupts.held = False
             if terms is None:
                 has_come = interrupts.has_come
@@ -381,7 +380,7 @@ class Worker(Conversation):
             kind, answer = broken_off(broken, terms, data_only=only)
         finally:
             interrupts.held = held  # first: what is meant for the outer task finds it waiting
-            shared[LAST], shared[TASK] = task_id, outer  # from here on, nothing can be meant for it
+            board[LAST], board[TASK] = task_id, outer  # from here on, nothing can be meant for it
             interrupts.is_over(task_id)
         return Outcome(task_id, lease.attempt, kind, answer)
 
@@ -389,12 +388,12 @@ class Worker(Conversation):
         self, handler: Callable[..., Any], payload: Payload, terms: Terms
     ) -> tuple[int, Payload]:
         """Execute a task that has a time limit, or whose failures may be tried again."""
-        outer = parent.shared[DEADLINE]
+        outer = self._context.board[DEADLINE]
         if terms[0] is not None:
             self._courier.limit_begins()
-        limits.begin(terms)
+        limits.begin(terms, self._context.board)
         try:
             has_come, only = self._interrupts.has_come, self._data_only
             return execute(handler, payload, has_come, terms, data_only=only)
         finally:
-            parent.shared[DEADLINE] = outer
+            self._context.board[DEADLINE] = outer
