@@ -3,8 +3,8 @@
     <state>/<label>/failed/<when>-<task>-<run>.call     one file for each call: a summary, the rest
                            <digest>.needs               what several calls refer to, once
 
-Folders and files are the user's alone, and what others could have changed is not read: whoever
-replays a call unpickles it. Nothing is unpickled here.
+Folders and files are the user's alone, and what others could have changed is not read: to
+replay a call is to unpickle it. Nothing is unpickled here.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ logger = logging.getLogger("masterworker.failed")
 
 #: Version of the files.
 FORMAT = 2
-#: So many calls of a label are kept, and those of so many labels.
+#: How many calls of a label are kept, and of how many labels.
 KEPT_CALLS = 100
 KEPT_LABELS = 50
-#: All those of all labels together have no more than so many bytes, ...
+#: At most this many bytes for all labels together, ...
 KEPT_BYTES = 200 * 10**6
-#: ... and none is kept for longer than so many seconds (30 days).
+#: ... and none is kept for longer (seconds; 30 days).
 KEPT_SECONDS = 30 * 86_400.0
 #: Larger parameters are not kept (bytes).
 LARGEST = 64 << 20
 
 _ENDING, _NEEDS, _NEW = ".call", ".needs", ".new-"
-#: A file that was begun so long ago will not be finished any more (seconds).
+#: A file that was begun before this time will not be finished any more (seconds).
 _ABANDONED = 3600.0
 #: What calls refer to is written before them, by other processes, too (seconds).
 _FRESH = 60.0
@@ -71,7 +71,7 @@ _LARGEST_FILE = (1 << 31) - 1
 
 
 class Summary(NamedTuple):
-    """What is told of a failed call before it is read as a whole."""
+    """The summary of a failed call, before it is read as a whole."""
 
     label: str
     #: Random name of the manager's run: task numbers mean nothing in another run.
@@ -200,7 +200,7 @@ def _write_file(folder: int, name: str, *parts: object) -> None:
 
 
 def is_wanted() -> bool:
-    """Tell whether failed calls are to be kept at all: MASTERWORKER_KEEP_FAILED=0 says no."""
+    """Return whether failed calls are kept at all: MASTERWORKER_KEEP_FAILED=0 says no."""
     return os.environ.get("MASTERWORKER_KEEP_FAILED", "").strip().lower() not in _NO
 
 
@@ -383,8 +383,10 @@ def _opened(folder: int, path: Path, size: int) -> Iterator[msgpack.Unpacker]:
         try:
             yield msgpack.Unpacker(file, read_size=size, max_buffer_size=_LARGEST_FILE)
         except (ValueError, TypeError, msgpack.UnpackException) as error:
-            told = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-            raise UsageError(f"{path} cannot be read, remove it: {_one_line(told)}") from None
+            message = (
+                str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            )
+            raise UsageError(f"{path} cannot be read, remove it: {_one_line(message)}") from None
 
 
 def _unreadable(error: OSError) -> UsageError:

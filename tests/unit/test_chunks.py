@@ -143,7 +143,7 @@ def test_few_results_are_not_put_together() -> None:
 
 @pytest.mark.parametrize("sent", [[1, 2], {0: 1, 1: 2, 2: 3}, (1, 2, 3), None])
 def test_results_that_are_not_so_many(sent: Any) -> None:
-    with pytest.raises(ValueError, match="not the results"):
+    with pytest.raises(ValueError, match="number of results"):
         Values(Chunk(pickle.dumps(sent), 0, 3)).open()
 
 

@@ -16,7 +16,7 @@ _FORMAT = re.compile(r"[<>|=]?(?:[biufc?]\d*|[SUV]\d+|[mM]8(?:\[\w+\])?)")
 
 
 def is_array(value: object) -> bool:
-    """Tell whether this is an array, not a scalar."""
+    """Return whether this is an array, not a scalar."""
     return isinstance(value, np.ndarray)
 
 
@@ -31,23 +31,23 @@ def describe(value: Any) -> list[Any]:
         raise refusal(value)
     array = np.asarray(value)
     dtype = array.dtype
-    told = dtype.str if dtype.fields is None and dtype.subdtype is None else dtype.descr
+    spec = dtype.str if dtype.fields is None and dtype.subdtype is None else dtype.descr
     try:
-        same = not dtype.hasobject and dtype.itemsize > 0 and _dtype(told) == dtype
+        same = not dtype.hasobject and dtype.itemsize > 0 and _dtype(spec) == dtype
     except (MalformedError, ValueError, TypeError):
         same = False
     if not same:
         raise refusal(value, f" with elements {dtype}")
-    return [told, array.shape, array.tobytes()]
+    return [spec, array.shape, array.tobytes()]
 
 
-def rebuild(told: Any, shape: Any, data: Any) -> Any:
+def rebuild(spec: Any, shape: Any, data: Any) -> Any:
     """Make the array that `describe` was given.
 
     Raises:
         MalformedError: The parts do not fit each other.
     """
-    dtype = _dtype(told)
+    dtype = _dtype(spec)
     good = isinstance(data, bytes) and isinstance(shape, tuple) and dtype.itemsize > 0
     if not good or not all(type(length) is int and length >= 0 for length in shape):
         raise MalformedError("an array with a shape that it cannot have")
@@ -59,21 +59,21 @@ def rebuild(told: Any, shape: Any, data: Any) -> Any:
     return array
 
 
-def _dtype(told: Any) -> np.dtype[Any]:
+def _dtype(spec: Any) -> np.dtype[Any]:
     """Make the type of the elements from what says it: a text, or a list of fields."""
-    _check(told)
-    dtype: np.dtype[Any] = np.dtype(told)
+    _check(spec)
+    dtype: np.dtype[Any] = np.dtype(spec)
     if dtype.hasobject:
         raise MalformedError("an array of objects")
     return dtype
 
 
-def _check(told: Any) -> None:
-    if isinstance(told, str):
-        if not _FORMAT.fullmatch(told):
-            raise MalformedError(f"an array of {told[:50]!r}")
-    elif isinstance(told, list):
-        for field in told:
+def _check(spec: Any) -> None:
+    if isinstance(spec, str):
+        if not _FORMAT.fullmatch(spec):
+            raise MalformedError(f"an array of {spec[:50]!r}")
+    elif isinstance(spec, list):
+        for field in spec:
             _check_field(field)
     else:
         raise MalformedError("an array of something unknown")

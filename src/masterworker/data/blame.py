@@ -14,7 +14,7 @@ from masterworker.errors import UnpicklableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: So deep, and at so many parts of a value, is looked.
+#: How deep a value is searched, and how many parts of it.
 DEEPEST: Final = 6
 MOST: Final = 200
 
@@ -55,12 +55,12 @@ def why(value: object, error: Exception, dump: Callable[[Any], object]) -> str:
         else:
             break
     text = " ".join(str(error).split())
-    told = text if isinstance(error, UnpicklableError) else f"{type(error).__name__}: {text}"
+    message = text if isinstance(error, UnpicklableError) else f"{type(error).__name__}: {text}"
     where = f"{path.removeprefix(', ')} (a {type(part).__name__}): " if path else ""
     instead = next((advice for kinds, advice in INSTEAD if isinstance(part, kinds)), "")
     if not instead and isinstance(error, TypeError) and text.startswith("cannot pickle"):
         instead = OF_THE_PROCESS
-    return f"{where}{told}"[:500] + (f"; {instead}" if instead else "")
+    return f"{where}{message}"[:500] + (f"; {instead}" if instead else "")
 
 
 def _fault(value: object, dump: Callable[[Any], object]) -> Exception | None:

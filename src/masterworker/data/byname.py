@@ -1,7 +1,7 @@
 """Pickling what the master sends: plainly where that will do, else so that names are noted.
 
 What the main program defines goes by name (`defining`, which needs cloudpickle, is for what has
-none). Which names that are is told, so that they can be there before the pickle is opened.
+none). It lists these names, so that they can be there before the pickle is opened.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _objects(pickler: pickle.Pickler) -> Mapping[int, object]:
 
 
 def _is_shared(kind: type) -> bool:
-    """Tell whether it makes a difference that two values have an object of a class in common.
+    """Return whether sharing an object of a class makes a difference to two values.
 
     It makes none for what cannot change: texts, tuples, types of array elements. Such classes have
     a hash of their own, which is not written in Python.

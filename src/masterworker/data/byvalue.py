@@ -56,7 +56,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 
 
 def _is_of_main(obj: Any) -> bool:
-    """Tell whether an object can be found by name in this process's main program."""
+    """Return whether an object can be found by name in this process's main program."""
     if not isinstance(obj, (type, FunctionType)) or obj.__module__ != "__main__":
         return False
     return own(obj.__qualname__) is obj

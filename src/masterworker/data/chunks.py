@@ -1,9 +1,9 @@
-"""What is in a chunk: small values that nobody can change, of many tasks, in one pickle.
+"""What is in a chunk: small values that cannot change, of many tasks, in one pickle.
 
 A value is fixed when it is drawn or returned, and what one task does to it must not be seen by
-another. Whoever puts many into one pickle pickles them later, and opens them before they are used;
-so only such values may be among them with which this makes no difference: numbers, short texts and
-bytes, and tuples of these. Of exactly these classes: a subclass may have state.
+another. Values in one pickle are pickled later, and opened before they are used; so only those are
+put together for which this makes no difference: numbers, short texts and bytes, and tuples of
+these. Of exactly these classes: a subclass may have state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Fewer results are not worth being put together.
 FEW: Final = 4
-#: So many bytes at most for the parameters in a chunk, beside the function.
+#: At most this many bytes for the parameters in a chunk, beside the function.
 MOST_VALUES: Final = 16 << 10
 #: Longer texts and bytes are not put together, nor larger integers, nor longer tuples.
 LONGEST: Final = 64
@@ -38,7 +38,7 @@ _SMALL = _FIXED | _SIZED | {int}
 
 
 def is_small(value: Any) -> bool:
-    """Tell whether a value may be put into a chunk."""
+    """Return whether a value may be put into a chunk."""
     kind = type(value)
     if kind in _FIXED:
         return True
@@ -54,7 +54,7 @@ def _is_small_atom(value: Any) -> bool:
 
 
 def are_small(values: Collection[Any]) -> bool:
-    """Tell whether all may be put into a chunk, if they do not turn out to have too many bytes."""
+    """Return whether all may be put into a chunk, if they do not have too many bytes."""
     kinds = set(map(type, values))
     if kinds == {tuple}:
         kinds = set(map(type, chain.from_iterable(values)))
@@ -109,7 +109,7 @@ class Values:
 
     Args:
         chunk: All of them.
-        begin: Where the first one belongs, for whoever has them in the place of each.
+        begin: The position of the first one in the list of a reader that has this in place of each.
     """
 
     __slots__ = ("_values", "begin", "chunk")
@@ -123,14 +123,14 @@ class Values:
         """Return all of them.
 
         Raises:
-            Exception: They cannot be rebuilt, or are not so many.
+            Exception: They cannot be rebuilt, or are not as many.
         """
         values = self._values
         if values is None:
             begin, end = self.chunk.at, self.chunk.at + self.chunk.number
             values = loads(self.chunk.data)
             if type(values) is not list or len(values) < end:
-                raise ValueError("these are not the results of so many tasks")
+                raise ValueError("the number of results is not that of the tasks")
             self._values = values = values[begin:end]
         return values
 

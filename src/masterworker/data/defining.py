@@ -1,7 +1,7 @@
 """Pickling what the master sends, where it refers to the main program: by name, not by value.
 
 A class or function that the main program has under its name travels as that name; which names a
-pickle refers to is noted, so that whoever sends it can see to it that they are there. What has no
+pickle refers to is noted, so that the sender can see to it that they are there. What has no
 name (lambdas, functions inside functions) travels by value, but its globals are those of the main
 program in the worker, and not a copy of them.
 
@@ -146,13 +146,13 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         }
         if function.__module__ != mainmodule.MAIN:  # as a rule it is, and need not be said
             state["__module__"] = function.__module__
-        told = (
+        parts = (
             self._all_shared(function.__dict__),
             state,
             contents,
             sourcecode.submodules(code, values),
         )
-        return rebuilding.make_function, (code, cells), told, None, None, rebuilding.fill_function
+        return rebuilding.make_function, (code, cells), parts, None, None, rebuilding.fill_function
 
     def _content(self, cell: Any) -> tuple[Any, ...]:
         """Return what is in a variable of a closure: one value, or nothing yet."""
@@ -198,8 +198,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 del attributes[name]  # of private slots; the class makes it anew
         if self._objects:
             attributes.update(self._all_shared(attributes))
-        told = make, args, cls.__bases__
-        return self._begun(cls, rebuilding.make_class, told, (attributes, more), *rest)
+        parts = make, args, cls.__bases__
+        return self._begun(cls, rebuilding.make_class, parts, (attributes, more), *rest)
 
     def _enum(
         self, cls: type[Enum], args: Any, attributes: dict[str, Any], more: Any, *rest: Any

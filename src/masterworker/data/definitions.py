@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: What a definition is: nothing (the name is not defined), the text of a source, a function or
 #: class, or the values of one or more names that have parts in common.
 ABSENT, SOURCE, DEFINED, VALUES = range(4)
-#: So many environments are kept ready.
+#: How many environments are kept ready.
 KEPT: Final = 256
 
 
@@ -329,7 +329,7 @@ def _define(name: str, definition: Definition) -> None:
 
 
 def _set(names: tuple[str, ...], definition: Definition) -> None:
-    """Give names their values, but for those that this process has set before it was told any."""
+    """Give names their values, except those that this process had set before the first came."""
     namespace = mainmodule.namespace()
     _here.opening.update(names)
     try:
@@ -352,7 +352,7 @@ def _open(definition: Definition) -> Any:
 
 
 def _views(keys: tuple[str, ...]) -> list[memoryview]:
-    """Return large buffers, which can be written to without anybody else seeing it."""
+    """Return large buffers, which can be written to without an effect elsewhere."""
     found = map(_get, keys)
     return [
         memoryview(bytearray(each)) if isinstance(each, bytes) else each.open(writable=True)

@@ -85,9 +85,9 @@ def make_enum(
     return track(made)
 
 
-def fill_enum(cls: Any, told: tuple[Callable[[type, Any], object], Any, Mapping[str, Any]]) -> None:
+def fill_enum(cls: Any, rest: tuple[Callable[[type, Any], object], Any, Mapping[str, Any]]) -> None:
     """Finish what `make_enum` has begun."""
-    fill, state, attributes = told
+    fill, state, attributes = rest
     fill(cls, state)
     for name, own in attributes.items():
         vars(cls[name]).update(own)

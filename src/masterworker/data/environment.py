@@ -38,7 +38,7 @@ INLINE: Final = 16 << 10
 #: In the place of the value of a name that is not defined.
 _MISSING: Final = object()
 
-#: Files in memory with large buffers, by digest, as long as somebody needs them.
+#: Files in memory with large buffers, by digest, as long as something needs them.
 _blobs: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
 
 
@@ -95,14 +95,14 @@ class Plan:
         self.environment = self._finish()
 
     def is_true(self) -> bool:
-        """Tell whether all names mean what they did when this was made."""
+        """Return whether all names mean what they did when this was made."""
         get = self._main.get
         for name, value in self._bindings:
             if get(name, _MISSING) is not value:
                 return False
         try:
             return all(check() for check in self._checks)
-        except Exception:  # it cannot be pickled any more: whoever makes the next plan says so
+        except Exception:  # it cannot be pickled any more: the next plan says so
             return False
 
     # -- making it --------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class Plan:
         return found
 
     def _is_defined(self, name: str, value: object) -> bool:
-        """Tell whether a name means a function or class of the main program."""
+        """Return whether a name means a function or class of the main program."""
         if _has_variables(value):
             return False
         if isinstance(value, FunctionType) and value.__globals__ is self._main:
@@ -281,14 +281,14 @@ def _by_value(values: Iterable[object]) -> tuple[object, ...]:
 
 
 def _has_variables(value: object) -> bool:
-    """Tell whether this is a function of the main program that others may share variables with."""
+    """Return whether this is a function of the main program with variables to share."""
     if not isinstance(value, FunctionType) or value.__module__ != mainmodule.MAIN:
         return False
     return bool(value.__closure__)
 
 
 def _can_change(value: object) -> bool:
-    """Tell whether the value of a global can change; a function with variables is one by value."""
+    """Return whether the value of a global can change; a function with variables goes by value."""
     return _has_variables(value) or not is_fixed(value)
 
 
@@ -332,7 +332,7 @@ def _together(parts: dict[str, Iterable[int]]) -> list[tuple[str, ...]]:
 
 
 def _is_generator(value: object) -> bool:
-    """Tell whether a value draws random numbers; NumPy is not loaded for that."""
+    """Return whether a value draws random numbers; NumPy is not loaded for that."""
     kind = type(value)
     if kind.__module__.partition(".")[0] == "numpy":
         return kind.__name__ in {"Generator", "RandomState"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: So many exceptions travel together: of a chain, and in groups.
+#: At most this many exceptions travel together: of a chain, and in groups.
 MOST: Final = 100
 #: What of a class says how its objects are pickled.
 _HOOKS: Final = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__")
@@ -65,7 +65,7 @@ def take_apart(
 
     Args:
         error: The first of the list.
-        most: So many at most.
+        most: The largest number.
         asked: Tells of those whose class says how it is pickled whether that is to be believed;
             None: of all.
     """
@@ -109,7 +109,7 @@ class Errors:
         cause, context = self.ref(error.__cause__), self.ref(error.__context__)
         return cause, context, error.__suppress_context__
 
-    def told(self, value: Any) -> Any:
+    def encoded(self, value: Any) -> Any:
         """Return what stands for a value."""
         if isinstance(value, BaseException):
             return self.ref(value) or value
@@ -170,7 +170,7 @@ def note(error: BaseException, text: str) -> None:
 
 
 def _take_apart(error: BaseException, errors: Errors) -> Parts:
-    told = errors.told
+    encoded = errors.encoded
     reduced: Any = _built_in(type(error)).__reduce__(error)
     own = dict(getattr(error, "__dict__", {}))
     extra = dict(reduced[2]) if len(reduced) > 2 and isinstance(reduced[2], dict) else {}
@@ -179,10 +179,10 @@ def _take_apart(error: BaseException, errors: Errors) -> Parts:
         args = (error.message, error.exceptions)
     return Parts(
         type(error),
-        [told(value) for value in args],
-        {name: told(value) for name, value in own.items()},
-        [(n, name, told(value)) for n, name, value in _slots(error)],
-        {name: told(value) for name, value in extra.items() if name not in own},
+        [encoded(value) for value in args],
+        {name: encoded(value) for name, value in own.items()},
+        [(n, name, encoded(value)) for n, name, value in _slots(error)],
+        {name: encoded(value) for name, value in extra.items() if name not in own},
         *errors.links(error),
     )
 

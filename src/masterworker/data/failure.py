@@ -1,6 +1,6 @@
 """How a failed task tells what happened: a record that never does harm.
 
-The record is plain data, so anybody can read its text without unpickling. The exception itself
+The record is plain data, so its text can be read without unpickling. The exception itself
 travels inside as bytes, and only when the worker has seen that it survives the trip.
 """
 
@@ -26,7 +26,7 @@ def describe(
 
     Args:
         error: The exception, with its traceback.
-        hide_frames: So many outermost frames are our own and tell the user nothing.
+        hide_frames: How many of the outermost frames are our own and of no use to the user.
         hint: A sentence that helps; becomes a note of the exception.
         data_only: Only the text travels, not the exception itself.
     """

@@ -51,7 +51,7 @@ _FIXED: Final = frozenset(
 )
 #: The same, with their subclasses. (A logger is pickled by its name.)
 _FIXED_KINDS: Final = PurePath, Enum, logging.Logger
-#: Attributes of classes that hold something changeable, which nobody changes.
+#: Attributes of classes that hold something changeable, and are never changed.
 _UNCHANGED: Final = frozenset(
     (
         *("__annotations__", "__dataclass_fields__", "__dataclass_params__", "__abstractmethods__"),
@@ -60,7 +60,7 @@ _UNCHANGED: Final = frozenset(
         *("_hashable_values_", "_unhashable_values_", "_unhashable_values_map_"),
     )
 )
-#: Methods that `dataclasses` makes, with an inner state that nobody else can reach.
+#: Methods that `dataclasses` makes, with an inner state that no other code can reach.
 _OF_DATACLASSES: Final = frozenset(("__init__", "__repr__", "__eq__", "__hash__"))
 #: Classes of these classes are looked at attribute by attribute; others are pickled again.
 _USUAL_METACLASSES: Final = frozenset((type, ABCMeta, EnumType))
@@ -70,7 +70,7 @@ _OF_PICKLE: Final = "__slotnames__"
 
 
 def is_fixed(value: object) -> bool:
-    """Tell whether an object cannot change as long as it is the same one."""
+    """Return whether an object can never change."""
     kind = type(value)
     if kind in _FIXED:
         return True

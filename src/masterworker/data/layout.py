@@ -1,8 +1,8 @@
 """How a value with large buffers lies in one piece of memory: its pickle, and the buffers after it.
 
 Pickle protocol 5 leaves large buffers (the elements of an array) out of the pickle. They follow it
-here, each at a place where a processor likes to read, so that whoever maps the memory has the
-arrays without copying anything.
+here, each at an aligned place, so that a process that maps the memory has the arrays
+without copying anything.
 
     mark | number of buffers | length of the pickle | lengths of the buffers | pickle | buffers ...
 

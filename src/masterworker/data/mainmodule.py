@@ -128,7 +128,7 @@ def own_name(obj: Any) -> str:
 
 
 def is_found(obj: Any) -> bool:
-    """Tell whether a class or function is found by its name in this process's main program."""
+    """Return whether a class or function is found by its name in this process's main program."""
     if getattr(obj, "__module__", None) != MAIN:
         return False
     if not isinstance(obj, (type, FunctionType, CACHED)):

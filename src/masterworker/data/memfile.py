@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: This system has files in memory that belong to nobody but the processes that have them open.
+#: Whether this system has files in memory that belong only to processes that have them open.
 POSSIBLE: Final = hasattr(os, "memfd_create")
 #: Linux' `F_SEAL_*`: neither size nor content can ever change again.
 _SEALS: Final = 0x1 | 0x2 | 0x4 | 0x8
 _GET_SEALS: Final = 1034
-#: Of the mappings that a process may have, ours take one in so many at most.
+#: Of the mappings that a process may have, ours take at most one in this many.
 _SHARE: Final = 2
 #: What Linux allows where it does not say.
 _USUAL_MAPPINGS: Final = 65_530
@@ -41,7 +41,7 @@ def create() -> int | None:
 
 
 def fill(fd: int, parts: Iterable[bytes | bytearray | memoryview]) -> int:
-    """Write a file in memory, which nobody can change any more then. Returns its size (bytes).
+    """Write a file in memory, and seal it against any change. Returns its size (bytes).
 
     It is written, not mapped: where memory runs out, that is an error here and not a signal.
 
@@ -91,7 +91,7 @@ def _allowed_mappings() -> int:
 
 
 def may_map() -> bool:
-    """Tell whether one more mapping is no hazard to the rest of the program."""
+    """Return whether one more mapping is no hazard to the rest of the program."""
     return _mapped < _allowed_mappings()
 
 

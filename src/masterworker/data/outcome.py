@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, Payload
 
 
-#: Whoever raises these ends a loop around him, whatever it is over.
+#: Raised by a task, these would end the loop that asks for its result.
 _ENDS_LOOPS: Final = (StopIteration, StopAsyncIteration)
 
 
@@ -34,7 +34,7 @@ def open_result(payload: Payload) -> Any:
 
 
 def _opens(payload: Payload) -> bool:
-    """Tell whether a result can be opened after all: what has broken that off came from outside.
+    """Return whether a result can be opened after all: an interruption came from outside.
 
     What a signal handler raises comes wherever it likes, and not again.
     """
@@ -56,7 +56,7 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     Raises:
         TaskFailed: The task raised; the cause is the original exception.
         TaskLost: The task took too many workers with it.
-        TaskCancelled: Somebody has cancelled it.
+        TaskCancelled: It was cancelled.
     """
     tag, kind, payload, worker = finished.tag, finished.kind, finished.payload, finished.worker
     task_id = task_name(tag, finished.task_id)

@@ -39,9 +39,9 @@ def own_or_cached(
     return functools.lru_cache(**parameters)(function) if mine is None else mine
 
 
-def fill(obj: Any, told: tuple[Callable[..., Any] | None, Any]) -> None:
+def fill(obj: Any, rest: tuple[Callable[..., Any] | None, Any]) -> None:
     """Finish what `own_or_make` has begun: its own object stays as it is."""
-    setter, state = told
+    setter, state = rest
     if own(getattr(obj, "__qualname__", "")) is obj:
         return
     if setter is not None:

@@ -11,8 +11,8 @@ more:
 Large buffers (the elements of arrays) stay out of the pickle, and are copied once: into a
 `Segment`.
 
-`loads` is the only place in the package that unpickles anything; `open_payload` calls it. Whoever
-calls them must know where the bytes come from: a pickle is a program.
+`loads` is the only place in the package that unpickles anything; `open_payload` calls it. A caller
+must know where the bytes come from: a pickle is a program.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 #: How a pickle spells the name of the main program's module.
 MAIN = b"__main__"
 
-#: No pickle of so many bytes or less refers to anything of the main program.
+#: No pickle of this length or less (bytes) refers to anything of the main program.
 CANNOT_NAME_MAIN = 24
-#: So many bytes are not put together just to look what is in them.
+#: Pickles with more bytes than this are not joined just to be searched.
 _MUCH = 1 << 20
 
-#: Whether what is pickled as the main program's is found there by whoever gets it. What was
+#: Whether what is pickled as the main program's is found there by the receiver. What was
 #: defined here, and has not come from the master, is pickled under the other name of the module.
 _shared_names = False
 _HERE_ONLY = mainmodule.NAME.encode()
@@ -56,7 +56,7 @@ def share_names(*, shared: bool) -> None:
 
 
 def goes_plainly(data: bytes) -> bool:
-    """Tell whether a plain pickle will do, since all that it names will be found."""
+    """Return whether a plain pickle will do: the receiver finds all that it names."""
     return (MAIN not in data and _HERE_ONLY not in data) or (
         _shared_names and _HERE_ONLY not in data
     )
@@ -152,7 +152,7 @@ def open_payload(payload: Payload, *, writable: bool = True) -> Any:
 
     Args:
         payload: What `dumps_payload` has made.
-        writable: Arrays can be written to, which nobody else sees. They are not copied before.
+        writable: Arrays can be written to, which no other reader sees. They are not copied.
     """
     if isinstance(payload, bytes):
         if payload[: len(layout.MARK)] != layout.MARK:

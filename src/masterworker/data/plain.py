@@ -1,4 +1,4 @@
-"""Plain values as bytes and back, without pickle: what nobody has to trust the sender for.
+"""Plain values as bytes and back, without pickle: no trust in the sender is needed.
 
 Plain are None, bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict,
 date, datetime, timedelta, and NumPy's arrays and scalars without objects, nested as deep as
@@ -38,7 +38,7 @@ MARK: Final = b"\x00"
 MAX_DEPTH: Final = 100
 #: No value is longer (bytes).
 MOST_BYTES: Final = 1_000_000_000
-#: So many keys of a set or dictionary may have the same hash.
+#: At most this many keys of a set or dictionary may have the same hash.
 MOST_ALIKE: Final = 1000
 LIST, TUPLE, SET, FROZENSET, DICT = 1, 2, 3, 4, 5
 INTEGER, COMPLEX, BYTEARRAY, DATE, DATETIME, TIMEDELTA = 10, 11, 12, 13, 14, 15
@@ -52,7 +52,7 @@ _LEAST, _MOST = -(1 << 63), 1 << 64
 
 
 def is_plain(payload: Payload) -> bool:
-    """Tell whether this was made here, by its mark; it may still be malformed."""
+    """Return whether the mark says that this was made here; it may still be malformed."""
     return head_of(payload, 1) == MARK
 
 
@@ -144,15 +144,15 @@ def _write_datetime(value: datetime) -> bytes:
     if value.tzinfo is not None and type(value.tzinfo) is not timezone:
         raise refusal(value.tzinfo, " as a time zone, where only a fixed offset is")
     offset = value.utcoffset()
-    told = f"{value.fold}{value.replace(tzinfo=None).isoformat()}"
+    text = f"{value.fold}{value.replace(tzinfo=None).isoformat()}"
     # Python 3.11 takes an offset of less than a second in ISO's notation for none.
-    return (told if offset is None else f"{told}|{offset // _MICROSECOND}").encode()
+    return (text if offset is None else f"{text}|{offset // _MICROSECOND}").encode()
 
 
 def _read_datetime(data: bytes) -> datetime:
-    told, with_zone, offset = data.decode().partition("|")
+    text, with_zone, offset = data.decode().partition("|")
     zone = timezone(int(offset) * _MICROSECOND) if with_zone else None
-    return datetime.fromisoformat(told[1:]).replace(tzinfo=zone, fold=int(told[:1]))
+    return datetime.fromisoformat(text[1:]).replace(tzinfo=zone, fold=int(text[:1]))
 
 
 _WRITERS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
@@ -168,7 +168,7 @@ _WRITERS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
 
 
 def _unpack(data: memoryview, count: int | None, depth: int) -> list[Any]:
-    """Read so many values (None: a list of as many as it says), and nothing behind them."""
+    """Read `count` values (None: a list with its own length), and nothing after them."""
     if depth < 0:
         raise MalformedError(f"plain data is nested deeper than {MAX_DEPTH}")
     unpacker = msgpack.Unpacker(
@@ -209,7 +209,7 @@ def _pairs(flat: list[Any]) -> dict[Any, Any]:
 def _spread(keys: list[Any]) -> list[Any]:
     """Refuse keys that have been chosen to have one hash: they would take the square of the time.
 
-    Hashes of numbers, and of tuples of them, are the same everywhere, so whoever wants can find
+    Hashes of numbers, and of tuples of them, are the same everywhere, so an attacker can find
     such keys. While they are put in, no other thread of the interpreter goes on.
     """
     if len(keys) > MOST_ALIKE and max(Counter(map(hash, keys)).values()) > MOST_ALIKE:

@@ -46,9 +46,9 @@ def make_function(code: CodeType, closure: tuple[CellType, ...] | None = None) -
     return FunctionType(code, mainmodule.namespace(), None, None, closure)
 
 
-def fill_function(function: FunctionType, told: tuple[Any, ...]) -> None:
+def fill_function(function: FunctionType, parts: tuple[Any, ...]) -> None:
     """Finish what `make_function` has begun."""
-    attributes, state, contents, modules = told
+    attributes, state, contents, modules = parts
     function.__dict__.update(attributes)
     function.__module__ = mainmodule.MAIN
     for name, value in state.items():
@@ -66,17 +66,17 @@ def make_class(make: Callable[..., type], args: tuple[Any, ...], bases: tuple[ty
     What its bases do when they get a subclass they have done already in the main program, and it
     is in what travels; so those of the main program do not do it again.
     """
-    told = next(
+    base_with_hook = next(
         (base for each in bases for base in each.__mro__ if _SUBCLASSED in vars(base)), None
     )
-    if told is None or told.__module__ != mainmodule.MAIN:
+    if base_with_hook is None or base_with_hook.__module__ != mainmodule.MAIN:
         return make(*args)
-    usual = vars(told)[_SUBCLASSED]
-    setattr(told, _SUBCLASSED, classmethod(lambda cls, **keywords: None))  # noqa: ARG005
+    usual = vars(base_with_hook)[_SUBCLASSED]
+    setattr(base_with_hook, _SUBCLASSED, classmethod(lambda cls, **keywords: None))  # noqa: ARG005
     try:
         return make(*args)
     finally:
-        setattr(told, _SUBCLASSED, usual)
+        setattr(base_with_hook, _SUBCLASSED, usual)
 
 
 def new_class(

@@ -1,6 +1,6 @@
-"""The record of a failure: plain data, which anybody can read and which harms nobody.
+"""The record of a failure: plain data, which is safe to read everywhere.
 
-Its texts may come from somebody who is trusted less. `tidy` makes them such as a worker of ours
+Its texts may come from a sender that is trusted less. `tidy` makes them such as a worker of ours
 writes, which can be printed to a terminal.
 """
 
@@ -53,11 +53,11 @@ def decode(payload: bytes) -> Failure:
 
 def timed_out(limit: float) -> bytes:
     """Make the payload of the outcome of a task whose worker did not heed its limit (seconds)."""
-    told = (
+    message = (
         f"the task took longer than its time limit of {limit:g} s, and its worker, which is one "
         "with a ticket or without a supervisor, did not stop it"
     )
-    return Failure(TaskTimeout.__name__, told, "", b"").encode()
+    return Failure(TaskTimeout.__name__, message, "", b"").encode()
 
 
 def tidy(failure: Failure) -> Failure:

@@ -1,8 +1,8 @@
 """Large payloads: memory of their own, which is not copied into messages.
 
-Between processes of one machine a file in memory (memfd) travels as a descriptor: whoever gets it
-maps the same pages. It has no name and no place in a file system. The kernel counts who has it
-open or mapped and frees it with the last of them, however that one ends, so nothing is ever left
+Between processes of one machine a file in memory (memfd) travels as a descriptor: the receiver
+maps the same pages. It has no name and no place in a file system. The kernel counts the processes
+that have it open or mapped and frees it with the last, however that ends, so nothing is ever left
 behind, and the size of /dev/shm does not matter.
 
 Descriptors are bounded in number, and mappings are. Where there are too many, also of the program's
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 #: Payloads with more bytes than this are segments. Below it a copy costs less than the calls to
 #: the system that save it (`benchmarks/payloads.py` measures both).
 LARGE: Final = 1 << 17
-#: Of the descriptors that this process may have, segments take one in so many at most.
+#: Of the descriptors that this process may have, segments take at most one in this many.
 SHARE_OF_DESCRIPTORS: Final = 2
-#: The last ones, one in so many, are left to the program, to new connections, and to what comes.
+#: The last ones, one in this many, are left to the program, to new connections, and to what comes.
 SHARE_LEFT: Final = 4
 #: Where fewer are allowed, there is nothing to be left.
 FEWEST: Final = 64
@@ -39,7 +39,7 @@ _open = 0  # descriptors that segments of this process have; a race makes it wro
 
 
 def may_have_descriptor() -> bool:
-    """Tell whether one more segment may have a descriptor of its own."""
+    """Return whether one more segment may have a descriptor of its own."""
     if not memfile.POSSIBLE:
         return False
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -47,7 +47,7 @@ def may_have_descriptor() -> bool:
 
 
 def is_among_the_last(fd: int) -> bool:
-    """Tell whether a new descriptor is one of the last that this process may have.
+    """Return whether a new descriptor is one of the last that this process may have.
 
     The system gives the lowest number that is free, so all below it are in use.
     """
@@ -140,7 +140,7 @@ class Segment(Large):
         """Look at the bytes.
 
         Args:
-            writable: The view can be written to; nobody else sees what is written.
+            writable: The view can be written to; what is written is seen nowhere else.
 
         Returns:
             A view of memory that lives as long as anything refers to it. Costs a system call; the

@@ -5,8 +5,8 @@ its bytes have to be sent. The first worker there that needs a value fetches it 
 *shelf*, where it has it; the others open the same file through /proc, which the system allows to
 processes of one user, and note that they have it, too. So it is there as long as any of them lives.
 
-The shelf itself is a file in memory of the supervisor's, with one line of JSON, locked by whoever
-fetches: the others wait for him, and the system unlocks it if he ends.
+The shelf itself is a file in memory of the supervisor's, with one line of JSON, locked by the
+worker that fetches: the others wait for it, and the system unlocks the file if that worker ends.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Shelf:
         content = os.pread(self._file, os.fstat(self._file).st_size, 0)
         try:
             noted: dict[str, list[_Place]] = json.loads(content) if content else {}
-        except ValueError:  # somebody was killed while he wrote
+        except ValueError:  # a worker was killed while writing
             return {}
         living = {
             key: [place for place in places if Path(f"/proc/{place[0]}").exists()]

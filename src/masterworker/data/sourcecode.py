@@ -16,7 +16,7 @@ from masterworker.data import mainmodule
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Code of so many functions is remembered.
+#: Of how many functions the code is remembered.
 KEPT: Final = 2000
 #: Marshalled without references between its parts, so that the same code has the same bytes.
 _FORMAT: Final = 2 if sys.version_info < (3, 14) else marshal.version
@@ -71,7 +71,7 @@ def dump(code: CodeType) -> bytes:
 
 
 def looks_names_up(code: CodeType) -> bool:
-    """Tell whether code may find globals by names that are not in it as such: with `eval`, say."""
+    """Return whether code may find globals whose names are not in it: with `eval`, say."""
     words = _attribute_names(code)
     return not words.isdisjoint(_LOOK_UP) or words >= _OWN_MODULE
 

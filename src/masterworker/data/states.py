@@ -96,7 +96,7 @@ class StateValue:
 
 
 class SharedValue(StateValue):
-    """A placeholder for a value that nobody changes: see `Master.share`."""
+    """A placeholder for a value that is never changed: see `Master.share`."""
 
 
 def _resolve(kind: type[StateValue], state_id: int, name: str) -> Any:

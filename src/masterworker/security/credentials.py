@@ -73,7 +73,7 @@ def credentials_folder() -> Path:
     MASTERWORKER_CREDENTIALS names another one; else it is below XDG_CONFIG_HOME or ~/.config.
 
     Raises:
-        CredentialError: It cannot be made, belongs to somebody else, or others can enter it.
+        CredentialError: It cannot be made, belongs to another user, or others can enter it.
     """
     chosen = os.environ.get(FOLDER_VARIABLE)
     try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Role(StrEnum):
-    """What a process may be. It stands in its certificate, so nobody can choose it freely."""
+    """What a process may be. It stands in its certificate, so no process can choose it freely."""
 
     MASTER = "master"
     WORKER = "worker"
@@ -21,8 +21,8 @@ class Peer(NamedTuple):
         role: What it may be.
         job: Random id of the one job that it may talk to; "" means all jobs of this user.
         where: Where it comes from, for messages.
-        serial: Serial number of its certificate, hexadecimal; "" where it needs none. Whoever
-            holds the same ticket has the same.
+        serial: Serial number of its certificate, hexadecimal; "" where it needs none. All
+            holders of one ticket have the same.
         expires: When that certificate ends (seconds since 1970); 0: never.
     """
 

@@ -1,4 +1,4 @@
-"""Files and folders that nobody else can read or change, judged before they are believed.
+"""Files and folders that no other user can read or change, judged before they are believed.
 
 A key that others can read is a key that others have, so it is refused and not repaired.
 """
@@ -22,10 +22,10 @@ def private_folder(path: Path, *, named: bool = False) -> Path:
     Args:
         path: The folder.
         named: The user has named it for us, so it is made wherever it is. Otherwise it is made
-            only below a folder of the user, or below one that is everybody's, as /tmp.
+            only below a folder of the user, or below one for all users, as /tmp.
 
     Raises:
-        TransportError: It cannot be made, belongs to somebody else, or others can enter it.
+        TransportError: It cannot be made, belongs to another user, or others can enter it.
     """
     try:
         if not named and not os.path.lexists(path):
@@ -49,16 +49,16 @@ def private_folder(path: Path, *, named: bool = False) -> Path:
 def _judge_place(path: Path) -> None:
     """Check that a folder, and the parents that it lacks, may be made where they would be.
 
-    Under sudo, HOME may be that of the user who called it: root's folders there would lock that
-    user out of his own, and for good.
+    Under sudo, HOME may be that of the calling user: root's folders there would lock that user out
+    of them for good.
 
     Raises:
-        TransportError: They would be in somebody else's folder.
+        TransportError: They would be in another user's folder.
     """
     above = next(parent for parent in path.absolute().parents if parent.exists())
     found = above.stat()
-    everybodys = found.st_mode & stat.S_ISVTX and found.st_mode & stat.S_IWOTH
-    if found.st_uid != os.geteuid() and not everybodys:
+    for_all = found.st_mode & stat.S_ISVTX and found.st_mode & stat.S_IWOTH
+    if found.st_uid != os.geteuid() and not for_all:
         raise TransportError(
             f"{path} is not made, since {above} belongs to another user (id {found.st_uid}): "
             f"use another folder, or with sudo: sudo -H"
@@ -66,7 +66,7 @@ def _judge_place(path: Path) -> None:
 
 
 def read_private(path: Path, limit: int = LIMIT) -> bytes:
-    """Return what is in a file that nobody but this user can have read or written.
+    """Return what is in a file that only this user can have read or written.
 
     Judged is the file that was opened, so it cannot be exchanged in between.
 
@@ -77,7 +77,7 @@ def read_private(path: Path, limit: int = LIMIT) -> bytes:
     Raises:
         CredentialError: It is missing, unsafe, or too large; the text says which.
     """
-    # without O_NONBLOCK, a fifo would let us wait for somebody who writes
+    # without O_NONBLOCK, a fifo would let us wait for a writer
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
         if path.is_symlink():  # for a clear message; O_NOFOLLOW is what protects
@@ -110,7 +110,7 @@ def _judge(path: Path, found: os.stat_result) -> None:
     if found.st_mode & FOR_OTHERS:
         raise CredentialError(
             f"other users can read or change {path}, which must be a secret: "
-            f"run chmod 600 {path}, or make a new one if somebody may have read it"
+            f"run chmod 600 {path}, or make a new one if others may have read it"
         )
 
 
@@ -186,7 +186,7 @@ def create_private(path: Path, data: bytes) -> bytes:
     try:
         draft = _draft(path, data)
         try:
-            # a complete file gets its name in one step, or somebody else's has it already;
+            # a complete file gets its name in one step, or another process's has it already;
             # over NFS "exists" may also mean that we won and the answer was lost
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(draft)

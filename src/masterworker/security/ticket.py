@@ -1,7 +1,7 @@
 """Portable tickets: one line of text with which a worker joins one job from anywhere.
 
 A ticket holds where the master listens and a key of its own that is good for that job alone, for
-a limited time. Whoever has the line can join, so it travels in private files and through pipes.
+a limited time. Any process with the line can join: it travels in private files and through pipes.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def read(source: str) -> Ticket:
     """
     if _SOME_VERSION.match(source.lstrip()):
         raise CredentialError(
-            "a ticket is a secret, and command lines can be read by everybody on this machine: "
+            "a ticket is a secret, and command lines can be read by all users of this machine: "
             "give it in a file, or on standard input with --ticket -"
         )
     if source != "-":
@@ -237,7 +237,7 @@ _held: Ticket | None = None
 
 
 def hold(ticket: Ticket | None) -> None:
-    """Keep the ticket that this process was started with, for whoever connects. None: none."""
+    """Keep the ticket that this process was started with, for later connections. None: none."""
     global _held
     _held = ticket
 

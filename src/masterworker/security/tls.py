@@ -42,8 +42,8 @@ def client_context(credential: Credential) -> ssl.SSLContext:
         CredentialError: The key or a certificate cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Host names prove nothing here: masters move, and nobody vouches for names. What counts is
-    # that our own authority signed the certificate, for a master.
+    # Host names prove nothing here: masters move, and no authority vouches for names. What counts
+    # is that our own authority signed the certificate, for a master.
     context.check_hostname = False
     return _strict(context, credential)
 
@@ -113,8 +113,8 @@ def why(error: OSError) -> str:
     Works on both sides: the one that refused, and the one that was refused.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        told = f"the certificate of the other side is not valid ({error.verify_message})"
-        return _WE_REFUSE.get(error.verify_code, told)
+        message = f"the certificate of the other side is not valid ({error.verify_message})"
+        return _WE_REFUSE.get(error.verify_code, message)
     if isinstance(error, TimeoutError):
         return "the other side did not answer in time: it is stopped, overloaded, or unreachable"
     if isinstance(error, ssl.SSLEOFError) or not isinstance(error, ssl.SSLError):

@@ -64,7 +64,7 @@ def label_of(name: str) -> str | None:
     """Return the label that an object's name stands for; None: it is none of ours."""
     if not name.startswith(NAME_PREFIX):
         return None
-    from urllib.parse import unquote  # only whoever lists labels needs it
+    from urllib.parse import unquote  # only needed to list labels
 
     return unquote(name[len(NAME_PREFIX) :])
 

@@ -2,7 +2,7 @@
 
 A connection carries calls: the name of an operation, plain values and large payloads, both ways. A
 transport may lose a connection at any time; then the call raises `TransportError`, and the other
-end is told through `Service.closed`. Nothing else may go wrong.
+end is reported through `Service.closed`. Nothing else may go wrong.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Later(Protocol):
     """Takes the reply to a call, in any thread, once."""
 
     def send(self, reply: Any) -> None:
-        """Send it, without waiting for anybody. A broken connection is not an error here."""
+        """Send it, without waiting. A broken connection is not an error here."""
 
     def give_up(self) -> None:
         """There will be none: end the connection."""

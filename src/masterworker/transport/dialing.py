@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 #: Seconds to get a connection.
 CONNECT_TIMEOUT: Final = 5.0
-#: A gate under a flood of strangers drops some that are honest. It is tried again so often, ...
+#: A gate under a flood of strangers drops some that are honest. How often it is tried again, ...
 TRIES: Final = 6
-#: ... after so many seconds, then twice as many, ...
+#: ... after this time, then twice as much, ... (seconds).
 PAUSE: Final = 0.05
 
 
@@ -46,7 +46,7 @@ def dial(
             used for a Unix-domain socket.
 
     Raises:
-        MasterNotFoundError: Nobody answers there.
+        MasterNotFoundError: No master answers there.
         NotTrustedError: What answers is not a master of this user, or it refuses us.
         CredentialError: Our own key or certificate cannot be used.
     """
@@ -99,7 +99,7 @@ def _dial_private(address: Address, timeout: float) -> socket.socket:
         owner = user_of(sock)
     except OSError as error:
         sock.close()
-        raise _nobody(address, error) from None
+        raise _unanswered(address, error) from None
     if owner not in {None, os.getuid()}:
         sock.close()
         raise NotTrustedError(f"the socket {address} belongs to another user (id {owner})")
@@ -117,7 +117,7 @@ def _dial_gate(address: Address, end: float, credential: Callable[[], Credential
     except ConnectionResetError as error:  # by a gate that drops us: there is one
         raise _DroppedError(str(error)) from None
     except (OSError, ValueError) as error:  # the latter: no host can have this name
-        raise _nobody(address, error) from None
+        raise _unanswered(address, error) from None
     try:
         tune(plain)
         plain.settimeout(_left(end))
@@ -169,6 +169,6 @@ def _left(end: float) -> float:
     return max(0.01, end - time.monotonic())
 
 
-def _nobody(address: Address, error: OSError | ValueError) -> MasterNotFoundError:
+def _unanswered(address: Address, error: OSError | ValueError) -> MasterNotFoundError:
     reason = getattr(error, "strerror", None) or str(error)
     return MasterNotFoundError(f"no master answers at {address}: {reason}")

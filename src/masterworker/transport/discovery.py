@@ -29,21 +29,21 @@ _TICKETS: Final = "masterworker.security.ticket"
 #: Names the file with the ticket that a program is to use.
 TICKET_VARIABLE: Final = "MASTERWORKER_TICKET"
 
-#: What this process was told when it was started as a worker, by label; see `remember`.
+#: What this process has learned when it was started as a worker, by label; see `remember`.
 _sockets: dict[str, str] = {}
 _masters: dict[str, str] = {}
 
 
 def remember(label: str, *, socket: str = "", master: str | None = None) -> None:
-    """Take note of where a label's master is, for whoever names the label alone later.
+    """Take note of where a label's master is, for later calls that name the label alone.
 
     So a worker that its master has launched looks for nothing, and loads nothing to look with. And
     the classes of a worker's program need not pass an address on.
 
     Args:
         label: The label.
-        socket: The master's private socket, which is tried first: its process has told us. Where it
-            leads nowhere (any more), the label is looked up as usual.
+        socket: The master's private socket, which is tried first: its process has named it. If no
+            master is there (any more), the label is looked up as usual.
         master: "host" or "host:port", which takes the place of looking the label up.
     """
     if socket:
@@ -60,7 +60,7 @@ def locate(label: str, master: str | None = None) -> Address:
         master: "host" or "host:port"; None: look it up.
 
     Raises:
-        MasterNotFoundError: Nobody knows such a label. Says where was looked.
+        MasterNotFoundError: No such label is known. Says where was looked.
         UsageError: The label or the address cannot be used.
     """
     return _locate(label, master, "--master HOST:PORT")[0]
@@ -84,7 +84,7 @@ def reach(
 
     Raises:
         JobEndedError: The job was on this machine, and was ended.
-        MasterNotFoundError: Nobody knows such a label, or nobody answers.
+        MasterNotFoundError: No such label is known, or no master answers.
         NotTrustedError: What answers is not a master of this user, or it refuses us.
         CredentialError: Our own ticket, key or certificate cannot be used.
         UsageError: The label or the address cannot be used.
@@ -124,7 +124,7 @@ def labels() -> dict[str, Address]:
 def ticket_of(label: str) -> Ticket | None:
     """Return the ticket that this process was given for a label; None: it is the user's own."""
     if _TICKETS not in sys.modules and TICKET_VARIABLE not in os.environ:
-        return None  # nobody has given this process one; most never load what reads them
+        return None  # this process has none; most never load what reads them
     from masterworker.security.ticket import held
 
     return held(label)
@@ -163,13 +163,13 @@ def _reach_by(ticket: Ticket, master: str | None, option: str) -> PyroConnection
         try:
             return connect(place, ticket.label, credential=lambda: ticket.credential)
         except (MasterNotFoundError, NotTrustedError) as error:
-            # One of the master's addresses, such as 127.0.0.1, may be somebody else's here.
+            # One of the master's addresses, such as 127.0.0.1, may be another program's here.
             problem = problem or error
     raise problem or MasterNotFoundError(f"this ticket holds no address: add {option}")
 
 
 def _locate(label: str, master: str | None, option: str) -> tuple[Address, str]:
-    """Return where a label's master is said to listen, and who says so, if it has to be told."""
+    """Return where a label's master is said to listen, and what says so, for messages."""
     from masterworker.transport import notice
     from masterworker.transport.hosts import LOCAL
 
@@ -203,4 +203,7 @@ def _locate(label: str, master: str | None, option: str) -> tuple[Address, str]:
             f"no master with label {label!r} is running on this machine, {searched}: start the "
             f"master first, or say where it is with {option}"
         )
-    return found, f"the address comes from the name server at {names.where}, which anybody can fill"
+    return (
+        found,
+        f"the address comes from the name server at {names.where}, which any process can fill",
+    )

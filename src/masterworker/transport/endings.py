@@ -1,4 +1,4 @@
-"""Which jobs of this user have ended here lately, so that whoever comes late is told so.
+"""Which jobs of this user have ended here lately, for workers that come late.
 
 One small file in the runtime folder, a line for each job that was ended in good order. It is of
 use for a while and nothing depends on it, so what cannot be written or read is not there.
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 #: The file's name, and how long it gets before older lines are dropped (bytes).
 NAME: Final = "endings"
 LARGEST: Final = 1 << 15
-#: So many lines are left then.
+#: How many lines are left then.
 KEPT: Final = 50
-#: An ending is told for so long (seconds).
+#: An ending is known for this time (seconds).
 LONGEST: Final = 3600.0
 
 

@@ -5,8 +5,8 @@
                              `--> refused: no proof, too slow, or too many of a kind
 
 One thread looks after all strangers. Each has a few seconds in all; when there are too many, those
-from where most come are dropped first, the oldest first: somebody honest needs some milliseconds,
-so a flood of silent strangers pushes itself out. Nobody here reads a message, a pickle or a name.
+from where most come are dropped first, the oldest first: an honest one needs some milliseconds,
+so a flood of silent strangers pushes itself out. Nothing here reads a message, a pickle or a name.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.transport")
 
-#: Seconds for a stranger to prove who he is.
+#: Time for a stranger to prove who it is (seconds).
 DEADLINE: Final = 3.0
-#: So many strangers at a time (as sshd's MaxStartups: those above are dropped).
+#: At most this many strangers at a time (as sshd's MaxStartups: those above are dropped).
 MOST_STRANGERS: Final = 64
-#: When so many have been dropped in a row, the others wait in the system's queue for so long
-#: (seconds): a flood must not cost the workers their processor. It is less than `MOST_STRANGERS`,
-#: so whoever has just come has at least this time for his answers.
+#: When this many have been dropped in a row, the others wait in the system's queue for `REST`
+#: seconds: a flood must not cost the workers their processor. It is less than `MOST_STRANGERS`,
+#: so a newcomer has at least this time for its answers.
 MOST_DROPPED: Final = 50
 REST: Final = 0.05
-#: So many connections are accepted before strangers are looked at again.
+#: How many connections are accepted before strangers are looked at again.
 AT_ONCE: Final = 16
-#: Each refused source is named in the log once in so many seconds, and so many of them.
+#: Each refused source is named in the log once in this time (seconds), and at most this many.
 QUIET: Final = 60.0
 MOST_NAMED: Final = 100
-#: The first byte of every TLS handshake; whoever sends another one does not get an answer.
+#: The first byte of every TLS handshake; a client that sends another one gets no answer.
 _HANDSHAKE: Final = b"\x16"
 
 #: Counts what the gate has done, for tests and for those who wonder.
@@ -76,7 +76,7 @@ class _Stranger:
 
 
 class Gate:
-    """Lets peers in, and nobody else.
+    """Lets peers in, and no others.
 
     Args:
         listeners: Listening sockets; closed by `close`.
@@ -110,7 +110,7 @@ class Gate:
         self._thread = threading.Thread(target=self._run, name="masterworker-gate", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError:  # the system allows no more of them: whoever asked may try again
+        except RuntimeError:  # the system allows no more of them: the client may try again
             self._free()
             raise
 
@@ -160,7 +160,7 @@ class Gate:
             stranger.sock.close()
 
     def _patience(self) -> float | None:
-        """Return how long nothing has to be done if nobody says anything (seconds)."""
+        """Return how long nothing has to be done if nothing comes (seconds)."""
         now = time.monotonic()
         waits = [stranger.deadline - now for stranger in self._first_stranger()]
         if self._resting_until:
@@ -300,23 +300,23 @@ class _Complaints:
 
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
-        self._untold = 0
+        self._unlogged = 0
 
     def tell(self, source: str, why: str) -> None:
         """Tell of one that was refused."""
         now = time.monotonic()
         last = self._told.get(source)
         if last is not None and now - last < QUIET:
-            self._untold += 1
+            self._unlogged += 1
             return
         if last is None and len(self._told) >= MOST_NAMED:
             oldest = next(iter(self._told))
             if now - self._told[oldest] < QUIET:
-                self._untold += 1
+                self._unlogged += 1
                 return
             del self._told[oldest]
         self._told.pop(source, None)
         self._told[source] = now
-        more = f" (and {self._untold} that were not told of)" if self._untold else ""
-        self._untold = 0
+        more = f" (and {self._unlogged} that were not named)" if self._unlogged else ""
+        self._unlogged = 0
         logger.warning("a connection from %s was refused: %s%s", source, why, more)

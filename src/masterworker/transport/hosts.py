@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LOOPBACK: Final = "127.0.0.1"
-#: Nobody outside this machine reaches these.
+#: Not reached from outside this machine.
 LOCAL: Final = frozenset({LOOPBACK, "::1", "localhost"})
 #: These stand for all addresses of this machine.
 ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  only when the user says so
@@ -83,13 +83,13 @@ def addresses(hosts: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_local(host: str) -> bool:
-    """Tell whether nobody outside this machine reaches it by this address or name.
+    """Return whether this address or name is out of reach from outside this machine.
 
     The own name of a machine may stand for 127.0.1.1, as Debian's does.
     """
     if host in LOCAL:
         return True
-    import ipaddress  # only whoever makes tickets needs it
+    import ipaddress  # only needed for tickets
 
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

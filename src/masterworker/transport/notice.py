@@ -2,7 +2,7 @@
 
 A notice says where a label's master listens; it holds no secret. The master holds a lock on the
 file as long as it lives, which the system releases however the master ends, so a notice that was
-left behind is told from a living one with certainty.
+left behind is distinguished from a living one with certainty.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ _KINDS: Final = {
 def _lock(path: Path) -> int | None:
     """Open and lock a file for its life. None: a living master has it.
 
-    Somebody who just looks whether it is locked holds it for an instant, so it is tried again.
+    A process that only looks whether it is locked holds it for an instant, so it is tried again.
     """
     for _ in range(LOCK_TRIES):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -264,7 +264,7 @@ def _known(label: str) -> dict[str, Any] | None:
 
 
 def _is_held(path: Path) -> bool:
-    """Tell whether somebody has locked this file: its master lives."""
+    """Return whether this file is locked: its master lives."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

@@ -3,15 +3,15 @@
 All processes of a user have to find each other, whenever they begin. So a folder for new notices
 is chosen, and notices are looked for wherever they can be.
 
-Where a session has no folder of its own, that is one in /tmp. Anybody can make one of that name
+Where a session has no folder of its own, that is one in /tmp. Any user can make one of that name
 before us, so there is another one below the home folder, for new notices as long as the one in
-/tmp is not ours. Whoever made what, and when, a living master is found:
+/tmp is not ours. Whatever was made by which user, and when, a living master is found:
 
-*   One whose notice is in /tmp: the folder was ours when it began, and nobody else can remove or
+*   One whose notice is in /tmp: the folder was ours when it began, and no other user can remove or
     rename it, since /tmp is sticky. So it is ours still, and is looked into.
-*   One whose notice is below the home folder, because the one in /tmp was somebody else's: he may
-    have removed it, and it may have become ours since. So the one below the home folder is looked
-    into in any case.
+*   One whose notice is below the home folder, because the one in /tmp was another user's, who
+    may have removed it, and it may have become ours since. So the one below the home folder is
+    looked into in any case.
 
 For the same reason a master that takes a label looks into both, after it has locked its own.
 """
@@ -29,7 +29,7 @@ from masterworker.security.private import private_folder
 
 #: A longer path of a socket is refused by the system (bytes; a zero is to follow it).
 LONGEST_PATH: Final = 107
-#: Of these the name of a socket, with the stroke before it, takes so many.
+#: Of these the name of a socket, with the slash before it, takes this many.
 LONGEST_NAME: Final = 22
 #: Names another folder.
 VARIABLE: Final = "MASTERWORKER_RUNTIME"
@@ -39,11 +39,11 @@ def runtime_folder() -> Path:
     """Return the folder for new notices and sockets of this user, made if need be.
 
     MASTERWORKER_RUNTIME names another one; else it is below XDG_RUNTIME_DIR, if that is ours;
-    else below TMPDIR or /tmp; where somebody else has taken that one, below the home folder.
+    else below TMPDIR or /tmp; where another user has taken that one, below the home folder.
     One that is read-only, or too long for a socket's path, is passed over.
 
     Raises:
-        TransportError: It cannot be made, belongs to somebody else, or others can enter it.
+        TransportError: It cannot be made, belongs to another user, or others can enter it.
     """
     return runtime_folders()[0]
 
@@ -52,7 +52,7 @@ def runtime_folders() -> list[Path]:
     """Return all folders in which this user's notices can be, the one for new ones first.
 
     Raises:
-        TransportError: The one for new ones cannot be made, belongs to somebody else, or others
+        TransportError: The one for new ones cannot be made, belongs to another user, or others
             can enter it.
     """
     chosen = os.environ.get(VARIABLE)
@@ -115,7 +115,7 @@ def _for_us(temporary: Path) -> Path:
 
 
 def _is_of_use(folder: Path) -> bool:
-    """Tell whether there can be sockets in a folder: its path is short, and it can be written to.
+    """Return whether there can be sockets in a folder: its path is short, and it can be written to.
 
     Batch systems set a TMPDIR of a hundred characters, and containers have folders that are
     read-only. All processes of a user come to the same answer.
@@ -123,7 +123,7 @@ def _is_of_use(folder: Path) -> bool:
     if len(os.fsencode(folder)) + LONGEST_NAME > LONGEST_PATH:
         return False
     there = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    # not whether we have the right, which is said where it is tried: whether anybody could have it
+    # whether any process could have the right; that we have none is said where it is tried
     return there is None or not os.statvfs(there).f_flag & os.ST_RDONLY
 
 

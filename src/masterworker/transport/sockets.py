@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 BACKLOG: Final = 1024
-#: Where nothing comes, the other side's system is asked whether it is there: after so long, and
-#: again after so long (seconds), ...
+#: Where nothing comes, the other side's system is asked whether it is there after this time, and
+#: again after the same time (seconds), ...
 PROBE = 5
-#: ... so many times. Its connection is given up then.
+#: ... this many times. Its connection is given up then.
 PROBES: Final = 3
-#: It is also given up when what was sent has not been acknowledged for so long (seconds): without
+#: It is also given up when what was sent has not been acknowledged for this time (seconds): without
 #: this, the system writes to a host that has vanished for 15 minutes.
 UNANSWERED = 20.0
 

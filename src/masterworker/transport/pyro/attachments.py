@@ -33,8 +33,8 @@ _PIECE: Final = b"PART"
 PIECE_SIZE: Final = 1 << 20
 #: The kernel passes on no more descriptors than 253 at once, ...
 MOST_DESCRIPTORS: Final = 250
-#: ... and with one message go no more than one in so many of those that a process may have: whoever
-#: receives them likely may have as many as we.
+#: ... and with one message go at most one in this many of those that a process may have: the
+#: receiver likely may have as many as we.
 SHARE_OF_ONE_MESSAGE: Final = 16
 #: Bytes of a mark; see `wire.Enclosures`.
 MARK_SIZE: Final = 16
@@ -66,15 +66,15 @@ class Outgoing:
         self.descriptors: list[int] = []
         passes = link.passes_descriptors and descriptors_arrive()
         most = _most_descriptors() if passes else 0
-        told = []
+        sizes = []
         for payload in enclosed.payloads:
             by_fd = payload.fd is not None and len(self.descriptors) < most
             if by_fd and payload.fd is not None:
                 self.descriptors.append(payload.fd)
             else:
                 self._in_pieces.append(payload)
-            told.append((by_fd, len(payload)))
-        content = _encode((enclosed.mark, told))
+            sizes.append((by_fd, len(payload)))
+        content = _encode((enclosed.mark, sizes))
         #: The annotation of the message.
         self.announcement = header.annotation(_ANNOUNCEMENT, len(content)) + content
 
@@ -118,12 +118,12 @@ def receive(link: Link, announced: bytes | bytearray, kind: int, number: int) ->
     try:
         if announced[: header.ANNOTATION_HEAD] != key:
             raise BadMessageError("a message with annotations that are not used here")
-        mark, told = _decode(announced[header.ANNOTATION_HEAD :])
-        passed = [Segment.received(fd) for fd in link.take(sum(by_fd for by_fd, _ in told))]
+        mark, sizes = _decode(announced[header.ANNOTATION_HEAD :])
+        passed = [Segment.received(fd) for fd in link.take(sum(by_fd for by_fd, _ in sizes))]
         passed.reverse()
         payloads: list[Large] = [
             passed.pop() if by_fd else Segment.of(_pieces(link, size, kind, number))
-            for by_fd, size in told
+            for by_fd, size in sizes
         ]
         return Enclosures(mark, payloads)
     except (ValueError, RecursionError) as error:

@@ -1,11 +1,11 @@
-"""Pyro's messages over plain TCP, as they are said to a name server, which nobody has to believe.
+"""Pyro's messages over plain TCP, for talking to a name server, which is not believed.
 
 A header is looked at before any of what it announces is read, lengths are bounded, and a single
 moment bounds every wait of an exchange, however slowly bytes drip. (`messages` and `link` are for
 connections whose other end has proved who it is.)
 
 They are JSON, which every Pyro 5 understands. Its own choice, serpent, is read by evaluating Python
-literals, and msgpack is there only where somebody has installed it.
+literals, and msgpack is there only where it has been installed.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Line:
 
 
 def is_plain(head: Head) -> bool:
-    """Tell whether the body is JSON, and nothing else has to be known to read it."""
+    """Return whether the body is JSON, and nothing else has to be known to read it."""
     return head.serializer == JSON and not head.flags & ~HARMLESS
 
 
@@ -113,7 +113,7 @@ def connect(address: Address, end: float) -> Line:
         end: As for `Line`.
 
     Raises:
-        OSError: Nobody answers there in time.
+        OSError: No answer comes in time.
         ValueError: No host can have such a name.
     """
     problem: OSError = ConnectionRefusedError("it has no address")

@@ -16,7 +16,7 @@ if sys.platform == "linux":
             self._epoll = select.epoll()
 
         def fileno(self) -> int | None:
-            """Return what becomes readable when somebody has hung up."""
+            """Return what becomes readable when the other side has hung up."""
             return self._epoll.fileno()
 
         def add(self, fd: int) -> None:
@@ -53,7 +53,7 @@ else:
             """Do nothing."""
 
         def gone(self) -> Iterator[int]:
-            """Name nobody."""
+            """Name none."""
             yield from ()
 
         def close(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Seconds without any progress in the middle of a message before the connection is given up.
 STALL: Final = 20.0
-#: Bytes to take from the system at once, if so many are there.
+#: Bytes to take from the system at once, if there are as many.
 READ_AHEAD: Final = 32768
 #: Bytes for which memory is taken before any has come: a header can announce anything.
 ON_CREDIT: Final = 1 << 20
@@ -44,7 +44,7 @@ class Link:
 
     def __init__(self, sock: socket.socket, timeout: float, *, patient: bool) -> None:
         self.sock = sock
-        #: Held while somebody sends who is not the one that listens: the socket stays open.
+        #: Held while a thread sends that is not the one that listens: the socket stays open.
         self._sending = forks.lock()
         self._bound_waits(timeout)
         self._patient = patient
@@ -148,7 +148,7 @@ class Link:
             return 0
 
     def recv(self, size: int) -> bytes | bytearray:
-        """Receive exactly so many bytes.
+        """Receive a number of bytes, and no more.
 
         A message is asked for in two parts. A small one comes with a single system call all the
         same, since what comes with the first part is kept for the other.
@@ -219,7 +219,7 @@ class Link:
     def hang_up(self) -> None:
         """End the connection, and wake the thread that uses it, which is to close the socket.
 
-        Closing it here could give its number to somebody else while that thread still reads.
+        Closing it here could give its number to another file while that thread still reads.
         """
         if os.getpid() == self._pid:  # a fork must not end its parent's connection
             with contextlib.suppress(OSError):
@@ -235,20 +235,20 @@ class Link:
         self.sock.shutdown(socket.SHUT_RDWR)
 
 
-#: When descriptors did not arrive, payloads go as bytes for so long (seconds).
+#: When descriptors did not arrive, payloads go as bytes for this time (seconds).
 AS_BYTES: Final = 30.0
 _as_bytes_until = 0.0
 
 
 def descriptors_arrive() -> bool:
-    """Tell whether descriptors that are sent can be expected to arrive."""
+    """Return whether descriptors that are sent can be expected to arrive."""
     return time.monotonic() >= _as_bytes_until
 
 
 def _note_shortage() -> None:
     """The other side, or this one, may have no room for descriptors: nothing else is known of it.
 
-    Whoever gets fewer descriptors than were sent closes the connection.
+    A receiver of fewer descriptors than were sent closes the connection.
     """
     global _as_bytes_until
     _as_bytes_until = time.monotonic() + AS_BYTES

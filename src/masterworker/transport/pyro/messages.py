@@ -34,7 +34,7 @@ LONGEST_MESSAGE: Final = 1 << 30
 
 _encoder = msgspec.msgpack.Encoder()
 #: A request: name of the object, name of its method, arguments, named arguments. The arguments are
-#: the name of an operation and what belongs to it. They are decoded by whoever knows the shape, and
+#: the name of an operation and what belongs to it. They are decoded where the shape is known, and
 #: never without one: a value of any shape could be a map with keys that are made to collide, which
 #: takes minutes, or a small message could become gigabytes of empty maps.
 _Request = tuple[str, str, tuple[msgspec.Raw, msgspec.Raw], dict[str, msgspec.Raw]]
@@ -70,7 +70,7 @@ def send(
         number: Of the request, as the reply repeats it; 0 to 65535.
         body: Plain values, and large payloads.
         flags: `REFUSAL` or nothing.
-        at_once: Wait for nobody; another thread may be listening.
+        at_once: Do not wait; another thread may be listening.
 
     Raises:
         UsageError: The values cannot travel, or are too large. Nothing has been sent.
@@ -116,7 +116,7 @@ def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:
     Args:
         link: The connection.
         kind: What is expected.
-        most: Its body may have so many bytes. If that is less than others may have, no large
+        most: The longest body (bytes). If that is less than others may have, no large
             payloads may come with it.
 
     Raises:
@@ -147,7 +147,7 @@ def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:
 
 
 class Request(NamedTuple):
-    """What somebody asks for."""
+    """What a client asks for."""
 
     #: Name of the object, and of its method.
     object: str
@@ -156,7 +156,7 @@ class Request(NamedTuple):
     operation: str | None
     #: Its arguments, not yet decoded but for the operation that there is for each task.
     args: msgspec.Raw | wire.Exchange
-    #: Further arguments by name, which nobody uses.
+    #: Further arguments by name, which are not used.
     named: dict[str, msgspec.Raw]
 
 
@@ -181,7 +181,7 @@ def read_request(body: bytes | bytearray, frequent: bytes | None = None) -> Requ
             name, method, (operation, exchange), named = _read_exchange(body)
             return _new(Request, (name, method, operation, exchange, named))
         except (ValueError, RecursionError):
-            pass  # what is wrong is said below, or by whoever knows the shape
+            pass  # what is wrong is said below, or where the shape is known
     try:
         name, method, (operation, args), named = _read_request(body)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,6 @@
 """The Pyro name server: a directory of labels, used where one runs and never relied upon.
 
-It knows no authentication: whoever reaches it can enter anything, and anybody may have taken its
+It knows no authentication: any client can enter anything, and any process may have taken its
 place. So it only says where a master may be; whether it is one of ours, its gate has to prove. Of
 what it answers, only declared shapes are understood. Nothing is rebuilt, inflated or waited for.
 """
@@ -96,7 +96,7 @@ class NameServer:
             return _usable(*_lookup(talk, label)[-2:])
 
     def remove(self, label: str, uri: str) -> None:
-        """Take a label out, unless somebody else has entered it meanwhile."""
+        """Take a label out, unless another process has entered it meanwhile."""
         with self._conversation() as talk:
             kind, name, _, host, port = _lookup(talk, label)
             if f"{kind}:{name}@{Address(host or '', port or 0)}" == uri:
@@ -142,7 +142,7 @@ class _Conversation:
         self._line.send(protocol.MSG_CONNECT, self._number, hello)
         head = self._line.receive_head(LARGEST)
         if head.kind == protocol.MSG_CONNECTFAIL:  # one that is busy says so with marshal
-            raise TransportError(f"the name server at {self._where} lets nobody in: is it busy?")
+            raise TransportError(f"the name server at {self._where} lets no client in: is it busy?")
         self._require(head, protocol.MSG_CONNECTOK)
         self._line.receive_body(head)
 
@@ -205,7 +205,7 @@ def _lookup(
 def split_uri(uri: str) -> tuple[str, Address] | None:
     """Return the object and the address of "PYRO:object@host:port"; None: it is no such text.
 
-    Costs no more than the text is long, whoever has written it: Pyro's own pattern can take
+    Costs time in proportion to the text, also for a hostile one: Pyro's own pattern can take
     the square of that.
     """
     kind, _, rest = uri.partition(":")
@@ -223,7 +223,7 @@ def _address(uri: str) -> Address | None:
 
 
 def _usable(host: str | None, port: int | None) -> Address | None:
-    """Return an address that anybody may have entered; None: it is none."""
+    """Return an address that any client may have entered; None: it is none."""
     if not host or not port or len(host) > LONGEST_HOST or not host.isprintable():
         return None
     try:

@@ -1,6 +1,6 @@
 """Being a Pyro name server: Pyro's own, so that every Pyro 5 finds it and understands it.
 
-It knows no authentication, and whoever reaches it can change it, hold it and end it. Nothing of
+It knows no authentication, and any client can change it, hold it and end it. Nothing of
 ours depends on it: what it says is proved by who is found there (see `names`).
 """
 
@@ -30,7 +30,7 @@ def serve(host: str, port: int | None, ready: Callable[[str], None]) -> None:
     Args:
         host: The address to listen at.
         port: The port; 0: any; None: Pyro's own (9090, or PYRO_NS_PORT).
-        ready: Is told where it listens.
+        ready: Called with where it listens.
 
     Raises:
         OSError: It cannot listen there.
@@ -44,7 +44,7 @@ def serve(host: str, port: int | None, ready: Callable[[str], None]) -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(daemon.close)
         if host not in LOCAL:
-            with contextlib.suppress(OSError):  # somebody else answers them
+            with contextlib.suppress(OSError):  # another process answers them
                 responder = nameserver.BroadcastServer(uri)
                 stack.callback(responder.close)
                 responder.runInThread()

@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.transport")
 
-#: Certificates are looked at again after so many seconds: they are renewed while jobs run.
+#: Certificates are looked at again after this time (seconds): they are renewed while jobs run.
 REFRESH: Final = 3600.0
-#: ... or after so many, if that failed.
+#: ... or after this time, if that failed.
 RETRY: Final = 60.0
 #: File descriptors that connections from a network leave free: for the user's own processes, and
 #: for whatever else the program does.
 RESERVE: Final = 128
-#: The log hears of connections that cannot be accepted once in so many seconds.
+#: The log hears of connections that cannot be accepted once in this time (seconds).
 QUIET: Final = 60.0
-#: An observer's certificate is good for so many connections at a time.
+#: An observer's certificate is good for this many connections at a time.
 MOST_OBSERVING: Final = 8
 #: An observer's question is not longer than this (bytes); others may send what a message holds.
 LONGEST_QUESTION: Final = 1 << 16
@@ -233,7 +233,7 @@ class Server:
                 sock.close()
 
     def _complain(self, text: str) -> None:
-        """Tell the log, but not as often as somebody may make us."""
+        """Write to the log, but not as often as a client may cause it."""
         if (now := time.monotonic()) >= self._quiet_until:
             self._quiet_until = now + QUIET
             logger.warning("%s", text)

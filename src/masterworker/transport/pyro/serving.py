@@ -94,5 +94,5 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
 def _refuse(link: Link, number: int, error: UsageError, *, at_once: bool = False) -> None:
     """Say why a reply cannot be sent."""
     logger.error("a reply cannot be sent: %s", error)
-    told = f"the reply cannot be sent: {error}"
-    messages.send(link, REPLY, number, told, REFUSAL, at_once=at_once)
+    message = f"the reply cannot be sent: {error}"
+    messages.send(link, REPLY, number, message, REFUSAL, at_once=at_once)
