@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 import Pyro5
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from masterworker.launch import reaper
 from support import HANG, lasting, wait_until
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # How long an example takes says nothing on a machine that has other things to do.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 #: Folders whose tests measure or exhaust what others share.
@@ -32,7 +32,7 @@ ALONE = {"faults", "hosts"}
 #: Folders whose tests need no processes.
 QUICK = {"unit", "model", "typing"}
 #: A process that a test started has so long to end after the test (seconds).
-LEAVE = 5.0
+LEAVE = 20.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

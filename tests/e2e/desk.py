@@ -243,7 +243,7 @@ class Desk:
                     found.append(process)
         return found
 
-    def nobody_left(self, seconds: float) -> None:
+    def nobody_left(self, seconds: float = HANG) -> None:
         """Wait until everything that was started here has ended."""
         end = time.monotonic() + seconds
         while left := self.living():

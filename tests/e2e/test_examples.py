@@ -61,7 +61,7 @@ def test_one_script_with_launched_slaves(demo: Desk) -> None:
     """`python master_slave_demo.py 2`."""
     running = demo.start(EXAMPLES / "master_slave_demo.py", "2")
     four_roots_and_an_exception(running, "master_slave_demo.py")
-    demo.nobody_left(5)
+    demo.nobody_left()
 
 
 def test_one_script_with_a_slave_by_command(demo: Desk) -> None:

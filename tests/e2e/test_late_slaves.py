@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +15,8 @@ from masterworker.transport import endings
 from masterworker.transport.runtime import runtime_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from e2e.desk import Desk
 
 #: A plain slave as nMOLDYN has it, one of a class, and one of the new style.
@@ -33,6 +38,15 @@ master.requestTask("held")
 wait_for("held")
 print("now it closes", flush=True)
 master.shutdown(20)
+"""
+
+
+STRANGER = """
+import sys
+from masterworker import Master
+with Master("of somebody else", ports=[int(sys.argv[1])]):
+    print("listening", flush=True)
+    sys.stdin.read()
 """
 
 
@@ -69,6 +83,27 @@ def test_a_slave_that_comes_just_after_the_end(desk: Desk, kind: str, address: b
     assert command.good().out + command.err == ""
     command = desk.command(*options, "-v", "slave", desk.label).good()
     assert f"the job {desk.label!r} has ended" in command.err
+
+
+def test_the_port_of_a_job_that_has_ended_is_somebody_elses(desk: Desk, tmp_path: Path) -> None:
+    """A master with another authority listens there by now; the slave came late all the same."""
+    desk.script("slave.py", SLAVES["worker"].replace("[1]", "[1], sys.argv[2]"))
+    ended = desk.python("master.py", "print(initializeMasterProcess(LABEL).pyro_daemon.port)")
+    port = ended.good().lines[0]
+    variables = {**os.environ, "MASTERWORKER_CREDENTIALS": str(tmp_path / "other")}
+    stranger = subprocess.Popen(
+        [sys.executable, "-c", STRANGER, port],
+        env=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "listening\n"
+        slave = desk.start("slave.py", desk.label, f"localhost:{port}")
+        assert slave.good().out + slave.err == ""
+        stranger.communicate("the end")
 
 
 def test_hardly_there_and_the_job_is_over(desk: Desk) -> None:

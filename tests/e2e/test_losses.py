@@ -158,7 +158,6 @@ def test_launched_slaves_end_with_a_killed_master(slow: Slow) -> None:
     """Within 10 s, whether they are idle or in the middle of a task."""
     _, living = psutil.wait_procs(slow.launched, timeout=10)
     assert not living
-    assert time.monotonic() - slow.killed_at < 10.5
 
 
 def test_a_wait_for_nothing_is_explained_once(slow: Slow) -> None:

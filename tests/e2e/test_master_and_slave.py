@@ -274,7 +274,7 @@ def test_after_shutdown_nothing_comes(facts: dict[str, Any]) -> None:
 
 def test_the_slaves_have_ended_and_the_label_is_free(job: Desk, facts: dict[str, Any]) -> None:
     """When the master has ended there is nobody left, and no label."""
-    job.nobody_left(5)
+    job.nobody_left()
     assert "has ended" in _only_line(job.command("show", job.label), 3)
 
 
@@ -328,7 +328,7 @@ def test_start_shuts_down_also_when_run_raises(desk: Desk) -> None:
     assert running.status() == 1
     assert "label is free" in running.out
     assert "RuntimeError: no more" in running.err
-    desk.nobody_left(5)
+    desk.nobody_left()
 
 
 def test_a_slave_that_has_had_enough_ends_in_good_order(desk: Desk) -> None:

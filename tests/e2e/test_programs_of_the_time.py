@@ -213,7 +213,7 @@ def test_ctrl_c_is_handled_by_the_program(desk: Desk) -> None:
     job.says("waits")
     job.signal(signal.SIGINT)
     assert job.good().lines[-2:] == ["You pressed Ctrl+C!", "closed"]
-    desk.nobody_left(5.0)
+    desk.nobody_left()
 
 
 def test_results_until_there_are_none(desk: Desk) -> None:

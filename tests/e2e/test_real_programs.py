@@ -54,7 +54,7 @@ def test_a_program_without_shutdown_ends_by_itself(desk: Desk, last_line: str, s
     assert master.status() == status, master.err
     assert master.out == "(4.0, 2.0)\n"
     slave.good()
-    desk.nobody_left(5)
+    desk.nobody_left()
     shown = desk.command("show", desk.label)
     assert shown.status() == 3
 
@@ -71,8 +71,8 @@ def test_a_program_ends_while_its_slaves_are_busy(desk: Desk) -> None:
         wait_for("busy")
         """,
     )
-    assert master.good(15).err.count("Traceback") == 0
-    desk.nobody_left(1)
+    assert master.good().err.count("Traceback") == 0
+    desk.nobody_left()
 
 
 # -- several masters ------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def test_a_master_made_while_a_library_is_imported(desk: Desk) -> None:
         "program.py", "import library\nprint(library.FIRST, library.roots([4, 9]))\n"
     )
     assert desk.start(program).good().out == "[7.0] [2.0, 3.0]\n"
-    desk.nobody_left(5)
+    desk.nobody_left()
 
 
 def test_several_masters_for_hundreds_of_rounds(desk: Desk) -> None:
@@ -130,7 +130,7 @@ def test_several_masters_for_hundreds_of_rounds(desk: Desk) -> None:
         """,
     )
     assert master.good().out == "all right\n"
-    desk.nobody_left(5)
+    desk.nobody_left()
 
 
 def test_the_first_state_is_written_as_a_literal(desk: Desk) -> None:
@@ -380,11 +380,11 @@ def test_shutdown_in_the_middle(desk: Desk) -> None:
         """,
     ).good()
     seconds, run, result = master.lines
-    assert float(seconds) < 5
+    assert float(seconds) < 15  # all of them take 20
     assert int(run) < 200
     assert len(list((desk.folder / "notes").iterdir())) == int(run)
     assert result == "(None, None, None)"
-    desk.nobody_left(1)
+    desk.nobody_left()
 
 
 def test_a_failure_that_is_not_caught_tells_the_cause(desk: Desk) -> None:
@@ -409,7 +409,7 @@ def test_a_failure_that_is_not_caught_tells_the_cause(desk: Desk) -> None:
     assert f"pid {slave.strip()} on" in master.err
     assert 'slave.py", line ' in master.err
     assert "return x, math.sqrt(x)" in master.err
-    desk.nobody_left(5)
+    desk.nobody_left()
 
 
 # -- Ctrl-C in the master -------------------------------------------------------------------
@@ -442,10 +442,10 @@ def test_ctrl_c_in_a_master_that_waits(desk: Desk, kind: str) -> None:
     master = desk.python("master.py", body)
     desk.reach("busy")
     master.signal(signal.SIGINT)
-    assert master.status(5) == -signal.SIGINT
+    assert master.status() == -signal.SIGINT
     assert "\nKeyboardInterrupt\n" in master.err
     assert master.err.count("Traceback") == 1
-    desk.nobody_left(1)
+    desk.nobody_left()
 
 
 def test_ctrl_c_in_a_terminal_goes_to_the_master_alone(desk: Desk) -> None:
@@ -459,6 +459,6 @@ def test_ctrl_c_in_a_terminal_goes_to_the_master_alone(desk: Desk) -> None:
     master = desk.start(desk.write("run.py", source), process_group=0)
     master.says("the sqrt of")
     master.signal_group(signal.SIGINT)
-    assert master.status(5) == -signal.SIGINT
+    assert master.status() == -signal.SIGINT
     assert master.err.count("Traceback") == 1
-    desk.nobody_left(1)
+    desk.nobody_left()

@@ -246,4 +246,4 @@ def test_a_broken_job_of_one_script(desk: Desk) -> None:
     assert job.status() == 1
     assert job.out == ""
     assert "RuntimeError: only the master can run this" in job.err
-    desk.nobody_left(5)
+    desk.nobody_left()

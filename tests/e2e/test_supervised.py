@@ -93,7 +93,7 @@ def test_several_workers(desk: Desk, command: str) -> None:
     assert {int(line.split()[1]) for line in master.good().lines} == pids
     crew.good()
     assert crew.err == ""
-    desk.nobody_left(5)
+    desk.nobody_left()
 
 
 def test_as_many_as_there_are_processors(desk: Desk) -> None:
@@ -180,7 +180,7 @@ def test_a_supervisor_ends_with_its_job(desk: Desk, what: str) -> None:
     desk.write("end", "")
     master.status()
     crew.status(20)
-    desk.nobody_left(5)
+    desk.nobody_left()
 
 
 # -- ends of workers --------------------------------------------------------------------------
@@ -315,13 +315,20 @@ def test_the_terminal_is_closed(desk: Desk) -> None:
     assert master.good().lines[-1].split()[1] == str(pid)
 
 
+#: Long enough for a worker to begin, on a machine that has much else to do (seconds).
+LIFETIME = 10.0
+
+
 @pytest.mark.parametrize("option", ["--lifetime", "--until"])
 def test_a_lifetime(desk: Desk, option: str) -> None:
     """At its end the task is given back, without a strike, and nobody starts any more."""
     master = start(desk, "hold a")
-    until_then = dt.datetime.now().astimezone() + dt.timedelta(seconds=2.5)
+    until_then = dt.datetime.now().astimezone() + dt.timedelta(seconds=LIFETIME)
     crew = desk.command(
-        "worker", desk.label, option, "2.5" if option == "--lifetime" else until_then.isoformat()
+        "worker",
+        desk.label,
+        option,
+        str(LIFETIME) if option == "--lifetime" else until_then.isoformat(),
     )
     holder(desk, "a")
     assert crew.status() == 0

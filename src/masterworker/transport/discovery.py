@@ -103,7 +103,7 @@ def reach(
             if source:
                 raise type(error)(f"{error} ({source})") from None
             raise
-    except MasterNotFoundError:
+    except (MasterNotFoundError, NotTrustedError):  # its port may be another user's by now
         _tell_ending(label, master)
         raise
 
