@@ -35,6 +35,11 @@ def process_number(info: str) -> int | None:
     return int(words[1]) if words[1].isdecimal() else None
 
 
+def is_same_process(info: str, other: str) -> bool:
+    """Tell whether two such lines may be of one process: of others only where both are known."""
+    return process_number(info) == process_number(other)
+
+
 def random_name() -> str:
     """Return 32 hexadecimal digits that nobody can guess."""
     return os.urandom(16).hex()

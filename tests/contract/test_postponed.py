@@ -63,6 +63,9 @@ def test_who_asks_for_a_task_sends_it_when_the_lock_is_free(
 ) -> None:
     """No other thread is woken on the way; and nothing is sent while others wait for the lock."""
     call = _waiting(net, net.join(["a"]))
+    keeper = net.manager._timekeeper
+    keeper.stop()  # else it might come in between
+    wait_until(lambda: keeper._thread is None or not keeper._thread.is_alive())
     send, seen = Link.send_at_once, []
 
     def sent(link: Link, data: bytes) -> None:

@@ -160,10 +160,10 @@ def test_a_repeated_call_hears_of_the_same_error(net: Net, monkeypatch: pytest.M
 
 
 def test_outcomes_of_a_client_that_never_comes_back_go_to_others(
-    net: Net, monkeypatch: pytest.MonkeyPatch
+    net: Net,
 ) -> None:
     """The reply was lost, and so was the client: after a while the outcomes are free again."""
-    monkeypatch.setattr(replies, "COMES_BACK_WITHIN", 0.2)
+    net.manager.machine.calls.comes_back_within = 0.2
     client, lose, _ = net.faulty()
     worker, collector, other = net.join(["a"]), net.join([], client=client), net.join([])
     worker.client.request("a", [b""])

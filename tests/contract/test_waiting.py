@@ -11,8 +11,7 @@ import pytest
 
 from contract.nets import Background
 from masterworker import wire
-from masterworker.manager import Mailbox
-from masterworker.manager.outbox import Postponed
+from masterworker.manager import Mailbox, outbox
 from support import wait_until
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def test_work_that_comes_back_wakes_a_waiting_worker(net: Net) -> None:
 
 
 class _Wakeups:
-    """Counts how often a caller's bell rings, or a postponed reply becomes ready.
+    """Counts how often a caller's bell rings, or a deferred reply is sent.
 
     The timekeeper has such a bell, too, and is no caller.
     """
@@ -84,15 +83,15 @@ class _Wakeups:
         self.number = 0
         self._timekeeper = net.manager._timekeeper._bell
         self._lock = threading.Lock()
-        for kind in (Mailbox, Postponed):
-            monkeypatch.setattr(kind, "ring", self._counted(kind.ring))
+        monkeypatch.setattr(Mailbox, "ring", self._counted(Mailbox.ring))
+        monkeypatch.setattr(outbox, "send", self._counted(outbox.send))
 
-    def _counted(self, ring: Callable[[Any], None]) -> Callable[[Any], None]:
-        def counted(box: Any) -> None:
+    def _counted(self, ring: Callable[..., None]) -> Callable[..., None]:
+        def counted(box: Any, *reply: Any) -> None:
             if box is not self._timekeeper:
                 with self._lock:
                     self.number += 1
-            ring(box)
+            ring(box, *reply)
 
         return counted
 

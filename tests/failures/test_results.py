@@ -204,8 +204,8 @@ def test_f13_state_deleted_while_a_worker_was_away_is_forgotten(manager: Manager
         with manager.guard:
             effects = manager.core.on_lost(before, "silent", 0.0, blame=False)
         manager.drop_state(state)
-        with manager.guard:
-            manager._apply(effects)  # only now can it notice
+        with manager.guard as machine:
+            machine.apply(effects, 0.0)  # only now can it notice
         wait_until(lambda: worker.process_id != before, what="it joins again")
         ask(manager, "same", StateValue(state, "x"))
         assert_refused(pick_up(manager, client))
@@ -307,11 +307,9 @@ def test_f16_repeated_fetch_gets_the_same_result_over_pyro() -> None:
             engine_of(master).manager.leave(number)
 
 
-def test_f16_result_of_a_client_that_vanished_goes_to_the_next(
-    manager: Manager, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_f16_result_of_a_client_that_vanished_goes_to_the_next(manager: Manager) -> None:
     """What was on its way to a client that died could be lost for everybody."""
-    monkeypatch.setattr("masterworker.manager.replies.COMES_BACK_WITHIN", 0.05)
+    manager.machine.calls.comes_back_within = 0.0
     settled(manager, "precious")
     vanishing = connection(manager)
     vanishing.call("collect", "gone", 1, observer(manager), None, 1, 0.0, 0)

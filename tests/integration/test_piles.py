@@ -117,7 +117,7 @@ def test_map_with_large_results_is_bounded(master: Master) -> None:
     """
     highest, pause = 0, threading.Event()
     for i, array in enumerate(master.map(large_in_time, range(300))):
-        highest = max(highest, engine_of(master).manager._pile.size)
+        highest = max(highest, engine_of(master).manager.machine.pressure.size)
         assert array[0] == i
         pause.wait(4 * SECONDS)  # they would pile up
     assert BOUND < highest < BOUND + IN_HAND

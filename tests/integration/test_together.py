@@ -136,7 +136,10 @@ def test_each_task_fails_by_itself_and_can_be_replayed(
     found = []
     numbers = [-n if n % 500 == 7 else n for n in range(MANY)]
     calls: list[Any] = []
-    engine_of(warm).manager._on_failed, before = calls.extend, engine_of(warm).manager._on_failed
+    engine_of(warm).manager._sinks.on_failed, before = (
+        calls.extend,
+        engine_of(warm).manager._sinks.on_failed,
+    )
     try:
         for number in numbers:
             found.append(warm.map(math.sqrt, [number] * 1)) if number < 0 else None
@@ -144,7 +147,7 @@ def test_each_task_fails_by_itself_and_can_be_replayed(
         assert sum(isinstance(each, ValueError) for each in results) == len(found)
         wait_until(lambda: len(calls) == 2 * len(found))
     finally:
-        engine_of(warm).manager._on_failed = before
+        engine_of(warm).manager._sinks.on_failed = before
     kept = [loads(parameters)[1:] for _, _, parameters, *_ in calls]
     assert sorted(kept)[::2] == [((n,), {}) for n in sorted(numbers) if n < 0]
     assert max(len(call[2]) for call in calls) < failed.LARGEST

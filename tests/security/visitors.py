@@ -59,9 +59,21 @@ class Job:
         return (
             *(tasks, members, tuple(vars(core.tally).values()), dict(core.open_tags)),
             *(core.terminated, set(core.supervisors), dict(core.closed), core.waiting.count),
-            *(dict(manager.store._values), dict(manager.store._states), dict(manager._orders)),
-            *(dict(manager._lines), set(manager._desks), set(manager.remote)),
-            *(dict(manager._clients), list(manager.replies._last), manager.troubles.lines()),
+            *(
+                dict(manager.store._values),
+                dict(manager.store._states),
+                dict(manager.machine.orders._orders),
+            ),
+            *(
+                dict(manager.machine.supervision._orders._lines),
+                set(manager.machine.supervision._orders._queues),
+                set(manager.remote),
+            ),
+            *(
+                dict(manager.machine.membership._members),
+                list(manager.machine.calls._last),
+                manager.troubles.lines(),
+            ),
             *(len(list(core.waiting.claims)), len(list(core.results.claims))),
         )
 

@@ -1,4 +1,4 @@
-"""What the simulation takes for granted of numbered calls, asked of `Replies` and `Client`.
+"""What the simulation takes for granted of numbered calls, asked of `NumberedCalls` and `Client`.
 
 Each of these stories was found by a seed: messages that are late, acknowledgements that are lost.
 """
@@ -6,76 +6,103 @@ Each of these stories was found by a seed: messages that are late, acknowledgeme
 from __future__ import annotations
 
 import contextlib
+from math import inf
 
 import pytest
 
 from masterworker import wire
 from masterworker.client import Client
+from masterworker.conversation.numbered import Call, NumberedCalls
 from masterworker.core.task import RESULT, Finished, Outcome
-from masterworker.errors import MasterworkerError, TransportError
+from masterworker.errors import TransportError, UsageError
 from masterworker.manager import Service
-from masterworker.manager import replies as module
 from masterworker.manager.manager import Manager
-from masterworker.manager.replies import Replies
 from masterworker.security.peer import OWNER
 from masterworker.transport.memory import Faults, MemoryConnection
 
 
-class Counter:
-    """Something that must be done once."""
-
-    def __init__(self, reply: object = 1) -> None:
-        self.times = 0
-        self._reply = reply
-
-    def __call__(self) -> object:
-        self.times += 1
-        return self._reply
+def collected(calls: NumberedCalls, number: int) -> Call:
+    """A client has collected an outcome, and the reply is on its way."""
+    call, is_new = calls.begin("client", number, None)
+    assert is_new
+    calls.complete(call, ([b"outcome"], []))
+    return call
 
 
-def try_again(replies: Replies, client: str, number: int, action: Counter) -> None:
-    """A copy of a call arrives; whether it is refused is not the point."""
-    with contextlib.suppress(MasterworkerError):
-        replies.once(client, number, action)
+def is_carried_out(calls: NumberedCalls, number: int) -> bool:
+    """A copy of a call arrives."""
+    with contextlib.suppress(UsageError):
+        return calls.begin("client", number, None)[1]
+    return False
 
 
 def test_late_copy_of_an_earlier_call_is_not_carried_out() -> None:
     """A request timed out at its client, was repeated on a new connection, and arrives then."""
-    replies, first = Replies(lambda _: None), Counter()
-    replies.once("client", 1, first)
-    replies.once("client", 2, Counter())
-    try_again(replies, "client", 1, first)
-    assert first.times == 1
+    calls = NumberedCalls()
+    collected(calls, 1)
+    collected(calls, 2)
+    assert not is_carried_out(calls, 1)
 
 
 def test_late_copy_of_an_acknowledged_call_is_not_carried_out() -> None:
     """The outcomes that it would take out would go to nobody."""
-    replies, collect = Replies(lambda _: None), Counter(([b"outcome"], []))
-    replies.once("client", 1, collect)
-    replies.acknowledge("client", 1)
-    try_again(replies, "client", 1, collect)
-    assert collect.times == 1
+    calls = NumberedCalls()
+    collected(calls, 1)
+    calls.acknowledge("client", 1)
+    assert not is_carried_out(calls, 1)
 
 
 def test_late_acknowledgement_does_not_acknowledge_the_next_call() -> None:
     """An acknowledgement was on its way for so long that another call has been answered since."""
-    replies, collect = Replies(lambda _: None), Counter(([b"outcome"], []))
-    replies.once("client", 1, Counter(([b"earlier"], [])))
-    replies.once("client", 2, collect)  # its reply is lost
-    replies.acknowledge("client", 1)
-    assert replies.once("client", 2, collect) == ([b"outcome"], [])
-    assert collect.times == 1
+    calls = NumberedCalls()
+    collected(calls, 1)
+    lost = collected(calls, 2)
+    calls.acknowledge("client", 1)
+    again, is_new = calls.begin("client", 2, None)
+    assert (again, is_new, again.reply) == (lost, False, ([b"outcome"], []))
 
 
-def test_request_is_not_forgotten_while_its_client_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_is_not_forgotten_while_its_client_is_away() -> None:
     """Only outcomes are of use to others; what was asked for stays asked for."""
-    monkeypatch.setattr(module, "COMES_BACK_WITHIN", 0.0)
-    replies, request = Replies(lambda _: None), Counter(7)
-    replies.once("client", 1, request)
-    call = replies._last["client"]
-    replies._give_up("client", call)
-    assert replies.once("client", 1, request) == 7
-    assert request.times == 1
+    calls = NumberedCalls()
+    call, _ = calls.begin("client", 1, None)
+    calls.complete(call, 7)
+    calls.abandon("client", 0.0)
+    assert calls.on_tick(1000.0) == []
+    assert calls.begin("client", 1, None)[0].reply == 7
+
+
+def test_call_that_was_given_up_before_it_came_is_not_carried_out() -> None:
+    """The word that nobody waits for a reply may overtake the call on another connection."""
+    calls = NumberedCalls()
+    collected(calls, 1)
+    assert calls.forgo("client", 2) == ()
+    assert not is_carried_out(calls, 2)
+    assert is_carried_out(calls, 3)
+
+
+def test_what_comes_of_a_call_that_was_given_up_meanwhile_goes_to_others() -> None:
+    """Its client has said so, or has gone on with the next one."""
+    for goes_on in (lambda calls: calls.forgo("client", 1), lambda calls: collected(calls, 2)):
+        calls = NumberedCalls()
+        call, _ = calls.begin("client", 1, None)
+        goes_on(calls)
+        assert calls.complete(call, ([b"outcome"], [])) == ([], True)
+
+
+def test_client_that_comes_back_in_time_gets_its_reply() -> None:
+    """And one that does not leaves its outcomes to others, once."""
+    calls = NumberedCalls()
+    collected(calls, 1)
+    calls.abandon("client", 0.0)
+    assert calls.begin("client", 1, None)[0].reply == ([b"outcome"], [])
+    assert calls.next_deadline() == inf
+    calls.abandon("client", 1.0)
+    due = calls.next_deadline()
+    assert calls.on_tick(due - 0.1) == []
+    assert calls.on_tick(due) == [b"outcome"]
+    assert not is_carried_out(calls, 1)
+    assert calls.on_tick(2 * due) == []
 
 
 def test_outcome_survives_two_failures_in_a_row() -> None:

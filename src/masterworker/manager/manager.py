@@ -1,43 +1,169 @@
-"""The task manager: the scheduler behind one lock, with waiting, time and stored data.
+"""The task manager: the machine of `masterworker.conversation` for many threads.
 
-Every call: take the lock, tell the scheduler, put what follows into mailboxes, release the lock.
-Pickling, sending and waiting happen outside. A caller that found nothing waits at a mailbox of its
-own, so nobody is woken for somebody else's work.
+Every call: take the lock, tell the machine, carry out its effects, release the lock. Pickling,
+sending and waiting happen outside. A call that finds nothing waits at a mailbox of its own, or has
+a deferred reply, so no thread is woken for another one's work.
 
     callers (threads of the master, one thread for each connection)
         |  join, exchange, request, collect, ...
         v
-    [ lock: Scheduler ] --effects--> mailboxes of waiting callers, sink of direct outcomes
+    [ lock: Dispatcher ] --effects--> mailboxes, deferred replies, sink of direct outcomes, log
         ^
         |  tick
-    timekeeper (one thread, only while somebody is watched)
+    timekeeper (one thread, only while something is due)
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import time
+from math import inf
+from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
+from masterworker import forks, wire
+from masterworker.conversation.backpressure import BackPressure
+from masterworker.conversation.dispatcher import Dispatcher
+from masterworker.core import audit
+from masterworker.core.scheduler import Scheduler
 from masterworker.core.settling import CURRENT
-from masterworker.core.task import Outcome
-from masterworker.errors import NotRegisteredError, RejectedError, Terminated
-from masterworker.manager.exchanging import Exchanging
-from masterworker.manager.mailbox import Desk, Mailbox
+from masterworker.data.items import single
+from masterworker.data.record import timed_out
+from masterworker.errors import RejectedError
+from masterworker.machine import is_same_process, random_name
+from masterworker.manager.calls import Calls
+from masterworker.manager.guard import Guard
+from masterworker.manager.guests import Guests
+from masterworker.manager.memory import as_segment, default_bound
+from masterworker.manager.observers import Observers
+from masterworker.manager.outbox import Outbox
+from masterworker.manager.replies import Replies
+from masterworker.manager.sinks import Sinks
+from masterworker.manager.store import Store
+from masterworker.manager.submitter import Submitter
+from masterworker.manager.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.chunks import Chunk
-    from masterworker.core.options import Options
-    from masterworker.core.task import Finished, Lease, Payload
-    from masterworker.manager.intake import H
+    from masterworker.core.effects import Failed
+    from masterworker.core.grain import Spent
+    from masterworker.core.task import Finished, FinishedRun, Lease, Outcome, Payload
+    from masterworker.transport.base import Later
 
 logger = logging.getLogger("masterworker.manager")
 
 
-class Manager(Exchanging):
-    """The state of one job, for callers in many threads; see `Guarded`. Thread-safe."""
+class Manager:
+    """The state of one job, for callers in many threads. Thread-safe.
+
+    Args:
+        on_direct: Is given the outcomes of tasks that were requested as direct. Called with the
+            lock held: it must neither block nor call back.
+        clock: Seconds that never go back.
+        on_failed: Is given the calls that have failed: task, tag, parameters, kind and payload of
+            the outcome. As `on_direct`.
+        accept: `wire.PLAIN`: from workers with a ticket only plain data is taken, no pickles.
+        results_memory: Bytes of results that may wait to be picked up before no more tasks are
+            handed out; None: a part of this machine's memory, see `memory`.
+    """
+
+    def __init__(
+        self,
+        on_direct: Callable[[list[Finished | FinishedRun]], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_failed: Callable[[list[Failed]], None] | None = None,
+        accept: str = wire.ANYTHING,
+        results_memory: int | None = None,
+    ) -> None:
+        self.instance = random_name()
+        self._clock = clock
+        bound = default_bound if results_memory is None else lambda: results_memory
+        #: The scheduler. Its events are told to it by the machine; to look at, with the lock held.
+        self.core = Scheduler(timed_out=timed_out, single=single)
+        pressure = BackPressure(bound, as_segment)
+        #: Everything that is decided; with the lock held, so by way of `guard`.
+        self.machine = Dispatcher(self.core, pressure, is_same_process, forks.lock())
+        self._timekeeper = Timekeeper(self._tick)
+        outbox, self._observers = Outbox(), Observers()
+        self._sinks = Sinks(outbox, self._observers, self._timekeeper, on_direct, on_failed)
+        #: Around each step: no other thread is in one, and nothing breaks it off.
+        self.guard = Guard(self.machine, self._sinks.carry_out, outbox)
+        #: Wakes a caller when the lock is free, which the caller of this holds.
+        self.ring = outbox.ring
+        #: What a caller has left behind whose call was broken off: functions and what to give them.
+        #: To add one is a single step, and the next step of the machine does them first.
+        self.repairs = self.machine.repairs
+        self.troubles = self.machine.troubles
+        self._submitter = Submitter(self.guard, self.machine, self._timekeeper, clock)
+        self._calls = Calls(self.guard, clock, self.repairs, self._timekeeper.look_again)
+        #: Ask for one direct task, for tasks of one tag; the caller is about to wait.
+        self.submit, self.request = self._submitter.submit, self._submitter.request
+        self.about_to_wait = self._submitter.about_to_wait
+        #: Let the next step do something, and let there be one soon; takes no lock.
+        self.repair_soon = self._submitter.repair_soon
+        #: Let threads in `wait_for` look again.
+        self.notify = self._observers.ring
+        self.store: Store = Store()
+        #: Stored values; see `Store`.
+        self.put, self.get, self.drop = self.store.put, self.store.get, self.store.drop
+        self.put_state = self.store.put_state
+        self.replies = Replies(self.guard, self.machine.calls, clock)
+        #: What is known of workers with a ticket.
+        self.guests = Guests(self.core, Replies(self.guard, self.machine.guest_calls, clock))
+        self.accept = accept
+        #: Processes that joined through a connection; kept by its session.
+        self.remote: set[int] = set()
+        #: Digest of the stored slave program; "" for none.
+        self.program_digest = ""
+
+    # -- looking on, and the end ------------------------------------------------------------
+
+    def census(self) -> audit.Census:
+        """Count everything at one instant."""
+        with self.guard as machine:
+            machine.flush(self._clock())
+            return audit.census(self.core, self.troubles.lines())
+
+    def summary(self) -> audit.Summary:
+        """Count what has become of all tasks. Takes no lock: also for forks of the master."""
+        return audit.summary(self.core)
+
+    def story(self, task_id: int) -> list[str]:
+        """Tell what happened to a task."""
+        with self.guard as machine:
+            now = self._clock()
+            machine.flush(now)
+            return audit.story(self.core, task_id, now)
+
+    def check(self) -> None:
+        """Verify every invariant of the scheduler and of those that wait for it."""
+        with self.guard as machine:
+            machine.flush(self._clock())
+            audit.check(self.core)
+            machine.check()
+
+    def outstanding(self, tag: str | None = None) -> int:
+        """Count the tasks (of a tag) that are to be collected and have not been yet."""
+        with self.guard as machine:
+            machine.flush(self._clock())
+            tags = self.core.open_tags
+            return sum(tags.values()) if tag is None else tags.get(tag, 0)
+
+    def wait_for(self, holds: Callable[[Scheduler], bool], seconds: float) -> bool:
+        """Wait until something holds; it is asked, under the lock, as processes come and go."""
+        return self._observers.wait_for(holds, seconds, self.guard)
+
+    def remote_workers(self) -> set[int]:
+        """Return the workers that came through a connection; asked in `wait_for`."""
+        members = self.core.members
+        return {i for i in self.remote if i in members and members[i].filter is not None}
+
+    def terminate(self) -> None:
+        """End the job: nothing more is handed out, and every call that waits gets a reply."""
+        with self.guard as machine:
+            machine.terminate(self._clock())
+        self._timekeeper.stop()
 
     # -- processes --------------------------------------------------------------------------
 
@@ -51,50 +177,37 @@ class Manager(Exchanging):
         try:
             wire.judge(hello, self.program_digest)
         except RejectedError as error:
-            with self.guard:
-                told = f"a worker was refused ({hello.info}): {error}"
-                self.troubles.note("refused", told, self._clock())
+            self.warn("refused", f"a worker was refused ({hello.info}): {error}")
             raise
-        tags = None if hello.tags is None else frozenset(hello.tags)
-        with self.guard:
-            if self.core.terminated:
-                raise Terminated("the job is over")
-            now = self._clock()
-            before = self._clients.pop(hello.client, None)
-            if before is not None:  # it came back before its old connection was missed
-                self._apply(self.core.on_lost(before, "it joined again", now, blame=False))
-            was = self._before.pop(hello.client, None)
-            member_id = self.core.on_joined(
-                hello.info, tags, hello.heartbeat, now, hello.supervisor, was
-            )
-            self._clients[hello.client] = member_id
-            self._names[member_id] = hello.client
-            self._changed()
-            self._watch_clock()
+        with self.guard as machine:
+            member_id = machine.membership.join(hello, self._clock())
         logger.debug("process %d joined: %s", member_id, hello.info)
         return wire.Welcome(member_id, self.instance)
 
     def leave(self, member_id: int) -> None:
         """Sign a process off. One that is not registered is no error."""
-        with self.guard:
-            self._apply(self.core.on_left(member_id, self._clock()))
-            self._forget_member(member_id)
+        with self.guard as machine:
+            machine.membership.leave(member_id, self._clock())
 
     def lost(self, member_id: int, reason: str, *, blame: bool = True) -> None:
         """Take note that a process is gone. One that is not registered is no error."""
-        with self.guard:
-            self._apply(self.core.on_lost(member_id, reason, self._clock(), blame=blame))
+        with self.guard as machine:
+            machine.membership.lost(member_id, reason, self._clock(), blame=blame)
 
     def disconnected(self, member_id: int) -> None:
         """The connection of a process has closed, and it did not sign off."""
-        with self.guard:
-            self._apply(self.core.on_closed(member_id, "its connection closed", self._clock()))
-            self._watch_clock()
+        with self.guard as machine:
+            machine.membership.disconnected(member_id, self._clock())
 
     def ping(self, member_id: int) -> bool:
         """A process is alive. False: it is not registered and must join again."""
         with self.guard:
             return self.core.on_heard(member_id, self._clock())
+
+    def order_workers(self, order: str, argument: int) -> None:
+        """Let all workers have an order, before any task that is asked for after this."""
+        with self.guard as machine:
+            machine.membership.order_workers(order, argument)
 
     # -- supervisors ------------------------------------------------------------------------
 
@@ -112,118 +225,33 @@ class Manager(Exchanging):
         Returns:
             (order, member id, task id): `wire.CANCEL` or `wire.STOP`.
         """
-        with self.guard:
-            now = self._clock()
-            self.core.on_attended(name, alive, now)
-            desk = self._desks.setdefault(name, Desk())
-            for ending in endings:
-                self._take_ending(name, ending, now)
-            if self.core.terminated:
-                return [*desk.take(), (wire.STOP, 0, 0)]
-            if desk.orders or not wait > 0:
-                return desk.take()
-            box = desk.open()
-        try:
-            box.wait(min(wait, wire.LONGEST_WAIT))
-        finally:
-            with self.guard:
-                desk.close(box)
-        with self.guard:
-            return [*desk.take(), (wire.STOP, 0, 0)] if self.core.terminated else desk.take()
+        attend = self.machine.supervision.attend
+        orders: list[tuple[str, int, int]] = self._calls.call(
+            attend, name, alive, endings, wait, wait=wait
+        )
+        return orders
 
     def attach(self, name: str) -> None:
         """A supervisor speaks through one more connection."""
-        with self.guard:
-            self._lines[name] = self._lines.get(name, 0) + 1
+        with self.guard as machine:
+            machine.supervision.attach(name)
 
     def detach(self, name: str) -> None:
         """A connection of a supervisor has ended; with the last one it is gone."""
-        with self.guard:
-            self._lines[name] = self._lines.get(name, 1) - 1
-            if self._lines[name] <= 0:
-                del self._lines[name]
-                self._desks.pop(name, None)
-                self._apply(self.core.on_unattended(name, self._clock()))
+        with self.guard as machine:
+            machine.supervision.detach(name, self._clock())
 
-    # -- tasks ------------------------------------------------------------------------------
-
-    def request(
-        self,
-        tag: str,
-        payloads: Sequence[Payload] | Chunk,
-        options: Options | None = None,
-        *,
-        direct: bool = False,
-        expect: Callable[[int], object] | None = None,
-    ) -> int:
-        """Ask for tasks of one tag.
-
-        Args:
-            tag: Their tag.
-            payloads: Their parameters.
-            options: How they are to be treated.
-            direct: Their outcomes go to `on_direct`.
-            expect: Is told the id of the first before anybody can have the task. It must neither
-                block nor call back.
-
-        Returns:
-            The id of the first; the others count up from it.
-
-        Raises:
-            Terminated: The job is over.
-            BaseException: What a signal handler raises. Then none of them is asked for.
-        """
-        core = self.core
-        if core.terminated:
-            raise Terminated("the job is over: no more tasks are accepted")
-        number, noted = len(payloads), [-1]
-        try:
-            self._intake.add(tag, payloads, options, noted, direct=direct, expect=expect)
-            if core.waiting.claims or not self._watching:
-                self._look_at_requests()
-            return noted[0]
-        except BaseException:
-            if noted[0] >= 0:
-                self.repairs.append((self.to_withdraw, noted[0], number))
-                self._timekeeper.look_again()
-            raise
-
-    def submit(
-        self, tag: str, payload: Payload, options: Options | None, future: H, futures: dict[int, H]
-    ) -> None:
-        """Ask for one direct task: a `request`, as cheap as it can be.
-
-        Its future gets its number, and is in `futures` before anybody can have the task.
-        """
-        core = self.core
-        if core.terminated:
-            raise Terminated("the job is over: no more tasks are accepted")
-        try:
-            self._intake.add_one(tag, payload, options, future, futures)
-            kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
-            if core.waiting.claims and not kept and self._hurried:
-                self._hurry()
-            elif (core.waiting.claims and not kept) or not self._watching:
-                self._hurried = self._hurried or 1
-                self._look_at_requests()
-        except BaseException:
-            if future.number >= 0:
-                self.repairs.append((self.to_withdraw, future.number, 1))
-                self._timekeeper.look_again()
-            raise
+    # -- tasks; for asking see `Submitter` ------------------------------------------------------
 
     def cancel(self, task_ids: Sequence[int]) -> list[int]:
         """Cancel tasks. Returns the ids of those that had no outcome yet."""
-        with self.guard:
-            self._take_in()
-            cancelled, effects = self.core.on_cancelled(task_ids, self._clock())
-            self._apply(effects)
-            return cancelled
+        with self.guard as machine:
+            return machine.cancel(task_ids, self._clock())
 
     def is_handed_out(self, task_id: int) -> bool:
         """Tell whether a worker has a task that has no outcome yet."""
-        with self.guard:
-            self._take_in()
+        with self.guard as machine:
+            machine.flush(self._clock())
             task = self.core.find(task_id)
             return task is not None and task.holder is not None
 
@@ -235,27 +263,57 @@ class Manager(Exchanging):
         attempt: int = CURRENT,
     ) -> bool:
         """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
-        with self.guard:
-            self._take_in()
-            holder = self._holder(task_id, attempt)
-            outcome = Outcome(task_id, attempt, kind, payload)
-            refused, effects = self.core.on_reported(holder, [outcome], self._clock())
-            self._apply(effects)
-            return not refused
+        with self.guard as machine:
+            return machine.settle(task_id, kind, payload, attempt, self._clock())
 
     def give_back(self, task_id: int, attempt: int = CURRENT) -> None:
         """Give (an attempt of) a task back, whoever has it."""
-        with self.guard:
-            self._take_in()
-            holder = self._holder(task_id, attempt)
-            self._apply(self.core.on_returned(holder, [task_id], self._clock()))
+        with self.guard as machine:
+            machine.give_back(task_id, attempt, self._clock())
 
-    def _holder(self, task_id: int, attempt: int) -> int:
-        """Return who has an attempt of a task in hand; -1 for nobody."""
-        task = self.core.find(task_id)
-        if task is None or task.holder is None or attempt not in {CURRENT, task.attempt}:
-            return -1
-        return task.holder.id
+    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
+        self,
+        member_id: int,
+        outcomes: Sequence[Outcome] = (),
+        returned: Iterable[int] = (),
+        started: int = 0,
+        want: int = 0,
+        wait: float = 0.0,
+        tag: str | None = None,
+        seconds: float = 0.0,
+        spent: Sequence[Spent] = (),
+    ) -> wire.Reply:
+        """Deliver outcomes, give back leases, and get new ones: a worker's one call.
+
+        Args:
+            member_id: The process that calls.
+            outcomes: Of tasks that it has executed.
+            returned: Ids of tasks that it has not started.
+            started: Id of the task that it is executing; 0 for none.
+            want: The most tasks that it wants (of `tag`, if given).
+            wait: Seconds to wait for one, at most.
+            tag: Only tasks of this tag.
+            seconds: About how much work it wants; 0.0: `want` tasks, however long they take.
+            spent: How long tasks took whose outcomes it delivers.
+        """
+        asked = (member_id, outcomes, returned, started, want, wait, tag, seconds, spent)
+        reply: wire.Reply = self._calls.call(self.machine.exchange, asked, wait=wait)
+        return reply
+
+    def exchange_later(self, later: Later, asked: Any) -> wire.Reply | None:
+        """Do the same, and do not wait.
+
+        Args:
+            later: Takes the reply when there is something to say, or after `wait` seconds.
+            asked: What `exchange` takes.
+
+        Returns:
+            The reply, if there is something to say at once.
+        """
+        with self.guard as machine:
+            now = self._clock()
+            until = now + min(asked[5], wire.LONGEST_WAIT)
+            return machine.exchange(asked, later, until, now)[0]
 
     # -- outcomes ---------------------------------------------------------------------------
 
@@ -270,7 +328,7 @@ class Manager(Exchanging):
         """Pick up outcomes in the order of their arrival, or get tasks to execute meanwhile.
 
         Args:
-            member_id: Who calls.
+            member_id: The process that calls.
             tag: Only outcomes of tasks of this tag.
             want: The most that it wants.
             wait: Seconds to wait, at most.
@@ -281,102 +339,33 @@ class Manager(Exchanging):
             Terminated: The job is over.
             NotRegisteredError: The caller has to join again.
         """
-        box = Mailbox()  # what comes for this call, at once or later
-        try:
-            with self.guard:
-                self._require_open()
-                self._take_in()
-                now = self._clock()
-                if not self._await(box, member_id, tag, want, wait, lend, now):
-                    return box.finished, box.leases
-            box.wait(min(wait, wire.LONGEST_WAIT))
-            with self.guard:
-                self._boxes.close(box)
-                self._collecting.pop(member_id, None)
-                if not box.finished and not box.leases:
-                    self._require_open()
-                for lease in box.leases:  # it is executed at once, inside the task that waits
-                    self.core.on_started(member_id, lease.task_id, now)
-                return box.finished, box.leases
-        except BaseException:  # a Ctrl-C, say: what has come waits for the next call
-            if box.finished or box.leases or box.claims:
-                self.repairs.append((self._take_back, box, member_id))
-                self._timekeeper.look_again()
-            raise
+        reply: tuple[list[Finished], list[Lease]] = self._calls.call(
+            self.machine.collecting.collect, member_id, tag, want, wait, lend, wait=wait
+        )
+        return reply
 
-    def _await(
-        self,
-        box: Mailbox,
-        member_id: int,
-        tag: str | None,
-        want: int,
-        wait: float,
-        lend: int,
-        now: float,
-    ) -> bool:
-        """Put into a mailbox what there is for somebody. True: nothing, so he is to wait there."""
-        if not self.core.on_heard(member_id, now):
-            raise NotRegisteredError(f"process {member_id} is not registered")
-        box.finished, claim = self.core.on_collect(member_id, want, tag)
-        if claim is None:
-            return False
-        box.leases, lent = self._lend(member_id, lend, tag, now)
-        self._watch_clock()
-        if box.leases or not wait > 0:
-            self.core.on_unparked(claim)
-            if lent is not None:
-                self.core.on_unparked(lent)
-            for lease in box.leases:
-                self.core.on_started(member_id, lease.task_id, now)
-            return False
-        box.claims = [claim] if lent is None else [claim, lent]
-        self._collecting[member_id] = self._boxes.add(box)
-        self._take_in()  # what came since saw nobody wait
-        if self._orders.get(member_id):
-            box.ring()
-        if self.core.held_back:
-            self._weigh(now)
-        return True
+    def take_back(
+        self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease]
+    ) -> None:
+        """Take back what a process was given that does not wait for it any more."""
+        with self.guard as machine:
+            machine.put_back(member_id, finished, leases, self._clock())
 
-    def _lend(
-        self, member_id: int, lend: int, tag: str | None, now: float
-    ) -> tuple[list[Lease], int | None]:
-        """Find a task for somebody who waits for an outcome: if possible one that brings it."""
-        if lend == wire.NOTHING:
-            return [], None
-        view = self.core.members[member_id].filter
-        if tag is not None and view is not None and view.accepts(tag):
-            leases, claim = self.core.on_fetch(member_id, 1, now, tag)
-            if leases or lend == wire.AWAITED:
-                return leases, claim
-            if claim is not None:
-                self.core.on_unparked(claim)
-        if tag is not None and lend == wire.AWAITED:
-            return [], None
-        return self.core.on_fetch(member_id, 1, now)
+    def weigh(self, *, asking: bool = False) -> None:
+        """Results are picked up, waited for, or asked for: hand out more, if it helps.
+
+        Args:
+            asking: The caller asks again and again, perhaps, instead of waiting.
+        """
+        with self.guard as machine:
+            machine.weigh(self._clock(), asking=asking)
 
     def warn(self, kind: str, text: str) -> None:
         """Let the log say something about this job; see `Troubles.note`."""
-        with self.guard:
-            self.troubles.note(kind, text, self._clock())
+        with self.guard as machine:
+            machine.troubles.note(kind, text, self._clock())
 
     # -- stored data ------------------------------------------------------------------------
-
-    def put(self, space: str, name: str, value: Payload) -> None:
-        """Store a value; see `Store`, also for the next three."""
-        self.store.put(space, name, value)
-
-    def get(self, space: str, name: str) -> Payload | None:
-        """Return a stored value; None where there is none."""
-        return self.store.get(space, name)
-
-    def drop(self, space: str, name: str) -> bool:
-        """Forget a stored value. False: there was none."""
-        return self.store.drop(space, name)
-
-    def put_state(self, values: dict[str, Payload]) -> int:
-        """Store the values of a state. Returns its id."""
-        return self.store.put_state(values)
 
     def drop_state(self, state_id: int) -> bool:
         """Forget a state, here and in every worker. False: there is none of this id."""
@@ -385,9 +374,26 @@ class Manager(Exchanging):
         self.order_workers(wire.FORGET, state_id)
         return True
 
-    def order_workers(self, order: str, argument: int) -> None:
-        """Let all workers have an order, before any task that is asked for after this."""
-        with self.guard:
-            for member in self.core.members.values():
-                if member.filter is not None:
-                    self._orders.setdefault(member.id, []).append((order, argument))
+    # -- repairs: see `repairs`; with the lock held -----------------------------------------
+
+    def to_withdraw(self, first: int, number: int) -> None:
+        """The caller that has asked for these tasks was interrupted before it knew of them."""
+        self.guard.held().withdraw(range(first, first + number), self._clock())
+
+    def to_undelivered(self, finished: Sequence[Finished]) -> None:
+        """Outcomes have not reached their collector."""
+        self.guard.held().undelivered(finished, self._clock())
+
+    def to_cancel(self, task_ids: Sequence[int]) -> None:
+        """The outcomes of these tasks are not wanted any more."""
+        machine = self.guard.held()
+        if task_ids and not self.core.terminated:
+            machine.cancel(task_ids, self._clock())
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _tick(self) -> float | None:
+        with self.guard as machine:
+            now = self._clock()
+            due = machine.on_tick(now)
+        return None if due == inf else max(0.0, due - now)

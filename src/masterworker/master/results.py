@@ -58,7 +58,7 @@ class ResultRouter:
         self.batches = Batches()
         #: Mailboxes of the threads that wait, and until what.
         self._sleepers: list[tuple[Mailbox, Callable[[], bool]]] = []
-        manager.sleepers = self._sleepers
+        manager.machine.pressure.sleepers = self._sleepers
 
     def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until something holds, looking again whenever outcomes arrive.

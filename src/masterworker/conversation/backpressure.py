@@ -1,46 +1,51 @@
-"""Results that have come and that nobody has opened yet: how many bytes they are.
+"""Back-pressure: no more tasks are handed out while results pile up that nobody picks up.
 
-Where a program asks for more than it picks up, results pile up in its memory. Beyond a bound
-nothing more is handed out until some have been picked up. Small ones are not counted one by one:
-that would cost more than they weigh.
+Where a program asks for more than it picks up, results fill its memory. Beyond a bound nothing more
+is handed out until some have been picked up. Small ones are not counted one by one: that would cost
+more than they weigh.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from masterworker.core.task import RESULT, Large
-from masterworker.data.segment import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Sized
 
+    from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Outcome
 
-#: Results of so many bytes or less are not counted.
+#: Results of this size or less are not counted (bytes).
 SMALL: Final = 2048
-#: If nobody says something else, so large a part of the memory that may be used is the bound.
-SHARE: Final = 4
+#: A caller that polled counts as waiting for this long (seconds).
+ASKED: Final = 2.0
 
 
-class Pile:
-    """Counts results from their arrival until nobody refers to them any more.
+class BackPressure:
+    """Counts results from their arrival until nothing refers to them any more.
 
     Used with the manager's lock held, but for the last step: results go whenever they go.
 
     Args:
-        bound: So many bytes are too many; None: see `SHARE`.
+        bound: Returns how many bytes are too many.
+        wrap: Makes a large payload of bytes, so that their end can be noticed.
     """
 
-    def __init__(self, bound: int | None = None) -> None:
-        self._bound = bound
+    def __init__(self, bound: Callable[[], int], wrap: Callable[[bytes], Large]) -> None:
+        self._bound, self._wrap = bound, wrap
         self._bytes = 0
         #: Sizes of those that have gone and are still counted.
         self._gone: deque[int] = deque()
+        #: Threads of the master that wait for outcomes.
+        self.sleepers: Sized = ()
+        #: When a caller last asked for an outcome that was not there, instead of waiting for it.
+        self.asked = -inf
 
     def count(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Count what has come. Returns the same, with what tells when it goes."""
@@ -63,18 +68,27 @@ class Pile:
         return self._bytes > 0
 
     def is_high(self) -> bool:
-        """Tell whether there are too many."""
-        return self._bytes > 0 and self.size > self.bound
+        """Tell whether there are too many bytes."""
+        return self._bytes > 0 and self.size > self._bound()
 
-    @property
-    def bound(self) -> int:
-        """How many bytes are too many."""
-        if self._bound is None:
-            from masterworker.launch.resources import memory_limit
+    def decide(self, core: Scheduler, executing: Callable[[], bool], now: float) -> bool:
+        """Tell whether tasks are to be held back.
 
-            there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-            self._bound = min(there, memory_limit() or there) // SHARE
-        return self._bound
+        A caller that waits for an outcome may wait for one that has not been handed out: so if no
+        worker executes anything any more, more is handed out however high the pile is.
+
+        Args:
+            core: The scheduler, for the claims that wait for outcomes.
+            executing: Tells whether a worker executes a task.
+            now: Seconds on the manager's clock.
+        """
+        if not self.is_high():
+            return False
+        if self.sleepers or core.results.claims or now - self.asked < ASKED:
+            return executing()
+        return True
+
+    # -- inside -----------------------------------------------------------------------------
 
     def _counted(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
         for outcome in outcomes:
@@ -91,7 +105,7 @@ class Pile:
         if isinstance(payload, bytes):
             if len(payload) <= SMALL:
                 return payload
-            payload = Segment(len(payload), data=payload)
+            payload = self._wrap(payload)
         if isinstance(payload, Large):
             self._bytes += len(payload)
             payload.tell_end(self._gone.append)

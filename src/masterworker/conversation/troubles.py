@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker.core.audit import HOW_TO_START
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.core.scheduler import Scheduler
 
-logger = logging.getLogger("masterworker.manager")
-
-#: A state that cannot go on is named after so many seconds.
+#: A state that cannot go on is named after this time (seconds).
 NAMED_AFTER = 5.0
-#: What has happened (a worker that did not start, say) is shown for so many seconds.
+#: What has happened (a worker that did not start, say) is shown for this time (seconds).
 SHOWN_FOR = 120.0
-#: So many tags are named at most.
+#: Name at most this many tags.
 MOST_TAGS = 5
 
 
@@ -30,9 +29,14 @@ class _Trouble(NamedTuple):
 
 
 class Troubles:
-    """The troubles of one job. The manager's lock is held around every call. Times in seconds."""
+    """The troubles of one job. The manager's lock is held around every call. Times in seconds.
 
-    def __init__(self) -> None:
+    Args:
+        warn: Takes a line for the log.
+    """
+
+    def __init__(self, warn: Callable[[str], object]) -> None:
+        self._warn = warn
         self._known: dict[str, _Trouble] = {}
 
     def note(self, key: str, text: str, now: float, details: str = "") -> None:
@@ -45,7 +49,7 @@ class Troubles:
             details: Further lines for the log.
         """
         if key not in self._known:
-            logger.warning("%s%s", text, f":\n{details}" if details else "")
+            self._warn(f"{text}:\n{details}" if details else text)
         self._known[key] = _Trouble(text, now, True, now + SHOWN_FOR)
 
     def look(self, core: Scheduler, now: float) -> None:
@@ -57,7 +61,7 @@ class Troubles:
             named = known is not None and known.named
             if not named and now - since >= NAMED_AFTER:
                 named = True
-                logger.warning("%s", text)
+                self._warn(text)
             self._known[key] = _Trouble(text, since, named, None)
         for key, known in list(self._known.items()):
             if key not in found and (known.until is None or known.until <= now):

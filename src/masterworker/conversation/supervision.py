@@ -1,0 +1,116 @@
+"""What supervisors say: the members that are well, and how processes have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.conversation.orders import SupervisorOrders
+from masterworker.conversation.waiting import Waiter
+from masterworker.core.settling import CURRENT
+from masterworker.core.task import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from masterworker.conversation.whole import Whole
+
+#: An order for a supervisor: its name, the member, the task.
+Order = tuple[str, int, int]
+
+_STOP: Order = (wire.STOP, 0, 0)
+
+
+class Supervision:
+    """The part of a `Dispatcher` about supervisors.
+
+    Args:
+        whole: The machine that this is a part of.
+        same_process: Tells whether two lines of `wire.Hello.info` are of one process.
+    """
+
+    def __init__(self, whole: Whole, same_process: Callable[[str, str], bool]) -> None:
+        self._whole = whole
+        self._core = whole.core
+        self._same_process = same_process
+        self._orders = SupervisorOrders()
+
+    def attach(self, name: str) -> None:
+        """A supervisor speaks through one more connection."""
+        self._orders.attach(name)
+
+    def detach(self, name: str, now: float) -> None:
+        """A connection of a supervisor has ended; with the last one it is gone."""
+        if self._orders.detach(name):
+            self._whole.apply(self._core.on_unattended(name, now), now)
+
+    def attend(
+        self,
+        name: str,
+        alive: Sequence[int],
+        endings: Sequence[wire.Ending],
+        wait: float,
+        channel: Any,
+        until: float,
+        now: float,
+    ) -> tuple[list[Order] | None, Waiter | None]:
+        """A supervisor reports, and asks for orders; see `Manager.attend`.
+
+        Returns:
+            Orders; or None, and the call that waits.
+        """
+        self._core.on_attended(name, alive, now)
+        self._orders.heard(name)
+        for ending in endings:
+            self._take_ending(name, ending, now)
+        orders = self._take_orders(name)
+        if orders or not wait > 0:
+            return orders, None
+
+        def finish(waiter: Waiter, _: float) -> list[Order]:
+            self._orders.close(name, waiter)
+            return self._take_orders(name)
+
+        waiter = Waiter(channel, -1, [], now, until, finish)
+        self._orders.wait(name, waiter)
+        return None, waiter
+
+    def order(self, name: str, order: Order, now: float) -> None:
+        """Leave an order for a supervisor, and let the call that waits for one have it."""
+        for waiter in self._orders.give(name, order):
+            self._whole.answer(waiter, now)
+
+    def waiters(self) -> list[Waiter]:
+        """Return the calls that wait for orders."""
+        return self._orders.waiters()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _take_orders(self, name: str) -> list[Order]:
+        orders = self._orders.take(name)
+        return [*orders, _STOP] if self._core.terminated else orders
+
+    def _take_ending(self, name: str, ending: wire.Ending, now: float) -> None:
+        """A supervisor tells how a process has ended."""
+        member_id, info, task_id, how, blame, tail, outcome, ended = ending
+        core, whole = self._core, self._whole
+        if member_id < 0:
+            told = f"workers fail at start: {how}"
+            whole.troubles.note("start", told, now, tail)
+            return
+        member = core.members.get(member_id)
+        if member is None and ended:
+            whole.apply(core.on_ended_at_last(member_id, name, now), now)
+        if member is None or member.supervisor != name:
+            return
+        if not self._same_process(member.info, info):
+            return  # the number is of another run of the manager, and means another process here
+        if outcome is not None:
+            report = Outcome(task_id, CURRENT, *outcome)
+            whole.apply(core.on_reported(member_id, [report], now)[1], now)
+        reason = f"{how}; it wrote last:\n{tail}" if tail else how
+        if blame and ("out of memory" in how or "memory limit" in how):
+            whole.troubles.note("memory", f"a worker ran out of memory: {how}", now)
+        whole.apply(
+            core.on_ended(member_id, task_id, reason, now, blame=blame, stopped=not ended), now
+        )

@@ -1,0 +1,118 @@
+"""Calls that wait, by the claims with which they wait at the scheduler."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.core.effects import Effects
+    from masterworker.core.task import Finished, Lease
+
+
+class Waiter:
+    """One call that waits: for tasks, for outcomes, or for orders.
+
+    Args:
+        channel: Where its reply goes; opaque here.
+        member_id: The process that calls; -1 for a supervisor.
+        claims: The claims that it waits with. When one is served, the others are taken back.
+        began: When it was made.
+        until: When it is to be answered at the latest; inf: the shell calls `Dispatcher.expire`.
+        finish: Makes its reply, given this object and the time.
+        refused: Ids of the outcomes it has brought that were not accepted.
+    """
+
+    __slots__ = (
+        *("began", "channel", "claims", "finish", "finished", "leases", "member_id"),
+        *("orders", "refused", "reply", "until"),
+    )
+
+    def __init__(
+        self,
+        channel: Any,
+        member_id: int,
+        claims: list[int],
+        began: float,
+        until: float,
+        finish: Callable[[Waiter, float], Any],
+        refused: list[int] | None = None,
+    ) -> None:
+        self.channel, self.member_id, self.claims = channel, member_id, claims
+        self.began, self.until, self.finish = began, until, finish
+        self.refused = [] if refused is None else refused
+        self.leases: list[Lease] = []
+        self.finished: list[Finished] = []
+        #: The orders that its reply carries.
+        self.orders: list[tuple[str, int]] = []
+        #: Set once, when there is something to say or its time is up.
+        self.reply: Any = None
+
+    def __repr__(self) -> str:
+        state = "waits" if self.reply is None else "is answered"
+        return f"<call of process {self.member_id} that {state}, claims {self.claims}>"
+
+
+class Waiters:
+    """All calls that wait with claims.
+
+    Args:
+        unpark: Takes a claim back from the scheduler; one that has been served is no error.
+    """
+
+    def __init__(self, unpark: Callable[[int], object]) -> None:
+        self._unpark = unpark
+        self._by_claim: dict[int, Waiter] = {}
+
+    def add(self, waiter: Waiter) -> None:
+        """Let a call wait with its claims."""
+        for claim in waiter.claims:
+            self._by_claim[claim] = waiter
+
+    def close(self, waiter: Waiter) -> None:
+        """Take back the claims of a call that have not been served."""
+        for claim in waiter.claims:
+            if self._by_claim.pop(claim, None) is not None:
+                self._unpark(claim)
+        waiter.claims = []
+
+    def serve(self, effects: Effects) -> list[Waiter]:
+        """Give calls what has come for them. Returns those that can be answered now."""
+        served: list[Waiter] = []
+        for claim, leases in effects.leases:
+            waiter = self._by_claim.pop(claim)  # it is served: only the other one is taken back
+            waiter.leases += leases
+            served.append(waiter)
+        for claim, finished in effects.results:
+            waiter = self._by_claim.pop(claim)
+            waiter.finished += finished
+            served.append(waiter)
+        if effects.dropped:
+            served += self.of(effects.dropped)
+        return served
+
+    def of(self, claims: list[int]) -> list[Waiter]:
+        """Return the calls that wait with these claims."""
+        known = self._by_claim
+        return [known[claim] for claim in claims if claim in known]
+
+    def overdue(self, now: float) -> list[Waiter]:
+        """Return the calls that have waited for long enough."""
+        return [waiter for waiter in self._by_claim.values() if waiter.until <= now]
+
+    def next_deadline(self) -> float:
+        """Return when `overdue` is of use next; inf: not before another call waits."""
+        return min((waiter.until for waiter in self._by_claim.values()), default=inf)
+
+    def check(self, parked: set[int]) -> None:
+        """Verify that every claim here is one that the scheduler knows, and the other way round.
+
+        Raises:
+            AssertionError: One is not.
+        """
+        if lost := self._by_claim.keys() - parked:
+            raise AssertionError(f"calls wait with claims that nobody knows: {lost}")
+        if forgotten := parked - self._by_claim.keys():
+            raise AssertionError(f"claims wait for calls that are over: {forgotten}")

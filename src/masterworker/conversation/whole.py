@@ -1,0 +1,56 @@
+"""What the parts of the machine need of the whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from masterworker.conversation.effects import Effect
+    from masterworker.conversation.orders import MemberOrders
+    from masterworker.conversation.troubles import Troubles
+    from masterworker.conversation.waiting import Waiter
+    from masterworker.core.effects import Effects
+    from masterworker.core.scheduler import Scheduler
+
+
+class Forgetful(Protocol):
+    """A part that knows something of processes."""
+
+    def forget(self, member_id: int) -> None:
+        """A process is gone."""
+
+
+class Whole(Protocol):
+    """See `Dispatcher`."""
+
+    core: Scheduler
+    effects: deque[Effect]
+    orders: MemberOrders
+    troubles: Troubles
+
+    @property
+    def collecting(self) -> Forgetful:
+        """The part about processes that wait for outcomes."""
+
+    def flush(self, now: float) -> None:
+        """Let the scheduler know of all requests."""
+
+    def apply(self, effects: Effects, now: float) -> None:
+        """Tell everybody what concerns them of an event of the scheduler."""
+
+    def weigh(self, now: float, *, asking: bool = False) -> None:
+        """See whether tasks are to be held back, or not any more."""
+
+    def require_open(self) -> None:
+        """Raise `Terminated` if the job is over."""
+
+    def begin_to_wait(self, waiter: Waiter, now: float) -> None:
+        """A call waits from now on, with the claims that it has."""
+
+    def answer(self, waiter: Waiter, now: float) -> None:
+        """There is something to say to a call that waits; once is enough."""
+
+    def expire(self, waiter: Waiter, now: float) -> Any:
+        """The time of a call is up. Returns its reply."""

@@ -1,0 +1,90 @@
+"""Calls of this process that wait in their threads for a reply of the machine."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.errors import MasterworkerError
+from masterworker.manager.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from masterworker.conversation.waiting import Waiter
+    from masterworker.manager.guard import Guard
+
+    #: An event of the machine: given its arguments, a channel, a deadline and the time, it returns
+    #: the reply, or the call that waits.
+    Event = Callable[..., tuple[Any, Waiter | None]]
+
+
+class Calls:
+    """Tells the machine of calls, and waits for their replies. Thread-safe.
+
+    Args:
+        guard: Is held around each step.
+        clock: The manager's clock.
+        repairs: See `Dispatcher.repairs`.
+        look_again: Lets there be a step soon.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        clock: Callable[[], float],
+        repairs: deque[tuple[Any, ...]],
+        look_again: Callable[[], None],
+    ) -> None:
+        self._guard, self._clock = guard, clock
+        self._repairs, self._look_again = repairs, look_again
+
+    def call(self, event: Event, *what: Any, wait: float) -> Any:
+        """Carry out one call, and return its reply.
+
+        Args:
+            event: What happens.
+            what: Its arguments.
+            wait: Seconds to wait at most.
+
+        Raises:
+            MasterworkerError: The call has failed.
+            BaseException: What a signal handler raises. What the call had been given goes back.
+        """
+        box, reply, waiter = Mailbox(), None, None
+        try:
+            with self._guard:
+                reply, waiter = event(*what, box, inf, self._clock())
+            if waiter is not None:
+                box.wait(min(wait, wire.LONGEST_WAIT))
+                reply = box.reply
+                if reply is None:  # its time is up; or it has just been answered
+                    with self._guard as machine:
+                        reply = machine.expire(waiter, self._clock())
+            failed = isinstance(reply, MasterworkerError)  # here: handlers run after such calls
+        except BaseException:  # a Ctrl-C, say: to note a repair is one step, whatever comes next
+            if waiter is not None:
+                self._repairs.append((self._give_up, waiter))
+            elif reply is not None:
+                self._repairs.append((self._undo, what, reply))
+            self._look_again()
+            raise
+        if failed:
+            raise reply
+        return reply
+
+    # -- repairs, with the lock held --------------------------------------------------------
+
+    def _give_up(self, waiter: Waiter) -> None:
+        self._guard.held().give_up(waiter, self._clock())
+
+    def _undo(self, what: tuple[Any, ...], reply: Any) -> None:
+        machine, now = self._guard.held(), self._clock()
+        if isinstance(reply, wire.Reply):
+            asked: wire.Exchange = what[0]
+            machine.put_back(asked[0], [], reply.leases, now)
+        elif isinstance(reply, tuple):
+            finished, leases = reply
+            machine.put_back(what[0], finished, leases, now)

@@ -1,0 +1,71 @@
+"""Where the effects of a step of the machine go."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from masterworker.conversation.effects import CallsFailed, Reply, Settled, Warned
+from masterworker.manager.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.conversation.dispatcher import Dispatcher
+    from masterworker.core.effects import Failed
+    from masterworker.core.task import Finished, FinishedRun
+    from masterworker.manager.observers import Observers
+    from masterworker.manager.outbox import Outbox
+    from masterworker.manager.timekeeper import Timekeeper
+
+logger = logging.getLogger("masterworker.manager")
+
+
+class Sinks:
+    """Carries out effects: at the end of each step, with the lock held.
+
+    Args:
+        outbox: Takes replies and bells, which leave when the lock is free.
+        observers: Look again when processes come or go.
+        timekeeper: Lets a tick come sooner.
+        on_direct: See `Manager`.
+        on_failed: See `Manager`.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        observers: Observers,
+        timekeeper: Timekeeper,
+        on_direct: Callable[[list[Finished | FinishedRun]], None] | None,
+        on_failed: Callable[[list[Failed]], None] | None,
+    ) -> None:
+        self._outbox, self._observers, self._timekeeper = outbox, observers, timekeeper
+        self.on_direct, self.on_failed = on_direct, on_failed
+
+    def carry_out(self, machine: Dispatcher) -> None:
+        """Carry out all effects of a machine, in their order."""
+        effects, outbox = machine.effects, self._outbox
+        while effects:
+            effect = effects.popleft()
+            if effect.__class__ is Reply:
+                channel = effect.channel
+                if channel.__class__ is Mailbox:
+                    channel.reply = effect.value
+                    outbox.ring(channel)
+                else:
+                    outbox.send((channel, effect.value))
+            elif effect.__class__ is Settled:
+                if self.on_direct is not None:
+                    self.on_direct(effect.outcomes)
+            elif effect.__class__ is CallsFailed:
+                if self.on_failed is not None:
+                    self.on_failed(effect.calls)
+            elif effect.__class__ is Warned:
+                logger.log(logging.WARNING if effect.loud else logging.DEBUG, "%s", effect.text)
+            else:
+                for box in self._observers.boxes():
+                    outbox.ring(box)
+        if machine.alarmed or machine.core.alarmed:
+            machine.alarmed = machine.core.alarmed = False
+            self._timekeeper.look_again()
