@@ -30,6 +30,11 @@ def test_each_module_says_what_it_is_for() -> None:
     assert [each.name for each in MODULES if each.text.strip() and not each.summary] == []
 
 
+def test_architecture_can_be_read_beside_the_code() -> None:
+    lines = (source.ROOT / "ARCHITECTURE.md").read_text().splitlines()
+    assert [line for line in lines if len(line) > 100] == []
+
+
 def test_lines_of_code_are_those_with_code() -> None:
     text = '"""Of it."""\n\n# why\nx = """a\n\nb"""\n\n\ndef f():\n    """Of f."""\n    return 1\n'
     assert module(text).code_lines == 5
