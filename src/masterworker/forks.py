@@ -36,13 +36,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.forks")
 
-#: This process is a fork of the one in which the worker runs.
-is_fork = False
+
+class _Mark:
+    """What is true of this process alone, so that a fork finds it changed."""
+
+    #: It is a fork of the one in which the worker runs.
+    is_fork = False
+    #: Signals with handlers of ours.
+    carried: frozenset[int] = frozenset()
+
+
+mark: Final = _Mark()
 
 _locks: Final[WeakSet[Any]] = WeakSet()
 _told: Final[WeakSet[Forked]] = WeakSet()
-#: Signals with handlers of ours, and what each thread that is about to fork blocked before.
-_carried: frozenset[int] = frozenset()
+#: What each thread that is about to fork blocked before.
 _masks: Final[dict[int, Iterable[int]]] = {}
 
 
@@ -91,14 +99,12 @@ def carry(signals: Iterable[int]) -> None:
     follows soon after a `start()` would be lost, and a `join()` wait for ever. What has no Python
     handler is not Python's to forget, so this is for signals that have one.
     """
-    global _carried
-    _carried = frozenset(signals)
+    mark.carried = frozenset(signals)
 
 
 def begin() -> None:
     """The worker of this process begins, whatever has been forked before."""
-    global is_fork
-    is_fork = False
+    mark.is_fork = False
 
 
 def leave(error: BaseException | None = None) -> NoReturn:
@@ -122,8 +128,8 @@ def leave(error: BaseException | None = None) -> NoReturn:
 
 
 def _before() -> None:
-    if _carried:
-        _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, _carried)
+    if mark.carried:
+        _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, mark.carried)
 
 
 def _after_in_parent() -> None:
@@ -133,8 +139,7 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global is_fork
-    is_fork = True
+    mark.is_fork = True
     before = _masks.pop(get_ident(), None)
     _masks.clear()
     carry(())

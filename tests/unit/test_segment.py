@@ -107,7 +107,7 @@ def test_mappings_need_no_descriptors() -> None:
 
 def test_descriptors_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of what the process may have; further segments are ordinary memory."""
-    few = segment._open * 2 + 20
+    few = segment._in_use.number * 2 + 20
     monkeypatch.setattr(resource, "getrlimit", lambda _: (few, few))
     made = [Segment.of([b"x"]) for _ in range(30)]
     assert sum(each.fd is not None for each in made) == 10
@@ -136,7 +136,7 @@ def test_the_last_descriptors_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mappings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever keeps many arrays gets copies in the end; what is given back counts again."""
-    monkeypatch.setattr(memfile, "_allowed_mappings", lambda: memfile._mapped + 3)
+    monkeypatch.setattr(memfile, "_allowed_mappings", lambda: memfile._mappings.number + 3)
     allowed = memfile._allowed_mappings()
     monkeypatch.setattr(memfile, "_allowed_mappings", lambda: allowed)
     one = Segment.of([b"x" * 5000])

@@ -30,7 +30,7 @@ WIDEST: Final = 8
 
 #: The chunk of the latest item is kept open: where tasks are executed one by one, the next one is
 #: of the same chunk.
-_latest: tuple[bytes, Any] = b"", None
+_latest: Final[list[tuple[bytes, Any]]] = [(b"", None)]
 
 _FIXED = frozenset((float, bool, type(None), complex))
 _SIZED = frozenset((str, bytes))
@@ -143,11 +143,10 @@ def item(data: bytes, at: int) -> Any:
 
     Called by the pickle that `items.single` makes.
     """
-    global _latest
-    known, opened = _latest
+    known, opened = _latest[0]
     if known != data:
         opened = loads(data)
-        _latest = data, opened
+        _latest[0] = data, opened
     if type(opened) is list:
         return opened[at]
     function, columns = opened

@@ -119,6 +119,10 @@ class _Here:
         self.opening: set[str] = set()
         self.unfinished: list[Definition] = []
 
+    def start_anew(self) -> None:
+        """Forget all but the way to the store: another main program takes the place of this one."""
+        vars(self).update(vars(_Here()), at_home=False, fetch=self.fetch)
+
 
 def _no_store(key: str) -> Payload | None:
     raise UsageError(f"nothing here knows where {key} is stored")
@@ -179,9 +183,7 @@ def is_master() -> None:
 
 
 def _start_anew() -> None:
-    global _here
-    fetch, _here = _here.fetch, _Here()
-    _here.at_home, _here.fetch = False, fetch
+    _here.start_anew()
 
 
 # -- what pickles call ----------------------------------------------------------------------

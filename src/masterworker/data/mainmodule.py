@@ -28,22 +28,28 @@ OF_MODULES: Final = frozenset(
     ("__name__", "__spec__", "__loader__", "__builtins__", "__package__", "__annotations__")
 )
 
-#: The namespace of the main program, where that is not the one of the module `__main__`.
-_elsewhere: dict[str, Any] | None = None
+
+class _Main:
+    """The main program of this process, of which there is one."""
+
+    #: Its namespace, where that is not the one of the module `__main__`.
+    elsewhere: dict[str, Any] | None = None
+
+
+_main: Final = _Main()
 
 
 def namespace() -> dict[str, Any]:
     """Return the globals of the main program in this process."""
-    if _elsewhere is not None:
-        return _elsewhere
+    if _main.elsewhere is not None:
+        return _main.elsewhere
     main = sys.modules.get(MAIN)
     return {} if main is None else main.__dict__
 
 
 def live_in(module: ModuleType) -> None:
     """From now on the main program's definitions live in a module of their own."""
-    global _elsewhere
-    _elsewhere = module.__dict__
+    _main.elsewhere = module.__dict__
 
 
 def look_for_script() -> None:
@@ -74,8 +80,7 @@ class _Script(ModuleType):
 
 
 def _take_the_place_of_main(script: dict[str, Any]) -> None:
-    global _elsewhere
-    _elsewhere = script
+    _main.elsewhere = script
     module = _Script(MAIN)
     for name in ("__file__", "__spec__", "__doc__"):
         module.__dict__[name] = script.get(name)
@@ -84,10 +89,9 @@ def _take_the_place_of_main(script: dict[str, Any]) -> None:
 
 def put_in_place() -> dict[str, Any]:
     """Put an empty main program in the place of this process's own. Returns its namespace."""
-    global _elsewhere
     module = new()
     sys.modules[MAIN] = sys.modules[NAME] = module
-    _elsewhere = None
+    _main.elsewhere = None
     return module.__dict__
 
 

@@ -78,7 +78,17 @@ def size_of(fd: int) -> int:
     return os.fstat(fd).st_size
 
 
-_mapped = 0  # mappings of this process; a race makes it wrong by a few
+class _Mappings:
+    """Counts the mappings of this process, which have a bound. A race makes it wrong by a few."""
+
+    number = 0
+
+    def end(self) -> None:
+        """One of them has ended."""
+        self.number -= 1
+
+
+_mappings: Final = _Mappings()
 
 
 @lru_cache(1)
@@ -92,12 +102,7 @@ def _allowed_mappings() -> int:
 
 def may_map() -> bool:
     """Return whether one more mapping is no hazard to the rest of the program."""
-    return _mapped < _allowed_mappings()
-
-
-def _unmapped() -> None:
-    global _mapped
-    _mapped -= 1
+    return _mappings.number < _allowed_mappings()
 
 
 def read(fd: int, size: int) -> bytearray:
@@ -137,33 +142,35 @@ def map_private(fd: int, size: int, *, writable: bool) -> memoryview:
 
 
 def _count(mapping: object) -> None:
-    global _mapped
-    _mapped += 1
-    weakref.finalize(mapping, _unmapped).atexit = False
+    _mappings.number += 1
+    weakref.finalize(mapping, _mappings.end).atexit = False
 
 
-_system: Any = None
+@lru_cache(1)
+def _system() -> Any:
+    """Return the calls to the system that map memory and end that."""
+    import ctypes  # takes some milliseconds, and most programs have no large data
+
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    library.mmap.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int),
+        ctypes.c_long,
+    )
+    library.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    return library
 
 
 def _map(fd: int, size: int, protection: int) -> memoryview:
-    import ctypes  # takes some milliseconds, and most programs have no large data
+    import ctypes
 
-    global _system
-    if _system is None:
-        library = ctypes.CDLL(None, use_errno=True)
-        library.mmap.restype = ctypes.c_void_p
-        library.mmap.argtypes = (
-            *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int),
-            ctypes.c_long,
-        )
-        library.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-        _system = library
-    address = _system.mmap(None, size, protection, mmap.MAP_PRIVATE, fd, 0)
+    system = _system()
+    address = system.mmap(None, size, protection, mmap.MAP_PRIVATE, fd, 0)
     if address in {None, ctypes.c_void_p(-1).value}:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     memory = (ctypes.c_ubyte * size).from_address(address)
     # Whatever refers to the memory refers to this object.
-    weakref.finalize(memory, _system.munmap, address, size).atexit = False
+    weakref.finalize(memory, system.munmap, address, size).atexit = False
     _count(memory)
     return memoryview(memory).cast("B")

@@ -22,7 +22,7 @@ import functools
 import io
 import pickle
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import layout, mainmodule
 from masterworker.data.protocol import PROTOCOL
@@ -45,20 +45,25 @@ _MUCH = 1 << 20
 
 #: Whether what is pickled as the main program's is found there by the receiver. What was
 #: defined here, and has not come from the master, is pickled under the other name of the module.
-_shared_names = False
+
+
+class _Names:
+    shared = False
+
+
+_names: Final = _Names()
 _HERE_ONLY = mainmodule.NAME.encode()
 
 
 def share_names(*, shared: bool) -> None:
     """Say whether the main program's definitions here are those of the master."""
-    global _shared_names
-    _shared_names = shared
+    _names.shared = shared
 
 
 def goes_plainly(data: bytes) -> bool:
     """Return whether a plain pickle will do: the receiver finds all that it names."""
     return (MAIN not in data and _HERE_ONLY not in data) or (
-        _shared_names and _HERE_ONLY not in data
+        _names.shared and _HERE_ONLY not in data
     )
 
 

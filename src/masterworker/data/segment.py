@@ -35,7 +35,17 @@ SHARE_LEFT: Final = 4
 #: Where fewer are allowed, there is nothing to be left.
 FEWEST: Final = 64
 
-_open = 0  # descriptors that segments of this process have; a race makes it wrong by a few
+
+class _Descriptors:
+    """Counts the descriptors that segments of this process have, which have a bound.
+
+    A race makes the number wrong by a few.
+    """
+
+    number = 0
+
+
+_in_use: Final = _Descriptors()
 
 
 def may_have_descriptor() -> bool:
@@ -43,7 +53,7 @@ def may_have_descriptor() -> bool:
     if not memfile.POSSIBLE:
         return False
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return allowed == resource.RLIM_INFINITY or _open < allowed // SHARE_OF_DESCRIPTORS
+    return allowed == resource.RLIM_INFINITY or _in_use.number < allowed // SHARE_OF_DESCRIPTORS
 
 
 def is_among_the_last(fd: int) -> bool:
@@ -68,14 +78,13 @@ class Segment(Large):
     __slots__ = ("__weakref__", "_data", "_gone", "_size", "fd")
 
     def __init__(self, size: int, fd: int | None = None, data: bytes | bytearray = b"") -> None:
-        global _open
         self._size = size
         self._data = data
         self._gone: Callable[[int], object] | None = None
         #: Descriptor of the file in memory; None: there is none.
         self.fd = fd
         if fd is not None:
-            _open += 1
+            _in_use.number += 1
 
     @classmethod
     def of(cls, parts: Iterable[bytes | bytearray | memoryview]) -> Segment:
@@ -117,11 +126,10 @@ class Segment(Large):
         return self._size
 
     def __del__(self) -> None:
-        global _open
         if self._gone is not None:
             self._gone(self._size)
         if self.fd is not None:
-            _open -= 1
+            _in_use.number -= 1
             with contextlib.suppress(OSError):
                 os.close(self.fd)
 

@@ -15,7 +15,7 @@ import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import msgspec
 
@@ -233,13 +233,21 @@ def _text_in(path: Path) -> str:
     return read_private(path).decode("utf-8", "replace")
 
 
-_held: Ticket | None = None
+class _OfProcess:
+    """The ticket that this process was started with, if it was.
+
+    There is one for each process, since its programs name the label of their job alone.
+    """
+
+    ticket: Ticket | None = None
+
+
+_of_process: Final = _OfProcess()
 
 
 def hold(ticket: Ticket | None) -> None:
     """Keep the ticket that this process was started with, for later connections. None: none."""
-    global _held
-    _held = ticket
+    _of_process.ticket = ticket
 
 
 def held(label: str) -> Ticket | None:
@@ -250,11 +258,12 @@ def held(label: str) -> Ticket | None:
     Raises:
         CredentialError: That file cannot be used.
     """
-    if _held is None and (named := os.environ.get(TICKET_VARIABLE)):
+    if _of_process.ticket is None and (named := os.environ.get(TICKET_VARIABLE)):
         if _SOME_VERSION.match(named.lstrip()):
             raise CredentialError(f"a ticket is a secret: {TICKET_VARIABLE} names a file with it")
         hold(parse(_text_in(Path(named))))
-    return _held if _held is not None and _held.label == label else None
+    ticket = _of_process.ticket
+    return ticket if ticket is not None and ticket.label == label else None
 
 
 def _date(time: float) -> str:

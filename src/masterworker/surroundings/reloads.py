@@ -38,9 +38,6 @@ class _Finder:
                     call(name)
 
 
-_finder: _Finder | None = None
-
-
 def watch(listener: Callable[[str], None]) -> Callable[[], None]:
     """Call something with the name of each module that is loaded again from now on.
 
@@ -52,21 +49,18 @@ def watch(listener: Callable[[str], None]) -> Callable[[], None]:
     Returns:
         What ends this.
     """
-    global _finder
-    if _finder is None:
-        _finder = _Finder()
-        sys.meta_path.insert(0, _finder)
-    finder = _finder
+    finder = next((each for each in sys.meta_path if isinstance(each, _Finder)), None)
+    if finder is None:
+        finder = _Finder()
+        sys.meta_path.insert(0, finder)
     finder.listeners = [known for known in finder.listeners if known() is not None]
     weak = WeakMethod(listener)
     finder.listeners.append(weak)
 
     def end() -> None:
-        global _finder
         if weak in finder.listeners:
             finder.listeners.remove(weak)
         if not finder.listeners and finder in sys.meta_path:
             sys.meta_path.remove(finder)
-            _finder = None
 
     return end

@@ -74,7 +74,7 @@ def execute(
         parameters = open_payload(payload)
         stage = HANDLER
         done = handler(*parameters)
-        if forks.is_fork:
+        if forks.mark.is_fork:
             forks.leave()
         stage = SENDING
         return RESULT, plain_payload(done) if data_only else dumps_payload(done)
@@ -116,7 +116,7 @@ def failed(
     if stage == HANDLER:
         if isinstance(error, Broken):
             return broken_off(error, terms, data_only=data_only)
-        if forks.is_fork:
+        if forks.mark.is_fork:
             forks.leave(error)
         if isinstance(error, KeyboardInterrupt) and interrupted():
             raise error

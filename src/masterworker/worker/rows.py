@@ -93,7 +93,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     that is not ours. A signal that was meant for it may so come when it has its outcome: then it is
     too late, and nothing follows.
     """
-    dropped, todo, keep = row.dropped, row.todo, row.results.append
+    process, dropped, todo, keep = forks.mark, row.dropped, row.todo, row.results.append
     held = interrupts.held
     is_call, last, found = handler is call, b"", handler
     first, payloads = row.first, row.payloads
@@ -131,7 +131,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                             found = ready(function)
                             last = function
                     done = found(*args, **kwargs) if kwargs else found(*args)
-                if forks.is_fork:
+                if process.is_fork:
                     forks.leave()
                 stage = SENDING
                 kind = type(done)

@@ -162,7 +162,7 @@ class Worker(Conversation):
 
     def collect(self, tag: str | None, timeout: float | None) -> Finished:
         """Wait for one outcome; see `retrieve_result`."""
-        if forks.is_fork:
+        if forks.mark.is_fork:
             raise UsageError("this is a fork of a worker; only the worker itself can wait")
         end = None if timeout is None else time.monotonic() + timeout
         mine = threading.current_thread() is self._thread

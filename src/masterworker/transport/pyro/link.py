@@ -237,12 +237,20 @@ class Link:
 
 #: When descriptors did not arrive, payloads go as bytes for this time (seconds).
 AS_BYTES: Final = 30.0
-_as_bytes_until = 0.0
+
+
+class _Shortage:
+    """Until when payloads of this process go as bytes (seconds of the monotonic clock)."""
+
+    until = 0.0
+
+
+_shortage: Final = _Shortage()
 
 
 def descriptors_arrive() -> bool:
     """Return whether descriptors that are sent can be expected to arrive."""
-    return time.monotonic() >= _as_bytes_until
+    return time.monotonic() >= _shortage.until
 
 
 def _note_shortage() -> None:
@@ -250,8 +258,7 @@ def _note_shortage() -> None:
 
     A receiver of fewer descriptors than were sent closes the connection.
     """
-    global _as_bytes_until
-    _as_bytes_until = time.monotonic() + AS_BYTES
+    _shortage.until = time.monotonic() + AS_BYTES
 
 
 class PrivateLink(Link):
