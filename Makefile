@@ -11,6 +11,8 @@ SECONDS ?= 600
 INTERRUPTS ?= 100000
 # Most of the time tests wait, so there may be more of these than processors.
 TESTERS ?= 4
+# Of those that are marked `alone`; `ALONE=1` is the surest on a machine with other things to do.
+ALONE ?= 2
 
 .PHONY: demo test quick coverage check format map news hooks bench chaos simulate rain fuzz trajectory clean help
 
@@ -55,7 +57,7 @@ demo: $(VENV)/base
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m alone --numprocesses $(ALONE) --dist loadfile
 
 # What needs no processes. The folders are named, so that the others are not even read.
 QUICKLY := $(BIN)/python -m pytest --numprocesses 2 -m "quick and not search" \

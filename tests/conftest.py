@@ -28,7 +28,7 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 #: Folders whose tests measure or exhaust what others share.
-ALONE = {"faults", "hosts"}
+ALONE = {"faults"}
 #: Folders whose tests need no processes.
 QUICK = {"unit", "model", "typing"}
 #: A process that a test started has so long to end after the test (seconds).
