@@ -10,7 +10,7 @@ from masterworker.data.segment import bytes_of
 from masterworker.errors import UnpicklableError, UsageError
 from masterworker.launch.process_context import this_process
 from masterworker.master import engine_of
-from masterworker.worker import HEARTBEAT, script
+from masterworker.worker import HEARTBEAT, methods_of, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,12 +109,6 @@ def name_of(worker_class: object) -> str:
 def handlers_of(worker_class: type[Any]) -> dict[str, Callable[..., Any]]:
     """Return the handlers of a worker class, bound to an object that is no process."""
     return methods_of(object.__new__(worker_class))
-
-
-def methods_of(worker: object) -> dict[str, Callable[..., Any]]:
-    """Return the handlers that a worker has as methods, by tag."""
-    found = {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
-    return {tag: method for tag, method in found.items() if callable(method)}
 
 
 def main_program(

@@ -37,6 +37,7 @@ from masterworker.manager import Manager
 from masterworker.master import engine_of
 from masterworker.testing import Faults, connection
 from masterworker.worker import HEARTBEAT
+from masterworker.worker import engine_of as worker_engine_of
 from Scientific.DistributedComputing.MasterSlave import MasterProcess, SlaveProcess
 from support import HANG, python_script, run_script, unique_label, wait_until
 
@@ -130,10 +131,10 @@ def test_f19_idle_worker_with_a_short_heartbeat_is_not_lost() -> None:
     manager = Manager()
     with memory_worker(manager, {}, heartbeat=0.3) as worker:
         wait_until(lambda: list(manager.core.waiting.claims), what="it waits for work")
-        me = worker.process_id
+        me = worker_engine_of(worker).process_id
         threading.Event().wait(0.3 * (MISSED_HEARTBEATS + 2))
         assert manager.core.tally.lost_members == 0
-        assert worker.process_id == me
+        assert worker_engine_of(worker).process_id == me
 
 
 def test_f19_default_of_a_slave_is_seconds() -> None:
@@ -142,9 +143,11 @@ def test_f19_default_of_a_slave_is_seconds() -> None:
     try:
         for period, beat in ((120.0, HEARTBEAT), (0.5, 0.5), (None, HEARTBEAT)):
             slave = SlaveProcess(master.label, watchdog_period=period)
-            assert slave._worker.heartbeat == beat
-            assert slave._worker._hello().heartbeat == (None if period is None else beat)
-            slave._worker.client.disconnect()
+            assert slave._SlaveProcess__engine.heartbeat == beat
+            assert slave._SlaveProcess__engine._hello().heartbeat == (
+                None if period is None else beat
+            )
+            slave._SlaveProcess__engine.client.disconnect()
         assert MISSED_HEARTBEATS * HEARTBEAT <= 20.0
     finally:
         master.shutdown()
@@ -211,11 +214,11 @@ def test_f21_dropped_worker_learns_it_from_its_next_heartbeat(manager: Manager) 
     with memory_worker(manager, {"long": long}, heartbeat=0.05) as worker:
         ask(manager, "long")
         assert began.wait(HANG)
-        before = worker.process_id
+        before = worker_engine_of(worker).process_id
         manager.lost(before, "by mistake", blame=False)
         assert not manager.ping(before)
-        wait_until(lambda: worker.process_id != before, what="it is back")
-        assert manager.ping(worker.process_id)
+        wait_until(lambda: worker_engine_of(worker).process_id != before, what="it is back")
+        assert manager.ping(worker_engine_of(worker).process_id)
         go_on.set()
         assert value_of(pick_up(manager, observer(manager))) == "done"
         assert manager.core.tally.duplicates == 0
@@ -235,9 +238,9 @@ def test_f21_one_failed_heartbeat_does_not_end_them_all(manager: Manager) -> Non
         for _ in range(3):
             ask(manager, "long")
             assert began.wait(HANG)
-            before = worker.process_id
+            before = worker_engine_of(worker).process_id
             faults.lose_request["exchange"] = 1
-            wait_until(lambda b=before: worker.process_id != b, what="it is back")
+            wait_until(lambda b=before: worker_engine_of(worker).process_id != b, what="it is back")
             go_on.set()
             assert value_of(pick_up(manager, observer(manager))) == "done"
             began.clear()

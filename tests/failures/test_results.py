@@ -35,6 +35,7 @@ from masterworker.master import engine_of
 from masterworker.program import KEY
 from masterworker.testing import Faults, connection
 from masterworker.transport.pyro.connection import connect
+from masterworker.worker import engine_of as worker_engine_of
 from Scientific.DistributedComputing.MasterSlave import (
     GlobalStateValue,
     MasterProcess,
@@ -200,13 +201,13 @@ def test_f13_state_deleted_while_a_worker_was_away_is_forgotten(manager: Manager
         state = manager.put_state({"x": dumps("old")})
         ask(manager, "same", StateValue(state, "x"))
         assert value_of(pick_up(manager, client)) == "old"
-        before = worker.process_id
+        before = worker_engine_of(worker).process_id
         with manager.guard:
             effects = manager.core.on_lost(before, "silent", 0.0, blame=False)
         manager.drop_state(state)
         with manager.guard as machine:
             machine.apply(effects, 0.0)  # only now can it notice
-        wait_until(lambda: worker.process_id != before, what="it joins again")
+        wait_until(lambda: worker_engine_of(worker).process_id != before, what="it joins again")
         ask(manager, "same", StateValue(state, "x"))
         assert_refused(pick_up(manager, client))
 
@@ -256,7 +257,7 @@ def test_f17_names_of_users_do_not_touch_our_own() -> None:
     """A user's data called like one of ours could replace the code that slaves execute."""
     master = MasterProcess(unique_label("names"))
     try:
-        facade, manager = master.task_manager, master._job.manager
+        facade, manager = master.task_manager, master._MasterProcess__parts.job.manager
         manager.put(wire.PROGRAM, KEY, b"the program")
         names = (KEY, "1/x", wire.PROGRAM)
         facade.storeData(**dict.fromkeys(names, "mine"))

@@ -127,7 +127,7 @@ def test_f26_job_goes_on_without_a_name_server(
             assert "the job goes on without" in caplog.text
             slave = SlaveProcess(master.label)
             assert slave.task_manager.numberOfActiveProcesses() == 1
-            slave._worker.client.disconnect()
+            slave._SlaveProcess__engine.client.disconnect()
         finally:
             master.shutdown()
 

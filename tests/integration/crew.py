@@ -10,6 +10,7 @@ from masterworker import Master, Worker
 from masterworker.master import engine_of
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
+from masterworker.worker import engine_of as worker_engine_of
 from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Crew:
         hired = Hired(kind(self.label, handlers=handlers, **options))
         self.hired.append(hired)
         wait_until(
-            lambda: hired.error or hired.worker._process_id is not None,
+            lambda: hired.error or worker_engine_of(hired.worker)._process_id is not None,
             what="the worker has joined",
         )
         return hired

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from masterworker import Master
+from masterworker import Master, Worker, current_worker
 from support import HANG
+
+if TYPE_CHECKING:
+    from integration.crew import Crew
 
 #: What a program may call things, and what parts of ours are or were called.
 TEXT = """
@@ -59,6 +62,43 @@ def test_a_master_with_attributes_of_any_name() -> None:
         assert master.ticket()
         assert master.label in repr(master)
     assert all(getattr(master, name) == "after" for name in NAMES)
+
+
+class NamedWorker(Worker):
+    """The same for a worker."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.name_all("before")
+        super().__init__(*args, **options)
+        self.name_all("after")
+
+    def name_all(self, value: str) -> None:
+        for name in NAMES:
+            assert not hasattr(Worker, name), name
+            setattr(self, name, value)
+
+    def wants_to_stop(self) -> bool:
+        return self.states != "after"
+
+    def do_outer(self, number: int) -> int:
+        inner = current_worker()
+        assert inner is self
+        self.request_task("inner", number)
+        return self.retrieve_result("inner", HANG)[2]
+
+    def do_inner(self, number: int) -> int:
+        return -number
+
+
+def test_a_worker_with_attributes_of_any_name(crew: Crew) -> None:
+    """Its handlers, and what they ask for."""
+    hired = crew.hire(kind=NamedWorker)
+    for name in NAMES:
+        setattr(hired.worker, name, "after")
+    crew.master.request_task("outer", 5)
+    assert crew.master.retrieve_result("outer", HANG)[2] == -5
+    assert crew.master.submit(abs, -1).result(HANG) == 1
+    assert hired.worker.label == crew.label
 
 
 def test_a_master_whose_label_is_its_own_attribute() -> None:

@@ -19,6 +19,7 @@ import pytest
 from masterworker import Master, TaskLost, current_worker
 from masterworker.launch import wellness
 from masterworker.master import engine_of
+from masterworker.worker import engine_of as worker_engine_of
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def speak(number: int) -> int:
 
 def no_methods() -> str:
     """Break what this package itself calls."""
-    worker = current_worker()
-    worker._exchange = worker.hand = worker._execute_leases = None  # type: ignore[attr-defined,assignment]
+    engine = worker_engine_of(current_worker())  # type: ignore[arg-type]
+    engine._exchange = engine.hand = engine._execute_leases = None  # type: ignore[method-assign,assignment]
     return "done"
 
 

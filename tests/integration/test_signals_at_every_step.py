@@ -30,7 +30,7 @@ from masterworker.launch import scoreboard
 from masterworker.launch.process_context import ProcessContext
 from masterworker.manager import Manager
 from masterworker.testing import MemoryConnection, connection
-from masterworker.worker import Worker
+from masterworker.worker import Worker, engine_of
 from masterworker.worker.interrupts import Interrupts
 from support import HANG
 
@@ -144,9 +144,10 @@ class Working(Worker):
 
     def wants_to_stop(self) -> bool:
         """Between two tasks."""
-        self.deliver(give_back=False)
-        if not self._depth and not self.hand.leases:
-            member = self.job.manager.core.members.get(self.process_id)
+        engine = engine_of(self)
+        engine.deliver(give_back=False)
+        if not engine._depth and not engine.hand.leases:
+            member = self.job.manager.core.members.get(engine.process_id)
             if member is not None and member.in_hand:
                 self.job.lost = f"{member.in_hand} tasks are in the hand of a worker that is idle"
         return self.job.is_over() or bool(self.job.lost)

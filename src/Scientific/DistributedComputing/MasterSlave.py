@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Unpack
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from masterworker import program
 from masterworker.checking import known_keywords
 from masterworker.data.states import StateValue
 from masterworker.errors import Terminated, UsageError
-from masterworker.job import main_program, methods_of, work_instead
+from masterworker.job import main_program, work_instead
 from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info
 from masterworker.master.engine import MasterEngine
@@ -23,7 +24,7 @@ from masterworker.master.shutdown import GRACE
 from masterworker.master.submission import Submitter
 from masterworker.taskid import task_name
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
-from masterworker.worker import HEARTBEAT, Worker, script
+from masterworker.worker import methods_of, script
 from Scientific.DistributedComputing import tracing
 from Scientific.DistributedComputing.failures import (
     TaskManagerTermination,
@@ -31,6 +32,7 @@ from Scientific.DistributedComputing.failures import (
     as_published,
 )
 from Scientific.DistributedComputing.slavecode import SlaveCode
+from Scientific.DistributedComputing.slaveworker import SlaveWorker
 from Scientific.DistributedComputing.TaskManager import TaskManager
 from Scientific.DistributedComputing.traced import TracedManager
 
@@ -78,6 +80,14 @@ class Requester:
             return self._submitter.request_task(tag, *parameters)
 
 
+class _Parts(NamedTuple):
+    """What a `MasterProcess` is made of; under one mangled name."""
+
+    job: MasterEngine
+    submitter: Submitter
+    code: SlaveCode
+
+
 class MasterProcess:
     """The master of a job. Subclass it and override `run`.
 
@@ -92,7 +102,7 @@ class MasterProcess:
     """
 
     def __init__(self, label: str, use_name_server: bool = True) -> None:
-        self._job = job = MasterEngine(
+        job = MasterEngine(
             check_label(label),
             name_server=use_name_server,
             ports=(0,) if use_name_server else range(DEFAULT_PORT, LAST_PORT + 1),
@@ -100,10 +110,10 @@ class MasterProcess:
             manager_class=TracedManager,
         )
         assert job.endpoint is not None  # noqa: S101  for the type checker
-        self._submitter = Submitter(job.submission)
+        code = SlaveCode(job)
+        self.__parts = _Parts(job, Submitter(job.submission), code)
         self.label = label
-        self._code = SlaveCode(job)
-        self.task_manager = TaskManager(job.manager, job.outcomes.collect, self._code.follow)
+        self.task_manager = TaskManager(job.manager, job.outcomes.collect, code.follow)
         self.process_id = job.process_id
         self.pyro_daemon: Server = job.endpoint.server
         self.pyro_ns: NameServer | None = job.endpoint.registered
@@ -118,7 +128,7 @@ class MasterProcess:
 
     def start(self) -> None:
         """Call `run`, and shut down whatever happens in it."""
-        with self._job.end:
+        with self.__parts.job.end:
             self.run()
 
     def shutdown(self, grace: float = GRACE) -> Summary:
@@ -130,7 +140,7 @@ class MasterProcess:
             How many tasks were done, failed, were cancelled, and were not run.
         """
         tracing.trace(debug, "shutdown of master %r", self.label)
-        return self._job.end.shutdown(grace)
+        return self.__parts.job.end.shutdown(grace)
 
     def options(self, **options: Unpack[TaskOptions]) -> Requester:
         """Return an object whose `requestTask` asks for tasks with options.
@@ -142,7 +152,7 @@ class MasterProcess:
         Raises:
             UsageError: One of the values cannot be used.
         """
-        return Requester(self._submitter.options(**options))
+        return Requester(self.__parts.submitter.options(**options))
 
     def cancelTask(self, task_id: str) -> bool:
         """Cancel a task. False: it has its outcome already.
@@ -150,7 +160,7 @@ class MasterProcess:
         A task that is being executed is interrupted, and its slave ended if it does not stop.
         Its outcome is a `masterworker.errors.TaskCancelled`.
         """
-        return self._submitter.cancel(task_id)
+        return self.__parts.submitter.cancel(task_id)
 
     def requestTask(self, tag: str, *parameters: Any) -> str:
         """Ask for a task. Returns its id, which begins with the tag.
@@ -159,7 +169,7 @@ class MasterProcess:
             UnpicklableError: Names the parameter that cannot be sent.
         """
         with as_published:
-            task_id = self._submitter.request_task(tag, *parameters)
+            task_id = self.__parts.submitter.request_task(tag, *parameters)
         tracing.trace(debug, "requested task %s", task_id)
         return task_id
 
@@ -174,7 +184,7 @@ class MasterProcess:
         """
         try:
             with as_published:
-                found: tuple[str, str, Any] = self._job.outcomes.retrieve(tag, None)
+                found: tuple[str, str, Any] = self.__parts.job.outcomes.retrieve(tag, None)
         except Terminated:
             return None, None, None
         tracing.trace(debug, "retrieved result of task %s", found[0])
@@ -183,7 +193,7 @@ class MasterProcess:
     @as_published
     def setGlobalState(self, **values: Any) -> int:
         """Store named values once for all tasks. Returns the state's id: 1, 2, 3, ..."""
-        state_id = self._job.shared.store(values, fixed=False)
+        state_id = self.__parts.job.shared.store(values, fixed=False)
         self.global_states[state_id] = sorted(values)
         return state_id
 
@@ -194,7 +204,7 @@ class MasterProcess:
         Raises:
             UsageError: There is none of this id.
         """
-        self._job.shared.delete(state_id)
+        self.__parts.job.shared.delete(state_id)
         self.global_states.pop(state_id, None)
 
     @as_published
@@ -209,12 +219,12 @@ class MasterProcess:
             WorkerStartError: One of them did not start; shows its stderr.
             UsageError: No slave code is stored.
         """
-        if not self._job.manager.program_digest:
+        if not self.__parts.job.manager.program_digest:
             raise UsageError(
                 f"no slave code is stored for {self.label!r}: use runJob, or "
                 "initializeMasterProcess(label, slave_script=...)"
             )
-        self._job.launch_workers(n, wait=True)
+        self.__parts.job.launch_workers(n, wait=True)
 
 
 class SlaveProcess:
@@ -235,13 +245,14 @@ class SlaveProcess:
     ) -> None:
         self.label = label
         self.watchdog_period = watchdog_period
-        self._worker = _SlaveWorker(self, label, master_host)
-        self.task_manager = TaskManager(self._worker.client, self._worker.collect)
+        worker = SlaveWorker(label, master_host, watchdog_period)
+        self.__engine = worker.engine
+        self.task_manager = worker.task_manager
 
     @property
     def process_id(self) -> int:
         """The number under which the task manager knows this process."""
-        return self._worker.process_id
+        return self.__engine.process_id
 
     @as_published
     def start(self, namespace: Mapping[str, Any] | None = None) -> None:
@@ -260,8 +271,7 @@ class SlaveProcess:
             handlers = {tag: self._traced(tag, f) for tag, f in handlers.items()}
         if type(self).processParameter is not SlaveProcess.processParameter:
             handlers = {tag: self._processing(f) for tag, f in handlers.items()}
-        self._worker.set_handlers(handlers)
-        self._worker.run()
+        self.__engine.run(handlers, self.terminationTest)
         tracing.trace(debug, "slave of %r ends", self.label)
 
     def terminationTest(self) -> bool:
@@ -271,12 +281,12 @@ class SlaveProcess:
     def processParameter(self, parameter: Any) -> Any:
         """Return the value that a `GlobalStateValue` stands for; anything else as it is."""
         if isinstance(parameter, GlobalStateValue):
-            return self._worker.states.value(parameter.state_id, parameter.name)
+            return self.__engine.states.value(parameter.state_id, parameter.name)
         return parameter
 
     def _traced(self, tag: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def handler(*parameters: Any) -> Any:
-            task_id = task_name(tag, self._worker.hand.current)
+            task_id = task_name(tag, self.__engine.hand.current)
             tracing.trace(debug, "slave executes task %s", task_id)
             return function(*parameters)
 
@@ -286,35 +296,7 @@ class SlaveProcess:
         return lambda *parameters: function(*map(self.processParameter, parameters))
 
 
-class _SlaveWorker(Worker):
-    """The worker under a `SlaveProcess`."""
-
-    MASTER_OPTION = 'master_host="HOST:PORT"'
-
-    def __init__(self, slave: SlaveProcess, label: str, master_host: str | None) -> None:
-        self.slave = slave
-        period = slave.watchdog_period
-        heartbeat = None if period is None else min(period, HEARTBEAT)
-        super().__init__(label, master_host, heartbeat=heartbeat)
-
-    @property
-    def task_manager(self) -> TaskManager:
-        """For handlers that are functions: `current_worker().task_manager`."""
-        return self.slave.task_manager
-
-    @as_published
-    def request_task(self, tag: str, *parameters: Any) -> str:
-        """For handlers that are functions: `current_worker().request_task`."""
-        return super().request_task(tag, *parameters)
-
-    @as_published
-    def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
-        """For handlers that are functions: `current_worker().retrieve_result`."""
-        return super().retrieve_result(tag, timeout)
-
-    def wants_to_stop(self) -> bool:
-        """Ask the slave."""
-        return self.slave.terminationTest()
+_parts_of: Callable[[MasterProcess], _Parts] = attrgetter("_MasterProcess__parts")
 
 
 @known_keywords("runJob")
@@ -342,8 +324,10 @@ def runJob(
         return
     master = master_class(label)
     try:
-        master._code.store(
-            main_program(master._job.needs, slave_class, "start", watchdog_period=watchdog_period)
+        _parts_of(master).code.store(
+            main_program(
+                _parts_of(master).job.needs, slave_class, "start", watchdog_period=watchdog_period
+            )
         )
         if launch_slaves:
             master.launchSlaveJobs(launch_slaves)
@@ -379,7 +363,7 @@ def initializeMasterProcess(
         code = program.of_module(slave_module)
     master = MasterProcess(label, use_name_server)
     if code is not None:
-        master._code.store(code)
+        _parts_of(master).code.store(code)
     return master
 
 

@@ -12,7 +12,6 @@ import logging
 import pdb  # noqa: T100  what --pdb and --break are for
 import shlex
 import sys
-import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +23,13 @@ from masterworker.core.task import LOST, read_history
 from masterworker.data import definitions
 from masterworker.data.pickling import open_payload
 from masterworker.data.record import printable
-from masterworker.data.states import StateCache, resolving
 from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
-from masterworker.job import methods_of
 from masterworker.launch.process_context import Assignment, this_process
 from masterworker.master import Master, engine_of
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
-from masterworker.worker import Worker, script
+from masterworker.worker import Worker, methods_of, script
+from masterworker.worker import engine_of as worker_engine_of
 from masterworker.worker.execution import ready
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from masterworker.core.task import Payload
+    from masterworker.worker.engine import WorkerEngine
 
 #: Frames of these modules at the top of a traceback are ours, and tell the user nothing.
 OURS = ("masterworker.", "Scientific.DistributedComputing.", "bdb")
@@ -135,16 +134,16 @@ class _Replay:
             return
         script.fresh_main(what.package)
         if what.kind == program.GENERIC:
-            self.instead(Worker(label), {})
+            self.instead(worker_engine_of(Worker(label)), {})
             return
         worker_class, start, keywords = open_payload(what.pickled)
         slave = worker_class(label, None, **keywords)
         if isinstance(slave, Worker):
-            self.instead(slave, methods_of(slave))
+            self.instead(worker_engine_of(slave), methods_of(slave))
         else:
             getattr(slave, start)()
 
-    def instead(self, worker: Worker, handlers: Mapping[str, Callable[..., Any]]) -> None:
+    def instead(self, engine: WorkerEngine, handlers: Mapping[str, Callable[..., Any]]) -> None:
         """Carry out the call with the handlers of a worker, in place of its work."""
         tag = self.call.summary.tag
         if tag[0] != CALL_MARK and tag not in handlers:
@@ -152,17 +151,8 @@ class _Replay:
                 f"the code that is stored with the job has no handler for {tag!r}: its worker has "
                 "brought its own, which is not kept (see run_job and runJob)"
             )
-        # As `Worker.run`, for further tasks; but nobody minds how long this takes.
-        worker.set_handlers(handlers)
-        worker.states = StateCache(self._fetch_state)
-        worker._watched = False
-        worker._thread = threading.current_thread()
-        worker._declare(handlers)
-        try:
-            with this_process.working_as(worker), resolving(worker.states):
-                self.status = self._carry_out(handlers.get(tag))
-        finally:
-            worker._sign_off()
+        with engine.standing_by(handlers, self._fetch_state):
+            self.status = self._carry_out(handlers.get(tag))
 
     def _carry_out(self, handler: Callable[..., Any] | None) -> int:
         done: list[Any] = []

@@ -2,6 +2,6 @@
 
 from masterworker.worker.conversation import HEARTBEAT
 from masterworker.worker.current import current_worker
-from masterworker.worker.worker import Worker
+from masterworker.worker.worker import Worker, engine_of, methods_of
 
-__all__ = ["HEARTBEAT", "Worker", "current_worker"]
+__all__ = ["HEARTBEAT", "Worker", "current_worker", "engine_of", "methods_of"]

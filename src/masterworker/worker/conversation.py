@@ -51,10 +51,7 @@ PAUSES = (0.05, 2.0)
 
 
 class Conversation:
-    """What a worker says to the manager, and hears from it. See `Worker`, which adds the work."""
-
-    #: How the user says where the master is; part of an error's text.
-    MASTER_OPTION = 'master="HOST:PORT"'
+    """What a worker says to the manager, and hears from it. `WorkerEngine` adds the work."""
 
     def __init__(
         self,
@@ -64,6 +61,7 @@ class Conversation:
         reconnect: float,
         connect: Callable[[], Connection] | None,
         context: ProcessContext | None,
+        option: str,
     ) -> None:
         self._context = this_process.context if context is None else context
         self.label = label
@@ -77,7 +75,6 @@ class Conversation:
         #: A call that waits is a sign of life only when it begins and ends.
         self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
         self._interrupts = Interrupts(self._context)
-        option = self.MASTER_OPTION
         self.client = Client(
             connect or (lambda: reach(label, master, option=option)),
             self._interrupts.calling,

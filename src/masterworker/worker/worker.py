@@ -1,63 +1,30 @@
-"""The worker: joins a master, executes tasks, and always says what became of them.
+"""The worker as programs use it, and subclass it: what the reference documents, and nothing else.
 
-    main thread                                     courier (side thread)
-    -----------                                     ---------------------
-    exchange: outcomes out, leases in   <-- one -->  a task overruns: deliver what is finished,
-    execute the leases, one by one     connection    give back what has not started, beat the heart
-    and again, until told to stop
-
-Handlers run in the main thread, so signals, libraries and debuggers behave as usual.
+A worker has its engine under one mangled name, so a subclass may use any other attribute name.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
+from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from masterworker import forks, wire
-from masterworker.core.chunks import Chunk
-from masterworker.core.filters import CALL_MARK
-from masterworker.core.hand import MAX_WANT
-from masterworker.core.row import Row
-from masterworker.core.task import Lease, Outcome
-from masterworker.data import definitions
-from masterworker.data.outcome import open_finished
-from masterworker.data.pickling import dumps_call
-from masterworker.data.states import resolving
-from masterworker.errors import MasterworkerError, TransportError, UsageError
-from masterworker.launch.process_context import end_broken, this_process
-from masterworker.launch.scoreboard import DEADLINE, DONE, LAST, TASK, TICK
-from masterworker.launch.worker_limits import UNLIMITED
-from masterworker.taskid import task_name
-from masterworker.worker import limits
-from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
-from masterworker.worker.courier import Courier
-from masterworker.worker.execution import broken_off, call, execute
-from masterworker.worker.interrupts import Broken, LeftIdle
-from masterworker.worker.rows import execute_row
+from masterworker.checking import known_keywords
+from masterworker.worker.conversation import HEARTBEAT, RECONNECT
+from masterworker.worker.engine import WorkerEngine
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Callable, Mapping
 
-    from masterworker.core.options import Terms
-    from masterworker.core.task import Finished, Payload
     from masterworker.launch.process_context import ProcessContext
     from masterworker.transport.base import Connection
 
-logger = logging.getLogger("masterworker.worker")
 
-#: While a handler waits for further tasks, this worker executes others; so deep, whatever they are,
-#: and deeper only such as the handler waits for.
-MAX_DEPTH = 16
-
-
-class Worker(Conversation):
+class Worker:
     """One process that executes tasks.
 
-    Subclass it and add a method `do_<tag>` for each tag, or give handlers.
+    Subclass it and add a method `do_<tag>` for each tag, or give handlers. A subclass may use any
+    attribute name that is not documented here. Handlers are called in the thread that calls `run`.
 
     Args:
         label: The label of the job.
@@ -68,8 +35,16 @@ class Worker(Conversation):
         reconnect: Seconds to look for a master that does not answer any more.
         connect: Makes connections in another way; for tests.
         context: Of the process; None: the one that each process has.
+
+    Raises:
+        MasterNotFoundError: No living master has this label or address.
+        JobEndedError: The job was over long ago.
+        CredentialError: The master is not of this user, or does not take us for one of its workers.
+        TransportError: The master cannot be reached.
+        UsageError: The label or the address cannot be used.
     """
 
+    @known_keywords("Worker")
     def __init__(
         self,
         label: str,
@@ -81,72 +56,67 @@ class Worker(Conversation):
         connect: Callable[[], Connection] | None = None,
         context: ProcessContext | None = None,
     ) -> None:
-        self._given = dict(handlers or {})
-        self._depth = 0
-        self._done = 0
-        #: Nobody has said when it wants to stop, so it need not be asked for each of many tasks.
-        self._never_stops = False
-        #: The user's `wants_to_stop` is being called; and: a handler has broken this process.
-        self._is_asking = self._is_broken = False
-        self._master = master
-        #: Its process is its own, and the master is where the label leads.
-        main = threading.current_thread() is threading.main_thread()
-        self._watchable = main and connect is None and heartbeat is not None
-        super().__init__(label, master, heartbeat, reconnect, connect, context)
-        self._courier = Courier(self)
+        self.__engine = WorkerEngine(
+            self,
+            label,
+            master,
+            handlers=handlers or {},
+            heartbeat=heartbeat,
+            reconnect=reconnect,
+            connect=connect,
+            context=context,
+        )
 
-    # -- for users --------------------------------------------------------------------------
+    @cached_property
+    def label(self) -> str:
+        """The label of the job."""
+        return self.__engine.label
 
     def run(self) -> None:
         """Execute tasks until the job ends (or has just ended) or `wants_to_stop`.
+
+        Call it once. In the main thread it handles Ctrl-C and SIGTERM meanwhile: what has not been
+        begun goes back, and this returns.
 
         Raises:
             TransportError: The master is gone, and did not come back in time.
             RejectedError: A master came back that this worker does not fit.
         """
-        own = self._own_handlers()
-        if self._context.use_instead(self, own):
-            return
-        forks.begin()
-        self._thread = threading.current_thread()
-        if self._watchable and not self._context.supervisor:
-            from masterworker.worker import sidecar  # not for those that have a supervisor
-
-            sidecar.start(self._context, self.label, self._master)
-        if self._watchable:
-            definitions.live_apart()
-        definitions.fetch_from(self.fetch_definition)
-        with self._interrupts.installed():  # first: who has joined signs off, whatever comes
-            if self._declare(own):
-                self._courier.start()
-                with this_process.working_as(self), resolving(self.states):
-                    self._work_and_leave()
-
-    def set_handlers(self, handlers: Mapping[str, Callable[..., Any]]) -> None:
-        """Give handlers by tag, before `run`."""
-        self._given = dict(handlers)
+        is_asked = getattr(self.wants_to_stop, "__func__", None) is not Worker.wants_to_stop
+        handlers = {**methods_of(self), **self.__engine.given}
+        self.__engine.run(handlers, self.wants_to_stop if is_asked else None)
 
     def wants_to_stop(self) -> bool:
         """Override this to end between two tasks, in good order. Asked before each task."""
         return False
 
     def request_task(self, tag: str, *parameters: Any) -> str:
-        """Ask for a further task, from inside a handler. Returns its id."""
-        payload = dumps_call(f"task {tag!r}", parameters)
-        with self._interrupts.holding(), self._talk:
-            self._require_same_run()
-            return task_name(tag, self.client.request(tag, [payload]))
+        """Ask for a further task, from inside a handler. Costs a round trip to the master.
 
-    def look_at_clock(self) -> None:
-        """Break off what has taken too long, and show that this thread is alive."""
-        self._context.board[TICK] += 1
-        self._interrupts.look_at_clock()
+        Args:
+            tag: The kind of task.
+            parameters: Anything that can be pickled. They are fixed now.
 
-    def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
+        Returns:
+            The task's id.
+
+        Raises:
+            UnpicklableError: Names the parameter that cannot be sent.
+            Terminated: The job is over.
+        """
+        return self.__engine.request_task(tag, parameters)
+
+    def retrieve_result(
+        self, tag: str | None = None, timeout: float | None = None
+    ) -> tuple[str, str, Any]:
         """Wait for the outcome of some further task, from inside a handler.
 
         While it waits, this worker executes waiting tasks itself, so that a job with one worker
         goes on as well.
+
+        Args:
+            tag: Only of tasks of this tag.
+            timeout: Seconds to wait at most; None: as long as it takes.
 
         Returns:
             (task id, tag, result).
@@ -156,244 +126,17 @@ class Worker(Conversation):
             TimeoutError: There was none in so many seconds.
             Terminated: The job is over.
         """
-        return open_finished(self.collect(tag, timeout))
+        return self.__engine.retrieve(tag, timeout)
 
-    # -- outcomes of further tasks ----------------------------------------------------------
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.__engine.label!r}>"
 
-    def collect(self, tag: str | None, timeout: float | None) -> Finished:
-        """Wait for one outcome; see `retrieve_result`."""
-        if forks.mark.is_fork:
-            raise UsageError("this is a fork of a worker; only the worker itself can wait")
-        end = None if timeout is None else time.monotonic() + timeout
-        mine = threading.current_thread() is self._thread
-        with self._interrupts.holding():
-            if mine:
-                self.deliver(give_back=True)
-            while True:
-                left = self._longest_wait if end is None else end - time.monotonic()
-                wait = min(max(0.0, left), self._longest_wait)
-                finished, leases = self._collect_once(tag, wait, mine=mine)
-                if finished is not None:
-                    return finished
-                for lease in leases:
-                    self._execute_inside(lease)
-                if end is not None and time.monotonic() >= end and not leases:
-                    raise TimeoutError(f"no outcome in {timeout} seconds")
 
-    def _collect_once(
-        self, tag: str | None, wait: float, *, mine: bool
-    ) -> tuple[Finished | None, list[Lease]]:
-        """Ask once for an outcome, or for tasks to execute meanwhile if this is our thread."""
-        lend, began = wire.NOTHING, time.monotonic()
-        if mine:
-            lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
-            wait = limits.shorter(wait, began, self._context.board)
-        with self._talk:
-            self._require_same_run()
-            if mine:
-                self._interrupts.raise_pending()
-            try:
-                asked = self.process_id, tag, 1, wait, lend
-                is_wanted = lambda: not (mine and self._interrupts.is_pending())  # noqa: E731
-                finished, leases = self.client.collect(*asked, is_wanted)
-            except TransportError as error:
-                self._find_again(error)
-                return None, []
-            self._last_call = time.monotonic()
-        broken = mine and not finished and self._interrupts.is_pending()
-        if leases and (finished or broken):  # both came in the same instant
-            self._exchange(0, 0.0, [lease.task_id for lease in leases])
-            leases = []
-        if broken:
-            self._interrupts.raise_pending()
-        if mine and not finished and not leases and time.monotonic() - began < wait / 2:
-            self.deliver(give_back=False)  # somebody has rung: an order is waiting
-        return (finished[0] if finished else None), leases
+def methods_of(worker: object) -> dict[str, Callable[..., Any]]:
+    """Return the handlers that a worker has as methods, by tag."""
+    found = {name[3:]: getattr(worker, name) for name in dir(worker) if name.startswith("do_")}
+    return {tag: method for tag, method in found.items() if callable(method)}
 
-    def _execute_inside(self, lease: Lease) -> None:
-        """Execute a task while another one waits."""
-        outer, environment, context = self.hand.executing, definitions.entered(), self._context
-        tag = context.shown_tag
-        self._inside.append(context.board[TASK])
-        self._depth += 1
-        try:
-            with limits.suspended(context.board):
-                self.hand.leases.append(lease)
-                self._execute_leases()
-        finally:
-            self._depth -= 1
-            self._inside.pop()
-            self.hand.executing = outer
-            self._context.show_tag(tag)
-            definitions.enter(environment)
-        self.deliver(give_back=False)
 
-    # -- the main loop ----------------------------------------------------------------------
-
-    def _own_handlers(self) -> dict[str, Callable[..., Any]]:
-        methods = {name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_")}
-        return {tag: f for tag, f in {**methods, **self._given}.items() if callable(f)}
-
-    def _declare(self, handlers: Mapping[str, Callable[..., Any]]) -> bool:
-        """Join with all handlers. False: the job is over."""
-        self._handlers = {**handlers, CALL_MARK: call}
-        if self._process_id is not None:  # somebody asked for it before: now with all tags
-            self.client.leave(self._process_id)
-        return self._join_first()
-
-    def _work_and_leave(self) -> None:
-        try:
-            self._work()
-        except (KeyboardInterrupt, LeftIdle):
-            if not self._interrupts.leaving:
-                raise
-            logger.info("interrupted: giving tasks back")
-        except MasterworkerError:
-            raise
-        except BaseException:  # none of a task: a handler has broken this process
-            self._is_broken = not self._is_asking
-            if self._is_broken and self._context.is_launched:
-                end_broken()
-            raise
-        finally:
-            self._context.was_interrupted |= self._interrupts.came
-            self._leave()
-
-    def _work(self) -> None:
-        context, pace, idle_since = self._context, self.pace, time.monotonic()
-        unbounded = (bounds := context.limits) == UNLIMITED
-        self._never_stops = getattr(self.wants_to_stop, "__func__", None) is Worker.wants_to_stop
-        waiting, working = self._interrupts.may_break(idle=True), self._interrupts.may_break()
-        while not self._stopped:
-            leaving = self._interrupts.leaving or self._outdated
-            if leaving or (not self._never_stops and self._is_to_stop()):
-                return
-            want = MAX_WANT if unbounded else limits.most(context, self._done, pace.task_seconds)
-            idle = time.monotonic() - idle_since
-            if want < 1 or (bounds.idle_timeout is not None and idle > bounds.idle_timeout):
-                return
-            wait = self._longest_wait
-            if bounds.idle_timeout is not None:
-                wait = min(wait, max(0.01, bounds.idle_timeout - idle))
-            with waiting:
-                reply = self._exchange(want, wait)
-            leases = reply.leases
-            if not leases or self._outdated:
-                continue
-            with working:
-                alone = len(leases) == 1 and not isinstance(leases[0].payload, (list, Chunk))
-                self._execute_batch(alone=alone)
-            idle_since = time.monotonic()
-
-    def _leave(self) -> None:
-        self._interrupts.calm_down()
-        self._courier.stop()
-        if self._is_broken:  # no goodbye: the task that has done this is to be blamed
-            self.client.disconnect()
-        else:
-            self._sign_off()
-            self._context.has_left()
-
-    def _is_to_stop(self) -> bool:
-        self._is_asking = True
-        answer = self.wants_to_stop()
-        self._is_asking = False
-        return answer
-
-    def _execute_batch(self, *, alone: bool) -> None:
-        """Execute what has come; one task alone needs nobody to look after the others."""
-        if not alone:
-            self._courier.batch_begins()
-        done = self._execute_leases()
-        if not alone:
-            self._courier.batch_ends()
-        if done:
-            self._done += done
-            self._context.board[DONE] = self._done
-
-    def _execute_leases(self) -> int:
-        """Execute what is in the hand. Returns how many tasks that were."""
-        hand = self.hand
-        done, outer_run = 0, self._run
-        while hand.leases:
-            if not self._depth and (self._interrupts.leaving or (done and self._is_to_stop())):
-                break  # but not while a task that waits needs what is in hand
-            outcomes = hand.outcomes  # of this run of the manager; there may come another one
-            self._run = hand.instance
-            try:
-                lease = hand.leases[0]
-            except IndexError:  # the courier was faster
-                break
-            if isinstance(lease, Row):
-                done += self._execute_row(lease, outcomes)
-            elif hand.done_with(lease):
-                began = self.pace.begin(lease.tag, time.monotonic())
-                outcomes.append(self._execute_one(lease))
-                hand.executing = 0
-                self.pace.observe(lease.tag, lease.task_id, 1, time.monotonic() - began)
-                done += 1
-        self._run = outer_run
-        return done
-
-    def _execute_row(self, row: Row, outcomes: deque[Outcome | Row]) -> int:
-        """Execute tasks in a row, as far as none of them is to be the last one."""
-        if row.executing:  # this is inside one of its tasks, which has given back the rest
-            self.hand.done_with(row)
-            return 0
-        if not row.begun:
-            row.begun = True
-            outcomes.append(row)
-        row.executing = True
-        stop = None if self._never_stops else self._is_to_stop
-        handler, only, board = self._handler(row.tag), self._data_only, self._context.board
-        began = self.pace.begin(row.tag, time.monotonic())
-        done = execute_row(row, handler, self.hand, self._interrupts, board, stop, data_only=only)
-        if done:
-            self.pace.observe(row.tag, row.next - 1, done, time.monotonic() - began)
-        row.executing = False
-        if not row.todo:
-            row.over = True
-            self.hand.done_with(row)
-        return done
-
-    def _handler(self, tag: str) -> Callable[..., Any]:
-        self._context.show_tag(tag)
-        return self._handlers[tag if tag[0] != CALL_MARK else CALL_MARK]
-
-    def _execute_one(self, lease: Lease) -> Outcome:
-        board, hand, interrupts = self._context.board, self.hand, self._interrupts
-        task_id, payload, terms = lease.task_id, lease.payload, lease.terms
-        outer, held = board[TASK], interrupts.held
-        hand.executing = task_id
-        handler, only = self._handler(lease.tag), self._data_only
-        assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
-        try:
-            board[TASK] = task_id
-            interrupts.held = False
-            if terms is None:
-                has_come = interrupts.has_come
-                kind, answer = execute(handler, payload, has_come, data_only=only)
-            else:
-                kind, answer = self._execute_limited(handler, payload, terms)
-            interrupts.held = held
-        except Broken as broken:  # it came a moment before or after the handler's own code
-            kind, answer = broken_off(broken, terms, data_only=only)
-        finally:
-            interrupts.held = held  # first: what is meant for the outer task finds it waiting
-            board[LAST], board[TASK] = task_id, outer  # from here on, nothing can be meant for it
-            interrupts.is_over(task_id)
-        return Outcome(task_id, lease.attempt, kind, answer)
-
-    def _execute_limited(
-        self, handler: Callable[..., Any], payload: Payload, terms: Terms
-    ) -> tuple[int, Payload]:
-        """Execute a task that has a time limit, or whose failures may be tried again."""
-        outer = self._context.board[DEADLINE]
-        if terms[0] is not None:
-            self._courier.limit_begins()
-        limits.begin(terms, self._context.board)
-        try:
-            has_come, only = self._interrupts.has_come, self._data_only
-            return execute(handler, payload, has_come, terms, data_only=only)
-        finally:
-            self._context.board[DEADLINE] = outer
+#: Return the engine of a worker, for the other modules of this package.
+engine_of: Callable[[Worker], WorkerEngine] = attrgetter("_Worker__engine")
