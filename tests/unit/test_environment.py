@@ -35,7 +35,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
 
     def run(source: str) -> dict[str, Any]:
         namespace: dict[str, Any] = {"__name__": mainmodule.MAIN}
-        monkeypatch.setattr(mainmodule, "_elsewhere", namespace)
+        monkeypatch.setattr(mainmodule._main, "elsewhere", namespace)
         exec(textwrap.dedent(source), namespace)  # noqa: S102
         return namespace
 
@@ -53,7 +53,7 @@ def enter(monkeypatch: pytest.MonkeyPatch) -> Callable[[Plan], dict[str, Any]]:
     def enter(plan: Plan) -> dict[str, Any]:
         here.fetch = plan.environment.parts.get
         with monkeypatch.context() as there:
-            there.setattr(mainmodule, "_elsewhere", worker.__dict__)
+            there.setattr(mainmodule._main, "elsewhere", worker.__dict__)
             there.setattr(definitions, "_here", here)
             there.setattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", classes[0])
             there.setattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_CLASS", classes[1])
