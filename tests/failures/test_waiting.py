@@ -220,8 +220,9 @@ def test_f28_worker_has_one_connection_also_for_its_heartbeats(tmp_path: Path) -
         wait_until(beating, what="both beat")
         assert engine_of(master).server is not None
         links = engine_of(master).server._connections.values()
-        assert sum(bool(link.service._members) for link in links) == 2
-        assert all(bool(link.service._members) != bool(link.service._supervisors) for link in links)
+        served = [link.service._operations for link in links]
+        assert sum(bool(one._members) for one in served) == 2
+        assert all(bool(one._members) != bool(one._supervisors) for one in served)
         (tmp_path / "open").touch()
         assert sorted(master.retrieve_result(timeout=HANG)[2] for _ in range(2)) == [0, 1]
 
