@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from masterworker.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,10 +160,10 @@ class Printer:
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is written, for so long at most. False: it is not."""
-        end = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         with self._changed:
             return self._changed.wait_for(
-                lambda: not self._lines and not self._busy, end - time.monotonic()
+                lambda: not self._lines and not self._busy, deadline.left()
             )
 
     def close(self, seconds: float) -> None:

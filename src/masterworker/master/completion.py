@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from masterworker.checking import time_limit
+from masterworker.deadline import Deadline
 from masterworker.errors import Terminated, UsageError
 from masterworker.master.future import ENDED, Future, T
 
@@ -46,7 +46,7 @@ def _own(router: ResultRouter, futures: Any) -> set[Future[Any]]:
 def _in_order_of_arrival(
     router: ResultRouter, pending: set[Future[T]], timeout: float | None
 ) -> Iterator[Future[T]]:
-    end = None if timeout is None else time.monotonic() + timeout
+    deadline = Deadline(timeout)
     arrived: deque[Future[T]] = deque()
     watcher = arrived.append
     try:
@@ -54,8 +54,7 @@ def _in_order_of_arrival(
             future._watch(watcher)
         router.picking_up(asking=True)
         while pending:
-            left = None if end is None else max(0.0, end - time.monotonic())
-            if not router.wait_until(lambda: bool(arrived), left):
+            if not router.wait_until(lambda: bool(arrived), deadline.left()):
                 number = len(pending)
                 count = "1 task is" if number == 1 else f"{number} tasks are"
                 raise TimeoutError(f"{count} not done after {timeout:g} s")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.checking import time_limit
 from masterworker.data.outcome import open_finished
+from masterworker.deadline import Deadline
 from masterworker.errors import TaskError
 from masterworker.master import waiting as rules
 
@@ -54,8 +53,7 @@ class OutcomeQueue:
     def collect(self, tag: str | None, timeout: float | None) -> Finished:
         """Wait for one outcome, unopened; see `Master.retrieve_result`."""
         timeout = time_limit(timeout)
-        end = inf if timeout is None else time.monotonic() + timeout
-        finished = self._wait(tag, end, wire.LONGEST_WAIT, lambda: True)
+        finished = self._wait(tag, Deadline(timeout), wire.LONGEST_WAIT, lambda: True)
         if finished is None:
             situation = self._waiting.situation(tag)
             raise TimeoutError(f"no outcome in {timeout} seconds: {situation}")
@@ -66,27 +64,24 @@ class OutcomeQueue:
 
         Another caller may take the last one meanwhile, so this looks again every `LOOK` seconds.
         """
-        return self._wait(tag, inf, LOOK, lambda: self._manager.outstanding(tag) > 0)
+        return self._wait(tag, Deadline(None), LOOK, lambda: self._manager.outstanding(tag) > 0)
 
     def _wait(
-        self, tag: str | None, end: float, look: float, worth: Callable[[], bool]
+        self, tag: str | None, deadline: Deadline, look: float, worth: Callable[[], bool]
     ) -> Finished | None:
         waiting = self._waiting
         waiting.require_own_process()
-        notice = time.monotonic() + rules.NOTICE_AFTER
+        notice = Deadline(rules.NOTICE_AFTER)
         while worth():
-            wait = min(look, max(0.0, end - time.monotonic()))
-            if waiting.execute_one():
-                wait = 0.0
+            wait = 0.0 if waiting.execute_one() else deadline.left(look)
             finished, _ = self._manager.collect(self._member_id, tag, 1, wait)
             if finished:
                 return finished[0]
             waiting.require_workers()
-            now = time.monotonic()
-            if now >= end:
+            if deadline.has_passed:
                 return None
-            if now >= notice:
-                notice = inf
+            if notice.has_passed:
+                notice = Deadline(None)
                 waiting.explain(tag)
         return None
 

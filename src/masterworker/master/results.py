@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
 from itertools import repeat
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks, wire
@@ -13,6 +11,7 @@ from masterworker.checking import time_limit
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, FinishedRun
 from masterworker.data.chunks import Values
+from masterworker.deadline import Deadline
 from masterworker.manager import Mailbox
 from masterworker.master import waiting as rules
 from masterworker.master.batch import Batches
@@ -78,9 +77,7 @@ class ResultRouter:
         if holds():
             return True
         self._manager.about_to_wait()
-        now = time.monotonic()
-        end = inf if timeout is None else now + timeout
-        notice = now + rules.NOTICE_AFTER
+        deadline, notice = Deadline(timeout), Deadline(rules.NOTICE_AFTER)
         waiting = self._waiting
         while True:
             sleeper = Mailbox(), holds
@@ -90,17 +87,15 @@ class ResultRouter:
                     return True
                 waiting.picking_up()
                 waiting.require_open()
-                left = end - now
-                if left <= 0:
+                if deadline.has_passed:
                     return False
-                waiting.turn(sleeper[0], min(left, wire.LONGEST_WAIT))
+                waiting.turn(sleeper[0], deadline.left(wire.LONGEST_WAIT))
             finally:
                 self._sleepers.remove(sleeper)
             if holds():
                 return True
-            now = time.monotonic()
-            if now >= notice:
-                notice = inf
+            if notice.has_passed:
+                notice = Deadline(None)
                 waiting.explain()
 
     def wake(self) -> None:

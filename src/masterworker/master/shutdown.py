@@ -5,10 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker import forks
+from masterworker.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,13 +91,13 @@ class JobEnd:
         with self._lock:
             if self.is_over:
                 return manager.summary()
-            end = time.monotonic() + grace
+            deadline = Deadline(grace)
             try:
                 self._announce()
                 manager.wait_for(lambda _: not manager.remote_workers(), grace)
             finally:  # also when Ctrl-C ends the wait
                 try:
-                    self._close(max(0.2, end - time.monotonic()))
+                    self._close(max(0.2, deadline.left()))
                 except BaseException:  # a second one: no worker is waited for any more
                     self._close(0.0)
                     raise

@@ -11,9 +11,9 @@ import fcntl
 import os
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
+from masterworker.deadline import Deadline
 from masterworker.errors import CredentialError, MasterNotFoundError, NotTrustedError
 from masterworker.transport.sockets import tune, user_of
 
@@ -52,16 +52,16 @@ def dial(
     """
     if address.socket:
         return _dial_private(address, timeout)
-    end = time.monotonic() + timeout
+    deadline = Deadline(timeout)
     pause = PAUSE
     for _ in range(TRIES - 1):
         try:
-            return _dial_gate(address, end, credential or _own)
+            return _dial_gate(address, deadline, credential or _own)
         except _DroppedError:
-            threading.Event().wait(min(pause, max(0.0, end - time.monotonic())))
+            threading.Event().wait(deadline.left(pause))
             pause *= 2
     try:
-        return _dial_gate(address, end, credential or _own)
+        return _dial_gate(address, deadline, credential or _own)
     except _DroppedError as error:
         raise MasterNotFoundError(
             f"what listens at {address} closes the connection before either side is known "
@@ -106,21 +106,23 @@ def _dial_private(address: Address, timeout: float) -> socket.socket:
     return sock
 
 
-def _dial_gate(address: Address, end: float, credential: Callable[[], Credential]) -> socket.socket:
+def _dial_gate(
+    address: Address, deadline: Deadline, credential: Callable[[], Credential]
+) -> socket.socket:
     import ssl  # processes of one machine never need it
 
     from masterworker.security import tls
 
     context = tls.client_context(credential())
     try:
-        plain = _apart(socket.create_connection((address.host, address.port), _left(end)))
+        plain = _apart(socket.create_connection((address.host, address.port), _left(deadline)))
     except ConnectionResetError as error:  # by a gate that drops us: there is one
         raise _DroppedError(str(error)) from None
     except (OSError, ValueError) as error:  # the latter: no host can have this name
         raise _unanswered(address, error) from None
     try:
         tune(plain)
-        plain.settimeout(_left(end))
+        plain.settimeout(_left(deadline))
         plain.getpeername()  # Python's TLS does not clear up after one that has been reset
         sock = context.wrap_socket(plain, do_handshake_on_connect=False)
     except OSError as error:  # it was reset just now
@@ -165,8 +167,8 @@ def _greeting(sock: ssl.SSLSocket) -> str:
     return text[:length].decode(errors="replace")
 
 
-def _left(end: float) -> float:
-    return max(0.01, end - time.monotonic())
+def _left(deadline: Deadline) -> float:
+    return max(0.01, deadline.left())  # 0.0 would be: do not wait
 
 
 def _unanswered(address: Address, error: OSError | ValueError) -> MasterNotFoundError:

@@ -27,6 +27,7 @@ from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import StateCache, resolving
+from masterworker.deadline import Deadline
 from masterworker.errors import MasterworkerError, TransportError, UsageError
 from masterworker.launch.process_context import end_broken, this_process
 from masterworker.launch.scoreboard import DEADLINE, DONE, LAST, TASK, TICK
@@ -166,20 +167,19 @@ class WorkerEngine(Conversation):
         """Wait for one outcome; see `Worker.retrieve_result`."""
         if forks.mark.is_fork:
             raise UsageError("this is a fork of a worker; only the worker itself can wait")
-        end = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline(timeout)
         mine = threading.current_thread() is self._thread
         with self._interrupts.holding():
             if mine:
                 self.deliver(give_back=True)
             while True:
-                left = self._longest_wait if end is None else end - time.monotonic()
-                wait = min(max(0.0, left), self._longest_wait)
+                wait = deadline.left(self._longest_wait)
                 finished, leases = self._collect_once(tag, wait, mine=mine)
                 if finished is not None:
                     return finished
                 for lease in leases:
                     self._execute_inside(lease)
-                if end is not None and time.monotonic() >= end and not leases:
+                if deadline.has_passed and not leases:
                     raise TimeoutError(f"no outcome in {timeout} seconds")
 
     def _collect_once(

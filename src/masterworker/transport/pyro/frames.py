@@ -11,7 +11,6 @@ literals, and msgpack is there only where it has been installed.
 from __future__ import annotations
 
 import socket
-import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -21,6 +20,7 @@ from masterworker.transport.pyro import header
 from masterworker.transport.pyro.header import HARMLESS
 
 if TYPE_CHECKING:
+    from masterworker.deadline import Deadline
     from masterworker.transport.address import Address
     from masterworker.transport.pyro.header import Head
 
@@ -44,12 +44,12 @@ class Line:
 
     Args:
         sock: The connected socket; from now on it is ours.
-        end: When the last wait ends, in seconds of `time.monotonic`.
+        deadline: When the last wait ends.
     """
 
-    def __init__(self, sock: socket.socket, end: float) -> None:
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self.sock = sock
-        self.end = end
+        self.deadline = deadline
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +65,7 @@ class Line:
         """
         data = _encode(body)
         head = header.pack(kind, number, len(data), serializer=JSON)
-        self.sock.settimeout(_left(self.end))
+        self.sock.settimeout(_left(self.deadline))
         self.sock.sendall(head + data)  # its time limit holds for all of it
 
     def receive_head(self, largest: int) -> Head:
@@ -92,7 +92,7 @@ class Line:
     def _receive(self, size: int) -> bytearray:
         data = bytearray()
         while len(data) < size:
-            self.sock.settimeout(_left(self.end))
+            self.sock.settimeout(_left(self.deadline))
             piece = self.sock.recv(min(_PIECE, size - len(data)))
             if not piece:
                 raise ConnectionResetError("the other side has closed")
@@ -105,12 +105,12 @@ def is_plain(head: Head) -> bool:
     return head.serializer == JSON and not head.flags & ~HARMLESS
 
 
-def connect(address: Address, end: float) -> Line:
+def connect(address: Address, deadline: Deadline) -> Line:
     """Connect to a host and port, whichever of its addresses answers.
 
     Args:
         address: Where. (The system bounds the time that it takes to find out what a name means.)
-        end: As for `Line`.
+        deadline: As for `Line`.
 
     Raises:
         OSError: No answer comes in time.
@@ -122,7 +122,7 @@ def connect(address: Address, end: float) -> Line:
     ):
         sock = socket.socket(family, kind)
         try:
-            sock.settimeout(_left(end))
+            sock.settimeout(_left(deadline))
             sock.connect(place)
         except OSError as error:
             sock.close()
@@ -131,12 +131,12 @@ def connect(address: Address, end: float) -> Line:
             sock.close()
             raise
         else:
-            return Line(sock, end)
+            return Line(sock, deadline)
     raise problem
 
 
-def _left(end: float) -> float:
-    left = end - time.monotonic()
-    if left <= 0:
+def _left(deadline: Deadline) -> float:
+    left = deadline.left()
+    if not left:
         raise TimeoutError("the time is up")
     return left

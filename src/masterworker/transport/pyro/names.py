@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import Pyro5
 from Pyro5 import protocol
 
+from masterworker.deadline import Deadline
 from masterworker.errors import TransportError, UsageError
 from masterworker.transport.address import (
     NAME_PREFIX,
@@ -116,7 +116,7 @@ class NameServer:
     @contextlib.contextmanager
     def _conversation(self) -> Iterator[_Conversation]:
         try:
-            with frames.connect(self._address, time.monotonic() + TIMEOUT) as line:
+            with frames.connect(self._address, Deadline(TIMEOUT)) as line:
                 talk = _Conversation(line, self.where)
                 talk.begin()
                 yield talk
