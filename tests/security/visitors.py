@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from masterworker import wire
@@ -57,7 +58,7 @@ class Job:
             for m in core.members.values()
         ]
         return (
-            *(tasks, members, tuple(vars(core.tally).values()), dict(core.open_tags)),
+            *(tasks, members, msgspec.structs.astuple(core.tally), dict(core.open_tags)),
             *(core.terminated, set(core.supervisors), dict(core.closed), core.waiting.count),
             *(
                 dict(manager.store._values),
