@@ -128,7 +128,9 @@ class Master(Submitter):
         """
         return completion.as_completed(self.__engine.router, futures, timeout)
 
-    def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
+    def retrieve_result(
+        self, tag: str | None = None, timeout: float | None = None
+    ) -> tuple[str, str, Any]:
         """Wait for the outcome of some task, in the order of their arrival.
 
         Args:
@@ -146,7 +148,9 @@ class Master(Submitter):
         """
         return self.__engine.outcomes.retrieve(tag, timeout)
 
-    def results(self, tag: str | None = None, *, return_errors: bool = False) -> Iterator[Any]:
+    def results(
+        self, tag: str | None = None, *, return_errors: bool = False
+    ) -> Iterator[tuple[str, str, Any]]:
         """Iterate over outcomes as they come, until no task is outstanding.
 
         Args:

@@ -79,7 +79,7 @@ class Shared:
         self._values = {name: SharedValue(state_id, name) for name in names}
         self.state_id = state_id
 
-    def __getattr__(self, name: str) -> SharedValue:
+    def __getattr__(self, name: str) -> Any:  # what it stands for, to a type checker
         values: dict[str, SharedValue] = self.__dict__.get("_values", {})
         if name not in values:
             raise AttributeError(f"no value {name!r} is shared here, only {', '.join(values)}")

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypedDict
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypedDict,
+    TypeVar,
+    overload,
+)
 
 from masterworker.checking import known_keywords
 from masterworker.core.filters import CALL_MARK
@@ -32,6 +42,8 @@ if TYPE_CHECKING:
     from masterworker.master.results import ResultRouter
 
 P = ParamSpec("P")
+A = TypeVar("A")
+B = TypeVar("B")
 
 #: Most functions that are called are of these classes; those that can be imported are remembered.
 _FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
@@ -204,6 +216,64 @@ class Submitter:
         manager.submit(tag, payload, options, future, router.futures)
         return future
 
+    @overload
+    def map(
+        self,
+        function: Callable[[A], T],
+        iterable: Iterable[A],
+        /,
+        *,
+        ordered: bool = True,
+        progress: bool = False,
+        return_errors: Literal[False] = False,
+    ) -> Iterator[T]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[[A, B], T],
+        iterable: Iterable[A],
+        second: Iterable[B],
+        /,
+        *,
+        ordered: bool = True,
+        progress: bool = False,
+        return_errors: Literal[False] = False,
+    ) -> Iterator[T]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[..., T],
+        iterable: Iterable[Any],
+        second: Iterable[Any],
+        third: Iterable[Any],
+        /,
+        *more: Iterable[Any],
+        ordered: bool = True,
+        progress: bool = False,
+        return_errors: Literal[False] = False,
+    ) -> Iterator[T]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[..., T],
+        iterable: Iterable[Any],
+        /,
+        *more: Iterable[Any],
+        ordered: bool = True,
+        progress: bool = False,
+        return_errors: bool,
+    ) -> Iterator[T | BaseException]: ...
+    @overload
+    def map(
+        self,
+        function: str,
+        iterable: Iterable[Any],
+        /,
+        *more: Iterable[Any],
+        ordered: bool = True,
+        progress: bool = False,
+        return_errors: bool = False,
+    ) -> Iterator[Any]: ...
     @known_keywords("map")
     def map(
         self,
