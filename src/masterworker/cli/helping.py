@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class _About(NamedTuple):
@@ -104,6 +107,31 @@ def help_of(command: str, parser: argparse.ArgumentParser) -> str:
     return own.format_help()
 
 
-def command_in(words: list[str]) -> str:
-    """Return which command is meant by a command line; "" where that cannot be said."""
-    return next((word for word in words if word in ABOUT), "")
+def command_in(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Return which command a command line means, also one that cannot be read; "" for none.
+
+    Args:
+        words: What was typed.
+        parser: Knows which options have a value, which may be called like a command.
+    """
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            continue
+        if not word.startswith("-") or word == "-":
+            return word if word in ABOUT else ""
+        if _value_follows(word, parser._option_string_actions):
+            next(rest, None)
+    return ""
+
+
+def _value_follows(word: str, known: Mapping[str, argparse.Action]) -> bool:
+    """Return whether the next word is the value of an option, or of the last of several letters."""
+    if word.startswith("--"):
+        meant = [action for name, action in known.items() if name.startswith(word)]
+        return any(action.nargs != 0 for action in meant)
+    for at, letter in enumerate(word[1:], 2):
+        action = known.get(f"-{letter}")
+        if action is None or action.nargs != 0:
+            return action is not None and at == len(word)
+    return False

@@ -69,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, in one line."""
-        told, command = without_tickets(message), command_in(self.arguments)
+        told, command = without_tickets(message), command_in(self.arguments, self)
         see = f"task_manager {command} --help" if command else "task_manager --help"
         self.exit(exit_codes.USAGE, f"task_manager: {told} (see: {see})\n")
 
@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_intermixed_args(arguments)
     if options.help:
-        command = command_in(options.words[:1])
+        command = command_in(options.words, parser)
         print(help_of(command, parser) if command else parser.format_help(), end="")
         return exit_codes.OK
     command, label = _command(parser, options)
