@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from masterworker import Master, TaskLost, current_worker
-from masterworker.launch import wellness
+from masterworker.launch import health
 from masterworker.master import engine_of
 from masterworker.worker import engine_of as worker_engine_of
 from support import HANG, wait_until
@@ -188,8 +188,8 @@ def stop_soon() -> str:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch, master: Master) -> Master:
     """A master whose supervisor does not give stopped workers much time."""
-    monkeypatch.setattr(wellness, "STOPPED", 0.5)
-    monkeypatch.setattr(wellness, "STAYS_STOPPED", 2.0)
+    monkeypatch.setattr(health, "STOPPED_SECONDS", 0.5)
+    monkeypatch.setattr(health, "STAYS_STOPPED_SECONDS", 2.0)
     return master
 
 
@@ -223,7 +223,7 @@ def test_a_worker_that_is_continued_in_time(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its strike does not count, and its process goes on."""
-    monkeypatch.setattr(wellness, "STOPPED", 0.3)
+    monkeypatch.setattr(health, "STOPPED_SECONDS", 0.3)
     task = master.submit(pause, 3.0)
     pid = int(wait_until(lambda: executing(master), HANG).split()[1])
     os.kill(pid, signal.SIGSTOP)

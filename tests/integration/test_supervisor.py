@@ -214,7 +214,7 @@ def test_a_supervisor_that_stumbles_goes_on(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("masterworker.launch.procfs.look", stumble)
+        patch.setattr("masterworker.launch.health.look", stumble)
         wait_until(lambda: "stumbled" in caplog.text, HANG)
     assert master.submit(work.pid).result(HANG) in before
 
@@ -554,9 +554,9 @@ def test_cancelling_what_has_not_begun() -> None:
     fake.worker.take_steps(0.3)
     assert fake.sent == [scoreboard.LOOK]
     fake.worker.board[scoreboard.TASK] = 0
-    fake.worker.take_steps(processes.ON_ITS_WAY)
+    fake.worker.take_steps(processes.ON_ITS_WAY_SECONDS)
     fake.worker.board[scoreboard.TASK] = 6
-    fake.worker.take_steps(processes.ON_ITS_WAY + 1.0)
+    fake.worker.take_steps(processes.ON_ITS_WAY_SECONDS + 1.0)
     assert fake.sent == [scoreboard.LOOK]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from integration.conftest import lasting_master
 from masterworker import Master, TaskFailed, TaskTimeout
-from masterworker.launch.process import KILL_GRACE
+from masterworker.launch.health import KILL_GRACE_SECONDS
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def clean_in_exit(path: str) -> None:
 
 def clean(path: str) -> None:
     """Take half of the grace for it, in short steps, each of which could be broken off."""
-    end = time.monotonic() + KILL_GRACE / 2
+    end = time.monotonic() + KILL_GRACE_SECONDS / 2
     while time.monotonic() < end:
         threading.Event().wait(0.01)
     Path(path).write_text("clean")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.errors import TransportError
-from masterworker.launch.process import KILL_GRACE
+from masterworker.launch.health import KILL_GRACE_SECONDS
 from simulation.peers import Peer
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class SimSupervisor:
                 if order == wire.CANCEL and worker.member == member:
                     worker.break_off(task)
                     if worker.deaf and worker.executing == task:
-                        self.world.kernel.after(KILL_GRACE, self._insist, worker, task)
+                        self.world.kernel.after(KILL_GRACE_SECONDS, self._insist, worker, task)
 
     def _insist(self, worker: SimWorker, task: int) -> None:
         if self.alive and worker.alive and worker.executing == task:

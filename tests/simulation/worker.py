@@ -15,7 +15,7 @@ from masterworker.core.row import Row
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, ids_of, size_of
 from masterworker.data.items import one_by_one
 from masterworker.errors import Terminated, TransportError, UsageError
-from masterworker.launch.process import KILL_GRACE
+from masterworker.launch.health import KILL_GRACE_SECONDS
 from masterworker.worker.conversation import PAUSES
 from masterworker.worker.courier import LONGEST_BATCH, look_after
 from simulation.kernel import Mutex, Thread
@@ -215,8 +215,8 @@ class SimWorker(Peer):
         if terms is None or terms[0] is None or not self.supervisor:
             yield seconds
         else:
-            yield min(seconds, terms[0] + KILL_GRACE)
-            if seconds > terms[0] + KILL_GRACE:
+            yield min(seconds, terms[0] + KILL_GRACE_SECONDS)
+            if seconds > terms[0] + KILL_GRACE_SECONDS:
                 kind = FAILURE if terms[1] is None else AGAIN
                 answer = b"%d took too long in %s" % (lease.task_id, self.client.encode())
                 self.world.oracles[self.run].produced(lease.task_id, kind, answer, self.client)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.errors import UsageError
-from masterworker.launch import exits, options, procfs
+from masterworker.launch import exits, health, options
 from masterworker.launch.resources import OOM_LOOK, OomWatch, memory_limit, oom_kills, usable_cpus
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def test_a_system_that_says_nothing(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path) == 16
     assert memory_limit(tmp_path) is None
     assert oom_kills(tmp_path) == 0
-    assert not procfs.can_measure(tmp_path)
-    assert procfs.look(1, tmp_path) == procfs.Look(runs=True, is_stopped=False, memory=0, peak=0)
+    assert not health.can_measure(tmp_path)
+    assert health.look(1, tmp_path) == health.Look(runs=True, is_stopped=False, memory=0, peak=0)
 
 
 def test_memory(tmp_path: Path) -> None:
@@ -155,11 +155,11 @@ def test_a_look_at_a_process(tmp_path: Path) -> None:
     )
     (tmp_path / "7").mkdir()
     (tmp_path / "7/status").write_text(status)
-    assert procfs.look(7, tmp_path) == procfs.Look(
+    assert health.look(7, tmp_path) == health.Look(
         runs=False, is_stopped=True, memory=1_024_000, peak=2_048_000
     )
-    if procfs.can_measure():
-        found = procfs.look(os.getpid())
+    if health.can_measure():
+        found = health.look(os.getpid())
         assert found.runs
         assert found.peak >= found.memory > 1_000_000
 

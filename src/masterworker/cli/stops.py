@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from masterworker.cli import exit_codes
-from masterworker.launch.process import KILL_GRACE
+from masterworker.launch.health import KILL_GRACE_SECONDS
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -48,7 +48,7 @@ class Stops:
         else:
             told = interrupted or self.status == exit_codes.INTERRUPTED
             self.status = exit_codes.INTERRUPTED if told else exit_codes.TERMINATED
-            self._supervisor.end(_WHY, (0.0, signal.SIGINT), (KILL_GRACE, signal.SIGKILL))
+            self._supervisor.end(_WHY, (0.0, signal.SIGINT), (KILL_GRACE_SECONDS, signal.SIGKILL))
 
     def _first(self, *, interrupted: bool) -> None:
         grace, end = self._grace, self._supervisor.end
@@ -61,5 +61,5 @@ class Stops:
                 _WHY,
                 (0.0, signal.SIGTERM),
                 (grace, signal.SIGINT),
-                (grace + KILL_GRACE, signal.SIGKILL),
+                (grace + KILL_GRACE_SECONDS, signal.SIGKILL),
             )

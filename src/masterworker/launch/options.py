@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from masterworker import units
 from masterworker.checking import seconds, whole_number
 from masterworker.errors import UsageError
-from masterworker.launch.procfs import can_measure
+from masterworker.launch.health import can_measure
 from masterworker.launch.resources import usable_cpus
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.surroundings.python import HASH_SEED, Interpreter

@@ -14,11 +14,14 @@ from collections import deque
 from typing import IO, TYPE_CHECKING, Final
 
 from masterworker import wire
+from masterworker.core.task import AGAIN, FAILURE
+from masterworker.data.failure import describe
+from masterworker.errors import TaskTimeout
 from masterworker.launch import exits, scoreboard
 from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import pidfd_of, readable
+from masterworker.launch.health import KILL_GRACE_SECONDS, Health, excess_of_memory
 from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, Lines
-from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info
 from masterworker.surroundings.python import STARTING
 from masterworker.taskid import task_name
@@ -26,22 +29,26 @@ from masterworker.taskid import task_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker.launch.health import Look
     from masterworker.launch.options import Spec
 
-#: A worker that was asked to break off has so long before it is killed (seconds).
-KILL_GRACE: Final = 2.0
 #: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
-HOLD: Final = 3.0
+HOLD_SECONDS: Final = 3.0
 #: A task that nobody wants may still be begun for so long (seconds): it was on its way.
-ON_ITS_WAY: Final = 10.0
+ON_ITS_WAY_SECONDS: Final = 10.0
 #: One that has not joined and writes more lines than this says more than why it fails.
 MOST_HELD: Final = 100
 #: One that has joined and lived for so long did not fail to start (seconds).
-SETTLED: Final = 10.0
+SETTLED_SECONDS: Final = 10.0
 #: A process whose worker has left may go on for so long (seconds), at its exit handlers, say.
-LINGER: Final = 10.0
+LINGER_SECONDS: Final = 10.0
+#: What becomes of a task that is ended with its worker.
+_OVERDUE: Final = (
+    "the task took longer than its time limit and did not stop when it was asked to, so its worker "
+    "was ended"
+)
 #: A pipe is read in pieces of this size.
-PIECE: Final = 1 << 16
+PIECE_BYTES: Final = 1 << 16
 #: After the end so many pieces are read still: something that it has started may go on writing.
 LAST_PIECES: Final = 64
 
@@ -121,7 +128,7 @@ class WorkerProcess:
         self._cancelling: tuple[int, float] | None = None
         #: What it is not to execute, if it begins to before these times.
         self._unwanted: dict[int, float] = {}
-        self.wellness = Wellness(self.board, now)
+        self.health = Health(self.board, now)
         self._left_since: float | None = None
 
     # -- what it is doing -------------------------------------------------------------------
@@ -143,7 +150,7 @@ class WorkerProcess:
 
     def has_worked(self, now: float) -> bool:
         """Tell whether it has begun any task, or at least was ready for some time."""
-        ready = self.member_id >= 0 and now - self.began > SETTLED
+        ready = self.member_id >= 0 and now - self.began > SETTLED_SECONDS
         return ready or self.board[scoreboard.LAST] > 0 or self.task != 0
 
     @property
@@ -170,7 +177,7 @@ class WorkerProcess:
     def hear(self, stream: Stream, now: float) -> bool:
         """Read what has come. False: nothing is there now, or will come any more."""
         try:
-            data = os.read(stream.fd, PIECE)
+            data = os.read(stream.fd, PIECE_BYTES)
         except BlockingIOError:
             return False
         except OSError:
@@ -238,11 +245,11 @@ class WorkerProcess:
         if self.asked:
             return
         if self.task != task_id:
-            self._unwanted[task_id] = now + ON_ITS_WAY
+            self._unwanted[task_id] = now + ON_ITS_WAY_SECONDS
             return
         self._unwanted.pop(task_id, None)
         self.board[scoreboard.CANCEL] = task_id
-        self._cancelling = (task_id, now + KILL_GRACE)
+        self._cancelling = (task_id, now + KILL_GRACE_SECONDS)
         self.signal(scoreboard.LOOK)
 
     def take_steps(self, now: float) -> None:
@@ -281,6 +288,41 @@ class WorkerProcess:
         """End the process and all that it has started."""
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
+
+    # -- its limits -------------------------------------------------------------------------
+
+    def enforce(self, seen: Look, now: float) -> None:
+        """End it if it has overstepped a limit, or stands still for good."""
+        if self.asked:
+            return
+        if self._lingers(now):
+            self._put_down("its worker had left, and the process did not end", guilty=False)
+        elif why := excess_of_memory(seen, self.spec.memory_limit):
+            self._put_down(why)
+        elif self.health.overdue_task(now):
+            kind = AGAIN if self.board[scoreboard.AGAIN] else FAILURE
+            self.outcome = (kind, describe(TaskTimeout(_OVERDUE)).encode())
+            self._put_down("its task did not heed its time limit", guilty=False)
+        elif why := self.health.standstill():
+            self._put_down(why)
+        elif (deadline := self.spec.limits.deadline) is not None and now >= deadline:
+            kill = now + KILL_GRACE_SECONDS
+            self.end("its time is over", (now, signal.SIGINT), (kill, signal.SIGKILL))
+
+    def _put_down(self, why: str, *, guilty: bool = True) -> None:
+        self.asked, self.guilty = why, guilty
+        self.kill()
+
+    def _lingers(self, now: float) -> bool:
+        """Return whether its worker has left long ago, and the process still does not end.
+
+        A handler has left a thread behind, say, which the interpreter waits for.
+        """
+        if not self.board[scoreboard.LEFT]:
+            return False
+        if self._left_since is None:
+            self._left_since = now
+        return now - self._left_since > LINGER_SECONDS
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -336,22 +378,11 @@ class WorkerProcess:
 
     def stopped(self) -> wire.Ending | None:
         """Tell the manager, once, that this process is stopped and does nothing for it."""
-        if self.member_id < 0 or not self.wellness.has_stopped():
+        if self.member_id < 0 or not self.health.has_stopped():
             return None
         ending = self.ending("its process is stopped")
         blame = bool(self.task) and not self.asked
         return ending._replace(task_id=self.task, blame=blame, tail="", ended=False)
-
-    def lingers(self, now: float) -> bool:
-        """Tell whether its worker has left long ago, and the process still does not end.
-
-        A handler has left a thread behind, say, which the interpreter waits for.
-        """
-        if not self.board[scoreboard.LEFT]:
-            return False
-        if self._left_since is None:
-            self._left_since = now
-        return now - self._left_since > LINGER
 
     def last_words(self, *, shown: bool) -> list[str]:
         """Return the end of what it wrote to stderr, and why it has ended, as far as it said so.

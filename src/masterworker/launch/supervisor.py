@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.data.record import printable
-from masterworker.launch import exits, procfs, scoreboard
+from masterworker.launch import exits, health, scoreboard
+from masterworker.launch.health import KILL_GRACE_SECONDS
 from masterworker.launch.loop import Loop
 from masterworker.launch.output import Printer
-from masterworker.launch.process import HOLD, KILL_GRACE, WorkerProcess
+from masterworker.launch.process import HOLD_SECONDS, WorkerProcess
 from masterworker.launch.reaper import Reaper
 from masterworker.launch.reporter import Reporter
 from masterworker.launch.resources import OomWatch
 from masterworker.launch.slot import Reason, Slot, reason_of
-from masterworker.launch.watch import exceeds_memory, exceeds_time, stands_still
 from masterworker.machine import random_name
 from masterworker.signals import held
 
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("masterworker.launch")
 
 #: Workers are looked at so often (seconds), and where their ends are not announced, so often.
-LOOK: Final = 0.25
-LOOK_FOR_ENDS: Final = 0.1
+LOOK_SECONDS: Final = 0.25
+LOOK_FOR_ENDS_SECONDS: Final = 0.1
 #: So many processes are started before the reaper, and whoever waits for them, hears of it.
 STARTS: Final = 8
 #: Whoever launches workers waits for their processes to be started for so long at most (seconds).
-LAUNCH_BOUND: Final = 5.0
+LAUNCH_BOUND_SECONDS: Final = 5.0
 #: Workers that do not end with their job by themselves are told so after so long (seconds).
-LAST_STEPS: Final = 6.0
+LAST_STEPS_SECONDS: Final = 6.0
 #: What workers have written is printed for so long at the end, also on a slow terminal (seconds).
-LAST_PRINTS: Final = 1.0
+LAST_PRINTS_SECONDS: Final = 1.0
 
 
 def _make_shelf() -> int:
@@ -116,7 +116,7 @@ class Supervisor:
                 self._reporter.start()
         self._loop.ask()
         with self._changed:
-            self._changed.wait_for(lambda: all(p.was_tried for p in slots), LAUNCH_BOUND)
+            self._changed.wait_for(lambda: all(p.was_tried for p in slots), LAUNCH_BOUND_SECONDS)
         return slots
 
     def finish(self) -> None:
@@ -153,11 +153,11 @@ class Supervisor:
         """Kill whoever is here still, print and report what is left, and end the thread."""
         if self._loop.has_begun:
             self.end("its supervisor ends", (0.0, signal.SIGKILL))
-            self.wait(2 * KILL_GRACE)
-            self._reporter.flush(LAST_PRINTS)
+            self.wait(2 * KILL_GRACE_SECONDS)
+            self._reporter.flush(LAST_PRINTS_SECONDS)
             self._reporter.close()
-            self._printer.close(LAST_PRINTS)
-        self._loop.close(LAST_PRINTS)
+            self._printer.close(LAST_PRINTS_SECONDS)
+        self._loop.close(LAST_PRINTS_SECONDS)
         self._reaper.close()
         if self._shelf >= 0:
             os.close(self._shelf)
@@ -217,10 +217,10 @@ class Supervisor:
             process = slot.process
             if process is None or self._look_for_end(slot, now):
                 continue
-            seen = procfs.look(process.pid)
+            seen = health.look(process.pid)
             process.peak = max(process.peak, seen.peak)
-            process.wellness.look(runs=seen.runs, is_stopped=seen.is_stopped, now=now)
-            if process.wellness.is_well and process.member_id >= 0:
+            process.health.look(seen, now)
+            if process.health.is_well and process.member_id >= 0:
                 well.append(process.member_id)
             if (stopped := process.stopped()) is not None:
                 self._reporter.report(stopped)
@@ -230,27 +230,17 @@ class Supervisor:
         self._reporter.vouch(well)
         self._oom.look(now)
         announced = all(p.process is None or p.process.pidfd is not None for p in self.slots)
-        self._next_look = now + (LOOK if announced else LOOK_FOR_ENDS)
+        self._next_look = now + (LOOK_SECONDS if announced else LOOK_FOR_ENDS_SECONDS)
 
-    def _judge(self, process: WorkerProcess, seen: procfs.Look, now: float) -> None:
+    def _judge(self, process: WorkerProcess, seen: health.Look, now: float) -> None:
         """See whether a worker has overstepped a limit."""
         if process.member_id >= 0 and not process.told_joined:
             process.told_joined = True
             process.release_held()
             logger.info("worker %d has joined", process.pid)
-        elif now - process.began > HOLD:
+        elif now - process.began > HOLD_SECONDS:
             process.release_held()
-        if process.lingers(now) and not process.asked:
-            process.asked = "its worker had left, and the process did not end"
-            process.kill()
-        exceeds_memory(process, seen)
-        exceeds_time(process)
-        stands_still(process)
-        deadline = process.spec.limits.deadline
-        if deadline is not None and now >= deadline and not process.asked:
-            process.end(
-                "its time is over", (now, signal.SIGINT), (now + KILL_GRACE, signal.SIGKILL)
-            )
+        process.enforce(seen, now)
 
     def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
         self._loop.ask(lambda now: self._obey(orders, now))
@@ -334,7 +324,10 @@ class Supervisor:
             status = exits.MASTER_GONE  # it was there when we began
         self.failed = self.failed or (status, why)
         now = time.monotonic()
-        self._end("its supervisor ends", [(now, signal.SIGINT), (now + KILL_GRACE, signal.SIGKILL)])
+        self._end(
+            "its supervisor ends",
+            [(now, signal.SIGINT), (now + KILL_GRACE_SECONDS, signal.SIGKILL)],
+        )
 
     # -- the end of all ---------------------------------------------------------------------
 
@@ -374,7 +367,10 @@ class Supervisor:
         """The job is over, and nobody takes results any more: who is here still must end."""
         for slot in self.slots:
             if slot.process is not None and not slot.process.asked:
-                interrupt, kill = now + LAST_STEPS, now + LAST_STEPS + KILL_GRACE
+                interrupt, kill = (
+                    now + LAST_STEPS_SECONDS,
+                    now + LAST_STEPS_SECONDS + KILL_GRACE_SECONDS,
+                )
                 slot.process.end(
                     "the job is over", (interrupt, signal.SIGINT), (kill, signal.SIGKILL)
                 )

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.client import Client
-from masterworker.launch import procfs, scoreboard
+from masterworker.launch import health, scoreboard
+from masterworker.launch.health import Health
 from masterworker.launch.reporter import Reporter
-from masterworker.launch.wellness import Wellness
 from masterworker.machine import process_info, random_name
 from masterworker.transport.discovery import reach
 
@@ -117,7 +117,7 @@ class Sidecar:
             lambda _: self._over.set(),
             RECONNECT,
         )
-        self._wellness = Wellness(numbers, time.monotonic())
+        self._health = Health(numbers, time.monotonic())
 
     def run(self) -> None:
         """Watch until the worker has ended, or its job."""
@@ -132,12 +132,11 @@ class Sidecar:
             client.disconnect()
 
     def _look(self) -> None:
-        member, wellness = self._board[scoreboard.MEMBER] - 1, self._wellness
-        seen = procfs.look(self._pid)
-        wellness.look(runs=seen.runs, is_stopped=seen.is_stopped, now=time.monotonic())
-        if member >= 0 and wellness.has_stopped():
+        member = self._board[scoreboard.MEMBER] - 1
+        self._health.look(health.look(self._pid), time.monotonic())
+        if member >= 0 and self._health.has_stopped():
             self._tell(member, self._board[scoreboard.TASK], "its process is stopped", ended=False)
-        self._reporter.vouch([member] if member >= 0 and wellness.is_well else [])
+        self._reporter.vouch([member] if member >= 0 and self._health.is_well else [])
 
     def _tell_end(self) -> None:
         member, task = self._board[scoreboard.MEMBER] - 1, self._board[scoreboard.TASK]

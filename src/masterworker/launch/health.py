@@ -1,0 +1,157 @@
+"""How a worker process is doing, judged from outside: seen by the system, and on its scoreboard.
+
+    /proc --look--> Look --+
+                           +--> Health --> vouched for? stopped? to be ended, and why?
+    scoreboard ------------+
+
+Only Linux's `/proc` is read. Elsewhere a process is assumed to run, and its memory is not known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from masterworker.launch import exits, scoreboard
+
+PROC: Final = Path("/proc")
+#: Stopped, traced, a zombie, or dead: it does nothing.
+_STANDS: Final = frozenset("TtZXx")
+_STOPPED: Final = "T"
+
+#: A worker that was told to break off a task has this time before it is killed.
+KILL_GRACE_SECONDS: Final = 2.0
+#: An idle worker whose own threads have not run for this time is not vouched for.
+WEDGED_SECONDS: Final = 10.0
+#: A worker that is stopped for this time (SIGSTOP, a debugger) is reported: others do its work
+#: until it is continued and joins again.
+STOPPED_SECONDS: Final = 3.0
+#: A worker that is stopped for this time, and not by a debugger, makes room for another one.
+STAYS_STOPPED_SECONDS: Final = 10.0
+#: So does an idle worker whose own threads have not run for this time.
+STAYS_WEDGED_SECONDS: Final = 30.0
+#: After a longer pause between two looks the supervisor has been stopped itself, perhaps with all
+#: of its workers.
+LATE_SECONDS: Final = 1.5
+
+
+class Look(NamedTuple):
+    """How a process looks at one instant."""
+
+    #: It can run.
+    runs: bool
+    #: It was stopped (SIGSTOP), and not by a debugger.
+    is_stopped: bool
+    #: Memory in use, and the most that ever was, in bytes; 0 if unknown.
+    memory: int
+    peak: int
+
+
+def look(pid: int, proc: Path = PROC) -> Look:
+    """Look at a process. Costs a read of one small file."""
+    try:
+        text = (proc / str(pid) / "status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return Look(runs=True, is_stopped=False, memory=0, peak=0)
+    state, memory, peak = "", 0, 0
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name == "State":
+            state = value.strip()[:1]
+        elif name == "VmRSS":
+            memory = _bytes(value)
+        elif name == "VmHWM":
+            peak = _bytes(value)
+        elif name == "Threads":
+            break
+    return Look(state not in _STANDS, state == _STOPPED, memory, peak)
+
+
+def can_measure(proc: Path = PROC) -> bool:
+    """Return whether the memory of processes can be seen on this system."""
+    return (proc / "self" / "status").exists()
+
+
+def excess_of_memory(seen: Look, limit: int | None) -> str:
+    """Return why a worker with this limit (bytes; None: none) is to be ended; "": it is not."""
+    if limit is None or seen.memory <= limit:
+        return ""
+    return (
+        f"it had {exits.megabytes(seen.memory)} of memory, and its limit is "
+        f"{exits.megabytes(limit)}"
+    )
+
+
+class Health:
+    """How one worker process is doing. Times are seconds of the monotonic clock.
+
+    Args:
+        board: The scoreboard that it shares.
+        now: The time.
+    """
+
+    def __init__(self, board: memoryview, now: float) -> None:
+        self._board = board
+        self._tick, self._ticked = 0, now
+        self._looked = self._stands_since = self._stopped_since = self._still_since = now
+        self._told = False
+        self._runs = True
+
+    def look(self, seen: Look, now: float) -> None:
+        """Take note of how it looks."""
+        tick = self._board[scoreboard.TICK]
+        if tick != self._tick:
+            self._tick, self._ticked = tick, now
+            self._still_since = now
+        late = now - self._looked > LATE_SECONDS
+        if seen.runs or late:
+            self._stands_since = now
+        if late or not seen.is_stopped:
+            self._stopped_since = now
+        if late or not seen.runs or self._board[scoreboard.TASK] or not tick:
+            self._still_since = now
+        if seen.runs:
+            self._told = False
+        self._runs, self._looked = seen.runs, now
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it can run, and executes a task or at least ticks.
+
+        A handler may hold the interpreter's lock, so that nothing ticks, for as long as it wants.
+        """
+        ticks = self._looked - self._ticked < WEDGED_SECONDS
+        return self._runs and (self._board[scoreboard.TASK] != 0 or ticks)
+
+    def has_stopped(self) -> bool:
+        """Return, once each time, whether it has been stopped for too long."""
+        stands = self._looked - self._stands_since
+        if self._told or self._runs or stands < STOPPED_SECONDS:
+            return False
+        self._told = True
+        return True
+
+    def standstill(self) -> str:
+        """Return why it is to be ended, so that another one takes its place; "": it is not."""
+        if self._looked - self._stopped_since >= STAYS_STOPPED_SECONDS:
+            return "it was stopped, and nobody continued it"
+        wedged = self._looked - self._still_since >= STAYS_WEDGED_SECONDS
+        if wedged and not self._board[scoreboard.LEFT]:
+            return "its own threads did not run any more"
+        return ""
+
+    def overdue_task(self, now: float) -> int:
+        """Return the task that goes on though its time is up and it was told so; 0: none does.
+
+        The worker itself interrupts the handler when the time is up. That does not help where the
+        handler catches everything, or does not come back to Python's interpreter.
+        """
+        task, deadline = self._board[scoreboard.TASK], self._board[scoreboard.DEADLINE]
+        if not task or not deadline or now - deadline / 1e9 < KILL_GRACE_SECONDS:
+            return 0
+        return task if self._board[scoreboard.TASK] == task else 0
+
+
+def _bytes(value: str) -> int:
+    number = value.split(maxsplit=1)[0]
+    return int(number) * 1024 if number.isdecimal() else 0
