@@ -268,7 +268,7 @@ def test_one_task_at_a_time_keeps_one_worker(master: Master) -> None:
 
 def test_a_lifetime(master: Master, tmp_path: Path) -> None:
     """When it is over a stubborn worker is ended without a strike, and not replaced."""
-    master.launch_workers(1, lifetime=1.5)
+    master.launch_workers(1, lifetime=4.0)  # a start takes its time on a busy machine
     future = master.submit(work.first_then_say, "begun", str(tmp_path))
     wait_until((tmp_path / "begun").exists, HANG)
     supervisor = engine_of(master).launcher.local_workers._supervisor
