@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -33,6 +34,14 @@ def test_each_module_says_what_it_is_for() -> None:
 def test_architecture_can_be_read_beside_the_code() -> None:
     lines = (source.ROOT / "ARCHITECTURE.md").read_text().splitlines()
     assert [line for line in lines if len(line) > 100] == []
+
+
+def test_every_file_that_architecture_names_is_there() -> None:
+    text = (source.ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"`([\w/]+/\w+\.(?:py|toml|md))`", text))
+    places = (source.ROOT, source.SOURCE, source.SOURCE / "masterworker")
+    assert len(named) > 40
+    assert [file for file in named if not any((place / file).exists() for place in places)] == []
 
 
 def test_lines_of_code_are_those_with_code() -> None:
