@@ -18,9 +18,8 @@ from masterworker.taskid import shown_number
 from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from masterworker.core.grain import Spent
     from masterworker.core.task import Payload
     from masterworker.manager.guests import GuestProcess
     from masterworker.manager.manager import Manager
@@ -115,20 +114,19 @@ class GuestOperations:
 
     # -- processes --------------------------------------------------------------------------
 
-    def instance(self, client: str) -> str:
+    def instance(self, asker: wire.Asker) -> str:
         """The client's name is no other process's; "" for one that has not joined."""
-        if client:
-            self._known_as(self._name(client))
-        return self._operations.instance(client)
+        if asker.client:
+            self._known_as(self._name(asker.client))
+        return self._operations.instance(asker)
 
-    def join(self, *given: Any) -> wire.Welcome:
+    def join(self, hello: wire.Hello) -> wire.Welcome:
         """Under names that say whose ticket it has."""
-        hello = wire.Hello(*given)
         client = self._name(hello.client)
         supervisor = self._name(hello.supervisor, "supervisor") if hello.supervisor else ""
         process = self._known_as(client)
         hello = sanitize.hello(hello)._replace(client=client, supervisor=supervisor)
-        welcome = self._operations.join(*hello)
+        welcome = self._operations.join(hello)
         self._guests.joined(process, welcome.member_id)
         return welcome._replace(results=self._manager.accept)
 
@@ -173,30 +171,20 @@ class GuestOperations:
 
     # -- tasks that it executes -------------------------------------------------------------
 
-    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
-        self,
-        member_id: int,
-        outcomes: list[Outcome],
-        returned: list[int],
-        started: int,
-        want: int,
-        wait: float,
-        tag: str | None,
-        seconds: float,
-        spent: Sequence[Spent],
-    ) -> Any:
+    def exchange(self, asked: wire.Exchange) -> Any:
         """For itself; outcomes of tasks that it was handed; none when its ticket has expired."""
+        member_id, outcomes, want = asked.member_id, asked.outcomes, asked.want
         process = self._speaks_for(member_id)
         if process is None:
             order = wire.STOP if self._guests.core.terminated else wire.REJOIN
             refused = [task_id for outcome in outcomes for task_id in ids_of(outcome)]
             return wire.Reply(refused, [], [(order, 0)], 0.0)
         good, refused = process.report(outcomes)
-        if returned:
-            process.returned(returned)
+        if asked.returned:
+            process.returned(asked.returned)
         good = [each for outcome in good for each in self._sanitized(member_id, outcome)]
         left = self._seconds_left()
-        most, wait = (want, min(wait, left)) if left > 0 else (0, 0.0)
+        most, wait = (want, min(asked.wait, left)) if left > 0 else (0, 0.0)
 
         def finish(reply: wire.Reply) -> wire.Reply:
             process.hand(reply.leases)
@@ -207,9 +195,7 @@ class GuestOperations:
         operations = self._operations
         if operations.later is not None:
             operations.later = _Finished(operations.later, finish)
-        reply = operations.exchange(
-            member_id, good, returned, started, most, wait, tag, seconds, spent
-        )
+        reply = operations.exchange(asked._replace(outcomes=good, want=most, wait=wait))
         return reply if reply is LATER else finish(reply)
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:

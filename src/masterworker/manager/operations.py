@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from masterworker import wire
 from masterworker.transport.base import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker import wire
     from masterworker.core.task import Payload
     from masterworker.manager.manager import Manager
     from masterworker.manager.replies import Replies
@@ -54,7 +54,7 @@ class Operations:
 
     # -- looking on -------------------------------------------------------------------------
 
-    def instance(self, client: str) -> str:  # noqa: ARG002  guests say who they are
+    def instance(self, asker: wire.Asker) -> str:  # noqa: ARG002  guests say who they are
         """Return the random name of this run of the manager."""
         return self._manager.instance
 
@@ -68,9 +68,9 @@ class Operations:
 
     # -- processes --------------------------------------------------------------------------
 
-    def join(self, *hello: Any) -> wire.Welcome:
+    def join(self, hello: wire.Hello) -> wire.Welcome:
         """Register the process."""
-        welcome = self._manager.join(wire.Hello(*hello))
+        welcome = self._manager.join(hello)
         self._members.add(welcome.member_id)
         self._manager.remote.add(welcome.member_id)
         return welcome
@@ -97,7 +97,7 @@ class Operations:
 
     # -- tasks ------------------------------------------------------------------------------
 
-    def exchange(self, *asked: Any) -> Any:
+    def exchange(self, asked: wire.Exchange) -> Any:
         """See `Manager.exchange`. `LATER`: the reply comes later."""
         if self.later is None:
             return self._manager.exchange(*asked)

@@ -71,7 +71,8 @@ class Service:
                 checked = enclosed.attach(checked)
             carry_out = self._allowed.get(operation) or self._refuse(operation)
             self._operations.later = later
-            reply = carry_out(*checked)
+            is_record = checked.__class__ is not tuple
+            reply = carry_out(checked) if is_record else carry_out(*checked)
         except MasterworkerError as error:
             return [False, wire.encode_error(error)]
         except Exception as error:
