@@ -33,13 +33,13 @@ class Master(Submitter):
     """One job: its task manager, its address, and your side of it.
 
     Can be used with `with`; otherwise it ends when nothing refers to it, or with the program.
-    Its methods can be called from any thread. A subclass may use any attribute name that is not
-    documented here.
+    Thread-safe: its methods can be called from any thread, also in callbacks of futures. In a fork
+    of this process they refuse. A subclass may use any attribute name that is not documented here.
 
     Args:
         label: The name under which workers find the job; None: one is made up.
-        workers: Start so many workers on this machine at once; "auto" is one for each processor
-            that may be used.
+        workers: The number of workers to start on this machine at once; "auto" is one for each
+            processor that may be used.
         name_server: Enter the label in the Pyro name server, if one is running.
         host: The address or name of this machine to listen at, several with commas, or "0.0.0.0"
             or "::" for all. None: what MASTERWORKER_HOST says, else loopback; with a name server
@@ -50,17 +50,19 @@ class Master(Submitter):
             connections, and a debugger sees everything.
         handlers: Functions by tag, for `serial`.
         accept: "any", or "data" for workers on machines that you trust less: from workers with a
-            ticket only plain data is taken then, which nobody has to unpickle. They return
+            ticket only plain data is taken then, which need not be unpickled. They return
             numbers, texts, bytes, dates, lists, tuples, sets, dictionaries, and NumPy arrays.
-        results_memory: Results that nobody has picked up may have so many bytes (or "4G"); beyond
-            that no more tasks are handed out until some are picked up. None: a quarter of the
+        results_memory: The bytes (or "4G") that results may have which the program has not picked
+            up; beyond that no more tasks are handed out until some are. None: a quarter of the
             memory that may be used.
         worker_options: What else `launch_workers` is to be told about `workers`.
 
     Raises:
         LabelTakenError: A living master has this label.
         TransportError: None of the ports is free.
-        UsageError: The label cannot be used.
+        UsageError: The label, or another argument, cannot be used; or a worker imports the module
+            that makes the master.
+        UnknownKeywordError: There is no such keyword; says what may be meant.
     """
 
     def __init__(  # noqa: PLR0913  most are rarely given
@@ -119,11 +121,15 @@ class Master(Submitter):
     def as_completed(
         self, futures: Iterable[Future[T]], timeout: float | None = None
     ) -> Iterator[Future[T]]:
-        """Iterate over futures as their outcomes come.
+        """Iterate over futures as their outcomes come, each once.
+
+        Args:
+            futures: Of this master; in a list, or what can be made one.
+            timeout: Seconds for all of them, from this call on; None: as long as it takes.
 
         Raises:
             UsageError: One of them is no future of this master.
-            TimeoutError: Not all were done in so many seconds.
+            TimeoutError: Not all were done in time. Raised by the iterator.
             Terminated: The job has ended without some of them.
         """
         return completion.as_completed(self.__engine.router, futures, timeout)
@@ -131,7 +137,9 @@ class Master(Submitter):
     def retrieve_result(
         self, tag: str | None = None, timeout: float | None = None
     ) -> tuple[str, str, Any]:
-        """Wait for the outcome of some task, in the order of their arrival.
+        """Wait for the outcome of some task by tag, in the order of their arrival.
+
+        Each outcome is given to one caller. After 10 s the log says once what this waits for.
 
         Args:
             tag: Only of tasks of this tag.
@@ -143,7 +151,9 @@ class Master(Submitter):
         Raises:
             TaskFailed: The task raised; its cause is the original exception.
             TaskLost: The task took too many workers with it.
-            TimeoutError: There was none in time.
+            TaskCancelled: The task was cancelled.
+            TimeoutError: There was none in time; says what the tasks wait for.
+            WorkerStartError: No worker could start, and no other one can join.
             Terminated: The job is over.
         """
         return self.__engine.outcomes.retrieve(tag, timeout)
@@ -151,7 +161,7 @@ class Master(Submitter):
     def results(
         self, tag: str | None = None, *, return_errors: bool = False
     ) -> Iterator[tuple[str, str, Any]]:
-        """Iterate over outcomes as they come, until no task is outstanding.
+        """Iterate over outcomes of tasks by tag as they come, until no task is outstanding.
 
         Args:
             tag: Only of tasks of this tag.
@@ -194,7 +204,10 @@ class Master(Submitter):
         """Store named values once, for all tasks. Returns the state's id: 1, 2, 3, ...
 
         Give `StateValue(id, name)` to tasks in place of a value. As `share`, but each worker has
-        values of its own, which it can change; what it writes to an array nobody else sees.
+        values of its own, which it can change: what it writes to an array no other worker sees.
+
+        Args:
+            values: They are fixed now.
 
         Raises:
             UnpicklableError: One of them cannot be sent; says which and why.
@@ -202,7 +215,10 @@ class Master(Submitter):
         return self.__engine.shared.store(values, fixed=False)
 
     def delete_state(self, state_id: int) -> None:
-        """Forget a state, here and in the workers.
+        """Forget a state, here and in the workers. Tasks that use it will fail.
+
+        Args:
+            state_id: What `store_state` has returned.
 
         Raises:
             UsageError: There is none of this id.
@@ -251,12 +267,15 @@ class Master(Submitter):
 
     @property
     def number_of_workers(self) -> int:
-        """How many workers are here right now."""
+        """How many workers have joined and are here, from anywhere; costs as much as `status`."""
         engine = self.__engine
         return sum(pid != engine.process_id for pid, _, _ in engine.status().processes)
 
     def status(self) -> Census:
-        """Count everything at one instant."""
+        """Count everything at one instant: tasks by tag, workers, troubles.
+
+        Costs some microseconds for each worker and tag. Holds up the job meanwhile.
+        """
         return self.__engine.status()
 
     def ticket(self, valid: str = "7d", *, role: str = "worker") -> str:

@@ -24,7 +24,8 @@ class Worker:
     """One process that executes tasks.
 
     Subclass it and add a method `do_<tag>` for each tag, or give handlers. A subclass may use any
-    attribute name that is not documented here. Handlers are called in the thread that calls `run`.
+    attribute name that is not documented here. Handlers are called in the thread that calls `run`;
+    `request_task` and `retrieve_result` may be called in others, too.
 
     Args:
         label: The label of the job.
