@@ -364,6 +364,7 @@ def initializeMasterProcess(
     master = MasterProcess(label, use_name_server)
     if code is not None:
         _parts_of(master).code.store(code)
+    _parts_of(master).job.end.keep(master)  # programs need not
     return master
 
 

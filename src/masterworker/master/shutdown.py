@@ -80,8 +80,17 @@ class JobEnd:
         self._by_label = by_label
         self._lock = forks.rlock()
         self._pid = os.getpid()
+        self._kept: object = None
         self.is_over = False
         atexit.register(self._at_exit)
+
+    def keep(self, owner: object) -> None:
+        """Let the job last as long as the program, also where that does not refer to it.
+
+        Args:
+            owner: What keeps the job alive.
+        """
+        self._kept = owner
 
     def shutdown(self, grace: float) -> Summary:
         """End the job; see `Master.shutdown`."""
@@ -146,5 +155,5 @@ class JobEnd:
             parts.endpoint.release()
         self._on_ended()
         parts.callbacks.close(min(seconds, CALLBACKS))
-        self.is_over = True
+        self.is_over, self._kept = True, None
         atexit.unregister(self._at_exit)
