@@ -6,6 +6,7 @@ holds no lock while it does.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sized
 from types import BuiltinFunctionType, FunctionType
 from typing import (
@@ -47,6 +48,8 @@ B = TypeVar("B")
 
 #: Most functions that are called are of these classes; those that can be imported are remembered.
 _FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
+
+logger = logging.getLogger("masterworker.master")
 
 
 class TaskOptions(TypedDict, total=False):
@@ -335,8 +338,13 @@ class Submitter:
         results = call.begin(ordered=ordered)
         if not progress:
             return results
-        from tqdm.auto import tqdm
-
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            logger.warning(
+                "no progress is shown without tqdm: pip install 'masterworker[progress]'"
+            )
+            return results
         total = min((len(i) for i in (iterable, *more) if isinstance(i, Sized)), default=None)
         return iter(tqdm(results, total=total, unit="task"))
 

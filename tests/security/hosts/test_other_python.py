@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 IMPORTS = """
 import json, sys
-import cloudpickle, cryptography, msgpack, msgspec, Pyro5.api, serpent, tqdm
+import cloudpickle, cryptography, msgpack, msgspec, Pyro5.api, serpent
 import masterworker
 print(json.dumps([sys.version_info[:2], sys.executable, masterworker.__file__]))
 """
