@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         UsageError,
         WorkerStartError,
     )
+    from masterworker.executor import Executor
     from masterworker.frozen import freeze_support
     from masterworker.job import run_job
     from masterworker.master import Master
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CredentialError",
+    "Executor",
     "Future",
     "JobEndedError",
     "LabelTakenError",
@@ -75,6 +77,7 @@ __all__ = [
 #: Where each of these is defined. They are imported when they are first asked for: a worker does
 #: not need the master's half, and starts sooner without it.
 _HOMES = {
+    "Executor": "executor",
     "Future": "master.future",
     "Master": "master",
     "StateValue": "data.states",

@@ -101,6 +101,11 @@ class Queues:
         """Return a task, or the block that it is in; None: it is not known (any more)."""
         return self.tasks.get(task_id) or self.blocks.find(task_id)
 
+    def holder_of(self, task_id: int) -> Member | None:
+        """Return which member has a task; None: none has it, or it is not known (any more)."""
+        item = self.find(task_id)
+        return None if item is None else item.holder
+
     def _lease(self, member: Member, items: list[Item], now: float) -> list[Lease]:
         leases = []
         held = member.leases

@@ -39,7 +39,12 @@ class LocalWorkers:
         self.socket = ""
 
     def launch(
-        self, number: int, limits: WorkerLimits, memory_limit: int | None, hash_seed: str
+        self,
+        number: int,
+        limits: WorkerLimits,
+        memory_limit: int | None,
+        hash_seed: str,
+        output: str,
     ) -> list[Slot]:
         """Start workers. Returns their slots.
 
@@ -62,6 +67,7 @@ class LocalWorkers:
             memory_limit,
             socket=self.socket,
             interpreter=interpreter,
+            output=output,
         )
         return self._supervisor.launch(spec, number)
 

@@ -31,6 +31,10 @@ THREADS: Final = (
 MOST_WORKERS: Final = 10_000
 
 
+#: What workers write is shown with their marks, as it is, or not at all.
+MARKED, PLAIN, NONE = OUTPUTS = "marked", "plain", "none"
+
+
 class Spec(NamedTuple):
     """What the workers of one launch have in common."""
 
@@ -49,6 +53,8 @@ class Spec(NamedTuple):
     #: Path of the master's private socket, where that is known; else "".
     socket: str = ""
     interpreter: Interpreter = Interpreter()
+    #: How what they write is shown: MARKED, PLAIN or NONE.
+    output: str = "marked"
 
 
 def environment(given: dict[str, str], workers: int, hash_seed: str = "") -> dict[str, str]:
@@ -115,6 +121,17 @@ def span(value: float | None) -> float | None:
     if (found := seconds(value, what, above=0.0)) == inf:
         raise UsageError(f"{what}, and not endless; leave it out")
     return found
+
+
+def output_kind(value: str) -> str:
+    """Check how what workers write is to be shown.
+
+    Raises:
+        UsageError: It is none of the ways.
+    """
+    if value not in OUTPUTS:
+        raise UsageError(f'output must be "marked", "plain" or "none", not {value!r}')
+    return value
 
 
 def memory_size(text: int | str | None) -> int | None:

@@ -21,6 +21,7 @@ from masterworker.launch import exits, scoreboard
 from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import pidfd_of, readable
 from masterworker.launch.health import KILL_GRACE_SECONDS, Health, excess_of_memory
+from masterworker.launch.options import NONE, PLAIN
 from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, Lines
 from masterworker.machine import process_info
 from masterworker.surroundings.python import STARTING
@@ -225,8 +226,9 @@ class WorkerProcess:
             self._held.append(line)
 
     def _print(self, line: str, *, error: bool) -> None:
-        if not self.mute:
-            self._show(f"[worker {self.pid}] {line}", error=error)
+        output = self.spec.output
+        if not self.mute and output != NONE:
+            self._show(line if output == PLAIN else f"[worker {self.pid}] {line}", error=error)
 
     # -- signals ----------------------------------------------------------------------------
 

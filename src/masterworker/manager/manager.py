@@ -243,17 +243,19 @@ class Manager:
 
     # -- tasks; for asking see `Submitter` ------------------------------------------------------
 
-    def cancel(self, task_ids: Sequence[int]) -> list[int]:
-        """Cancel tasks. Returns the ids of those that had no outcome yet."""
+    def cancel(self, task_ids: Sequence[int], *, waiting_only: bool = False) -> list[int]:
+        """Cancel tasks, or only those no worker has. Returns those without an outcome."""
         with self.guard as machine:
+            if waiting_only:
+                machine.flush(self._clock())
+                task_ids = [each for each in task_ids if self.core.holder_of(each) is None]
             return machine.cancel(task_ids, self._clock())
 
     def is_handed_out(self, task_id: int) -> bool:
         """Tell whether a worker has a task that has no outcome yet."""
         with self.guard as machine:
             machine.flush(self._clock())
-            task = self.core.find(task_id)
-            return task is not None and task.holder is not None
+            return self.core.holder_of(task_id) is not None
 
     def settle(
         self,
@@ -389,8 +391,6 @@ class Manager:
         machine = self.guard.held()
         if task_ids and not self.core.terminated:
             machine.cancel(task_ids, self._clock())
-
-    # -- inside -----------------------------------------------------------------------------
 
     def _tick(self) -> float | None:
         with self.guard as machine:

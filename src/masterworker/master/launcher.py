@@ -37,6 +37,7 @@ class WorkerOptions(TypedDict, total=False):
     memory_limit: int | str | None
     lifetime: float | None
     initializer: Callable[[], object] | None
+    output: str
 
 
 class Bounds(NamedTuple):
@@ -47,6 +48,7 @@ class Bounds(NamedTuple):
     memory_limit: int | None
     lifetime: float | None
     initializer: Callable[[], object] | None
+    output: str
 
 
 def check_bounds(
@@ -56,6 +58,7 @@ def check_bounds(
     memory_limit: int | str | None = None,
     lifetime: float | None = None,
     initializer: Callable[[], object] | None = None,
+    output: str = options.MARKED,
 ) -> Bounds:
     """Check what is said about workers.
 
@@ -68,6 +71,7 @@ def check_bounds(
         options.memory_size(memory_limit),
         options.span(lifetime),
         initializer,
+        options.output_kind(output),
     )
 
 
@@ -117,7 +121,9 @@ class Launcher:
             forks.refuse()
         self._stored.bring_up_to_date()
         seed = self._stored.hash_seed
-        started = self.local_workers.launch(number, limits, bounds.memory_limit, seed)
+        started = self.local_workers.launch(
+            number, limits, bounds.memory_limit, seed, bounds.output
+        )
         if wait:
             self._wait_for_start(started)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import weight
@@ -14,7 +14,7 @@ from masterworker.data.pickling import loads
 from masterworker.master.batch import PICKLE, TAKEN, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from masterworker.core.options import Options
     from masterworker.manager import Manager
@@ -36,6 +36,25 @@ PACE = 0.005
 AT_FIRST = 128
 
 
+class Bounds(NamedTuple):
+    """How far a `map` goes ahead of its results, and for how long.
+
+    Args:
+        most: This many tasks are under way, or done and not yielded, at most; None: as many as is
+            usual for their size.
+        eager: All items are drawn at once.
+        end: When each result must have come, by `time.monotonic`; None: any time.
+    """
+
+    most: int | None = None
+    eager: bool = False
+    end: float | None = None
+
+
+#: What `Master.map` has.
+USUAL: Final = Bounds()
+
+
 class MapCall:
     """What is under way for one `map`.
 
@@ -45,6 +64,7 @@ class MapCall:
         options: What all tasks get.
         drawing: Where their parameters come from.
         return_errors: Failures are yielded, not raised.
+        bounds: How far it goes ahead.
     """
 
     def __init__(
@@ -55,8 +75,10 @@ class MapCall:
         drawing: Batcher,
         *,
         return_errors: bool = False,
+        bounds: Bounds = USUAL,
     ) -> None:
         self._manager = manager
+        self._bounds = bounds
         self._router = router
         self._options = options
         self._drawing = drawing
@@ -89,7 +111,9 @@ class MapCall:
         try:
             for batch in self._batches:
                 self._add(batch)
-                if self._pending >= self._look_ahead or time.monotonic() - began > FIRST_DRAW:
+                if self._bounds.eager:
+                    continue
+                if not self._has_room() or time.monotonic() - began > FIRST_DRAW:
                     break
             self._since = time.monotonic()
             results = self._in_order() if ordered else self._as_come()
@@ -113,13 +137,12 @@ class MapCall:
                 at, size = 0, len(outcomes)
                 while at < size:
                     if outcomes[at] is None:
-                        self._router.wait_until(partial(_is_there, outcomes, at), None)
+                        self._wait_until(partial(_is_there, outcomes, at))
                     outcome = outcomes[at]
                     if isinstance(outcome, Values):
                         values = batch.open_all(outcome, return_errors=return_errors)
                         at += len(values)
-                        self._take(len(values))
-                        yield from values
+                        yield from self._taken(values)
                         continue
                     if outcome.__class__ is bytes and outcome[0] == PICKLE:
                         outcomes[at] = TAKEN
@@ -131,7 +154,9 @@ class MapCall:
                             value = batch.open(at, outcome, return_errors=return_errors)
                     else:
                         value = batch.open(at, return_errors=return_errors)
-                    yield value
+                    last = [value]
+                    del value
+                    yield last.pop()  # and keep no reference to it
                     at += 1
                     self._take(1)
             self._finish()
@@ -151,7 +176,7 @@ class MapCall:
                     arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
                 if not self._pending:
                     break
-                self._router.wait_until(lambda: bool(arrived), None)
+                self._wait_until(lambda: bool(arrived))
                 batch, begin, number = arrived.popleft()
                 at, end = begin, begin + number
                 while at < end:
@@ -160,8 +185,7 @@ class MapCall:
                         # They may have come while we were on our way through their places.
                         values = batch.open_all(outcome, return_errors=return_errors)
                         at = outcome.begin + len(values)
-                        self._take(len(values))
-                        yield from values
+                        yield from self._taken(values)
                         continue
                     if outcome is not None and outcome is not TAKEN:
                         self._take(1)
@@ -170,6 +194,24 @@ class MapCall:
             self._finish()
         finally:
             self._end()
+
+    def _taken(self, values: list[Any]) -> Iterable[Any]:
+        """Return results that came as one, each of which counts as taken in its time."""
+        if self._bounds.most is None:
+            self._take(len(values))
+            return values
+        return self._one_by_one(values)
+
+    def _one_by_one(self, values: list[Any]) -> Generator[Any]:
+        for value in values:
+            yield value
+            self._take(1)
+
+    def _wait_until(self, holds: Callable[[], bool]) -> None:
+        end = self._bounds.end
+        left = None if end is None else max(0.0, end - time.monotonic())
+        if not self._router.wait_until(holds, left):
+            raise TimeoutError("a result of map has not come in time")
 
     def _begun(self) -> Generator[None]:
         """Stop once, so that whoever drops this before its first result ends it as well."""
@@ -195,7 +237,9 @@ class MapCall:
 
     def _ask(self) -> Generator[Batch]:
         size = following = 1
-        while payloads := self._drawing.draw(min(size, self._pace, BATCH - following % BATCH)):
+        while payloads := self._drawing.draw(
+            min(size, self._pace, BATCH - following % BATCH, self._room())
+        ):
             number = len(payloads)
             mean = max(1, weight(payloads) // number)
             most = LOOK_AHEAD_BYTES // mean
@@ -215,12 +259,26 @@ class MapCall:
         self._ready.append(batch)
         self._pending += len(batch.outcomes)
 
+    def _room(self) -> int:
+        """Return how many tasks may be asked for."""
+        return (self._bounds.most or BATCH + self._pending) - self._pending
+
+    def _has_room(self) -> bool:
+        return self._pending < (self._bounds.most or self._look_ahead)
+
+    def _is_low(self) -> bool:
+        """Tell whether it is time to ask for more: some at a time, where many are allowed."""
+        most = self._bounds.most
+        if most is None:
+            return self._pending <= max(self._look_ahead - BATCH, 2 * FEW - 1)
+        return self._pending <= most - max(1, most // 8)
+
     def _take(self, number: int) -> None:
         """Some tasks are not under way any more: ask for others."""
         self._pending -= number
         self._yielded += number
         self._router.picking_up()
-        while self._pending <= max(self._look_ahead - BATCH, 2 * FEW - 1):
+        while self._is_low():
             now = time.monotonic()
             if now - self._since >= PACE:
                 pace = self._yielded / (now - self._since) * PACE

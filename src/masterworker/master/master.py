@@ -238,6 +238,7 @@ class Master(Submitter):
         memory_limit: int | str | None = None,
         lifetime: float | None = None,
         initializer: Callable[[], object] | None = None,
+        output: str = checks.MARKED,
     ) -> None:
         """Start workers on this machine. One that dies is replaced; all end with this process.
 
@@ -250,6 +251,8 @@ class Master(Submitter):
             lifetime: After so many seconds these workers leave, and give back what they have not
                 finished.
             initializer: Called by each worker process before its first task.
+            output: What tasks write comes out "marked" with the worker, "plain" as it was written,
+                or not at all ("none"). Lines are never mixed.
 
         Raises:
             WorkerStartError: With `wait`: one of them ended at once. Shows its stderr.
@@ -263,6 +266,7 @@ class Master(Submitter):
             memory_limit=memory_limit,
             lifetime=lifetime,
             initializer=initializer,
+            output=output,
         )
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sized
+from operator import attrgetter
 from types import BuiltinFunctionType, FunctionType
 from typing import (
     TYPE_CHECKING,
@@ -28,13 +29,13 @@ from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError, UsageError
 from masterworker.master.batching import Batcher, call_payload
 from masterworker.master.future import Future, T
-from masterworker.master.map_call import MapCall
+from masterworker.master.map_call import USUAL, Bounds, MapCall
 from masterworker.master.needs import Travelling, holds
 from masterworker.master.task_options import describe, make_options, refuse_options
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
@@ -64,7 +65,7 @@ class TaskOptions(TypedDict, total=False):
 
 
 #: What may be meant for `options`, and is given to a function.
-_NAMES: Final = frozenset(TaskOptions.__annotations__)
+OPTION_NAMES: Final = frozenset(TaskOptions.__annotations__)
 
 
 class Submission(NamedTuple):
@@ -211,7 +212,7 @@ class Submitter:
             UnknownKeywordError: A keyword is an option of tasks, and no argument of the function.
             Terminated: The job is over.
         """
-        if kwargs and not _NAMES.isdisjoint(kwargs):
+        if kwargs and not OPTION_NAMES.isdisjoint(kwargs):
             refuse_options(function, kwargs)
         manager, router, needs, _, options = self.__to
         known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
@@ -326,16 +327,9 @@ class Submitter:
             Terminated: The job is over.
             Exception: While the results are iterated over: what a call, or the iterable, raised.
         """
-        to = self.__to
-        travelling = (
-            Travelling(check_tag(function), b"", None)
-            if isinstance(function, str)
-            else to.needs.of_function(function)
+        results = map_calls(
+            *(self.__to, function, (iterable, *more)), ordered=ordered, return_errors=return_errors
         )
-        together = to.together and to.options is None
-        batcher = Batcher(to.needs, travelling, (iterable, *more), together=together)
-        call = MapCall(to.manager, to.router, to.options, batcher, return_errors=return_errors)
-        results = call.begin(ordered=ordered)
         if not progress:
             return results
         try:
@@ -347,6 +341,33 @@ class Submitter:
             return results
         total = min((len(i) for i in (iterable, *more) if isinstance(i, Sized)), default=None)
         return iter(tqdm(results, total=total, unit="task"))
+
+
+def map_calls(
+    to: Submission,
+    function: Callable[..., Any] | str,
+    iterables: Sequence[Iterable[Any]],
+    *,
+    ordered: bool = True,
+    return_errors: bool = False,
+    bounds: Bounds = USUAL,
+) -> Iterator[Any]:
+    """Begin a `map`; see `Submitter.map`."""
+    travelling = (
+        Travelling(check_tag(function), b"", None)
+        if isinstance(function, str)
+        else to.needs.of_function(function)
+    )
+    together = to.together and to.options is None
+    batcher = Batcher(to.needs, travelling, iterables, together=together)
+    call = MapCall(
+        *(to.manager, to.router, to.options, batcher), return_errors=return_errors, bounds=bounds
+    )
+    return call.begin(ordered=ordered)
+
+
+#: Return where the requests of a submitter go, for the other modules of this library.
+submission_of: Callable[[Submitter], Submission] = attrgetter("_Submitter__to")
 
 
 def check_tag(tag: object) -> str:

@@ -1,0 +1,139 @@
+"""A future of the standard library on top of one of ours, whose machinery is made when needed.
+
+A `concurrent.futures.Future` has a condition, a list of waiters, a list of callbacks, and has to be
+told of each outcome. Most are only waited for, one after the other; then all of that would be made
+for nothing, and cost more than the task. So this one makes it when it is asked for: by `wait`,
+`as_completed`, `asyncio.wrap_future`, or a callback.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from masterworker.checking import time_limit
+from masterworker.errors import TaskCancelled, Terminated, WorkerStartError
+
+if TYPE_CHECKING:
+    from masterworker.executor.job import Job
+    from masterworker.master.future import Future
+
+T = TypeVar("T")
+
+#: What `concurrent.futures.Future.__init__` makes, and its functions use.
+_MACHINERY: Final = frozenset(
+    ("_condition", "_done_callbacks", "_exception", "_result", "_state", "_waiters")
+)
+_making = threading.RLock()
+
+
+class ExecutorFuture(concurrent.futures.Future[T]):
+    """The future of one call. Made by `Executor.submit`. Thread-safe.
+
+    Args:
+        job: Of which executor.
+        future: The future of the task.
+    """
+
+    def __init__(self, job: Job, future: Future[T]) -> None:  # the machinery comes later
+        self._job = job
+        self._task = future
+        #: It was to be broken off, which is no cancelling.
+        self._is_interrupted = False
+
+    # -- its state --------------------------------------------------------------------------
+
+    def cancel(self) -> bool:
+        """Cancel the call if no worker has it yet: then it never runs.
+
+        Returns:
+            False: a worker has it, or it is done.
+        """
+        return self._job.cancel_waiting([self._task]) or self.cancelled()
+
+    def cancelled(self) -> bool:
+        """Tell whether the call was cancelled before it ran."""
+        return self._task.cancelled() and not self._is_interrupted
+
+    def interrupt(self) -> bool:
+        """Break it off; see `Executor.interrupt`."""
+        self._is_interrupted = self._task.running()
+        return self._task.cancel()
+
+    def running(self) -> bool:
+        """Tell whether a worker has the call, and it is not done."""
+        return self._task.running()
+
+    def done(self) -> bool:
+        """Tell whether the call has ended, or was cancelled."""
+        return self._task.done()
+
+    # -- its outcome ------------------------------------------------------------------------
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the result.
+
+        Args:
+            timeout: Seconds to wait at most; None: as long as it takes.
+
+        Raises:
+            TimeoutError: It is not done in time.
+            CancelledError: It was cancelled before it ran.
+            BrokenExecutor: The executor's own workers could not start.
+            Exception: What the call raised.
+        """
+        error = self.exception(timeout)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # which refers to this frame
+        return self._task.result()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the end; return what the call raised, or None.
+
+        Raises:
+            TimeoutError: It is not done in time.
+            CancelledError: It was cancelled before it ran.
+        """
+        limit = time_limit(timeout)
+        try:
+            error = self._task.exception(limit)
+        except Terminated:
+            return self._job.broken()
+        except WorkerStartError as failure:
+            self._job.failure = failure
+            return self._job.broken()
+        if isinstance(error, TaskCancelled) and self.cancelled():
+            raise CancelledError
+        return self._job.broken() if isinstance(error, Terminated) else error
+
+    # -- the standard library's machinery ---------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _MACHINERY:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with _making:
+            if name not in self.__dict__:
+                super().__init__()
+                self._task.add_done_callback(self._settle)
+        return self.__dict__[name]
+
+    def _settle(self, future: Future[T]) -> None:
+        """Tell all that wait, and call back. In the thread of the job's callbacks."""
+        try:
+            error = self.exception()
+        except CancelledError:
+            super().cancel()
+            super().set_running_or_notify_cancel()
+            return
+        if error is None:
+            super().set_result(future.result())
+        else:
+            super().set_exception(error)
+
+    def __repr__(self) -> str:
+        return f"<Future of {self._task!r}>"

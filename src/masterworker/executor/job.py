@@ -1,0 +1,162 @@
+"""What an executor does with its job: which calls are its own, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from concurrent.futures import BrokenExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.errors import Terminated, WorkerStartError
+from masterworker.master import engine_of
+from masterworker.master.submission import submission_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from masterworker.master import Master
+    from masterworker.master.future import Future
+    from masterworker.master.submission import Submission, Submitter
+
+#: Seconds after which it is looked whether any worker could start.
+LOOK: Final = 0.5
+#: Seconds that workers have to leave when all is done.
+GRACE: Final = 10.0
+
+
+class Job:
+    """The job of one executor. Thread-safe.
+
+    Args:
+        master: The master.
+        owned: It was made for the executor, and ends with it.
+    """
+
+    def __init__(self, master: Master, *, owned: bool) -> None:
+        self.master = master
+        self.engine = engine_of(master)
+        self.owned = owned
+        #: Why no worker could start.
+        self.failure: WorkerStartError | None = None
+        self.is_shut_down = False
+        #: The interpreter is ending.
+        self.at_exit = False
+        self.pid = os.getpid()
+        self._calls: deque[Future[Any]] = deque()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._ending: threading.Thread | None = None
+        launcher = self.engine.launcher
+        if owned and launcher is not None and not launcher.can_be_found:
+            thread = threading.Thread(target=self._watch, name="masterworker-starts", daemon=True)
+            thread.start()
+
+    def note(self, future: Future[Any]) -> None:
+        """A call was asked for. Those at the front that are done are forgotten."""
+        self._calls.append(future)
+        self._forget_done()
+
+    def _forget_done(self) -> None:
+        calls = self._calls
+        with contextlib.suppress(IndexError):  # also where another thread is faster
+            while calls[0]._outcome is not None:
+                calls.popleft()
+
+    def _is_done(self) -> bool:
+        self._forget_done()
+        return not self._calls and not (self.owned and self.engine.router.batches)
+
+    def outstanding(self) -> list[Future[Any]]:
+        """Return the calls that are not done."""
+        return [each for each in tuple(self._calls) if each._outcome is None]
+
+    def cancel_waiting(self, futures: Iterable[Future[Any]]) -> bool:
+        """Cancel calls that no worker has. False: there is none of these."""
+        ids = [each.number for each in futures]
+        return bool(self.engine.manager.cancel(ids, waiting_only=True))
+
+    def require_open(self) -> None:
+        """Refuse a call that comes too late.
+
+        Raises:
+            RuntimeError: After `shutdown`, at the end of the interpreter, or in a fork.
+            BrokenExecutor: No worker could start.
+        """
+        if self.is_shut_down or self.failure is not None or os.getpid() != self.pid:
+            raise self.refusal()
+
+    def refusal(self) -> RuntimeError:
+        """Return the error of a call that comes too late."""
+        if os.getpid() != self.pid:
+            return RuntimeError("this is a fork of the process with the executor: make one here")
+        if self.failure is not None:
+            return self.broken()
+        end = "interpreter shutdown" if self.at_exit else "shutdown"
+        return RuntimeError(f"cannot schedule new futures after {end}")
+
+    def submission(self, submitter: Submitter | None) -> Submission:
+        """Return where requests go, with the options of a submitter."""
+        return self.engine.submission if submitter is None else submission_of(submitter)
+
+    def broken(self) -> BrokenExecutor:
+        """Return the error of each call when no worker could start."""
+        if self.failure is None:
+            return BrokenExecutor("the executor was ended before this call was done")
+        error = BrokenExecutor(f"no worker could start: {self.failure}")
+        error.__cause__ = self.failure
+        return error
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def shut_down(self, *, wait: bool, cancel: bool) -> None:
+        """Take no more calls; when those that were asked for are done, end the job."""
+        with self._lock:
+            first, self.is_shut_down = not self.is_shut_down, True
+            if cancel:
+                self._cancel_all()
+            if first:
+                self._ending = threading.Thread(
+                    target=self._end, name="masterworker-executor-end", daemon=False
+                )
+                self._ending.start()
+            ending = self._ending
+        if wait and ending is not None and ending is not threading.current_thread():
+            try:
+                ending.join()
+            except KeyboardInterrupt:
+                self.kill()
+                raise
+
+    def _cancel_all(self) -> None:
+        """Cancel what no worker has; the oldest is done all the same if none has any."""
+        left = self.outstanding()
+        if left and not any(each.running() for each in left):
+            del left[0]
+        self.cancel_waiting(left)
+
+    def kill(self) -> None:
+        """End now: calls that are not done have no result."""
+        self.is_shut_down = True
+        self._over.set()
+        if self.owned:
+            self.master.shutdown(0.0)
+
+    def _end(self) -> None:
+        with contextlib.suppress(Terminated, WorkerStartError):
+            self.engine.router.wait_until(self._is_done, None)
+        self._over.set()
+        if self.owned:
+            self.master.shutdown(GRACE)
+
+    def _watch(self) -> None:
+        """End the job when none of its workers could start, since no other one can join."""
+        while not self._over.wait(LOOK):
+            try:
+                self.engine.waiting.require_workers()
+            except WorkerStartError as error:
+                self.failure = error
+                self.is_shut_down = True
+                self._over.set()
+                self.master.shutdown(0.0)
