@@ -359,7 +359,7 @@ def test_filters_are_shared_and_given_up_with_their_last_user(queues: TaskQueues
     assert queues.use_filter(tags) is wanted, "a claim still waits"
     queues.release(wanted)
     assert queues.claims.unpark(claim)
-    assert list(queues.filters) == {}
+    assert list(queues.filters) == []
     assert queues.use_filter(tags) is not wanted
 
 
@@ -370,7 +370,7 @@ def test_served_claim_gives_up_its_view(queues: TaskQueues) -> None:
     queues.release(wanted)
     queue(queues, "a")
     assert len(queues.match(lambda c: queues.take(c.filter, c.want))) == 1
-    assert list(queues.filters) == {}
+    assert list(queues.filters) == []
 
 
 def test_heap_does_not_grow_with_put_backs(queues: TaskQueues, everything: TagFilter) -> None:
