@@ -16,7 +16,7 @@ from masterworker.errors import Terminated, UnpicklableError, UsageError, Worker
 from masterworker.executor import checks
 from masterworker.executor.future import ExecutorFuture
 from masterworker.executor.job import Job
-from masterworker.launch.options import PLAIN
+from masterworker.launch.output import PLAIN
 from masterworker.master import Master
 from masterworker.master.map_call import Bounds
 from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls

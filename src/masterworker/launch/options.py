@@ -11,6 +11,7 @@ from masterworker import units
 from masterworker.checking import seconds, whole_number
 from masterworker.errors import UsageError
 from masterworker.launch.health import can_measure
+from masterworker.launch.output import MARKED, OUTPUTS
 from masterworker.launch.resources import usable_cpus
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.surroundings.python import HASH_SEED, Interpreter
@@ -29,10 +30,6 @@ THREADS: Final = (
 )
 #: More workers than this on one machine are taken for a slip.
 MOST_WORKERS: Final = 10_000
-
-
-#: What workers write is shown with their marks, as it is, or not at all.
-MARKED, PLAIN, NONE = OUTPUTS = "marked", "plain", "none"
 
 
 class Spec(NamedTuple):
@@ -54,7 +51,7 @@ class Spec(NamedTuple):
     socket: str = ""
     interpreter: Interpreter = Interpreter()
     #: How what they write is shown: MARKED, PLAIN or NONE.
-    output: str = "marked"
+    output: str = MARKED
 
 
 def environment(given: dict[str, str], workers: int, hash_seed: str = "") -> dict[str, str]:

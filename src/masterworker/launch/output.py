@@ -37,6 +37,14 @@ KEPT_WIDTH: Final = 4096
 #: Control characters disturb terminals, except the tabulator and the beginning of a colour.
 _PLAIN: Final = dict.fromkeys((*range(9), *range(10, 27), *range(28, 32), 127), "\ufffd")
 
+#: What workers write is shown with their marks, as it is, or not at all.
+MARKED, PLAIN, NONE = OUTPUTS = "marked", "plain", "none"
+
+
+def marked(line: str, pid: int, output: str) -> str:
+    """Return a line as it is shown."""
+    return line if output == PLAIN else f"[worker {pid}] {line}"
+
 
 class Lines:
     """Cuts a stream of bytes into lines, as long as there are not too many of them.

@@ -21,8 +21,7 @@ from masterworker.launch import exits, scoreboard
 from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import pidfd_of, readable
 from masterworker.launch.health import KILL_GRACE_SECONDS, Health, excess_of_memory
-from masterworker.launch.options import NONE, PLAIN
-from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, Lines
+from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, NONE, Lines, marked
 from masterworker.machine import process_info
 from masterworker.surroundings.python import STARTING
 from masterworker.taskid import task_name
@@ -226,9 +225,8 @@ class WorkerProcess:
             self._held.append(line)
 
     def _print(self, line: str, *, error: bool) -> None:
-        output = self.spec.output
-        if not self.mute and output != NONE:
-            self._show(line if output == PLAIN else f"[worker {self.pid}] {line}", error=error)
+        if not self.mute and self.spec.output != NONE:
+            self._show(marked(line, self.pid, self.spec.output), error=error)
 
     # -- signals ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from masterworker import forks, wire
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import options
 from masterworker.launch.local import LocalWorkers
+from masterworker.launch.output import MARKED
 from masterworker.launch.worker_limits import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.forgotten import WeakCallback
@@ -58,7 +59,7 @@ def check_bounds(
     memory_limit: int | str | None = None,
     lifetime: float | None = None,
     initializer: Callable[[], object] | None = None,
-    output: str = options.MARKED,
+    output: str = MARKED,
 ) -> Bounds:
     """Check what is said about workers.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from masterworker import wire
 from masterworker.checking import keywords_of, known_keywords, refuse
 from masterworker.launch import options as checks
+from masterworker.launch.output import MARKED
 from masterworker.master import completion
 from masterworker.master.engine import MasterEngine
 from masterworker.master.launcher import WorkerOptions
@@ -238,7 +239,7 @@ class Master(Submitter):
         memory_limit: int | str | None = None,
         lifetime: float | None = None,
         initializer: Callable[[], object] | None = None,
-        output: str = checks.MARKED,
+        output: str = MARKED,
     ) -> None:
         """Start workers on this machine. One that dies is replaced; all end with this process.
 
