@@ -31,10 +31,7 @@ def sizes(modules: Iterable[Module]) -> dict[str, tuple[int, int, int]]:
 def count_globals(modules: Iterable[Module]) -> Counter[str]:
     """Count `global` statements, by module."""
     return Counter(
-        module.name
-        for module in modules
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Global)
+        module.name for module in modules for node in module.nodes if isinstance(node, ast.Global)
     )
 
 
@@ -44,14 +41,14 @@ def count_shape_tests(modules: Iterable[Module]) -> Counter[str]:
     own = {
         node.name
         for module in modules
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ClassDef) and not node.name.endswith("Error")
     } | _SHAPES
     return Counter(
         module.name
         for module in modules
         if module.folder in OF_RECORDS
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if _asks_for_class(node, own)
     )
 
@@ -76,7 +73,7 @@ def heights(modules: Iterable[Module]) -> dict[str, int]:
     bases: dict[str, list[str]] = {}
     for module in modules:
         names = _names_in(module)
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef):
                 above = [names.get(name, f"{module.name}.{name}") for name in _bases_of(node)]
                 bases[f"{module.name}.{node.name}"] = above
@@ -99,7 +96,7 @@ def _names_in(module: Module) -> dict[str, str]:
     """Return what the names that a module imports stand for."""
     return {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
