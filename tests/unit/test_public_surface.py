@@ -18,8 +18,8 @@ from Scientific.DistributedComputing import MasterSlave, TaskManager
 
 NAMES = """
 CredentialError Executor Future JobEndedError LabelTakenError Master MasterNotFoundError
-MasterworkerError RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost TaskTimeout
-Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
+MasterworkerError RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost
+TaskTimeout Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
 current_worker freeze_support run_job
 """
 
