@@ -18,9 +18,9 @@ from Scientific.DistributedComputing import MasterSlave, TaskManager
 
 NAMES = """
 CredentialError Executor Future JobEndedError LabelTakenError Master MasterNotFoundError
-MasterworkerError RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost
-TaskTimeout Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
-current_worker freeze_support run_job
+MasterworkerError RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed
+TaskLost TaskTimeout Terminated TransportError UnknownKeywordError UnpicklableError UsageError
+Worker WorkerStartError current_worker freeze_support run_job
 """
 
 SUBMITTER = {
