@@ -73,7 +73,7 @@ quick: $(VENV)/dev
 coverage: $(VENV)/dev
 	$(QUICKLY) --ignore tests/unit/test_house.py --cov --cov-report=
 	$(BIN)/coverage report --include "*/conversation/*" --fail-under $(CONVERSATION)
-	$(BIN)/coverage report --include "*/core/*,*/wire.py" --fail-under $(CORE)
+	$(BIN)/coverage report --include "*/core/*,*/wire/*" --fail-under $(CORE)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

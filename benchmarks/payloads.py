@@ -9,6 +9,7 @@ import socket
 import statistics
 import time
 
+import msgspec
 import numpy as np
 
 from masterworker import wire
@@ -31,8 +32,8 @@ def passed(array):
 
 def receive(link):
     message = messages.receive(link, REQUEST)
-    (value,) = messages.read_reply(message.body, message.enclosed)
-    return open_payload(value)
+    (value,) = msgspec.msgpack.decode(message.body)
+    return open_payload(message.enclosed.attach(value) if message.enclosed else value)
 
 
 def echo(sock):

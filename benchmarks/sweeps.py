@@ -121,9 +121,9 @@ def _alone(queued, batch=500):
     grown = procs.resident() - before
     done = 0
     while done < queued:
-        leases = manager.exchange(worker, want=batch).leases
+        leases = manager.exchange(wire.Exchange(worker, want=batch)).leases
         outcomes = [Outcome(each.task_id, each.attempt, RESULT, payload) for each in leases]
-        manager.exchange(worker, outcomes)
+        manager.exchange(wire.Exchange(worker, outcomes))
         done += len(leases)
     while done:
         done -= len(manager.collect(master, want=batch)[0])

@@ -91,7 +91,7 @@ def client(where, label):
         member = calls.join(hello).member_id
         outcomes = []
         while True:
-            reply = calls.exchange(member, outcomes, want=1, wait=wire.LONGEST_WAIT)
+            reply = calls.exchange(wire.Exchange(member, outcomes, want=1, wait=wire.LONGEST_WAIT))
             outcomes = [answer(*astuple(lease)) for lease in reply.leases]
             if any(order == wire.STOP for order, _ in reply.orders):
                 calls.leave(member)

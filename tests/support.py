@@ -13,7 +13,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psutil
+from msgspec.structs import astuple, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,3 +137,18 @@ def run_script(
     ended = script.wait(timeout)
     assert status is None or ended == status, script.told
     return script
+
+
+def packed(args: Any) -> msgspec.Raw:
+    """Arguments as they arrive."""
+    return msgspec.Raw(msgspec.msgpack.encode(args))
+
+
+def as_sent(value: Any) -> Any:
+    """Plain values in the place of records, as they are in a message."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(value))
+
+
+def fields(record: Any, **changes: Any) -> list[Any]:
+    """The fields of a record, some of them changed, as a caller may send them one by one."""
+    return list(astuple(replace(record, **changes)))

@@ -9,19 +9,18 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import astuple
+
 from masterworker import forks, wire
-from masterworker.core.chunks import Chunk
-from masterworker.core.task import Finished, Lease
 from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from masterworker.core.audit import Census
-    from masterworker.core.grain import Spent
+    from masterworker.core.census import Census
     from masterworker.core.options import Options
-    from masterworker.core.task import Outcome, Payload
+    from masterworker.core.task import Finished, Lease, Payload
     from masterworker.transport.base import Connection
 
 
@@ -165,7 +164,7 @@ class Client:
 
     def join(self, hello: wire.Hello) -> wire.Welcome:
         """Register this process."""
-        welcome = wire.Welcome(*self.call("join", *hello))
+        welcome: wire.Welcome = self.call("join", *astuple(hello))
         self._instance, self._checked = welcome.instance, True
         return welcome
 
@@ -177,38 +176,27 @@ class Client:
         """Give a sign of life. False: this process is not registered (any more)."""
         return bool(self.call("ping", member_id))
 
-    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
-        self,
-        member_id: int,
-        outcomes: Sequence[Outcome] = (),
-        returned: Iterable[int] = (),
-        started: int = 0,
-        want: int = 0,
-        wait: float = 0.0,
-        tag: str | None = None,
-        seconds: float = 0.0,
-        spent: Sequence[Spent] = (),
-    ) -> wire.Reply:
+    def exchange(self, asked: wire.Exchange) -> wire.Reply:
         """See `Manager.exchange`."""
-        given = (member_id, outcomes, list(returned), started, want, wait, tag)
-        reply = self.call("exchange", *given, seconds, spent)
-        reply[1] = [_lease(*lease) for lease in reply[1]]
-        return wire.Reply(*reply)
+        reply: wire.Reply = self.call("exchange", *astuple(asked))
+        return reply
 
     def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:
         """Ask for tasks of one tag. Returns the id of the first."""
-        return int(self.call_once("request", tag, list(payloads), options))
+        first: int = self.call_once("request", tag, payloads, options)
+        return first
 
     def cancel(self, task_ids: Sequence[int]) -> list[int]:
         """Cancel tasks. Returns the ids of those that had no outcome yet."""
-        return list(self.call("cancel", list(task_ids)))
+        cancelled: list[int] = self.call("cancel", task_ids)
+        return cancelled
 
     def attend(
         self, name: str, alive: Sequence[int], endings: Sequence[wire.Ending], wait: float
-    ) -> list[tuple[str, int, int]]:
+    ) -> list[wire.SupervisorOrder]:
         """See `Manager.attend`."""
-        orders = self.call("attend", name, list(alive), list(endings), wait)
-        return [(order, member_id, task_id) for order, member_id, task_id in orders]
+        orders: list[wire.SupervisorOrder] = self.call("attend", name, alive, endings, wait)
+        return orders
 
     def collect(
         self,
@@ -227,7 +215,7 @@ class Client:
                 finished = []
             elif finished:
                 self._acknowledge()
-        return [Finished(*f) for f in finished], [_lease(*lease) for lease in leases]
+        return finished, leases
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """Deliver an outcome by task id alone."""
@@ -252,7 +240,8 @@ class Client:
 
     def put_state(self, values: dict[str, Payload]) -> int:
         """Store a state. Returns its id."""
-        return int(self.call_once("put_state", values))
+        state_id: int = self.call_once("put_state", values)
+        return state_id
 
     def drop_state(self, state_id: int) -> bool:
         """Forget a state. False: there was none of this id."""
@@ -260,23 +249,14 @@ class Client:
 
     def census(self) -> Census:
         """Count everything at one instant."""
-        from masterworker.core.audit import Census  # workers do not ask for it
-
-        found = self.call("census")
-        found["processes"] = [(pid, info, held) for pid, info, held in found["processes"]]
-        return Census(**found)
+        counts: Census = self.call("census")
+        return counts
 
     def story(self, task_id: int) -> list[str]:
         """Tell what happened to a task."""
-        return list(self.call("story", task_id))
+        lines: list[str] = self.call("story", task_id)
+        return lines
 
     def terminate(self) -> None:
         """End the job."""
         self.call("terminate")
-
-
-def _lease(task_id: int, attempt: int, tag: str, payload: Any, terms: Any = None) -> Lease:
-    """Make a lease of its fields, as they come in a reply."""
-    if isinstance(payload, dict):
-        payload = Chunk(**payload)
-    return Lease(task_id, attempt, tag, payload, terms)

@@ -37,13 +37,15 @@ class Peer(NamedTuple):
     id: int
 
     def fetch(self, want: int = 1, wait: float = 0.0, tag: str | None = None) -> list[Lease]:
-        return self.client.exchange(self.id, want=want, wait=wait, tag=tag).leases
+        return self.client.exchange(wire.Exchange(self.id, want=want, wait=wait, tag=tag)).leases
 
     def ids(self, want: int = 1, wait: float = 0.0) -> list[int]:
         return [lease.task_id for lease in self.fetch(want, wait)]
 
     def report(self, lease: Any, payload: bytes = b"done", kind: int = RESULT) -> wire.Reply:
-        return self.client.exchange(self.id, [Outcome(lease.task_id, lease.attempt, kind, payload)])
+        return self.client.exchange(
+            wire.Exchange(self.id, [Outcome(lease.task_id, lease.attempt, kind, payload)])
+        )
 
     def collect(self, want: int = 1, wait: float = 0.0, tag: str | None = None) -> list[Finished]:
         return self.client.collect(self.id, tag, want, wait)[0]

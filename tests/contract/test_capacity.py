@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.nets import Background
+from masterworker import wire
 from masterworker.core.task import RESULT, Outcome
 from masterworker.data.segment import bytes_of
 from support import wait_until
@@ -75,8 +76,10 @@ def test_a_batch_is_limited_by_its_bytes(net: Net) -> None:
 
     assert 1 <= len(leases) <= 3
     reply = worker.client.exchange(
-        worker.id,
-        [Outcome(lease.task_id, lease.attempt, RESULT, lease.payload) for lease in leases],
+        wire.Exchange(
+            worker.id,
+            [Outcome(lease.task_id, lease.attempt, RESULT, lease.payload) for lease in leases],
+        )
     )
     assert reply.refused == []
 
@@ -89,7 +92,9 @@ def test_a_batch_of_many_small_tasks(net: Net) -> None:
     assert len(leases) == 5_000
 
     worker.client.exchange(
-        worker.id, [Outcome(one.task_id, one.attempt, RESULT, one.payload) for one in leases]
+        wire.Exchange(
+            worker.id, [Outcome(one.task_id, one.attempt, RESULT, one.payload) for one in leases]
+        )
     )
 
     finished = client.collect(20_000)

@@ -43,7 +43,7 @@ def test_a_large_task_and_its_large_result(net: Net) -> None:
         Outcome(2, 1, RESULT, b"r2"),
         Outcome(3, 1, RESULT, large(b"r3")),
     ]
-    assert worker.client.exchange(worker.id, outcomes).refused == []
+    assert worker.client.exchange(wire.Exchange(worker.id, outcomes)).refused == []
     found = client.collect(9)
     assert [bytes_of(finished.payload)[:3] for finished in found] == [b"r1.", b"r2", b"r3."]
 

@@ -107,11 +107,11 @@ def test_who_comes_back_is_somebody_new(net: Net) -> None:
 
     with pytest.raises(TransportError):
         client.ping(worker.id)
-    reply = client.exchange(worker.id, want=1)
+    reply = client.exchange(wire.Exchange(worker.id, want=1))
     assert [list(order) for order in reply.orders] == [[wire.REJOIN, 0]]
     back = net.join(["a"], client=client)
     late = client.exchange(
-        back.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"late but good")]
+        wire.Exchange(back.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"late but good")])
     )
     second = other.report(again)
 
@@ -131,7 +131,7 @@ def test_a_client_that_joins_again_takes_the_place_of_its_former_self(net: Net) 
     number = second.join(net.hello(["a"], client=second)).member_id
 
     assert [p[0] for p in net.manager.census().processes] == [number]
-    assert [lease.task_id for lease in second.exchange(number, want=1).leases] == [1]
+    assert [lease.task_id for lease in second.exchange(wire.Exchange(number, want=1)).leases] == [1]
 
 
 def test_silence_is_a_loss_after_four_heartbeats(net: Net) -> None:

@@ -49,7 +49,9 @@ def _submitter(manager: Manager) -> tuple[Submitter, ResultRouter]:
 
 def _waiting(net: Net, worker: Peer, number: int = 1) -> Background:
     """Let a worker wait for work."""
-    call = Background(lambda: worker.client.exchange(worker.id, want=1, wait=wire.LONGEST_WAIT))
+    call = Background(
+        lambda: worker.client.exchange(wire.Exchange(worker.id, want=1, wait=wire.LONGEST_WAIT))
+    )
     wait_until(lambda: len(list(net.manager.core.waiting.claims)) == number)
     return call
 
@@ -95,10 +97,10 @@ def test_nobody_waits_for_a_worker_that_does_not_read(net: Net, *, beside: bool)
     asked.join(STALL / 2)  # before a send that waits would have been given up
     assert net.manager.ping(worker.id)
 
-    _, number, body, enclosed = messages.receive(link, messages.REPLY)
-    good, reply = messages.read_reply(body, enclosed)
-    assert (good, number) == (True, 7)
-    found = reply[1][0][3]
+    answer = messages.receive(link, messages.REPLY)
+    good, reply = messages.read_reply("exchange", answer.body, answer.enclosed)
+    assert (good, answer.number) == (True, 7)
+    found = reply.leases[0].payload
     assert (found.open(writable=False) if beside else found) == payload
 
 
@@ -165,10 +167,10 @@ def test_only_those_are_woken_whose_outcome_has_come(monkeypatch: pytest.MonkeyP
     wait_until(lambda: len(router._sleepers) == 5)
     ring, rung = Mailbox.ring, []
     monkeypatch.setattr(Mailbox, "ring", lambda box: (rung.append(box), ring(box)))
-    leases = manager.exchange(worker, want=1).leases
+    leases = manager.exchange(wire.Exchange(worker, want=1)).leases
     for number in range(1, 6):
         done = [Outcome(lease.task_id, lease.attempt, RESULT, b"\x80\x04N.") for lease in leases]
-        leases = manager.exchange(worker, done, want=1).leases
+        leases = manager.exchange(wire.Exchange(worker, done, want=1)).leases
         calls[number - 1].join()
         assert len(rung) == number
         assert sum(call.running for call in calls) == 5 - number

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from contract.nets import PyroNet
 from masterworker import wire
@@ -20,7 +21,7 @@ from masterworker.errors import (
 )
 from masterworker.transport.address import Address
 from masterworker.transport.pyro.connection import connect
-from support import wait_until
+from support import fields, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def test_a_mismatch_is_refused_and_both_sides_are_named(
     client = net.client()
 
     with pytest.raises(RejectedError) as caught:
-        client.join(net.hello(["a"])._replace(**changes))  # type: ignore[arg-type]
+        client.join(replace(net.hello(["a"]), **changes))  # type: ignore[arg-type]
 
     for side in both:
         assert side in str(caught.value)
@@ -57,7 +58,7 @@ def test_a_mismatch_is_refused_and_both_sides_are_named(
 def test_another_protocol_may_say_hello_in_another_shape(net: Net) -> None:
     """A later version can tell more of itself; the difference of versions is what is said."""
     wired = net.connect()
-    hello = [*net.hello(["a"])._replace(protocol=999), "something new"]
+    hello = [*fields(net.hello(["a"]), protocol=999), "something new"]
 
     good, reply = wired.call("join", *hello)
 
@@ -70,8 +71,8 @@ def test_another_protocol_may_say_hello_in_another_shape(net: Net) -> None:
 def test_a_program_of_ones_own_fits_always(net: Net) -> None:
     """Only who runs a stored program can run an outdated one."""
     net.manager.program_digest = "beef" * 16
-    assert net.client().join(net.hello(["a"])._replace(program="")).member_id == 0
-    assert net.client().join(net.hello(["a"])._replace(program="beef" * 16)).member_id == 1
+    assert net.client().join(replace(net.hello(["a"]), program="")).member_id == 0
+    assert net.client().join(replace(net.hello(["a"]), program="beef" * 16)).member_id == 1
 
 
 def test_after_the_end_everybody_is_told(net: Net) -> None:
@@ -85,11 +86,13 @@ def test_after_the_end_everybody_is_told(net: Net) -> None:
     client.client.terminate()
 
     reply = worker.client.exchange(
-        worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"r")], want=5, wait=60.0
+        wire.Exchange(
+            worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"r")], want=5, wait=60.0
+        )
     )
     assert [list(order) for order in reply.orders] == [[wire.STOP, 0]]
     assert reply.leases == []
-    again = worker.client.exchange(worker.id, want=1, wait=60.0)
+    again = worker.client.exchange(wire.Exchange(worker.id, want=1, wait=60.0))
     assert [list(order) for order in again.orders] == [[wire.STOP, 0]]
     with pytest.raises(Terminated):
         client.client.request("a", [b""])
@@ -97,7 +100,7 @@ def test_after_the_end_everybody_is_told(net: Net) -> None:
         client.collect(wait=60.0)
     with pytest.raises(Terminated):
         net.join(["a"])
-    stranger = net.client().exchange(99, want=1, wait=60.0)
+    stranger = net.client().exchange(wire.Exchange(99, want=1, wait=60.0))
     assert [list(order) for order in stranger.orders] == [[wire.STOP, 0]]
     assert client.client.census().submitted == 3
     client.client.leave(client.id)

@@ -8,7 +8,7 @@ import pytest
 
 from contract.nets import Background
 from masterworker import wire
-from masterworker.core.task import RESULT, Outcome
+from masterworker.core.task import RESULT, Finished, Outcome
 from masterworker.errors import NotRegisteredError, TransportError
 from masterworker.manager import replies
 from support import wait_until
@@ -68,8 +68,8 @@ def test_an_outcome_is_accepted_once(net: Net) -> None:
 
     lose("exchange")
     with pytest.raises(TransportError):
-        client.exchange(worker.id, outcome)
-    again = client.exchange(worker.id, outcome)
+        client.exchange(wire.Exchange(worker.id, outcome))
+    again = client.exchange(wire.Exchange(worker.id, outcome))
 
     assert again.refused == [1]
     assert [list(order) for order in again.orders] == [[wire.REJOIN, 0]]
@@ -114,7 +114,7 @@ def test_a_refused_call_is_no_obstacle(net: Net) -> None:
         assert nobody[1][0] == "NotRegisteredError"
 
     worker = net.join([])
-    assert wired.call("collect", "me", 2, worker.id, None, 1, 0.0, 0) == [True, [[], []]]
+    assert wired.call("collect", "me", 2, worker.id, None, 1, 0.0, 0) == [True, ([], [])]
 
 
 def test_a_call_that_is_repeated_while_it_is_under_way_gets_its_reply(net: Net) -> None:
@@ -129,7 +129,7 @@ def test_a_call_that_is_repeated_while_it_is_under_way_gets_its_reply(net: Net) 
 
     worker.report(worker.fetch()[0], b"r")
 
-    reply = [True, [[[1, "a", RESULT, b"r", "somebody", 1]], []]]
+    reply = [True, ([Finished(1, "a", RESULT, b"r", "somebody", 1)], [])]
     assert (first.result(), second.result()) == (reply, reply)
     assert net.manager.census().delivered == 1
 
@@ -186,11 +186,19 @@ def test_outcomes_of_another_run_of_the_manager_are_never_delivered(net: Net) ->
     lease = worker.fetch()[0]
     lose("exchange")
     with pytest.raises(TransportError):
-        client.exchange(worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")])
+        client.exchange(
+            wire.Exchange(
+                worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")]
+            )
+        )
 
     net.manager.instance = "another run"  # what a client sees of a restarted master
 
     with pytest.raises(NotRegisteredError, match="another one"):
-        client.exchange(worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")])
+        client.exchange(
+            wire.Exchange(
+                worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")]
+            )
+        )
     with pytest.raises(NotRegisteredError):
         client.settle(lease.task_id, RESULT, b"of the first")

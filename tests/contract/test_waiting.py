@@ -30,7 +30,9 @@ def _idle(net: Net) -> int:
 def test_a_waiting_worker_gets_work_as_soon_as_there_is_some(net: Net) -> None:
     """A long poll returns when work arrives, long before its time."""
     worker, client = net.join(["a"]), net.join([])
-    waiting = Background(lambda: worker.client.exchange(worker.id, want=3, wait=FOREVER))
+    waiting = Background(
+        lambda: worker.client.exchange(wire.Exchange(worker.id, want=3, wait=FOREVER))
+    )
     wait_until(lambda: _idle(net) == 1)
 
     began = time.monotonic()
@@ -64,7 +66,7 @@ def test_work_that_comes_back_wakes_a_waiting_worker(net: Net) -> None:
     assert first.ids() == [1]
     waiting = Background(lambda: second.ids(wait=FOREVER))
     wait_until(lambda: _idle(net) == 1)
-    first.client.exchange(first.id, returned=[1])
+    first.client.exchange(wire.Exchange(first.id, returned=[1]))
     assert waiting.result() == [1]
 
     waiting = Background(lambda: first.ids(wait=FOREVER))
@@ -149,7 +151,9 @@ def test_no_wait_is_longer_than_the_longest(
     worker = net.join(["a"])
 
     began = time.monotonic()
-    reply = Background(lambda: worker.client.exchange(worker.id, want=1, wait=wait)).result(10.0)
+    reply = Background(
+        lambda: worker.client.exchange(wire.Exchange(worker.id, want=1, wait=wait))
+    ).result(10.0)
     middle = time.monotonic()
     collected = Background(lambda: worker.client.collect(worker.id, None, 1, wait, 1)).result(10.0)
 
@@ -182,7 +186,10 @@ def test_no_time_to_wait_is_no_wait(net: Net, wait: float) -> None:
 def test_orders_do_not_wait(net: Net) -> None:
     """A waiting worker is told at once that the job is over."""
     workers = [net.join(["a"]) for _ in range(5)]
-    waiting = [Background(lambda w=w: w.client.exchange(w.id, want=1, wait=9)) for w in workers]
+    waiting = [
+        Background(lambda w=w: w.client.exchange(wire.Exchange(w.id, want=1, wait=9)))
+        for w in workers
+    ]
     wait_until(lambda: _idle(net) == 5)
 
     began = time.monotonic()

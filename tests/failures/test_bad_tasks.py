@@ -250,9 +250,9 @@ def test_f34_task_that_nobody_can_execute_waits_quietly(rings: list[Mailbox]) ->
         assert "nobody can execute tag 'unheard of': 1 waiting" in text.describe("job", found)
         able = join(manager, ["unheard of"])
         assert manager.census().stranded == []
-        leases = manager.exchange(able, want=1).leases
+        leases = manager.exchange(wire.Exchange(able, want=1)).leases
         assert [(lease.task_id, lease.attempt) for lease in leases] == [(number, 1)]
-        manager.exchange(able, [done(leases[0], "at last")])
+        manager.exchange(wire.Exchange(able, [done(leases[0], "at last")]))
         assert value_of(pick_up(manager, observer(manager))) == "at last"
 
 

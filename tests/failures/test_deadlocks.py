@@ -36,7 +36,7 @@ from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.errors import UsageError
 from masterworker.master import engine_of
 from masterworker.testing import connection
-from support import HANG, python_script, start_script, unique_label, wait_until
+from support import HANG, fields, python_script, start_script, unique_label, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
     from masterworker.manager import Manager
 
-HELLO = list(wire.introduce("stranger", None, 5.0, "stranger"))
+HELLO = fields(wire.introduce("stranger", None, 5.0, "stranger"))
 
 
 def hello(**changes: Any) -> list[Any]:
-    return list(wire.Hello(*HELLO)._replace(**changes))
+    return fields(wire.Hello(*HELLO), **changes)
 
 
 def still_serves(manager: Manager) -> None:
@@ -57,8 +57,8 @@ def still_serves(manager: Manager) -> None:
     for _ in range(1_000):
         assert manager.ping(worker)
     mine = ask(manager, "after")
-    while leases := manager.exchange(worker, want=1).leases:
-        manager.exchange(worker, [done(leases[0], "fine")])
+    while leases := manager.exchange(wire.Exchange(worker, want=1)).leases:
+        manager.exchange(wire.Exchange(worker, [done(leases[0], "fine")]))
     found = []
     while finished := manager.collect(client)[0]:
         found += [outcome.task_id for outcome in finished]
@@ -116,7 +116,7 @@ def test_f01_malformed_call_harms_nobody_else(what: str) -> None:
     with memory_job() as manager:
         holder = join(manager, ["held"])
         ask(manager, "held")
-        manager.exchange(holder, want=1)
+        manager.exchange(wire.Exchange(holder, want=1))
         good, reply = connection(manager).call(*MALFORMED[what])
         assert good or reply[0] == "UsageError"
         still_serves(manager)
@@ -286,10 +286,10 @@ def test_f07_threads_that_report_and_leave_never_wait_for_each_other() -> None:
             chance = random.Random(threading.get_ident())
             while manager.core.results.count + manager.core.tally.delivered != 400:
                 worker = join(manager)
-                leases = manager.exchange(worker, want=5).leases
+                leases = manager.exchange(wire.Exchange(worker, want=5)).leases
                 if chance.random() < 0.3:
                     threading.Thread(target=manager.lost, args=(worker, "x"), daemon=True).start()
-                manager.exchange(worker, [done(lease, None) for lease in leases])
+                manager.exchange(wire.Exchange(worker, [done(lease, None) for lease in leases]))
                 manager.leave(worker)
             return True
 
@@ -353,10 +353,10 @@ def test_f08_ctrl_c_at_the_worst_moment_loses_no_result(monkeypatch: pytest.Monk
     with memory_job() as manager:
         client, worker = observer(manager), join(manager)
         ask(manager, "t")
-        lease = manager.exchange(worker, want=1).leases[0]
+        lease = manager.exchange(wire.Exchange(worker, want=1)).leases[0]
 
         def interrupted(self: Any, seconds: float) -> None:
-            manager.exchange(worker, [done(lease, 42)])
+            manager.exchange(wire.Exchange(worker, [done(lease, 42)]))
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:

@@ -64,7 +64,7 @@ def test_f19_closed_connection_is_a_loss_at_once(manager: Manager) -> None:
     worker = Client(lambda: link)
     me = join(worker)
     ask(manager, "t")
-    assert worker.exchange(me, want=1).leases
+    assert worker.exchange(wire.Exchange(me, want=1)).leases
     assert manager.census().waiting == {}
     link.close()
     assert manager.census().waiting == {"t": 1}
@@ -73,7 +73,7 @@ def test_f19_closed_connection_is_a_loss_at_once(manager: Manager) -> None:
 
 def wait_for_work(client: Client, me: int) -> None:
     with pytest.raises(TransportError):
-        client.exchange(me, want=1, wait=60.0)
+        client.exchange(wire.Exchange(me, want=1, wait=60.0))
 
 
 def test_f19_end_of_an_idle_worker_is_noticed_while_it_is_kept_waiting(

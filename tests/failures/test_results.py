@@ -61,10 +61,10 @@ def twice(manager: Manager) -> tuple[int, int, Any, Any]:
     """A task that a zombie and a healthy worker have in hand: both, and both leases."""
     zombie = join(manager)
     ask(manager, "t")
-    old = manager.exchange(zombie, want=1).leases[0]
+    old = manager.exchange(wire.Exchange(zombie, want=1)).leases[0]
     manager.lost(zombie, "silent", blame=False)
     healthy = join(manager)
-    new = manager.exchange(healthy, want=1).leases[0]
+    new = manager.exchange(wire.Exchange(healthy, want=1)).leases[0]
     assert (old.task_id, old.attempt, new.task_id, new.attempt) == (1, 1, 1, 2)
     return zombie, healthy, old, new
 
@@ -81,10 +81,10 @@ def test_f09_first_accepted_outcome_is_the_only_one(
     client = observer(manager)
     reports = [(zombie, done(old, "from the zombie")), (healthy, done(new, "from the other"))]
     first, second = reports if zombie_first else reversed(reports)
-    assert manager.exchange(first[0], [first[1]]).refused == []
-    assert manager.exchange(second[0], [second[1]]).refused == [1]
+    assert manager.exchange(wire.Exchange(first[0], [first[1]])).refused == []
+    assert manager.exchange(wire.Exchange(second[0], [second[1]])).refused == [1]
     assert pick_up(manager, client).payload == first[1].payload
-    assert manager.exchange(second[0], [second[1]]).refused == [1]
+    assert manager.exchange(wire.Exchange(second[0], [second[1]])).refused == [1]
     assert manager.collect(client) == ([], [])
 
 
@@ -94,8 +94,8 @@ def test_f09_late_failure_does_not_spoil_a_running_attempt(
     """A zombie that fails, perhaps because it is one, could fail a task that is going well."""
     zombie, healthy, old, new = twice
     failure = Outcome(old.task_id, old.attempt, FAILURE, b"")
-    assert manager.exchange(zombie, [failure]).refused == [1]
-    assert manager.exchange(healthy, [done(new, "well")]).refused == []
+    assert manager.exchange(wire.Exchange(zombie, [failure])).refused == [1]
+    assert manager.exchange(wire.Exchange(healthy, [done(new, "well")])).refused == []
     assert value_of(pick_up(manager, observer(manager))) == "well"
 
 
@@ -104,9 +104,9 @@ def test_f10_second_result_is_answered_at_once(
 ) -> None:
     """Whoever reports second could wait for ever, and never work again."""
     zombie, healthy, old, new = twice
-    manager.exchange(zombie, [done(old, "first")])
+    manager.exchange(wire.Exchange(zombie, [done(old, "first")]))
     ask(manager, "t")
-    reply = manager.exchange(healthy, [done(new, "second")], want=1)
+    reply = manager.exchange(wire.Exchange(healthy, [done(new, "second")], want=1))
     assert reply.refused == [1]
     assert [lease.task_id for lease in reply.leases] == [2]
     assert manager.census().duplicates == 1
@@ -119,14 +119,14 @@ def test_f11_late_result_of_a_waiting_task_is_taken(manager: Manager) -> None:
     """A good result could be thrown away because its task waits to be executed again."""
     zombie = join(manager)
     ask(manager, "t")
-    lease = manager.exchange(zombie, want=1).leases[0]
+    lease = manager.exchange(wire.Exchange(zombie, want=1)).leases[0]
     manager.lost(zombie, "silent", blame=False)
     assert manager.census().waiting == {"t": 1}
-    reply = manager.exchange(zombie, [done(lease, "late")], want=1)
+    reply = manager.exchange(wire.Exchange(zombie, [done(lease, "late")], want=1))
     assert reply.refused == []
     assert reply.orders == [(wire.REJOIN, 0)]
     assert manager.census().waiting == {}
-    assert manager.exchange(join(manager), want=1).leases == []
+    assert manager.exchange(wire.Exchange(join(manager), want=1)).leases == []
     assert value_of(pick_up(manager, observer(manager))) == "late"
 
 
@@ -279,7 +279,11 @@ def settled(manager: Manager, *values: str) -> None:
     worker = join(manager)
     for value in values:
         ask(manager, "t")
-        manager.exchange(worker, [done(manager.exchange(worker, want=1).leases[0], value)])
+        manager.exchange(
+            wire.Exchange(
+                worker, [done(manager.exchange(wire.Exchange(worker, want=1)).leases[0], value)]
+            )
+        )
 
 
 def test_f16_result_survives_the_loss_of_its_reply(manager: Manager) -> None:
@@ -342,9 +346,9 @@ def test_f18_counts_add_up_at_every_instant(manager: Manager) -> None:
     def work() -> None:
         me = join(manager)
         while not stopped.is_set():
-            leases = manager.exchange(me, want=3).leases
-            manager.exchange(me, [done(lease, 0) for lease in leases[1:]])
-            manager.exchange(me, returned=[lease.task_id for lease in leases[:1]])
+            leases = manager.exchange(wire.Exchange(me, want=3)).leases
+            manager.exchange(wire.Exchange(me, [done(lease, 0) for lease in leases[1:]]))
+            manager.exchange(wire.Exchange(me, returned=[lease.task_id for lease in leases[:1]]))
 
     def request() -> None:
         for _ in range(total // 3):

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from blocks import each_outcome, in_rows
 from failures.jobs import ended, join, lines_of, memory_job, observer, real_master
+from masterworker import wire
 from masterworker.core import audit
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import RESULT, Outcome, Task
@@ -226,8 +227,10 @@ def test_f41_nothing_is_left_of_processes_that_are_gone() -> None:
             for n in range(200):
                 worker = join(manager, [f"tag {n}"])
                 manager.request(f"tag {n}", [b""])
-                lease = manager.exchange(worker, want=1).leases[0]
-                manager.exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, b"")])
+                lease = manager.exchange(wire.Exchange(worker, want=1)).leases[0]
+                manager.exchange(
+                    wire.Exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, b"")])
+                )
                 manager.collect(client)
                 manager.drop_state(manager.put_state({"x": b""}))  # nobody hears of it any more
                 (manager.leave if n % 2 else lambda w: manager.lost(w, "test"))(worker)
@@ -274,7 +277,7 @@ def test_f44_label_that_looks_like_code_is_only_a_label(label: str, tmp_path: Pa
 
 SLAVE = """
 import os
-from masterworker import current_worker
+from masterworker import current_worker, wire
 from Scientific.DistributedComputing.MasterSlave import startSlaveProcess
 def do_label():
     return current_worker().label

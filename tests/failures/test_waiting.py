@@ -180,7 +180,7 @@ def test_f28_each_task_wakes_one_of_a_thousand_who_wait(
     served: list[int] = []
 
     def wait_for_work() -> None:
-        leases = manager.exchange(join(manager, ["t"]), want=1, wait=60.0).leases
+        leases = manager.exchange(wire.Exchange(join(manager, ["t"]), want=1, wait=60.0)).leases
         served.extend(lease.task_id for lease in leases)
 
     threads = [threading.Thread(target=wait_for_work, daemon=True) for _ in range(1_000)]

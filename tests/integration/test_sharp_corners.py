@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from masterworker import Master, UsageError, wire
-from masterworker.core.task import RESULT
+from masterworker.core.task import RESULT, Outcome
 from masterworker.data import outcome
 from masterworker.manager import Manager
 from masterworker.master import engine_of
@@ -23,7 +23,10 @@ def test_an_outcome_and_a_task_in_one_instant_are_both_accounted_for() -> None:
     manager = Manager()
     helper, other = _join(manager, ["a"], "helper"), _join(manager, ["a"], "other")
     manager.request("a", [b"1", b"2"])
-    leases = [*manager.exchange(other, want=1).leases, *manager.exchange(other, want=1).leases]
+    leases = [
+        *manager.exchange(wire.Exchange(other, want=1)).leases,
+        *manager.exchange(wire.Exchange(other, want=1)).leases,
+    ]
     got: list[tuple[int, int]] = []
 
     def wait() -> None:
@@ -33,8 +36,8 @@ def test_an_outcome_and_a_task_in_one_instant_are_both_accounted_for() -> None:
     thread = threading.Thread(target=wait)
     thread.start()
     wait_until(lambda: list(manager.core.results.claims))
-    done = (leases[0].task_id, leases[0].attempt, RESULT, b"r")
-    manager.exchange(other, [done], returned=[leases[1].task_id])
+    done = Outcome(leases[0].task_id, leases[0].attempt, RESULT, b"r")
+    manager.exchange(wire.Exchange(other, [done], returned=[leases[1].task_id]))
     thread.join(10.0)
 
     assert got == [(1, 0)]

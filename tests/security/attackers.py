@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
+from masterworker import wire
 from masterworker.client import Client
+from masterworker.core.task import Outcome
 from masterworker.manager import Manager, Service
 from masterworker.security import certificates, tls
 from masterworker.security.credentials import authority, user_credential
@@ -116,7 +118,11 @@ class Target:
         found = self.manager.census()
         return repr(
             (
-                {name: getattr(found, name) for name in found._fields if name != "duplicates"},
+                {
+                    name: getattr(found, name)
+                    for name in found.__struct_fields__
+                    if name != "duplicates"
+                },
                 sorted(core.members),
                 core.terminated,
                 self.manager.summary(),
@@ -128,9 +134,9 @@ class Target:
         client = self.client()
         member = client.join(_hello(client)).member_id
         first = client.request("work", [b"parameters"])
-        lease = client.exchange(member, want=1, tag="work").leases[0]
+        lease = client.exchange(wire.Exchange(member, want=1, tag="work")).leases[0]
         assert lease.task_id == first
-        client.exchange(member, [(first, lease.attempt, 0, b"result")])
+        client.exchange(wire.Exchange(member, [Outcome(first, lease.attempt, 0, b"result")]))
         finished, _ = client.collect(member, "work", wait=5.0)
         assert finished[0].payload == b"result"
         client.leave(member)

@@ -14,6 +14,7 @@ from masterworker.manager.guest_operations import GuestOperations
 from masterworker.manager.operations import Operations
 from masterworker.security.peer import OWNER, Peer, Role
 from security.visitors import EVERYTHING, GUEST, JOB, Job, in_full_swing
+from support import packed
 
 #: Who is what, in a job that takes everything from guests, and in one that takes data.
 PEERS = {
@@ -71,7 +72,7 @@ def test_what_the_table_does_not_allow_is_refused_and_changes_nothing(caller: Ca
         trusted = job.hire(OWNER)
         trusted.client.request("a", [b"1", b"2"])
         service, before = Service(job.manager, peer), job.state()
-        good, reply = service.call(name, list(args))
+        good, reply = service.call(name, packed(args))
         told = ["NotAllowedError", refusal(name, caller)]
         if caller in ACCESS[name].who:
             assert reply != told, name
@@ -91,7 +92,7 @@ def test_what_is_no_operation_is_an_error_of_the_caller(caller: Caller, name: st
     job = Job(results)
     in_full_swing(job)
     service, before = Service(job.manager, peer), job.state()
-    good, (kind, text) = service.call(name, [])
+    good, (kind, text) = service.call(name, packed([]))
     assert (good, kind) == (False, "UsageError")
     assert "unknown operation" in text
     assert len(text) < 200
@@ -101,7 +102,7 @@ def test_what_is_no_operation_is_an_error_of_the_caller(caller: Caller, name: st
 def test_an_operation_without_a_line_is_refused_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(ACCESS, "ping")
     for peer, results in PEERS.values():
-        good, (kind, _) = Service(Job(results).manager, peer).call("ping", [0])
+        good, (kind, _) = Service(Job(results).manager, peer).call("ping", packed([0]))
         assert (good, kind) == (False, "NotAllowedError")
 
 

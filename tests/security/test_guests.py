@@ -8,7 +8,7 @@ import pytest
 
 from masterworker import wire
 from masterworker.core.options import Options
-from masterworker.core.task import RESULT
+from masterworker.core.task import RESULT, Outcome
 from masterworker.errors import (
     NotAllowedError,
     NotRegisteredError,
@@ -18,6 +18,7 @@ from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.testing import Faults
 from masterworker.transport.base import LATER
 from security.visitors import EVERYTHING, GUEST, HELLO, JOB, LOOKING, Job, in_full_swing, refused
+from support import packed
 
 
 @pytest.mark.parametrize("peer", [Peer(Role.OBSERVER), Peer(Role.OBSERVER, JOB)])
@@ -98,7 +99,9 @@ def test_a_guest_that_was_forgotten_joins_again(job: Job, monkeypatch: pytest.Mo
         job.hire().client.disconnect()
 
     assert len(job.manager.guests._by_name) <= 4
-    assert [order for order, _ in guest.client.exchange(guest.id).orders] == [wire.REJOIN]
+    assert [order for order, _ in guest.client.exchange(wire.Exchange(guest.id)).orders] == [
+        wire.REJOIN
+    ]
     assert not guest.client.ping(guest.id)
     with pytest.raises(NotRegisteredError):
         guest.client.collect(guest.id)
@@ -147,9 +150,9 @@ class _Later:
 def test_a_guest_is_answered_later_like_any_worker(job: Job, peer: Peer) -> None:
     """What it is handed then is its own, and what was refused is said then."""
     service, later = Service(job.manager, peer), _Later()
-    _, welcome = service.call("join", list(HELLO))
-    foreign = [99, 1, RESULT, b"of nobody"]
-    asked = [welcome.member_id, [foreign], [], 0, 1, 5.0, None]
+    _, welcome = service.call("join", packed(HELLO))
+    foreign = Outcome(99, 1, RESULT, b"of nobody")
+    asked = wire.Exchange(welcome.member_id, [foreign], want=1, wait=5.0)
     assert service.call("exchange", asked, later=later) is LATER
     assert later.sent == []
 
@@ -158,8 +161,8 @@ def test_a_guest_is_answered_later_like_any_worker(job: Job, peer: Peer) -> None
     assert good
     assert reply.refused == [99]
     (lease,) = reply.leases
-    done = [lease.task_id, lease.attempt, RESULT, b"r"]
-    _, reply = service.call("exchange", [welcome.member_id, [done], [], 0, 0, 0.0, None])
+    done = Outcome(lease.task_id, lease.attempt, RESULT, b"r")
+    _, reply = service.call("exchange", wire.Exchange(welcome.member_id, [done]))
     assert reply.refused == []
     assert job.manager.census().finished == {"a": 1}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from integration.crew import Hired
 from masterworker import Master, Worker, wire
@@ -33,7 +34,7 @@ from masterworker.testing import MemoryConnection
 from masterworker.transport.pyro.connection import connect
 from security.attackers import HOST, Target
 from security.visitors import GUEST, OTHER, Hand, Job, ending, in_full_swing, refused, supervised
-from support import HANG, python_script, start_script, unique_label, wait_until
+from support import HANG, packed, python_script, start_script, unique_label, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def test_who_knows_a_clients_name_still_needs_its_ticket(job: Job) -> None:
     assert honest.id in job.manager.core.members  # it was not displaced
     refused(job, lambda: thief.ping(honest.id), lambda: thief.leave(honest.id))
     done = Outcome(lease.task_id, lease.attempt, RESULT, b"forged")
-    assert thief.exchange(own, [done]).refused == [lease.task_id]
+    assert thief.exchange(wire.Exchange(own, [done])).refused == [lease.task_id]
     assert thief.call("put_state", honest.client.name, number, {"z": b"1"}) != state
     thief.call("forgo", honest.client.name, number)
     assert honest.report(lease) == []
@@ -114,7 +115,7 @@ def test_over_a_real_line() -> None:
         hello = wire.introduce("pid 4711 on host (x)", None, 5.0, honest.name, "", "NAME")
         member = honest.join(hello).member_id
         first = target.manager.request("work", [b"p"])
-        honest.exchange(member, want=1)
+        honest.exchange(wire.Exchange(member, want=1))
         told = wire.Ending(member, "pid 4711 on host (x)", first, "x", True, "", (FAILURE, FORGED))
         with pytest.raises(NotAllowedError, match="has not joined with this supervisor"):
             attacker.attend("NAME", [], [told], 0.0)
@@ -205,7 +206,7 @@ class _Slow:
 def test_a_connection_ends_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads may find out. The process has another one, so it is not forgotten."""
     honest, service = job.hire(), Service(job.manager, GUEST)
-    assert service.call("instance", [honest.client.name])[0]
+    assert service.call("instance", packed([honest.client.name]))[0]
     process = job.manager.guests.process_of(honest.id)
     assert process is not None
     assert process.lines == 2
@@ -224,7 +225,7 @@ def test_a_call_that_comes_after_the_end_changes_nothing(job: Job) -> None:
     """A thread may still be in a call when another one has found that the line is gone."""
     honest, service = job.hire(), Service(job.manager, GUEST)
     service.closed()
-    good, (kind, _) = service.call("instance", [honest.client.name])
+    good, (kind, _) = service.call("instance", packed([honest.client.name]))
     assert not good
     assert kind == "NotRegisteredError"
     process = job.manager.guests.process_of(honest.id)
@@ -252,10 +253,12 @@ def test_an_expired_ticket_brings_no_more_tasks(
     boss.client.request("a", [b"1", b"2", b"3"])
     lease = honest.fetch()
     set_clock(1000.5)
-    assert honest.client.exchange(honest.id).orders == []  # a sign of life, and no end yet
+    assert (
+        honest.client.exchange(wire.Exchange(honest.id)).orders == []
+    )  # a sign of life, and no end yet
     done = Outcome(lease.task_id, lease.attempt, RESULT, b"r")
     for outcomes in ([done], [], []):
-        reply = honest.client.exchange(honest.id, outcomes, want=1)
+        reply = honest.client.exchange(wire.Exchange(honest.id, outcomes, want=1))
         assert reply.refused == reply.leases == []
         assert [tuple(order) for order in reply.orders] == [(wire.STOP, 1000)]
     assert [r.getMessage() for r in caplog.records].count(
@@ -273,14 +276,14 @@ def test_nobody_waits_beyond_the_end_of_his_ticket(
     honest = job.hire(GUEST._replace(expires=1000.0))
     given = job.manager.exchange
 
-    def exchange(*args: object) -> object:
-        waits.append(args[5])  # type: ignore[arg-type]
-        return given(*args[:5], 0.0, *args[6:])  # type: ignore[arg-type]
+    def exchange(asked: wire.Exchange) -> wire.Reply:
+        waits.append(asked.wait)
+        return given(replace(asked, wait=0.0))
 
     monkeypatch.setattr(job.manager, "exchange", exchange)
     for now in (900.0, 998.0, 1001.0):
         set_clock(now)
-        honest.client.exchange(honest.id, want=1, wait=5.0)
+        honest.client.exchange(wire.Exchange(honest.id, want=1, wait=5.0))
     assert waits == [5.0, 2.0, 0.0]
 
 
@@ -329,12 +332,12 @@ def test_a_short_ticket() -> None:
         hello = wire.introduce("pid 1 on there (x)", None, None, client.name)
         member = client.join(hello).member_id
         reply = wait_until(
-            lambda: (r := client.exchange(member, want=1, wait=5.0)).orders and r,
+            lambda: (r := client.exchange(wire.Exchange(member, want=1, wait=5.0))).orders and r,
             what="the ticket has expired",
         )
         assert [tuple(order) for order in reply.orders] == [(wire.STOP, int(made.expires))]
         target.manager.request("work", [b"p"])
-        assert not client.exchange(member, want=1).leases
+        assert not client.exchange(wire.Exchange(member, want=1)).leases
         with pytest.raises(CredentialError):
             connect(target.address, target.label, HANG, lambda: made.credential).call("census")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from masterworker import TaskFailed
+from masterworker import TaskFailed, wire
 from masterworker.core.options import Options
 from masterworker.core.overdue import GRACE, HEARTBEAT
 from masterworker.core.task import Finished, State
@@ -31,7 +31,7 @@ def quiet(hand: Hand, lease: Lease, supervisor: Client, name: str) -> None:
 
 def claims_to_begin(hand: Hand, lease: Lease, supervisor: Client, name: str) -> None:
     quiet(hand, lease, supervisor, name)
-    hand.client.exchange(hand.id, started=lease.task_id)
+    hand.client.exchange(wire.Exchange(hand.id, started=lease.task_id))
 
 
 def tells_an_end(hand: Hand, lease: Lease, supervisor: Client, name: str) -> None:

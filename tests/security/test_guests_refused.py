@@ -25,6 +25,7 @@ from security.visitors import (
     refused,
     supervised,
 )
+from support import fields
 
 
 def test_a_guest_may_not_end_the_job_or_change_what_others_execute(job: Job) -> None:
@@ -54,8 +55,8 @@ def test_a_guest_may_not_speak_for_another_process(job: Job) -> None:
             job,
             lambda v=victim: client.leave(v),
             lambda v=victim: client.ping(v),
-            lambda v=victim: client.exchange(v),
-            lambda v=victim: client.exchange(v, [done], [lease.task_id], 0, 1),
+            lambda v=victim: client.exchange(wire.Exchange(v)),
+            lambda v=victim: client.exchange(wire.Exchange(v, [done], [lease.task_id], 0, 1)),
             lambda v=victim: client.collect(v),
             lambda v=victim: client.attend("s", [v], [], 0.0),
             lambda v=victim: client.attend("s", [], [ending(v)], 0.0),
@@ -64,8 +65,10 @@ def test_a_guest_may_not_speak_for_another_process(job: Job) -> None:
     for nobody in (-1, 99, 1 << 62):
         assert not other.client.ping(nobody)
         other.client.leave(nobody)
-        reply = other.client.exchange(nobody, [Outcome(lease.task_id, 1, RESULT, b"x")], [1], 1, 1)
-        assert reply == wire.Reply([lease.task_id], [], [["rejoin", 0]], 0.0)  # type: ignore[list-item]
+        reply = other.client.exchange(
+            wire.Exchange(nobody, [Outcome(lease.task_id, 1, RESULT, b"x")], [1], 1, 1)
+        )
+        assert reply == wire.Reply([lease.task_id], [], [("rejoin", 0)], 0.0)
     assert job.state() == before
 
 
@@ -80,7 +83,9 @@ def test_a_guest_may_deliver_only_what_it_was_handed(job: Job) -> None:
         Outcome(mine.task_id, mine.attempt, kind, b"x") for kind in (LOST, CANCELLED, -1, 99)
     ]
     before = job.state()
-    reply = guest.client.exchange(guest.id, outcomes, [lease.task_id, 3, -1, 99], lease.task_id)
+    reply = guest.client.exchange(
+        wire.Exchange(guest.id, outcomes, [lease.task_id, 3, -1, 99], lease.task_id)
+    )
     assert reply.refused == [o.task_id for o in outcomes]
     job.clock.now -= 1.0  # a call is a sign of life, and that is all it was
     guest.client.ping(guest.id)
@@ -134,7 +139,7 @@ def test_what_a_guest_gave_back_it_does_not_deliver(job: Job) -> None:
     guest = job.hire()
     guest.client.request("a", [b"1"])
     lease = guest.fetch()
-    guest.client.exchange(guest.id, returned=[lease.task_id])
+    guest.client.exchange(wire.Exchange(guest.id, returned=[lease.task_id]))
     before = without_heard(job.state())
     assert guest.report(lease) == [lease.task_id]
     assert without_heard(job.state()) == before
@@ -167,12 +172,12 @@ def test_a_guest_does_not_use_the_name_of_another_guest(job: Job) -> None:
         lambda: other.client.call("acknowledge", name, 1),
         lambda: other.client.call("forgo", name, 1),
         lambda: other.client.call("instance", name),
-        lambda: other.client.call("join", *HELLO._replace(client=name)),
+        lambda: other.client.call("join", *fields(HELLO, client=name)),
     )
     for bad in ("", "x" * 201):
         refused(
             job,
-            lambda bad=bad: other.client.call("join", *HELLO._replace(client=bad)),
+            lambda bad=bad: other.client.call("join", *fields(HELLO, client=bad)),
             lambda bad=bad: other.client.call("forgo", bad, 1),
             kind=UsageError,
         )

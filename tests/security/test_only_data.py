@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from integration.crew import Hired
 from masterworker import Worker, current_worker, wire
@@ -58,7 +59,7 @@ def test_who_is_told_that_only_data_is_taken(job: Job, data_job: Job) -> None:
     for name, of in (("any", job), ("data", data_job)):
         for peer in (OWNER, GUEST):
             client = of.client(peer)
-            told[name, peer.job] = client.join(HELLO._replace(client=client.name)).results
+            told[name, peer.job] = client.join(replace(HELLO, client=client.name)).results
     assert told == {
         ("any", ""): "any",
         ("any", JOB): "any",
@@ -108,7 +109,9 @@ def test_a_chunk_of_a_guest_becomes_failures(data_job: Job, kind: int) -> None:
     for _ in range(3):
         guest.fetch()
     chunk = Chunk(dumps(Opened()), 0, 3)
-    assert guest.client.exchange(guest.id, [Outcome(1, 1, kind, chunk)]).refused == []
+    assert (
+        guest.client.exchange(wire.Exchange(guest.id, [Outcome(1, 1, kind, chunk)])).refused == []
+    )
     found, _ = boss.client.collect(boss.id, want=3)
     for finished in found:
         with pytest.raises(TaskFailed, match=r'takes only data.*accept="data"'):
@@ -124,7 +127,9 @@ def test_a_chunk_of_a_guest_for_what_others_have(data_job: Job) -> None:
     guest.fetch()
     other.fetch()
     chunk = Chunk(b"", 0, 3)
-    assert guest.client.exchange(guest.id, [Outcome(1, 1, RESULT, chunk)]).refused == [2, 3]
+    assert guest.client.exchange(
+        wire.Exchange(guest.id, [Outcome(1, 1, RESULT, chunk)])
+    ).refused == [2, 3]
 
 
 def test_plain_outcomes_of_guests_arrive(data_job: Job) -> None:

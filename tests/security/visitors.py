@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from masterworker import wire
 from masterworker.client import Client
@@ -17,6 +18,7 @@ from masterworker.errors import (
 from masterworker.manager import Manager, Service
 from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.testing import FakeClock, Faults, MemoryConnection
+from support import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,7 @@ class Job:
 
     def hire(self, peer: Peer = GUEST, client: Client | None = None, **hello: Any) -> Hand:
         client = client or self.client(peer)
-        who = wire.introduce("pid 1 on there (x)", ["a"], 5.0, client.name)._replace(**hello)
+        who = replace(wire.introduce("pid 1 on there (x)", ["a"], 5.0, client.name), **hello)
         return Hand(client, client.join(who).member_id)
 
     def state(self) -> object:
@@ -86,12 +88,12 @@ class Hand:
         self.client, self.id = client, member_id
 
     def fetch(self) -> Lease:
-        (lease,) = self.client.exchange(self.id, want=1).leases
+        (lease,) = self.client.exchange(wire.Exchange(self.id, want=1)).leases
         return lease
 
     def report(self, lease: Any, payload: bytes = b"r", kind: int = RESULT) -> list[int]:
         done = Outcome(lease.task_id, lease.attempt, kind, payload)
-        return self.client.exchange(self.id, [done]).refused
+        return self.client.exchange(wire.Exchange(self.id, [done])).refused
 
 
 def in_full_swing(job: Job) -> tuple[Hand, Hand, Lease, Lease]:
@@ -120,7 +122,7 @@ LOOKING = {"instance", "census", "story"}
 HELLO = wire.introduce("somebody", ["a"], None, "c")
 #: A well-formed call of every operation, by somebody who is nobody.
 EVERYTHING: dict[str, tuple[Any, ...]] = {
-    "join": tuple(HELLO),
+    "join": tuple(fields(HELLO)),
     "instance": ("c",),
     "leave": (0,),
     "ping": (0,),
@@ -146,7 +148,7 @@ EVERYTHING: dict[str, tuple[Any, ...]] = {
 
 def ending(member_id: int, task_id: int = 0, **more: Any) -> wire.Ending:
     told = wire.Ending(member_id, "pid 1 on there (x)", task_id, "killed", True, "")
-    return told._replace(**more)
+    return replace(told, **more)
 
 
 def supervised(job: Job, peer: Peer = GUEST) -> tuple[Hand, Client, str]:

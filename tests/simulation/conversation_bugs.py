@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from masterworker import wire
 from masterworker.errors import TransportError
 from simulation.desk import Desk
@@ -28,7 +30,7 @@ class StrangersAreServed(Desk):
     """Who is not registered is told that there is no work, instead of joining again."""
 
     def _take_back_orders(self, reply: Any) -> Any:
-        return reply._replace(orders=[]) if hasattr(reply, "orders") else reply
+        return replace(reply, orders=[]) if hasattr(reply, "orders") else reply
 
     def _exchange(self, answer: Any, *args: Any) -> None:
         def shy(good: bool, reply: Any) -> None:
@@ -50,14 +52,14 @@ class EndedIsDead(Desk):
     """A worker that its supervisor has ended counts as one that has died of its task."""
 
     def _take_ending(self, ending: Any, now: float) -> None:
-        super()._take_ending(ending._replace(blame=True, outcome=None), now)
+        super()._take_ending(replace(ending, blame=True, outcome=None), now)
 
 
 class LimitIsNoOutcome(Desk):
     """A task for which a supervisor has ended a worker is simply tried once more."""
 
     def _take_ending(self, ending: Any, now: float) -> None:
-        super()._take_ending(ending._replace(outcome=None), now)
+        super()._take_ending(replace(ending, outcome=None), now)
 
 
 class LendsWhatIsAwaited(Desk):

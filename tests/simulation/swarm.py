@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.options import Options
-from masterworker.worker.worker import MAX_DEPTH
+from masterworker.worker.engine import MAX_DEPTH
 
 if TYPE_CHECKING:
     from random import Random

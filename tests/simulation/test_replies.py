@@ -124,8 +124,10 @@ def test_outcome_survives_two_failures_in_a_row() -> None:
         member = client.join(hello).member_id
         task = manager.request("a", [b"input"])
         worker = manager.join(wire.introduce("a worker", ["a"], None, "worker")).member_id
-        (lease,) = manager.exchange(worker, want=1).leases
-        manager.exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, b"output")])
+        (lease,) = manager.exchange(wire.Exchange(worker, want=1)).leases
+        manager.exchange(
+            wire.Exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, b"output")])
+        )
         faults.lose_reply["collect"] = 1
         refused = 1
         with pytest.raises(TransportError):

@@ -5,22 +5,21 @@ from __future__ import annotations
 import builtins
 import inspect
 import re
-from concurrent import futures
 from typing import Any
 
 import pytest
 
 import masterworker
-from masterworker import Executor, Future, Master, Worker, current_worker, freeze_support, run_job
+from masterworker import Future, Master, Worker, current_worker, freeze_support, run_job
 from masterworker.master.shared import Shared
 from masterworker.master.submission import Submitter
 from Scientific.DistributedComputing import MasterSlave, TaskManager
 
 NAMES = """
-CredentialError Executor Future JobEndedError LabelTakenError Master MasterNotFoundError
-MasterworkerError RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed
-TaskLost TaskTimeout Terminated TransportError UnknownKeywordError UnpicklableError UsageError
-Worker WorkerStartError current_worker freeze_support run_job
+CredentialError Future JobEndedError LabelTakenError Master MasterNotFoundError MasterworkerError
+RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost TaskTimeout
+Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
+current_worker freeze_support run_job
 """
 
 SUBMITTER = {
@@ -41,7 +40,7 @@ MASTER = {
     "label": "",
     "launch_workers": (
         "(number=1, *, wait=False, max_tasks=None, idle_timeout=None, memory_limit=None, "
-        "lifetime=None, initializer=None, output='marked')"
+        "lifetime=None, initializer=None)"
     ),
     "number_of_workers": "",
     "results": "(tag=None, *, return_errors=False)",
@@ -117,26 +116,11 @@ TASK_MANAGER = {
     "terminate": "()",
     "unregisterProcess": "(process_id)",
 }
-EXECUTOR = {
-    "__init__": (
-        "(max_workers=None, mp_context=None, initializer=None, initargs=(), *, label=None, "
-        "max_tasks_per_child=None, master=None, output='plain')"
-    ),
-    "interrupt": "(future)",
-    "kill_workers": "()",
-    "map": "(fn, *iterables, timeout=None, chunksize=1, buffersize=None)",
-    "options": "(**options)",
-    "shutdown": "(wait=True, *, cancel_futures=False)",
-    "size": "",
-    "submit": "(fn, /, *args, **kwargs)",
-    "terminate_workers": "()",
-}
 CLASSES: dict[type[Any], dict[str, str]] = {
     Master: MASTER,
     Submitter: SUBMITTER,
     Worker: WORKER,
     Future: FUTURE,
-    Executor: EXECUTOR,
     Shared: {"delete": "()"},
     MasterSlave.MasterProcess: MASTER_PROCESS,
     MasterSlave.SlaveProcess: SLAVE_PROCESS,
@@ -217,8 +201,6 @@ def test_errors_in_docstrings_can_be_caught(documented: Any) -> None:
     """Each can be imported from the package, or from the published module, or is Python's own."""
     _, _, raises = (inspect.getdoc(documented) or "").partition("Raises:\n")
     for name in re.findall(r"^    (\w+): ", raises, re.MULTILINE):
-        if documented.__module__.startswith("masterworker.executor") and hasattr(futures, name):
-            continue  # where programs for executors import it from
         assert (
             name in masterworker.__all__
             or hasattr(builtins, name)
@@ -226,9 +208,7 @@ def test_errors_in_docstrings_can_be_caught(documented: Any) -> None:
         ), name
 
 
-@pytest.mark.parametrize(
-    "kind", [Master, Worker, Future, Submitter, Executor, TaskManager.TaskManager]
-)
+@pytest.mark.parametrize("kind", [Master, Worker, Future, Submitter, TaskManager.TaskManager])
 def test_classes_say_which_threads_may_use_them(kind: type[Any]) -> None:
     """Thread-safe, or in which thread."""
     assert "thread" in (inspect.getdoc(kind) or "").lower()

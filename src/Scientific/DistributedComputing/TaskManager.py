@@ -271,7 +271,8 @@ class TaskManager:
     ) -> tuple[str, str, tuple[Any, ...]]:
         me = self._anonymous() if process_id is None else process_id
         while True:
-            reply = self._link.exchange(me, want=1, wait=wire.LONGEST_WAIT, tag=tag)
+            asked = wire.Exchange(me, want=1, wait=wire.LONGEST_WAIT, tag=tag)
+            reply = self._link.exchange(asked)
             for order, _ in reply.orders:
                 if order == wire.STOP:
                     raise TaskManagerTermination("the job is over")

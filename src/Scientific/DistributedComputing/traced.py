@@ -48,27 +48,23 @@ class TracedManager(Manager):
                 tracing.show("task %s requested", task_name(tag, number))
         return first
 
-    def exchange(self, member_id: int, *asked: Any, **named: Any) -> wire.Reply:
+    def exchange(self, asked: wire.Exchange) -> wire.Reply:
         """Trace what is delivered and what is handed out."""
         if not switched_on():
-            return super().exchange(member_id, *asked, **named)
-        outcomes, returned = [*asked, *[()] * 2][:2]
-        self._trace_outcomes(member_id, named.get("outcomes", outcomes))
-        self._trace_returned(member_id, named.get("returned", returned))
-        reply = super().exchange(member_id, *asked, **named)
-        _trace_leases(member_id, reply.leases)
+            return super().exchange(asked)
+        self._trace_brought(asked)
+        reply = super().exchange(asked)
+        _trace_leases(asked.member_id, reply.leases)
         return reply
 
-    def exchange_later(self, later: Later, asked: Any) -> wire.Reply | None:
+    def exchange_later(self, later: Later, asked: wire.Exchange) -> wire.Reply | None:
         """Trace the same, also when the reply comes later."""
         if not switched_on():
             return super().exchange_later(later, asked)
-        member_id, outcomes, returned = asked[:3]
-        self._trace_outcomes(member_id, outcomes)
-        self._trace_returned(member_id, returned)
-        reply = super().exchange_later(_TracedLater(member_id, later), asked)
+        self._trace_brought(asked)
+        reply = super().exchange_later(_TracedLater(asked.member_id, later), asked)
         if reply is not None:
-            _trace_leases(member_id, reply.leases)
+            _trace_leases(asked.member_id, reply.leases)
         return reply
 
     def collect(self, member_id: int, *args: Any, **options: Any) -> Any:
@@ -94,18 +90,17 @@ class TracedManager(Manager):
             tracing.show("task %s returned", self._name(task_id))
         super().give_back(task_id, *args, **options)
 
-    def _trace_outcomes(self, member_id: int, outcomes: Iterable[Any]) -> None:
-        for outcome in outcomes:
+    def _trace_brought(self, asked: wire.Exchange) -> None:
+        who = f"by process {asked.member_id}"
+        for outcome in asked.outcomes:
             for number in ids_of(outcome):
-                self._trace_outcome(number, outcome.kind, f"stored by process {member_id}")
+                self._trace_outcome(number, outcome.kind, f"stored {who}")
+        for number in asked.returned:
+            tracing.show("task %s returned %s", self._name(number), who)
 
     def _trace_outcome(self, number: int, kind: int, told: str) -> None:
         what = "result" if kind == RESULT else "exception"
         tracing.show("%s of task %s %s", what, self._name(number), told)
-
-    def _trace_returned(self, member_id: int, returned: Iterable[int]) -> None:
-        for number in returned:
-            tracing.show("task %s returned by process %d", self._name(number), member_id)
 
     def _name(self, number: int) -> str:
         task = self.core.find(number)

@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Finished, Lease, Payload
 
-_new = tuple.__new__  # makes a named tuple in half the time
-
 
 class Dispatcher:
     """The state of one job and of every conversation about it.
@@ -170,32 +168,33 @@ class Dispatcher:
         Returns:
             The reply; or None, and the call that waits.
         """
-        member_id, outcomes, returned, started, want, wait, tag, seconds, spent = asked
+        member_id, outcomes = asked.member_id, asked.outcomes
         core = self.core
         if self.submissions.runs or self.repairs:
             self.flush(now)
         refused: list[int] = []
-        if spent:
-            core.on_spent(member_id, spent)
+        if asked.spent:
+            core.on_spent(member_id, asked.spent)
         if outcomes:
-            brought: Any = outcomes  # outcomes as plain tuples
-            refused, effects = core.on_reported(member_id, self.pressure.count(brought), now)
+            refused, effects = core.on_reported(member_id, self.pressure.count(outcomes), now)
             self.apply(effects, now)
             if self.pressure:
                 self.weigh(now)
         if not core.on_heard(member_id, now):
             order = wire.STOP if core.terminated else wire.REJOIN
             return wire.Reply(refused, [], [(order, 0)], 0.0), None
-        if returned:
-            self.apply(core.on_returned(member_id, returned, now), now)
-        if started:
-            core.on_started(member_id, started, now)
-        leases, claim = core.on_fetch(member_id, want, now, tag, seconds) if want else ([], None)
-        if claim is None or not wait > 0:
+        if asked.returned:
+            self.apply(core.on_returned(member_id, asked.returned, now), now)
+        if asked.started:
+            core.on_started(member_id, asked.started, now)
+        leases: list[Lease] = []
+        claim = None
+        if asked.want:
+            leases, claim = core.on_fetch(member_id, asked.want, now, asked.tag, asked.seconds)
+        if claim is None or not asked.wait > 0:
             if claim is not None:
                 core.on_unparked(claim)
-            orders = self.orders.take(member_id)
-            return _new(wire.Reply, (refused, leases, orders, 0.0)), None
+            return wire.Reply(refused, leases, self.orders.take(member_id), 0.0), None
         waiter = Waiter(channel, member_id, [claim], now, until, self._finish_exchange, refused)
         self.begin_to_wait(waiter, now)
         return None, waiter
@@ -374,10 +373,7 @@ class Dispatcher:
 
     def _finish_exchange(self, waiter: Waiter, now: float) -> wire.Reply:
         orders = waiter.orders = self.orders.take(waiter.member_id)
-        reply: wire.Reply = _new(
-            wire.Reply, (waiter.refused, waiter.leases, orders, now - waiter.began)
-        )
-        return reply
+        return wire.Reply(waiter.refused, waiter.leases, orders, now - waiter.began)
 
     def _holder(self, task_id: int, attempt: int) -> int:
         """Return the process that has an attempt of a task in hand; -1 for none."""

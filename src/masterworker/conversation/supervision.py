@@ -92,7 +92,7 @@ class Supervision:
 
     def _take_ending(self, name: str, ending: wire.Ending, now: float) -> None:
         """A supervisor tells how a process has ended."""
-        member_id, info, task_id, how, blame, tail, outcome, ended = ending
+        member_id, how, tail, ended = ending.member_id, ending.how, ending.tail, ending.ended
         core, whole = self._core, self._whole
         if member_id < 0:
             told = f"workers fail at start: {how}"
@@ -103,14 +103,17 @@ class Supervision:
             whole.apply(core.on_ended_at_last(member_id, name, now), now)
         if member is None or member.supervisor != name:
             return
-        if not self._same_process(member.info, info):
+        if not self._same_process(member.info, ending.info):
             return  # the number is of another run of the manager, and means another process here
-        if outcome is not None:
-            report = Outcome(task_id, CURRENT, *outcome)
+        if ending.outcome is not None:
+            report = Outcome(ending.task_id, CURRENT, *ending.outcome)
             whole.apply(core.on_reported(member_id, [report], now)[1], now)
         reason = f"{how}; it wrote last:\n{tail}" if tail else how
-        if blame and ("out of memory" in how or "memory limit" in how):
+        if ending.blame and ("out of memory" in how or "memory limit" in how):
             whole.troubles.note("memory", f"a worker ran out of memory: {how}", now)
         whole.apply(
-            core.on_ended(member_id, task_id, reason, now, blame=blame, stopped=not ended), now
+            core.on_ended(
+                member_id, ending.task_id, reason, now, blame=ending.blame, stopped=not ended
+            ),
+            now,
         )

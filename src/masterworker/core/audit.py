@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.core.blocks import PAGE_BITS
+from masterworker.core.census import Census
 from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
 from masterworker.taskid import shown_number, task_name
@@ -25,31 +26,6 @@ HOW_TO_START: Final = (
     ": start some with `task_manager worker LABEL`, or in the program with "
     "Master(workers=2) or master.launch_workers(2)"
 )
-
-
-class Census(NamedTuple):
-    """How many tasks are where, at one instant: they add up to `submitted`."""
-
-    #: By tag: in a queue, in a worker's hands, and with an outcome to be picked up.
-    waiting: dict[str, int]
-    running: dict[str, int]
-    finished: dict[str, int]
-    submitted: int
-    delivered: int
-    #: Tags that wait although no process that is here can execute them.
-    stranded: list[str]
-    #: (process id, who it is, number of tasks in its hands).
-    processes: list[tuple[int, str, int]]
-    duplicates: int
-    #: Of the tasks that are settled: how many have a result, have failed (or were given up), and
-    #: were cancelled.
-    done: int
-    failed: int
-    cancelled: int
-    #: How many of those that wait pause after a failure.
-    paused: int
-    #: What keeps the job from going on, in sentences.
-    troubles: list[str]
 
 
 class Summary(NamedTuple):

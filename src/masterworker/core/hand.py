@@ -16,7 +16,7 @@ from masterworker.core.grain import DOWN, KEPT_TAGS, UP, Spent
 from masterworker.core.row import Row, rows_and_leases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from masterworker.core.row import Pack
     from masterworker.core.task import Lease, Outcome
@@ -64,7 +64,7 @@ class Hand:
     def current(self, task_id: int) -> None:
         self.executing = task_id
 
-    def to_send(self) -> Sequence[Outcome]:
+    def to_send(self) -> list[Outcome]:
         """Return all outcomes that are finished and not acknowledged."""
         outcomes = self.outcomes
         sent = self._sent

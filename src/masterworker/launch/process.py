@@ -380,9 +380,9 @@ class WorkerProcess:
         """Tell the manager, once, that this process is stopped and does nothing for it."""
         if self.member_id < 0 or not self.health.has_stopped():
             return None
-        ending = self.ending("its process is stopped")
-        blame = bool(self.task) and not self.asked
-        return ending._replace(task_id=self.task, blame=blame, tail="", ended=False)
+        blame, info = bool(self.task) and not self.asked, process_info(self.pid)
+        how = "its process is stopped"
+        return wire.Ending(self.member_id, info, self.task, how, blame, "", self.outcome, False)
 
     def last_words(self, *, shown: bool) -> list[str]:
         """Return the end of what it wrote to stderr, and why it has ended, as far as it said so.

@@ -84,7 +84,7 @@ class Calls:
         machine, now = self._guard.held(), self._clock()
         if isinstance(reply, wire.Reply):
             asked: wire.Exchange = what[0]
-            machine.put_back(asked[0], [], reply.leases, now)
+            machine.put_back(asked.member_id, [], reply.leases, now)
         elif isinstance(reply, tuple):
             finished, leases = reply
             machine.put_back(what[0], finished, leases, now)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from masterworker import forks, wire
 from masterworker.core.task import AGAIN, FAILURE, Outcome, ids_of
 from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
@@ -125,10 +127,10 @@ class GuestOperations:
         client = self._name(hello.client)
         supervisor = self._name(hello.supervisor, "supervisor") if hello.supervisor else ""
         process = self._known_as(client)
-        hello = sanitize.hello(hello)._replace(client=client, supervisor=supervisor)
+        hello = replace(sanitize.hello(hello), client=client, supervisor=supervisor)
         welcome = self._operations.join(hello)
         self._guests.joined(process, welcome.member_id)
-        return welcome._replace(results=self._manager.accept)
+        return replace(welcome, results=self._manager.accept)
 
     def leave(self, member_id: int) -> None:
         """For itself; a number that no process has is no error."""
@@ -141,22 +143,18 @@ class GuestOperations:
         """For itself."""
         return self._speaks_for(member_id) is not None and self._operations.ping(member_id)
 
-    def attend(
-        self, name: str, alive: list[int], endings: list[Any], wait: float
-    ) -> list[tuple[str, int, int]]:
+    def attend(self, asked: wire.Attendance) -> list[wire.SupervisorOrder]:
         """A supervisor vouches for guests that have joined naming it, and for no others."""
-        name = self._name(name, "supervisor")
+        name = self._name(asked.name, "supervisor")
         self._supervisor = self._supervisor or name
         if name != self._supervisor:
             raise NotAllowedError("a connection of a worker with a ticket is for one supervisor")
-        told = [wire.Ending(*ending) for ending in endings]
-        for member_id in [*alive, *(ending.member_id for ending in told)]:
+        for member_id in [*asked.alive, *(ending.member_id for ending in asked.endings)]:
             member = self._guests.core.members.get(member_id)
             if member is not None and member.supervisor != name:
                 raise NotAllowedError(f"process {member_id} has not joined with this supervisor")
-        told = [self._credible(ending) for ending in told]
-        orders: list[tuple[str, int, int]] = self._operations.attend(name, alive, told, wait)
-        return orders
+        endings = [self._credible(ending) for ending in asked.endings]
+        return self._operations.attend(replace(asked, name=name, endings=endings))
 
     def _credible(self, ending: wire.Ending) -> wire.Ending:
         """Return what to believe of an ending: nothing of tasks that the process was not handed."""
@@ -167,19 +165,19 @@ class GuestOperations:
             record = sanitize.failure(ending.outcome[1], data_only=self._data_only)
             outcome = None if record is None else (ending.outcome[0], record)
         task_id = ending.task_id if its_own else 0
-        return sanitize.ending(ending)._replace(task_id=task_id, outcome=outcome)
+        return replace(sanitize.ending(ending), task_id=task_id, outcome=outcome)
 
     # -- tasks that it executes -------------------------------------------------------------
 
     def exchange(self, asked: wire.Exchange) -> Any:
         """For itself; outcomes of tasks that it was handed; none when its ticket has expired."""
-        member_id, outcomes, want = asked.member_id, asked.outcomes, asked.want
+        member_id, want, wait = asked.member_id, asked.want, asked.wait
         process = self._speaks_for(member_id)
         if process is None:
             order = wire.STOP if self._guests.core.terminated else wire.REJOIN
-            refused = [task_id for outcome in outcomes for task_id in ids_of(outcome)]
+            refused = [task_id for outcome in asked.outcomes for task_id in ids_of(outcome)]
             return wire.Reply(refused, [], [(order, 0)], 0.0)
-        good, refused = process.report(outcomes)
+        good, refused = process.report(asked.outcomes)
         if asked.returned:
             process.returned(asked.returned)
         good = [each for outcome in good for each in self._sanitized(member_id, outcome)]
@@ -189,13 +187,13 @@ class GuestOperations:
         def finish(reply: wire.Reply) -> wire.Reply:
             process.hand(reply.leases)
             if want and not most:  # it has come for more: it has nothing in hand any more
-                reply = reply._replace(orders=[*reply.orders, self._expired(member_id)])
-            return reply._replace(refused=[*refused, *reply.refused]) if refused else reply
+                reply = replace(reply, orders=[*reply.orders, self._expired(member_id)])
+            return replace(reply, refused=[*refused, *reply.refused]) if refused else reply
 
         operations = self._operations
         if operations.later is not None:
             operations.later = _Finished(operations.later, finish)
-        reply = operations.exchange(asked._replace(outcomes=good, want=most, wait=wait))
+        reply = operations.exchange(replace(asked, outcomes=good, want=most, wait=wait))
         return reply if reply is LATER else finish(reply)
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
@@ -234,14 +232,14 @@ class GuestOperations:
 
     # -- tasks that it asks for -------------------------------------------------------------
 
-    def request(self, client: str, number: int, *args: Any) -> int:
+    def request(self, asked: wire.Submission) -> int:
         """Tags that do not play tricks on terminals; options within bounds."""
-        client = self._name(client)
+        client = self._name(asked.client)
         process = self._known_as(client)
-        sanitize.check_tag(args[0])
-        sanitize.check_options(args[2])
-        first: int = self._operations.request(client, number, *args)
-        process.asked(first, len(args[1]))
+        sanitize.check_tag(asked.tag)
+        sanitize.check_options(asked.options)
+        first: int = self._operations.request(replace(asked, client=client))
+        process.asked(first, len(asked.payloads))
         return first
 
     def cancel(self, task_ids: list[int]) -> list[int]:
@@ -250,26 +248,15 @@ class GuestOperations:
             raise NotAllowedError("a worker with a ticket may cancel only what it has asked for")
         return self._operations.cancel(task_ids)
 
-    def collect(
-        self,
-        client: str,
-        number: int,
-        member_id: int,
-        tag: str | None,
-        want: int,
-        wait: float,
-        lend: int,
-    ) -> Any:
+    def collect(self, asked: wire.Collect) -> wire.Collected:
         """For itself; when its ticket has expired, it is not lent tasks any more."""
-        client = self._name(client)
+        client = self._name(asked.client)
         process = self._known_as(client)
-        if self._speaks_for(member_id) is None:
-            raise NotRegisteredError(f"process {member_id} is not registered")
-        if self._seconds_left() <= 0:  # outcomes for what it has in hand, and nothing new
-            lend = wire.NOTHING
-        finished, leases = self._operations.collect(
-            client, number, member_id, tag, want, wait, lend
-        )
+        if self._speaks_for(asked.member_id) is None:
+            raise NotRegisteredError(f"process {asked.member_id} is not registered")
+        # An expired ticket: outcomes for what it has in hand, and nothing new.
+        lend = asked.lend if self._seconds_left() > 0 else wire.NOTHING
+        finished, leases = self._operations.collect(replace(asked, client=client, lend=lend))
         process.hand(leases)
         return finished, leases
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import time
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from masterworker import forks, wire
 from masterworker.conversation.backpressure import BackPressure
@@ -43,12 +43,12 @@ from masterworker.manager.submitter import Submitter
 from masterworker.manager.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
+    from masterworker.core.census import Census
     from masterworker.core.chunks import Chunk
     from masterworker.core.effects import Failed
-    from masterworker.core.grain import Spent
-    from masterworker.core.task import Finished, FinishedRun, Lease, Outcome, Payload
+    from masterworker.core.task import Finished, FinishedRun, Lease, Payload
     from masterworker.transport.base import Later
 
 logger = logging.getLogger("masterworker.manager")
@@ -119,7 +119,7 @@ class Manager:
 
     # -- looking on, and the end ------------------------------------------------------------
 
-    def census(self) -> audit.Census:
+    def census(self) -> Census:
         """Count everything at one instant."""
         with self.guard as machine:
             machine.flush(self._clock())
@@ -273,36 +273,12 @@ class Manager:
         with self.guard as machine:
             machine.give_back(task_id, attempt, self._clock())
 
-    def exchange(  # noqa: PLR0913, PLR0917  one call tells everything
-        self,
-        member_id: int,
-        outcomes: Sequence[Outcome] = (),
-        returned: Iterable[int] = (),
-        started: int = 0,
-        want: int = 0,
-        wait: float = 0.0,
-        tag: str | None = None,
-        seconds: float = 0.0,
-        spent: Sequence[Spent] = (),
-    ) -> wire.Reply:
-        """Deliver outcomes, give back leases, and get new ones: a worker's one call.
-
-        Args:
-            member_id: The process that calls.
-            outcomes: Of tasks that it has executed.
-            returned: Ids of tasks that it has not started.
-            started: Id of the task that it is executing; 0 for none.
-            want: The most tasks that it wants (of `tag`, if given).
-            wait: Seconds to wait for one, at most.
-            tag: Only tasks of this tag.
-            seconds: About how much work it wants; 0.0: `want` tasks, however long they take.
-            spent: How long tasks took whose outcomes it delivers.
-        """
-        asked = (member_id, outcomes, returned, started, want, wait, tag, seconds, spent)
-        reply: wire.Reply = self._calls.call(self.machine.exchange, asked, wait=wait)
+    def exchange(self, asked: wire.Exchange) -> wire.Reply:
+        """Deliver outcomes, give back leases, and get new ones: a worker's one call."""
+        reply: wire.Reply = self._calls.call(self.machine.exchange, asked, wait=asked.wait)
         return reply
 
-    def exchange_later(self, later: Later, asked: Any) -> wire.Reply | None:
+    def exchange_later(self, later: Later, asked: wire.Exchange) -> wire.Reply | None:
         """Do the same, and do not wait.
 
         Args:
@@ -314,7 +290,7 @@ class Manager:
         """
         with self.guard as machine:
             now = self._clock()
-            until = now + min(asked[5], wire.LONGEST_WAIT)
+            until = now + min(asked.wait, wire.LONGEST_WAIT)
             return machine.exchange(asked, later, until, now)[0]
 
     # -- outcomes ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker import wire
+    from masterworker.core.census import Census
     from masterworker.core.task import Payload
     from masterworker.manager.manager import Manager
     from masterworker.manager.replies import Replies
@@ -58,9 +59,9 @@ class Operations:
         """Return the random name of this run of the manager."""
         return self._manager.instance
 
-    def census(self) -> dict[str, Any]:
+    def census(self) -> Census:
         """See `Manager.census`."""
-        return self._manager.census()._asdict()
+        return self._manager.census()
 
     def story(self, task_id: int) -> list[str]:
         """See `Manager.story`."""
@@ -88,37 +89,43 @@ class Operations:
         """See `Manager.ping`."""
         return self._manager.ping(member_id)
 
-    def attend(self, name: str, *args: Any) -> Any:
+    def attend(self, asked: wire.Attendance) -> list[wire.SupervisorOrder]:
         """See `Manager.attend`; the supervisor is gone with its last connection."""
+        name = asked.name
         if name not in self._supervisors:
             self._supervisors.add(name)
             self._manager.attach(name)
-        return self._manager.attend(name, *args)
+        return self._manager.attend(name, asked.alive, asked.endings, asked.wait)
 
     # -- tasks ------------------------------------------------------------------------------
 
     def exchange(self, asked: wire.Exchange) -> Any:
         """See `Manager.exchange`. `LATER`: the reply comes later."""
         if self.later is None:
-            return self._manager.exchange(*asked)
+            return self._manager.exchange(asked)
         reply = self._manager.exchange_later(self.later, asked)
         return LATER if reply is None else reply
 
-    def request(self, client: str, number: int, *args: Any) -> Any:
+    def request(self, asked: wire.Submission) -> Any:
         """See `Manager.request`."""
-        return self._once(client, number, lambda: self._manager.request(*args))
+        request = self._manager.request
+        return self._once(
+            asked.client,
+            asked.number,
+            lambda: request(asked.tag, asked.payloads, asked.options),
+        )
 
     def cancel(self, task_ids: list[int]) -> list[int]:
         """See `Manager.cancel`."""
         return self._manager.cancel(task_ids)
 
-    def collect(self, client: str, number: int, member_id: int, *args: Any) -> Any:
+    def collect(self, asked: wire.Collect) -> Any:
         """See `Manager.collect`."""
-        manager = self._manager
+        manager, member_id = self._manager, asked.member_id
         return self._once(
-            client,
-            number,
-            lambda: manager.collect(member_id, *args),
+            asked.client,
+            asked.number,
+            lambda: manager.collect(member_id, asked.tag, asked.want, asked.wait, asked.lend),
             lambda reply: manager.take_back(member_id, *reply),
         )
 

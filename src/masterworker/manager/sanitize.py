@@ -99,7 +99,8 @@ def clean(text: str, most: int) -> str:
 
 def hello(given: wire.Hello) -> wire.Hello:
     """Return how a guest introduces itself, with its texts clean."""
-    return given._replace(
+    return replace(
+        given,
         info=clean(given.info, LINE),
         python=clean(given.python, LINE),
         version=clean(given.version, LINE),
@@ -109,7 +110,8 @@ def hello(given: wire.Hello) -> wire.Hello:
 
 def ending(given: wire.Ending) -> wire.Ending:
     """Return what a guest's supervisor tells of a process, with its texts clean."""
-    return given._replace(
+    return replace(
+        given,
         info=clean(given.info, LINE),
         how=clean(given.how, HOW),
         tail="\n".join(clean(line, LINE) for line in given.tail[-TAIL:].splitlines()),

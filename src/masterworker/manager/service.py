@@ -56,7 +56,7 @@ class Service:
     def call(
         self,
         operation: str | None,
-        args: list[Any] | msgspec.Raw | wire.Exchange,
+        args: msgspec.Raw | wire.Exchange,
         enclosed: wire.Enclosures | None = None,
         later: Later | None = None,
     ) -> Any:
@@ -71,8 +71,7 @@ class Service:
                 checked = enclosed.attach(checked)
             carry_out = self._allowed.get(operation) or self._refuse(operation)
             self._operations.later = later
-            is_record = checked.__class__ is not tuple
-            reply = carry_out(checked) if is_record else carry_out(*checked)
+            reply = carry_out(*checked) if checked.__class__ is tuple else carry_out(checked)
         except MasterworkerError as error:
             return [False, wire.encode_error(error)]
         except Exception as error:

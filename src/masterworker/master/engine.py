@@ -39,7 +39,7 @@ from masterworker.transport.address import check_label
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from masterworker.core.audit import Census
+    from masterworker.core.census import Census
     from masterworker.master.launcher import WorkerOptions
     from masterworker.transport.pyro.server import Server
     from masterworker.worker.serial import SerialWorker

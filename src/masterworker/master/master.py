@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from masterworker.core.audit import Census, Summary
+    from masterworker.core.audit import Summary
+    from masterworker.core.census import Census
     from masterworker.master.future import Future, T
     from masterworker.master.shared import Shared
 

@@ -8,7 +8,7 @@ from masterworker.core.audit import HOW_TO_START
 from masterworker.data.record import printable
 
 if TYPE_CHECKING:
-    from masterworker.core.audit import Census
+    from masterworker.core.census import Census
 
 
 def describe(label: str, census: Census, *, verbose: bool = False) -> str:

@@ -50,7 +50,7 @@ class Service(Protocol):
     def call(
         self,
         operation: str | None,
-        args: list[Any] | msgspec.Raw | Exchange,
+        args: msgspec.Raw | Exchange,
         enclosed: Enclosures | None = None,
         later: Later | None = None,
     ) -> Any:
@@ -58,7 +58,7 @@ class Service(Protocol):
 
         Args:
             operation: Its name; None: what has come is no name.
-            args: Plain values, the same as msgpack, or what is checked already.
+            args: As msgpack, or what is checked already.
             enclosed: The large payloads among them.
             later: Takes the reply, if it is to come later; then this returns `LATER`. None: the
                 caller waits for it.

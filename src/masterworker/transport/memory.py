@@ -60,7 +60,7 @@ class MemoryConnection:
                 self.close()
                 raise TransportError(f"the request {operation!r} was lost")
             enclosed = wire.Enclosures(b"enclosed", [])
-            request = _travel(args, enclosed)
+            request = msgspec.Raw(_pack(args, enclosed))
             reply = self._service.call(operation, request, enclosed)
             if faults.strikes(faults.repeat_request, operation):
                 self._service.call(operation, request, enclosed)
@@ -69,7 +69,8 @@ class MemoryConnection:
             if self._closed:
                 raise TransportError(f"the reply to {operation!r} was lost")
             enclosed = wire.Enclosures(b"enclosed", [])
-            return enclosed.attach(_travel(reply, enclosed))
+            good, received = wire.read_reply(operation, _pack(reply, enclosed))
+            return [good, enclosed.attach(received)]
 
     def close(self) -> None:
         """See `Connection.close`."""
@@ -78,6 +79,5 @@ class MemoryConnection:
             self._service.closed()
 
 
-def _travel(values: Any, enclosed: wire.Enclosures) -> Any:
-    packed = msgspec.msgpack.Encoder(enc_hook=enclosed.stand_in).encode(values)
-    return msgspec.msgpack.decode(packed)
+def _pack(values: Any, enclosed: wire.Enclosures) -> bytes:
+    return msgspec.msgpack.Encoder(enc_hook=enclosed.stand_in).encode(values)

@@ -168,17 +168,17 @@ class Conversation:
                 current = hand.current if hand.executing else 0
                 began = time.monotonic()
                 try:
-                    reply = self.client.exchange(
+                    asked = wire.Exchange(
                         self.process_id if self._process_id is None else self._process_id,
                         hand.to_send(),
-                        returned or (),
+                        returned or [],
                         current if self._run == hand.instance else 0,
                         want,
                         wait,
-                        None,
-                        seconds,
-                        spent,
+                        seconds=seconds,
+                        spent=spent,
                     )
+                    reply = self.client.exchange(asked)
                 except TransportError as error:
                     self._find_again(error)
                     returned = None
@@ -311,7 +311,7 @@ class Conversation:
         self.hand.leases.clear()
         with contextlib.suppress(TransportError, Terminated):
             if pending := self.hand.to_send():
-                self.client.exchange(self.process_id, pending)
+                self.client.exchange(wire.Exchange(self.process_id, pending))
                 self.hand.take(())
             self.client.leave(self.process_id)
         self.client.disconnect()

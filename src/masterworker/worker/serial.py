@@ -47,7 +47,7 @@ class SerialWorker:
 
     def step(self) -> bool:
         """Execute one task, or wait a moment for one that pauses. False: there is neither."""
-        reply = self._manager.exchange(self.member_id, want=1)
+        reply = self._manager.exchange(wire.Exchange(self.member_id, want=1))
         if not reply.leases and self._manager.core.paused():
             self._pause.wait(PAUSE)
             return True
@@ -63,10 +63,10 @@ class SerialWorker:
                 with this_process.working_as(self), resolving(self.states):
                     kind, payload = execute(handler, lease.payload, lambda: True, lease.terms)
             except KeyboardInterrupt:
-                self._manager.exchange(self.member_id, returned=[lease.task_id])
+                self._manager.exchange(wire.Exchange(self.member_id, returned=[lease.task_id]))
                 raise
             done = Outcome(lease.task_id, lease.attempt, kind, payload)
-            self._manager.exchange(self.member_id, [done])
+            self._manager.exchange(wire.Exchange(self.member_id, [done]))
         return bool(reply.leases)
 
     def request_task(self, tag: str, *parameters: Any) -> str:

@@ -48,17 +48,22 @@ class PyroConnection:
         request: tuple[Any, ...] = (self._object, METHOD, (operation, args), {})
         try:
             messages.send(self._link, REQUEST, number, request)
-            flags, answered, body, enclosed = messages.receive(self._link, REPLY)
-            reply = messages.read_reply(body, enclosed)
+            answer = messages.receive(self._link, REPLY)
+            refused = answer.flags & REFUSAL
+            reply: Any = (
+                messages.read_refusal(answer.body)
+                if refused
+                else messages.read_reply(operation, answer.body, answer.enclosed)
+            )
         except BadMessageError as error:
             raise MasterNotFoundError(
                 f"what listens at this address is no master ({error})"
             ) from None
         except TransportError as error:
             raise TransportError(f"the connection to the master broke: {error}") from None
-        if answered != number:
+        if answer.number != number:
             raise TransportError("the connection to the master broke: a reply to something else")
-        if flags & REFUSAL:
+        if refused:
             raise MasterNotFoundError(
                 f"no task manager with label {self._label!r} is at this address ({reply})"
             )

@@ -70,16 +70,17 @@ def serve(link: Link, name: str, service: Service, most: int = LONGEST_MESSAGE) 
     later = _Later(link)
     frequent = messages.begin_of(name, METHOD, "exchange")
     while True:
-        _, number, body, enclosed = messages.receive(link, REQUEST, most)
+        message = messages.receive(link, REQUEST, most)
+        number, enclosed = message.number, message.enclosed
         if later.open:
             raise BadMessageError("a request before the reply to the one before")
         later.number, later.open = number, True
-        asked, method, operation, args, named = messages.read_request(body, frequent)
-        del body  # it may be large, and the call may take its time
-        if asked != name or method != METHOD or named:
+        asked = messages.read_request(message.body, frequent)
+        del message  # it may be large, and the call may take its time
+        if asked.object != name or asked.method != METHOD or asked.named:
             reply, flags = "unknown object or method", REFUSAL
         else:
-            reply, flags = service.call(operation, args, enclosed, later), 0
+            reply, flags = service.call(asked.operation, asked.args, enclosed, later), 0
             del enclosed
             if reply is LATER:
                 link.listen()

@@ -1,0 +1,30 @@
+"""The counts of a job, as they are shown and as they travel."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Census(msgspec.Struct, frozen=True):
+    """How many tasks are where, at one instant: they add up to `submitted`."""
+
+    #: By tag: in a queue, in a worker's hands, and with an outcome to be picked up.
+    waiting: dict[str, int]
+    running: dict[str, int]
+    finished: dict[str, int]
+    submitted: int
+    delivered: int
+    #: Tags that wait although no process that is here can execute them.
+    stranded: list[str]
+    #: (process id, who it is, number of tasks in its hands).
+    processes: list[tuple[int, str, int]]
+    duplicates: int
+    #: Of the tasks that are settled: how many have a result, have failed (or were given up), and
+    #: were cancelled.
+    done: int
+    failed: int
+    cancelled: int
+    #: How many of those that wait pause after a failure.
+    paused: int
+    #: What keeps the job from going on, in sentences.
+    troubles: list[str]
