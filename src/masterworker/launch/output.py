@@ -9,10 +9,11 @@ always read, the queue has a bound, and what is too much is counted and left out
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from masterworker.deadline import Deadline
 
@@ -133,6 +134,23 @@ def _text(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         return data.decode(getattr(sys.__stdout__, "encoding", None) or "utf-8", "replace")
+
+
+class Stream:
+    """What a worker writes to stdout or stderr.
+
+    Args:
+        pipe: The reading end.
+        now: Seconds of the monotonic clock.
+    """
+
+    def __init__(self, pipe: IO[bytes] | None, now: float) -> None:
+        assert pipe is not None  # noqa: S101  for the type checker
+        self.pipe = pipe
+        self.fd = pipe.fileno()
+        self.lines = Lines(now)
+        self.at_end = False
+        os.set_blocking(self.fd, False)
 
 
 class Printer:

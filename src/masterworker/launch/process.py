@@ -11,7 +11,7 @@ import resource
 import signal
 import subprocess
 from collections import deque
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
 from masterworker.core.task import AGAIN, FAILURE
@@ -21,7 +21,7 @@ from masterworker.launch import exits, scoreboard
 from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import pidfd_of, readable
 from masterworker.launch.health import KILL_GRACE_SECONDS, Health, excess_of_memory
-from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, NONE, Lines, marked
+from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, NONE, Stream, marked
 from masterworker.machine import process_info
 from masterworker.surroundings.python import STARTING
 from masterworker.taskid import task_name
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from masterworker.launch.health import Look
     from masterworker.launch.options import Spec
 
-#: A worker that has not joined after so long may say on stderr why it takes its time (seconds).
+#: What a worker writes to stderr before it has joined is shown after this time, since it may say
+#: why that takes so long. If the worker ends before, the report of its end says it, once for all.
 HOLD_SECONDS: Final = 3.0
 #: A task that nobody wants may still be begun for so long (seconds): it was on its way.
 ON_ITS_WAY_SECONDS: Final = 10.0
@@ -51,23 +52,6 @@ _OVERDUE: Final = (
 PIECE_BYTES: Final = 1 << 16
 #: After the end so many pieces are read still: something that it has started may go on writing.
 LAST_PIECES: Final = 64
-
-
-class Stream:
-    """What a worker writes to stdout or stderr.
-
-    Args:
-        pipe: The reading end.
-        now: Seconds of the monotonic clock.
-    """
-
-    def __init__(self, pipe: IO[bytes] | None, now: float) -> None:
-        assert pipe is not None  # noqa: S101  for the type checker
-        self.pipe = pipe
-        self.fd = pipe.fileno()
-        self.lines = Lines(now)
-        self.at_end = False
-        os.set_blocking(self.fd, False)
 
 
 class WorkerProcess:
@@ -110,6 +94,8 @@ class WorkerProcess:
         #: The last lines of stderr, and those that have not been shown yet.
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._held: list[str] | None = []
+        #: Since when there is any of these.
+        self._held_since: float | None = None
         self.began = now
         self.ended = False
         #: Exit status or negative signal, once it has ended; None: unknown.
@@ -185,6 +171,8 @@ class WorkerProcess:
         stream.at_end = not data
         for line in stream.lines.feed(data, now):
             self._pass_on(line, error=stream is self.err)
+        if self._held and self._held_since is None:
+            self._held_since = now
         return bool(data)
 
     def hear_on(self, now: float) -> None:
@@ -206,9 +194,14 @@ class WorkerProcess:
             os.close(self.pidfd)
             self.pidfd = None
 
+    def release_in_time(self, now: float) -> None:
+        """Show what it has written before it has joined, if it does not end soon after that."""
+        if self._held_since is not None and now - self._held_since > HOLD_SECONDS:
+            self.release_held()
+
     def release_held(self) -> None:
         """From now on what it writes to stderr is shown as it comes, and what it has written."""
-        held, self._held = self._held, None
+        held, self._held, self._held_since = self._held, None, None
         for line in held or ():
             self._print(line, error=True)
 

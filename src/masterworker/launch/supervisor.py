@@ -24,7 +24,7 @@ from masterworker.launch import exits, health, scoreboard
 from masterworker.launch.health import KILL_GRACE_SECONDS
 from masterworker.launch.loop import Loop
 from masterworker.launch.output import Printer
-from masterworker.launch.process import HOLD_SECONDS, WorkerProcess
+from masterworker.launch.process import WorkerProcess
 from masterworker.launch.reaper import Reaper
 from masterworker.launch.reporter import Reporter
 from masterworker.launch.resources import OomWatch
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from masterworker.launch.options import Spec
-    from masterworker.launch.process import Stream
+    from masterworker.launch.output import Stream
     from masterworker.launch.reporter import Attend
 
 logger = logging.getLogger("masterworker.launch")
@@ -238,8 +238,7 @@ class Supervisor:
             process.told_joined = True
             process.release_held()
             logger.info("worker %d has joined", process.pid)
-        elif now - process.began > HOLD_SECONDS:
-            process.release_held()
+        process.release_in_time(now)
         process.enforce(seen, now)
 
     def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
