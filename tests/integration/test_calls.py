@@ -216,3 +216,20 @@ def test_all_workers_take_part(two_workers: Master) -> None:
     told = " ".join(info for _, info, _ in two_workers.status().processes)
     for number in pids:
         assert f"pid {number} on" in told
+
+
+def test_iterators_say_how_they_stand(two_workers: Master) -> None:
+    """What they are of, and how much is left."""
+    results = two_workers.map(abs, range(-5, 0))
+    assert repr(results) == "<results of map(abs): 5 asked for and not yielded yet>"
+    assert next(results) == 5
+    assert list(results) == [4, 3, 2, 1]
+    assert "0 asked for" in repr(results)
+    futures = [two_workers.submit(abs, -n) for n in range(3)]
+    completed = two_workers.as_completed(futures)
+    assert repr(completed) == "<as_completed: 3 futures not yielded yet>"
+    assert next(completed) in futures
+    assert len(list(completed)) == 2
+    assert (
+        repr(two_workers.results("sqrt")) == "<outcomes of tag 'sqrt' as they come: loop over them>"
+    )

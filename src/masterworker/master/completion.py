@@ -9,9 +9,10 @@ from masterworker.checking import time_limit
 from masterworker.deadline import Deadline
 from masterworker.errors import Terminated, UsageError
 from masterworker.master.future import ENDED, Future, T
+from masterworker.master.iterators import Described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from masterworker.master.results import ResultRouter
 
@@ -21,7 +22,9 @@ def as_completed(
 ) -> Iterator[Future[T]]:
     """Iterate over futures as their outcomes come; see `Master.as_completed`."""
     limit = time_limit(timeout)
-    return _in_order_of_arrival(router, _own(router, futures), limit)
+    pending = _own(router, futures)
+    generator = _in_order_of_arrival(router, pending, limit, Deadline(limit))
+    return Described(generator, lambda: f"as_completed: {len(pending)} futures not yielded yet")
 
 
 def _own(router: ResultRouter, futures: Any) -> set[Future[Any]]:
@@ -44,9 +47,11 @@ def _own(router: ResultRouter, futures: Any) -> set[Future[Any]]:
 
 
 def _in_order_of_arrival(
-    router: ResultRouter, pending: set[Future[T]], timeout: float | None
-) -> Iterator[Future[T]]:
-    deadline = Deadline(timeout)
+    router: ResultRouter,
+    pending: set[Future[T]],
+    timeout: float | None,
+    deadline: Deadline,
+) -> Generator[Future[T]]:
     arrived: deque[Future[T]] = deque()
     watcher = arrived.append
     try:

@@ -12,6 +12,7 @@ from masterworker.core.chunks import weight
 from masterworker.data.chunks import Values
 from masterworker.data.pickling import loads
 from masterworker.master.batch import PICKLE, TAKEN, Batch
+from masterworker.master.iterators import Described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -121,9 +122,13 @@ class MapCall:
         except BaseException:
             self._end()
             raise
-        return results
+        return Described(results, self._describe)
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _describe(self) -> str:
+        name = self._drawing.tag.removeprefix("@")
+        return f"results of map({name}): {self._pending} asked for and not yielded yet"
 
     def _in_order(self) -> Generator[Any]:
         """Yield nothing of interest, and then the results in the order of the items."""
