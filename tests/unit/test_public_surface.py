@@ -16,7 +16,8 @@ from masterworker.master.submission import Submitter
 from Scientific.DistributedComputing import MasterSlave, TaskManager
 
 NAMES = """
-CredentialError Future JobEndedError LabelTakenError Master MasterNotFoundError MasterworkerError
+CredentialError Executor
+Future JobEndedError LabelTakenError Master MasterNotFoundError MasterworkerError
 RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost TaskTimeout
 Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
 current_worker freeze_support run_job
@@ -40,7 +41,7 @@ MASTER = {
     "label": "",
     "launch_workers": (
         "(number=1, *, wait=False, max_tasks=None, idle_timeout=None, memory_limit=None, "
-        "lifetime=None, initializer=None)"
+        "lifetime=None, initializer=None, output='marked')"
     ),
     "number_of_workers": "",
     "results": "(tag=None, *, return_errors=False)",
