@@ -82,10 +82,15 @@ def in_rows(outcomes: Iterable[Outcome], *, chunks: bool = False) -> list[Outcom
         else:
             rows.append(replace(outcome, payload=[outcome.payload]))
     if chunks:
-        return [replace(r, payload=together(r.payload)) if r.kind == RESULT else r for r in rows]
+        return [_as_chunk(row) if row.kind == RESULT else row for row in rows]
     return rows
 
 
 def ids_of_all(items: Iterable[Item]) -> list[int]:
     """The ids of all tasks in a queue or in somebody's hands."""
     return [i for item in items for i in ids_in(item)]
+
+
+def _as_chunk(row: Outcome) -> Outcome:
+    """Results in a row as a part of a chunk that does not begin with them."""
+    return replace(row, payload=together([b"of another", *row.payload])[1:])

@@ -78,7 +78,7 @@ def watched(master: Master, tmp_path: Path) -> Script:
 
 
 def sidecars(master: Master) -> set[str]:
-    return engine_of(master).manager.core.supervisors
+    return engine_of(master).manager.core.processes.supervisors
 
 
 def test_handler_that_holds_the_interpreter_is_not_taken_for_dead(

@@ -109,7 +109,9 @@ def test_f37_plain_slave_that_holds_the_interpreter_is_not_lost(tmp_path: Path) 
         plain_workers(tmp_path, master.label, heartbeat=1.0, extra=HOLD) as workers,
     ):
         all_here(master, workers)
-        wait_until(lambda: engine_of(master).manager.core.supervisors, what="its sidecar is here")
+        wait_until(
+            lambda: engine_of(master).manager.core.processes.supervisors, what="its sidecar is here"
+        )
         master.request_task("hold", 12.0)
         assert master.retrieve_result(timeout=HANG)[2] == workers[0].pid
         assert engine_of(master).manager.core.tally.lost_members == 0

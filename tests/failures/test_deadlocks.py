@@ -30,8 +30,9 @@ from failures.jobs import (
 )
 from masterworker import wire
 from masterworker.core import audit
+from masterworker.core.departure import Left, Vanished
+from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.errors import UsageError
 from masterworker.master import engine_of
@@ -208,9 +209,9 @@ def test_f05_all_tasks_of_a_dropped_worker_go_on_once_each(held: int, how: str) 
     for _ in ids:
         core.on_fetch(worker, 1, 0.0)
     if how == "lost":
-        core.on_lost(worker, "killed", 1.0)
+        core.on_departed(worker, Vanished("killed"), 1.0)
     elif how == "left":
-        core.on_left(worker, 1.0)
+        core.on_departed(worker, Left(), 1.0)
     else:
         for second in range(1, 6):
             core.on_tick(float(second))
@@ -235,8 +236,8 @@ def test_f06_goodbye_and_verdict_in_any_order_keep_the_watch_alive(seed: int) ->
         event: Callable[[], Any] = chance.choice(
             [
                 lambda n=now: members.append(core.on_joined("w", None, 1.0, n)),
-                lambda m=member, n=now: core.on_left(m, n),
-                lambda m=member, n=now: core.on_lost(m, "closed", n),
+                lambda m=member, n=now: core.on_departed(m, Left(), n),
+                lambda m=member, n=now: core.on_departed(m, Vanished("closed"), n),
                 lambda m=member, n=now: core.on_heard(m, n),
                 lambda m=member, n=now: core.on_fetch(m, 2, n),
                 lambda n=now: core.on_tick(n),
@@ -263,8 +264,8 @@ def test_f07_every_order_of_report_and_farewell_ends_in_one_outcome() -> None:
         core.on_fetch(first, 1, 0.0)
         events: list[Callable[[], Any]] = [
             lambda c=core, w=first: c.on_reported(w, [Outcome(1, 1, RESULT, b"one")], 0.0),
-            lambda c=core, w=first: c.on_left(w, 0.0),
-            lambda c=core, w=first: c.on_lost(w, "closed", 0.0),
+            lambda c=core, w=first: c.on_departed(w, Left(), 0.0),
+            lambda c=core, w=first: c.on_departed(w, Vanished("closed"), 0.0),
             lambda c=core, w=first: c.on_returned(w, [1], 0.0),
             lambda c=core, w=second: c.on_fetch(w, 1, 0.0),
             lambda c=core, w=second: c.on_reported(w, [Outcome(1, CURRENT, FAILURE, b"")], 0.0),

@@ -27,6 +27,7 @@ from failures.jobs import (
 )
 from masterworker import StateValue, wire
 from masterworker.client import Client
+from masterworker.core.departure import Blameless
 from masterworker.core.task import FAILURE, Outcome
 from masterworker.data.pickling import dumps
 from masterworker.data.record import decode
@@ -203,7 +204,7 @@ def test_f13_state_deleted_while_a_worker_was_away_is_forgotten(manager: Manager
         assert value_of(pick_up(manager, client)) == "old"
         before = worker_engine_of(worker).process_id
         with manager.guard:
-            effects = manager.core.on_lost(before, "silent", 0.0, blame=False)
+            effects = manager.core.on_departed(before, Blameless("silent"), 0.0)
         manager.drop_state(state)
         with manager.guard as machine:
             machine.apply(effects, 0.0)  # only now can it notice

@@ -21,6 +21,7 @@ from blocks import each_outcome, in_rows
 from failures.jobs import ended, join, lines_of, memory_job, observer, real_master
 from masterworker import wire
 from masterworker.core import audit
+from masterworker.core.departure import Blameless
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import RESULT, Outcome, Task
 from masterworker.errors import UsageError
@@ -170,7 +171,7 @@ def use_many_tags(core: Scheduler, client: int, worker: int, tags: int, repeat: 
         if n % 50 == 0:
             zombie = core.on_joined("zombie", None, 1.0, 0.0)
             leases, _ = core.on_fetch(zombie, 3, 0.0)
-            core.on_lost(zombie, "silent", 0.0, blame=False)
+            core.on_departed(zombie, Blameless("silent"), 0.0)
             late = [Outcome(lease.task_id, lease.attempt, RESULT, b"") for lease in leases]
             core.on_reported(zombie, late + late, 0.0)
             core.on_reported(worker, [Outcome(first, 9, RESULT, b"")], 0.0)

@@ -46,16 +46,16 @@ def warm(two_workers: Master) -> Master:
 def chunks(warm: Master, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tasks there are in each chunk of results that comes."""
     found: list[int] = []
-    settle = engine_of(warm).manager.core._settle_first
+    settle = engine_of(warm).manager.core.settlement.settle_first
 
     def noted(*args: Any) -> None:
         settle(*args)
-        run = args[-1].direct[-1]
+        run = engine_of(warm).manager.core.out.effects.direct[-1]
         assert isinstance(run, FinishedRun)
         if isinstance(run.payloads, Chunk):
             found.append(len(run.payloads))
 
-    monkeypatch.setattr(engine_of(warm).manager.core, "_settle_first", noted)
+    monkeypatch.setattr(engine_of(warm).manager.core.settlement, "settle_first", noted)
     return found
 
 
@@ -191,7 +191,7 @@ def test_what_is_done_is_delivered_while_a_task_takes_long(warm: Master, tmp_pat
 def test_the_task_that_is_executed_is_cancelled_by_itself(warm: Master, tmp_path: Path) -> None:
     """The worker goes on with what comes after it."""
     engine_of(warm).manager.census()  # nothing is on its way to the scheduler
-    number = engine_of(warm).manager.core.next_task + 700
+    number = engine_of(warm).manager.core.table.next_id + 700
     started = tmp_path / "started"
     names = [str(started) if n == 700 else n for n in range(1400)]
     results = warm.map(work.started_and_waits, names, ordered=False)
@@ -216,14 +216,14 @@ def test_results_that_cannot_be_opened_fail_one_by_one(
     warm: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a worker has sent in their place."""
-    settle = engine_of(warm).manager.core._settle_first
+    settle = engine_of(warm).manager.core.settlement.settle_first
 
     def spoilt(block: Any, results: Any, *rest: Any) -> None:
         if isinstance(results, Chunk):
             results = Chunk(b"\x80\x05]\x94.", results.at, results.number)
         settle(block, results, *rest)
 
-    monkeypatch.setattr(engine_of(warm).manager.core, "_settle_first", spoilt)
+    monkeypatch.setattr(engine_of(warm).manager.core.settlement, "settle_first", spoilt)
     futures = [warm.submit(work.same, n) for n in range(MANY)]
     errors = [future.exception(HANG) for future in futures]
     assert any("cannot be rebuilt" in str(error) for error in errors)

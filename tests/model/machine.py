@@ -7,8 +7,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from blocks import each_finished, each_lease, each_outcome, ids_of_all, in_rows, together
 from masterworker.core import audit
+from masterworker.core.departure import Blameless, Left, Vanished
+from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, RESULT, Finished, Lease, Outcome
 from masterworker.data.items import single
 from model.reference import Answer, Claim, Entry, Model, Peer
@@ -39,7 +40,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._core = self.make_core()
-        self.model = Model(self._core.max_losses)
+        self.model = Model(self._core.crashes.max_losses)
         self.now = 0.0
         #: Every hand-out there ever was, and everybody who ever was a member.
         self.history: list[tuple[int, Lease]] = []
@@ -97,16 +98,18 @@ class SchedulerMachine(RuleBasedStateMachine):
         """A process leaves or is lost; and it does so twice."""
         member = self.member(n)
         if how == "leaves":
-            answer = Answer(self.core.on_left(member, self.now))
+            answer = Answer(self.core.on_departed(member, Left(), self.now))
             self.model.leave(member, answer)
             answer.must_be_read()
         else:
             self.lose(member, how, blame=how == "killed")
-        Answer(self.core.on_left(member, self.now)).must_be_read()
-        Answer(self.core.on_lost(member, how, self.now)).must_be_read()
+        Answer(self.core.on_departed(member, Left(), self.now)).must_be_read()
+        Answer(self.core.on_departed(member, Vanished(how), self.now)).must_be_read()
 
     def lose(self, member: int, reason: str, *, blame: bool) -> None:
-        answer = Answer(self.core.on_lost(member, reason, self.now, blame=blame))
+        answer = Answer(
+            self.core.on_departed(member, (Vanished if blame else Blameless)(reason), self.now)
+        )
         self.model.lose(member, reason, answer, blame=blame)
         answer.must_be_read()
 
@@ -385,7 +388,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert results == set(model.results)
         places = [*waiting, *results, *model.delivered, *(i for ids in held.values() for i in ids)]
         assert sorted(places) == sorted(model.tasks), "a task is in no place, or in two"
-        known = core.tasks.keys() | set(ids_of_all(core.blocks))
+        known = core.tasks.keys() | set(ids_of_all(core.table.blocks))
         assert known == model.tasks.keys() - model.delivered.keys()
         assert {claim.id for claim in core.waiting.claims} == model.task_claims.keys()
         assert {claim.id for claim in core.results.claims} == model.result_claims.keys()
@@ -417,7 +420,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             pass
         if not self.model.terminated:
             assert len(self.model.delivered) == len(self.model.tasks), "not everything is done"
-        answer = Answer(self.core.on_left(fresh, self.now))
+        answer = Answer(self.core.on_departed(fresh, Left(), self.now))
         self.model.leave(fresh, answer)
         self.agrees()
         assert not self.core.waiting.filters, "filters are left although nobody is here"

@@ -61,7 +61,8 @@ class Job:
         ]
         return (
             *(tasks, members, msgspec.structs.astuple(core.tally), dict(core.open_tags)),
-            *(core.terminated, set(core.supervisors), dict(core.closed), core.waiting.count),
+            *(core.terminated, core.waiting.count),
+            *(set(core.processes.supervisors), dict(core.processes.closed)),
             *(
                 dict(manager.store._values),
                 dict(manager.store._states),

@@ -11,18 +11,26 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from blocks import each_outcome
-from masterworker.core.effects import Effects
+from masterworker.core.crashes import CrashPolicy
+from masterworker.core.departure import Blameless, Departure, Left, Vanished
+from masterworker.core.dispatch import Dispatch
 from masterworker.core.hand import Hand
+from masterworker.core.liveness import Liveness
+from masterworker.core.member_table import MemberTable
+from masterworker.core.reports import Reports
+from masterworker.core.retries import Retries, Retry
 from masterworker.core.row import Row
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import CANCELLED, FAILURE, Finished, Lease, Outcome, State, Task
 from masterworker.core.task_queues import TaskQueues
+from masterworker.core.task_table import TaskTable
 from simulation.worker import SimWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Block, Item
+    from masterworker.core.effects import Effects
     from masterworker.core.member import Member
     from simulation.kernel import Run
 
@@ -48,19 +56,20 @@ class NoDeduplication(Scheduler):
     def on_reported(self, member_id: int, outcomes: Iterable[Outcome], now: float) -> Any:
         outcomes = list(outcomes)
         refused, effects = super().on_reported(member_id, outcomes, now)
-        return [i for i in refused if not 0 < i < self._next_task], effects
+        return [i for i in refused if not 0 < i < self.table.next_id], effects
 
 
-class LateFailureAccepted(Scheduler):
+class LateFailureAccepted(Reports):
     """A failure of an attempt that was given up settles a task that is under way elsewhere."""
 
-    def _late(self, task: Item | None, attempt: int, kind: int, *rest: Any) -> Item | None:
-        if task is not None and task.state in {State.LEASED, State.STARTED} and kind == FAILURE:
+    def _late(self, task: Item | None, outcome: Outcome, *rest: Any) -> Item | None:
+        under_way = task is not None and task.state in {State.LEASED, State.STARTED}
+        if under_way and outcome.kind == FAILURE:
             return task
-        return super()._late(task, attempt, kind, *rest)
+        return super()._late(task, outcome, *rest)
 
 
-class LateResultWithoutWithdrawal(Scheduler):
+class LateResultWithoutWithdrawal(TaskTable):
     """A late result settles a task whose copy stays in the queue."""
 
     def _withdrawn(self, task: Task) -> Task:
@@ -72,52 +81,50 @@ class LateResultWithoutWithdrawal(Scheduler):
 class NoRequeueOnLoss(Scheduler):
     """What a lost worker had in its hands stays there."""
 
-    def on_lost(self, member_id: int, *args: Any, **kwargs: Any) -> Effects:
+    def _depart(self, member_id: int, why: Departure, now: float) -> None:
         member = self.members.get(member_id)
         held = dict(member.leases) if member is not None else {}
-        if member is not None:
+        if isinstance(why, Left):
+            held = {}
+        elif member is not None:
             member.leases.clear()
-        effects = super().on_lost(member_id, *args, **kwargs)
+        super()._depart(member_id, why, now)
         for task in held.values():
             if isinstance(task, Task):
                 self.tasks[task.id] = task
-        return effects
 
 
 class ClaimOfTheLostStays(Scheduler):
     """A worker that is gone goes on waiting for tasks, and gets them."""
 
-    def _remove(self, member: Member) -> Effects:
-        kept = [claim for claim in self.waiting.claims if claim.taker is member]
-        effects = super()._remove(member)
+    def _depart(self, member_id: int, *rest: Any) -> None:
+        kept = [claim for claim in self.waiting.claims if claim.taker.id == member_id]
+        super()._depart(member_id, *rest)
         for claim in kept:
             self.waiting.claims._claims[claim.id] = claim
             claim.filter.idle.append(claim)
-        return effects
 
 
 class StrikeForAllHeld(Scheduler):
     """Every task in the hands of a worker that ended gets the strike."""
 
-    def _blame(self, held: list[Task], *rest: Any, **options: Any) -> None:
-        for task in held:
-            super()._blame([task], *rest, **options)
-
-    def on_ended(self, member_id: int, guilty: int, *rest: Any, blame: bool = True) -> Effects:
-        return self.on_lost(member_id, *rest, blame=blame)
+    def _guilty(self, member: Member, why: Departure, now: float) -> list[Task]:
+        super()._guilty(member, why, now)
+        return self._may_have_executed(member)
 
 
 class StrikeForSilence(Scheduler):
-    """Who is only cut off is taken for dead."""
+    """A process that is only cut off is taken for dead."""
 
-    def on_lost(self, *args: Any, **kwargs: Any) -> Effects:
-        return super().on_lost(*args, **{**kwargs, "blame": True})
+    def _depart(self, member_id: int, why: Departure, now: float) -> None:
+        blamed = Vanished(why.reason) if isinstance(why, Blameless) else why
+        super()._depart(member_id, blamed, now)
 
 
-class StrikesStay(Scheduler):
+class StrikesStay(CrashPolicy):
     """A process that comes back does not take back the strike of its broken connection."""
 
-    def _absolve(self, member_id: int, now: float) -> None:
+    def absolve(self, member_id: int, now: float) -> None:
         pass
 
 
@@ -128,13 +135,13 @@ class NeverGivesUp(Scheduler):
         super().__init__(max_losses=1000, **given)
 
 
-class AttemptsAreReused(Scheduler):
+class AttemptsAreReused(Dispatch):
     """A task that comes back begins with attempt 1 again."""
 
-    def _requeue(self, held: Sequence[Item], *rest: Any) -> Effects:
-        for task in held:
-            task.attempt = 0
-        return super()._requeue(held, *rest)
+    def put_back(self, items: Sequence[Item], *rest: Any) -> None:
+        for item in items:
+            item.attempt = 0
+        super().put_back(items, *rest)
 
 
 class SilenceIsNotNoticed(Scheduler):
@@ -146,43 +153,43 @@ class SilenceIsNotNoticed(Scheduler):
         return super().on_tick(now)
 
 
-class SignsOfLifeAreNotNoted(Scheduler):
+class SignsOfLifeAreNotNoted(MemberTable):
     """A heartbeat does not count."""
 
-    def on_heard(self, member_id: int, now: float) -> bool:
+    def heard(self, member_id: int, now: float) -> bool:
         return member_id in self.members
 
 
-class MassExpiry(Scheduler):
+class MassExpiry(Liveness):
     """After standing still itself, the master takes everybody for lost."""
 
-    def on_tick(self, now: float) -> Effects:
-        self._liveness._last_tick = now
-        return super().on_tick(now)
+    def expired(self, now: float) -> list[Member]:
+        self._last_tick = now
+        return super().expired(now)
 
 
-class ReportIsAwaitedForEver(Scheduler):
+class ReportIsAwaitedForEver(MemberTable):
     """A supervisor that does not explain an end keeps its tasks from all others."""
 
-    def _unexplained(self, now: float) -> Effects:
+    def unexplained(self, now: float) -> list[tuple[int, str]]:
         for member_id in self.closed:
             self.members[member_id].heard = now
-        return Effects()
+        return []
 
 
-class RetriesWithoutEnd(Scheduler):
+class RetriesWithoutEnd(Retries):
     """Failures are not counted."""
 
-    def _try_again(self, task: Task, *rest: Any) -> bool:
-        self._retries.pop(task.id, None)
-        return super()._try_again(task, *rest)
+    def decide(self, task: Task) -> Retry | None:
+        self._retried.pop(task.id, None)
+        return super().decide(task)
 
 
-class PauseWithoutEnd(Scheduler):
+class PauseWithoutEnd(Retries):
     """What pauses after a failure is never tried again."""
 
-    def _resume(self, now: float, effects: Effects) -> None:
-        pass
+    def due(self, now: float) -> list[Task]:
+        return []
 
 
 class CancelledTwice(Scheduler):
@@ -207,26 +214,29 @@ class NobodyIsToldToStop(Scheduler):
         return cancelled, effects
 
 
-class CopyTakesNothingAway(Scheduler):
+class CopyTakesNothingAway(Dispatch):
     """After a copy was handed out, two workers hold the task."""
 
-    def _copy(self, task: Task, before: Member, to: Member, now: float) -> list[Lease]:
-        leases = super()._copy(task, before, to, now)
+    def _copy(self, task: Task, before: Member, *rest: Any) -> None:
+        super()._copy(task, before, *rest)
         before.leases[task.id] = task
-        return leases
 
 
-class DeafToWhatComesBack(Scheduler):
+class DeafToWhatComesBack(Dispatch):
     """A waiting worker is not given what another one had to give back."""
 
-    def _match_tasks(self, now: float) -> Effects:
-        return Effects()
+    deaf = False
 
-    def on_requested(self, *args: Any, **kwargs: Any) -> tuple[int, Effects]:
-        first, effects = super().on_requested(*args, **kwargs)
-        effects = Effects()
-        effects.add(super()._match_tasks(0.0))
-        return first, effects
+    def put_back(self, *args: Any) -> None:
+        self.deaf = True
+        try:
+            super().put_back(*args)
+        finally:
+            self.deaf = False
+
+    def match(self, now: float) -> None:
+        if not self.deaf:
+            super().match(now)
 
 
 class WithdrawnItemsComeBack(TaskQueues):
@@ -241,18 +251,18 @@ class WithdrawnItemsComeBack(TaskQueues):
         return super().take(*args)
 
 
-class ForgetsTheRest(Scheduler):
+class ForgetsTheRest(TaskTable):
     """When tasks leave their block, what came behind them is in nobody's hands any more."""
 
-    def _split(self, block: Block, first: int, number: int) -> Item:
+    def split(self, block: Block, first: int, number: int) -> Item:
         follows = first + number <= block.last
-        piece = super()._split(block, first, number)
+        piece = super().split(block, first, number)
         if follows and (rest := self.find(first + number)) and rest.holder:
             del rest.holder.leases[rest.last]
         return piece
 
 
-class PartsBeginAnew(Scheduler):
+class PartsBeginAnew(TaskTable):
     """The parts of a block have another number of attempts."""
 
     def _replace(self, block: Block, parts: list[Item]) -> None:
@@ -261,34 +271,32 @@ class PartsBeginAnew(Scheduler):
         super()._replace(block, parts)
 
 
-class SettlesWhatIsGone(Scheduler):
+class SettlesWhatIsGone(TaskTable):
     """One task of a block is settled, and is handed out with the others all the same."""
 
-    def _apart(self, block: Block, task_id: int) -> Task:
-        task = super()._apart(block, task_id)
+    def _out_of_block(self, block: Block, task_id: int) -> Task:
+        task = super()._out_of_block(block, task_id)
         block.gone.discard(task_id)
         return task
 
 
-class RowsAreNeverRefused(Scheduler):
+class RowsAreNeverRefused(Reports):
     """Of results in a row, those that come too late or twice are delivered all the same."""
 
-    def _report_run(self, outcome: Outcome, *rest: Any) -> None:
-        refused, effects = rest[2], rest[4]
-        before = len(refused)
-        super()._report_run(outcome, *rest)
-        for task_id in refused[before:]:
+    def _judge_run(self, outcome: Outcome, *rest: Any) -> list[int]:
+        for task_id in super()._judge_run(outcome, *rest):
             payload = outcome.payload[task_id - outcome.task_id]
-            effects.direct.append(Finished(task_id, "a", outcome.kind, payload, ""))
-        del refused[before:]
+            done = Finished(task_id, "a", outcome.kind, payload, "")
+            self._out.effects.direct.append(done)
+        return []
 
 
-class EveryoneInABlockIsGuilty(Scheduler):
+class EveryoneInABlockIsGuilty(TaskTable):
     """The neighbours of a task that has ended a worker get its strike."""
 
-    def _on_its_own(self, task_id: int) -> Task | None:
-        task = super()._on_its_own(task_id)
-        neighbour = super()._on_its_own(task_id + 1)
+    def on_its_own(self, task_id: int) -> Task | None:
+        task = super().on_its_own(task_id)
+        neighbour = super().on_its_own(task_id + 1)
         if neighbour is not None and neighbour.direct and neighbour.state is not State.SETTLED:
             neighbour.losses = [*(neighbour.losses or ()), "a neighbour's"]
         return task

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import together
 from masterworker import wire
-from masterworker.core.settling import CURRENT
+from masterworker.core.departure import Blameless, Ended, Left
+from masterworker.core.reports import CURRENT
 from masterworker.core.task import Finished, Outcome
 from masterworker.errors import NotRegisteredError, Terminated
 from simulation.guarded import Box, Guarded, Orders
@@ -130,7 +131,7 @@ class Desk(Guarded):
         now = self.kernel.now
         before = self._clients.pop(client, None)
         if before is not None:
-            self._apply(self.core.on_lost(before, "it joined again", now, blame=False))
+            self._apply(self.core.on_departed(before, Blameless("it joined again"), now))
         was = self._before.pop(client, None)
         member_id = self.core.on_joined(client, tags, heartbeat, now, supervisor, was)
         self._clients[client] = member_id
@@ -145,7 +146,7 @@ class Desk(Guarded):
 
     def _leave(self, answer: Answer, session: Session, member_id: int) -> None:
         session.members.pop(member_id, None)
-        self._apply(self.core.on_left(member_id, self.kernel.now))
+        self._apply(self.core.on_departed(member_id, Left(), self.kernel.now))
         self._forget_member(member_id)
         clients, session.clients = session.clients, {}
         for client in clients:
@@ -187,7 +188,11 @@ class Desk(Guarded):
             self._report(ending.member_id, [Outcome(ending.task_id, CURRENT, *ending.outcome)])
         self.oracle.explained(ending)
         member, task, blame = ending.member_id, ending.task_id, ending.blame
-        self._apply(self.core.on_ended(member, task, ending.how, now, blame=blame))
+        self._apply(
+            self.core.on_departed(
+                member, Ended(ending.how, task) if blame else Blameless(ending.how), now
+            )
+        )
 
     # -- tasks ------------------------------------------------------------------------------
 

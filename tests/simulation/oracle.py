@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from blocks import each_finished, each_lease, each_outcome
 from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.overdue import GRACE, HEARTBEAT
-from masterworker.core.settling import CURRENT
+from masterworker.core.reports import CURRENT
 from masterworker.core.task import (
     AGAIN,
     CANCELLED,
@@ -231,7 +231,7 @@ class Oracle:
     @contextlib.contextmanager
     def watching_limits(self, now: float) -> Iterator[None]:
         """Within this the scheduler may find tasks whose time limit nobody has heeded."""
-        overdue = self.core.overdue
+        overdue = self.core.dispatch.overdue
         look = overdue.look
         overdue.look = lambda *args: self._out_of_time(look(*args), now)  # type: ignore[method-assign]
         try:
@@ -284,7 +284,7 @@ class Oracle:
         if task not in self._accepted:
             self._accepted[task] = LOST, b""
             guilty = self._guilty_of(task)
-            if len(guilty) < self.core.max_losses:
+            if len(guilty) < self.core.crashes.max_losses:
                 raise Violation(f"task {task} was given up, but only {guilty} died of it")
 
     def _guilty_of(self, task: int) -> list[str]:

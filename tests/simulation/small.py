@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import each_finished, pack
 from masterworker.core import audit
+from masterworker.core.departure import Blameless
 from masterworker.core.hand import Hand
 from masterworker.core.row import Row
 from masterworker.core.scheduler import Scheduler
@@ -45,15 +46,16 @@ class Worker:
 class System:
     """Everybody, and what is on its way."""
 
-    core_class = Scheduler
+    def make_core(self) -> Scheduler:
+        return Scheduler()
 
     def __init__(
         self, losses: int = 1, copies: int = 1, returns: int = 1, tasks: int = TASKS
     ) -> None:
-        self.core = self.core_class()
+        self.core = self.make_core()
         self.tasks = tasks
         if tasks > TASKS:  # whoever comes first gets all of them, as one block
-            self.core._share = lambda want: want
+            self.core.dispatch._share = lambda want: want
         self.workers = [Worker() for _ in WORKERS]
         #: Requests on their way, also those that never arrive: worker, epoch, member, outcomes,
         #: what is given back, what is executed, how many are wanted.
@@ -126,7 +128,7 @@ class System:
     def _do_join(self, number: int) -> None:
         worker = self.workers[number]
         if worker.before is not None:
-            self._after(self.core.on_lost(worker.before, "joined again", 0.0, blame=False))
+            self._after(self.core.on_departed(worker.before, Blameless("joined again"), 0.0))
         times = sum(n == number for n, _ in self.joined.values())
         info = f"worker {number}"
         worker.member = self.core.on_joined(info, None, 1.0, 0.0, "", worker.before)
@@ -219,7 +221,7 @@ class System:
         self.losses -= 1
         member = self.workers[number].member
         assert member is not None
-        self._after(self.core.on_lost(member, "silent", 0.0, blame=False))
+        self._after(self.core.on_departed(member, Blameless("silent"), 0.0))
 
     def _do_close(self, member: int) -> None:
         self.unnoticed.remove(member)

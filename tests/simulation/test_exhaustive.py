@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from masterworker.data.items import single
+from planting import planted
 from simulation import bugs
 from simulation.exploration import Exploration
 from simulation.oracle import Violation
@@ -51,11 +53,12 @@ def test_every_state_is_sound_and_has_a_way_out(bounds: dict[str, int], states: 
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.__name__)
-def test_planted_bug_is_found(bug: type[Scheduler]) -> None:
+def test_planted_bug_is_found(bug: type) -> None:
     """A scheduler that decides wrongly has a state in which that shows."""
 
     class Planted(System):
-        core_class = bug
+        def make_core(self) -> Scheduler:
+            return planted(bug, single)
 
     with pytest.raises(Violation):
         Exploration({"losses": 1, "copies": 0, "returns": 1}, Planted).run()

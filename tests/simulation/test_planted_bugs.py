@@ -6,13 +6,13 @@ search goes on from there; a bug that is not found any more is a failure.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from masterworker.core.hand import Hand
-from masterworker.core.scheduler import Scheduler
-from masterworker.core.task_queues import TaskQueues
+from masterworker.data.items import single
+from planting import planted
 from simulation import bugs
 from simulation import conversation_bugs as talk
 from simulation.desk import Desk
@@ -21,6 +21,9 @@ from simulation.peers import SimClient
 from simulation.replies import Replies
 from simulation.worker import SimWorker
 from simulation.world import World
+
+if TYPE_CHECKING:
+    from masterworker.core.scheduler import Scheduler
 
 #: So many histories may pass before a bug must have been found.
 MOST = 500
@@ -93,18 +96,14 @@ def plant(bug: Any) -> type[World]:
     class Planted(World):
         pass
 
-    if issubclass(bug, Scheduler):
-        Planted.core_class = bug
-    elif issubclass(bug, TaskQueues):
+    if bug.__module__ == bugs.__name__ and not issubclass(bug, (Hand, SimWorker)):
 
-        class WithLanes(World):
+        class WithCore(World):
             def make_core(self) -> Scheduler:
-                core = super().make_core()
-                core.waiting.__class__ = bug
-                return core
+                return planted(bug, single)
 
-        return WithLanes
-    elif issubclass(bug, Hand):
+        return WithCore
+    if issubclass(bug, Hand):
 
         class WithHand(SimWorker):
             hand_class = bug

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core import audit
-from masterworker.core.losses import COMES_BACK_WITHIN
+from masterworker.core.crashes import COMES_BACK_WITHIN
 from simulation import swarm as swarms
 from simulation.kernel import Kernel
 from simulation.network import DOWN, KEEPALIVE, UP

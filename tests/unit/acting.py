@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masterworker.core.effects import Effects
-from masterworker.core.settling import CURRENT
+from masterworker.core.reports import CURRENT
 from masterworker.core.task import RESULT, Outcome
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import pytest
 
 from masterworker.core import audit
 from masterworker.core.asked import REMEMBERED, Asked
+from masterworker.core.departure import Left, Vanished
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import FAILURE, RESULT, Outcome, State
 from masterworker.errors import InternalError
@@ -77,7 +78,7 @@ def test_stranded_tags_are_those_that_nobody_here_can_execute() -> None:
     assert audit.census(core).stranded == ["@f"]
     core.on_joined("worker", frozenset("@"), None, 0.0)
     assert audit.census(core).stranded == []
-    core.on_left(worker, 0.0)
+    core.on_departed(worker, Left(), 0.0)
     assert audit.census(core).stranded == []
 
 
@@ -88,7 +89,7 @@ def test_story_tells_what_happened_and_where_the_task_is() -> None:
     core.on_requested("a", [b""])
     core.on_fetch(first, 1, 1.0)
     core.on_started(first, 1, 1.5)
-    core.on_lost(first, "signal 11", 2.0)
+    core.on_departed(first, Vanished("signal 11"), 2.0)
     second = core.on_joined("pid 8 on there", None, None, 3.0)
     core.on_fetch(second, 1, 3.0)
     name, *past, now = audit.story(core, 1)
@@ -196,7 +197,7 @@ def sleep_while_there_is_work(core: Scheduler) -> None:
 
 
 def wait_after_the_end(core: Scheduler) -> None:
-    core.terminated = True
+    core.dispatch.terminated = True
 
 
 @pytest.mark.parametrize(

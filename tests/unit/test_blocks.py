@@ -7,6 +7,7 @@ import pytest
 from blocks import each_finished, each_lease, ids_of_all
 from masterworker.core import audit
 from masterworker.core.blocks import PAGE_BITS, Block
+from masterworker.core.departure import Blameless, Ended, Left, Vanished
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import CANCELLED, FAILURE, RESULT, Lease, Outcome, State, Task
 from masterworker.core.task_queues import BYTES_PER_CLAIM
@@ -78,7 +79,7 @@ def test_a_claim_for_one_gets_one(core: Scheduler) -> None:
     for number in (1, 2):
         assert take(core, member, 1) == [Lease(number, 1, "a", b"%d" % (number - 1), None)]
     assert list(core.tasks) == [1, 2]
-    assert not core.blocks
+    assert not core.table.blocks
 
 
 def test_a_claim_gets_no_more_than_the_bytes_of_one_message(core: Scheduler) -> None:
@@ -97,7 +98,7 @@ def test_results_from_the_beginning_on_leave_together(core: Scheduler, ten: int)
     assert held(core, ten) == [[5, 6, 7, 8, 9, 10]]
     core.on_reported(ten, [row(5, 6)], 0.0)
     assert held(core, ten) == []
-    assert not core.blocks
+    assert not core.table.blocks
     assert core.tally.delivered == 20
     audit.check(core)
 
@@ -165,7 +166,7 @@ def test_cancelling_all_that_wait_leaves_nothing(core: Scheduler) -> None:
     """A block without tasks has ended."""
     ask(core, 5)
     assert core.on_cancelled(range(6), 0.0)[0] == [1, 2, 3, 4, 5]
-    assert not core.blocks
+    assert not core.table.blocks
     assert core.tasks == {}
     assert core.waiting.count == 0
     assert take(core, worker(core)) == []
@@ -194,7 +195,7 @@ def test_what_is_given_back_of_the_middle_leaves_both_ends(core: Scheduler, ten:
 
 def test_a_loss_with_a_known_task_gives_one_strike(core: Scheduler, ten: int) -> None:
     """The others come back together, in order, and unsuspected."""
-    core.on_ended(ten, 4, "signal 11", 1.0)
+    core.on_departed(ten, Ended("signal 11", 4), 1.0)
     assert queued(core) == [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10]]
     task = core.find(4)
     assert isinstance(task, Task)
@@ -208,7 +209,7 @@ def test_a_loss_with_a_known_task_gives_one_strike(core: Scheduler, ten: int) ->
 
 def test_a_loss_that_nobody_can_explain_makes_all_suspects(core: Scheduler, ten: int) -> None:
     """Each of them is handed out alone, so that the next time it is known."""
-    core.on_lost(ten, "gone", 1.0)
+    core.on_departed(ten, Vanished("gone"), 1.0)
     assert queued(core) == [[i] for i in range(1, 11)]
     assert all(core.tasks[i].suspect for i in range(1, 11))
     assert all(core.tasks[i].losses is None for i in range(1, 11))
@@ -218,12 +219,12 @@ def test_a_loss_that_nobody_can_explain_makes_all_suspects(core: Scheduler, ten:
 
 def test_silence_and_goodbyes_leave_a_block_together(core: Scheduler, ten: int) -> None:
     """Nobody is to blame, so nobody has to be told from the others."""
-    core.on_lost(ten, "silent", 1.0, blame=False)
+    core.on_departed(ten, Blameless("silent"), 1.0)
     assert queued(core) == [list(range(1, 11))]
     other = worker(core)
     (lease,) = take(core, other)
     assert (lease.task_id, lease.attempt, len(lease.payload)) == (1, 2, 5)
-    core.on_left(other, 1.0)
+    core.on_departed(other, Left(), 1.0)
     assert queued(core) == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
     audit.check(core)
 
@@ -232,7 +233,7 @@ def test_a_strike_for_a_task_that_was_given_back_meanwhile(core: Scheduler, ten:
     """It leaves the block in which it waits, and is handed out alone."""
     core.on_returned(ten, range(1, 11), 0.0)
     assert queued(core) == [list(range(1, 11))]
-    core.on_ended(ten, 3, "signal 9", 1.0)
+    core.on_departed(ten, Ended("signal 9", 3), 1.0)
     assert queued(core) == [[3], [1, 2, 4, 5, 6, 7, 8, 9, 10]]
     audit.check(core)
     assert [lease.task_id for lease in take(core, worker(core))] == [3]
@@ -240,7 +241,7 @@ def test_a_strike_for_a_task_that_was_given_back_meanwhile(core: Scheduler, ten:
 
 def test_late_results_of_a_block_that_waits_again_count(core: Scheduler, ten: int) -> None:
     """They are taken out of the queue; what is not among them stays there."""
-    core.on_lost(ten, "silent", 1.0, blame=False)
+    core.on_departed(ten, Blameless("silent"), 1.0)
     refused, effects = core.on_reported(ten, [row(2, 3)], 2.0)
     assert refused == []
     assert [done.task_id for done in each_finished(effects.direct)] == [2, 3, 4]
@@ -254,7 +255,7 @@ def test_late_results_of_a_block_that_waits_again_count(core: Scheduler, ten: in
 
 def test_late_results_while_another_worker_has_the_block(core: Scheduler, ten: int) -> None:
     """The task is settled, and taken out of the other one's hands."""
-    core.on_lost(ten, "silent", 1.0, blame=False)
+    core.on_departed(ten, Blameless("silent"), 1.0)
     other = worker(core)
     take(core, other)
     assert core.on_reported(ten, [row(2, 2)], 2.0)[0] == []
@@ -273,7 +274,7 @@ def test_outcome_by_id_alone(core: Scheduler, ten: int) -> None:
 def test_each_task_tells_its_own_story(core: Scheduler, ten: int) -> None:
     """What happened to one is not told of the others."""
     core.on_started(ten, 2, 0.0)
-    core.on_lost(ten, "gone", 1.0)
+    core.on_departed(ten, Vanished("gone"), 1.0)
     core.on_requested("a", [b""] * 3, direct=True)
     assert "executing in a worker that ended" in audit.story(core, 2)[1]
     assert "executing" not in " ".join(audit.story(core, 3))
@@ -296,7 +297,7 @@ def test_check_sees_what_is_wrong_with_a_block(state: State) -> None:
     """The invariants hold for blocks, too."""
     core = Scheduler()
     ask(core, 5)
-    (block,) = core.blocks
+    (block,) = core.table.blocks
     assert isinstance(block, Block)
     block.state = state
     with pytest.raises(Exception, match="broken invariant"):

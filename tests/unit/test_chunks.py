@@ -14,6 +14,7 @@ from blocks import each_finished, each_lease, plain, together
 from masterworker.core import audit
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import MOST, MOST_BYTES, Chunk, weight
+from masterworker.core.departure import Ended
 from masterworker.core.options import Options
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import FAILURE, RESULT, Lease, Outcome, Task, ids_of, size_of
@@ -173,7 +174,7 @@ def test_a_chunk_is_cut_without_a_look_into_it(core: Scheduler) -> None:
 def test_a_page_ends_within_a_chunk(core: Scheduler) -> None:
     core.on_requested("a", [b"x"] * 3, direct=True)
     core.on_requested("a", together([b"%d" % i for i in range(PAGE)]), direct=True)
-    assert [len(block.payloads) for block in core.blocks] == [3, PAGE - 4, 4]
+    assert [len(block.payloads) for block in core.table.blocks] == [3, PAGE - 4, 4]
     audit.check(core)
 
 
@@ -203,7 +204,7 @@ def test_one_task_leaves_a_chunk(core: Scheduler) -> None:
     assert found == [(1, b"r1"), (2, b"r2"), (5, b"why"), (6, b"r7"), (7, b"r8")]
     ((task_id, _, parameters, *_),) = effects.failed
     assert (task_id, plain(parameters)) == (5, b"5")
-    core.on_ended(member, 9, "signal 11", 1.0)
+    core.on_departed(member, Ended("signal 11", 9), 1.0)
     guilty = core.find(9)
     assert isinstance(guilty, Task)
     assert plain(guilty.payload) == b"9"

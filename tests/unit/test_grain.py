@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from masterworker.core import audit
+from masterworker.core.departure import Left, Vanished
 from masterworker.core.grain import BACK, KEPT, KEPT_TAGS, LEAST, Grain, Spent
 from masterworker.core.hand import MAX_WANT, Pace
 from masterworker.core.options import Options
@@ -195,9 +196,9 @@ def test_nobody_speaks_of_what_he_has_not_in_hand() -> None:
     (lease,), _ = core.on_fetch(first, 1, 0.0)
     core.on_spent(second, [Spent(lease.task_id, 1, 1e-5, 1e-10)])
     core.on_spent(first, [Spent(99, 1, 1e-5, 1e-10)])
-    assert core.grain.each("a") is None
+    assert core.dispatch.grain.each("a") is None
     core.on_spent(first, [Spent(lease.task_id, 1, 1e-5, 1e-10)])
-    assert core.grain.each("a") == 1e-5
+    assert core.dispatch.grain.each("a") == 1e-5
 
 
 # -- keeping tiny tasks for somebody who will be back at once -----------------------------------
@@ -238,7 +239,7 @@ def test_what_is_kept_in_vain_goes_to_others_soon(keeping: Scheduler) -> None:
     assert keeping.next_deadline() == pytest.approx(1.001 + KEPT)
     assert keeping.on_tick(1.002).leases == []
     assert len(keeping.on_tick(1.001 + KEPT).leases) == 1
-    assert keeping.kept is keeping.kept_tag is None
+    assert keeping.dispatch.reservation.until is keeping.kept_tag is None
     audit.check(keeping)
 
 
@@ -257,7 +258,7 @@ def test_everything_else_is_handed_out_at_once(
 ) -> None:
     """Nothing that may take long, or that nobody will be there for, has to wait."""
     assert woken(keeping, tag, number, now, **how) > 0
-    assert keeping.kept is None
+    assert keeping.dispatch.reservation.until is None
 
 
 def test_nothing_is_kept_when_everybody_waits(keeping: Scheduler) -> None:
@@ -349,19 +350,19 @@ def test_a_task_that_goes_on_for_long_counts_before_it_ends(waited: Scheduler) -
     """Others of its kind go out one at a time, until it turns out to be alone."""
     assert begun(waited, 1, 0.002) == MANY
     assert begun(waited, 2, 0.5) == 1
-    waited.on_left(0, 0.5)
-    waited.on_left(1, 0.5)
+    waited.on_departed(0, Left(), 0.5)
+    waited.on_departed(1, Left(), 0.5)
     assert begun(waited, 3, 0.501) == MANY
 
 
 def test_who_has_several_tasks_in_hand_is_given_the_time_for_them(waited: Scheduler) -> None:
     """And what he has reported of them, or given back, is not reckoned twice."""
     assert begun(waited, 1, 0.0) == MANY
-    waited.on_left(0, 0.0)
+    waited.on_departed(0, Left(), 0.0)
     in_time, late = 0.002 * MANY, 0.002 * MANY + 0.1
 
     def overdue(now: float) -> list[float]:
-        return list(waited.grain.under_way.overdue("a", 0.002, now))
+        return list(waited.dispatch.grain.under_way.overdue("a", 0.002, now))
 
     assert overdue(in_time) == []
     assert overdue(late) == pytest.approx([0.102])
@@ -374,18 +375,18 @@ def test_who_has_several_tasks_in_hand_is_given_the_time_for_them(waited: Schedu
 
 def test_who_has_nothing_in_hand_is_at_nothing(waited: Scheduler) -> None:
     """Neither after his last task nor when he is lost."""
-    assert set(waited.grain.under_way.workers) == {0, 1}
+    assert set(waited.dispatch.grain.under_way.workers) == {0, 1}
     for worker in (2, 3):
         waited.on_fetch(worker, 1, 0.0)
-    waited.on_lost(2, "killed", 0.0)
+    waited.on_departed(2, Vanished("killed"), 0.0)
     for worker in (0, 3):
-        waited.on_left(worker, 0.0)
+        waited.on_departed(worker, Left(), 0.0)
     while leases := waited.on_fetch(1, 1000, 0.0)[0]:
         for lease in leases:
             results = [b""] * len(ids_of(lease)) if isinstance(lease.payload, list) else b""
             done = Outcome(lease.task_id, lease.attempt, RESULT, results)
             waited.on_reported(1, [done], 0.0)
-    assert not waited.grain.under_way.workers
+    assert not waited.dispatch.grain.under_way.workers
 
 
 def test_of_many_portions_those_that_are_oldest_are_looked_at() -> None:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import astuple
 
 from masterworker.core import audit
+from masterworker.core.departure import Blameless, Left
 from masterworker.core.options import Options
 from masterworker.core.task import AGAIN, CANCELLED, FAILURE, RESULT, Outcome, State
 from unit.acting import collected, fetch, report, request, worker
@@ -54,7 +55,7 @@ def test_what_comes_back_stays_within_its_priority(core: Scheduler) -> None:
     usual = request(core, "aa")
     fetch(core, w, 1)
     urgent = ask(core, Options(priority=1))
-    core.on_left(w, 0.0)
+    core.on_departed(w, Left(), 0.0)
     assert fetch(core, other, 3) == [urgent, *usual]
 
 
@@ -149,7 +150,7 @@ def test_late_result_settles_a_task_that_pauses(core: Scheduler) -> None:
     first, second = worker(core, "a"), worker(core, "a")
     task = ask(core, Options(retries=1, delay=1.0))
     fetch(core, first, 1)
-    core.on_lost(first, "silent", 0.0, blame=False)
+    core.on_departed(first, Blameless("silent"), 0.0)
     fetch(core, second, 1)
     fail(core, second, task)
     _, effects = core.on_reported(first, [Outcome(task, 1, RESULT, b"late")], 0.0)
@@ -280,7 +281,7 @@ def test_loss_of_the_copy_puts_the_task_back(core: Scheduler, tail: tuple[int, i
     task, slow, fast = tail
     core.on_fetch(fast, 1, 3.0)
     core.on_tick(3.0)
-    core.on_lost(fast, "gone", 4.0, blame=False)
+    core.on_departed(fast, Blameless("gone"), 4.0)
     audit.check(core)
     refused, effects = core.on_reported(slow, [Outcome(task, 1, RESULT, b"r")], 5.0)
     assert (refused, len(effects.direct)) == ([], 1)

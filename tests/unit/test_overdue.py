@@ -101,7 +101,7 @@ def test_a_result_in_time(core: Scheduler) -> None:
     fetch(core, member, 1)
     core.on_reported(member, [Outcome(task, 1, RESULT, b"done")], 1.0)
     assert run_to(core, DUE) == []
-    assert not core.overdue
+    assert not core.dispatch.overdue
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_further_attempts(core: Scheduler, options: dict[str, object], again: bo
     assert (core.tasks[task].state is State.WAITING) is again
     if again:
         assert fetch(core, member, 1) == [task]
-        core.overdue.watch(core.tasks[task], DUE, begun=False)
+        core.dispatch.overdue.watch(core.tasks[task], DUE, begun=False)
         run_to(core, 3 * DUE, DUE)
     assert core.tasks[task].kind == FAILURE
 
@@ -174,7 +174,7 @@ def test_many_short_tasks_with_long_limits(core: Scheduler) -> None:
         if number % 100 == 0:
             core.on_heard(member, number / 1000)
             core.on_tick(number / 1000)
-    assert len(core.overdue._watched) <= FEW + 100
+    assert len(core.dispatch.overdue._watched) <= FEW + 100
 
 
 def test_nobody_is_watched() -> None:

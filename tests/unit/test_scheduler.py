@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from masterworker.core import audit
+from masterworker.core.departure import Blameless, Left, Vanished
 from masterworker.core.effects import Effects
+from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.settling import CURRENT
 from masterworker.core.task import FAILURE, RESULT, Finished, Lease, Outcome, State
 from unit.acting import NOTHING, client, collected, fetch, report, request, worker
 
@@ -19,7 +20,7 @@ def test_ids_count_up_and_are_never_used_again(core: Scheduler) -> None:
     assert core.on_requested("a", [b"", b""])[0] == 1
     assert core.on_requested("b", [b""])[0] == 3
     assert worker(core) == 0
-    core.on_left(0, 0.0)
+    core.on_departed(0, Left(), 0.0)
     assert worker(core) == 1
 
 
@@ -63,7 +64,7 @@ def test_strangers_get_nothing(core: Scheduler) -> None:
     assert core.on_fetch(99, 1, 0.0) == ([], None)
     assert core.on_collect(99, 1) == ([], None)
     assert not core.on_heard(99, 0.0)
-    assert core.on_left(99, 0.0) == core.on_lost(99, "", 0.0) == NOTHING
+    assert core.on_departed(99, Left(), 0.0) == core.on_departed(99, Vanished(""), 0.0) == NOTHING
     assert core.on_returned(99, [1], 0.0) == NOTHING
     core.on_started(99, 1, 0.0)
     assert core.tasks[1].state is State.WAITING
@@ -117,7 +118,7 @@ def test_a_task_that_is_suspected_goes_to_whoever_is_there(core: Scheduler) -> N
     core.on_requested("a", [b""])
     assert fetch(core, victim, 1) == [1]
     core.on_fetch(idle, 1, 0.0)
-    effects = core.on_lost(victim, "killed", 1.0)
+    effects = core.on_departed(victim, Vanished("killed"), 1.0)
     assert [lease.task_id for _, leases in effects.leases for lease in leases] == [1]
     assert core.tasks[1].holder is core.members[idle]
 
@@ -146,7 +147,7 @@ def test_claim_of_a_process_that_is_gone_eats_nothing(core: Scheduler) -> None:
     gone, here = worker(core), worker(core)
     _, dead = core.on_fetch(gone, 1, 0.0)
     _, alive = core.on_fetch(here, 1, 0.0)
-    assert core.on_lost(gone, "killed", 0.0).dropped == [dead]
+    assert core.on_departed(gone, Vanished("killed"), 0.0).dropped == [dead]
     _, effects = core.on_requested("a", [b""])
     assert [claim for claim, _ in effects.leases] == [alive]
 
@@ -156,7 +157,7 @@ def test_what_is_dropped_is_nobody_elses_claim(core: Scheduler) -> None:
     w, c = worker(core), client(core)
     core.on_fetch(w, 1, 0.0)
     core.on_collect(c, 1)
-    dropped = core.on_left(c, 0.0).dropped
+    dropped = core.on_departed(c, Left(), 0.0).dropped
     assert len(dropped) == 1
     assert not {claim.id for claim in core.waiting.claims} & set(dropped)
 
@@ -195,7 +196,7 @@ def test_suspect_is_handed_out_alone(core: Scheduler) -> None:
     first, second = worker(core), worker(core)
     core.on_requested("a", [b""] * 40)
     assert fetch(core, first, 2) == [1, 2]
-    core.on_lost(first, "killed", 0.0)
+    core.on_departed(first, Vanished("killed"), 0.0)
     portions = [[lease.task_id for lease in core.on_fetch(second, 5, 0.0)[0]] for _ in range(3)]
     assert portions == [[1], [2], [3, 4, 5, 6, 7]]
 
@@ -250,7 +251,7 @@ def test_late_result_of_a_waiting_task_is_accepted(core: Scheduler) -> None:
     c, lost, w = client(core), worker(core), worker(core)
     request(core, "ab")
     fetch(core, lost, 1)
-    core.on_lost(lost, "silent", 0.0, blame=False)
+    core.on_departed(lost, Blameless("silent"), 0.0)
     assert report(core, lost, 1, attempt=1)[0] == []
     assert fetch(core, w, 1) == [2]
     assert core.on_collect(c, 5)[0] == [Finished(1, "a", RESULT, b"1 by 1", "")]
@@ -277,7 +278,7 @@ def test_late_failure_is_dropped(core: Scheduler, handed_out_again: bool) -> Non
     old, new = worker(core), worker(core)
     request(core, "a")
     fetch(core, old, 1)
-    core.on_lost(old, "silent", 0.0, blame=False)
+    core.on_departed(old, Blameless("silent"), 0.0)
     fetch(core, new, handed_out_again)
     assert report(core, old, 1, attempt=1, kind=FAILURE) == ([1], NOTHING)
     assert core.tally.duplicates == 1
@@ -372,9 +373,9 @@ def test_what_comes_back_is_the_next_in_its_order(core: Scheduler, how: str) -> 
     if how == "returned":
         core.on_returned(old, ids[:3], 0.0)
     elif how == "left":
-        core.on_left(old, 0.0)
+        core.on_departed(old, Left(), 0.0)
     else:
-        core.on_lost(old, how, 0.0, blame=how == "lost")
+        core.on_departed(old, (Vanished if how == "lost" else Blameless)(how), 0.0)
     assert fetch(core, new, 5) == ids
     assert [core.tasks[i].attempt for i in ids] == [2, 2, 2, 1, 1]
 
@@ -395,7 +396,9 @@ def test_what_comes_back_wakes_a_claim(core: Scheduler) -> None:
     request(core, "a")
     fetch(core, lost, 1)
     _, claim = core.on_fetch(idle, 1, 0.0)
-    assert core.on_lost(lost, "killed", 0.0).leases == [(claim, [Lease(1, 2, "a", b"a")])]
+    assert core.on_departed(lost, Vanished("killed"), 0.0).leases == [
+        (claim, [Lease(1, 2, "a", b"a")])
+    ]
 
 
 def test_only_ones_own_leases_can_be_returned(core: Scheduler) -> None:
@@ -415,9 +418,9 @@ def test_loss_puts_back_every_lease_once(core: Scheduler, held: int) -> None:
     lost, new = worker(core), worker(core)
     ids = request(core, "a" * 50)
     fetch(core, lost, held)
-    core.on_lost(lost, "killed", 0.0)
-    core.on_lost(lost, "killed", 0.0)
-    core.on_left(lost, 0.0)
+    core.on_departed(lost, Vanished("killed"), 0.0)
+    core.on_departed(lost, Vanished("killed"), 0.0)
+    core.on_departed(lost, Left(), 0.0)
     assert core.tally.requeued == held
     assert fetch(core, new, 50) == ids
 
@@ -480,12 +483,12 @@ def test_many_tags_leave_nothing_behind() -> None:
         core.on_reported(w, [Outcome(lease.task_id, 1, RESULT, b"") for lease in leases], 0.0)
         assert len(core.on_collect(c, 1_000)[0]) == len(leases)
     assert handed_out == count
-    core.on_left(w, 0.0)
-    core.on_left(c, 0.0)
+    core.on_departed(w, Left(), 0.0)
+    core.on_departed(c, Left(), 0.0)
     audit.check(core)
     assert core.tasks == core.members == {}
     for lanes in (core.waiting, core.results):
         assert list(lanes.tags) == list(lanes.claims) == []
     assert len(core.waiting.filters) == 0
     assert [each.tags for each in core.results.filters] == [None]
-    assert len(core._any_result._heap) < 100
+    assert len(core.settlement._any_tag._heap) < 100

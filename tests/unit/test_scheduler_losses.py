@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from masterworker.core.departure import Blameless, Left, Vanished
 from masterworker.core.liveness import STOOD_STILL
 from masterworker.core.scheduler import MAX_LOSSES, Scheduler
 from masterworker.core.task import LOST, Finished, State
@@ -21,7 +22,7 @@ def test_third_loss_ends_a_task_with_its_history(core: Scheduler) -> None:
         w = core.on_joined(f"pid {n}", None, None, 0.0)
         fetch(core, w, 1)
         core.on_started(w, 1, 0.0)
-        core.on_lost(w, f"signal {n}", 0.0)
+        core.on_departed(w, Vanished(f"signal {n}"), 0.0)
     assert core.on_collect(c, 1)[0] == [
         Finished(1, "a", LOST, b"pid 0: signal 0\npid 1: signal 1\npid 2: signal 2", "")
     ]
@@ -31,7 +32,7 @@ def test_third_loss_ends_a_task_with_its_history(core: Scheduler) -> None:
 
 def test_given_up_outcome_reaches_who_waits(core: Scheduler) -> None:
     """A client that waits, and a future, learn of a lost task at once."""
-    core.max_losses = 1
+    core.crashes.max_losses = 1
     c = client(core)
     request(core, "a")
     request(core, "a", direct=True)
@@ -40,7 +41,7 @@ def test_given_up_outcome_reaches_who_waits(core: Scheduler) -> None:
     for expected in ([(claim, [lost])], []), ([], [replace(lost, task_id=2)]):
         w = worker(core)
         fetch(core, w, 1)
-        effects = core.on_lost(w, "gone", 0.0)
+        effects = core.on_departed(w, Vanished("gone"), 0.0)
         assert (effects.results, effects.direct) == expected
 
 
@@ -50,7 +51,7 @@ def test_innocents_are_not_blamed_when_the_executing_one_is_known(core: Schedule
     ids = request(core, "aaa")
     fetch(core, w, 3)
     core.on_started(w, ids[1], 0.0)
-    core.on_lost(w, "killed", 0.0)
+    core.on_departed(w, Vanished("killed"), 0.0)
     assert [bool(core.tasks[i].losses) for i in ids] == [False, True, False]
     assert [core.tasks[i].suspect for i in ids] == [False, True, False]
 
@@ -60,7 +61,7 @@ def test_all_are_suspects_without_a_strike_when_nothing_is_known(core: Scheduler
     w = worker(core)
     ids = request(core, "aaa")
     fetch(core, w, 3)
-    core.on_lost(w, "killed", 0.0)
+    core.on_departed(w, Vanished("killed"), 0.0)
     assert [core.tasks[i].suspect for i in ids] == [True] * 3
     assert [core.tasks[i].losses for i in ids] == [None] * 3
 
@@ -70,7 +71,7 @@ def test_single_task_in_hand_is_blamed(core: Scheduler) -> None:
     w = worker(core)
     request(core, "a")
     fetch(core, w, 1)
-    core.on_lost(w, "killed", 0.0)
+    core.on_departed(w, Vanished("killed"), 0.0)
     assert core.tasks[1].losses == ["w0: killed"]
 
 
@@ -86,9 +87,9 @@ def test_nothing_is_blamed_without_a_reason(core: Scheduler, how: str) -> None:
         if how == "returned":
             core.on_returned(w, [1], 0.0)
         if how == "silent":
-            core.on_lost(w, how, 0.0, blame=False)
+            core.on_departed(w, Blameless(how), 0.0)
         else:
-            core.on_left(w, 0.0)
+            core.on_departed(w, Left(), 0.0)
     assert core.tasks[1].state is State.WAITING
     assert core.tasks[1].losses is None
     assert not core.tasks[1].suspect
@@ -165,10 +166,10 @@ def test_ticks_are_due_as_long_as_somebody_is_watched(core: Scheduler) -> None:
     w = worker(core, heartbeat=0.1)
     assert core.next_deadline() == pytest.approx(0.4)
     other = worker(core, heartbeat=5.0)
-    core.on_left(w, 0.0)
+    core.on_departed(w, Left(), 0.0)
     core.on_tick(0.5)
     assert core.next_deadline() == pytest.approx(1.5)
-    core.on_left(other, 1.0)
+    core.on_departed(other, Left(), 1.0)
     tick_until(core, 1, 30)
     assert core.next_deadline() is None
     late = core.on_joined("late", None, 5.0, 100.0)

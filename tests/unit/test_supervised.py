@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.core import audit
-from masterworker.core.losses import COMES_BACK_WITHIN, REPORT_WITHIN
+from masterworker.core.crashes import COMES_BACK_WITHIN
+from masterworker.core.departure import Blameless, Ended, Stopped, Vanished
+from masterworker.core.member_table import REPORT_WITHIN
 from masterworker.core.task import LOST, State, read_history, write_history
 from unit.acting import fetch, request, worker
 
@@ -34,7 +36,7 @@ def test_only_the_task_that_was_executing_gets_a_strike(core: Scheduler, watched
     assert core.on_closed(watched, "its connection closed", 0.0).lost == []
     assert watched in core.members
     audit.check(core)
-    effects = core.on_ended(watched, 2, "signal 11", 0.1)
+    effects = core.on_departed(watched, Ended("signal 11", 2), 0.1)
     assert [member.id for member, _ in effects.lost] == [watched]
     assert losses(core) == [0, 1, 0]
     assert [core.tasks[i].suspect for i in (1, 2, 3)] == [False, True, False]
@@ -44,7 +46,7 @@ def test_only_the_task_that_was_executing_gets_a_strike(core: Scheduler, watched
 
 def test_report_may_come_before_the_connection_closes(core: Scheduler, watched: int) -> None:
     """What comes second finds nobody any more."""
-    core.on_ended(watched, 1, "signal 11", 0.0)
+    core.on_departed(watched, Ended("signal 11", 1), 0.0)
     core.on_closed(watched, "its connection closed", 0.1)
     assert losses(core) == [1, 0, 0]
 
@@ -54,7 +56,7 @@ def test_no_strike_when_nothing_was_executing_or_somebody_had_ended_it(
     core: Scheduler, watched: int, guilty: int, blame: bool
 ) -> None:
     """An idle process that dies is nobody's fault; nor is one that was told to end."""
-    core.on_ended(watched, guilty, "signal 15", 0.0, blame=blame)
+    core.on_departed(watched, Ended("signal 15", guilty) if blame else Blameless("signal 15"), 0.0)
     assert losses(core) == [0, 0, 0]
     assert not any(core.tasks[i].suspect for i in (1, 2, 3))
 
@@ -110,7 +112,7 @@ def test_strike_is_taken_back_when_the_process_turns_out_to_be_alive(core: Sched
     member = worker(core)
     request(core, "a")
     fetch(core, member, 1)
-    core.on_lost(member, "its connection closed", 0.0)
+    core.on_departed(member, Vanished("its connection closed"), 0.0)
     assert core.tasks[1].losses == [f"w{member}: its connection closed"]
     core.on_joined("w", None, None, 0.0, was=member)
     assert core.tasks[1].losses is None
@@ -125,7 +127,9 @@ def test_third_strike_ends_a_task_with_its_history(core: Scheduler) -> None:
     for n in range(3):
         member = core.on_joined(f"pid {n}", None, 5.0, 0.0, "s")
         fetch(core, member, 1)
-        effects = core.on_ended(member, 1, f"signal {n}; it wrote last:\nline 1\nline 2", 0.0)
+        effects = core.on_departed(
+            member, Ended(f"signal {n}; it wrote last:\nline 1\nline 2", 1), 0.0
+        )
         told.append(f"pid {n}: signal {n}; it wrote last:\nline 1\nline 2")
     (done,) = effects.direct
     assert (done.kind, read_history(done.payload)) == (LOST, told)
@@ -185,7 +189,7 @@ def test_parameters_and_suspicion_survive_a_third_strike_that_is_void(core: Sche
         member = core.on_joined("w", None, 5.0, 0.0, "s")
         fetch(core, member, 1)
         core.on_returned(member, [1], 0.0)  # it was cut off, say, and executes it all the same
-        core.on_ended(member, 1, "signal 11", 0.0)
+        core.on_departed(member, Ended("signal 11", 1), 0.0)
     assert core.tasks[1].state is State.PAUSED
     core.on_joined("back", None, None, 1.0, was=first)
     core.on_tick(1.0)
@@ -206,7 +210,7 @@ def stop_three(core: Scheduler) -> list[int]:
     for n in range(3):
         member = core.on_joined(f"pid {n}", None, 5.0, 0.0, "s")
         fetch(core, member, 1)
-        core.on_ended(member, 1, "its process is stopped", 0.0, stopped=True)
+        core.on_departed(member, Stopped("its process is stopped", 1), 0.0)
         members.append(member)
         audit.check(core)
     assert core.tasks[1].state is State.PAUSED

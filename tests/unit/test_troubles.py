@@ -6,6 +6,7 @@ import pytest
 
 from masterworker.conversation.troubles import NAMED_AFTER, SHOWN_FOR, Troubles
 from masterworker.core.audit import HOW_TO_START
+from masterworker.core.departure import Left
 from masterworker.core.scheduler import Scheduler
 from unit.acting import fetch, request, worker
 
@@ -40,7 +41,7 @@ def test_trouble_that_has_passed_is_forgotten_and_named_when_it_comes_back(
     w = worker(core)
     troubles.look(core, 11.0)
     assert troubles.lines() == []
-    core.on_left(w, 12.0)
+    core.on_departed(w, Left(), 12.0)
     for now in (12.0, 30.0):
         troubles.look(core, now)
     assert len(log) == 2

@@ -36,7 +36,7 @@ from masterworker.conversation.submissions import LOOK, FlushRule, SubmissionBuf
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
 from masterworker.conversation.waiting import Waiter, Waiters
-from masterworker.core.settling import CURRENT
+from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome, ids_of
 from masterworker.errors import Terminated
 

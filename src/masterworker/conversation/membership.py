@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from masterworker.conversation.effects import MEMBERS_CHANGED
+from masterworker.core.departure import Blameless, Left, Vanished
 
 if TYPE_CHECKING:
     from masterworker import wire
@@ -43,7 +44,7 @@ class Membership:
         whole.require_open()
         before = self._members.pop(client, None)
         if before is not None:  # it came back before its old connection was missed
-            whole.apply(core.on_lost(before, "it joined again", now, blame=False), now)
+            whole.apply(core.on_departed(before, Blameless("it joined again"), now), now)
         was = self._struck.pop(client, None)
         tags = None if hello.tags is None else frozenset(hello.tags)
         member_id = core.on_joined(hello.info, tags, hello.heartbeat, now, hello.supervisor, was)
@@ -54,12 +55,13 @@ class Membership:
 
     def leave(self, member_id: int, now: float) -> None:
         """A process signs off. One that is not registered is no error."""
-        self._whole.apply(self._core.on_left(member_id, now), now)
+        self._whole.apply(self._core.on_departed(member_id, Left(), now), now)
         self.forget(member_id)
 
     def lost(self, member_id: int, reason: str, now: float, *, blame: bool) -> None:
         """A process is gone. One that is not registered is no error."""
-        self._whole.apply(self._core.on_lost(member_id, reason, now, blame=blame), now)
+        why = Vanished(reason) if blame else Blameless(reason)
+        self._whole.apply(self._core.on_departed(member_id, why, now), now)
 
     def disconnected(self, member_id: int, now: float) -> None:
         """The connection of a process has closed, and it did not sign off."""

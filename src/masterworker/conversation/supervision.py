@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from masterworker import wire
 from masterworker.conversation.orders import SupervisorOrders
 from masterworker.conversation.waiting import Waiter
-from masterworker.core.settling import CURRENT
+from masterworker.core.departure import Blameless, Ended, Stopped
+from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.conversation.whole import Whole
+    from masterworker.core.departure import Departure
 
 #: An order for a supervisor: its name, the member, the task.
 Order = tuple[str, int, int]
@@ -111,9 +113,8 @@ class Supervision:
         reason = f"{how}; it wrote last:\n{tail}" if tail else how
         if ending.blame and ("out of memory" in how or "memory limit" in how):
             whole.troubles.note("memory", f"a worker ran out of memory: {how}", now)
-        whole.apply(
-            core.on_ended(
-                member_id, ending.task_id, reason, now, blame=ending.blame, stopped=not ended
-            ),
-            now,
-        )
+        why: Departure = Blameless(reason)
+        if ending.blame:
+            task_id = ending.task_id
+            why = Ended(reason, task_id) if ended else Stopped(reason, task_id)
+        whole.apply(core.on_departed(member_id, why, now), now)

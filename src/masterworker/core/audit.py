@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.census import Census
 from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
@@ -17,7 +16,7 @@ from masterworker.taskid import shown_number, task_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from masterworker.core.blocks import Block, Item
+    from masterworker.core.blocks import Item
     from masterworker.core.scheduler import Scheduler
 
 
@@ -91,9 +90,9 @@ def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
     """
     task = core.find(task_id)
     if task is None:
-        if not 0 < task_id < core.next_task:
+        if not 0 < task_id < core.table.next_id:
             return [f"task {shown_number(task_id)} is not known: it was never asked for"]
-        tag = core.asked.tag_of(task_id)
+        tag = core.table.asked.tag_of(task_id)
         name = task_name(tag, task_id) if tag else f"{shown_number(task_id)}"
         return [f"task {name}", "it is done: its outcome has been delivered"]
 
@@ -136,48 +135,32 @@ def check(core: Scheduler) -> None:
     Raises:
         InternalError: One does not hold, which is a bug of ours.
     """
-    _check_tasks(core)
-    _check_blocks(core)
+    for what, task_id in core.check():
+        _require(core, False, what, task_id or None)
+    _check_members(core)
     _check_claims(core)
-    _check_backups(core)
-    idle = [n for n in core.grain.under_way.workers if n not in core.members]
-    _require(core, not idle, f"{idle} are not here, and have something in hand")
     tally = core.tally
     leased = sum(m.in_hand for m in core.members.values())
     paused = len(core.paused())
     parts = (core.waiting.count, leased, paused, core.results.count, tally.delivered)
     _require(core, sum(parts) == tally.submitted, f"{parts} do not add up to {tally.submitted}")
-    _require(
-        core, core.waiting.count == sum(i.size for i in core.waiting.items()), "count of waiting"
-    )
-    _require(
-        core, core.results.count == sum(i.size for i in core.results.items()), "count of results"
-    )
     settled = tally.results + tally.failures + tally.given_up + tally.cancelled
     _require(core, settled == core.results.count + tally.delivered, "count of settled tasks")
 
 
-def _check_tasks(core: Scheduler) -> None:
-    waiting = {task.id for task in core.waiting.items() if isinstance(task, Task)}
-    results = {task.id for task in core.results.items()}
-    for task in core.tasks.values():
-        state = task.state
-        held = state in {State.LEASED, State.STARTED}
-        holder = task.holder
-        _require(core, (task.id in waiting) == (state is State.WAITING), "waiting", task.id)
-        _require(core, (task.id in results) == (state is State.SETTLED), "settled", task.id)
-        _require(core, held == (holder is not None), "holder", task.id)
-        _require(core, state is not State.DELIVERED, "delivered tasks are forgotten", task.id)
-        if holder is not None:
-            _require(core, core.members.get(holder.id) is holder, "holder is gone", task.id)
-            _require(core, holder.leases.get(task.id) is task, "lease", task.id)
-            _require(core, task.attempt >= 1, "attempt", task.id)
-        losses = len(task.losses or ())
-        over = state in {State.SETTLED, State.PAUSED}
-        _require(core, losses < core.max_losses or over, "losses", task.id)
+def _check_members(core: Scheduler) -> None:
+    """Whatever is in a queue or in hands is known, and only that."""
+    idle = [n for n in core.dispatch.grain.under_way.workers if n not in core.members]
+    _require(core, not idle, f"{idle} are not here, and have something in hand")
+    waiting = {id(item) for item in core.waiting.items()}
+    for item in (*core.tasks.values(), *core.table.blocks):
+        is_waiting = item.state is State.WAITING
+        _require(core, (id(item) in waiting) == is_waiting, "waiting", item.id)
+        holder = item.holder
+        here = holder is None or core.members.get(holder.id) is holder
+        _require(core, here, "holder is gone", item.id)
     for member in core.members.values():
         for item in member.leases.values():
-            _require(core, item.holder is member, "leased to another", item.id)
             _require(core, core.find(item.id) is item, "leased but unknown", item.id)
     for item in core.waiting.items():
         first = ids_in(item)[0]
@@ -189,47 +172,15 @@ def ids_in(item: Item) -> list[int]:
     return [item.id] if isinstance(item, Task) else item.ids()
 
 
-def _check_blocks(core: Scheduler) -> None:
-    known = set(core.tasks)
-    waiting = {id(item) for item in core.waiting.items()}
-    for block in core.blocks:
-        ids = block.ids()
-        _require(core, bool(ids), "empty block", block.id)
-        _require(core, known.isdisjoint(ids), "in a block and elsewhere", block.id)
-        known.update(ids)
-        _require(core, block.id >> PAGE_BITS == block.last >> PAGE_BITS, "page", block.id)
-        _require(core, all(core.find(i) is block for i in ids), "not found", block.id)
-        _require(core, (id(block) in waiting) == (block.state is State.WAITING), "queue", block.id)
-        if block.state is not State.WAITING:
-            _check_held(core, block)
-
-
-def _check_held(core: Scheduler, block: Block) -> None:
-    holder = block.holder
-    _require(core, block.state is State.LEASED and not block.gone, "state of block", block.id)
-    _require(core, holder is not None and block.attempt >= 1, "holder of block", block.id)
-    if holder is not None:
-        _require(core, core.members.get(holder.id) is holder, "holder is gone", block.id)
-        _require(core, holder.leases.get(block.last) is block, "lease of block", block.id)
-
-
 def _check_claims(core: Scheduler) -> None:
     for lanes, work in ((core.waiting, True), (core.results, False)):
         tags = {task.tag for task in lanes.items()}
         for claim in lanes.claims:
             _require(core, core.members.get(claim.taker.id) is claim.taker, "claim of one gone")
             able = [tag for tag in tags if claim.filter.accepts(tag)]
-            kept = work and (core.kept is not None or core.held_back)
+            kept = work and (core.dispatch.reservation.until is not None or core.held_back)
             _require(core, kept or not able, f"claim {claim.id} waits although {able} are there")
             _require(core, not (work and core.terminated), "claim after the end")
-
-
-def _check_backups(core: Scheduler) -> None:
-    for task_id in core.backups.in_hand:
-        task = core.tasks.get(task_id)
-        _require(core, task is not None and task.holder is not None, "backup of none", task_id)
-    for member_id in core.closed:
-        _require(core, member_id in core.members, f"closed, but gone: {member_id}")
 
 
 def _require(core: Scheduler, holds: bool, what: str, task_id: int | None = None) -> None:

@@ -119,5 +119,5 @@ class Claims:
 
     def able(self, tag: str) -> Iterable[Claim]:
         """Iterate over the claims that an item of a tag could serve, in the order of service."""
-        idle = [each.idle for each in self._filters.accepting(tag) if each.idle]
-        return chain.from_iterable(reversed(claims) for claims in idle)
+        able = [each for each in self._filters if each.idle and each.accepts(tag)]
+        return chain.from_iterable(reversed(each.idle) for each in able)

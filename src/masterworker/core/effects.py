@@ -36,16 +36,6 @@ class Effects(msgspec.Struct, repr_omit_defaults=True):
     #: Calls that have failed.
     failed: list[Failed] = []
 
-    def add(self, more: Effects) -> None:
-        """Append the effects of a further event."""
-        self.leases += more.leases
-        self.results += more.results
-        self.direct += more.direct
-        self.dropped += more.dropped
-        self.lost += more.lost
-        self.orders += more.orders
-        self.failed += more.failed
-
 
 #: What follows from most events. Never changed.
 NOTHING = Effects()

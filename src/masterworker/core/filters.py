@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from masterworker.core.blocks import Item
     from masterworker.core.claims import Claim
@@ -99,9 +99,11 @@ class TagFilters:
 
     def __init__(self) -> None:
         self._filters: dict[frozenset[str] | None, TagFilter] = {}
+        #: All of them, to be looked at.
+        self.all: Collection[TagFilter] = self._filters.values()
 
     def __iter__(self) -> Iterator[TagFilter]:
-        return iter(self._filters.values())
+        return iter(self.all)
 
     def __len__(self) -> int:
         return len(self._filters)
@@ -112,18 +114,13 @@ class TagFilters:
         Returns:
             The filter, and whether it is new.
         """
-        known = self._filters.get(tags)
-        found = TagFilter(tags) if known is None else known
-        self._filters[tags] = found
+        is_new = tags not in self._filters
+        found = self._filters.setdefault(tags, TagFilter(tags)) if is_new else self._filters[tags]
         found.users += 1
-        return found, known is None
+        return found, is_new
 
     def release(self, one: TagFilter) -> None:
         """Count one user less. A filter without users is forgotten."""
         one.users -= 1
         if not one.users:
             self._filters.pop(one.tags, None)
-
-    def accepting(self, tag: str) -> list[TagFilter]:
-        """Return the filters that accept a tag."""
-        return [each for each in self._filters.values() if each.accepts(tag)]

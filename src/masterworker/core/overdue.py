@@ -8,7 +8,10 @@ clock has the last word, when both would have done it long ago.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from masterworker.core.liveness import STOOD_STILL, TICK
 from masterworker.core.task import State
@@ -33,7 +36,7 @@ GRACE = 2.0
 HEARTBEAT = 5.0
 
 
-class _Watched(NamedTuple):
+class _Watched(msgspec.Struct, frozen=True, order=True, gc=False):
     until: float
     task_id: int
     attempt: int
@@ -79,7 +82,7 @@ class Overdue:
         gap, self._looked = now - self._looked, now
         if gap > STOOD_STILL:  # this process itself did: what was said meanwhile is unread
             excused = max(0.0, gap - HEARTBEAT / 2)
-            self._watched = [each._replace(until=each.until + excused) for each in self._watched]
+            self._watched = [replace(each, until=each.until + excused) for each in self._watched]
             heapify(self._watched)
         if len(self._watched) > self._clear_up_at:
             self._clear_up(find)
@@ -95,7 +98,7 @@ class Overdue:
             held = list(task.holder.leases)
             if held[-1] != task.id:
                 if each.begun or held[0] == task.id:
-                    heappush(self._watched, each._replace(until=now + GRACE + HEARTBEAT))
+                    heappush(self._watched, replace(each, until=now + GRACE + HEARTBEAT))
                 else:
                     stuck.append(task)
             elif each.begun or held[0] == task.id:

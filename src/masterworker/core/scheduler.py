@@ -16,34 +16,43 @@ is judged, counted and answered.
 
 from __future__ import annotations
 
-from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING
 
-from masterworker.core.backups import LOOK
 from masterworker.core.blocks import Block
 from masterworker.core.chunks import no_single
-from masterworker.core.effects import NOTHING, Effects
+from masterworker.core.crashes import MAX_LOSSES, CrashPolicy
+from masterworker.core.departure import Blameless, Departure, Ended, Left, Stopped, Unexplained
+from masterworker.core.dispatch import Dispatch
+from masterworker.core.effects import NOTHING
 from masterworker.core.filters import key_of
-from masterworker.core.liveness import Liveness
-from masterworker.core.losses import MAX_LOSSES, Losses
-from masterworker.core.member import Member
+from masterworker.core.member_table import MemberTable
+from masterworker.core.outbox import Outbox
 from masterworker.core.overdue import may_try_again
-from masterworker.core.task import FAILURE, Lease, State, Task
+from masterworker.core.reports import Reports
+from masterworker.core.retries import Retries
+from masterworker.core.settlement import Settlement
+from masterworker.core.stragglers import LOOK
+from masterworker.core.task import CANCELLED, FAILURE, LOST, State, Task, write_history
+from masterworker.core.task_queues import TaskQueues
+from masterworker.core.task_table import TaskTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Chunk, Single
     from masterworker.core.claims import Claim
+    from masterworker.core.effects import Effects
     from masterworker.core.grain import Spent
+    from masterworker.core.member import Member
     from masterworker.core.options import Options
-    from masterworker.core.task import Payload
+    from masterworker.core.task import Finished, Lease, Outcome, Payload
 
-WAITING, LEASED, STARTED = State.WAITING, State.LEASED, State.STARTED
+WAITING, LEASED, STARTED, SETTLED = State.WAITING, State.LEASED, State.STARTED, State.SETTLED
 
 
-class Scheduler(Losses):
+class Scheduler:
     """All state of one job.
 
     Args:
@@ -60,13 +69,68 @@ class Scheduler(Losses):
         timed_out: Callable[[float], bytes] = lambda _: b"",
         single: Single = no_single,
     ) -> None:
-        super().__init__(max_losses, single)
         self._timed_out = timed_out
-        self._liveness = Liveness(self.members)
+        self.out = Outbox()
+        claim_ids = count(1)
+        #: The tasks that wait for a worker, and the outcomes that wait to be collected.
+        self.waiting = TaskQueues(WAITING, claim_ids)
+        self.results = TaskQueues(SETTLED, claim_ids)
+        self.table = TaskTable(self.waiting, single)
+        self.processes = MemberTable()
+        self.retries = Retries(self.table.tasks, self.out)
+        self.crashes = CrashPolicy(self.table.tasks, max_losses)
+        self.dispatch = Dispatch(self.waiting, self.processes, self.retries, self.out)
+        self.settlement = Settlement(self.table, self.results, self.retries, self.crashes, self.out)
+        self.reports = Reports(
+            self.table, self.processes, self.dispatch, self.retries, self.settlement, self.out
+        )
+        # What is looked at all the time, by its short name.
+        self.members = self.processes.members
+        self.tasks = self.table.tasks
+        self.tally = self.out.tally
+        self.find = self.table.find
+        self.holder_of = self.table.holder_of
+        self.open_tags = self.table.open_tags
+        self.paused = self.retries.paused
+        self.has_struck = self.crashes.has_struck
         #: When outliers were looked for.
         self._looked = 0.0
-        #: What was kept for somebody has not been offered to others yet.
-        self._overdue = False
+
+    # -- looking on -------------------------------------------------------------------------
+
+    @property
+    def alarmed(self) -> bool:
+        """Something has happened that may have brought the next deadline nearer.
+
+        The caller sets it back when it has looked.
+        """
+        return self.out.alarmed
+
+    @alarmed.setter
+    def alarmed(self, value: bool) -> None:
+        self.out.alarmed = value
+
+    @property
+    def terminated(self) -> bool:
+        """The job is over."""
+        return self.dispatch.terminated
+
+    @property
+    def held_back(self) -> bool:
+        """Nothing is handed out until some results have been picked up."""
+        return self.dispatch.held_back
+
+    @property
+    def kept_tag(self) -> str | None:
+        """Of which tag those are: more of it needs nobody's attention. Read without the lock."""
+        return self.dispatch.reservation.tag
+
+    def check(self) -> Iterator[tuple[str, int]]:
+        """Yield each invariant of a part that does not hold. See `audit.check` for the whole."""
+        parts = (self.table, self.processes, self.retries, self.crashes, self.settlement)
+        for part in (self.waiting, self.results, *parts):
+            yield from part.check()
+        yield from self.dispatch.stragglers.check(self.tasks)
 
     # -- processes --------------------------------------------------------------------------
 
@@ -93,31 +157,57 @@ class Scheduler(Losses):
         Returns:
             Its process id, which is never used again. The first is 0.
         """
-        if was is not None:
-            self._absolve(was, now)
+        if was is not None and (task := self.crashes.absolve(was, now)) is not None:
+            self.retries.pause(task, now)  # which is over at once
         wanted = None if tags is not None and not tags else self.waiting.use_filter(tags)
-        member = Member(
-            self._next_member,
-            " ".join(info.split()),
-            wanted,
-            heartbeat,
-            now,
-            supervisor,
-        )
-        self._next_member += 1
-        self._workers += wanted is not None
-        self.members[member.id] = member
-        self._liveness.watch(member, now)
+        member = self.processes.join(info, wanted, heartbeat, now, supervisor)
         self.alarmed = heartbeat is not None or self.alarmed
         return member.id
 
     def on_heard(self, member_id: int, now: float) -> bool:
         """Something came from a process. False: it is not registered (any more)."""
+        return self.processes.heard(member_id, now)
+
+    def on_attended(self, name: str, alive: Iterable[int], now: float) -> None:
+        """A supervisor is here, and the processes of these members are well."""
+        self.processes.attended(name, alive, now)
+
+    def on_unattended(self, name: str, now: float) -> Effects:
+        """A supervisor is gone: what it should have explained remains unexplained."""
+        for member_id, reason in self.processes.unattended(name):
+            # With its supervisor gone, its host or batch job has probably ended.
+            self._depart(member_id, Blameless(reason), now)
+        return self._done()
+
+    def on_closed(self, member_id: int, reason: str, now: float) -> Effects:
+        """The connection of a process has closed, and it did not sign off.
+
+        If it holds tasks and has a supervisor, this is a loss only when that has told why, or
+        after `REPORT_WITHIN`. Until then it gets nothing more.
+        """
         member = self.members.get(member_id)
-        if member is None:
-            return False
-        member.heard = now
-        return True
+        if member is None or member_id in self.processes.closed:
+            return NOTHING
+        if self.processes.close(member, reason, now):
+            self.alarmed = True
+            self._drop_claims(member)
+        else:
+            self._depart(member_id, Unexplained(reason), now)
+        return self._done()
+
+    def on_departed(self, member_id: int, why: Departure, now: float) -> Effects:
+        """A process has left, or is taken for gone; one that is not registered is no error.
+
+        Whatever it had in hand goes back to the very front.
+        """
+        self._depart(member_id, why, now)
+        return self._done()
+
+    def on_ended_at_last(self, member_id: int, supervisor: str, now: float) -> Effects:
+        """A supervisor reports the end of a process that counts as lost: it cannot come back."""
+        if (task := self.crashes.confirm(member_id, supervisor)) is not None:
+            self.retries.pause(task, now)  # which is over at once
+        return NOTHING
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -146,24 +236,23 @@ class Scheduler(Losses):
         """
         number = len(payloads)
         if first is None:
-            first = self._next_task
+            first = self.table.next_id
         if not number:
             return first, NOTHING
-        if tag != self.asked.latest:
-            self.asked.note(first, tag)
-        self._next_task = first + number
+        self.table.number(tag, first, number)
         self.tally.submitted += number
         keepable = options is None and direct
-        if number == 1 and self._may_hand_over(tag, now, keepable=keepable):
+        if number == 1 and self.dispatch.may_serve_at_once(tag, now, keepable=keepable):
             claim = self.waiting.claims.next_for(tag)
             if claim is not None:
-                payload = self.blocks.payload(payloads, 0)
-                return first, self._hand_over(first, tag, payload, direct, options, claim, now)
+                payload = self.table.blocks.payload(payloads, 0)
+                task = Task(first, tag, payload, direct, WAITING, options)
+                return first, self._hand_over(task, claim, now)
         items: Iterable[Item]
         if direct and options is None and number > 1:
-            items = self.blocks.make(first, tag, payloads)
+            items = self.table.blocks.make(first, tag, payloads)
         else:
-            each = self.blocks.one_by_one(payloads)
+            each = self.table.blocks.one_by_one(payloads)
             made = {
                 i: Task(i, tag, payload, direct, WAITING, options)
                 for i, payload in enumerate(each, first)
@@ -171,11 +260,12 @@ class Scheduler(Losses):
             items = made.values()
             self.tasks.update(made)
         if not direct:
-            self.open_tags[tag] = self.open_tags.get(tag, 0) + number
+            self.table.open(tag, number)
         self.waiting.append(tag, items, 0 if options is None else options.priority)
-        if not self.waiting.claims or (keepable and self._keep(tag, now)):
+        if not self.waiting.claims.by_id or (keepable and self.dispatch.keeps(tag, now)):
             return first, NOTHING
-        return first, self._match_tasks(now)
+        self.dispatch.match(now)
+        return first, self.out.take()
 
     def on_fetch(
         self,
@@ -199,20 +289,21 @@ class Scheduler(Losses):
             Leases; or none, and the id of a claim that waits for some.
         """
         member = self.members.get(member_id)
-        if member is None or member.filter is None or want < 1 or self.terminated:
+        if member is None or member.filter is None or want < 1 or self.dispatch.terminated:
             return [], None
-        if member_id in self.closed:
+        if member_id in self.processes.closed:
             return [], None
+        dispatch = self.dispatch
         member.heard = now
-        self._back.pop(member_id, None)
+        dispatch.reservation.is_back(member_id)
         wanted = member.filter if tag is None else self.waiting.use_filter(frozenset((tag,)))
         try:
-            there = self.waiting.lanes and not self.held_back
-            tasks = self._take(wanted, want, seconds, now) if there else None
+            there = self.waiting.lanes and not dispatch.held_back
+            tasks = dispatch.take(wanted, want, seconds, now) if there else None
             if tasks:
-                return self._lease(member, tasks, now), None
-            self.grain.under_way.put_down(member_id)
-            if self.backups.in_hand:
+                return dispatch.lease(member, tasks, now), None
+            dispatch.grain.under_way.put_down(member_id)
+            if dispatch.stragglers.in_hand:
                 self.alarmed = True
             return [], self.waiting.claims.park(member, want, wanted, seconds, member.rank(now))
         finally:
@@ -222,9 +313,9 @@ class Scheduler(Losses):
     def on_spent(self, member_id: int, spent: Iterable[Spent]) -> None:
         """A process says how long tasks took. Before their outcomes: they must be in its hands."""
         for each in spent:
-            task = self.tasks.get(each.task_id) or self.blocks.find(each.task_id)
+            task = self.find(each.task_id)
             if task is not None and task.holder is not None and task.holder.id == member_id:
-                self.grain.observe(key_of(task), each, member_id)
+                self.dispatch.grain.observe(key_of(task), each, member_id)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
         """A process says which of its tasks it is executing right now."""
@@ -232,10 +323,10 @@ class Scheduler(Losses):
         holder = None if task is None or task.state is not LEASED else task.holder
         if task is not None and holder is not None and holder.id == member_id:
             if isinstance(task, Block):
-                task = self._apart(task, task_id)
+                task = self.table.single_out(task, task_id)
             task.state = STARTED
             holder.heard = now
-            if task.options is not None and self.overdue.watch(task, now, begun=True):
+            if task.options is not None and self.dispatch.overdue.watch(task, now, begun=True):
                 self.alarmed = True
 
     def on_returned(self, member_id: int, task_ids: Iterable[int], now: float) -> Effects:
@@ -243,11 +334,80 @@ class Scheduler(Losses):
         member = self.members.get(member_id)
         if member is None:
             return NOTHING
-        held = self._taken_from(member, task_ids)
+        held = self.table.take_from(member, task_ids)
         number = sum(item.size for item in held)
         self.tally.returned += number
-        self.grain.under_way.reduced(member_id, number)
-        return self._requeue(held, f"given back by worker {member_id}", now, Effects())
+        self.dispatch.grain.under_way.reduced(member_id, number)
+        self.dispatch.put_back(held, f"given back by worker {member_id}", now)
+        return self._done()
+
+    # -- outcomes ---------------------------------------------------------------------------
+
+    def on_reported(
+        self, member_id: int, outcomes: Iterable[Outcome], now: float
+    ) -> tuple[list[int], Effects]:
+        """A process delivers outcomes. See `Reports` for which of them count.
+
+        Returns:
+            The ids of the tasks whose outcome was not accepted.
+        """
+        refused = self.reports.judge(member_id, outcomes, now)
+        return refused, self._done()
+
+    def on_cancelled(self, task_ids: Iterable[int], now: float) -> tuple[list[int], Effects]:
+        """These tasks are not wanted any more.
+
+        One that waits is never executed; a worker that has one in hand is told to drop it or break
+        it off. One that is settled already stays as it is.
+
+        Returns:
+            The ids of those that are cancelled now.
+        """
+        cancelled: list[int] = []
+        for task_id in task_ids:
+            item = self.find(task_id)
+            if item is None or item.state is SETTLED:
+                continue
+            task = self.table.single_out(item, task_id)
+            self.dispatch.stop_others(task, None, now, always=True)
+            self.settlement.settle(task, CANCELLED, b"", None)
+            cancelled.append(task_id)
+        return cancelled, self._done()
+
+    def on_withdrawn(self, task_ids: Iterable[int], now: float) -> Effects:
+        """The caller that has asked for these tasks does not know of it: nobody collects them.
+
+        Those that are not settled are cancelled.
+        """
+        open_ones: list[int] = []
+        for task_id in task_ids:
+            task = self.find(task_id)
+            if isinstance(task, Task) and task.state is SETTLED:
+                self.settlement.discard(task)
+                continue
+            if isinstance(task, Task) and not task.direct:
+                self.table.close(task.tag)
+                task.direct = True
+            open_ones.append(task_id)
+        return self.on_cancelled(open_ones, now)[1]
+
+    def on_collect(
+        self, member_id: int, want: int, tag: str | None = None
+    ) -> tuple[list[Finished], int | None]:
+        """A process asks for outcomes, of one tag or of any, in the order of their arrival.
+
+        Returns:
+            Outcomes; or none, and the id of a claim that waits for some.
+        """
+        member = self.members.get(member_id)
+        if member is None or want < 1 or self.terminated:
+            return [], None
+        return self.settlement.collect(member, want, tag)
+
+    def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
+        """Outcomes did not reach the one who asked: back to the very front, for the next one."""
+        self.settlement.put_back(outcomes)
+        return self._done()
 
     # -- claims, time, end ------------------------------------------------------------------
 
@@ -256,149 +416,158 @@ class Scheduler(Losses):
         return self.waiting.claims.unpark(claim_id) or self.results.claims.unpark(claim_id)
 
     def on_held_back(self, now: float, *, held: bool) -> Effects:
-        """Results pile up that nobody picks up: hand out no more; or the pile is small again."""
-        self.held_back = held
-        return NOTHING if held else self._match_tasks(now)
+        """Results pile up that are not picked up: hand out no more; or the pile is small again."""
+        self.dispatch.held_back = held
+        if not held:
+            self.dispatch.match(now)
+        return self._done()
 
     def end_keeping(self, now: float) -> None:
-        """What was kept for somebody goes to whoever is there with the next tick, if it is time.
+        """Release the tasks that are kept for a busy worker, if it is time; see `on_tick`.
 
-        To be called before requests are taken in: who has seen that a task is kept relies on it.
+        To be called before requests are taken in: a caller that has seen that a task is kept
+        relies on it.
         """
-        if self.kept is not None and self.kept <= now:
-            self.kept = self.kept_tag = None
-            self._overdue = True
+        self.dispatch.reservation.end(now)
 
     def on_tick(self, now: float) -> Effects:
-        """Time has passed: take out the processes that have been silent for too long."""
-        effects = Effects()
-        if self._pauses:
-            self._resume(now, effects)
-        if self.closed:
-            effects.add(self._unexplained(now))
-        silent = self._liveness.expired(now)
+        """Time has passed: end pauses, take out the silent, enforce limits, copy stragglers."""
+        self._resume(now)
+        for member_id, reason in self.processes.unexplained(now):
+            self._depart(member_id, Unexplained(reason), now)
+        silent = self.processes.silent(now)
         for member in silent:  # first all of them, so that none gets what another one had
-            effects.dropped += self.waiting.claims.unpark_all(member)
+            self.out.effects.dropped += self.waiting.claims.unpark_all(member)
         for member in silent:
-            reason = f"silent for {now - member.heard:.1f} s"
-            effects.add(self.on_lost(member.id, reason, now, blame=False))
-        if self.overdue:
-            effects.add(self._look_at_limits(now))
+            self._depart(member.id, Blameless(f"silent for {now - member.heard:.1f} s"), now)
+        if self.dispatch.overdue:
+            self._look_at_limits(now)
         self.end_keeping(now)
-        if self._overdue:
-            self._overdue = False
-            effects.add(self._match_tasks(now))
+        if self.dispatch.reservation.has_ended:
+            self.dispatch.reservation.has_ended = False
+            self.dispatch.match(now)
         self._looked = now
-        effects.add(self._hand_out_copies(now))
-        return effects
+        self.dispatch.copy_stragglers(self.tasks, now)
+        return self._done()
 
     def next_deadline(self) -> float | None:
         """When `on_tick` is due next, on the same clock; None: not before something happens."""
-        due = [until for until, _ in self.closed.values()]
-        if (watched := self._liveness.next_deadline()) is not None:
-            due.append(watched)
-        if (limited := self.overdue.next_deadline()) is not None:
-            due.append(limited)
-        if self._pauses and not self.terminated:
-            due.append(self._pauses[0][0])
-        if self.kept is not None and not self.terminated:
-            due.append(self.kept)
-        if self.backups and self.waiting.claims and not self.terminated:
-            due.append(self._looked + LOOK)
-        return min(due, default=None)
+        due = [self.processes.next_deadline(), self.dispatch.overdue.next_deadline()]
+        if not self.terminated:
+            due += [self.retries.next_deadline(), self.dispatch.reservation.until]
+            if self.dispatch.stragglers and self.waiting.claims:
+                due.append(self._looked + LOOK)
+        return min((deadline for deadline in due if deadline is not None), default=None)
 
     def on_terminated(self) -> list[int]:
         """The job ends: nothing more is handed out. Returns the claims that waited."""
-        self.terminated = True
+        self.dispatch.terminated = True
         return self.waiting.claims.unpark_all() + self.results.claims.unpark_all()
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _may_hand_over(self, tag: str, now: float, *, keepable: bool) -> bool:
-        """Tell whether a task need not be queued, if anybody waits for just that."""
-        if not self.waiting.claims or self.terminated or self.held_back or self.kept is not None:
-            return False
-        return not (keepable and self._keep(tag, now))
+    def _done(self) -> Effects:
+        """The event has been dealt with. Returns what follows."""
+        if self.settlement.settled:
+            self.settlement.flush()
+        return self.out.take()
 
-    def _hand_over(
-        self,
-        task_id: int,
-        tag: str,
-        payload: Payload,
-        direct: bool,
-        options: Options | None,
-        claim: Claim,
-        now: float,
-    ) -> Effects:
-        """A task is asked for while somebody waits for just that: it need not be queued."""
-        task = self.tasks[task_id] = Task(task_id, tag, payload, direct, WAITING, options)
-        if not direct:
-            self.open_tags[tag] = self.open_tags.get(tag, 0) + 1
+    def _hand_over(self, task: Task, claim: Claim, now: float) -> Effects:
+        """A task is asked for while a claim waits for just that: it need not be queued."""
+        self.tasks[task.id] = task
+        if not task.direct:
+            self.table.open(task.tag, 1)
         self.waiting.claims.unpark(claim.id)
-        effects = Effects()
-        effects.leases.append((claim.id, self._lease(claim.taker, [task], now)))
-        return effects
+        self.dispatch.serve(claim, [task], now)
+        return self.out.take()
 
-    def _look_at_limits(self, now: float) -> Effects:
+    def _depart(self, member_id: int, why: Departure, now: float) -> None:
+        member = self.members.get(member_id)
+        if member is None:
+            return
+        self._drop_claims(member)
+        self.processes.remove(member)
+        self.dispatch.forget(member_id)
+        if member.filter is not None:
+            self.waiting.release(member.filter)
+        if isinstance(why, Left):
+            self.tally.returned += member.in_hand
+            told = f"given back by worker {member_id} as it left"
+        else:
+            self.tally.lost_members += 1
+            self.tally.requeued += member.in_hand
+            self.out.effects.lost.append((member, why.reason))
+            told = f"worker {member_id} lost: {why.reason}"
+            for task in self._guilty(member, why, now) if why.blames else ():
+                if self.crashes.strike(task, member, why, now):
+                    self._give_up(task, now)
+        held = [item for item in member.leases.values() if item.holder is member]
+        self.dispatch.put_back(held, told, now)
+
+    def _drop_claims(self, member: Member) -> None:
+        self.out.effects.dropped += self.waiting.claims.unpark_all(member)
+        self.out.effects.dropped += self.results.claims.unpark_all(member)
+
+    def _guilty(self, member: Member, why: Departure, now: float) -> list[Task]:
+        """Find the task whose execution may have ended a process; none if that is not known."""
+        if isinstance(why, (Ended, Stopped)):
+            task = self.table.on_its_own(why.task_id)
+            concerned = guilty = [] if task is None or task.state is SETTLED else [task]
+        else:
+            concerned = self._may_have_executed(member)
+            guilty = self.crashes.suspect(concerned)
+        if why.is_doubtful:
+            self.crashes.doubt(concerned, now)
+        return guilty
+
+    def _may_have_executed(self, member: Member) -> list[Task]:
+        """Return the tasks in a worker's hands, one of which it may have been executing.
+
+        What it has said that it had begun is on its own already. If it has not said anything, no
+        block stays together.
+        """
+        if not any(item.state is STARTED for item in member.leases.values()):
+            for block in [item for item in member.leases.values() if isinstance(item, Block)]:
+                self.table.dissolve(block)
+        return [item for item in member.leases.values() if isinstance(item, Task)]
+
+    def _give_up(self, task: Task, now: float) -> None:
+        """A task has too many strikes: that is its outcome, unless one may turn out to be void."""
+        task = self.table.single_out(task, task.id)
+        if (until := self.crashes.may_be_void(task, now)) is not None:
+            self.dispatch.take_away(task)
+            self.retries.pause(task, until)
+            task.note(now, "not handed out any more, unless a worker that was cut off comes back")
+            return
+        if task.options is not None:
+            self.dispatch.stop_others(task, None, now, always=True)
+        self.settlement.settle(task, LOST, write_history(task.losses or ()), None)
+
+    def _resume(self, now: float) -> None:
+        """Queue what has paused for long enough, in the order of its time."""
+        due: list[Item] = []
+        for task in self.retries.due(now):
+            if self.crashes.is_too_much(task):
+                self._give_up(task, now)
+            else:
+                due.append(task)
+        self.dispatch.put_back(due, "tried again", now)
+
+    def _look_at_limits(self, now: float) -> None:
         """Take tasks whose time is long over out of the hands that keep them."""
-        effects = Effects()
-        runs: list[list[Task]] = []
-        late, stuck = self.overdue.look(now, self.tasks.get)
+        late, stuck = self.dispatch.overdue.look(now, self.tasks.get)
         for task in stuck + late:
             holder, options = task.holder, task.options
             if holder is None or options is None:
                 continue
-            effects.orders.append((holder.id, task.id))
+            self.out.effects.orders.append((holder.id, task.id))
             if task in stuck:
-                held = self._taken_from(holder, [task.id])
-                self._requeue(held, f"worker {holder.id} did not begin in time", now, effects)
+                held = self.table.take_from(holder, [task.id])
+                self.dispatch.put_back(held, f"worker {holder.id} did not begin in time", now)
                 continue
             task.note(now, f"its time limit is over, and worker {holder.id} does not say so")
-            if not (may_try_again(options.retry_on) and self._try_again(task, now, effects)):
-                self._stop_others(task, holder, now, effects)
-                failure = self._timed_out(options.timeout or 0.0)
-                self._settle(task, FAILURE, failure, holder, runs, effects)
-        self._queue_results(runs, effects)
-        return effects
-
-    def _taken_from(self, member: Member, task_ids: Iterable[int]) -> list[Item]:
-        """Take tasks out of somebody's hands; what follows each other in a block stays together."""
-        held: list[Item] = []
-        ids = deque(task_ids)
-        while ids:
-            task_id = ids.popleft()
-            item = self.find(task_id)
-            if item is None or item.holder is not member:
+            if may_try_again(options.retry_on) and (again := self.retries.decide(task)):
+                self.dispatch.retry(task, again, now)
                 continue
-            if isinstance(item, Block):
-                number = 1
-                while ids and ids[0] == task_id + number <= item.last:
-                    ids.popleft()
-                    number += 1
-                item = self._split(item, task_id, number)
-            if member.leases.pop(item.last, None) is item:
-                item.holder = None
-                held.append(item)
-        return held
-
-    def _hand_out_copies(self, now: float) -> Effects:
-        """Give second copies of outliers to workers that have nothing to do."""
-        effects = Effects()
-        if self.terminated or self.held_back or not self.backups:
-            return effects
-        for task in self.backups.outliers(self.tasks, now) if self.waiting.claims else ():
-            able = self.waiting.claims.able(task.tag)
-            free = next((claim for claim in able if claim.taker is not task.holder), None)
-            if free is None or task.holder is None:
-                continue
-            self.waiting.claims.unpark(free.id)
-            leases = self._copy(task, task.holder, free.taker, now)
-            effects.leases.append((free.id, leases))
-        return effects
-
-    def _copy(self, task: Task, before: Member, to: Member, now: float) -> list[Lease]:
-        del before.leases[task.id]
-        self.backups.copied(task, before.id)
-        self.tally.copies += 1
-        task.note(now, f"slow in worker {before.id}: a second copy goes to worker {to.id}")
-        return self._lease(to, [task], now)
+            self.dispatch.stop_others(task, holder, now)
+            self.settlement.settle(task, FAILURE, self._timed_out(options.timeout or 0.0), holder)

@@ -218,7 +218,7 @@ class TaskQueues:
             take: Takes what a claim may have, as `take` does.
         """
         served: list[tuple[Claim, list[Item]]] = []
-        for each in [each for each in self.filters if each.idle]:
+        for each in [each for each in self.filters.all if each.idle]:
             while each.idle and each.first(self._lanes):
                 claim = each.idle[-1]
                 items = take(claim)
@@ -237,6 +237,15 @@ class TaskQueues:
         """All items that are alive, lane by lane. Costs O(items)."""
         return (i for lane in self._lanes.values() for i in lane if i.state is self._alive)
 
+    def check(self) -> Iterator[tuple[str, int]]:
+        """Yield each invariant that does not hold, and the task for which it does not."""
+        there = sum(item.size for item in self.items())
+        if self.count != there:
+            yield f"{there} tasks are in queues, counted as {self.count}", 0
+        for claim in self.claims:
+            if claim not in claim.filter.idle:
+                yield f"{claim!r} waits, and its filter does not know", 0
+
     def _open(self, key: Key, lane: deque[Item]) -> None:
         self._lanes[key] = lane
         if key.__class__ is tuple:
@@ -244,13 +253,15 @@ class TaskQueues:
         self._announce(lane[0].order, key)
 
     def _announce(self, order: int, key: Key) -> None:
-        for each in self.filters.accepting(tag_of(key)):
-            each.offer(order, key)
+        tag = tag_of(key)
+        for each in self.filters.all:
+            if each.accepts(tag):
+                each.offer(order, key)
 
     def _drop(self, key: Key) -> None:
         del self._lanes[key]
         self._ranked.discard(key)
-        for each in self.filters:
+        for each in self.filters.all:
             each.forget(key)
 
 

@@ -6,7 +6,9 @@ is. What is still being executed, and has taken longer than its kind is reckoned
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 64
 
 
-class Portion(NamedTuple):
+class Portion(msgspec.Struct, frozen=True, gc=False):
     """What was handed to a worker in one go, and is still in its hands."""
 
     #: When, in seconds on the scheduler's clock.
@@ -66,15 +68,15 @@ class UnderWay:
         """Some of a portion have been done, in so many seconds, or given back."""
         key = self._keys.get(member_id)
         if key is not None:
-            since, before, spent = self._lanes[key][member_id]
-            left = max(1, before - tasks)
-            self._lanes[key][member_id] = Portion(since, left, spent + seconds)
+            portion = self._lanes[key][member_id]
+            left = max(1, portion.tasks - tasks)
+            self._lanes[key][member_id] = Portion(portion.since, left, portion.spent + seconds)
 
     def overdue(self, key: Key, each: float, now: float) -> Iterator[float]:
         """Yield how long tasks of a lane have taken so far, if they are reckoned at less."""
-        for looked, (since, tasks, spent) in enumerate(self._lanes.get(key, {}).values()):
-            if now - since <= each or looked >= LOOKED_AT:
+        for looked, portion in enumerate(self._lanes.get(key, {}).values()):
+            if now - portion.since <= each or looked >= LOOKED_AT:
                 return
-            age = now - since - spent - (tasks - 1) * each
+            age = now - portion.since - portion.spent - (portion.tasks - 1) * each
             if age > each:
                 yield age

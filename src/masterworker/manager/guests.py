@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, cast
 
 from masterworker import forks
-from masterworker.core.settling import OUTCOMES
+from masterworker.core.reports import OUTCOMES
 from masterworker.core.task import Outcome, ids_of
 from masterworker.data.items import one_by_one
 from masterworker.errors import NotAllowedError

@@ -24,8 +24,8 @@ from masterworker import forks, wire
 from masterworker.conversation.backpressure import BackPressure
 from masterworker.conversation.dispatcher import Dispatcher
 from masterworker.core import audit
+from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.settling import CURRENT
 from masterworker.data.items import single
 from masterworker.data.record import timed_out
 from masterworker.errors import RejectedError

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from masterworker.core.task import Task
 
@@ -29,7 +29,7 @@ KEPT_TAGS = 256
 LOOK = 0.1
 
 
-class Backups:
+class Stragglers:
     """The tasks in hand that may have copies, and how long their like took. Times in seconds."""
 
     def __init__(self) -> None:
@@ -80,6 +80,13 @@ class Backups:
             if now - since > limit and task_id not in self._others:
                 found.append(task)
         return found
+
+    def check(self, tasks: dict[int, Task]) -> Iterator[tuple[str, int]]:
+        """Yield each invariant that does not hold, and the task for which it does not."""
+        for task_id in self._since:
+            task = tasks.get(task_id)
+            if task is None or task.holder is None:
+                yield "watched, and in nobody's hands", task_id
 
     def _limit(self, tag: str) -> float:
         durations = self._durations.get(tag, ())

@@ -1,0 +1,170 @@
+"""Outcomes from their acceptance to their delivery.
+
+Each task gets one outcome and no more. What was requested as direct leaves at once; the rest waits
+in queues of its own until it is collected.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, cast
+
+from masterworker.core.task import CANCELLED, FAILURE, RESULT, Finished, FinishedRun, State, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from masterworker.core.blocks import Block, Item
+    from masterworker.core.chunks import Payloads
+    from masterworker.core.crashes import CrashPolicy
+    from masterworker.core.member import Member
+    from masterworker.core.outbox import Outbox
+    from masterworker.core.retries import Retries
+    from masterworker.core.task import Payload
+    from masterworker.core.task_queues import TaskQueues
+    from masterworker.core.task_table import TaskTable
+
+SETTLED, DELIVERED = State.SETTLED, State.DELIVERED
+
+
+class Settlement:
+    """Gives tasks their outcomes, and outcomes to those that ask for them.
+
+    Args:
+        table: The tasks.
+        results: The queues of outcomes that are to be collected.
+        retries: Is told which tasks have their outcome.
+        crashes: The same.
+        out: Is given what leaves.
+    """
+
+    def __init__(
+        self,
+        table: TaskTable,
+        results: TaskQueues,
+        retries: Retries,
+        crashes: CrashPolicy,
+        out: Outbox,
+    ) -> None:
+        self._table = table
+        self.results = results
+        self._retries = retries
+        self._crashes = crashes
+        self._out = out
+        self._any_tag = results.use_filter(None)
+        #: Settled in this event, and not queued yet.
+        self.settled: list[Task] = []
+
+    def settle(self, task: Task, kind: int, payload: Payload, member: Member | None) -> None:
+        """Give a task its outcome. `flush` has to follow in the same event."""
+        if task.holder is not None:
+            del task.holder.leases[task.id]
+            task.holder = None
+        worker = member.info if member is not None else ""
+        if kind == RESULT:
+            self._out.tally.results += 1
+        else:
+            self._count_failure(task, kind, payload, worker)
+        task.tries = self._retries.settled(task)
+        self._crashes.settled(task)
+        task.state = SETTLED
+        task.payload = payload
+        task.kind = kind
+        task.suspect = False
+        task.worker = worker
+        if task.direct:
+            self._out.effects.direct.append(self._deliver(task))
+        else:
+            self.settled.append(task)
+
+    def settle_first(self, block: Block, results: Payloads, member: Member) -> None:
+        """The first tasks of a block have their results, and leave."""
+        number = len(results)
+        tally = self._out.tally
+        tally.results += number
+        tally.delivered += number
+        run = FinishedRun(block.id, block.tag, results, member.info)
+        self._out.effects.direct.append(run)
+        if number == len(block.payloads):
+            del member.leases[block.last]
+        block.drop(number)
+
+    def flush(self) -> None:
+        """Queue what has been settled, and serve those that wait for it."""
+        settled, self.settled = self.settled, []
+        for tag, run in groupby(settled, attrgetter("tag")):
+            self.results.append(tag, run)
+        self._match()
+
+    def collect(
+        self, member: Member, want: int, tag: str | None
+    ) -> tuple[list[Finished], int | None]:
+        """Return outcomes; or none, and the id of a claim that waits for some."""
+        wanted = self._any_tag if tag is None else self.results.use_filter(frozenset((tag,)))
+        try:
+            tasks = self.results.take(wanted, want)
+            if tasks:
+                return self._deliver_all(tasks), None
+            return [], self.results.claims.park(member, want, wanted)
+        finally:
+            if tag is not None:
+                self.results.release(wanted)
+
+    def put_back(self, outcomes: Sequence[Finished]) -> None:
+        """Outcomes did not reach the one who asked: back to the very front, for the next one."""
+        items: list[Item] = []
+        for done in outcomes:
+            if self._table.find(done.task_id) is not None:
+                continue
+            task = Task(done.task_id, done.tag, done.payload, direct=False, state=SETTLED)
+            task.kind, task.worker, task.tries = done.kind, done.worker, done.attempts
+            self._table.tasks[task.id] = task
+            self._table.open(task.tag, 1)
+            items.append(task)
+        self._out.tally.delivered -= len(items)
+        self.results.put_back(items)
+        self._match()
+
+    def discard(self, task: Task) -> None:
+        """The outcome of a settled task that waits is not wanted."""
+        self.results.withdraw()
+        self._deliver(task)
+
+    def check(self) -> Iterator[tuple[str, int]]:
+        """Yield each invariant that does not hold, and the task for which it does not."""
+        for task in self.settled:
+            yield "settled, and in no queue", task.id
+        waiting = {item.id for item in self.results.items()}
+        for task in self._table.tasks.values():
+            if (task.id in waiting) != (task.state is SETTLED):
+                yield "settled", task.id
+
+    def _match(self) -> None:
+        for claim, tasks in self.results.match(
+            lambda claim: self.results.take(claim.filter, claim.want)
+        ):
+            self._out.effects.results.append((claim.id, self._deliver_all(tasks)))
+
+    def _deliver_all(self, tasks: Sequence[Item]) -> list[Finished]:
+        return [self._deliver(task) for task in cast("Sequence[Task]", tasks)]
+
+    def _deliver(self, task: Task) -> Finished:
+        task.state = DELIVERED
+        del self._table.tasks[task.id]
+        self._out.tally.delivered += 1
+        if not task.direct:
+            self._table.close(task.tag)
+        return Finished(task.id, task.tag, task.kind, task.payload, task.worker, task.tries)
+
+    def _count_failure(self, task: Task, kind: int, payload: Payload, worker: str) -> None:
+        tally = self._out.tally
+        if kind == CANCELLED:
+            tally.cancelled += 1
+            return
+        if kind == FAILURE:
+            tally.failures += 1
+        else:
+            tally.given_up += 1
+        what = cast("bytes", payload)  # failures are never large
+        self._out.effects.failed.append((task.id, task.tag, task.payload, kind, what, worker))
