@@ -207,14 +207,17 @@ def test_serial_job_waits_for_what_pauses() -> None:
 NEWCOMER = """
 import signal, sys
 from masterworker import Worker
+from masterworker.worker.conversation import Conversation
 
-class Newcomer(Worker):
-    def _join_first(self):
-        joined = super()._join_first()
-        signal.raise_signal(int(sys.argv[2]))
-        return joined
+join = Conversation._join_first
 
-Newcomer(sys.argv[1], handlers={"a": abs}).run()
+def join_and_signal(self):
+    joined = join(self)
+    signal.raise_signal(int(sys.argv[2]))
+    return joined
+
+Conversation._join_first = join_and_signal
+Worker(sys.argv[1], handlers={"a": abs}).run()
 """
 
 
