@@ -182,10 +182,11 @@ class ProcessContext:
         """Tell the supervisor with which exit status this process ends now, and why.
 
         Returns:
-            False: there is no supervisor, which would pass the reason on.
+            False: this process was not launched, so nothing passes the reason on. (The sidecar of
+            a script has no output.)
         """
         scoreboard.write_verdict(self.board, status, reason)
-        return bool(self.supervisor)
+        return self.is_launched and bool(self.supervisor)
 
     def end_process(self, reason: str) -> None:
         """End this process, whatever its main thread is doing, since the master is gone."""
