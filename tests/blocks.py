@@ -8,7 +8,7 @@ from msgspec.structs import astuple, replace
 
 from masterworker.core.audit import ids_in
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import RESULT, Finished, FinishedRun, Lease, Outcome
+from masterworker.core.task import RESULT, Finished, FinishedRun, Large, Lease, Outcome
 from masterworker.data.items import one_by_one
 from masterworker.data.pickling import dumps, loads
 
@@ -30,6 +30,7 @@ def pack(values: list[bytes], joined: bool) -> list[bytes] | Chunk:
 
 def plain(payload: bytes) -> bytes:
     """Return the payload that an item of such a chunk stands for; others as they are."""
+    payload = getattr(payload, "held", payload)  # one whose end is noticed
     opened: bytes = loads(payload) if payload[:1] == b"\x80" else payload
     return opened
 
@@ -39,7 +40,7 @@ def each_lease(leases: Iterable[Lease]) -> list[Lease]:
     found = []
     for lease in leases:
         first, attempt, tag, payload, terms = astuple(lease)
-        payloads = [payload] if isinstance(payload, bytes) else one_by_one(payload)
+        payloads = [payload] if isinstance(payload, (bytes, Large)) else one_by_one(payload)
         found += [Lease(i, attempt, tag, plain(p), terms) for i, p in enumerate(payloads, first)]
     return found
 
@@ -49,7 +50,7 @@ def each_outcome(outcomes: Iterable[Outcome]) -> list[Outcome]:
     found = []
     for outcome in outcomes:
         first, attempt, kind, payload = astuple(outcome)
-        payloads = [payload] if isinstance(payload, bytes) else one_by_one(payload)
+        payloads = [payload] if isinstance(payload, (bytes, Large)) else one_by_one(payload)
         found += [Outcome(i, attempt, kind, plain(p)) for i, p in enumerate(payloads, first)]
     return found
 

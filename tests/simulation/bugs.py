@@ -24,6 +24,7 @@ from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import CANCELLED, FAILURE, Finished, Lease, Outcome, State, Task
 from masterworker.core.task_queues import TaskQueues
 from masterworker.core.task_table import TaskTable
+from masterworker.data.items import one_by_one
 from simulation.worker import SimWorker
 
 if TYPE_CHECKING:
@@ -33,6 +34,33 @@ if TYPE_CHECKING:
     from masterworker.core.effects import Effects
     from masterworker.core.member import Member
     from simulation.kernel import Run
+    from simulation.swarm import Swarm
+
+
+def another_master(swarm: Swarm) -> None:
+    """The master ends while tasks are executed, and there is another one soon."""
+    swarm.faults_end, swarm.restart, swarm.down = max(swarm.faults_end, 4.0), 1.0, 0.1
+    for batch in swarm.batches:
+        batch.when, batch.options = 0.0, None
+        for spec in batch.specs:
+            spec.seconds, spec.poison = max(spec.seconds, 1.5), False
+
+
+def another_master_for_nested_tasks(swarm: Swarm) -> None:
+    """The same, and each task asks for further ones."""
+    another_master(swarm)
+    for batch in swarm.batches:
+        for spec in batch.specs:
+            spec.further = 2
+
+
+def cancelled_as_they_wait(swarm: Swarm) -> None:
+    """Tasks wait for further ones, and are cancelled when they are lent another one."""
+    swarm.cancel_waiting, swarm.depth = 0.9, 16
+    for batch in swarm.batches:
+        batch.options = None
+        for spec in batch.specs:
+            spec.further, spec.poison = 2, False
 
 
 # -- the scheduler ----------------------------------------------------------------------------
@@ -242,13 +270,13 @@ class DeafToWhatComesBack(Dispatch):
 class WithdrawnItemsComeBack(TaskQueues):
     """What has been withdrawn from the queue is handed out when its turn comes."""
 
-    def take(self, *args: Any) -> list[Item]:
+    def take(self, *args: Any, **kwargs: Any) -> list[Item]:
         for lane in self._lanes.values():
             for item in lane:
                 if item.state is State.DELIVERED and isinstance(item, Task):
                     item.state = self._alive
                     self.count += 1
-        return super().take(*args)
+        return super().take(*args, **kwargs)
 
 
 class ForgetsTheRest(TaskTable):
@@ -285,7 +313,7 @@ class RowsAreNeverRefused(Reports):
 
     def _judge_run(self, outcome: Outcome, *rest: Any) -> list[int]:
         for task_id in super()._judge_run(outcome, *rest):
-            payload = outcome.payload[task_id - outcome.task_id]
+            payload = list(one_by_one(outcome.payload))[task_id - outcome.task_id]
             done = Finished(task_id, "a", outcome.kind, payload, "")
             self._out.effects.direct.append(done)
         return []
@@ -340,6 +368,8 @@ class PutsDownWithoutSaying(Hand):
 class BreaksOffInTheMiddle(SimWorker):
     """A task that is broken off as it is lent another one takes that along."""
 
+    tune = staticmethod(cancelled_as_they_wait)
+
     def _return(self, leases: list[Lease]) -> Run:
         if not self._is_pending():
             yield from super()._return(leases)
@@ -355,6 +385,8 @@ class IgnoresRejoin(SimWorker):
 
 class NeverLooksForTheMaster(SimWorker):
     """After a broken connection it speaks as the one that it was before."""
+
+    tune = staticmethod(another_master)
 
     def _find_again(self, me: str) -> Run:
         yield 0.1
@@ -392,12 +424,16 @@ class AnswersForTheNextAttempt(SimWorker):
 class FinishesForTheNextRun(SimWorker):
     """The outcome of a task of one master goes to the next one, under the same number."""
 
+    tune = staticmethod(another_master)
+
     def _finish(self, outcome: Outcome, run: str) -> None:
         super()._finish(outcome, self.hand.instance)
 
 
 class WaitsForTheNextRun(SimWorker):
     """A task of one master waits for what others have asked the next one for."""
+
+    tune = staticmethod(another_master_for_nested_tasks)
 
     def _require_same_run(self) -> None:
         pass

@@ -1,89 +1,118 @@
-"""Bugs to plant in the conversation: what the master and its clients do not say, or say twice."""
+"""Bugs to plant in the conversation: what the machine and its clients do not say, or say twice.
+
+Each is the product's own machine, or a part of it, with one defect in one place; `strengths` and
+`tune` say in which world it is at work soonest.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
 from masterworker import wire
+from masterworker.conversation.backpressure import BackPressure
+from masterworker.conversation.collecting import Collecting
+from masterworker.conversation.dispatcher import Dispatcher
+from masterworker.conversation.membership import Membership
+from masterworker.conversation.numbered import Call, NumberedCalls
+from masterworker.conversation.orders import MemberOrders
+from masterworker.conversation.submissions import Flush, FlushRule, SubmissionBuffer
+from masterworker.conversation.supervision import Supervision
+from masterworker.conversation.waiting import Waiters
+from masterworker.core.options import Options
 from masterworker.errors import TransportError
 from simulation.desk import Desk
 from simulation.peers import SimClient
-from simulation.replies import Call, Replies
+from simulation.swarm import ALL
 
 if TYPE_CHECKING:
+    from masterworker.conversation.waiting import Waiter
     from simulation.desk import Session
-    from simulation.guarded import Box
     from simulation.kernel import Run
+    from simulation.swarm import Swarm
 
 
-class RejoinKeepsLeases(Desk):
-    """Who joins again is another one, and keeps what he had."""
-
-    def _join(self, *args: Any) -> None:
-        self._clients.pop(args[2], None)
-        super()._join(*args)
+def supervised(swarm: Swarm) -> None:
+    """All workers are on one host, and can do everything."""
+    swarm.workers = [(ALL, slowness, 0) for _, slowness, _ in swarm.workers]
 
 
-class StrangersAreServed(Desk):
-    """Who is not registered is told that there is no work, instead of joining again."""
+def stubborn(swarm: Swarm) -> None:
+    """Tasks do not heed their time limits, and their supervisor ends them."""
+    supervised(swarm)
+    for batch in swarm.batches:
+        batch.options = Options(timeout=0.3)
+        for spec in batch.specs:
+            spec.stubborn, spec.seconds, spec.poison, spec.further = True, 4.0, False, 0
 
-    def _take_back_orders(self, reply: Any) -> Any:
-        return replace(reply, orders=[]) if hasattr(reply, "orders") else reply
 
-    def _exchange(self, answer: Any, *args: Any) -> None:
-        def shy(good: bool, reply: Any) -> None:
-            answer(good, self._take_back_orders(reply))
+def ended_as_the_master_was_away(swarm: Swarm) -> None:
+    """Workers end while there is no master, and others have their numbers with the next one."""
+    supervised(swarm)
+    swarm.faults_end, swarm.restart, swarm.down, swarm.kill = 6.0, 2.0, 0.3, 3.0
+    for batch in swarm.batches:
+        batch.when, batch.options = 0.0, None
+        for spec in batch.specs:
+            spec.seconds = max(spec.seconds, 1.0)
 
-        super()._exchange(shy, *args)
+
+def clients_that_hang_up(swarm: Swarm) -> None:
+    """Clients wait for outcomes, and lose their connections meanwhile."""
+    swarm.faults_end, swarm.clients, swarm.reset, swarm.kill_client = 15.0, 2, 1.0, 0.3
+    swarm.half_open = 0.0
+    for batch in swarm.batches:
+        batch.direct, batch.singly = False, False
+        for spec in batch.specs:
+            spec.seconds = max(spec.seconds, 1.0)
+
+
+# -- joining, leaving, endings ------------------------------------------------------------------
+
+
+class RejoinKeepsLeases(Membership):
+    """A process that joins again is another one, and keeps what it had."""
+
+    def join(self, hello: wire.Hello, now: float) -> int:
+        self._members.pop(hello.client, None)
+        return super().join(hello, now)
+
+
+class StrangersAreServed(Dispatcher):
+    """A process that is not registered is told that there is no work, instead of joining again."""
+
+    def exchange(self, *args: Any) -> Any:
+        reply, waiter = super().exchange(*args)
+        if reply is not None:
+            reply = replace(reply, orders=[o for o in reply.orders if o[0] != wire.REJOIN])
+        return reply, waiter
 
 
 class OldMembersEndAgain(Desk):
     """A supervisor's news of another run of the master is taken for news of this one."""
 
-    def _attend(self, answer: Any, session: Session, name: str, *rest: Any) -> None:
-        alive, endings, wait = rest
-        endings = [(self.instance, ending) for _, ending in endings]
-        super()._attend(answer, session, name, alive, endings, wait)
+    tune = staticmethod(ended_as_the_master_was_away)
 
-
-class EndedIsDead(Desk):
-    """A worker that its supervisor has ended counts as one that has died of its task."""
-
-    def _take_ending(self, ending: Any, now: float) -> None:
-        super()._take_ending(replace(ending, blame=True, outcome=None), now)
-
-
-class LimitIsNoOutcome(Desk):
-    """A task for which a supervisor has ended a worker is simply tried once more."""
-
-    def _take_ending(self, ending: Any, now: float) -> None:
-        super()._take_ending(replace(ending, outcome=None), now)
-
-
-class LendsWhatIsAwaited(Desk):
-    """Whoever waits for an outcome is lent tasks of its tag, able to execute them or not."""
-
-    def _can_execute(self, member_id: int, tag: str) -> bool:
+    def same_process(self, info: str, other: str) -> bool:
         return True
 
 
-class LendsAnything(Desk):
-    """Whoever waits deep inside other tasks gets what comes next, and not what it waits for."""
+class EndedIsDead(Supervision):
+    """A worker that its supervisor has ended counts as one that has died of its task."""
 
-    def _fetch_meanwhile(self, member_id: int, lend: int, tag: Any, now: float) -> Any:
-        if lend == wire.AWAITED:
-            return [], None
-        return super()._fetch_meanwhile(member_id, lend, None, now)
+    tune = staticmethod(stubborn)
+
+    def _take_ending(self, name: str, ending: Any, now: float) -> None:
+        super()._take_ending(name, replace(ending, blame=True, outcome=None), now)
 
 
-class ClaimsOutliveTheirCallers(Desk):
-    """Who does not wait any longer is given tasks all the same."""
+class LimitIsNoOutcome(Supervision):
+    """A task for which a supervisor has ended a worker is simply tried once more."""
 
-    def _close(self, box: Box) -> None:
-        for claim in box.claims:
-            self._boxes.pop(claim, None)
+    tune = staticmethod(stubborn)
+
+    def _take_ending(self, name: str, ending: Any, now: float) -> None:
+        super()._take_ending(name, replace(ending, outcome=None), now)
 
 
 class EndsAreNotNoticed(Desk):
@@ -94,33 +123,168 @@ class EndsAreNotNoticed(Desk):
 
 
 class EndsAreNoticedOnce(Desk):
-    """Who hung up while he waited does not come for what he was promised at that moment."""
+    """A process that hung up while it waited does not come for what it was promised just then."""
+
+    tune = staticmethod(clients_that_hang_up)
 
     def closed(self, session: Session) -> None:
         if not session.gone:
             super().closed(session)
 
 
-class EveryRequestIsNew(Replies):
+# -- waiting ------------------------------------------------------------------------------------
+
+
+class LendsWhatIsAwaited(Collecting):
+    """A process that waits for an outcome is lent tasks of its tag, able to execute them or not."""
+
+    def _lend(self, member_id: int, lend: int, tag: str | None, now: float) -> Any:
+        if tag is not None and lend != wire.NOTHING:
+            leases, claim = self._core.on_fetch(member_id, 1, now, tag)
+            if leases or lend == wire.AWAITED:
+                return leases, claim
+            if claim is not None:
+                self._core.on_unparked(claim)
+        return super()._lend(member_id, lend, tag, now)
+
+
+class LendsAnything(Collecting):
+    """A process deep inside other tasks gets what comes next, and not what it waits for."""
+
+    def _lend(self, member_id: int, lend: int, tag: str | None, now: float) -> Any:
+        if lend == wire.AWAITED:
+            return [], None
+        return super()._lend(member_id, lend, None, now)
+
+
+class ClaimsOutliveTheirCallers(Waiters):
+    """A call that does not wait any longer is given tasks all the same."""
+
+    def close(self, waiter: Waiter) -> None:
+        for claim in waiter.claims:
+            self._by_claim.pop(claim, None)
+
+
+class DeferredForEver(Waiters):
+    """A deferred reply for which nothing comes is never sent."""
+
+    def overdue(self, now: float) -> list[Waiter]:
+        return []
+
+
+# -- orders -------------------------------------------------------------------------------------
+
+
+class OrderedAgain(MemberOrders):
+    """An order is given with every reply from then on: it is never forgotten."""
+
+    strengths: ClassVar = {"cancel": 1.0, "faults_end": 15.0}
+
+    def take(self, member_id: int) -> list[tuple[str, int]]:
+        return list(self._orders.get(member_id, ()))
+
+
+# -- requests on their way in -------------------------------------------------------------------
+
+
+class FlushIsLost(SubmissionBuffer):
+    """What is noted while the buffer is being emptied is forgotten with the rest."""
+
+    def take(self) -> Any:
+        runs = super().take()
+        return runs[:1]
+
+
+class NumbersAreReused(SubmissionBuffer):
+    """After the buffer was emptied, numbers begin where its last run began."""
+
+    def take(self) -> Any:
+        runs = super().take()
+        if runs:
+            self._next = runs[-1].first + 1
+        return runs
+
+
+class StopsWatching(FlushRule):
+    """A tick that found nothing waiting leaves the word that there will be another one."""
+
+    def ticked(self, now: float, *, waiting: bool) -> bool:
+        super().ticked(now, waiting=waiting)
+        self.watching = True
+        return waiting
+
+
+class HurriesAgain(SubmissionBuffer):
+    """A request that hurried is taken in again by the step that it was in a hurry for."""
+
+    def take(self) -> Any:
+        runs = super().take()
+        if len(runs) == 1 and len(runs[0].payloads) == 1 and runs[0].direct:
+            self.runs = [*runs]
+        return runs
+
+
+class NeverInAHurry(FlushRule):
+    """Requests wait for a tick that nobody has asked for."""
+
+    def after_one(self, *, kept: bool) -> Flush:
+        return Flush.LATER
+
+
+# -- back-pressure ------------------------------------------------------------------------------
+
+
+class HeldBackForEver(Dispatcher):
+    """Tasks that are held back stay so, whatever is picked up."""
+
+    def weigh(self, now: float, *, asking: bool = False) -> None:
+        if not self.core.held_back:
+            super().weigh(now, asking=asking)
+
+
+class WaitersDoNotCount(BackPressure):
+    """Tasks are held back from a program that waits for their outcomes, and drops none before."""
+
+    def decide(self, core: Any, executing: Any, now: float) -> bool:
+        return self.is_high()
+
+
+class ThoseThatWaitExecute(Collecting):
+    """A process that only waits inside a task counts as one that executes."""
+
+    def others_execute(self) -> bool:
+        return any(member.leases for member in self._core.members.values())
+
+
+# -- numbered calls -----------------------------------------------------------------------------
+
+
+class EveryRequestIsNew(NumberedCalls):
     """A request whose reply was lost is carried out once more."""
 
-    def once(self, client: str, number: int, action: Any, answer: Any) -> None:
+    strengths: ClassVar = {"lose_reply": 0.3, "faults_end": 15.0}
+
+    def begin(self, client: str, number: int, channel: Any) -> Any:
         self._last.pop(client, None)
-        super().once(client, number, action, answer)
+        return super().begin(client, number, channel)
 
 
-class LateCopiesAreNew(Replies):
+class LateCopiesAreNew(NumberedCalls):
     """A copy of an earlier call, late on its way, is carried out once more."""
 
-    def once(self, client: str, number: int, action: Any, answer: Any) -> None:
+    strengths: ClassVar = {"duplicate": 0.5, "lose_reply": 0.2, "faults_end": 15.0}
+
+    def begin(self, client: str, number: int, channel: Any) -> Any:
         call = self._last.get(client)
         if call is not None and number < call.number:
-            self._last[client] = call = Call(number)
-        super().once(client, number, action, answer)
+            del self._last[client]
+        return super().begin(client, number, channel)
 
 
-class AcknowledgesTheLast(Replies):
+class AcknowledgesTheLast(NumberedCalls):
     """An acknowledgement that comes late acknowledges what has not arrived yet."""
+
+    strengths: ClassVar = {"duplicate": 0.5, "lose_reply": 0.3, "delay": 0.2, "faults_end": 15.0}
 
     def acknowledge(self, client: str, number: int) -> None:
         if (call := self._last.get(client)) is not None:
@@ -128,19 +292,48 @@ class AcknowledgesTheLast(Replies):
         super().acknowledge(client, number)
 
 
-class KeepsWhatWasGivenUp(Replies):
+class AcknowledgedAsItIsMade(NumberedCalls):
+    """A reply counts as arrived as soon as it was made."""
+
+    strengths: ClassVar = {"lose_reply": 0.3, "faults_end": 15.0}
+
+    def complete(self, call: Call, reply: Any) -> Any:
+        done = super().complete(call, reply)
+        call.arrived = True
+        return done
+
+
+class KeepsWhatWasGivenUp(NumberedCalls):
     """Outcomes whose reply was given up stay where they are."""
 
-    def forgo(self, client: str, number: int | None = None) -> None:
-        pass
+    strengths: ClassVar = {"lose_reply": 0.3, "lose_request": 0.3, "faults_end": 15.0}
+
+    def forgo(self, client: str, number: int | None = None) -> Any:
+        return ()
 
 
-class ForgoesOnlyWhatIsDone(Replies):
+class ForgoesOnlyWhatIsDone(NumberedCalls):
     """What a call brings that was given up while it was under way stays where it is."""
 
-    def forgo(self, client: str, number: int | None = None) -> None:
+    strengths: ClassVar = {"lose_reply": 0.3, "lose_request": 0.3, "delay": 0.2, "faults_end": 15.0}
+
+    def forgo(self, client: str, number: int | None = None) -> Any:
         if (call := self._last.get(client)) is not None and call.done:
-            super().forgo(client, number)
+            return super().forgo(client, number)
+        return ()
+
+
+class NobodyWaitsForTheAbsent(NumberedCalls):
+    """Outcomes for a client that is gone stay with its last call."""
+
+    strengths: ClassVar = {"kill_client": 0.3, "lose_reply": 0.3, "faults_end": 15.0}
+
+    def on_tick(self, now: float) -> Any:
+        self._abandoned.clear()
+        return []
+
+
+# -- clients ------------------------------------------------------------------------------------
 
 
 class NumbersAttempts(SimClient):

@@ -23,6 +23,7 @@ from masterworker.core.task import (
     Outcome,
     State,
 )
+from masterworker.wire import CANCEL
 from simulation.swarm import FURTHER
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Oracle:
         self._begun: dict[tuple[int, int | None], None] = {}
         self._single: dict[int, None] = {}
         self._strikes_to_check = False
+        #: How many orders to stop a task a process has not been told.
+        self._ordered: dict[tuple[int, int], int] = {}
         #: Members whose connections broke, who they are, and who each process is by now.
         self._broken: dict[int, None] = {}
         self._client_of: dict[int, str] = {}
@@ -141,10 +144,21 @@ class Oracle:
             self._handed_at[task, attempt] = now
             self._held.setdefault(task, []).append(member)
 
-    def lent(self, member: int, leases: Sequence[Lease]) -> None:
-        """The manager takes these for begun, although they may never arrive."""
-        for lease in leases:
-            self._begun[lease.task_id, member] = None
+    def ordered(self, member: int, task: int) -> None:
+        """The scheduler wants a process to stop executing a task."""
+        self._ordered[member, task] = self._ordered.get((member, task), 0) + 1
+
+    def told(self, member: int, orders: Sequence[tuple[str, int]]) -> None:
+        """A process is told orders: each as often as it was given."""
+        for order, task in orders:
+            if order == CANCEL:
+                self._ordered[member, task] = self._ordered.get((member, task), 0) - 1
+                if self._ordered[member, task] < 0:
+                    raise Violation(f"member {member} is told twice to stop task {task}")
+
+    def begun(self, member: int, task: int) -> None:
+        """The scheduler takes it for begun, although the lease may never arrive."""
+        self._begun[task, member] = None
 
     def executes(self, lease: Lease, worker: SimWorker) -> None:
         """A worker begins with a task: one that it has been given since it joined, and not done."""

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker.core.scheduler import Scheduler
 from masterworker.data.items import single
-from simulation.desk import Desk
+from masterworker.errors import MasterworkerError
+from simulation.desk import Desk, finished_of
 from simulation.network import Network
 from simulation.oracle import Oracle
+from simulation.watched import watched
 
 if TYPE_CHECKING:
     from simulation.kernel import Kernel
@@ -38,12 +40,14 @@ class Masters:
 
     def _new_master(self) -> None:
         self.core = self.make_core()
+        self.core.__class__ = watched(self.core.__class__)
         self.oracle = Oracle(self.core, self.trace)
+        self.core.oracle, self.core.kernel = self.oracle, self.kernel
         self.desk = self.desk_class(self.kernel, self.swarm, self.core, self.oracle)
         self.desk.instance = f"run {len(self.oracles) + 1}"
         self.oracles[self.desk.instance] = self.oracle
 
-    def make_core(self) -> Scheduler:
+    def make_core(self) -> Any:
         return self.core_class(single=single)
 
     def trace(self, text: str) -> None:
@@ -66,24 +70,27 @@ class Masters:
 
     def _request_here(self, desk: Desk, batch: Batch, payloads: list[bytes]) -> None:
         if not desk.held_up(self._request_here, desk, batch, payloads):
-            desk.request_here(batch.tag, payloads, batch.options, direct=batch.direct)
+            if batch.direct and batch.singly:
+                desk.submit_here(batch.tag, payloads, batch.options)
+            else:
+                desk.request_here(batch.tag, payloads, batch.options, direct=batch.direct)
 
     def _collect_here(self, desk: Desk) -> None:
         """The master itself picks outcomes up."""
         if desk.held_up(self._collect_here, desk):
             return
 
-        def answer(good: bool, reply: Any) -> None:
-            if not good:
+        def end(reply: Any) -> None:
+            if isinstance(reply, MasterworkerError):
                 return
-            for outcome in reply[0]:
+            for outcome in finished_of(reply):
                 desk.oracle.received(outcome)
             self.kernel.after(0.2 * self.kernel.random.random(), self._collect_here, desk)
 
         desk.touched = True
         tag = self.kernel.random.choice(self.tags)
         wait = self.kernel.random.choice((0.0, 1.0, 5.0))
-        desk._collect(answer, self._master, tag, 1, wait, 0)
+        desk._collect(end, self._master, tag, 1, wait, 0)
 
     def _requested_here(self, desk: Desk) -> None:
         if not desk.held_up(self._requested_here, desk):

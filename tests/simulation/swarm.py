@@ -48,6 +48,8 @@ class Batch:
     direct: bool
     options: Options | None
     specs: list[Spec]
+    #: The master's program submits them one by one.
+    singly: bool = False
 
 
 @dataclass(slots=True)
@@ -89,6 +91,11 @@ class Swarm:
     cancel_waiting: float = 0.0
     #: Workers that have promised no heartbeats.
     unwatched: frozenset[int] = frozenset()
+    #: Results have so many bytes more than what they say, and so many together are too many.
+    bulk: int = 0
+    bound: int = 0
+    #: The master's program drops no result before it has all that it waits for.
+    hoards: bool = False
 
     @property
     def tags(self) -> tuple[str | None, ...]:
@@ -177,6 +184,17 @@ def draw_more(random: Random, swarm: Swarm) -> None:
     if random.random() < 0.3:
         swarm.cancel_waiting = 0.5 * random.random()
         swarm.kinds.append("cancel_waiting")
+
+
+def draw_submissions(random: Random, swarm: Swarm) -> None:
+    """Draw how the master's program asks, and how much its results take."""
+    for batch in swarm.batches:
+        batch.singly = batch.direct and random.random() < 0.5
+    if random.random() < 0.3:
+        swarm.bulk = random.choice((2100, 5000))
+        swarm.bound = swarm.bulk * random.choice((0, 1, 3, 10)) + 1
+        swarm.hoards = random.random() < 0.5
+        swarm.kinds.append("bulk")
 
 
 def _draw_row(random: Random, faults_end: float) -> Batch:

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from masterworker.conversation.backpressure import BackPressure
+from masterworker.conversation.collecting import Collecting
+from masterworker.conversation.dispatcher import Dispatcher
+from masterworker.conversation.membership import Membership
+from masterworker.conversation.numbered import NumberedCalls
+from masterworker.conversation.orders import MemberOrders
+from masterworker.conversation.submissions import FlushRule, SubmissionBuffer
+from masterworker.conversation.supervision import Supervision
+from masterworker.conversation.waiting import Waiters
 from masterworker.core.hand import Hand
 from masterworker.data.items import single
 from planting import planted
@@ -18,7 +27,6 @@ from simulation import conversation_bugs as talk
 from simulation.desk import Desk
 from simulation.oracle import Violation
 from simulation.peers import SimClient
-from simulation.replies import Replies
 from simulation.worker import SimWorker
 from simulation.world import World
 
@@ -29,72 +37,104 @@ if TYPE_CHECKING:
 MOST = 500
 
 PLANTED = [
-    # the scheduler
-    (bugs.LastOutcomeWins, 3),
+    # the scheduler and the worker
+    (bugs.LastOutcomeWins, 29),
     (bugs.NoDeduplication, 3),
-    (bugs.LateFailureAccepted, 68),
-    (bugs.LateResultWithoutWithdrawal, 0),
-    (bugs.NoRequeueOnLoss, 1),
-    (bugs.ClaimOfTheLostStays, 19),
-    (bugs.StrikeForAllHeld, 2),
+    (bugs.LateFailureAccepted, 16),
+    (bugs.LateResultWithoutWithdrawal, 6),
+    (bugs.NoRequeueOnLoss, 0),
+    (bugs.StrikeForAllHeld, 9),
     (bugs.StrikeForSilence, 3),
-    (bugs.StrikesStay, 56),
+    (bugs.StrikesStay, 10),
     (bugs.NeverGivesUp, 2),
-    (bugs.AttemptsAreReused, 1),
-    (bugs.SilenceIsNotNoticed, 382),
-    (bugs.SignsOfLifeAreNotNoted, 36),
-    (bugs.MassExpiry, 38),
-    (bugs.ReportIsAwaitedForEver, 110),
+    (bugs.AttemptsAreReused, 0),
+    (bugs.SilenceIsNotNoticed, 16),
+    (bugs.SignsOfLifeAreNotNoted, 3),
+    (bugs.MassExpiry, 45),
+    (bugs.ReportIsAwaitedForEver, 0),
     (bugs.RetriesWithoutEnd, 3),
     (bugs.PauseWithoutEnd, 1),
     (bugs.CancelledTwice, 40),
-    (bugs.NobodyIsToldToStop, 50),
+    (bugs.NobodyIsToldToStop, 21),
     (bugs.CopyTakesNothingAway, 3),
-    (bugs.DeafToWhatComesBack, 9),
+    (bugs.DeafToWhatComesBack, 1),
     (bugs.WithdrawnItemsComeBack, 0),
     (bugs.ForgetsTheRest, 0),
     (bugs.PartsBeginAnew, 0),
     (bugs.SettlesWhatIsGone, 0),
-    (bugs.RowsAreNeverRefused, 110),
-    (bugs.EveryoneInABlockIsGuilty, 44),
+    (bugs.RowsAreNeverRefused, 0),
+    (bugs.EveryoneInABlockIsGuilty, 16),
     (bugs.BlocksCountAsOne, 0),
-    # the worker
-    (bugs.ForgetsWhatWasNotAcknowledged, 99),
-    (bugs.ForgetsWhatCameMeanwhile, 128),
-    (bugs.PutsDownWithoutSaying, 13),
+    (bugs.ForgetsWhatWasNotAcknowledged, 47),
+    (bugs.ForgetsWhatCameMeanwhile, 0),
+    (bugs.PutsDownWithoutSaying, 0),
+    (bugs.BreaksOffInTheMiddle, 12),
+    (bugs.IgnoresRejoin, 3),
+    (bugs.NeverLooksForTheMaster, 1),
     (bugs.GivesBackWhatItKeeps, 0),
     (bugs.OutcomesOfRowsAreOffByOne, 0),
-    (bugs.BreaksOffInTheMiddle, 864),
-    (bugs.IgnoresRejoin, 3),
-    (bugs.NeverLooksForTheMaster, 866),
-    (bugs.AnswersForTheNextAttempt, 2),
-    (bugs.FinishesForTheNextRun, 344),
-    (bugs.WaitsForTheNextRun, 3224),
+    (bugs.AnswersForTheNextAttempt, 0),
+    (bugs.FinishesForTheNextRun, 74),
     # the conversation
     (talk.RejoinKeepsLeases, 1),
     (talk.StrangersAreServed, 3),
-    (talk.ClaimsOutliveTheirCallers, 1),
+    (talk.EndedIsDead, 0),
+    (talk.LimitIsNoOutcome, 0),
     (talk.EndsAreNotNoticed, 1),
-    (talk.EndsAreNoticedOnce, 964),
-    (talk.EveryRequestIsNew, 54),
-    (talk.LateCopiesAreNew, 630),
-    (talk.AcknowledgesTheLast, 3541),
-    (talk.KeepsWhatWasGivenUp, 102),
-    (talk.ForgoesOnlyWhatIsDone, 19152),
-    (talk.OldMembersEndAgain, 2284),
-    (talk.EndedIsDead, 756),
-    (talk.LimitIsNoOutcome, 76),
-    (talk.LendsWhatIsAwaited, 11),
+    (talk.LendsWhatIsAwaited, 21),
     (talk.LendsAnything, 8),
+    (talk.ClaimsOutliveTheirCallers, 0),
+    (talk.DeferredForEver, 1),
+    (talk.OrderedAgain, 3),
+    (talk.FlushIsLost, 0),
+    (talk.NumbersAreReused, 0),
+    (talk.StopsWatching, 23),
+    (talk.HurriesAgain, 0),
+    (talk.NeverInAHurry, 10),
+    (talk.HeldBackForEver, 10),
+    (talk.WaitersDoNotCount, 10),
+    (talk.ThoseThatWaitExecute, 22),
+    (talk.EveryRequestIsNew, 40),
+    (talk.LateCopiesAreNew, 1),
+    (talk.AcknowledgesTheLast, 71),
+    (talk.AcknowledgedAsItIsMade, 18),
+    (talk.KeepsWhatWasGivenUp, 101),
+    (talk.NobodyWaitsForTheAbsent, 3),
     (talk.NumbersAttempts, 19),
 ]
+
+
+#: Found in earlier histories, none of which is left: to be sought in more of them. The first is put
+#: right by the machine, which takes back the claims of a call that is over; `test_exhaustive` finds
+#: it in the scheduler alone.
+ELSEWHERE = {
+    bugs.ClaimOfTheLostStays,
+    bugs.WaitsForTheNextRun,
+    talk.OldMembersEndAgain,
+    talk.EndsAreNoticedOnce,
+    talk.ForgoesOnlyWhatIsDone,
+}
+
+#: The parts of the machine, and where it has them.
+PARTS: dict[type, str] = {
+    BackPressure: "pressure",
+    Collecting: "collecting",
+    FlushRule: "rule",
+    MemberOrders: "orders",
+    Membership: "membership",
+    NumberedCalls: "calls",
+    SubmissionBuffer: "submissions",
+    Supervision: "supervision",
+    Waiters: "waiters",
+}
 
 
 def plant(bug: Any) -> type[World]:
     """Make a world with this bug in it."""
 
     class Planted(World):
-        pass
+        strengths = getattr(bug, "strengths", World.strengths)
+        tune = staticmethod(getattr(bug, "tune", World.tune))
 
     if bug.__module__ == bugs.__name__ and not issubclass(bug, (Hand, SimWorker)):
 
@@ -109,12 +149,24 @@ def plant(bug: Any) -> type[World]:
             hand_class = bug
 
         Planted.worker_class = WithHand
-    elif issubclass(bug, Replies):
+    elif name := next((PARTS[part] for part in PARTS if issubclass(bug, part)), ""):
 
-        class WithReplies(Desk):
-            replies_class = bug
+        class WithPart(Desk):
+            def __init__(self, *args: Any) -> None:
+                super().__init__(*args)
+                part = getattr(self.machine, name)
+                if hasattr(part, "__dict__"):
+                    part.__class__ = bug
+                else:
+                    self.machine.rule = bug(self.machine.submissions, part._parked)
 
-        Planted.desk_class = WithReplies
+        Planted.desk_class = WithPart
+    elif issubclass(bug, Dispatcher):
+
+        class WithMachine(Desk):
+            machine_class = bug
+
+        Planted.desk_class = WithMachine
     elif issubclass(bug, SimWorker):
         Planted.worker_class = bug
     elif issubclass(bug, SimClient):
@@ -149,4 +201,4 @@ def test_every_bug_is_in_the_list() -> None:
         for name, bug in vars(module).items()
         if isinstance(bug, type) and bug.__module__ == module.__name__
     }
-    assert written == {bug.__name__ for bug, _ in PLANTED}
+    assert written == {bug.__name__ for bug in [*(bug for bug, _ in PLANTED), *ELSEWHERE]}

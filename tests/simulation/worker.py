@@ -205,6 +205,8 @@ class SimWorker(Peer):
             again = terms is not None and terms[1] is not None and not broken
             kind = AGAIN if again else FAILURE
         answer = b"%d by %s attempt %d" % (task_id, self.client.encode(), attempt)
+        if not fails:
+            answer += b" " * self.world.swarm.bulk
         oracle.produced(task_id, kind, answer, self.client)
         return Outcome(task_id, attempt, kind, answer)
 

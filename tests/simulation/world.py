@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from masterworker.core import audit
 from masterworker.core.crashes import COMES_BACK_WITHIN
@@ -18,6 +18,8 @@ from simulation.supervisor import SimSupervisor
 from simulation.worker import SimWorker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.core.task import Outcome
     from simulation.kernel import Process
 
@@ -47,12 +49,19 @@ class World(Masters):
 
     worker_class = SimWorker
     client_class = SimClient
+    #: What is not drawn but given: values of the swarm.
+    strengths: ClassVar[dict[str, float]] = {}
+    tune: Callable[[swarms.Swarm], None] = staticmethod(lambda _: None)
 
     def __init__(self, seed: int, kept: int | None = KEPT) -> None:
         self.seed = seed
         self.kernel = Kernel(seed)
         self.swarm = swarms.draw(self.kernel.random)
         swarms.draw_more(Random(seed + MORE), self.swarm)
+        swarms.draw_submissions(Random(seed + 2 * MORE), self.swarm)
+        for name, value in self.strengths.items():
+            setattr(self.swarm, name, value)
+        self.tune(self.swarm)
         self._trace: deque[tuple[float, str]] = deque(maxlen=kept)
         self._first_master()
         self.specs: list[swarms.Spec] = []
