@@ -594,7 +594,8 @@ class Desk:
             return f"something is due at {due}, and nobody looks before {looks}"
         if machine.submissions.runs and not self._noting and looks > now + LOOK + LATE:
             return "nobody looks after what has been asked for"
-        if machine.core.held_back and not machine.pressure.is_high() and looks > now + LOOK + LATE:
+        idle = not machine.core.held_back or machine.pressure.is_high()
+        if machine.core.waiting.count and not idle and looks > now + LOOK + LATE:
             return "tasks are held back for nothing, and nobody looks"
         return ""
 
