@@ -25,6 +25,11 @@ class SlaveWorker:
         self.engine = WorkerEngine(self, label, master_host, heartbeat=heartbeat, option=option)
         self.task_manager = TaskManager(self.engine.client, self.engine.collect)
 
+    @property
+    def label(self) -> str:
+        """The label of the job."""
+        return self.engine.label
+
     @as_published
     def request_task(self, tag: str, *parameters: Any) -> str:
         """Ask for a further task; see `masterworker.Worker`."""
