@@ -355,8 +355,8 @@ def test_a_worker_of_another_python_is_refused(desk: Desk) -> None:
     desk.script(
         "slave.py",
         """
-        import masterworker.wire
-        masterworker.wire.python_version = lambda: "3.99"
+        import masterworker.wire.hello
+        masterworker.wire.hello.python_version = lambda: "3.99"
         startSlaveProcess()
         """,
     )

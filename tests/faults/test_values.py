@@ -59,8 +59,8 @@ def test_b25_worker_of_another_python_is_refused(trial: Trial) -> None:
     trial.driver.submit("pause", 0.005, number=50)
     (trial.folder / "sitecustomize.py").write_text(
         textwrap.dedent("""
-            import masterworker.wire
-            masterworker.wire.python_version = lambda: "3.2"
+            import masterworker.wire.hello
+            masterworker.wire.hello.python_version = lambda: "3.2"
         """),
         encoding="utf-8",
     )

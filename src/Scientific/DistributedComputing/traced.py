@@ -27,6 +27,10 @@ class TracedManager(Manager):
     Only what can be called from outside is traced, so it costs a look at the switch for each call.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._untraced_request, self.request = self.request, self._request
+
     def join(self, hello: wire.Hello) -> wire.Welcome:
         """Trace who it is."""
         welcome = super().join(hello)
@@ -40,9 +44,9 @@ class TracedManager(Manager):
             tracing.show("process %d unregistered", member_id)
         super().leave(member_id)
 
-    def request(self, tag: str, payloads: Any, *args: Any, **options: Any) -> int:
+    def _request(self, tag: str, payloads: Any, *args: Any, **options: Any) -> int:
         """Trace the ids."""
-        first = super().request(tag, payloads, *args, **options)
+        first = self._untraced_request(tag, payloads, *args, **options)
         if switched_on():
             for number in range(first, first + len(payloads)):
                 tracing.show("task %s requested", task_name(tag, number))
