@@ -157,6 +157,10 @@ class Flush(IntEnum):
     NOW = 2
 
 
+#: A caller flushes the buffer itself this many times, until it waits.
+MOST_FLUSHES: Final = 2
+
+
 class FlushRule:
     """When a buffered request is taken in. Read and set without the manager's lock.
 
@@ -179,7 +183,7 @@ class FlushRule:
         self.watching = False
         #: When tasks were last seen to wait.
         self.waited = -inf
-        #: How many times the caller has flushed the buffer itself since it last waited (0 to 2).
+        #: How many times the caller has flushed the buffer itself since it last waited.
         self.hurried = 0
         #: A tick is about to take in what is noted.
         self.looking = False
@@ -197,7 +201,7 @@ class FlushRule:
                 self.hurried = 1
                 return Flush.NOW
             if self.hurried == 1 and self._buffer.size() >= len(self._parked):
-                self.hurried = 2
+                self.hurried = MOST_FLUSHES
                 return Flush.NOW
             return Flush.LATER if self.looking else Flush.POKE
         if self.watching:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
-from masterworker.conversation.submissions import Flush
+from masterworker.conversation.submissions import MOST_FLUSHES, Flush
 from masterworker.errors import Terminated
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Submitter:
         self._guard, self._machine, self._timekeeper = guard, machine, timekeeper
         self._clock = clock
         self._repairs = machine.repairs
-        self._core = machine.core
-        self._parked = self._core.waiting.claims.by_id
+        self._dispatch = machine.core.dispatch
+        self._parked = machine.core.waiting.claims.by_id
         self._submissions, self._rule = machine.submissions, machine.rule
         forks.tell(self)
 
@@ -75,8 +75,7 @@ class Submitter:
             Terminated: The job is over.
             BaseException: What a signal handler raises. Then none of them is asked for.
         """
-        core = self._core
-        if core.terminated:
+        if self._dispatch.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         number, noted = len(payloads), [-1]
         try:
@@ -97,13 +96,16 @@ class Submitter:
 
         Its future gets its number, and is in `futures` before a worker can have the task.
         """
-        core, rule = self._core, self._rule
-        if core.terminated:
+        dispatch, rule = self._dispatch, self._rule
+        if dispatch.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         try:
             self._submissions.add_one(tag, payload, options, future, futures)
-            if self._parked or not rule.watching:
-                kept = options is None and core.kept_tag == tag  # asked last: see `end_keeping`
+            if not rule.watching or (
+                self._parked and not (rule.looking and rule.hurried == MOST_FLUSHES)
+            ):
+                # Asked last: see `end_keeping`.
+                kept = options is None and dispatch.reservation.tag == tag
                 what = rule.after_one(kept=kept)
                 if what is Flush.NOW:
                     self._flush()

@@ -220,6 +220,16 @@ class Future(Generic[T]):
             raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
         self._router.picking_up()
         outcome = self._outcome
+        if outcome.__class__ is tuple:  # one of several small results, as most are
+            values, at = cast("tuple[Values, int]", outcome)
+            try:
+                self._value, self._error = values.open()[at], None
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # what is wrong is said below
+                self._value, self._error = self._opened(outcome)
+            self._outcome, self._holds = _OPENED, ()
+            return
         if outcome is _OPENED:  # by another thread
             return
         self._value, self._error = self._opened(outcome)
@@ -233,7 +243,7 @@ class Future(Generic[T]):
         if outcome is ENDED:
             return None, Terminated("the job is over")
         try:
-            if isinstance(outcome, (bytes, Large)):
+            if outcome.__class__ is bytes or isinstance(outcome, Large):
                 return open_result(outcome), None
             values, at = cast("tuple[Values, int]", outcome)
             return values.open()[at], None

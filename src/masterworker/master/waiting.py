@@ -58,7 +58,7 @@ class Waiting:
         Args:
             asking: A result was asked for that is not there.
         """
-        if self._manager.core.held_back:
+        if self._manager.core.dispatch.held_back:
             self._manager.weigh(asking=asking)
 
     def require_open(self) -> None:
