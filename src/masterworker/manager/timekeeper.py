@@ -1,10 +1,11 @@
-"""A thread that calls somebody when time is due."""
+"""A thread that calls a method when time is due, for as long as its object lives."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 from masterworker import forks
@@ -19,7 +20,9 @@ STUMBLE = 1.0
 
 
 class Timekeeper:
-    """Calls a function again and again, when it wants to be called.
+    """Calls a method again and again, when it wants to be called.
+
+    It does not keep the method's object: when nothing else refers to that, the thread ends.
 
     Args:
         tick: Does what is due, and returns the seconds until it is due again; None: not before
@@ -27,7 +30,7 @@ class Timekeeper:
     """
 
     def __init__(self, tick: Callable[[], float | None]) -> None:
-        self._tick = tick
+        self._tick = weakref.WeakMethod(tick, self._forget)
         self._bell = threading.Lock()
         self._bell.acquire()
         #: As `look_again`, in one step; the thread must be there. A `RuntimeError`: it has been
@@ -52,15 +55,23 @@ class Timekeeper:
         self._stopped = True
         self._ring()
 
+    def _forget(self, _: object) -> None:
+        """The object is gone. May be called in the middle of anything, so it takes no lock."""
+        self.stop()
+
     def _ring(self) -> None:
         with contextlib.suppress(RuntimeError):
             self.poke()
 
     def _run(self) -> None:
         while not self._stopped:
+            tick = self._tick()
+            if tick is None:
+                return
             try:
-                pause = self._tick()
-            except Exception:  # without this thread nobody is missed any more
+                pause = tick()
+            except Exception:  # without this thread no silent worker is missed any more
                 logger.exception("the timekeeper stumbled; it goes on")
                 pause = STUMBLE
+            del tick
             self._bell.acquire(timeout=-1 if pause is None else pause)
