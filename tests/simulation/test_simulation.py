@@ -69,13 +69,12 @@ def test_what_failed_once(seed: int, what: str) -> None:
 
 
 def test_same_seed_same_history() -> None:
-    """What a seed shows can be seen again, event by event."""
+    """What a seed shows can be seen again: all that happens, in its order and at its time."""
     for seed in range(20):
         one, other = World(seed, kept=None), World(seed, kept=None)
         one.run()
         other.run()
         assert one.history() == other.history()
-        assert one.kernel.events == other.kernel.events
 
 
 def test_everything_happens_in_some_history() -> None:
