@@ -328,6 +328,16 @@ def test_options(executor: Executor, tmp_path: Path) -> None:
     assert executor.submit(double, 2).result(60) == 4
 
 
+def test_options_of_an_executor_that_is_not_kept() -> None:
+    """It lives as long as what was made of it."""
+    limited = Executor(1).options(priority=3)
+    gc.collect()
+    try:
+        assert limited.submit(double, 4).result(60) == 8
+    finally:
+        limited.shutdown()
+
+
 def test_a_fork_is_refused(executor: Executor) -> None:
     """With one clear error."""
     read, write = os.pipe()

@@ -89,6 +89,9 @@ class Executor(concurrent.futures.Executor):
         weakref.finalize(self, job.shut_down, wait=False, cancel=False).atexit = False
         _jobs.add(job)
 
+    #: What ends the job when nothing refers to it; None: this executor itself.
+    _made_by: Executor | None = None
+
     def _use(self, job: Job, submit: Callable[..., Any], workers: int, options: Any) -> None:
         self._job = job
         self._submit = submit
@@ -112,6 +115,7 @@ class Executor(concurrent.futures.Executor):
         submitter = self._job.master.options(**options)
         other = Executor.__new__(Executor)
         other._use(self._job, submitter.submit, self._max_workers, submitter)
+        other._made_by = self
         return other
 
     # -- calls ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections import deque
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any, Final
 
+from masterworker import forks
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.master import engine_of
 from masterworker.master.submission import submission_of
@@ -45,7 +46,8 @@ class Job:
         self.at_exit = False
         self.pid = os.getpid()
         self._calls: deque[Future[Any]] = deque()
-        self._lock = threading.Lock()
+        #: The collector of garbage may end an executor while its thread is in here.
+        self._lock = forks.rlock()
         self._over = threading.Event()
         self._ending: threading.Thread | None = None
         launcher = self.engine.launcher
