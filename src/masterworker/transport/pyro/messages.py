@@ -180,11 +180,11 @@ def read_request(body: bytes | bytearray, frequent: bytes | None = None) -> Requ
         except (ValueError, RecursionError):
             pass  # what is wrong is said below, or where the shape is known
     try:
-        name, method, (operation, args), named = _read_request(body)
+        name, method, (packed, args), named = _read_request(body)
     except (ValueError, RecursionError) as error:
         raise BadMessageError(f"not a request: {error}") from None
     try:
-        known: str | None = _read_text(operation)
+        known: str | None = _read_text(packed)
     except (ValueError, RecursionError):
         known = None
     return Request(name, method, known, args, named)
