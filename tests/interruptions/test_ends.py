@@ -20,7 +20,9 @@ def test_two_of_them_end_everything_at_once() -> None:
     master = Master(workers=1)
     future = master.submit(sleep_on, 100.0)
     wait_until(
-        lambda: any(task.holder for task in list(engine_of(master).manager.core.tasks.values()))
+        lambda: any(
+            task.holder is not None for task in list(engine_of(master).manager.core.tasks.values())
+        )
     )
     main = threading.main_thread().ident or 0
     over = threading.Event()

@@ -68,7 +68,7 @@ class NoHolderCheck(Reports):
         for outcome in each_outcome(outcomes):
             task = self._table.find(outcome.task_id)
             holder = task.holder if task is not None else None
-            speaker = member_id if holder is None else holder.id
+            speaker = member_id if holder is None else holder
             refused += super().judge(speaker, [outcome], now)
         return refused
 
@@ -84,7 +84,7 @@ class LateResultRefused(Reports):
     """A correct result is thrown away because its worker had been given up."""
 
     def _late(self, task: Item | None, outcome: Outcome, member_id: int, *rest: Any) -> Any:
-        if task is not None and (task.holder is None or task.holder.id != member_id):
+        if task is not None and task.holder != member_id:
             return None
         return super()._late(task, outcome, member_id, *rest)
 
@@ -121,7 +121,7 @@ class LeaseStaysInHands(Settlement):
         holder = task.holder
         super().settle(task, *args)
         if holder is not None:
-            holder.leases[task.id] = task
+            self._members[holder].leases[task.id] = task
 
 
 class NoRequeueOnLoss(Scheduler):
@@ -316,8 +316,8 @@ class ForgetsTheRest(TaskTable):
     def split(self, block: Block, first: int, number: int) -> Item:
         follows = first + number <= block.last
         piece = super().split(block, first, number)
-        if follows and (rest := self.find(first + number)) and rest.holder:
-            del rest.holder.leases[rest.last]
+        if follows and (rest := self.find(first + number)) and rest.holder is not None:
+            del self._members[rest.holder].leases[rest.last]
             self.tasks.pop(rest.id, None)
             if not isinstance(rest, Task):
                 rest.end()

@@ -52,7 +52,7 @@ class Job:
         """Everything that a call could change."""
         manager, core = self.manager, self.manager.core
         tasks = [
-            (t.id, t.tag, t.state, t.attempt, t.holder and t.holder.id, t.payload, t.losses)
+            (t.id, t.tag, t.state, t.attempt, t.holder, t.payload, t.losses)
             for t in core.tasks.values()
         ]
         members = [

@@ -130,7 +130,7 @@ class ClaimOfTheLostStays(Scheduler):
         super()._depart(member_id, *rest)
         for claim in kept:
             self.waiting.claims._claims[claim.id] = claim
-            claim.filter.idle.append(claim)
+            self.waiting.claims._ranked.setdefault(claim.filter, []).append(claim)
 
 
 class StrikeForAllHeld(Scheduler):
@@ -285,8 +285,8 @@ class ForgetsTheRest(TaskTable):
     def split(self, block: Block, first: int, number: int) -> Item:
         follows = first + number <= block.last
         piece = super().split(block, first, number)
-        if follows and (rest := self.find(first + number)) and rest.holder:
-            del rest.holder.leases[rest.last]
+        if follows and (rest := self.find(first + number)) and rest.holder is not None:
+            del self._members[rest.holder].leases[rest.last]
         return piece
 
 

@@ -308,7 +308,7 @@ class System:
                 task_id,
                 task.state.value,
                 task.attempt,
-                None if task.holder is None else who(task.holder.id),
+                None if task.holder is None else who(task.holder),
                 task.suspect,
                 len(task.losses or ()),
             )

@@ -28,7 +28,7 @@ class Watch:
     def on_cancelled(self, task_ids: Any, now: float) -> Any:
         ids = list(task_ids)
         found = [(i, self.find(i)) for i in ids]  # type: ignore[attr-defined]
-        held = [(t.holder.id, i) for i, t in found if t is not None and t.holder is not None]
+        held = [(t.holder, i) for i, t in found if t is not None and t.holder is not None]
         inside = self._inside
         cancelled, effects = self._event("on_cancelled", ids, now)
         if not inside:
@@ -87,7 +87,7 @@ class Watch:
             return
         for _, leases in effects.leases:
             task = self.find(leases[0].task_id)  # type: ignore[attr-defined]
-            self.oracle.handed_out(task.holder.id, leases, self.kernel.now)
+            self.oracle.handed_out(task.holder, leases, self.kernel.now)
         for _, finished in effects.results:
             self.oracle.left(finished)
         if effects.direct:

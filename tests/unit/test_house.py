@@ -63,7 +63,6 @@ RULES: dict[str, Any] = {
     "pure": ["masterworker.core"],
     "allowed_in_pure": ["math"],
     "allowed": {"socket": ["masterworker.net"]},
-    "circles": {},
 }
 
 
@@ -87,8 +86,6 @@ def test_a_circle_is_caught_though_only_the_type_checker_sees_it() -> None:
     seen_by_mypy = {**GOOD, "masterworker.core.b": {"masterworker.core.a"}}
     (error,) = rules.broken_imports(seen_by_mypy, GOOD, RULES)
     assert error == "import one another: masterworker.core.a, masterworker.core.b"
-    explained = {**RULES, "circles": {"masterworker.core": "they are two halves"}}
-    assert list(rules.broken_imports(seen_by_mypy, GOOD, explained)) == []
 
 
 def test_what_is_allowed_for_nothing_is_told() -> None:

@@ -178,5 +178,5 @@ def test_many_short_tasks_with_long_limits(core: Scheduler) -> None:
 
 
 def test_nobody_is_watched() -> None:
-    assert Overdue().next_deadline() is None
-    assert Overdue().look(1.0, lambda _: None) == ([], [])
+    assert Overdue({}).next_deadline() is None
+    assert Overdue({}).look(1.0, lambda _: None) == ([], [])

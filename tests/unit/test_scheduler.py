@@ -120,7 +120,7 @@ def test_a_task_that_is_suspected_goes_to_whoever_is_there(core: Scheduler) -> N
     core.on_fetch(idle, 1, 0.0)
     effects = core.on_departed(victim, Vanished("killed"), 1.0)
     assert [lease.task_id for _, leases in effects.leases for lease in leases] == [1]
-    assert core.tasks[1].holder is core.members[idle]
+    assert core.tasks[1].holder == idle
 
 
 def test_task_wakes_only_one_claim_that_can_use_it(core: Scheduler) -> None:

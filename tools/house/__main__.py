@@ -32,7 +32,6 @@ def figures(modules: Sequence[source.Module]) -> Iterator[str]:
     yield f"`global` statements: {counts.count_globals(modules).total()}"
     yield f"tests of a record's class: {counts.count_shape_tests(modules).total()}"
     yield f"classes with two or more of ours above them (errors aside): {towers}"
-    yield f"import circles: {len(imports.circles(imports.graph()))}"
     for name, number in counts.public_names().items():
         yield f"public names of {name}: {number}"
 

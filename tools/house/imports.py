@@ -44,13 +44,6 @@ def circles(imports: Graph) -> list[list[str]]:
     return sorted(map(list, groups))
 
 
-def unexplained_circles(imports: Graph, reasons: Mapping[str, str]) -> Iterator[str]:
-    """Yield circles that are not within a folder or module that has a reason for one."""
-    for circle in circles(imports):
-        if not any(all(_is_in(name, place) for name in circle) for place in reasons):
-            yield f"import one another: {', '.join(circle)}"
-
-
 def _reach(imports: Graph, start: str) -> set[str]:
     reached: set[str] = set()
     waiting = [start]

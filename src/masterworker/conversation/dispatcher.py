@@ -380,7 +380,7 @@ class Dispatcher:
         task = self.core.find(task_id)
         if task is None or task.holder is None or attempt not in {CURRENT, task.attempt}:
             return -1
-        return task.holder.id
+        return task.holder
 
     def _order_to_stop(self, member_id: int, task_id: int, now: float) -> None:
         """Tell a process, and its supervisor, that a task is of no use any more."""

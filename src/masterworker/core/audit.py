@@ -102,7 +102,9 @@ def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
     lines = [f"{told(when)}: {text}" for when, text in task.notes or ()]
     state = f"now: {task.state.value}, handed out {times(task.attempt)}"
     if task.holder is not None:
-        state += f", in the hands of worker {task.holder.id} ({task.holder.info})"
+        holder = core.members.get(task.holder)
+        state += f", in the hands of worker {task.holder}"
+        state += "" if holder is None else f" ({holder.info})"
     return [f"task {task_name(task.tag, task_id)}", *lines, state, *_waits_for(core, task_id, task)]
 
 
@@ -156,8 +158,7 @@ def _check_members(core: Scheduler) -> None:
     for item in (*core.tasks.values(), *core.table.blocks):
         is_waiting = item.state is State.WAITING
         _require(core, (id(item) in waiting) == is_waiting, "waiting", item.id)
-        holder = item.holder
-        here = holder is None or core.members.get(holder.id) is holder
+        here = item.holder is None or item.holder in core.members
         _require(core, here, "holder is gone", item.id)
     for member in core.members.values():
         for item in member.leases.values():

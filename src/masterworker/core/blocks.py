@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from masterworker.core.chunks import Payloads, Single
-    from masterworker.core.member import Member
     from masterworker.core.task import Payload
 
 #: Ids of one page differ in so many of their last bits.
@@ -74,13 +73,13 @@ class Block:
         self.gone: set[int] = set()
         self.state = State.WAITING
         self.attempt = 0
-        self.holder: Member | None = None
+        self.holder: int | None = None
         self.notes: list[tuple[float, str]] | None = None
         self._found = found
         found.add(self)
 
     def __repr__(self) -> str:
-        held = "" if self.holder is None else f", in the hands of {self.holder.id}"
+        held = "" if self.holder is None else f", in the hands of {self.holder}"
         told = f"{self.state.value}, attempt {self.attempt}{held}"
         return f"<Block of {self.size} tasks from {self.id} on, {self.tag!r}, {told}>"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from masterworker.core.filters import TagFilter, TagFilters
     from masterworker.core.member import Member
@@ -49,6 +49,10 @@ class Claims:
         self._claims: dict[int, Claim] = {}
         #: By id, to be looked at.
         self.by_id: Mapping[int, Claim] = self._claims
+        #: By filter and rank: the last of each filter is served first.
+        self._ranked: dict[TagFilter, list[Claim]] = {}
+        #: The same, to be looked at.
+        self.by_filter: Mapping[TagFilter, Sequence[Claim]] = self._ranked
 
     def __bool__(self) -> bool:
         return bool(self._claims)
@@ -82,7 +86,7 @@ class Claims:
         number = next(self._ids)
         claim = Claim(number, taker, want, wanted, seconds, -number if rank is None else rank)
         self._claims[number] = claim
-        insort_right(wanted.idle, claim, key=_rank)
+        insort_right(self._ranked.setdefault(wanted, []), claim, key=_rank)
         wanted.users += 1
         return number
 
@@ -91,11 +95,13 @@ class Claims:
         claim = self._claims.pop(claim_id, None)
         if claim is None:
             return False
-        idle = claim.filter.idle
-        if idle[-1] is claim:
-            idle.pop()
+        ranked = self._ranked[claim.filter]
+        if ranked[-1] is claim:
+            ranked.pop()
         else:
-            del idle[idle.index(claim, bisect_left(idle, claim.rank, key=_rank))]
+            del ranked[ranked.index(claim, bisect_left(ranked, claim.rank, key=_rank))]
+        if not ranked:
+            del self._ranked[claim.filter]
         self._filters.release(claim.filter)
         return True
 
@@ -112,12 +118,20 @@ class Claims:
         A claim waits only where nothing is left for it. So this is the one that
         `TaskQueues.match` would serve, if the item were queued.
         """
-        for each in self._filters:
-            if each.idle and each.accepts(tag):
-                return each.idle[-1]
+        for wanted, ranked in self._ranked.items():
+            if wanted.accepts(tag):
+                return ranked[-1]
         return None
 
     def able(self, tag: str) -> Iterable[Claim]:
         """Iterate over the claims that an item of a tag could serve, in the order of service."""
-        able = [each for each in self._filters if each.idle and each.accepts(tag)]
-        return chain.from_iterable(reversed(each.idle) for each in able)
+        able = [ranked for wanted, ranked in self._ranked.items() if wanted.accepts(tag)]
+        return chain.from_iterable(map(reversed, able))
+
+    def check(self) -> Iterator[tuple[str, int]]:
+        """Yield each invariant that does not hold; the number is always 0: no task's."""
+        for claim in self:
+            if claim not in self.by_filter.get(claim.filter, ()):
+                yield f"{claim!r} waits, and is not ranked", 0
+        if sum(map(len, self._ranked.values())) != len(self) or not all(self._ranked.values()):
+            yield "claims are ranked, and do not wait", 0

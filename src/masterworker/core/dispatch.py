@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from masterworker.core.blocks import Block
-from masterworker.core.filters import key_of
 from masterworker.core.grain import Grain
 from masterworker.core.options import terms_of
 from masterworker.core.overdue import Overdue
 from masterworker.core.reservation import Reservation
 from masterworker.core.stragglers import Stragglers
 from masterworker.core.task import Lease, State, Task
+from masterworker.core.task_queues import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Dispatch:
         self._out = out
         self.grain = Grain()
         self.stragglers = Stragglers()
-        self.overdue = Overdue()
+        self.overdue = Overdue(members.members)
         self.reservation = Reservation()
         #: Nothing is handed out until some results have been picked up.
         self.held_back = False
@@ -99,7 +99,7 @@ class Dispatch:
         for task in items:
             task.state = LEASED
             task.attempt += 1
-            task.holder = member
+            task.holder = member.id
             if isinstance(task, Block):
                 held[task.last] = task
                 leases.append(Lease(task.id, task.attempt, task.tag, task.payloads))
@@ -157,17 +157,17 @@ class Dispatch:
             return
         for task in self.stragglers.outliers(tasks, now) if self.waiting.claims else ():
             able = self.waiting.claims.able(task.tag)
-            free = next((claim for claim in able if claim.taker is not task.holder), None)
+            free = next((claim for claim in able if claim.taker.id != task.holder), None)
             if free is not None and task.holder is not None:
                 self.waiting.claims.unpark(free.id)
                 self._copy(task, task.holder, free, now)
 
-    def _copy(self, task: Task, before: Member, claim: Claim, now: float) -> None:
-        del before.leases[task.id]
-        self.stragglers.copied(task, before.id)
+    def _copy(self, task: Task, before: int, claim: Claim, now: float) -> None:
+        del self._members.members[before].leases[task.id]
+        self.stragglers.copied(task, before)
         self._out.tally.copies += 1
         to = claim.taker.id
-        task.note(now, f"slow in worker {before.id}: a second copy goes to worker {to}")
+        task.note(now, f"slow in worker {before}: a second copy goes to worker {to}")
         self.serve(claim, [task], now)
 
     # -- back -------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Dispatch:
     def take_away(self, task: Task) -> None:
         """Take a task out of the hands that it is in, if it is in any."""
         if task.holder is not None:
-            del task.holder.leases[task.id]
+            del self._members.members[task.holder].leases[task.id]
             task.holder = None
         self.stragglers.put_down(task)
 
@@ -213,12 +213,13 @@ class Dispatch:
             always: Also its holder is told; else only where several may execute it.
         """
         orders = self._out.effects.orders
+        kept = None if member is None else member.id
         copies = self.stragglers.settled(task, now)
         pure = task.options is not None and task.options.pure
-        if task.holder is not None and task.holder is not member and (pure or always):
-            orders.append((task.holder.id, task.id))
+        if task.holder is not None and task.holder != kept and (pure or always):
+            orders.append((task.holder, task.id))
         for member_id in copies:
-            if member is None or member_id != member.id:
+            if member_id != kept:
                 orders.append((member_id, task.id))
 
     def forget(self, member_id: int) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Collection, Iterator
-
-    from masterworker.core.blocks import Item
-    from masterworker.core.claims import Claim
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 #: Tags that begin with this are calls of functions, which travel with the task: a process that
 #: declares this mark can execute all of them.
@@ -20,16 +16,17 @@ CALL_MARK = "@"
 Key = str | tuple[str, int]
 
 
-def key_of(item: Item) -> Key:
-    """Name the lane of an item."""
-    if item.options is None:  # most have none, and are asked a million times a second
-        return item.tag
-    return (item.tag, item.priority) if item.priority else item.tag
-
-
 def tag_of(key: Key) -> str:
     """Return the tag of a lane."""
     return key if isinstance(key, str) else key[0]
+
+
+class Ordered(Protocol):
+    """What lanes are made of."""
+
+    @property
+    def order(self) -> int:
+        """Its position. Smaller is earlier."""
 
 
 class TagFilter:
@@ -43,8 +40,6 @@ class TagFilter:
         self.tags = tags
         #: How many takers and claims use it.
         self.users = 0
-        #: Claims that found nothing, by rank: the last is served first.
-        self.idle: list[Claim] = []
         #: (order of the lane's head, tag). An entry that `best` does not confirm is dead.
         self._heap: list[tuple[int, Key]] = []
         self._best: dict[Key, int] = {}
@@ -67,7 +62,7 @@ class TagFilter:
         """A lane has run empty."""
         self._best.pop(key, None)
 
-    def first(self, lanes: dict[Key, deque[Item]]) -> tuple[Key, int | None] | None:
+    def first(self, lanes: Mapping[Key, Sequence[Ordered]]) -> tuple[Key, int | None] | None:
         """Name the lane whose head comes first.
 
         Returns:

@@ -126,5 +126,5 @@ class MemberTable:
             yield f"closed, but gone: {member_id}", 0
         for member in self.members.values():
             for item in member.leases.values():
-                if item.holder is not member:
+                if item.holder != member.id:
                     yield "leased to another", item.id

@@ -17,9 +17,10 @@ from masterworker.core.liveness import STOOD_STILL, TICK
 from masterworker.core.task import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import TypeGuard
 
+    from masterworker.core.member import Member
     from masterworker.core.task import Task
 
 #: So many entries are no reason to clear up.
@@ -45,9 +46,14 @@ class _Watched(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Overdue:
-    """Knows which tasks with a time limit are in somebody's hands, and since when."""
+    """Knows which tasks with a time limit are in the hands of workers, and since when.
 
-    def __init__(self) -> None:
+    Args:
+        members: The processes that are here, by id.
+    """
+
+    def __init__(self, members: Mapping[int, Member]) -> None:
+        self._members = members
         self._watched: list[_Watched] = []
         self._looked = 0.0
         self._clear_up_at = FEW
@@ -57,7 +63,7 @@ class Overdue:
 
     def watch(self, task: Task, now: float, *, begun: bool) -> bool:
         """A task was handed out, or has begun. True: nothing was watched before."""
-        if task.options is None or task.options.timeout is None or _is_safe(task):
+        if task.options is None or task.options.timeout is None or self._is_safe(task):
             return False
         first = not self._watched
         if first:
@@ -95,7 +101,7 @@ class Overdue:
                 continue
             if task.state is State.STARTED and not each.begun:
                 continue  # there is another entry, which counts from its begin
-            held = list(task.holder.leases)
+            held = list(self._members[task.holder].leases)
             if held[-1] != task.id:
                 if each.begun or held[0] == task.id:
                     heappush(self._watched, replace(each, until=now + GRACE + HEARTBEAT))
@@ -119,11 +125,10 @@ class Overdue:
             return None
         return min(self._watched[0].until, self._looked + TICK)
 
-
-def _is_safe(task: Task) -> bool:
-    """Tell whether its worker has a supervisor that can be relied upon."""
-    holder = task.holder
-    return holder is not None and holder.supervised and holder.is_trusted
+    def _is_safe(self, task: Task) -> bool:
+        """Tell whether its worker has a supervisor that can be relied upon."""
+        holder = None if task.holder is None else self._members[task.holder]
+        return holder is not None and holder.supervised and holder.is_trusted
 
 
 def _is_held(task: Task | None, watched: _Watched) -> TypeGuard[Task]:

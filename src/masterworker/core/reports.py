@@ -75,7 +75,7 @@ class Reports:
         task = self._table.tasks.get(task_id) or self._table.blocks.find(task_id)
         if (
             task is None
-            or task.holder is not member
+            or task.holder != member_id
             or task.attempt != attempt
             or member is None
             or (kind != RESULT and not _is_outcome(kind, payload))
@@ -107,7 +107,7 @@ class Reports:
             if (
                 block is None
                 or block.id != first + at
-                or block.holder is not member
+                or block.holder != member_id
                 or block.attempt != attempt
                 or member is None
                 or kind != RESULT
@@ -129,7 +129,7 @@ class Reports:
         attempt, kind = outcome.attempt, outcome.kind
         if task is None or task.state is SETTLED or kind not in OUTCOMES:
             return None
-        if attempt == CURRENT and task.holder is not None and task.holder.id == member_id:
+        if attempt == CURRENT and task.holder == member_id:
             return task
         if kind != RESULT or not CURRENT <= attempt <= task.attempt or not task.attempt:
             return None

@@ -25,7 +25,6 @@ from masterworker.core.crashes import MAX_LOSSES, CrashPolicy
 from masterworker.core.departure import Blameless, Departure, Ended, Left, Stopped, Unexplained
 from masterworker.core.dispatch import Dispatch
 from masterworker.core.effects import NOTHING
-from masterworker.core.filters import key_of
 from masterworker.core.member_table import MemberTable
 from masterworker.core.outbox import Outbox
 from masterworker.core.overdue import may_try_again
@@ -34,7 +33,7 @@ from masterworker.core.retries import Retries
 from masterworker.core.settlement import Settlement
 from masterworker.core.stragglers import LOOK
 from masterworker.core.task import CANCELLED, FAILURE, LOST, State, Task, write_history
-from masterworker.core.task_queues import TaskQueues
+from masterworker.core.task_queues import TaskQueues, key_of
 from masterworker.core.task_table import TaskTable
 
 if TYPE_CHECKING:
@@ -75,12 +74,14 @@ class Scheduler:
         #: The tasks that wait for a worker, and the outcomes that wait to be collected.
         self.waiting = TaskQueues(WAITING, claim_ids)
         self.results = TaskQueues(SETTLED, claim_ids)
-        self.table = TaskTable(self.waiting, single)
         self.processes = MemberTable()
+        self.table = TaskTable(self.waiting, self.processes.members, single)
         self.retries = Retries(self.table.tasks, self.out)
         self.crashes = CrashPolicy(self.table.tasks, max_losses)
         self.dispatch = Dispatch(self.waiting, self.processes, self.retries, self.out)
-        self.settlement = Settlement(self.table, self.results, self.retries, self.crashes, self.out)
+        self.settlement = Settlement(
+            self.table, self.processes, self.results, self.retries, self.crashes, self.out
+        )
         self.reports = Reports(
             self.table, self.processes, self.dispatch, self.retries, self.settlement, self.out
         )
@@ -314,18 +315,17 @@ class Scheduler:
         """A process says how long tasks took. Before their outcomes: they must be in its hands."""
         for each in spent:
             task = self.find(each.task_id)
-            if task is not None and task.holder is not None and task.holder.id == member_id:
+            if task is not None and task.holder == member_id:
                 self.dispatch.grain.observe(key_of(task), each, member_id)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
         """A process says which of its tasks it is executing right now."""
         task = self.find(task_id)
-        holder = None if task is None or task.state is not LEASED else task.holder
-        if task is not None and holder is not None and holder.id == member_id:
+        if task is not None and task.state is LEASED and task.holder == member_id:
             if isinstance(task, Block):
                 task = self.table.single_out(task, task_id)
             task.state = STARTED
-            holder.heard = now
+            self.members[member_id].heard = now
             if task.options is not None and self.dispatch.overdue.watch(task, now, begun=True):
                 self.alarmed = True
 
@@ -486,7 +486,6 @@ class Scheduler:
         if member is None:
             return
         self._drop_claims(member)
-        self.processes.remove(member)
         self.dispatch.forget(member_id)
         if member.filter is not None:
             self.waiting.release(member.filter)
@@ -501,7 +500,8 @@ class Scheduler:
             for task in self._guilty(member, why, now) if why.blames else ():
                 if self.crashes.strike(task, member, why, now):
                     self._give_up(task, now)
-        held = [item for item in member.leases.values() if item.holder is member]
+        self.processes.remove(member)
+        held = list(member.leases.values())
         self.dispatch.put_back(held, told, now)
 
     def _drop_claims(self, member: Member) -> None:
@@ -557,7 +557,8 @@ class Scheduler:
         """Take tasks whose time is long over out of the hands that keep them."""
         late, stuck = self.dispatch.overdue.look(now, self.tasks.get)
         for task in stuck + late:
-            holder, options = task.holder, task.options
+            options = task.options
+            holder = None if task.holder is None else self.members[task.holder]
             if holder is None or options is None:
                 continue
             self.out.effects.orders.append((holder.id, task.id))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Payloads
     from masterworker.core.crashes import CrashPolicy
     from masterworker.core.member import Member
+    from masterworker.core.member_table import MemberTable
     from masterworker.core.outbox import Outbox
     from masterworker.core.retries import Retries
     from masterworker.core.task import Payload
@@ -33,6 +34,7 @@ class Settlement:
 
     Args:
         table: The tasks.
+        members: The processes in whose hands they are.
         results: The queues of outcomes that are to be collected.
         retries: Is told which tasks have their outcome.
         crashes: The same.
@@ -42,12 +44,14 @@ class Settlement:
     def __init__(
         self,
         table: TaskTable,
+        members: MemberTable,
         results: TaskQueues,
         retries: Retries,
         crashes: CrashPolicy,
         out: Outbox,
     ) -> None:
         self._table = table
+        self._members = members.members
         self.results = results
         self._retries = retries
         self._crashes = crashes
@@ -59,7 +63,7 @@ class Settlement:
     def settle(self, task: Task, kind: int, payload: Payload, member: Member | None) -> None:
         """Give a task its outcome. `flush` has to follow in the same event."""
         if task.holder is not None:
-            del task.holder.leases[task.id]
+            del self._members[task.holder].leases[task.id]
             task.holder = None
         worker = member.info if member is not None else ""
         if kind == RESULT:

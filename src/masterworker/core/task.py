@@ -19,7 +19,6 @@ from masterworker.core.options import Terms  # noqa: TC001  as leases are decode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from masterworker.core.member import Member
     from masterworker.core.options import Options
 
 
@@ -181,7 +180,8 @@ class Task(msgspec.Struct, eq=False):
     #: Position in the queues. Smaller is earlier; negative after a put-back.
     order: int = 0
     attempt: int = 0
-    holder: Member | None = None
+    #: The id of the process that has it in its hands.
+    holder: int | None = None
     #: It was in hand when a process ended, so it is handed out alone from now on.
     suspect: bool = False
     #: One line for each process that ended while executing it; None as long as none did.
@@ -195,7 +195,7 @@ class Task(msgspec.Struct, eq=False):
     tries: int = 1
 
     def __repr__(self) -> str:
-        held = "" if self.holder is None else f", in the hands of {self.holder.id}"
+        held = "" if self.holder is None else f", in the hands of {self.holder}"
         told = f"{self.state.value}, attempt {self.attempt}{held}"
         return f"<Task {self.id}, {self.tag!r}, {told}>"
 

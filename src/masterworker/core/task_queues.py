@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.blocks import Block
 from masterworker.core.chunks import weight
 from masterworker.core.claims import Claims
-from masterworker.core.filters import CALL_MARK, TagFilters, key_of, tag_of
+from masterworker.core.filters import CALL_MARK, TagFilters, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +37,13 @@ BYTES_PER_CLAIM = 16 << 20
 #: Items of one priority come before all items of lower ones: each has a range of positions of
 #: its own, so wide that no job fills it.
 BAND = 1 << 60
+
+
+def key_of(item: Item) -> Key:
+    """Name the lane of an item."""
+    if item.options is None:  # most have none, and are asked a million times a second
+        return item.tag
+    return (item.tag, item.priority) if item.priority else item.tag
 
 
 class TaskQueues:
@@ -218,9 +225,10 @@ class TaskQueues:
             take: Takes what a claim may have, as `take` does.
         """
         served: list[tuple[Claim, list[Item]]] = []
-        for each in [each for each in self.filters.all if each.idle]:
-            while each.idle and each.first(self._lanes):
-                claim = each.idle[-1]
+        by_filter = self.claims.by_filter
+        for wanted in [*by_filter]:
+            while wanted in by_filter and wanted.first(self._lanes):
+                claim = by_filter[wanted][-1]
                 items = take(claim)
                 if not items:  # only withdrawn ones were there
                     break
@@ -242,9 +250,7 @@ class TaskQueues:
         there = sum(item.size for item in self.items())
         if self.count != there:
             yield f"{there} tasks are in queues, counted as {self.count}", 0
-        for claim in self.claims:
-            if claim not in claim.filter.idle:
-                yield f"{claim!r} waits, and its filter does not know", 0
+        yield from self.claims.check()
 
     def _open(self, key: Key, lane: deque[Item]) -> None:
         self._lanes[key] = lane

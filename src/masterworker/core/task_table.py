@@ -11,7 +11,7 @@ from masterworker.core.chunks import no_single
 from masterworker.core.task import State, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Single
@@ -26,11 +26,15 @@ class TaskTable:
 
     Args:
         waiting: The queues of those that wait; one that is taken out is withdrawn from them.
+        members: The processes in whose hands they are, by id.
         single: Makes the payload of a task that leaves a chunk.
     """
 
-    def __init__(self, waiting: TaskQueues, single: Single = no_single) -> None:
+    def __init__(
+        self, waiting: TaskQueues, members: Mapping[int, Member], single: Single = no_single
+    ) -> None:
         self._waiting = waiting
+        self._members = members
         #: Those that are on their own; all others are in blocks.
         self.tasks: dict[int, Task] = {}
         self.blocks = Blocks(self.tasks, single)
@@ -45,7 +49,7 @@ class TaskTable:
         """Return a task, or the block that it is in; None: it is not known (any more)."""
         return self.tasks.get(task_id) or self.blocks.find(task_id)
 
-    def holder_of(self, task_id: int) -> Member | None:
+    def holder_of(self, task_id: int) -> int | None:
         """Return which member has a task; None: none has it, or it is not known (any more)."""
         item = self.find(task_id)
         return None if item is None else item.holder
@@ -113,7 +117,7 @@ class TaskTable:
         while ids:
             task_id = ids.popleft()
             item = self.find(task_id)
-            if item is None or item.holder is not member:
+            if item is None or item.holder != member.id:
                 continue
             if isinstance(item, Block):
                 number = 1
@@ -139,7 +143,7 @@ class TaskTable:
     def _replace(self, block: Block, parts: list[Item]) -> None:
         """Put items in the place of a block in a worker's hands."""
         assert block.holder is not None  # noqa: S101  for the type checker
-        leases = block.holder.leases
+        leases = self._members[block.holder].leases
         held = list(leases.values())
         at = held.index(block)
         held[at : at + 1] = parts
@@ -170,7 +174,7 @@ class TaskTable:
                 yield "holder", task.id
             if task.state is DELIVERED:
                 yield "delivered tasks are forgotten", task.id
-            if task.holder is not None and task.holder.leases.get(task.id) is not task:
+            if task.holder is not None and not self._is_held(task):
                 yield "lease", task.id
             if task.holder is not None and task.attempt < 1:
                 yield "attempt", task.id
@@ -198,5 +202,10 @@ class TaskTable:
             yield "state of block", block.id
         if block.holder is None or block.attempt < 1:
             yield "holder of block", block.id
-        elif block.holder.leases.get(block.last) is not block:
+        elif not self._is_held(block):
             yield "lease of block", block.id
+
+    def _is_held(self, item: Item) -> bool:
+        """Tell whether the process that holds an item knows of it."""
+        holder = None if item.holder is None else self._members.get(item.holder)
+        return holder is not None and holder.leases.get(item.last) is item

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.master.shutdown import JobEnd
-    from masterworker.master.waiting import Waiting
 
 logger = logging.getLogger("masterworker.master")
 
@@ -49,7 +48,7 @@ class WeakCallback:
             method(*arguments)
 
 
-def end_with(waiting: Waiting, label: str, end: JobEnd) -> None:
+def end_with(waiting: object, label: str, end: JobEnd) -> None:
     """End a job when nothing refers to it any more.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 
 from masterworker.core.task import CANCELLED, RESULT, Finished, Large
 from masterworker.data.items import single
@@ -15,10 +15,11 @@ from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from masterworker.core.task import Payload
     from masterworker.data.chunks import Values
-    from masterworker.master.results import ResultRouter
+    from masterworker.master.callbacks import Callbacks
 
 T = TypeVar("T")
 
@@ -26,6 +27,30 @@ T = TypeVar("T")
 _OPENED: Final = object()
 #: ... or that will never come, since the job has ended.
 ENDED: Final = object()
+
+
+class Router(Protocol):
+    """What a future asks of the job; see `results.ResultRouter`."""
+
+    #: Runs what `Future.add_done_callback` is given.
+    callbacks: Callbacks
+
+    @property
+    def watching(self) -> AbstractContextManager[object]:
+        """Held for a moment while a future gets something that watches it."""
+
+    @property
+    def picking_up(self) -> Callable[..., None]:
+        """Note that results are picked up, or asked for."""
+
+    def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until something holds. False: it does not after so many seconds."""
+
+    def is_running(self, number: int) -> bool:
+        """Tell whether a worker has a task."""
+
+    def cancel(self, number: int) -> bool:
+        """Cancel a task. False: it has its outcome already."""
 
 
 class Future(Generic[T]):
@@ -52,7 +77,7 @@ class Future(Generic[T]):
     #: Keep what the call needs in the store until the outcome is opened; set where there is any.
     _holds: tuple[object, ...]
 
-    def __init__(self, router: ResultRouter, tag: str) -> None:
+    def __init__(self, router: Router, tag: str) -> None:
         self._router = router
         #: Nothing, then the outcome as it came (the payload alone, if it is a result; results that
         #: came as one, and which of them it is), and at last `_OPENED`; or `ENDED`.

@@ -8,8 +8,8 @@ from masterworker.errors import UsageError
 from masterworker.launch.process_context import this_process
 
 if TYPE_CHECKING:
-    from masterworker.worker import Worker
     from masterworker.worker.serial import SerialWorker
+    from masterworker.worker.worker import Worker
 
 
 def current_worker() -> Worker | SerialWorker:
