@@ -18,6 +18,7 @@ def planted(bug: type, single: Single) -> Scheduler:
     core = Scheduler(single=single)
     parts = [core.out, core.table, core.processes, core.processes._liveness, core.retries]
     parts += [core.crashes, core.dispatch, core.settlement, core.reports]
+    parts += [core.requests, core.departures, core.time_limits]
     for part in parts:
         if issubclass(bug, type(part)):
             part.__class__ = bug

@@ -14,6 +14,7 @@ from masterworker.core.chunks import Chunk
 from masterworker.core.claims import Claims
 from masterworker.core.crashes import CrashPolicy
 from masterworker.core.departure import Blameless, Departure, Left, Vanished
+from masterworker.core.departures import Departures
 from masterworker.core.dispatch import Dispatch
 from masterworker.core.effects import Effects
 from masterworker.core.filters import TagFilter, TagFilters
@@ -124,18 +125,19 @@ class LeaseStaysInHands(Settlement):
             self._members[holder].leases[task.id] = task
 
 
-class NoRequeueOnLoss(Scheduler):
+class NoRequeueOnLoss(Departures):
     """What a lost worker had in its hands is gone with it."""
 
-    def _depart(self, member_id: int, why: Departure, now: float) -> None:
-        if member_id in self.members and not isinstance(why, Left):
-            for item in self.members[member_id].leases.values():
+    def depart(self, member_id: int, why: Departure, now: float) -> None:
+        members = self._members.members
+        if member_id in members and not isinstance(why, Left):
+            for item in members[member_id].leases.values():
                 if isinstance(item, Task):
-                    del self.tasks[item.id]
+                    del self._table.tasks[item.id]
                 else:
-                    self.table.blocks.remove(item)
-            self.members[member_id].leases.clear()
-        super()._depart(member_id, why, now)
+                    self._table.blocks.remove(item)
+            members[member_id].leases.clear()
+        super().depart(member_id, why, now)
 
 
 class PutBackAtTheEnd(TaskQueues):
@@ -247,12 +249,12 @@ class InnocentsBlamed(CrashPolicy):
         return held
 
 
-class AlwaysBlames(Scheduler):
+class AlwaysBlames(Departures):
     """Tasks are blamed although only the network was silent."""
 
-    def _depart(self, member_id: int, why: Departure, now: float) -> None:
+    def depart(self, member_id: int, why: Departure, now: float) -> None:
         blamed = Vanished(why.reason) if isinstance(why, Blameless) else why
-        super()._depart(member_id, blamed, now)
+        super().depart(member_id, blamed, now)
 
 
 class NeverGivesUp(CrashPolicy):

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from blocks import each_outcome
 from masterworker.core.crashes import CrashPolicy
 from masterworker.core.departure import Blameless, Departure, Left, Vanished
+from masterworker.core.departures import Departures
 from masterworker.core.dispatch import Dispatch
 from masterworker.core.hand import Hand
 from masterworker.core.liveness import Liveness
@@ -106,34 +107,35 @@ class LateResultWithoutWithdrawal(TaskTable):
         return fresh
 
 
-class NoRequeueOnLoss(Scheduler):
+class NoRequeueOnLoss(Departures):
     """What a lost worker had in its hands stays there."""
 
-    def _depart(self, member_id: int, why: Departure, now: float) -> None:
-        member = self.members.get(member_id)
+    def depart(self, member_id: int, why: Departure, now: float) -> None:
+        member = self._members.members.get(member_id)
         held = dict(member.leases) if member is not None else {}
         if isinstance(why, Left):
             held = {}
         elif member is not None:
             member.leases.clear()
-        super()._depart(member_id, why, now)
+        super().depart(member_id, why, now)
         for task in held.values():
             if isinstance(task, Task):
-                self.tasks[task.id] = task
+                self._table.tasks[task.id] = task
 
 
-class ClaimOfTheLostStays(Scheduler):
+class ClaimOfTheLostStays(Departures):
     """A worker that is gone goes on waiting for tasks, and gets them."""
 
-    def _depart(self, member_id: int, *rest: Any) -> None:
-        kept = [claim for claim in self.waiting.claims if claim.taker.id == member_id]
-        super()._depart(member_id, *rest)
+    def depart(self, member_id: int, *rest: Any) -> None:
+        claims = self._dispatch.waiting.claims
+        kept = [claim for claim in claims if claim.taker.id == member_id]
+        super().depart(member_id, *rest)
         for claim in kept:
-            self.waiting.claims._claims[claim.id] = claim
-            self.waiting.claims._ranked.setdefault(claim.filter, []).append(claim)
+            claims._claims[claim.id] = claim
+            claims._ranked.setdefault(claim.filter, []).append(claim)
 
 
-class StrikeForAllHeld(Scheduler):
+class StrikeForAllHeld(Departures):
     """Every task in the hands of a worker that ended gets the strike."""
 
     def _guilty(self, member: Member, why: Departure, now: float) -> list[Task]:
@@ -141,12 +143,12 @@ class StrikeForAllHeld(Scheduler):
         return self._may_have_executed(member)
 
 
-class StrikeForSilence(Scheduler):
+class StrikeForSilence(Departures):
     """A process that is only cut off is taken for dead."""
 
-    def _depart(self, member_id: int, why: Departure, now: float) -> None:
+    def depart(self, member_id: int, why: Departure, now: float) -> None:
         blamed = Vanished(why.reason) if isinstance(why, Blameless) else why
-        super()._depart(member_id, blamed, now)
+        super().depart(member_id, blamed, now)
 
 
 class StrikesStay(CrashPolicy):

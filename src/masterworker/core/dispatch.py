@@ -10,7 +10,7 @@ from masterworker.core.grain import Grain
 from masterworker.core.options import terms_of
 from masterworker.core.overdue import Overdue
 from masterworker.core.reservation import Reservation
-from masterworker.core.stragglers import Stragglers
+from masterworker.core.stragglers import LOOK, Stragglers
 from masterworker.core.task import Lease, State, Task
 from masterworker.core.task_queues import key_of
 
@@ -52,6 +52,8 @@ class Dispatch:
         self.reservation = Reservation()
         #: Nothing is handed out until some results have been picked up.
         self.held_back = False
+        #: When outliers were looked for.
+        self._looked = 0.0
         #: The job is over: nothing is handed out any more.
         self.terminated = False
 
@@ -85,6 +87,19 @@ class Dispatch:
         return most if most <= share else min(most, max(share, self.grain.least(key)))
 
     # -- out --------------------------------------------------------------------------------
+
+    def fetch(
+        self, member: Member, wanted: TagFilter, want: int, seconds: float, now: float
+    ) -> tuple[list[Lease], int | None]:
+        """Hand tasks out to a worker that asks. See `Scheduler.on_fetch`."""
+        if self.waiting.lanes and not self.held_back:
+            items = self.take(wanted, want, seconds, now)
+            if items:
+                return self.lease(member, items, now), None
+        self.grain.under_way.put_down(member.id)
+        if self.stragglers.in_hand:
+            self._out.alarmed = True
+        return [], self.waiting.claims.park(member, want, wanted, seconds, member.rank(now))
 
     def lease(self, member: Member, items: list[Item], now: float) -> list[Lease]:
         """Put tasks that are out of the queues into a worker's hands."""
@@ -151,7 +166,25 @@ class Dispatch:
             self._out.alarmed = True
         return True
 
-    def copy_stragglers(self, tasks: dict[int, Task], now: float) -> None:
+    def look(self, tasks: dict[int, Task], now: float) -> None:
+        """Time has passed: hand out what is not kept any more, and copies of stragglers."""
+        self.reservation.end(now)
+        if self.reservation.has_ended:
+            self.reservation.has_ended = False
+            self.match(now)
+        self._looked = now
+        self._copy_stragglers(tasks, now)
+
+    def next_deadline(self) -> float | None:
+        """Say when to look again; None: not before something happens."""
+        due = [self.overdue.next_deadline()]
+        if not self.terminated:
+            due.append(self.reservation.until)
+            if self.stragglers and self.waiting.claims:
+                due.append(self._looked + LOOK)
+        return min((deadline for deadline in due if deadline is not None), default=None)
+
+    def _copy_stragglers(self, tasks: dict[int, Task], now: float) -> None:
         """Give second copies of outliers to workers that have nothing to do."""
         if self.terminated or self.held_back or not self.stragglers:
             return
@@ -222,7 +255,9 @@ class Dispatch:
             if member_id != kept:
                 orders.append((member_id, task.id))
 
-    def forget(self, member_id: int) -> None:
-        """A worker is gone."""
-        self.reservation.is_back(member_id)
-        self.grain.under_way.put_down(member_id)
+    def forget(self, member: Member) -> None:
+        """A process is gone."""
+        self.reservation.is_back(member.id)
+        self.grain.under_way.put_down(member.id)
+        if member.filter is not None:
+            self.waiting.release(member.filter)

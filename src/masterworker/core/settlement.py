@@ -123,8 +123,7 @@ class Settlement:
                 continue
             task = Task(done.task_id, done.tag, done.payload, direct=False, state=SETTLED)
             task.kind, task.worker, task.tries = done.kind, done.worker, done.attempts
-            self._table.tasks[task.id] = task
-            self._table.open(task.tag, 1)
+            self._table.add(task.tag, [task])
             items.append(task)
         self._out.tally.delivered -= len(items)
         self.results.put_back(items)

@@ -11,7 +11,7 @@ from masterworker.core.chunks import no_single
 from masterworker.core.task import State, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Single
@@ -60,9 +60,11 @@ class TaskTable:
             self.asked.note(first, tag)
         self.next_id = first + number
 
-    def open(self, tag: str, number: int) -> None:
-        """Count tasks that are to be collected."""
-        self.open_tags[tag] = self.open_tags.get(tag, 0) + number
+    def add(self, tag: str, tasks: Sequence[Task]) -> None:
+        """Take in tasks of one request that are on their own."""
+        self.tasks.update((task.id, task) for task in tasks)
+        if not tasks[0].direct:
+            self.open_tags[tag] = self.open_tags.get(tag, 0) + len(tasks)
 
     def close(self, tag: str) -> None:
         """Count one task less that is to be collected."""

@@ -1,0 +1,110 @@
+"""What is asked of the job: tasks to be executed, and tasks that are not wanted any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from masterworker.core.task import CANCELLED, State, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from masterworker.core.blocks import Item
+    from masterworker.core.chunks import Chunk
+    from masterworker.core.dispatch import Dispatch
+    from masterworker.core.options import Options
+    from masterworker.core.outbox import Outbox
+    from masterworker.core.settlement import Settlement
+    from masterworker.core.task import Payload
+    from masterworker.core.task_table import TaskTable
+
+WAITING, SETTLED = State.WAITING, State.SETTLED
+
+
+class Requests:
+    """Queues tasks that are asked for, and cancels those that are not wanted.
+
+    Args:
+        table: Numbers and keeps the tasks.
+        dispatch: Hands them out.
+        settlement: Settles those that are cancelled.
+        out: Counts what is asked for.
+    """
+
+    def __init__(
+        self, table: TaskTable, dispatch: Dispatch, settlement: Settlement, out: Outbox
+    ) -> None:
+        self._table = table
+        self._dispatch = dispatch
+        self._settlement = settlement
+        self._out = out
+
+    def add(
+        self,
+        tag: str,
+        payloads: Sequence[Payload] | Chunk,
+        now: float,
+        *,
+        direct: bool,
+        options: Options | None,
+        first: int | None,
+    ) -> int:
+        """Queue tasks of one tag. Returns the id of the first. See `Scheduler.on_requested`."""
+        table, dispatch, number = self._table, self._dispatch, len(payloads)
+        if first is None:
+            first = table.next_id
+        if not number:
+            return first
+        table.number(tag, first, number)
+        self._out.tally.submitted += number
+        keepable = options is None and direct
+        if number == 1 and dispatch.may_serve_at_once(tag, now, keepable=keepable):
+            claim = dispatch.waiting.claims.next_for(tag)
+            if claim is not None:  # the task need not be queued
+                payload = table.blocks.payload(payloads, 0)
+                task = Task(first, tag, payload, direct, WAITING, options)
+                table.add(tag, [task])
+                dispatch.waiting.claims.unpark(claim.id)
+                dispatch.serve(claim, [task], now)
+                return first
+        items: Sequence[Item]
+        if direct and options is None and number > 1:
+            items = table.blocks.make(first, tag, payloads)
+        else:
+            each = table.blocks.one_by_one(payloads)
+            items = tasks = [
+                Task(i, tag, payload, direct, WAITING, options)
+                for i, payload in enumerate(each, first)
+            ]
+            table.add(tag, tasks)
+        dispatch.waiting.append(tag, items, 0 if options is None else options.priority)
+        if dispatch.waiting.claims.by_id and not (keepable and dispatch.keeps(tag, now)):
+            dispatch.match(now)
+        return first
+
+    def cancel(self, task_ids: Iterable[int], now: float) -> list[int]:
+        """Settle tasks as cancelled. Returns the ids of those that were not settled before."""
+        cancelled: list[int] = []
+        for task_id in task_ids:
+            item = self._table.find(task_id)
+            if item is None or item.state is SETTLED:
+                continue
+            task = self._table.single_out(item, task_id)
+            self._dispatch.stop_others(task, None, now, always=True)
+            self._settlement.settle(task, CANCELLED, b"", None)
+            cancelled.append(task_id)
+        return cancelled
+
+    def withdraw(self, task_ids: Iterable[int], now: float) -> None:
+        """Cancel tasks whose outcomes are collected by no one; those that are there are dropped."""
+        open_ones: list[int] = []
+        for task_id in task_ids:
+            task = self._table.find(task_id)
+            if isinstance(task, Task) and task.state is SETTLED:
+                self._settlement.discard(task)
+                continue
+            if isinstance(task, Task) and not task.direct:
+                self._table.close(task.tag)
+                task.direct = True
+            open_ones.append(task_id)
+        self.cancel(open_ones, now)
