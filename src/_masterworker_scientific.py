@@ -2,9 +2,9 @@
 
 `Scientific` is shared: ours is a namespace package, which has no file of its own. But a regular
 package of that name, anywhere on the import path, hides all namespace packages: a ported
-ScientificPython, or a stub with one module. So what nobody else finds below that name is looked for
-in those, too. The file `masterworker_scientific.pth` imports this module whenever Python starts, so
-it imports nothing that is not there already.
+ScientificPython, or a stub with one module. So what is not found elsewhere below that name is
+looked for in those, too. The file `masterworker_scientific.pth` imports this module whenever Python
+starts, so it imports nothing that is not there already.
 """
 
 import os

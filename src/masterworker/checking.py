@@ -1,7 +1,7 @@
 """Checking what callers give: numbers, and the names of keywords.
 
-NumPy's numbers are numbers. A name that is not known is an error, always, and the closest one that
-is known is told.
+NumPy's numbers are numbers. A name that is not known is an error, always, whose message names the
+closest one that is known.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def seconds(value: Any, what: str, *, above: float = -inf) -> float:
 
 
 def time_limit(timeout: Any) -> float | None:
-    """Return for how long somebody wants to wait; None: as long as it takes.
+    """Return for how many seconds a caller wants to wait; None: as long as it takes.
 
     Raises:
         UsageError: It is no number.

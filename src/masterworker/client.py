@@ -1,6 +1,6 @@
 """Typed calls to the manager over any connection, with a new connection when one breaks.
 
-Used by workers, by the command line, and by whoever holds a connected task manager object. The
+Used by workers, by the command line, and by programs with a connected task manager object. The
 in-process master speaks to its manager directly.
 """
 
@@ -48,7 +48,7 @@ class Client:
         self._connection: Connection | None = None
         self._aside: Connection | None = None
         self._number = 0
-        #: A numbered call that was given up without an answer, which the manager has to be told
+        #: A numbered call that was given up without an answer, to be reported to the manager
         #: first of all; 0: none.
         self._unanswered = 0
         #: Which run of the manager this process has joined; "" for none.
@@ -73,7 +73,7 @@ class Client:
         """Connect now, if there is no connection.
 
         Raises:
-            TransportError: Nobody answers.
+            TransportError: There is no answer.
         """
         with self._lock:
             if self._connection is None:
@@ -129,7 +129,7 @@ class Client:
                 raise
 
     def _acknowledge(self) -> None:
-        """Say that the last reply has arrived, so that nobody keeps it for us."""
+        """Confirm that the last reply has arrived, so that the manager need not keep it."""
         for _ in range(2):
             with suppress(TransportError):
                 self.call("acknowledge", self.name, self._number)
@@ -253,7 +253,7 @@ class Client:
         return counts
 
     def story(self, task_id: int) -> list[str]:
-        """Tell what happened to a task."""
+        """Return what happened to a task."""
         lines: list[str] = self.call("story", task_id)
         return lines
 

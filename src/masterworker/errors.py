@@ -45,7 +45,7 @@ class NotKeptError(UsageError):
 
 
 class Terminated(MasterworkerError):
-    """The task manager has ended; nobody will answer any more."""
+    """The task manager has ended, and will not answer any more."""
 
 
 class TransportError(MasterworkerError):
@@ -75,7 +75,7 @@ class JobEndedError(MasterNotFoundError):
         seconds: How long ago it ended.
     """
 
-    #: Who comes so late has missed nothing but the end: workers end without a word (seconds).
+    #: A worker that comes this late has missed nothing but the end, and ends silently (seconds).
     JUST_NOW = 30.0
 
     def __init__(self, label: str, seconds: float) -> None:
@@ -166,7 +166,7 @@ class TaskFailed(TaskError):
         self.attempts = attempts
 
     def where(self) -> str:
-        """Tell in which process it failed, and after how many attempts."""
+        """Return in which process it failed, and after how many attempts."""
         last = f"the last of {self.attempts} attempts" if self.attempts > 1 else ""
         return ", ".join(filter(None, [f"worker {self.worker}" if self.worker else "", last]))
 

@@ -5,7 +5,7 @@ and what all others had in hand stays half done for ever. One rule holds there f
 
 * locks are free (`lock`, `rlock`), since their holders are not there;
 * what has a connection, a signal handler or a scheduler lets go of it (`tell`): a connection of the
-  parent is closed without a word, and nothing is asked of a scheduler that is only a copy.
+  parent is closed silently, and a scheduler that is only a copy refuses further steps.
 
 A fork that a handler has made, and that comes back from the handler, is no worker: it ends.
 """

@@ -40,7 +40,7 @@ def run_job(
         make_master: A subclass of `Master` whose `run` does the master's work.
         worker_class: A subclass of `Worker` with methods `do_<tag>`. It is made as
             `worker_class(label, heartbeat=heartbeat)`.
-        workers: Start so many workers on this machine.
+        workers: Number of workers to start on this machine.
         heartbeat: Longest time between signs of life of a worker (seconds).
         serial: Execute the tasks in this process; no workers.
 

@@ -10,7 +10,7 @@ def raise_descriptor_limit() -> None:
     """Let this process have as many descriptors as the system allows it, not only the usual 1,024.
 
     What it starts inherits that. Programs that use `select` on numbers from 1,024 on must take
-    `poll`: so they get such numbers only where so many are open.
+    `poll`: so they get such numbers only where that many are open.
     """
     import resource
 
@@ -28,7 +28,7 @@ def process_info(pid: int | None = None) -> str:
 
 
 def process_number(info: str) -> int | None:
-    """Return the process id that a line of `process_info` tells, if it is of this machine."""
+    """Return the process id in a line of `process_info`, if it is of this machine."""
     words = info.split()
     if len(words) < 4 or words[0] != "pid" or words[3] != os.uname().nodename:
         return None
@@ -36,10 +36,10 @@ def process_number(info: str) -> int | None:
 
 
 def is_same_process(info: str, other: str) -> bool:
-    """Tell whether two such lines may be of one process: of others only where both are known."""
+    """Return whether two such lines may be of one process: of others only where both are known."""
     return process_number(info) == process_number(other)
 
 
 def random_name() -> str:
-    """Return 32 hexadecimal digits that nobody can guess."""
+    """Return 32 random hexadecimal digits, which cannot be guessed."""
     return os.urandom(16).hex()

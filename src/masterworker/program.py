@@ -27,7 +27,7 @@ KEY = "program"
 GENERIC = "generic"
 #: Source text that starts a slave process itself.
 SCRIPT = "script"
-#: A pickled worker class, for main programs whose source nobody can read.
+#: A pickled worker class, for main programs whose source cannot be read.
 CLASS = "class"
 
 

@@ -1,10 +1,10 @@
 """Steps of the main thread that no signal handler breaks off.
 
 Python runs the handlers of signals in the main thread, at nearly any point of whatever it does, and
-most of them raise: Ctrl-C is a `KeyboardInterrupt`, an alarm somebody's timeout, SIGTERM a
+most of them raise: Ctrl-C is a `KeyboardInterrupt`, an alarm some code's timeout, SIGTERM a
 `SystemExit`. Within `held` they wait: a note is taken in their place, and they run when it is over,
 so nothing is left half done, and no signal is lost. It costs some microseconds, in the main thread
-alone, and is for steps that are short and wait for nobody.
+alone, and is for steps that are short and wait for nothing.
 
 What can be done in one step needs no such thing: Python looks for signals when a function begins,
 when a call of a function that is written in C has returned, and when a loop goes back. So such a
@@ -33,7 +33,7 @@ _ALL: Final = tuple(sorted({*_signal.valid_signals()} - {_signal.SIGKILL, _signa
 
 
 class Signals:
-    """The signals of this process. Used through `held`, or by who knows that it is `main`."""
+    """The signals of this process. Used through `held`, or in a thread known to be `main`."""
 
     def __init__(self) -> None:
         #: The thread in which handlers run.
@@ -77,7 +77,7 @@ class Signals:
     # -- inside -----------------------------------------------------------------------------
 
     def _look(self, known: tuple[Any, ...]) -> None:
-        """Somebody has changed a handler since."""
+        """Take over what other code has changed of the handlers since."""
         pairs = zip(_ALL, known, strict=True)
         before, noting = self._handlers, self._noting
         self._handlers = {
@@ -93,7 +93,7 @@ class Signals:
             for number, handler in self._handlers.items():
                 if _get(number) is noting:
                     _set(number, handler)
-        finally:  # if one has raised here, whoever is left gives way when its signal comes
+        finally:  # if one has raised here, the others give way when their signals come
             if self._came:
                 self._catch_up()
 

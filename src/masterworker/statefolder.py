@@ -117,7 +117,7 @@ def remove(name: str, folder: int) -> None:
 
 
 def changed(name: str, folder: int) -> float:
-    """Tell when a file or folder was changed last; 0: it is not there."""
+    """Return when a file or folder was changed last; 0: it is not there."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
     except OSError:

@@ -14,13 +14,13 @@ __all__ = ["FakeClock", "Faults", "MemoryConnection", "connection", "memory_mana
 
 
 class FakeClock:
-    """A clock that goes on only when it is told to."""
+    """A clock that goes on only when a test advances it."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """Tell the time, in seconds."""
+        """Return the time, in seconds."""
         return self.now
 
     def advance(self, seconds: float) -> None:
@@ -29,7 +29,7 @@ class FakeClock:
 
 
 def memory_manager() -> tuple[Manager, FakeClock]:
-    """Make a task manager that nobody else can reach, and its clock."""
+    """Make a task manager that no other process can reach, and its clock."""
     clock = FakeClock()
     return Manager(clock=clock), clock
 

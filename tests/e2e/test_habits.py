@@ -95,7 +95,7 @@ def test_a_tag_without_handler_waits_for_a_slave_that_has_it(desk: Desk) -> None
     one = desk.start("one.py")
     desk.reach("ones")
     shown = desk.command("show", desk.label).good().out
-    assert "nobody can execute tag 'two'" in shown
+    assert "no worker can execute tag 'two'" in shown
     two = desk.start("two.py")
     assert master.good().lines == ["['one', 'one']", "['two', 'two']"]
     one.good()

@@ -247,7 +247,7 @@ def test_f34_task_that_nobody_can_execute_waits_quietly(rings: list[Mailbox]) ->
         assert manager.core.tasks[number].attempt == 0
         found = manager.census()
         assert found.stranded == ["unheard of"]
-        assert "nobody can execute tag 'unheard of': 1 waiting" in text.describe("job", found)
+        assert "no worker can execute tag 'unheard of': 1 waiting" in text.describe("job", found)
         able = join(manager, ["unheard of"])
         assert manager.census().stranded == []
         leases = manager.exchange(wire.Exchange(able, want=1)).leases

@@ -183,7 +183,7 @@ def test_a_worker_that_never_starts_is_given_up(
     told = [r.getMessage() for r in caplog.records if r.name == "masterworker.launch"]
     assert len(told) == TRIES
     assert sum("RuntimeError: broken by intent" in text for text in told) == 1
-    assert "nobody takes its place" in told[-1]
+    assert "no worker takes its place" in told[-1]
 
 
 def test_processes_that_cannot_be_started(

@@ -66,7 +66,7 @@ def test_one_that_stays_stopped_makes_room(worker: Worker) -> None:
     worker.health.look(STOPPED, worker.now)
     assert worker.health.standstill() == ""
     worker.go_on(health.STAYS_STOPPED_SECONDS, STOPPED)
-    assert worker.health.standstill() == "it was stopped, and nobody continued it"
+    assert worker.health.standstill() == "it was stopped, and never continued"
 
 
 def test_one_whose_threads_do_not_run_makes_room(worker: Worker) -> None:

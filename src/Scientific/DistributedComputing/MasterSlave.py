@@ -318,7 +318,7 @@ def runJob(
         slave_class: A subclass of `SlaveProcess`. It is made as
             `slave_class(label, watchdog_period=watchdog_period)`.
         watchdog_period: See `SlaveProcess`.
-        launch_slaves: Start so many slaves on this machine.
+        launch_slaves: Number of slaves to start on this machine.
     """
     if work_instead(label, slave_class, "start", watchdog_period=watchdog_period):
         return

@@ -1,7 +1,7 @@
 """The classic task manager: the methods as published, over a manager here or elsewhere.
 
 It can be used directly for set-ups other than master and slaves. Parameters and results are
-pickled on their way in and out, so nobody shares an object by accident.
+pickled on their way in and out, so no two processes or threads share an object by accident.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class TaskManager:
     Args:
         link: A manager in this process, or a connection to one; None: make a new manager.
         collect: Waits for one outcome of a tag (or any) in a better way than asking for it.
-        on_data: Is told of data items before they are stored, and of deleted ones (None).
+        on_data: Called with data items before they are stored, and for deleted ones with None.
 
     Thread-safe.
     """
@@ -80,7 +80,7 @@ class TaskManager:
         self._on_data = on_data
         self._lock = threading.Lock()
         #: Under this process the calls are made that name none; not counted as active.
-        self._nobody: int | None = None
+        self._observer: int | None = None
 
     @classmethod
     def connected(cls, label: str, master_host: str | None = None) -> TaskManager:
@@ -103,7 +103,7 @@ class TaskManager:
         Args:
             watchdog_period: Seconds between its pings; it is lost when four have not come. None:
                 it is not watched.
-            info: One line that says who it is.
+            info: One line that describes it.
         """
         hello = wire.introduce(info or "", None, watchdog_period, uuid.uuid4().hex)
         return self._link.join(hello).member_id
@@ -121,7 +121,7 @@ class TaskManager:
     @as_published
     def numberOfActiveProcesses(self) -> int:
         """Count the registered processes."""
-        return sum(pid != self._nobody for pid, _, _ in self._link.census().processes)
+        return sum(pid != self._observer for pid, _, _ in self._link.census().processes)
 
     @as_published
     def activeProcessInfo(self, pid: int) -> str:
@@ -259,12 +259,12 @@ class TaskManager:
 
     def _anonymous(self, *, again: bool = False) -> int:
         with self._lock:
-            if self._nobody is None or again:
+            if self._observer is None or again:
                 hello = wire.introduce(
                     "callers that named no process", None, None, uuid.uuid4().hex
                 )
-                self._nobody = self._link.join(hello).member_id
-            return self._nobody
+                self._observer = self._link.join(hello).member_id
+            return self._observer
 
     def _get_task(
         self, process_id: int | None, tag: str | None

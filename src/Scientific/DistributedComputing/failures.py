@@ -14,7 +14,7 @@ _PUBLISHED_IN: Final = "Scientific.DistributedComputing.TaskManager"
 
 
 class TaskManagerTermination(errors.Terminated):
-    """The task manager has ended; nobody will answer any more."""
+    """The task manager has ended, and will not answer any more."""
 
     __module__ = _PUBLISHED_IN
 

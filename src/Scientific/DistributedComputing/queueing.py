@@ -120,7 +120,7 @@ class Watchdog:
         self._thread.start()
 
     def registerProcess(self, process_id: Any, watchdog_period: float) -> None:
-        """Watch a process that pings every so many seconds."""
+        """Watch a process that pings at this interval, in seconds."""
         with self._changed:
             self._deadlines[process_id] = self._entry(watchdog_period)
             self._changed.notify()

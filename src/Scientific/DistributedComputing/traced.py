@@ -1,4 +1,4 @@
-"""A task manager that traces what processes ask for, get and deliver, when it is told to."""
+"""A task manager that traces what processes ask for, get and deliver, on request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TracedManager(Manager):
         self._untraced_request, self.request = self.request, self._request
 
     def join(self, hello: wire.Hello) -> wire.Welcome:
-        """Trace who it is."""
+        """Trace what it is."""
         welcome = super().join(hello)
         if switched_on():
             tracing.show("process %d registered: %s", welcome.member_id, hello.info)
@@ -115,8 +115,8 @@ class _TracedLater:
     """Traces what a reply that comes later hands out.
 
     Args:
-        member_id: Who gets it.
-        later: Takes it.
+        member_id: The process that gets it.
+        later: What takes the reply.
     """
 
     def __init__(self, member_id: int, later: Later) -> None:
@@ -141,6 +141,6 @@ def _trace_leases(member_id: int, leases: Iterable[Lease]) -> None:
 
 
 def switched_on() -> bool:
-    """Tell whether somebody has set `TaskManager.debug`."""
+    """Return whether `TaskManager.debug` has been set."""
     switched: bool = sys.modules[_SWITCH].debug
     return switched

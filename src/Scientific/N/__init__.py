@@ -2,7 +2,7 @@
 
 Programs of that time say `from Scientific import N`, and mean the array package before NumPy: its
 types have names such as `N.Float`, new arrays are of whole numbers, and functions that go along an
-axis take the first one unless told otherwise. Whatever is not defined here is NumPy's own.
+axis take the first one by default. Whatever is not defined here is NumPy's own.
 
 New programs use NumPy itself.
 """
@@ -134,12 +134,12 @@ def cumproduct(x: Any, axis: Any = 0) -> Any:
 
 
 def sometrue(x: Any, axis: Any = 0) -> Any:
-    """Tell whether any is true along an axis."""
+    """Return whether any is true along an axis."""
     return np.any(x, axis)
 
 
 def alltrue(x: Any, axis: Any = 0) -> Any:
-    """Tell whether all are true along an axis."""
+    """Return whether all are true along an axis."""
     return np.all(x, axis)
 
 
@@ -164,12 +164,12 @@ def compress(condition: Any, m: Any, axis: Any = -1) -> Any:
 
 
 def argmax(x: Any, axis: Any = -1) -> Any:
-    """Tell where the largest is along the last axis."""
+    """Return where the largest is along the last axis."""
     return np.argmax(x, axis)
 
 
 def argmin(x: Any, axis: Any = -1) -> Any:
-    """Tell where the smallest is along the last axis."""
+    """Return where the smallest is along the last axis."""
     return np.argmin(x, axis)
 
 

@@ -1,7 +1,7 @@
 """A supervised worker process: executes tasks, with the program that the master has stored.
 
 `task_manager slave LABEL` itself is a supervisor (`cli.worker`), which starts these. What is loaded
-here is paid for by whoever waits for the first result, and by each replacement of a worker.
+here delays the first result of each job, and each replacement of a worker.
 """
 
 from __future__ import annotations

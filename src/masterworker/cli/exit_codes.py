@@ -6,13 +6,13 @@ from typing import Final
 
 from masterworker.launch import exits
 
-#: All went well; a worker ended because the job did, or because it was told to leave.
+#: All went well; a worker ended because the job did, or because it was asked to leave.
 OK: Final = 0
 #: The slave program raised an exception (its traceback is on stderr), or something unexpected.
 FAILED: Final = 1
 #: The command line makes no sense.
 USAGE: Final = 2
-#: No such label, no such host, nobody listens there.
+#: No such label, no such host, or nothing listens there.
 NOT_FOUND: Final = 3
 #: The master was there, and is gone.
 MASTER_GONE: Final = exits.MASTER_GONE

@@ -50,7 +50,7 @@ def run(label: str, options: argparse.Namespace) -> int:
 
 
 def _is_meant(task: str, name: str, number: int) -> bool:
-    """Tell whether a task is the one that was named, by its id or by its number alone."""
+    """Return whether a task is the one that was named, by its id or by its number alone."""
     return task == name or task.isdecimal() or (name.isdecimal() and task_number(name) == number)
 
 

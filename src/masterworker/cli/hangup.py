@@ -1,7 +1,7 @@
-"""The end of an ssh connection without a terminal, which the system tells nobody.
+"""The end of an ssh connection without a terminal, which the system announces by no signal.
 
 With a terminal its end is a SIGHUP. Without one the server only closes its ends of our output.
-Whoever wants a program to stay sends its output elsewhere (`nohup`, `> file`).
+A program is to stay if its output goes elsewhere (`nohup`, `> file`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def watch() -> None:
 
 
 def _is_line(fd: int) -> bool:
-    """Tell whether somebody is at the other end."""
+    """Return whether the other end is open."""
     try:
         mode = os.fstat(fd).st_mode
     except OSError:

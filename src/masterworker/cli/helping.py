@@ -38,13 +38,13 @@ _WORKER: Final = _About(
 ABOUT: Final = {
     "show": _About(
         "LABEL",
-        "Tell how many processes and tasks a job has.",
+        "Print how many processes and tasks a job has.",
         ("json", "ticket", *_REACHING),
         ("task_manager show demo -v    every process, and the tasks by tag",),
     ),
     "list": _About(
         "",
-        "Tell the labels of all jobs that can be found.",
+        "Print the labels of all jobs that can be found.",
         ("json", "verbose"),
         ("task_manager list -v    with their addresses",),
     ),
@@ -52,7 +52,7 @@ ABOUT: Final = {
     "slave": _WORKER,
     "explain": _About(
         "LABEL TASK",
-        "Tell what has happened to a task, and what it waits for.",
+        "Print what has happened to a task, and what it waits for.",
         ("ticket", *_REACHING),
         ("task_manager explain demo sqrt_7",),
     ),

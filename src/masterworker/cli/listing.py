@@ -45,7 +45,7 @@ def run(_: str, options: argparse.Namespace) -> int:
 
 
 def _look_at(label: str, address: Address) -> tuple[int | None, str]:
-    """Return how many processes a job has, or why that cannot be told."""
+    """Return how many processes a job has, or why that is not known."""
     client = Client(
         lambda: connect(address, label, credential=lambda: user_credential(Role.OBSERVER))
     )

@@ -33,10 +33,10 @@ WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, 
 
 EPILOG = """\
 commands:
-  show LABEL    tell how many processes and tasks a job has
-  list          tell the labels of all jobs that can be found
+  show LABEL    print how many processes and tasks a job has
+  list          print the labels of all jobs that can be found
   slave LABEL   execute tasks of a job (also: worker LABEL)
-  explain LABEL TASK    tell what has happened to a task, and what it waits for
+  explain LABEL TASK    print what has happened to a task, and what it waits for
   replay LABEL          list the failed calls of a job that are kept
   replay LABEL TASK     carry out the saved call of a failed task, here
   ticket LABEL          make a line with which workers of other machines join
@@ -93,7 +93,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         "-m", "--master", metavar="HOST[:PORT]", help="where the master is, without a name server"
     )
     parser.add_argument("-w", "--wait", action="store_true", help="wait for the master to appear")
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell more")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print more")
     parser.add_argument("--json", action="store_true", help="show and list: print JSON")
     parser.add_argument("--version", action="version", version=f"masterworker {__version__}")
     _add_worker_options(parser.add_argument_group("options of slave and worker"))
@@ -108,8 +108,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
 
 def _add_worker_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("-n", "--number", metavar="N", help="so many workers, or: auto (default: 1)")
-    add("--max-tasks", type=int, metavar="N", help="replace a process after so many tasks")
+    add("-n", "--number", metavar="N", help="number of workers, or: auto (default: 1)")
+    add("--max-tasks", type=int, metavar="N", help="replace a process after N tasks")
     add("--idle-timeout", type=float, metavar="S", help="leave after S seconds without a task")
     add("--memory-limit", metavar="SIZE", help="kill a worker that has more memory, as 500M")
     add("--lifetime", type=float, metavar="S", help="leave after S seconds")
@@ -124,7 +124,7 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument_group("options of ticket and nameserver").add_argument
     add("--out", metavar="FILE", help="ticket: write it to this new file, for you alone")
-    add("--valid", metavar="TIME", help="ticket: for so long, as 12h or 7d (default: 7d)")
+    add("--valid", metavar="TIME", help="ticket: time until it expires, as 12h or 7d (default: 7d)")
     add("--observer", action="store_true", default=None, help="ticket: to look on, not to work")
     add("--address", metavar="HOST[:PORT]", action="append", help="ticket: where the master is")
     add("--host", help="nameserver: listen at this address (default: localhost)")
@@ -159,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         return tell(error)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough, as in: show demo | head
+    except BrokenPipeError:  # the reader of our output has seen enough, as in: show demo | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.OK
 

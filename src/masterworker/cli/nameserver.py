@@ -29,8 +29,8 @@ def run(_: str, options: argparse.Namespace) -> int:
         print(f"name server at {where} (Ctrl-C ends it)", file=sys.stderr, flush=True)
         if host not in LOCAL:
             print(
-                "whoever reaches it can change it; masters are not believed, but prove who "
-                "they are",
+                "every host that reaches it can change it; a master that is found through it "
+                "still has to prove its identity",
                 file=sys.stderr,
                 flush=True,
             )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
     from masterworker.worker.engine import WorkerEngine
 
-#: Frames of these modules at the top of a traceback are ours, and tell the user nothing.
+#: Frames of these modules at the top of a traceback are ours, and mean nothing to users.
 OURS = ("masterworker.", "Scientific.DistributedComputing.", "bdb")
 #: A longer result is cut (characters).
 MAX_SHOWN = 10_000
@@ -77,7 +77,7 @@ def run(label: str, options: argparse.Namespace) -> int:
         ended = len(read_history(call.outcome))
         told = f"warning: this task has ended {ended} processes; it may end this one as well"
         print(told, file=sys.stderr, flush=True)
-    if not options.verbose:  # what becomes of a job inside this process is nobody's business
+    if not options.verbose:  # the job inside this process is of no interest
         logging.getLogger("masterworker").setLevel(logging.ERROR)
     return _Replay(call, options).run()
 

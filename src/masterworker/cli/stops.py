@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from masterworker.launch.supervisor import Supervisor
 
-_WHY: Final = "it was told to stop"
+_WHY: Final = "it was asked to stop"
 
 
 class Stops:
     """The signals that end a supervisor.
 
     Ctrl-C: its workers give back what they are doing. SIGTERM, or the end of the terminal: they
-    finish it, within the grace. The second signal: they end at once. What the workers hear of the
-    same stop themselves, as a batch system tells every process, counts for nothing there.
+    finish it, within the grace. The second signal: they end at once. Signals that reach the workers
+    themselves, as from a batch system that signals every process, do not count there.
 
     Args:
         supervisor: Whose workers end.

@@ -1,8 +1,8 @@
 """`task_manager ticket LABEL`: make a line with which workers of other machines join a job.
 
 The line is a secret from its first moment. A shell makes the file of `> FILE` readable for all,
-as its umask says, long before we run; whoever has opened it then reads on, whatever its mode is
-later. So `--out FILE` makes the file, and one that the shell has made so is refused.
+as its umask says, long before we run; a process that has opened it then reads on, whatever its mode
+is later. So `--out FILE` makes the file, and one that the shell has made so is refused.
 """
 
 from __future__ import annotations
@@ -123,6 +123,6 @@ def _print(line: bytes) -> None:
         raise CredentialError(f"the ticket cannot be written: {error.strerror}") from None
     if os.isatty(handle):
         print(
-            "whoever has this line can join the job; --out FILE writes it to a private file",
+            "with this line any host can join the job; --out FILE writes it to a private file",
             file=sys.stderr,
         )

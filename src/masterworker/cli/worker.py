@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.cli")
 
-#: Workers that are told to leave have so long to finish what they are doing (seconds).
+#: Time for workers that are asked to leave to finish what they are doing (seconds).
 GRACE: Final = 10.0
 #: How long a supervisor looks for a master that is gone (seconds), as its workers do.
 RECONNECT: Final = 20.0
@@ -129,7 +129,7 @@ class _Log(logging.Handler):
     """Prints our own log as the supervisor prints: a terminal that is stuck must not stop it.
 
     Args:
-        supervisor: Who prints.
+        supervisor: It prints the log.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:

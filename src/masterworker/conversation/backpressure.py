@@ -1,4 +1,4 @@
-"""Back-pressure: no more tasks are handed out while results pile up that nobody picks up.
+"""Back-pressure: no more tasks are handed out while too many results are not picked up.
 
 Where a program asks for more than it picks up, results fill its memory. Beyond a bound nothing more
 is handed out until some have been picked up. Small ones are not counted one by one: that would cost
@@ -48,7 +48,7 @@ class BackPressure:
         self.asked = -inf
 
     def count(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Count what has come. Returns the same, with what tells when it goes."""
+        """Count what has come. Returns the same, such that it reports when it goes."""
         for outcome in outcomes:
             payload = outcome.payload
             if payload.__class__ is bytes and len(payload) <= SMALL:  # most are
@@ -68,18 +68,18 @@ class BackPressure:
         return self._bytes > 0
 
     def is_high(self) -> bool:
-        """Tell whether there are too many bytes."""
+        """Return whether there are too many bytes."""
         return self._bytes > 0 and self.size > self._bound()
 
     def decide(self, core: Scheduler, executing: Callable[[], bool], now: float) -> bool:
-        """Tell whether tasks are to be held back.
+        """Return whether tasks are to be held back.
 
         A caller that waits for an outcome may wait for one that has not been handed out: so if no
         worker executes anything any more, more is handed out however high the pile is.
 
         Args:
             core: The scheduler, for the claims that wait for outcomes.
-            executing: Tells whether a worker executes a task.
+            executing: Returns whether a worker executes a task.
             now: Seconds on the manager's clock.
         """
         if not self.is_high():

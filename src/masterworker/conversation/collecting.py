@@ -76,7 +76,7 @@ class Collecting:
             self._whole.answer(self._waiting[member_id], now)
 
     def others_execute(self) -> bool:
-        """Tell whether a process executes a task, and not only waits inside of one."""
+        """Return whether a process executes a task, and not only waits inside of one."""
         members, waiting = self._core.members.values(), self._waiting
         return any(member.leases for member in members if member.id not in waiting)
 

@@ -60,7 +60,7 @@ class Dispatcher:
     Args:
         core: The scheduler.
         pressure: Holds tasks back while results pile up.
-        same_process: Tells whether two lines of `wire.Hello.info` are of one process.
+        same_process: Returns whether two lines of `wire.Hello.info` are of one process.
         lock: Is held around changes of the buffer of requests.
     """
 
@@ -112,7 +112,7 @@ class Dispatcher:
             repair(*what)
 
     def flush_requests(self, now: float) -> None:
-        """The same, for a caller that has been told so by the rule."""
+        """The same, for a caller to which the rule has said so."""
         self.flush(now)
         if self.rule.watch(now):
             self.alarmed = True
@@ -160,7 +160,7 @@ class Dispatcher:
         """A worker delivers outcomes, gives back leases, and asks for new ones.
 
         Args:
-            asked: What it tells and asks.
+            asked: What it reports and asks for.
             channel: Where its reply goes if there is nothing to say at once.
             until: When that is due at the latest; inf: the shell calls `expire`.
             now: Seconds on the manager's clock.
@@ -345,7 +345,7 @@ class Dispatcher:
     # -- what follows from the scheduler's effects --------------------------------------------
 
     def apply(self, effects: Effects, now: float) -> None:
-        """Tell everybody what concerns them of an event of the scheduler."""
+        """Inform all processes that an event of the scheduler concerns."""
         if effects.leases or effects.results or effects.dropped:
             for waiter in self.waiters.serve(effects):
                 self.answer(waiter, now)
@@ -383,7 +383,7 @@ class Dispatcher:
         return task.holder
 
     def _order_to_stop(self, member_id: int, task_id: int, now: float) -> None:
-        """Tell a process, and its supervisor, that a task is of no use any more."""
+        """Inform a process, and its supervisor, that a task is of no use any more."""
         member = self.core.members.get(member_id)
         if member is None:
             return

@@ -19,7 +19,7 @@ KEPT: Final = 1000
 class Membership:
     """The part of a `Dispatcher` about joining and leaving.
 
-    A process that joins again takes the place of its old self, which its client's name tells.
+    A process that joins again, as its client's name shows, takes the place of its old self.
 
     Args:
         whole: The machine that this is a part of.

@@ -72,7 +72,7 @@ class NumberedCalls:
             where its reply goes.
 
         Raises:
-            UsageError: It is a late copy of a call whose reply nobody waits for any more.
+            UsageError: It is a late copy of a call whose caller has gone on.
         """
         call = self._last.get(client)
         if call is None or number > call.number:

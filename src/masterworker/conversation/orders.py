@@ -23,7 +23,7 @@ class MemberOrders:
         self._orders.setdefault(member_id, []).append(order)
 
     def waiting_for(self, member_id: int) -> bool:
-        """Tell whether there are orders for a process."""
+        """Return whether there are orders for a process."""
         return member_id in self._orders
 
     def take(self, member_id: int) -> list[tuple[str, int]]:

@@ -41,7 +41,7 @@ class Run(NamedTuple):
     options: Options | None
     direct: bool
     payloads: list[Payload] | Chunk
-    #: Is told the id of the first before the scheduler has it.
+    #: Called with the id of the first before the scheduler has it.
     expect: Callable[[int], object] | None = None
 
 
@@ -85,8 +85,8 @@ class SubmissionBuffer:
             noted: Its only item becomes the id of the first, as soon as they are noted; the others
                 count up from it.
             direct: Their outcomes leave at once.
-            expect: Is told that id before a worker can have the task, with the manager's lock held.
-                It must neither block nor call back.
+            expect: Called with that id before a worker can have the task, with the manager's lock
+                held. It must neither block nor call back.
         """
         if not isinstance(payloads, Chunk):
             payloads = list(payloads)

@@ -28,7 +28,7 @@ class Supervision:
 
     Args:
         whole: The machine that this is a part of.
-        same_process: Tells whether two lines of `wire.Hello.info` are of one process.
+        same_process: Returns whether two lines of `wire.Hello.info` are of one process.
     """
 
     def __init__(self, whole: Whole, same_process: Callable[[str, str], bool]) -> None:
@@ -93,7 +93,7 @@ class Supervision:
         return [*orders, _STOP] if self._core.terminated else orders
 
     def _take_ending(self, name: str, ending: wire.Ending, now: float) -> None:
-        """A supervisor tells how a process has ended."""
+        """A supervisor reports how a process has ended."""
         member_id, how, tail, ended = ending.member_id, ending.how, ending.tail, ending.ended
         core, whole = self._core, self._whole
         if member_id < 0:

@@ -86,5 +86,5 @@ def _in_vain(core: Scheduler) -> dict[str, str]:
     names = ", ".join(repr(tag.removeprefix("@")) for tag in sorted(tags)[:MOST_TAGS])
     more = f" and {len(tags) - MOST_TAGS} more" if len(tags) > MOST_TAGS else ""
     workers = sum(m.filter is not None for m in core.members.values())
-    nobody = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
-    return {"tags": f"{nobody} execute {names}{more}"}
+    cannot = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
+    return {"tags": f"{cannot} execute {names}{more}"}

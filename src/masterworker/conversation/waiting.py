@@ -113,6 +113,6 @@ class Waiters:
             AssertionError: One is not.
         """
         if lost := self._by_claim.keys() - parked:
-            raise AssertionError(f"calls wait with claims that nobody knows: {lost}")
+            raise AssertionError(f"calls wait with claims that the scheduler does not know: {lost}")
         if forgotten := parked - self._by_claim.keys():
             raise AssertionError(f"claims wait for calls that are over: {forgotten}")

@@ -38,7 +38,7 @@ class Whole(Protocol):
         """Let the scheduler know of all requests."""
 
     def apply(self, effects: Effects, now: float) -> None:
-        """Tell everybody what concerns them of an event of the scheduler."""
+        """Inform all processes that an event of the scheduler concerns."""
 
     def weigh(self, now: float, *, asking: bool = False) -> None:
         """See whether tasks are to be held back, or not any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final
 
-#: So many changes from one tag to another are remembered at least.
+#: Least number of changes from one tag to another that are remembered.
 REMEMBERED: Final = 50
 
 

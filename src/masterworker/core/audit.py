@@ -81,12 +81,12 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
 
 
 def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
-    """Tell what happened to a task beyond the ordinary, where it is now, and what it waits for.
+    """Return what happened to a task beyond the ordinary, where it is now, and what it waits for.
 
     Args:
         core: The scheduler.
         task_id: Which one.
-        now: Seconds on the scheduler's clock: times are told as so long ago; None: as they are.
+        now: Seconds on the scheduler's clock: times are given as an age; None: as they are.
     """
     task = core.find(task_id)
     if task is None:
@@ -115,7 +115,7 @@ def times(number: int) -> str:
 
 def _waits_for(core: Scheduler, task_id: int, task: Item) -> list[str]:
     if task.state is State.SETTLED:
-        return ["it waits for somebody who picks up its outcome"]
+        return ["it waits for a caller that picks up its outcome"]
     if task.state is State.PAUSED:
         return ["it pauses"]
     if task.state is not State.WAITING:
@@ -169,7 +169,7 @@ def _check_members(core: Scheduler) -> None:
 
 
 def ids_in(item: Item) -> list[int]:
-    """Return the ids of the tasks that an item in a queue or in somebody's hands stands for."""
+    """Return the ids of the tasks that an item in a queue or in a worker's hands stands for."""
     return [item.id] if isinstance(item, Task) else item.ids()
 
 

@@ -1,6 +1,6 @@
 """Blocks: tasks in a row that have gone the same way so far, as one object.
 
-Whoever asks for many small tasks asks for tasks with one tag and nothing special, and as long as
+Most jobs ask for many small tasks with one tag and nothing special, and as long as
 nothing special happens to one of them, what is to be known of them is the same. So a block stands
 for all of them: while they wait, and while they are together in one worker's hands. What happens to
 one task alone takes it out of its block, and makes it a `Task` of its own for the rest of its life.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Payloads, Single
     from masterworker.core.task import Payload
 
-#: Ids of one page differ in so many of their last bits.
+#: Number of last bits in which the ids of one page differ.
 PAGE_BITS = 10
 _PAGE = 1 << PAGE_BITS
 assert MOST == _PAGE  # noqa: S101  so that a chunk can fill a page
@@ -90,7 +90,7 @@ class Block:
 
     @property
     def last(self) -> int:
-        """The last id; as long as a block is in somebody's hands, no other item has it."""
+        """The last id; as long as a worker has a block in hand, no other item has it."""
         return self.id + len(self.payloads) - 1
 
     def ids(self) -> list[int]:
@@ -104,7 +104,7 @@ class Block:
     # -- taking apart -----------------------------------------------------------------------
 
     def cut(self, most: int, budget: int) -> Item:
-        """Take the first tasks off: so many, and none after so many bytes, but always one.
+        """Take the first tasks off: up to `most`, and none after `budget` bytes, but always one.
 
         Returns:
             The block itself, if that is all of it; else an item of its own. What is left may be
@@ -175,7 +175,7 @@ class Block:
         return min(self.gone) - self.id if self.gone else len(self.payloads)
 
 
-#: What can be in a queue or in somebody's hands.
+#: What can be in a queue or in a worker's hands.
 Item = Task | Block
 
 

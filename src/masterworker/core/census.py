@@ -16,7 +16,7 @@ class Census(msgspec.Struct, frozen=True):
     delivered: int
     #: Tags that wait although no process that is here can execute them.
     stranded: list[str]
-    #: (process id, who it is, number of tasks in its hands).
+    #: (process id, its line of information, number of tasks in its hands).
     processes: list[tuple[int, str, int]]
     duplicates: int
     #: Of the tasks that are settled: how many have a result, have failed (or were given up), and

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: No chunk has more items, ...
 MOST: Final = 1024
 #: ... nor more bytes: each item that leaves it takes all of them along, so this bounds what
-#: somebody can make of one message.
+#: a peer can make of one message.
 MOST_BYTES: Final = 64 << 10
 
 

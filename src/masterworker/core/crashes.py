@@ -92,16 +92,16 @@ class CrashPolicy:
         return self.is_too_much(task)
 
     def is_too_much(self, task: Task) -> bool:
-        """Tell whether a task has too many strikes."""
+        """Return whether a task has too many strikes."""
         return len(task.losses or ()) >= self.max_losses
 
     def may_be_void(self, task: Task, now: float) -> float | None:
-        """Tell until when a strike of a task may turn out to be void; None: it cannot."""
+        """Return until when a strike of a task may turn out to be void; None: it cannot."""
         until = self._doubts.get(task.id, now)
         return until if until > now else None
 
     def has_struck(self, member_id: int) -> bool:
-        """Tell whether the loss of a process has given a strike, which it may take back."""
+        """Return whether the loss of a process has given a strike, which it may take back."""
         return member_id in self._strikes
 
     def absolve(self, member_id: int, now: float) -> Task | None:

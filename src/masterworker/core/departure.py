@@ -34,7 +34,7 @@ class Left(Departure, frozen=True):
 
 
 class Blameless(Departure, frozen=True):
-    """It is silent, has joined once more, was told to end, or its whole host is gone."""
+    """It is silent, has joined once more, was asked to end, or its whole host is gone."""
 
 
 class Vanished(Departure, frozen=True):

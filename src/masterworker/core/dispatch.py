@@ -79,7 +79,7 @@ class Dispatch:
         return max(1, min(want, share))
 
     def _portion(self, want: int, seconds: float, now: float, share: int, key: Key) -> int:
-        """Tell how many tasks of one lane are as much work as is asked for.
+        """Return how many tasks of one lane are as much work as is asked for.
 
         A share at most, but not so few that they are not worth a call.
         """
@@ -151,13 +151,13 @@ class Dispatch:
         self._out.effects.leases.append((claim.id, leases))
 
     def may_serve_at_once(self, tag: str, now: float, *, keepable: bool) -> bool:
-        """Tell whether a new task need not be queued, if a claim waits for just that."""
+        """Return whether a new task need not be queued, if a claim waits for just that."""
         if not self.waiting.claims.by_id or self.terminated or self.held_back:
             return False
         return self.reservation.until is None and not (keepable and self.keeps(tag, now))
 
     def keeps(self, tag: str, now: float) -> bool:
-        """Tell whether what waits is better kept for a worker that will be back at once."""
+        """Return whether what waits is better kept for a worker that will be back at once."""
         if not self.reservation.is_expected(now):
             return False
         if not self.grain.is_brisk(tag, self.waiting.count):
@@ -241,9 +241,9 @@ class Dispatch:
 
         Args:
             task: The task.
-            member: The one that keeps on; None: nobody does.
+            member: The one that keeps on; None: none does.
             now: The time.
-            always: Also its holder is told; else only where several may execute it.
+            always: Inform its holder as well; else only where several may execute it.
         """
         orders = self._out.effects.orders
         kept = None if member is None else member.id

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, FinishedRun, Lease
 
 
-#: A call that has failed: task id, tag, parameters, kind of outcome, its payload, and who
-#: delivered that, as text.
+#: A call that has failed: task id, tag, parameters, kind of outcome, its payload, and the
+#: worker that delivered it, as text.
 Failed = tuple[int, str, Payload, int, bytes, str]
 
 

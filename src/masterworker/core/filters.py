@@ -45,7 +45,7 @@ class TagFilter:
         self._best: dict[Key, int] = {}
 
     def accepts(self, tag: str) -> bool:
-        """Tell whether takers with this filter may have items of this tag."""
+        """Return whether takers with this filter may have items of this tag."""
         if tag.startswith(CALL_MARK):
             return self.tags is not None and (CALL_MARK in self.tags or tag in self.tags)
         return self.tags is None or tag in self.tags

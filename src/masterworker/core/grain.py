@@ -3,8 +3,8 @@
 A worker that has nothing in hand asks, and waits for a round trip. So tasks that are all alike are
 handed out by the dozen; where one may take a hundred times as long as the next, each goes alone,
 since whatever is in hand behind a long one waits until it is given back. Workers report how long
-their tasks took; what matters is known by lane (a tag, and a priority: whoever gives priorities
-often gives them by length), and for all workers at once, so that one that has never seen a tag gets
+their tasks took; what matters is known by lane (a tag, and a priority: priorities often go
+by length), and for all workers at once, so that one that has never seen a tag gets
 as much of it as the others. A task that has been executed for longer than its kind is reckoned at
 counts as seen: of those that differ, the short ones are reported first.
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
 
     from masterworker.core.filters import Key
 
-#: So much work is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
+#: Work that is not worth a call of its own (seconds): a call costs 0.1 to 0.5 ms.
 LEAST = 0.002
-#: More than `LEAST` at a time only as tasks of the lane have been seen: one for each so many. Of
-#: tasks that were all short so far, the next can be long.
+#: Tasks of a lane that have to be seen for each one that is handed out beyond `LEAST`. Of tasks
+#: that were all short so far, the next can be long.
 TRUST = 8
 #: Weights of the newest observation in the moving average of what is usual: it is learned quickly,
 #: and what is unusual hardly counts.
 DOWN, UP = 0.5, 0.1
 #: Tasks that usually take no longer are brisk (seconds): waking a process costs as much, ...
 BRISK = 0.00025
-#: ... and whoever is at them is expected to come for more within so long ...
+#: ... and a worker that has them is expected to come for more within this time (seconds) ...
 BACK = 0.002
 #: ... so that a little of such work is kept for him, but no longer than this.
 KEPT = 0.005
 #: Reckon with this many standard deviations more than the mean.
 CAUTION = 2.0
-#: What was reported earlier counts for half after so many reports.
+#: Reports after which an earlier one counts for half.
 REMEMBERED = 64
-#: A task of no time at all takes so long, for the sake of division (seconds).
+#: Time that a task of no time at all is taken to need, so that it can be divided by (seconds).
 NO_TIME = 1e-7
-#: Durations of so many lanes are kept.
+#: Most lanes whose durations are kept.
 KEPT_TAGS = 256
-#: Nobody has executed more, or longer (seconds), between two calls.
+#: Most tasks, and seconds, that are believed to lie between two calls of a worker.
 MOST_TASKS, LONGEST = 1_000_000, 1e9
 
 
@@ -76,7 +76,7 @@ class Durations:
     def __init__(self) -> None:
         self._reports = 0
         self._seconds = self._squares = 0.0
-        #: So many tasks have been seen, the older ones counting less.
+        #: Number of tasks that have been seen, the older ones counting less.
         self.tasks = 0.0
         #: Seconds to reckon for one: the mean, and once more as much as they differ.
         self.each = 0.0
@@ -84,7 +84,7 @@ class Durations:
         self.usual = 0.0
 
     def add(self, spent: Spent) -> None:
-        """Somebody has executed some."""
+        """A worker has executed some."""
         if self._reports >= REMEMBERED:
             self._reports //= 2
             self.tasks /= 2
@@ -111,7 +111,7 @@ class Durations:
 def _reckon(tasks: float, seconds: float, squares: float) -> float:
     mean = max(NO_TIME, seconds / tasks)
     # Not divided by the number that was timed in one go, as for tasks that are independent of
-    # each other: they are not, where the processor is given to somebody else meanwhile.
+    # each other: they are not, where the processor is given to another process meanwhile.
     spread = sqrt(max(0.0, squares / tasks - mean * mean))
     return mean + CAUTION * spread
 
@@ -124,7 +124,7 @@ class Grain:
         self.under_way = UnderWay()
 
     def observe(self, key: Key, spent: Spent, member_id: int = -1) -> None:
-        """Tasks of a lane took so long, in this worker. What cannot be is ignored."""
+        """Note the durations of tasks of a lane in this worker. What cannot be is ignored."""
         if not (
             0 < spent.tasks <= MOST_TASKS
             and 0.0 <= spent.seconds <= LONGEST
@@ -145,12 +145,12 @@ class Grain:
         return None if durations is None else durations.each
 
     def is_brisk(self, key: Key, number: int = 0) -> bool:
-        """Tell whether tasks take hardly any time, and so many of them are hardly any work."""
+        """Return whether tasks take hardly any time, and this number of them is hardly any work."""
         known = self._lanes.get(key)
         return known is not None and known.usual <= BRISK and number * known.usual <= LEAST
 
     def most(self, key: Key, seconds: float, now: float) -> int:
-        """Tell how many tasks make so many seconds of work; one if nothing is known of them."""
+        """Return how many tasks make this many seconds of work; one if nothing is known of them."""
         durations = self._lanes.get(key)
         if durations is None:
             return 1
@@ -163,6 +163,6 @@ class Grain:
         return max(1, int(max(worth, number)))
 
     def least(self, key: Key) -> int:
-        """Tell how many tasks are worth a call; one if nothing is known of them."""
+        """Return how many tasks are worth a call; one if nothing is known of them."""
         durations = self._lanes.get(key)
         return 1 if durations is None else max(1, int(LEAST / durations.usual))

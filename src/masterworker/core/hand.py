@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease, Outcome
 
 #: Seconds of work to ask for at a time: long enough that a call of 0.1 to 1 ms is small beside
-#: it, short enough that nobody waits for what another worker has in hand.
+#: it, short enough that no worker waits for what another one has in hand.
 BUDGET = 0.1
-#: Where the round trip is long, ask for so many round trips' worth of work, ...
+#: Where the round trip is long, ask for this many round trips' worth of work, ...
 ROUND_TRIPS = 4
 #: ... but never for more than this many seconds, ...
 MAX_BUDGET = 0.25
@@ -98,7 +98,7 @@ class Hand:
         """We have joined a manager; to another run of it than before our ids mean nothing."""
         if self.instance and self.instance != instance:
             self.cut_off()
-            # What is being executed still ends up in the old ones, where nobody looks any more.
+            # What is being executed still ends up in the old ones, which are never looked at again.
             self.leases, self.outcomes = deque(), deque()
             self._sent = []
         self.instance = instance
@@ -154,7 +154,7 @@ class Pace:
         return now
 
     def observe(self, tag: str, last: int, tasks: int, seconds: float) -> None:
-        """So many tasks took so long; the last of them was this one."""
+        """Note a number of tasks and the seconds that they took; the last of them was this one."""
         mean = seconds / tasks
         known = self._means.get(tag)
         if known is None:
@@ -171,7 +171,7 @@ class Pace:
             self._spent[tag] = Spent(last, before.tasks + tasks, before.seconds + seconds, squares)
 
     def observe_round_trip(self, seconds: float) -> None:
-        """A call, without the time that the manager let us wait, took so long."""
+        """Note how long a call took, without the time that the manager let us wait."""
         self._round_trip += WEIGHT * (seconds - self._round_trip)
 
     def report(self) -> tuple[Spent, ...]:

@@ -1,4 +1,4 @@
-"""Who has been silent for too long. Times are seconds on the caller's monotonic clock."""
+"""Which members are silent for too long. Times are seconds on the caller's monotonic clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from masterworker.core.member import Member
 
-#: The clock ticks at least this often while somebody is watched, and ...
+#: Longest time between two ticks while any member is watched (seconds), and ...
 TICK = 1.0
 #: ... a gap of this many seconds between ticks means that this process itself stood still.
 STOOD_STILL = 1.5
@@ -41,7 +41,7 @@ class Liveness:
 
         When this process itself stood still (suspended, stopped), the signs of life that came
         meanwhile have not been read yet, so that time does not count as silence. Half a heartbeat
-        of it does: where a busy program lets nobody look in time again and again, the dead are
+        of it does: where a busy program delays this look again and again, the dead are
         found out all the same.
         """
         gap = 0.0 if self._last_tick is None else now - self._last_tick
@@ -66,7 +66,7 @@ class Liveness:
         return silent
 
     def next_deadline(self) -> float | None:
-        """Say when to look again; None: not before somebody is watched."""
+        """Return when to look again; None: not before a member is watched."""
         if not self._deadlines or self._last_tick is None:
             return None
         return min(self._deadlines[0][0], self._last_tick + TICK)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from masterworker.core.blocks import Item
     from masterworker.core.filters import TagFilter
 
-#: A process is lost after so many heartbeats in a row have not come. Four, as the published
+#: Heartbeats in a row that are missed until a process is lost. Four, as the published
 #: system had it: one lost packet or one slow moment must not cost a worker.
 MISSED_HEARTBEATS = 4
 
@@ -51,11 +51,11 @@ class Member(msgspec.Struct, eq=False):
         return sum(item.size for item in self.leases.values())
 
     def rank(self, now: float) -> float:
-        """Tell how early it is to be served, if it waits for tasks from now on.
+        """Return how early it is to be served, if it waits for tasks from now on.
 
         The newest idle worker is the first: its caches are warm, and those that are not needed stay
-        idle, so that they can leave. To ask once more makes nobody newer. Who waits for an outcome,
-        with a task in hand, is the last: that task would have to wait for one more.
+        idle, so that they can leave. To ask once more makes none newer. A worker that waits for an
+        outcome, with a task in hand, is the last: that task would have to wait for one more.
         """
         if self.leases:
             return -inf

@@ -1,4 +1,4 @@
-"""What the one who asks for a task may say about it."""
+"""What a request may say about its task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Options(NamedTuple):
 
     #: Seconds that one execution may take; None: as long as it wants.
     timeout: float | None = None
-    #: So many further attempts after a failure that may be tried again.
+    #: Number of further attempts after failures that may be tried again.
     retries: int = 0
     #: Seconds before the first of them; doubled for each further one.
     delay: float = 0.0

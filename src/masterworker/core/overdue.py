@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from masterworker.core.member import Member
     from masterworker.core.task import Task
 
-#: So many entries are no reason to clear up.
+#: Number of entries that are no reason to clear up.
 FEW = 1000
 #: The names of classes that mean time limits, as they stand in a pickle: with their lengths.
 _MEAN_LIMITS = [
@@ -126,7 +126,7 @@ class Overdue:
         return min(self._watched[0].until, self._looked + TICK)
 
     def _is_safe(self, task: Task) -> bool:
-        """Tell whether its worker has a supervisor that can be relied upon."""
+        """Return whether its worker has a supervisor that can be relied upon."""
         holder = None if task.holder is None else self._members[task.holder]
         return holder is not None and holder.supervised and holder.is_trusted
 
@@ -136,7 +136,7 @@ def _is_held(task: Task | None, watched: _Watched) -> TypeGuard[Task]:
 
 
 def may_try_again(retry_on: bytes) -> bool:
-    """Tell whether a task may be tried again after its time limit.
+    """Return whether a task may be tried again after its time limit.
 
     Args:
         retry_on: The classes that were chosen, as a pickle, which nobody may open here: it holds

@@ -35,7 +35,7 @@ OUTCOMES = frozenset((RESULT, FAILURE, AGAIN))
 
 
 def _is_outcome(kind: int, payload: object) -> bool:
-    """Tell whether a worker can say this of a task: failures are never large."""
+    """Return whether a worker can say this of a task: failures are never large."""
     return kind == RESULT or (kind in OUTCOMES and isinstance(payload, bytes))
 
 

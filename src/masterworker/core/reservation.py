@@ -17,7 +17,7 @@ class Reservation:
         self._back: dict[int, float] = {}
         #: Until when tasks are kept; None: there are none. Ends in `end` alone.
         self.until: float | None = None
-        #: Of which tag they are: more of it needs nobody's attention. Read without the lock.
+        #: Of which tag they are: no thread has to look at more of it. Read without the lock.
         self.tag: str | None = None
         #: What was kept has not been offered to others yet.
         self.has_ended = False
@@ -31,7 +31,7 @@ class Reservation:
         self._back.pop(member_id, None)
 
     def is_expected(self, now: float) -> bool:
-        """Tell whether any worker is expected back."""
+        """Return whether any worker is expected back."""
         return next(reversed(self._back.values()), 0.0) > now
 
     def begin(self, tag: str, now: float) -> bool:

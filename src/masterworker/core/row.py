@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Pack = Callable[[list[Any], bool], Payloads]
 
 #: What becomes of a task whose result is not a value that can be kept: its pickle; kind and payload
-#: of another outcome; None for one that has not been executed, since nobody wants it.
+#: of another outcome; None for one that was not executed, since it was cancelled.
 Odd = bytes | tuple[int, Payload] | None
 
 
@@ -65,7 +65,7 @@ class Row:
         self.results: list[Any] = []
         #: What else became of tasks, by the position in `results`, until it is sent.
         self.odd: dict[int, Odd] = {}
-        #: Tasks that nobody wants any more.
+        #: Tasks that are no longer wanted.
         self.dropped: set[int] = set()
         #: The main thread has begun with it; is at it; and nothing will be added any more.
         self.begun = self.executing = False

@@ -53,7 +53,7 @@ class Scheduler:
     """All state of one job.
 
     Args:
-        max_losses: After so many workers have ended while executing a task, it is given up.
+        max_losses: Number of workers that may end while executing a task, until it is given up.
         timed_out: Makes the failure of a task whose time limit (seconds) is over.
         single: Makes the payload of a task that leaves a chunk.
 
@@ -127,7 +127,7 @@ class Scheduler:
 
     @property
     def kept_tag(self) -> str | None:
-        """Of which tag those are: more of it needs nobody's attention. Read without the lock."""
+        """Of which tag those are: no thread has to look at more of it. Read without the lock."""
         return self.dispatch.reservation.tag
 
     def check(self) -> Iterator[tuple[str, int]]:
@@ -151,7 +151,7 @@ class Scheduler:
         """Register a process.
 
         Args:
-            info: One line that says who it is.
+            info: One line that describes it.
             tags: What it can execute. None: every tag that is not a call of a function; empty:
                 nothing.
             heartbeat: Seconds between its signs of life; None: it is not watched.
@@ -219,7 +219,7 @@ class Scheduler:
             now: Seconds on the monotonic clock.
             direct: Their outcomes leave as effects.
             options: How they are to be treated.
-            first: The id of the first, if whoever asks has chosen it: higher than all before.
+            first: The id of the first, if the caller has chosen it: higher than all before.
 
         Returns:
             The id of the first; the others count up from it. Ids are never used again.
@@ -238,11 +238,11 @@ class Scheduler:
         """A process asks for tasks.
 
         Args:
-            member_id: Who asks. One that is not registered gets nothing.
+            member_id: The member that asks. One that is not registered gets nothing.
             want: The most tasks that it wants.
             now: Seconds on the monotonic clock.
             tag: Only tasks of this tag; None: of all tags that it has declared.
-            seconds: About so much work; of tasks of which nothing is known, one. 0.0: as many
+            seconds: Amount of work, about; of tasks of which nothing is known, one. 0.0: as many
                 tasks as it wants, however long they take.
 
         Returns:
@@ -309,7 +309,7 @@ class Scheduler:
     def on_cancelled(self, task_ids: Iterable[int], now: float) -> tuple[list[int], Effects]:
         """These tasks are not wanted any more.
 
-        One that waits is never executed; a worker that has one in hand is told to drop it or break
+        One that waits is never executed; a worker that has one in hand is asked to drop it or break
         it off. One that is settled already stays as it is.
 
         Returns:
@@ -319,7 +319,7 @@ class Scheduler:
         return cancelled, self._done()
 
     def on_withdrawn(self, task_ids: Iterable[int], now: float) -> Effects:
-        """The caller that has asked for these tasks does not know of it: nobody collects them.
+        """The caller that has asked for these tasks does not know of it, and will not collect them.
 
         Those that are not settled are cancelled.
         """
@@ -340,7 +340,7 @@ class Scheduler:
         return self.settlement.collect(member, want, tag)
 
     def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
-        """Outcomes did not reach the one who asked: back to the very front, for the next one."""
+        """Outcomes did not reach their collector: back to the very front, for the next one."""
         self.settlement.put_back(outcomes)
         return self._done()
 

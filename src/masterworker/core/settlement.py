@@ -36,7 +36,7 @@ class Settlement:
         table: The tasks.
         members: The processes in whose hands they are.
         results: The queues of outcomes that are to be collected.
-        retries: Is told which tasks have their outcome.
+        retries: Learns which tasks have their outcome.
         crashes: The same.
         out: Is given what leaves.
     """
@@ -116,7 +116,7 @@ class Settlement:
                 self.results.release(wanted)
 
     def put_back(self, outcomes: Sequence[Finished]) -> None:
-        """Outcomes did not reach the one who asked: back to the very front, for the next one."""
+        """Outcomes did not reach their collector: back to the very front, for the next one."""
         items: list[Item] = []
         for done in outcomes:
             if self._table.find(done.task_id) is not None:

@@ -1,6 +1,6 @@
-"""The tail of a job: which tasks take so much longer than their like that a copy is worth while.
+"""The tail of a job: which tasks take long enough, beside their like, to be worth a copy.
 
-When nothing waits and a worker is idle, a task that has been in somebody's hands for more than
+When nothing waits and a worker is idle, a task that has been in a worker's hands for more than
 twice the usual time is handed out once more, if its options say that it has no side effects. The
 first outcome wins. (Backup tasks: Dean & Ghemawat, MapReduce, OSDI 2004, section 3.6.)
 """
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from masterworker.core.task import Task
 
-#: A task is an outlier that takes so many times the median of its tag, ...
+#: A task is an outlier that takes this many times the median of its tag, ...
 OUTLIER = 2.0
-#: ... but not before it has been in hand for so long (seconds), ...
+#: ... but not before it has been in hand for this time (seconds), ...
 SHORTEST = 0.1
-#: ... and not before so many tasks of its tag have been done.
+#: ... and not before this many tasks of its tag have been done.
 ENOUGH = 3
-#: The median is taken over so many of the latest.
+#: Number of latest tasks over which the median is taken.
 REMEMBERED = 32
-#: Durations of so many tags are kept.
+#: Most tags whose durations are kept.
 KEPT_TAGS = 256
-#: While there may be outliers and idle workers, look so often (seconds).
+#: Time between looks while there may be outliers and idle workers (seconds).
 LOOK = 0.1
 
 
@@ -38,7 +38,7 @@ class Stragglers:
         #: The ids of the tasks that are watched.
         self.in_hand: Collection[int] = self._since.keys()
         self._durations: OrderedDict[str, deque[float]] = OrderedDict()
-        #: Who executes a task besides its holder, by task id.
+        #: Members that execute a task besides its holder, by task id.
         self._others: dict[int, list[int]] = {}
 
     def __bool__(self) -> bool:
@@ -57,7 +57,7 @@ class Stragglers:
         self._since.pop(task.id, None)
 
     def settled(self, task: Task, now: float) -> Iterable[int]:
-        """A task is done. Returns who else is executing it."""
+        """A task is done. Returns which other members are executing it."""
         since = self._since.pop(task.id, None)
         if since is not None:
             durations = self._durations.get(task.tag)
@@ -86,7 +86,7 @@ class Stragglers:
         for task_id in self._since:
             task = tasks.get(task_id)
             if task is None or task.holder is None:
-                yield "watched, and in nobody's hands", task_id
+                yield "watched, and in no worker's hands", task_id
 
     def _limit(self, tag: str) -> float:
         durations = self._durations.get(tag, ())

@@ -33,9 +33,9 @@ class State(Enum):
     STARTED = "started"
     #: It has failed, and is tried again when some time has passed.
     PAUSED = "paused"
-    #: It has an outcome, which nobody has picked up yet.
+    #: It has an outcome, which has not been picked up yet.
     SETTLED = "settled"
-    #: Its outcome has been handed to the one who asked. The task is forgotten.
+    #: Its outcome has been handed to the caller that asked. The task is forgotten.
     DELIVERED = "delivered"
 
 
@@ -48,7 +48,7 @@ FAILURE: Final = 1
 LOST: Final = 2
 #: A failure, as above, after which the task may be tried again. Settles as `FAILURE`.
 AGAIN: Final = 3
-#: Somebody has cancelled it. No payload.
+#: It was cancelled. No payload.
 CANCELLED: Final = 4
 
 
@@ -66,7 +66,7 @@ class Large(ABC):
 
     @abstractmethod
     def tell_end(self, gone: Callable[[int], object]) -> None:
-        """Let somebody be told its size when nobody refers to it any more."""
+        """Call a function with its size when nothing refers to it any more."""
 
     @abstractmethod
     def head(self, size: int) -> bytes:
@@ -74,7 +74,7 @@ class Large(ABC):
 
     @abstractmethod
     def open(self, *, writable: bool = True) -> memoryview:
-        """Look at the bytes; what is written to the view nobody else sees."""
+        """Look at the bytes; what is written to the view is not seen anywhere else."""
 
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Outcome(Travels, frozen=True):
 
 
 class Finished(Travels, frozen=True):
-    """An outcome on its way to the one who asked for the task."""
+    """An outcome on its way to the caller that asked for the task."""
 
     task_id: int
     tag: str
@@ -136,7 +136,7 @@ class Finished(Travels, frozen=True):
 
 
 class FinishedRun(msgspec.Struct, frozen=True, gc=False):
-    """Results of several tasks, whose ids count up, on their way to the one who asked."""
+    """Results of several tasks, whose ids count up, on their way to the caller that asked."""
 
     task_id: int
     tag: str

@@ -124,7 +124,7 @@ class TaskQueues:
             wanted: Of which tags.
             want: How many tasks at most.
             budget: How many bytes.
-            most: Tells how many tasks of a lane are as much as may be taken. What has been taken
+            most: Says how many tasks of a lane are as much as may be taken. What has been taken
                 of others counts by its part.
 
         Returns:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.filters import Key
 
-#: Of a lane so many portions are looked at, those that have been in hand for the longest time.
+#: Most portions of a lane that are looked at: those that have been in hand for the longest time.
 LOOKED_AT = 64
 
 
@@ -41,7 +41,7 @@ class UnderWay:
 
     @property
     def workers(self) -> Collection[int]:
-        """Who has something in hand."""
+        """The members that have something in hand."""
         return self._keys.keys()
 
     def handed_out(self, member_id: int, key: Key, tasks: int, now: float) -> None:
@@ -65,7 +65,7 @@ class UnderWay:
                 del self._lanes[key]
 
     def reduced(self, member_id: int, tasks: int, seconds: float = 0.0) -> None:
-        """Some of a portion have been done, in so many seconds, or given back."""
+        """Some tasks of a portion have been done, in this many seconds, or given back."""
         key = self._keys.get(member_id)
         if key is not None:
             portion = self._lanes[key][member_id]

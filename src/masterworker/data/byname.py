@@ -63,7 +63,7 @@ def pickled(
         value: Anything.
         itself: Classes and functions that are to travel by value all the same.
         share: What functions and classes hold that is the value of a global goes by name, too.
-        objects: Tell of which objects it consists.
+        objects: Return of which objects it consists.
         larger_than: Buffers with more bytes stay out of the pickle.
 
     Raises:

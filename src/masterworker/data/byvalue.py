@@ -29,7 +29,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     Args:
         out: Where the pickle goes.
         itself: This object travels by value whatever the receiver has.
-        keep: Tells which buffers are a part of the pickle; None: all.
+        keep: Says which buffers are a part of the pickle; None: all.
     """
 
     def __init__(self, out: io.BytesIO, itself: object, keep: Keep | None) -> None:

@@ -45,7 +45,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 
     Args:
         out: Where the pickle goes.
-        keep: Tells which buffers are a part of the pickle; None: all.
+        keep: Says which buffers are a part of the pickle; None: all.
         itself: These classes and functions travel by value, since they are definitions of names.
         share: What functions and classes hold that is the value of a global, too, goes by the name
             of that.

@@ -212,7 +212,7 @@ class Plan:
         return Environment(key, {**self._parts, key: _payload(encoded)}, self._sizes, generators)
 
     def _with_parts(self) -> list[Definition]:
-        """Return the definitions with digests that tell of their parts, too.
+        """Return the definitions with digests that cover their parts, too.
 
         A value that holds a function is another one when that function is.
         """

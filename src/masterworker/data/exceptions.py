@@ -66,8 +66,8 @@ def take_apart(
     Args:
         error: The first of the list.
         most: The largest number.
-        asked: Tells of those whose class says how it is pickled whether that is to be believed;
-            None: of all.
+        asked: Returns, for those whose class says how it is pickled, whether that is to be
+            believed; None: of all.
     """
     errors = Errors([error], most)
     parts: list[Parts | Whole] = []

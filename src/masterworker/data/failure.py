@@ -1,4 +1,4 @@
-"""How a failed task tells what happened: a record that never does harm.
+"""What is known of a failed task: a record that never does harm.
 
 The record is plain data, so its text can be read without unpickling. The exception itself
 travels inside as bytes, and only when the worker has seen that it survives the trip.

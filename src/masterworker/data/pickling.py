@@ -97,7 +97,7 @@ def _no_large(buffer: pickle.PickleBuffer) -> bool:
 
 
 #: Pickles a value plainly: `dumps`, where it does not raise, the bytes do not name the main program
-#: and are not many. For those who do this a million times a second.
+#: and are not many. For what is done a million times a second.
 dumps_plainly: Callable[[object], bytes] = functools.partial(
     pickle.dumps, protocol=PROTOCOL, buffer_callback=_no_large
 )

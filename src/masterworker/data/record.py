@@ -23,7 +23,7 @@ MAX_OBJECT: Final = 16 << 20
 
 
 class Failure(NamedTuple):
-    """What a worker tells of an exception."""
+    """What a worker reports of an exception."""
 
     type_name: str
     message: str

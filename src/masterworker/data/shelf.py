@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
 
 
-#: Process id and file descriptor of who has a value; device and inode of the file.
+#: Process id and file descriptor of the holder of a value; device and inode of the file.
 _Place = list[int]
 
 
@@ -85,7 +85,7 @@ class Shelf:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _read(self) -> dict[str, list[_Place]]:
-        """Return who has what, as far as these processes live."""
+        """Return the holders of the values, as far as these processes live."""
         content = os.pread(self._file, os.fstat(self._file).st_size, 0)
         try:
             noted: dict[str, list[_Place]] = json.loads(content) if content else {}

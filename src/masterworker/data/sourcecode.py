@@ -79,8 +79,8 @@ def looks_names_up(code: CodeType) -> bool:
 def submodules(code: CodeType, values: Iterable[object]) -> list[str]:
     """Return the names of modules that code reaches through packages that have been imported.
 
-    `import concurrent.futures` makes the name `concurrent` only. Who has just that package does
-    not have what the code means by `concurrent.futures`.
+    `import concurrent.futures` makes the name `concurrent` only. That package alone is not
+    what the code means by `concurrent.futures`.
     """
     found: list[str] = []
     for value in values:

@@ -26,7 +26,7 @@ _VERBOSE: Final = "--verbose"
 
 
 class Order(NamedTuple):
-    """What a worker is told by the supervisor that launches it."""
+    """What the supervisor that launches a worker says to it."""
 
     label: str
     #: Process id of the supervisor, and the file descriptor of what is shared with it.
@@ -97,12 +97,12 @@ def _interpreter(given: Interpreter, slot_fd: int) -> list[str]:
 
 
 def is_order(words: Sequence[str]) -> bool:
-    """Tell whether a command line (without the name of the program) is one of `worker_command`."""
+    """Return whether a command line (without the program's name) is one of `worker_command`."""
     return len(words) > 1 and words[0] == _COMMAND and words[1].startswith(_LAUNCHER + "=")
 
 
 def order_in(words: Sequence[str]) -> Order | None:
-    """Find what a supervisor has told the process that got these words; None: it is no worker."""
+    """Return the orders in a command line; None: it is not that of a launched worker."""
     for begin in range(len(words)):
         if is_order(words[begin:]):
             with contextlib.suppress(ValueError, KeyError):
@@ -114,7 +114,7 @@ def read_order(words: Sequence[str]) -> Order:
     """Read a command line of `worker_command`.
 
     Raises:
-        ValueError: Somebody else has written it.
+        ValueError: `worker_command` has not written it.
     """
     *options, mark, label = words[1:]
     if mark != "--":

@@ -7,7 +7,7 @@ import sys
 
 
 def readable(text: str) -> int:
-    """Return a file descriptor from which a child can read a secret, and nobody else.
+    """Return a file descriptor from which a child, and no other process, can read a secret.
 
     Raises:
         OSError: The secret is too long for this system.
@@ -20,7 +20,7 @@ def readable(text: str) -> int:
             file.seek(0)
         return memory
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)  # nobody reads yet: a full pipe would hold us up for good
+    os.set_blocking(writing, False)  # no process reads yet: a full pipe would block for good
     try:
         written = os.write(writing, secret)
     finally:

@@ -12,36 +12,36 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import resource
 
-#: It left in good order: the job is over, it was idle for too long, or somebody told it to.
+#: It left in good order: the job is over, it was idle for too long, or it was asked to leave.
 LEFT: Final = frozenset({0, 130})
 #: The slave program raised an exception, or something unexpected happened.
 FAILED: Final = 1
-#: No such label, no such host, nobody listens there.
+#: No such label, no such host, or nothing listens there.
 NOT_FOUND: Final = 3
 #: Its master is gone.
 MASTER_GONE: Final = 4
-#: It has executed as many tasks as one process should. Nothing else has this number: whoever ends
-#: with it is replaced at once.
+#: It has executed as many tasks as one process should. Nothing else has this number: a worker
+#: that ends with it is replaced at once.
 RECYCLED: Final = 8
 #: Wrong command line, no such label, other versions, no code: trying again will not help.
 HOPELESS: Final = frozenset({2, NOT_FOUND, 5, 6})
 
-#: A master that cannot be reached for so long is a matter for the log (seconds), which says this.
+#: After this time the log names a master that cannot be reached (seconds).
 NAMED_AFTER_SECONDS: Final = 4.0
 UNREACHABLE: Final = "the master cannot be reached; trying for %.0f s more"
 
 #: Begins what the command line says about an error.
 PROGRAM: Final = "task_manager: "
 
-#: The system counts a process's memory in units of so many bytes.
+#: Bytes in a unit of `ru_maxrss`.
 MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 
 def tell(status: int | None) -> str:
-    """Say how a process ended.
+    """Describe how a process ended.
 
     Args:
-        status: Exit status, or a negative signal; None: somebody else has picked it up.
+        status: Exit status, or a negative signal; None: other code has collected it.
     """
     if status is None:
         return "its process ended"

@@ -19,7 +19,7 @@ PROC: Final = Path("/proc")
 _STANDS: Final = frozenset("TtZXx")
 _STOPPED: Final = "T"
 
-#: A worker that was told to break off a task has this time before it is killed.
+#: Time for a worker to interrupt a task before the worker is killed.
 KILL_GRACE_SECONDS: Final = 2.0
 #: An idle worker whose own threads have not run for this time is not vouched for.
 WEDGED_SECONDS: Final = 10.0
@@ -134,14 +134,14 @@ class Health:
     def standstill(self) -> str:
         """Return why it is to be ended, so that another one takes its place; "": it is not."""
         if self._looked - self._stopped_since >= STAYS_STOPPED_SECONDS:
-            return "it was stopped, and nobody continued it"
+            return "it was stopped, and never continued"
         wedged = self._looked - self._still_since >= STAYS_WEDGED_SECONDS
         if wedged and not self._board[scoreboard.LEFT]:
             return "its own threads did not run any more"
         return ""
 
     def overdue_task(self, now: float) -> int:
-        """Return the task that goes on though its time is up and it was told so; 0: none does.
+        """Return the task that goes on after its worker was asked to interrupt it; 0: none does.
 
         The worker itself interrupts the handler when the time is up. That does not help where the
         handler catches everything, or does not come back to Python's interpreter.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from masterworker.launch.slot import Slot
     from masterworker.launch.worker_limits import WorkerLimits
 
-#: After being asked to end, a worker has so long before it is killed (seconds).
+#: Time for a worker to end after it was asked to, before it is killed (seconds).
 KILL_AFTER: Final = 1.0
 
 
@@ -72,31 +72,31 @@ class LocalWorkers:
         return self._supervisor.launch(spec, number)
 
     def abandon(self, slots: list[Slot]) -> None:
-        """Start nobody any more in those slots where nobody has begun to work."""
+        """Start no more processes in slots where none has begun to work."""
         if self._supervisor is not None:
             self._supervisor.drop(slots)
 
     def trouble(self) -> str:
-        """Tell why none of them will ever work; "": some do, or may, or have left in good order."""
+        """Return why none of them will ever work; "": some do, or may, or left in good order."""
         slots = () if self._supervisor is None else self._supervisor.slots
         if not slots or not all(slot.is_done for slot in slots):
             return ""
         return next((slot.trouble for slot in reversed(slots) if slot.gave_up), "")
 
     def starting(self) -> list[float]:
-        """Tell since when processes have been there that have not joined (monotonic seconds)."""
+        """Return since when processes have existed that have not joined (monotonic seconds)."""
         slots = () if self._supervisor is None else self._supervisor.slots
         here = [process for slot in slots if (process := slot.process) is not None]
         return sorted(process.began for process in here if process.member_id < 0)
 
     def expect_end(self) -> None:
-        """The job ends: start nobody any more; who has not begun to work is ended at once."""
+        """The job ends: start no more processes, and end those that have not begun to work."""
         if self._supervisor is not None:
             self._supervisor.finish()
             self._supervisor.drop()
 
     def stop(self, seconds: float) -> None:
-        """Wait for all to end by themselves, for so long; then end them."""
+        """Wait this many seconds for all to end by themselves; then end them."""
         supervisor = self._supervisor
         if supervisor is None:
             return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.launch")
 
-#: After an unexpected error it goes on after so long (seconds).
+#: Pause after an unexpected error (seconds).
 STUMBLE: Final = 0.25
 
 
@@ -24,7 +24,7 @@ class Loop:
     """A thread that does one thing at a time.
 
     Args:
-        next_due: Tells when it has something to do, by the monotonic clock; None: never.
+        next_due: Returns when it has something to do, by the monotonic clock; None: never.
         turn: Called after each wait, with the time.
 
     Thread-safe. What it calls must not block.
@@ -46,7 +46,7 @@ class Loop:
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether the thread was started."""
+        """Return whether the thread was started."""
         return self._thread.ident is not None
 
     def start(self) -> None:
@@ -70,7 +70,7 @@ class Loop:
                 self._selector.unregister(fd)
 
     def close(self, seconds: float) -> None:
-        """End the thread; wait for that for so long at most."""
+        """End the thread, and wait for it this many seconds at most."""
         self._closed = True
         if self.has_begun:
             self.ask()

@@ -19,7 +19,7 @@ from masterworker.surroundings.python import HASH_SEED, Interpreter
 if TYPE_CHECKING:
     from masterworker.security.ticket import Ticket
 
-#: Numbers of threads that numerical libraries start, unless they are told otherwise.
+#: Variables by which numerical libraries choose their number of threads.
 THREADS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -43,7 +43,7 @@ class Spec(NamedTuple):
     limits: WorkerLimits = WorkerLimits()
     #: More memory than this ends a worker (bytes); None: any.
     memory_limit: int | None = None
-    #: They tell more.
+    #: Workers log more.
     verbose: bool = False
     #: By which they join; None: they are this user's own.
     ticket: Ticket | None = None
@@ -135,7 +135,7 @@ def memory_size(text: int | str | None) -> int | None:
     """Return a limit of memory in bytes; see `units.size`. None: none.
 
     Raises:
-        UsageError: It is none, leaves nothing, or this system does not tell how much a process has.
+        UsageError: It is none, leaves nothing, or this system does not say how much a process has.
     """
     if text is None:
         return None

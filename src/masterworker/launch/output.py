@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 #: The rest of a longer line is left out (bytes).
 LONGEST_LINE: Final = 1 << 16
-#: A worker may write so much at once (bytes), and so much in each second from then on.
+#: Bytes that a worker may write at once, and in each second from then on.
 BURST: Final = 8 << 20
 RATE: Final = 1 << 20
-#: Each line counts as so many bytes more.
+#: Bytes that each line counts in addition to its own.
 LINE: Final = 100
-#: So much of the end of what was left out is shown all the same (bytes).
+#: Bytes at the end of what was left out that are shown all the same.
 KEPT_END: Final = 2048
-#: The printer keeps so much that has not been written yet (characters): the bursts of two workers.
+#: Characters that wait to be printed, at most: the bursts of two workers.
 QUEUE: Final = 2 * BURST
-#: So many of the last lines of a worker's stderr are kept for reports, and so much of each.
+#: Last lines of a worker's stderr that are kept for reports, and characters of each.
 KEPT_LINES: Final = 40
 KEPT_WIDTH: Final = 4096
 
@@ -59,7 +59,7 @@ class Lines:
         self._cut = 0
         self._allowed = float(BURST)
         self._looked = now
-        #: So many bytes, and ends of lines, were left out and not told yet.
+        #: Bytes, and ends of lines, that were left out and not reported yet.
         self.left_out = self._lines_left_out = 0
         self._last = b""
 
@@ -101,7 +101,7 @@ class Lines:
         self._add(last)
 
     def _tell(self) -> Iterator[str]:
-        """Say how much was left out, and show its end: it may tell why the worker has ended."""
+        """Say how much was left out, and show its end: it may say why the worker has ended."""
         if self.left_out:
             end = self._last.partition(b"\n")[2]
             lines = self._lines_left_out - end.count(b"\n")
@@ -185,7 +185,7 @@ class Printer:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all is written, for so long at most. False: it is not."""
+        """Wait until all is written, this many seconds at most. False: it is not."""
         deadline = Deadline(seconds)
         with self._changed:
             return self._changed.wait_for(
@@ -193,7 +193,7 @@ class Printer:
             )
 
     def close(self, seconds: float) -> None:
-        """Write what is left, for so long at most, and end."""
+        """Write what is left, for this many seconds at most, and end."""
         self.flush(seconds)
         with self._changed:
             self._closed = True
@@ -226,7 +226,7 @@ class Printer:
 
 def _write(text: str, *, error: bool) -> None:
     stream = sys.stderr if error else sys.stdout
-    # None where there is no terminal; closed; a pipe that nobody reads: nobody wants to see it.
+    # None where there is no terminal; closed; or a pipe without a reader: none is a fault of ours.
     with contextlib.suppress(OSError, ValueError, AttributeError):
         try:
             stream.write(text)

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from masterworker.launch.options import Spec
 
 #: What a worker writes to stderr before it has joined is shown after this time, since it may say
-#: why that takes so long. If the worker ends before, the report of its end says it, once for all.
+#: why joining takes this time. If the worker ends before, the report of its end says it, once.
 HOLD_SECONDS: Final = 3.0
-#: A task that nobody wants may still be begun for so long (seconds): it was on its way.
+#: A worker may still begin a task that was cancelled within this time: it was on its way (seconds).
 ON_ITS_WAY_SECONDS: Final = 10.0
 #: One that has not joined and writes more lines than this says more than why it fails.
 MOST_HELD: Final = 100
-#: One that has joined and lived for so long did not fail to start (seconds).
+#: A worker that has joined and lived for this time did not fail to start (seconds).
 SETTLED_SECONDS: Final = 10.0
-#: A process whose worker has left may go on for so long (seconds), at its exit handlers, say.
+#: Time for a process whose worker has left, for its exit handlers, say (seconds).
 LINGER_SECONDS: Final = 10.0
 #: What becomes of a task that is ended with its worker.
 _OVERDUE: Final = (
@@ -50,7 +50,7 @@ _OVERDUE: Final = (
 )
 #: A pipe is read in pieces of this size.
 PIECE_BYTES: Final = 1 << 16
-#: After the end so many pieces are read still: something that it has started may go on writing.
+#: Pieces that are read after the end, at most: what the worker has started may go on writing.
 LAST_PIECES: Final = 64
 
 
@@ -81,7 +81,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                process_group=0,  # a Ctrl-C at the terminal is for us, who tell our workers
+                process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
                 pass_fds=fds,
                 env=_environment(spec),
             )
@@ -100,7 +100,7 @@ class WorkerProcess:
         self.ended = False
         #: Exit status or negative signal, once it has ended; None: unknown.
         self.status: int | None = None
-        #: Why we have told it to end; "" as long as we have not.
+        #: Why the supervisor has asked it to end; "": it has not.
         self.asked = ""
         #: It has ended because of what we saw it do, so that is its own fault.
         self.guilty = False
@@ -135,13 +135,13 @@ class WorkerProcess:
         return task_name(scoreboard.read_tag(self.board), self.task)
 
     def has_worked(self, now: float) -> bool:
-        """Tell whether it has begun any task, or at least was ready for some time."""
+        """Return whether it has begun any task, or at least was ready for some time."""
         ready = self.member_id >= 0 and now - self.began > SETTLED_SECONDS
         return ready or self.board[scoreboard.LAST] > 0 or self.task != 0
 
     @property
     def had_its_say(self) -> bool:
-        """Tell whether the worker has ended its process itself, and not a task."""
+        """Return whether the worker has ended its process itself, and not a task."""
         chosen, _ = scoreboard.read_verdict(self.board)
         return chosen is not None or bool(self.board[scoreboard.LEFT] and not self.task)
 
@@ -176,7 +176,7 @@ class WorkerProcess:
         return bool(data)
 
     def hear_on(self, now: float) -> None:
-        """Tell what was left out of a flood that has gone."""
+        """Report what was left out of a flood that is over."""
         for stream in (self.out, self.err):
             for line in stream.lines.look(now):
                 self._pass_on(line, error=stream is self.err)
@@ -320,7 +320,7 @@ class WorkerProcess:
     # -- the end ----------------------------------------------------------------------------
 
     def has_ended(self) -> bool:
-        """Tell whether it has ended, and clear away what is left of it."""
+        """Return whether it has ended, and clear away what is left of it."""
         if self.ended:
             return True
         try:
@@ -334,7 +334,7 @@ class WorkerProcess:
             if not pid:
                 return False
             if not first:
-                self.kill()  # a process group keeps its number as long as anybody is in it
+                self.kill()  # a process group keeps its number as long as a process is in it
             self.status, self._usage = os.waitstatus_to_exitcode(status), usage
         except ChildProcessError:  # the program has waited for all children, or ignores them
             self.status = None
@@ -343,7 +343,7 @@ class WorkerProcess:
         return True
 
     def how(self, likely: str = "") -> str:
-        """Tell in one line how it ended.
+        """Describe in one line how it ended.
 
         Args:
             likely: What the cause may have been.
@@ -370,7 +370,7 @@ class WorkerProcess:
         )
 
     def stopped(self) -> wire.Ending | None:
-        """Tell the manager, once, that this process is stopped and does nothing for it."""
+        """Report to the manager, once, that this process is stopped and does nothing for it."""
         if self.member_id < 0 or not self.health.has_stopped():
             return None
         blame, info = bool(self.task) and not self.asked, process_info(self.pid)

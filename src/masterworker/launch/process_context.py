@@ -110,12 +110,12 @@ class ProcessContext:
 
     @property
     def is_launched(self) -> bool:
-        """Tell whether another process has launched this one, and looks after it."""
+        """Return whether another process has launched this one, and looks after it."""
         return self.launcher is not None
 
     @property
     def is_orphaned(self) -> bool:
-        """Tell whether the launcher has ended, or has learned that the job is over."""
+        """Return whether the launcher has ended, or has learned that the job is over."""
         launcher = self.launcher
         return launcher is not None and (
             os.getppid() != launcher or self.board[scoreboard.OVER] != 0
@@ -179,7 +179,7 @@ class ProcessContext:
     # -- the end ----------------------------------------------------------------------------
 
     def conclude(self, status: int, reason: str = "") -> bool:
-        """Tell the supervisor with which exit status this process ends now, and why.
+        """Leave the supervisor the exit status of this process, which ends now, and the reason.
 
         Returns:
             False: this process was not launched, so nothing passes the reason on. (The sidecar of
@@ -232,7 +232,7 @@ class ThisProcess:
 
     @property
     def is_worker(self) -> bool:
-        """Tell whether this process executes what others ask for."""
+        """Return whether this process executes what others ask for."""
         return self.context.is_launched or self.worker is not None
 
     @contextlib.contextmanager

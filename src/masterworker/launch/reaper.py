@@ -1,7 +1,7 @@
 """A tiny process that ends the workers' process groups when their supervisor is gone.
 
 The system ends the workers themselves (parent-death signal), but not what their handlers have
-started, and a supervisor that was killed ends nobody. The reaper is a shell that reads lines from
+started, and a supervisor that was killed ends none. The reaper is a shell that reads lines from
 a pipe: the process groups that there are now. When the pipe closes, however that comes about, it
 kills those of the last line.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SHELL: Final = "/bin/sh"
-#: An empty line means that there is nobody.
+#: An empty line means that there is no process.
 PROGRAM: Final = 'while read -r line; do last=$line; done; [ -z "$last" ] || kill -9 $last'
 
 
@@ -29,7 +29,7 @@ class Reaper:
         self._told: list[int] = []
 
     def watch(self, groups: Iterable[int]) -> None:
-        """Tell the reaper which process groups there are now. It is there as long as any are."""
+        """Give the reaper the present process groups. It runs as long as there are any."""
         now = sorted(groups)
         if now == self._told:
             return
@@ -42,7 +42,7 @@ class Reaper:
         self._say(" ".join(f"-{group}" for group in now))
 
     def close(self) -> None:
-        """Dismiss it: nobody is left, or whoever is left has been taken care of."""
+        """Dismiss it: no process is left, or those that are left have been ended."""
         if self._process is None:
             return
         self._say("")
@@ -74,5 +74,5 @@ class Reaper:
     def _say(self, line: str) -> None:
         assert self._process is not None  # noqa: S101  for the type checker
         assert self._process.stdin is not None  # noqa: S101  for the type checker
-        with contextlib.suppress(OSError):  # somebody has killed it
+        with contextlib.suppress(OSError):  # it was killed
             self._process.stdin.write(line.encode() + b"\n")

@@ -1,4 +1,4 @@
-"""What a supervisor and the manager tell each other, so that neither waits for the other.
+"""The messages between a supervisor and the manager, so that neither waits for the other.
 
     supervisor's thread --vouch, report--> listener: asks again and again for orders
                         <--orders--------- messenger: delivers the ends of workers at once
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.launch")
 
-#: One call waits for orders for so long; then it tells anew which workers are well (seconds):
+#: One call waits for orders this long; the next says anew which workers are well (seconds):
 #: in the master's process, and through a connection.
 LOCAL_TURN: Final = 0.25
 TURN: Final = 1.0
-#: Pauses between attempts when nobody answers (seconds).
+#: Shortest and longest pause between attempts when the manager does not answer (seconds).
 PAUSES: Final = (0.05, 2.0)
 
 
@@ -40,8 +40,8 @@ class Reporter:
     Args:
         name: Name of the supervisor.
         listen: How to ask the manager for orders.
-        tell: How to tell it something meanwhile.
-        on_orders: Is given the orders that come.
+        tell: How to send it reports meanwhile.
+        on_orders: Called with the orders that come.
         on_over: Called once: the job is over.
         on_gone: Called once, with the reason: the master is gone, and did not come back. After the
             end of the job, too: till then it may take what workers are finishing.
@@ -87,19 +87,19 @@ class Reporter:
                 self._changed.notify_all()
 
     def report(self, ending: wire.Ending) -> None:
-        """Tell the manager how a worker has ended, at once."""
+        """Report how a worker has ended, at once."""
         with self._changed:
             self._well = [member for member in self._well if member != ending.member_id]
             self._endings.append(ending)
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> None:
-        """Wait until the manager knows of all ends, for so long at most."""
+        """Wait until the manager knows of all ends, this many seconds at most."""
         with self._changed:
             self._changed.wait_for(lambda: not self._endings or self._finished, seconds)
 
     def in_touch(self) -> bool:
-        """Tell whether the manager has answered when it was last asked."""
+        """Return whether the manager has answered when it was last asked."""
         return self._in_touch
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ ALLOTTED: Final = (
 )
 #: A limit of memory from here on is none: version 1 says so with the largest number it has.
 _ENDLESS: Final = 1 << 60
-#: A process that is killed for its memory may take so long to end (seconds).
+#: Longest time from the kernel's count of a kill for memory to the process's end (seconds).
 OOM_LOOK: Final = 5.0
 
 
@@ -69,7 +69,7 @@ def oom_kills(root: Path = ROOT) -> int:
 
 
 class OomWatch:
-    """Tells whether the system has lately killed a process because memory ran out.
+    """Knows whether the system has lately killed a process because memory ran out.
 
     Args:
         count: How to count such cases.
@@ -87,7 +87,7 @@ class OomWatch:
             self._next = now + OOM_LOOK
 
     def has_struck(self) -> bool:
-        """Tell whether it has, within the last `OOM_LOOK` to twice that."""
+        """Return whether it has, within the last `OOM_LOOK` to twice that."""
         return self._count() > self._counts[0]
 
 

@@ -56,8 +56,8 @@ _REASON: Final = TAG + 32
 #: How many numbers there are. Longer texts are cut.
 _COUNT: Final = _REASON + 256
 _SIZE: Final = 8 * _COUNT
-#: The signal that lets a worker look whether its task is to be broken off. Nobody else sends it,
-#: and a process that does not handle it, a fork of a handler say, ignores it.
+#: The signal that lets a worker look whether its task is to be broken off. Only supervisors send
+#: it, and a process that does not handle it, a fork of a handler say, ignores it.
 LOOK: Final = signal.SIGURG
 #: The name is not longer than this (bytes).
 _LONGEST_NAME: Final = 200
@@ -101,7 +101,7 @@ def attach(fd: int) -> tuple[str, memoryview]:
 
 
 def private() -> memoryview:
-    """Return numbers that nobody shares, for a worker without a supervisor."""
+    """Return numbers of this process alone, for a worker without a supervisor."""
     return memoryview(bytearray(_SIZE)).cast("q")
 
 

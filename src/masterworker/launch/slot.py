@@ -1,7 +1,7 @@
-"""Who takes a worker's place when it has ended, and when.
+"""The place of one worker process: which one comes next, and when.
 
 A worker that has worked is replaced at once: a task that ends its workers is given up after three.
-One that did not come so far is tried again after a pause, which grows, and not for ever.
+One that ended before is started again after a pause, which grows, and not for ever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: First and longest pause before a worker that did not start is tried again (seconds).
 PAUSES: Final = (0.1, 30.0)
-#: After so many failed starts in a row a slot is given up.
+#: Failed starts in a row after which a slot is given up.
 TRIES: Final = 5
 
 
@@ -69,30 +69,30 @@ class Slot:
         self.process: WorkerProcess | None = None
         #: When the next one is to be started; None: not at all, as long as things are as they are.
         self.due: float | None = 0.0
-        #: So many starts in a row have failed.
+        #: Starts in a row that have failed.
         self.failures = 0
-        #: Nobody will work here any more.
+        #: No process will work here any more.
         self.closed = False
         #: What was said of the last one that failed to start; "" if it did not.
         self.trouble = ""
 
     def is_due(self, now: float) -> bool:
-        """Tell whether a process is to be started here now."""
+        """Return whether a process is to be started here now."""
         return self.process is None and self.due is not None and self.due <= now
 
     @property
     def was_tried(self) -> bool:
-        """Tell whether the first one has been started, or could not be."""
+        """Return whether the first one has been started, or could not be."""
         return self.process is not None or self.due != 0.0
 
     @property
     def is_done(self) -> bool:
-        """Tell whether nobody is here and nobody will come."""
+        """Return whether there is no process here, and none will come."""
         return self.closed and self.process is None
 
     @property
     def gave_up(self) -> bool:
-        """Tell whether nobody will come any more because the last one did not start."""
+        """Return whether no process will come because the last one did not start."""
         return self.is_done and bool(self.trouble)
 
     @property
@@ -101,7 +101,7 @@ class Slot:
         return None if self.process is None else self.process.pid
 
     def close(self) -> None:
-        """Start nobody here any more."""
+        """Start no more processes here."""
         self.closed = True
         self.due = None
 

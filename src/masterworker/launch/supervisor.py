@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.launch")
 
-#: Workers are looked at so often (seconds), and where their ends are not announced, so often.
+#: Time between looks at the workers (seconds), and where the system does not announce their ends.
 LOOK_SECONDS: Final = 0.25
 LOOK_FOR_ENDS_SECONDS: Final = 0.1
-#: So many processes are started before the reaper, and whoever waits for them, hears of it.
+#: Processes that are started before the reaper, and callers that wait for them, hear of it.
 STARTS: Final = 8
-#: Whoever launches workers waits for their processes to be started for so long at most (seconds).
+#: Longest time that a launch waits for its processes to be started (seconds).
 LAUNCH_BOUND_SECONDS: Final = 5.0
-#: Workers that do not end with their job by themselves are told so after so long (seconds).
+#: Workers that do not end with their job by themselves are ended after this time (seconds).
 LAST_STEPS_SECONDS: Final = 6.0
-#: What workers have written is printed for so long at the end, also on a slow terminal (seconds).
+#: Longest time to print what is left at the end, also on a slow terminal (seconds).
 LAST_PRINTS_SECONDS: Final = 1.0
 
 
@@ -65,7 +65,7 @@ class Supervisor:
 
     Args:
         listen: How to ask the manager for orders; see `Reporter`.
-        tell: How to tell it something meanwhile.
+        tell: How to send it reports meanwhile.
         patience: Seconds to look for a master that does not answer; None: it is this process.
         on_change: Called by the supervisor's thread when workers have been started or have ended.
 
@@ -120,11 +120,11 @@ class Supervisor:
         return slots
 
     def finish(self) -> None:
-        """The job is over: start nobody any more. Those who are here end by themselves."""
+        """The job is over: start no more workers. Those that are here end by themselves."""
         self._loop.ask(lambda _: self._finish(job=True))
 
     def drop(self, slots: Iterable[Slot] | None = None) -> None:
-        """End those that have not begun to work; what they say about that interests nobody."""
+        """End those that have not begun to work, without showing what they write about that."""
         self._loop.ask(lambda now: self._drop(self.slots if slots is None else slots, now))
 
     def end(self, why: str, *steps: tuple[float, int]) -> None:
@@ -141,16 +141,16 @@ class Supervisor:
         self._printer.put(text, error=True)
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait until nobody is here and nobody will come, for so long at most."""
+        """Wait until no worker is here and none will come, this many seconds at most."""
         with self._changed:
             return self._changed.wait_for(self.is_done, seconds)
 
     def is_done(self) -> bool:
-        """Tell whether nobody is here and nobody will come."""
+        """Return whether no worker is here and none will come."""
         return all(slot.is_done for slot in self.slots)
 
     def close(self) -> None:
-        """Kill whoever is here still, print and report what is left, and end the thread."""
+        """Kill the workers that are left, print and report what is left, and end the thread."""
         if self._loop.has_begun:
             self.end("its supervisor ends", (0.0, signal.SIGKILL))
             self.wait(2 * KILL_GRACE_SECONDS)
@@ -254,7 +254,7 @@ class Supervisor:
     # -- the end of a worker ----------------------------------------------------------------
 
     def _look_for_end(self, slot: Slot, now: float) -> bool:
-        """Tell whether the worker in a slot has ended, and do what follows."""
+        """Return whether the worker in a slot has ended, and do what follows."""
         process = slot.process
         if process is None or not process.has_ended():
             return process is None
@@ -271,7 +271,7 @@ class Supervisor:
         if reason is Reason.ORPHANED and (self._local or self._reporter.in_touch()):
             reason = Reason.FAILED  # it alone has lost its way
         self._explain(slot, process, reason, how, now)
-        if not slot.is_due(now):  # else somebody takes its place in a moment, and that is told
+        if not slot.is_due(now):  # else a worker takes its place in a moment, and that is reported
             self._notice()
         return True
 
@@ -300,7 +300,7 @@ class Supervisor:
             self._fail(exits.FAILED, f"the workers of {slot.spec.label!r} do not start: {told}")
 
     def _warn(self, text: str, process: WorkerProcess) -> None:
-        """Tell of an end, with what the worker said about it, unless the last one said the same."""
+        """Report an end, with what the worker wrote about it, unless the last one wrote it too."""
         unseen = "\n".join(process.last_words(shown=False))
         if unseen and unseen != self._last_words:
             text, self._last_words = f"{text}:\n{unseen}", unseen
@@ -311,7 +311,7 @@ class Supervisor:
             return "the job is over"
         if slot.closed:
             times = f" after {slot.failures} failed starts" if slot.failures > 1 else ""
-            return f"nobody takes its place{times}"
+            return f"no worker takes its place{times}"
         wait = max(0.0, (slot.due or now) - now)
         return f"another one starts in {wait:.1f} s" if wait else "another one takes its place"
 
@@ -363,7 +363,7 @@ class Supervisor:
         )
 
     def _see_off(self, now: float) -> None:
-        """The job is over, and nobody takes results any more: who is here still must end."""
+        """The job is over, and no result is taken any more: end the workers that are left."""
         for slot in self.slots:
             if slot.process is not None and not slot.process.asked:
                 interrupt, kill = (

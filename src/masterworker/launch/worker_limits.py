@@ -11,9 +11,9 @@ STORED: Final = "stored:"
 class WorkerLimits(NamedTuple):
     """When a worker leaves by itself, and what it does first."""
 
-    #: After so many tasks (then a new one takes its place); None: never.
+    #: Tasks after which the worker leaves (then a new one takes its place); None: no limit.
     max_tasks: int | None = None
-    #: After so many seconds without a task; None: never.
+    #: Seconds without a task after which the worker leaves; None: no limit.
     idle_timeout: float | None = None
     #: At this time of the monotonic clock, in seconds; None: never.
     deadline: float | None = None

@@ -1,4 +1,4 @@
-"""Who may do what: one table. `docs/security.md` shows the same one.
+"""Which role may call which operation: one table. `docs/security.md` shows the same one.
 
 An operation that is not here is refused to every caller, and one that has no rule for guests goes
 on to them as it is: so a new operation is a line here, and the line is the security review.
@@ -30,7 +30,7 @@ class Caller(Flag):
 
 
 class Rule(NamedTuple):
-    """Who may use an operation, and what is demanded of guests that do."""
+    """The roles that may call an operation, and what is demanded of guests."""
 
     who: Caller
     #: What a guest's call is held to. Such calls go through the method of `GuestOperations` that

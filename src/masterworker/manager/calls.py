@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Calls:
-    """Tells the machine of calls, and waits for their replies. Thread-safe.
+    """Gives calls to the machine, and waits for their replies. Thread-safe.
 
     Args:
         guard: Is held around each step.

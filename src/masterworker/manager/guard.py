@@ -52,7 +52,7 @@ class Guard:
         forks.tell(self)
 
     def after_fork(self) -> None:
-        """Refuse all further steps: the machine of a fork is a copy that nobody works for."""
+        """Refuse all further steps: the machine of a fork is a copy without workers."""
         self._acquire, self._release = self._refuse, _nothing
         self._carry_out = _nothing
         self._outbox = type(self._outbox)()  # what is to be sent the parent sends
@@ -88,7 +88,7 @@ class Guard:
         return self._machine
 
     def is_free(self) -> bool:
-        """Tell whether no thread is in a step right now."""
+        """Return whether no thread is in a step right now."""
         return not self._lock.locked()
 
 

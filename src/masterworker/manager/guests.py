@@ -1,8 +1,8 @@
-"""What the manager remembers of guests: workers of somebody who was given a ticket for one job.
+"""What the manager remembers of guests: workers that joined one job with a ticket.
 
-A guest's process is known by its ticket and by the random name of its client, which it tells nobody
-but the manager and says again on a new connection. So its old membership, and the tasks that it was
-handed, stay its own when a line breaks, and nobody else's.
+A guest's process is known by its ticket and by the random name of its client, a secret between it
+and the manager, which it repeats on a new connection. So its membership and its tasks stay its own,
+and no other guest's, when a connection breaks.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from masterworker.core.task import Lease
     from masterworker.manager.replies import Replies
 
-#: So many processes are remembered that have no connection at present. One that is forgotten joins
-#: again, and its tasks go to others.
+#: Most processes that are remembered without a connection. One that is forgotten joins again, and
+#: its tasks go to others.
 KEPT_PROCESSES = 1000
-#: A process may have so many names: each object that speaks to the manager has one of its own.
+#: Most names of one process: each object that speaks to the manager has one of its own.
 MOST_NAMES = 1000
-#: So many tasks are remembered as handed to a process. No worker has so many in hand.
+#: Most tasks that are remembered as handed to a process: more than a worker ever holds.
 MOST_HANDED = 20_000
-#: ... and so many attempts of each.
+#: Most attempts of each that are remembered.
 MOST_ATTEMPTS = 8
-#: So many runs of tasks are remembered as asked for by a process.
+#: Most runs of tasks that are remembered as asked for by a process.
 MOST_ASKED = 10_000
 
 
@@ -103,7 +103,7 @@ class GuestProcess:
             del self._asked[:-MOST_ASKED]
 
     def has_asked(self, task_ids: Iterable[int]) -> bool:
-        """Tell whether it has asked for all of these tasks."""
+        """Return whether it has asked for all of these tasks."""
         with self._lock:
             return all(any(i in run for run in self._asked) for i in task_ids)
 
@@ -127,7 +127,7 @@ class GuestProcess:
         return True
 
     def _prune(self) -> None:
-        """Forget tasks that have their outcome from somebody else; then the oldest."""
+        """Forget tasks whose outcome came from another worker; then the oldest."""
         find = self._core.find
         kept = [(i, attempts) for i, attempts in self._handed.items() if find(i) is not None]
         self._handed = dict(kept[-MOST_HANDED // 2 :])

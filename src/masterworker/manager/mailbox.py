@@ -7,14 +7,14 @@ from typing import Any
 
 
 class Mailbox:
-    """One thread waits here, until its reply is there or somebody rings."""
+    """One thread waits here, until its reply is there or another thread rings."""
 
     __slots__ = ("_bell", "release", "reply")
 
     def __init__(self) -> None:
         self._bell = threading.Lock()
         self._bell.acquire()
-        #: As `ring`, in one step; a `RuntimeError`: somebody has rung already.
+        #: As `ring`, in one step; a `RuntimeError`: it was rung already.
         self.release = self._bell.release
         #: The reply; an exception: the call has failed with it. Set before the bell rings.
         self.reply: Any = None
@@ -27,5 +27,5 @@ class Mailbox:
             pass  # released already
 
     def wait(self, seconds: float) -> None:
-        """Wait until somebody rings, for this time at most. Signals are handled meanwhile."""
+        """Wait until another thread rings, this time at most. Signals are handled meanwhile."""
         self._bell.acquire(timeout=seconds)

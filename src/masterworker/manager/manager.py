@@ -1,8 +1,8 @@
 """The task manager: the machine of `masterworker.conversation` for many threads.
 
-Every call: take the lock, tell the machine, carry out its effects, release the lock. Pickling,
-sending and waiting happen outside. A call that finds nothing waits at a mailbox of its own, or has
-a deferred reply, so no thread is woken for another one's work.
+Every call: take the lock, give the machine the event, carry out its effects, release the lock.
+Pickling, sending and waiting happen outside. A call that finds nothing waits at a mailbox of its
+own, or has a deferred reply, so no thread is woken for another one's work.
 
     callers (threads of the master, one thread for each connection)
         |  join, exchange, request, collect, ...
@@ -79,7 +79,7 @@ class Manager:
         self.instance = random_name()
         self._clock = clock
         bound = default_bound if results_memory is None else lambda: results_memory
-        #: The scheduler. Its events are told to it by the machine; to look at, with the lock held.
+        #: The scheduler, which the machine drives; to look at, with the lock held.
         self.core = Scheduler(timed_out=timed_out, single=single)
         pressure = BackPressure(bound, as_segment)
         #: Everything that is decided; with the lock held, so by way of `guard`.
@@ -130,7 +130,7 @@ class Manager:
         return audit.summary(self.core)
 
     def story(self, task_id: int) -> list[str]:
-        """Tell what happened to a task."""
+        """Describe what happened to a task."""
         with self.guard as machine:
             now = self._clock()
             machine.flush(now)
@@ -252,7 +252,7 @@ class Manager:
             return machine.cancel(task_ids, self._clock())
 
     def is_handed_out(self, task_id: int) -> bool:
-        """Tell whether a worker has a task that has no outcome yet."""
+        """Return whether a worker has a task that has no outcome yet."""
         with self.guard as machine:
             machine.flush(self._clock())
             return self.core.holder_of(task_id) is not None
@@ -264,12 +264,12 @@ class Manager:
         payload: Payload | list[bytes] | Chunk,
         attempt: int = CURRENT,
     ) -> bool:
-        """Deliver the outcome of (an attempt of) a task, whoever has it. False: not accepted."""
+        """Deliver the outcome of (an attempt of) a task, in any worker. False: not accepted."""
         with self.guard as machine:
             return machine.settle(task_id, kind, payload, attempt, self._clock())
 
     def give_back(self, task_id: int, attempt: int = CURRENT) -> None:
-        """Give (an attempt of) a task back, whoever has it."""
+        """Give (an attempt of) a task back, from any worker."""
         with self.guard as machine:
             machine.give_back(task_id, attempt, self._clock())
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from masterworker.data.segment import Segment
 
-#: Unless told otherwise, one part in this many of the memory that may be used is the bound.
+#: The bound, unless one is given, is the memory that may be used divided by this.
 SHARE: Final = 4
 
 
@@ -22,5 +22,5 @@ def default_bound() -> int:
 
 
 def as_segment(payload: bytes) -> Segment:
-    """Return a payload as an object that tells when nothing refers to it any more."""
+    """Return a payload as an object that reports when nothing refers to it any more."""
     return Segment(len(payload), data=payload)

@@ -1,7 +1,7 @@
-"""What a process asks of the manager through one connection, as calls of the manager.
+"""The requests of a process through one connection, as calls of the manager.
 
 Arguments and replies are plain values of the shapes that `wire` declares. Nothing is judged here:
-`access` says who may do what.
+`access` says which role may call what.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Operations:
 
     # -- looking on -------------------------------------------------------------------------
 
-    def instance(self, asker: wire.Asker) -> str:  # noqa: ARG002  guests say who they are
+    def instance(self, asker: wire.Asker) -> str:  # noqa: ARG002  guests identify themselves
         """Return the random name of this run of the manager."""
         return self._manager.instance
 

@@ -1,7 +1,7 @@
 """What is to be said as soon as the manager's lock is free again.
 
 A worker that waits for work need not have a thread that waits for it. Its reply is *deferred*: the
-thread whose step gives it leases, or has something else to tell it, sends the reply itself, at
+thread whose step gives it leases, or another reason to reply, sends the reply itself, at
 once. That is one thread less to be woken on the way of a task, and idle workers keep no thread of
 the master but for listening.
 

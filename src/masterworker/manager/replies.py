@@ -43,7 +43,7 @@ class Replies:
             take_back: Undoes what can be undone, from the reply: the client has given the call up.
 
         Raises:
-            UsageError: It is a late copy of a call that nobody waits for any more.
+            UsageError: It is a late copy of a call whose caller has gone on.
         """
         box = Mailbox()
         with self._guard:

@@ -1,4 +1,4 @@
-"""What guests may say: texts that harm nobody, and perhaps nothing to be unpickled.
+"""What guests may send: harmless texts, and no pickles where a job takes only data from them.
 
 A pickle that comes all the same, in a job that takes only data from them, becomes a failure of its
 task, with a text that says so. It could be refused instead, and the task go to another worker; but
@@ -40,11 +40,11 @@ _ONLY_DATA = '; this job takes only data from workers with a ticket (accept="dat
 
 
 def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
-    """Give what becomes of an outcome that a guest delivers, of one task or of several.
+    """Return what becomes of an outcome that a guest delivers, of one task or of several.
 
     Args:
         given: What it delivers, of a kind that workers may deliver.
-        who: Who it is, for the text of the failure.
+        who: The guest, for the text of the failure.
         data_only: Nothing may have to be unpickled.
     """
     payload, kind = given.payload, given.kind
@@ -109,7 +109,7 @@ def hello(given: wire.Hello) -> wire.Hello:
 
 
 def ending(given: wire.Ending) -> wire.Ending:
-    """Return what a guest's supervisor tells of a process, with its texts clean."""
+    """Return what a guest's supervisor reports of a process, with its texts clean."""
     return replace(
         given,
         info=clean(given.info, LINE),

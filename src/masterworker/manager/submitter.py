@@ -46,7 +46,7 @@ class Submitter:
         forks.tell(self)
 
     def after_fork(self) -> None:
-        """Refuse all requests: nobody would take them."""
+        """Refuse all requests: no worker would take them."""
         self._submissions.lock = forks.Refusal()
 
     def request(
@@ -65,8 +65,8 @@ class Submitter:
             payloads: Their parameters.
             options: How they are to be treated.
             direct: Their outcomes go to `on_direct`.
-            expect: Is told the id of the first before a worker can have the task. It must neither
-                block nor call back.
+            expect: Called with the id of the first before a worker can have the task. It must
+                neither block nor call back.
 
         Returns:
             The id of the first; the others count up from it.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.manager")
 
-#: After an unexpected error it goes on after so long (seconds).
+#: Pause after an unexpected error (seconds).
 STUMBLE = 1.0
 
 
@@ -33,8 +33,8 @@ class Timekeeper:
         self._tick = weakref.WeakMethod(tick, self._forget)
         self._bell = threading.Lock()
         self._bell.acquire()
-        #: As `look_again`, in one step; the thread must be there. A `RuntimeError`: it has been
-        #: told already.
+        #: As `look_again`, in one step; the thread must be there. A `RuntimeError`: it was
+        #: poked already.
         self.poke = self._bell.release
         self._lock = forks.lock()
         self._thread: threading.Thread | None = None

@@ -1,1 +1,1 @@
-"""Who may talk to whom: keys, certificates, tickets, and the rules for TLS."""
+"""Proof of identity and roles: keys, certificates, tickets, and the rules for TLS."""

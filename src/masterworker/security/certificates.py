@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from masterworker.errors import CredentialError, UsageError
 from masterworker.security.peer import Role
 
-#: Clocks of two machines may differ by so much.
+#: Most that the clocks of two machines may differ.
 TOLERANCE = dt.timedelta(days=1)
 AUTHORITY_LIFE = dt.timedelta(days=20 * 365)
 _JOB = re.compile("[0-9a-f]*")
@@ -26,7 +26,7 @@ _JOB = re.compile("[0-9a-f]*")
 def make_authority(now: dt.datetime) -> bytes:
     """Return the PEM of a new authority: its key, and a certificate signed with that."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("masterworker")  # strangers see it, so it tells nothing of the user
+    name = _name("masterworker")  # strangers see it, so it says nothing of the user
     public = key.public_key()
     certificate = (
         _begin(name, name, public, now, now + AUTHORITY_LIFE)
@@ -115,7 +115,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _purpose(role: Role) -> x509.ExtendedKeyUsage:
-    """Decide who can be a server, so that a worker's key cannot pose as the master."""
+    """Say which certificates are a server's, so that a worker's key cannot pose as the master."""
     if role is Role.MASTER:
         return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])

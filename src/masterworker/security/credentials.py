@@ -44,7 +44,7 @@ clock: Callable[[], float] = time.time
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credential:
-    """What a process proves with who it is, and by which it knows its own side.
+    """What a process proves its identity with, and by which it knows its own side.
 
     It is a secret: it is shown without its content, and refuses to be pickled.
 

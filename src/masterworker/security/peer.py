@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, once that has been proved."""
+"""The identity of the other end of a connection, once it has been proved."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ class Peer(NamedTuple):
         return not self.job
 
 
-#: Who comes through the private socket, of which the system says that it is the same user.
+#: The peer on the private socket: the system says that it is the same user.
 OWNER = Peer(Role.WORKER, where="this machine")

@@ -124,7 +124,7 @@ def issue(
     Args:
         label: Label of the master.
         job: Random id of the job that it is good for, hexadecimal.
-        addresses: Where the master listens, as seen by those who will use it.
+        addresses: Where the master listens, as its users see them.
         role: What its owner may be: a worker or an observer.
         valid: How long it is valid from now on, 366 days at most.
 
@@ -201,7 +201,7 @@ def _decoded(encoded: str) -> bytes:
 
 
 def _checksum(content: bytes) -> bytes:
-    """Tell a bad copy. It is no protection: that is what the certificates are."""
+    """Return a checksum against bad copies. Protection is what the certificates are for."""
     return zlib.crc32(content).to_bytes(_CHECKSUM, "big")
 
 

@@ -1,4 +1,4 @@
-"""How TLS is used: both sides prove who they are, and only the user's authority counts."""
+"""How TLS is used: both sides prove their identity, and only the user's authority counts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def client_context(credential: Credential) -> ssl.SSLContext:
 
 
 def peer_of(sock: ssl.SSLSocket, where: str) -> Peer:
-    """Return who the other side has proved to be.
+    """Return the identity that the other side has proved.
 
     Args:
         sock: A connection right after its handshake: once it has failed, it knows no more.

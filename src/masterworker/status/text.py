@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def describe(label: str, census: Census, *, verbose: bool = False) -> str:
-    """Tell how a job stands, in a few lines.
+    """Return how a job stands, in a few lines.
 
     Args:
         label: The label of the job.
@@ -37,7 +37,7 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
         pause = "pauses" if census.paused == 1 else "pause"
         lines.append(f"  {census.paused} of those that wait {pause} after a failure")
     lines += [
-        f"  nobody can execute tag {tag!r}: {census.waiting[tag]} waiting"
+        f"  no worker can execute tag {tag!r}: {census.waiting[tag]} waiting"
         for tag in census.stranded
     ]
     lines += [f"  trouble: {printable(trouble)}" for trouble in census.troubles]
@@ -57,10 +57,10 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
 
 
 def situation(census: Census, tag: str | None) -> str:
-    """Say in one sentence what somebody who waits for a result (of a tag) is waiting for."""
+    """Return in one sentence what a caller that waits for a result (of a tag) is waiting for."""
     if not census.waiting and not census.running and not census.finished:
         kind = "" if tag is None else f" of tag {tag!r}"
-        return f"no task{kind} is outstanding; somebody must ask for one first"
+        return f"no task{kind} is outstanding; one must be requested first"
     told = f"{sum(census.waiting.values())} waiting, {sum(census.running.values())} running"
     tags = ", ".join(repr(t) for t in census.stranded[:5])
     workers = len(census.processes) - 1
@@ -69,13 +69,13 @@ def situation(census: Census, tag: str | None) -> str:
         return f"{told}; there are no workers{for_these}{HOW_TO_START}"
     if not tags:
         return told
-    nobody = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
-    return f"{told}; {nobody} execute {tags}"
+    cannot = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
+    return f"{told}; {cannot} execute {tags}"
 
 
 def as_json(label: str, census: Census) -> str:
-    """Tell everything, for programs."""
-    import json  # the master, who tells how it stands as well, does not need it
+    """Return everything, for programs."""
+    import json  # the master, which shows its status as well, does not need it
 
     content = {
         "label": label,

@@ -104,7 +104,8 @@ def enter(theirs: Surroundings, *, elsewhere: bool = False) -> str:
     Args:
         theirs: The master's.
         elsewhere: The master is perhaps on another machine. What has the same name here may be
-            anybody's, so only folders that nobody else can fill are entered and imported from.
+            another user's, so only folders that no other user can fill are entered and imported
+            from.
 
     Returns:
         What differs, in one line; "" if nothing does.

@@ -1,4 +1,4 @@
-"""Notices in a notebook which modules have changed since the last cell, whoever has changed them.
+"""Notices in a notebook which modules have changed since the last cell, by whatever means.
 
 What IPython calls *autoreload* changes functions and classes in place, and does not always load the
 module again, so the import system knows nothing of it. Costs a look at the user's own modules for

@@ -47,15 +47,15 @@ def _texts(entries: Sequence[object]) -> list[str]:
 
 
 def is_standard(path: str) -> bool:
-    """Tell whether a folder is part of a Python installation or environment."""
+    """Return whether a folder is part of a Python installation or environment."""
     return _STANDARD.search(path) is not None
 
 
 def path_of_tool() -> list[str]:
     """Return where this process imports from, without the folder of its script.
 
-    That is nobody's project: the folder of `task_manager`, or the one where it was typed. But it
-    may be where this package is, as for an application in one file.
+    That is no project of the user's: the folder of `task_manager`, or the one where it was typed.
+    But it may be where this package is, as for an application in one file.
     """
     path = import_path(here())
     home = os.path.abspath(os.path.join(__file__, *[os.pardir] * 3))
@@ -104,7 +104,7 @@ def merge_path(theirs: Sequence[str], owners: Sequence[int] | None = None) -> No
 
     Args:
         theirs: Its `sys.path`.
-        owners: Only folders that nobody else than these can fill; None: all.
+        owners: Only folders that no other user than these can fill; None: all.
     """
     front: list[str] = []
     back: list[str] = []
@@ -125,7 +125,7 @@ def add_missing(theirs: Sequence[str], owners: Sequence[int] | None) -> bool:
 
     Args:
         theirs: Its `sys.path`.
-        owners: Only folders that nobody else than these can fill; None: all.
+        owners: Only folders that no other user than these can fill; None: all.
 
     Returns:
         False: there are none.
@@ -140,7 +140,7 @@ def add_missing(theirs: Sequence[str], owners: Sequence[int] | None) -> bool:
 
 
 def is_believed(path: str, owners: Sequence[int]) -> bool:
-    """Tell whether what is in a folder can be by us, the system, or its owner at the master only.
+    """Return whether what is in a folder can be by us, the system, or its owner at the master only.
 
     Groups are believed: projects share folders in this way.
     """

@@ -51,6 +51,6 @@ def look_for_late_folders(
 
     Args:
         fetch: Returns its `sys.path` of this moment; None: it cannot be asked.
-        owners: Only folders that nobody else than these can fill; None: all.
+        owners: Only folders that no other user than these can fill; None: all.
     """
     sys.meta_path.append(_Finder(fetch, owners))

@@ -63,7 +63,7 @@ def interpreter(options: Sequence[str], path: Sequence[str]) -> Interpreter:
 
 
 def is_frozen() -> bool:
-    """Tell whether the executable is an application, which would begin from its start again."""
+    """Return whether the executable is an application, which would begin from its start again."""
     if os.environ.get(VARIABLE):
         return False
     # PyInstaller, cx_Freeze, py2app; PyOxidizer; Nuitka
@@ -72,7 +72,7 @@ def is_frozen() -> bool:
 
 
 def _is_host() -> bool:
-    """Tell whether another program has Python inside: it is not called as interpreters are."""
+    """Return whether another program has Python inside: it is not called as interpreters are."""
     name = os.path.basename(sys.executable)
     names = f"{name} {os.path.basename(os.path.realpath(sys.executable))}".lower()
     return not any(part in names for part in ("python", "pypy", "graalpy"))

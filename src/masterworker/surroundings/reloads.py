@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Finder:
-    """Finds nothing, and sees who looks for what. Costs nothing but when a module is looked for."""
+    """Finds nothing, and sees all searches for modules. Costs nothing but when there is one."""
 
     def __init__(self) -> None:
         self.listeners: list[WeakMethod[Callable[[str], None]]] = []

@@ -19,7 +19,7 @@ class Settings(NamedTuple):
     #: `warnings.filters`: action, message, category as "module:name", module, line.
     filters: list[tuple[str, Pattern, str, Pattern, int]]
     recursion_limit: int
-    #: So many digits of an integer are converted; see `sys.set_int_max_str_digits`.
+    #: Most digits of an integer that are converted; see `sys.set_int_max_str_digits`.
     int_digits: int
     #: By category, as `setlocale` understands it; "": the program has left it alone.
     locale: str
@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     numpy: dict[str, str] = {}  # noqa: RUF012  never changed
 
 
-#: What NumPy does unless it is told otherwise.
+#: NumPy's defaults.
 _USUAL: Final = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 
 
@@ -113,7 +113,7 @@ class _ByName(type):
     """Stands for a category of warnings whose module is not loaded, and perhaps never will be."""
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        """Tell whether a category is the one that is meant, or derived from it."""
+        """Return whether a category is the one that is meant, or derived from it."""
         return any(_name(each) == cls.__qualname__ for each in subclass.__mro__)
 
 

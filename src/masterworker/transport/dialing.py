@@ -1,7 +1,7 @@
 """Getting a connection to a master, and being sure that it is one of ours.
 
-Through the private socket of this machine the system says who is at the other end. Through a
-network TLS does, both ways, before a single byte of a conversation is sent.
+Through the private socket of this machine the system says which user has the other end. Through a
+network TLS proves it, both ways, before a single byte of a conversation is sent.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _own() -> Credential:
 
 
 def _apart(sock: socket.socket) -> socket.socket:
-    """Keep away from stdin, stdout and stderr: who has closed these may write to them still."""
+    """Keep away from stdin, stdout and stderr: code that has closed these may still write there."""
     if sock.fileno() > 2:
         return sock
     timeout = sock.gettimeout()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from masterworker.transport.pyro.connection import PyroConnection
 
 
-#: Who reads tickets.
+#: The module that reads tickets.
 _TICKETS: Final = "masterworker.security.ticket"
 #: Names the file with the ticket that a program is to use.
 TICKET_VARIABLE: Final = "MASTERWORKER_TICKET"
@@ -131,7 +131,7 @@ def ticket_of(label: str) -> Ticket | None:
 
 
 def _tell_ending(label: str, master: str | None) -> None:
-    """Tell that a job has ended, if that is why its master is not found.
+    """Raise an error if a job's master is not found because the job has ended.
 
     Raises:
         JobEndedError: It was on this machine, and was ended in good order.

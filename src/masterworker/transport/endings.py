@@ -54,7 +54,7 @@ def note(label: str, job: str, port: int) -> None:
     with contextlib.suppress(OSError, TransportError):
         file = os.open(runtime_folder() / NAME, flags, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # who holds it is done in a moment
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its holder is done in a moment
         except BlockingIOError:
             os.write(file, line)
         else:

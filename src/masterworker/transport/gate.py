@@ -1,4 +1,4 @@
-"""The gate: what comes over a network proves who it is before anything else is read from it.
+"""The gate: a peer on the network proves its identity before anything else is read from it.
 
     listening sockets --> strangers --TLS 1.3, both ways--> peers --> the server
                              |
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.transport")
 
-#: Time for a stranger to prove who it is (seconds).
+#: Time for a stranger to prove its identity (seconds).
 DEADLINE: Final = 3.0
 #: At most this many strangers at a time (as sshd's MaxStartups: those above are dropped).
 MOST_STRANGERS: Final = 64
@@ -50,7 +50,7 @@ MOST_NAMED: Final = 100
 #: The first byte of every TLS handshake; a client that sends another one gets no answer.
 _HANDSHAKE: Final = b"\x16"
 
-#: Counts what the gate has done, for tests and for those who wonder.
+#: Keys of the gate's counts, for tests and for debugging.
 COUNTS: Final = ("admitted", "refused", "dropped", "late")
 
 
@@ -81,7 +81,7 @@ class Gate:
     Args:
         listeners: Listening sockets; closed by `close`.
         context: Gives the TLS settings; called for each newcomer, from the gate's thread.
-        judge: Says why a peer that has proved who it is has no business here; "" if it has.
+        judge: Returns why a peer that has proved its identity is refused; "": it is not.
         admit: Takes a peer in; called from the gate's thread.
     """
 
@@ -151,7 +151,7 @@ class Gate:
             self._hear(stranger)
 
     def _stumble(self, fd: int, error: Exception) -> None:
-        """Something has failed that never should, such as memory; drop whom it was for."""
+        """Drop a stranger for which something failed that never should, such as memory."""
         logger.error("the gate stumbled, and goes on: %r", error)
         stranger = self._strangers.pop(fd, None)
         if stranger is not None:
@@ -175,13 +175,13 @@ class Gate:
             if stranger.deadline > now:  # those after it came later
                 break
             self.counts["late"] += 1
-            self._forget(stranger, "it did not prove who it is in time")
+            self._forget(stranger, "it did not prove its identity in time")
         if self._resting_until and now >= self._resting_until:
             self._resting_until, self._since, self._dropped = 0.0, now, 0
             for listener in self._listeners:
                 self._selector.register(listener, selectors.EVENT_READ)
 
-    # -- those who come ---------------------------------------------------------------------
+    # -- newcomers ----- ---------------------------------------------------------------------
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(AT_ONCE):
@@ -274,7 +274,7 @@ class Gate:
         return True
 
     def _decide(self, stranger: _Stranger, peer: Peer) -> None:
-        """A peer has proved who it is; say whether that is enough, and take it in."""
+        """A peer has proved its identity: judge it, and take it in or refuse it."""
         assert isinstance(stranger.sock, ssl.SSLSocket)  # noqa: S101  for the type checker
         refusal = self._judge(peer).encode()[:255]
         try:
@@ -296,14 +296,14 @@ class Gate:
 
 
 class _Complaints:
-    """Tells the log of refused strangers: each source once in a while, whatever it does."""
+    """Logs refused strangers: each source once in a while, however often it comes."""
 
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
         self._unlogged = 0
 
     def tell(self, source: str, why: str) -> None:
-        """Tell of one that was refused."""
+        """Log one that was refused."""
         now = time.monotonic()
         last = self._told.get(source)
         if last is not None and now - last < QUIET:

@@ -103,7 +103,7 @@ def _all_addresses(wildcard: str) -> list[str]:
         import psutil
     except ImportError:
         raise UsageError(
-            f"to listen at all addresses ({wildcard}) takes psutil, which tells them: "
+            f"to listen at all addresses ({wildcard}) takes psutil, which finds them: "
             "pip install 'masterworker[network]', or name the addresses"
         ) from None
     families = {socket.AF_INET} if wildcard == "0.0.0.0" else {socket.AF_INET, socket.AF_INET6}  # noqa: S104

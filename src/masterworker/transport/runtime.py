@@ -9,8 +9,8 @@ before us, so there is another one below the home folder, for new notices as lon
 
 *   One whose notice is in /tmp: the folder was ours when it began, and no other user can remove or
     rename it, since /tmp is sticky. So it is ours still, and is looked into.
-*   One whose notice is below the home folder, because the one in /tmp was another user's, who
-    may have removed it, and it may have become ours since. So the one below the home folder is
+*   One whose notice is below the home folder, because the one in /tmp was another user's: that
+    user may have removed it, and it may have become ours since. So the one below the home folder is
     looked into in any case.
 
 For the same reason a master that takes a label looks into both, after it has locked its own.
@@ -60,7 +60,7 @@ def runtime_folders() -> list[Path]:
     try:
         if chosen:
             return [private_folder(Path(chosen).absolute(), named=True)]
-        # with sudo it may be that of the user who called it
+        # with sudo it may be that of the user that called it
         below = session / "masterworker"
         if session.is_absolute() and _is_ours(session, follow=True) and _is_of_use(below):
             return [private_folder(session / "masterworker")]

@@ -69,7 +69,7 @@ def _listen_for(host: str, port: int, listeners: dict[str, socket.socket]) -> in
     Args:
         host: Its name or number.
         port: The port; 0 is any free one.
-        listeners: Who listens already, by address; new ones are added.
+        listeners: The sockets that listen, by address; new ones are added.
 
     Returns:
         The port.
@@ -134,7 +134,7 @@ def user_of(sock: socket.socket) -> int | None:
     The system vouches for it: it is that of the process which connected, or listened.
 
     Returns:
-        The id; None: this system does not tell (then the folder's permissions are what counts).
+        The id; None: this system does not say it (then the folder's permissions are what counts).
     """
     if sys.platform != "linux":
         return None

@@ -138,7 +138,7 @@ def _check_version(args: msgspec.Raw, problem: Exception) -> NoReturn:
 
 
 def other_protocol(protocol: object, version: object) -> RejectedError:
-    """Return what a process is told that speaks another protocol."""
+    """Return the message for a process that speaks another protocol."""
     return RejectedError(
         f"this worker speaks protocol {protocol!r} (masterworker {version}), the master speaks "
         f"{PROTOCOL} (masterworker {__version__}): install the same version"

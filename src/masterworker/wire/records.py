@@ -121,7 +121,7 @@ class Collect(Travels, frozen=True):
 
 
 class Ending(Travels, frozen=True):
-    """What a supervisor tells of a worker process that has ended."""
+    """What a supervisor reports of a worker process that has ended."""
 
     #: As what it had joined; -1: it never did.
     member_id: int
@@ -131,7 +131,7 @@ class Ending(Travels, frozen=True):
     task_id: int
     #: Signal or exit status, memory, as text.
     how: str
-    #: It ended by itself, perhaps because of what it executed; it was not told to.
+    #: It ended by itself, perhaps because of what it executed; it was not asked to.
     blame: bool
     #: The last lines that it wrote to stderr.
     tail: str

@@ -5,6 +5,6 @@ serve them are ours: Pyro's own listen in one place only and refuse the 81st con
 strangers send, and offer far more than is needed (four serialisers, batches, streams, any method of
 any object). `messages` says what is left of its protocol.
 
-`connection.connect` is the calling end, `server.Server` the other one; who needs the one does not
-load the other.
+`connection.connect` is the calling end, `server.Server` the other one; to use one does not load the
+other.
 """

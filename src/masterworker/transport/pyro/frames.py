@@ -2,7 +2,7 @@
 
 A header is looked at before any of what it announces is read, lengths are bounded, and a single
 moment bounds every wait of an exchange, however slowly bytes drip. (`messages` and `link` are for
-connections whose other end has proved who it is.)
+connections whose other end has proved its identity.)
 
 They are JSON, which every Pyro 5 understands. Its own choice, serpent, is read by evaluating Python
 literals, and msgpack is there only where it has been installed.

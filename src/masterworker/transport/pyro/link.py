@@ -36,7 +36,7 @@ class Link:
         sock: The socket; from now on it is ours.
         timeout: Seconds to wait for the other side.
         patient: Wait for the *beginning* of a message without bound, as a server does. (The
-            other side may be busy; its heartbeat tells whether it lives.)
+            other side may be busy; its heartbeat shows that it lives.)
     """
 
     #: Open files can be sent with a message.

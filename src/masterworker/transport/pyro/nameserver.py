@@ -1,7 +1,7 @@
 """Being a Pyro name server: Pyro's own, so that every Pyro 5 finds it and understands it.
 
 It knows no authentication, and any client can change it, hold it and end it. Nothing of
-ours depends on it: what it says is proved by who is found there (see `names`).
+ours depends on it: a master that is found through it still has to prove its identity (see `names`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The serving end: two doors, one thread for each connection, and a watch for hang-ups.
 
-    the gate           lets in what comes over TCP, after TLS has said who it is
+    the gate           lets in what comes over TCP, after TLS has proved its identity
     reception thread   lets in this user's own processes, through the private socket, and notices
                        the end of connections whose threads are waiting
     one thread for each connection: reads a request, lets the service answer, sends the reply
