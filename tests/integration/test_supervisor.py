@@ -25,10 +25,10 @@ from masterworker.errors import (
 )
 from masterworker.launch import exits, scoreboard
 from masterworker.launch import process as processes
-from masterworker.launch.options import Spec
 from masterworker.launch.process_context import ProcessContext
 from masterworker.launch.reporter import Reporter
 from masterworker.launch.slot import PAUSES, TRIES, Reason, Slot, reason_of
+from masterworker.launch.spec import Spec
 from masterworker.launch.supervisor import Supervisor
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.master import engine_of

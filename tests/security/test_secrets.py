@@ -19,7 +19,7 @@ import pytest
 
 from masterworker import Master
 from masterworker.errors import MasterworkerError
-from masterworker.launch import options
+from masterworker.launch.spec import Spec
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.master import engine_of
 from masterworker.security import credentials, pem, ticket, tls
@@ -266,7 +266,7 @@ def test_whatever_lies_in_files(job: Job) -> None:
 
 def test_however_things_are_shown(job: Job) -> None:
     given = ticket.parse(job.observer)
-    spec = options.Spec(
+    spec = Spec(
         "label", None, {}, WorkerLimits(), None, False, ticket=given
     )  # fmt: skip
     server = engine_of(job.master).server

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from masterworker.launch.command import Order, WorkerLimits, is_order, read_order, worker_command
-from masterworker.launch.options import Spec
+from masterworker.launch.spec import Spec
 
 ALL = WorkerLimits(3, 2.5, 12345.678901234, "package.module:make=it")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.errors import UsageError
-from masterworker.launch import exits, health, options
+from masterworker.launch import checks, exits, health, spec
 from masterworker.launch.resources import OOM_LOOK, OomWatch, memory_limit, oom_kills, usable_cpus
 
 if TYPE_CHECKING:
@@ -165,38 +165,38 @@ def test_a_look_at_a_process(tmp_path: Path) -> None:
 
 
 def test_a_limit_of_memory_leaves_something() -> None:
-    assert options.memory_size("500M") == 500_000_000
-    assert options.memory_size(None) is None
+    assert checks.memory_size("500M") == 500_000_000
+    assert checks.memory_size(None) is None
     with pytest.raises(UsageError, match="leaves nothing"):
-        options.memory_size("0")
+        checks.memory_size("0")
 
 
 def test_numbers_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A number, or as many as there are processors."""
-    monkeypatch.setattr(options, "usable_cpus", lambda: 7)
-    assert options.number_of_workers("auto") == 7
-    assert options.number_of_workers(3) == 3
+    monkeypatch.setattr(checks, "usable_cpus", lambda: 7)
+    assert checks.number_of_workers("auto") == 7
+    assert checks.number_of_workers(3) == 3
     for wrong in (-1, "3", None, 2.5, 1_000_000):
         with pytest.raises(UsageError, match="workers must be a number"):
-            options.number_of_workers(wrong)  # type: ignore[arg-type]
+            checks.number_of_workers(wrong)  # type: ignore[arg-type]
 
 
 def test_limits_that_make_no_sense() -> None:
     """Refused at once."""
-    options.check_limits(None, None, 0.5)
-    options.check_limits(1)
+    checks.check_limits(None, None, 0.5)
+    checks.check_limits(1)
     for wrong in ((0,), (2.5,), (None, 0.0), (None, 1.0, -1.0), (None, float("nan"))):
         with pytest.raises(UsageError):
-            options.check_limits(*wrong)  # type: ignore[arg-type]
+            checks.check_limits(*wrong)  # type: ignore[arg-type]
 
 
 def test_numerical_libraries_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless the user has said anything about that."""
-    monkeypatch.setattr(options, "usable_cpus", lambda: 8)
-    assert options.environment({"A": "b"}, 3) == {"A": "b", **dict.fromkeys(options.THREADS, "2")}
-    assert options.environment({}, 20)["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setattr(spec, "usable_cpus", lambda: 8)
+    assert spec.environment({"A": "b"}, 3) == {"A": "b", **dict.fromkeys(spec.THREADS, "2")}
+    assert spec.environment({}, 20)["OMP_NUM_THREADS"] == "1"
     mine = {"MKL_NUM_THREADS": "5"}
-    assert options.environment(mine, 2) == mine
+    assert spec.environment(mine, 2) == mine
 
 
 def test_ends_in_words() -> None:

@@ -14,8 +14,9 @@ from masterworker.cli.stops import Stops
 from masterworker.client import Client
 from masterworker.data.segment import bytes_of
 from masterworker.errors import JobEndedError, NotTrustedError, TransportError, UsageError
-from masterworker.launch import options as written
+from masterworker.launch import checks
 from masterworker.launch.exits import PROGRAM
+from masterworker.launch.spec import Spec, deadline_after, environment
 from masterworker.launch.supervisor import Supervisor
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.machine import raise_descriptor_limit
@@ -80,36 +81,36 @@ def run(label: str, options: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _spec(label: str, options: argparse.Namespace) -> tuple[int, written.Spec]:
+def _spec(label: str, options: argparse.Namespace) -> tuple[int, Spec]:
     """Read the options. Returns how many workers, and of what kind."""
     given = "1" if options.number is None else options.number
-    number = written.number_of_workers(int(given[:18]) if given.isdecimal() else given)
+    number = checks.number_of_workers(int(given[:18]) if given.isdecimal() else given)
     if number < 1:
         raise UsageError("no worker at all: -n must be 1 or more")
-    written.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)
+    checks.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)
     lifetimes = [] if options.lifetime is None else [options.lifetime]
     if options.until is not None:
         lifetimes.append(units.seconds_until(options.until))
     module, _, name = (options.initializer or "").partition(":")
     if options.initializer and not (module and name):
         raise UsageError(f"--initializer is MODULE:FUNCTION, not {options.initializer!r}")
-    return number, written.Spec(
+    return number, Spec(
         label,
         options.master,
-        written.environment(dict(os.environ), number),
+        environment(dict(os.environ), number),
         WorkerLimits(
             options.max_tasks,
             options.idle_timeout,
-            written.deadline_after(min(lifetimes, default=None)),
+            deadline_after(min(lifetimes, default=None)),
             options.initializer or "",
         ),
-        written.memory_size(options.memory_limit),
+        checks.memory_size(options.memory_limit),
         options.verbose,
         ticket_of(label),
     )
 
 
-def _like_the_master(client: Client, spec: written.Spec) -> written.Spec:
+def _like_the_master(client: Client, spec: Spec) -> Spec:
     """Let workers start as the master's own do, as far as that holds on every machine."""
     path = folders.path_of_tool()
     try:

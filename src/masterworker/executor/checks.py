@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from masterworker.launch.options import number_of_workers as usable_processors
+from masterworker.launch.checks import number_of_workers as usable_processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

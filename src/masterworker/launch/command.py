@@ -16,7 +16,7 @@ from masterworker.launch.worker_limits import WorkerLimits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from masterworker.launch.options import Spec
+    from masterworker.launch.spec import Spec
     from masterworker.surroundings.python import Interpreter
 
 #: Begins the words of a worker that a supervisor launches.

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Final
 
-from masterworker.launch.options import Spec, environment
+from masterworker.launch.spec import Spec, environment
 from masterworker.launch.supervisor import Supervisor
 from masterworker.surroundings import folders, python
 

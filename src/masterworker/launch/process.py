@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.launch.health import Look
-    from masterworker.launch.options import Spec
+    from masterworker.launch.spec import Spec
 
 #: What a worker writes to stderr before it has joined is shown after this time, since it may say
 #: why joining takes this time. If the worker ends before, the report of its end says it, once.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from masterworker.launch import exits
 
 if TYPE_CHECKING:
-    from masterworker.launch.options import Spec
     from masterworker.launch.process import WorkerProcess
+    from masterworker.launch.spec import Spec
 
 #: First and longest pause before a worker that did not start is tried again (seconds).
 PAUSES: Final = (0.1, 30.0)

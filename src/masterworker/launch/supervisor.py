@@ -35,9 +35,9 @@ from masterworker.signals import held
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from masterworker.launch.options import Spec
     from masterworker.launch.output import Stream
     from masterworker.launch.reporter import Attend
+    from masterworker.launch.spec import Spec
 
 logger = logging.getLogger("masterworker.launch")
 

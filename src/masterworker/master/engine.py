@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from masterworker import program, wire
 from masterworker.data import definitions
 from masterworker.errors import UsageError
-from masterworker.launch import options
+from masterworker.launch import checks
 from masterworker.machine import process_info, raise_descriptor_limit, random_name
 from masterworker.manager import Manager
 from masterworker.master import forgotten
@@ -83,7 +83,7 @@ class MasterEngine:
             on_failed=None if serial else self.dead_letters.take,
             accept=accept,
             # Where this process executes everything itself, nothing can pile up while it waits.
-            results_memory=sys.maxsize if serial else options.memory_size(results_memory),
+            results_memory=sys.maxsize if serial else checks.memory_size(results_memory),
         )
         if not serial:
             require_a_place()
@@ -139,7 +139,7 @@ class MasterEngine:
         self, number: int | str, *, wait: bool, **given: Unpack[WorkerOptions]
     ) -> None:
         """Start workers on this machine; see `Master.launch_workers`."""
-        many, bounds = options.number_of_workers(number), check_bounds(**given)
+        many, bounds = checks.number_of_workers(number), check_bounds(**given)
         if self.launcher is not None and many:
             self.launcher.launch(many, bounds, wait=wait)
 

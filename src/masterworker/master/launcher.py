@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from masterworker import forks, wire
 from masterworker.errors import Terminated, WorkerStartError
-from masterworker.launch import options
+from masterworker.launch import checks
 from masterworker.launch.local import LocalWorkers
 from masterworker.launch.output import MARKED
+from masterworker.launch.spec import deadline_after
 from masterworker.launch.worker_limits import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.forgotten import WeakCallback
@@ -67,12 +68,12 @@ def check_bounds(
         UsageError: One of these makes no sense.
     """
     return Bounds(
-        options.number_of_tasks(max_tasks),
-        options.span(idle_timeout),
-        options.memory_size(memory_limit),
-        options.span(lifetime),
+        checks.number_of_tasks(max_tasks),
+        checks.span(idle_timeout),
+        checks.memory_size(memory_limit),
+        checks.span(lifetime),
         initializer,
-        options.output_kind(output),
+        checks.output_kind(output),
     )
 
 
@@ -113,7 +114,7 @@ class Launcher:
 
     def launch(self, number: int, bounds: Bounds, *, wait: bool) -> None:
         """Start workers; see `Master.launch_workers`."""
-        end = options.deadline_after(bounds.lifetime)
+        end = deadline_after(bounds.lifetime)
         initializer = self._store_initializer(bounds.initializer)
         limits = WorkerLimits(bounds.max_tasks, bounds.idle_timeout, end, initializer)
         if self._manager.core.terminated:

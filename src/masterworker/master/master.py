@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from masterworker import wire
 from masterworker.checking import keywords_of, known_keywords, refuse
-from masterworker.launch import options as checks
+from masterworker.launch import checks
 from masterworker.launch.output import MARKED
 from masterworker.master import completion
 from masterworker.master.engine import MasterEngine
