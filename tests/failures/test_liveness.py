@@ -143,8 +143,8 @@ def test_f19_default_of_a_slave_is_seconds() -> None:
     try:
         for period, beat in ((120.0, HEARTBEAT), (0.5, 0.5), (None, HEARTBEAT)):
             slave = SlaveProcess(master.label, watchdog_period=period)
-            assert slave._SlaveProcess__engine.heartbeat == beat
-            assert slave._SlaveProcess__engine._hello().heartbeat == (
+            assert slave._SlaveProcess__engine.talk.session.heartbeat == beat
+            assert slave._SlaveProcess__engine.talk.hello().heartbeat == (
                 None if period is None else beat
             )
             slave._SlaveProcess__engine.client.disconnect()

@@ -63,7 +63,9 @@ class Crew:
         hired = Hired(kind(self.label, handlers=handlers, **options))
         self.hired.append(hired)
         wait_until(
-            lambda: hired.error or worker_engine_of(hired.worker)._process_id is not None,
+            lambda: (
+                hired.error or worker_engine_of(hired.worker).talk.session.member_id is not None
+            ),
             what="the worker has joined",
         )
         return hired

@@ -209,14 +209,14 @@ import signal, sys
 from masterworker import Worker
 from masterworker.worker.conversation import Conversation
 
-join = Conversation._join_first
+join = Conversation.join_first
 
 def join_and_signal(self):
     joined = join(self)
     signal.raise_signal(int(sys.argv[2]))
     return joined
 
-Conversation._join_first = join_and_signal
+Conversation.join_first = join_and_signal
 Worker(sys.argv[1], handlers={"a": abs}).run()
 """
 

@@ -108,7 +108,7 @@ def speak(number: int) -> int:
 def no_methods() -> str:
     """Break what this package itself calls."""
     engine = worker_engine_of(current_worker())  # type: ignore[arg-type]
-    engine._exchange = engine.hand = engine._execute_leases = None  # type: ignore[method-assign,assignment]
+    engine.talk = engine.hand = engine._execute_leases = None  # type: ignore[method-assign,assignment]
     return "done"
 
 

@@ -145,8 +145,8 @@ class Working(Worker):
     def wants_to_stop(self) -> bool:
         """Between two tasks."""
         engine = engine_of(self)
-        engine.deliver(give_back=False)
-        if not engine._depth and not engine.hand.leases:
+        engine.talk.deliver(give_back=False)
+        if not engine.talk.session.inside and not engine.hand.leases:
             member = self.job.manager.core.members.get(engine.process_id)
             if member is not None and member.in_hand:
                 self.job.lost = f"{member.in_hand} tasks are in the hand of a worker that is idle"

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from blocks import each_outcome
+from masterworker import wire
+from masterworker.conversation.worker import effects
+from masterworker.conversation.worker.session import WorkerSession
 from masterworker.core.crashes import CrashPolicy
 from masterworker.core.departure import Blameless, Departure, Left, Vanished
 from masterworker.core.departures import Departures
@@ -31,9 +34,11 @@ from simulation.worker import SimWorker
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from masterworker.conversation.worker.session import Steps
     from masterworker.core.blocks import Block, Item
     from masterworker.core.effects import Effects
     from masterworker.core.member import Member
+    from masterworker.errors import TransportError
     from simulation.kernel import Run
     from simulation.swarm import Swarm
 
@@ -367,31 +372,31 @@ class PutsDownWithoutSaying(Hand):
         return []
 
 
-class BreaksOffInTheMiddle(SimWorker):
+class BreaksOffInTheMiddle(WorkerSession):
     """A task that is broken off as it is lent another one takes that along."""
 
     tune = staticmethod(cancelled_as_they_wait)
 
-    def _return(self, leases: list[Lease]) -> Run:
-        if not self._is_pending():
-            yield from super()._return(leases)
+    def give_back(self, leases: list[Lease]) -> Steps[Any]:
+        if not (yield effects.IsPending()):
+            yield from super().give_back(leases)
 
 
-class IgnoresRejoin(SimWorker):
+class IgnoresRejoin(WorkerSession):
     """A worker that is not known any more goes on as if it were."""
 
-    def _obey(self, me: str, order: str, argument: int) -> Run:
-        if order != "rejoin":
-            yield from super()._obey(me, order, argument)
+    def _obey(self, order: str, argument: int) -> Steps[None]:
+        if order != wire.REJOIN:
+            yield from super()._obey(order, argument)
 
 
-class NeverLooksForTheMaster(SimWorker):
+class NeverLooksForTheMaster(WorkerSession):
     """After a broken connection it speaks as the one that it was before."""
 
     tune = staticmethod(another_master)
 
-    def _find_again(self, me: str) -> Run:
-        yield 0.1
+    def _find_again(self, error: TransportError) -> Steps[None]:
+        yield effects.Pause(0.1, 0.0, 0.0)
 
 
 class GivesBackWhatItKeeps(Hand):
@@ -423,19 +428,21 @@ class AnswersForTheNextAttempt(SimWorker):
         return replace(outcome, attempt=lease.attempt + (lease.attempt > 1))
 
 
-class FinishesForTheNextRun(SimWorker):
+class FinishesForTheNextRun(Hand):
     """The outcome of a task of one master goes to the next one, under the same number."""
 
     tune = staticmethod(another_master)
 
-    def _finish(self, outcome: Outcome, run: str) -> None:
-        super()._finish(outcome, self.hand.instance)
+    def joined(self, instance: str) -> None:
+        outcomes = self.outcomes
+        super().joined(instance)
+        self.outcomes = outcomes
 
 
-class WaitsForTheNextRun(SimWorker):
+class WaitsForTheNextRun(WorkerSession):
     """A task of one master waits for what others have asked the next one for."""
 
     tune = staticmethod(another_master_for_nested_tasks)
 
-    def _require_same_run(self) -> None:
+    def require_same_run(self) -> None:
         pass

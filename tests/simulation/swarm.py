@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from masterworker.conversation.worker.session import MAX_DEPTH
 from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.options import Options
-from masterworker.worker.engine import MAX_DEPTH
 
 if TYPE_CHECKING:
     from random import Random

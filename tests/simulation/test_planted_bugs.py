@@ -19,6 +19,8 @@ from masterworker.conversation.orders import MemberOrders
 from masterworker.conversation.submissions import FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.waiting import Waiters
+from masterworker.conversation.worker.lookout import Lookout
+from masterworker.conversation.worker.session import WorkerSession
 from masterworker.core.hand import Hand
 from masterworker.data.items import single
 from planting import planted
@@ -126,6 +128,27 @@ PARTS: dict[type, str] = {
 }
 
 
+#: What bugs of the worker's half are bugs of.
+IN_THE_WORKER = (Hand, Lookout, SimWorker, WorkerSession)
+
+
+def worker_with(bug: Any) -> type[SimWorker]:
+    """Make a worker with this bug in it."""
+    if issubclass(bug, SimWorker):
+        return bug
+
+    class WithBug(SimWorker):
+        session_class = bug if issubclass(bug, WorkerSession) else WorkerSession
+        lookout_class = bug if issubclass(bug, Lookout) else Lookout
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            if issubclass(bug, Hand):
+                self.hand.__class__ = bug
+
+    return WithBug
+
+
 def plant(bug: Any) -> type[World]:
     """Make a world with this bug in it."""
 
@@ -133,19 +156,15 @@ def plant(bug: Any) -> type[World]:
         strengths = getattr(bug, "strengths", World.strengths)
         tune = staticmethod(getattr(bug, "tune", World.tune))
 
-    if bug.__module__ == bugs.__name__ and not issubclass(bug, (Hand, SimWorker)):
+    if bug.__module__ == bugs.__name__ and not issubclass(bug, IN_THE_WORKER):
 
         class WithCore(World):
             def make_core(self) -> Scheduler:
                 return planted(bug, single)
 
         return WithCore
-    if issubclass(bug, Hand):
-
-        class WithHand(SimWorker):
-            hand_class = bug
-
-        Planted.worker_class = WithHand
+    if issubclass(bug, IN_THE_WORKER):
+        Planted.worker_class = worker_with(bug)
     elif name := next((PARTS[part] for part in PARTS if issubclass(bug, part)), ""):
 
         class WithPart(Desk):
@@ -164,8 +183,6 @@ def plant(bug: Any) -> type[World]:
             machine_class = bug
 
         Planted.desk_class = WithMachine
-    elif issubclass(bug, SimWorker):
-        Planted.worker_class = bug
     elif issubclass(bug, SimClient):
         Planted.client_class = bug
     else:

@@ -1,37 +1,38 @@
-"""A worker in virtual time: the real `Hand` and `Pace`, and the protocol of `Worker` and `Courier`.
+"""A worker process in virtual time, around the product's own `WorkerSession` and `Lookout`.
 
-Two threads as there, one that executes and one that speaks meanwhile; whatever they do between two
-waits happens at once.
+What it says and makes of replies these decide. Here is what executes, and what carries out what
+they ask for: two threads as in the product, one that executes and one that speaks meanwhile.
+Whatever they do between two waits happens at once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from blocks import pack, plain
+from blocks import each_lease, pack, plain
 from masterworker import wire
-from masterworker.core.hand import MAX_WANT, Hand, Pace
+from masterworker.conversation.worker import effects
+from masterworker.conversation.worker.lookout import Look, Lookout
+from masterworker.conversation.worker.session import WorkerSession
+from masterworker.core.hand import MAX_WANT
 from masterworker.core.row import Row
-from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, ids_of, size_of
+from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, size_of
 from masterworker.data.items import one_by_one
-from masterworker.errors import Terminated, TransportError, UsageError
+from masterworker.errors import MasterworkerError, Terminated, TransportError, UsageError
 from masterworker.launch.health import KILL_GRACE_SECONDS
-from masterworker.worker.conversation import PAUSES
-from masterworker.worker.courier import LONGEST_BATCH, look_after
 from simulation.kernel import Mutex, Thread
 from simulation.oracle import Violation
 from simulation.peers import Peer
 from simulation.swarm import FURTHER
 
 if TYPE_CHECKING:
+    from collections import deque
+
+    from masterworker.conversation.worker.session import Steps
     from simulation.kernel import Run
     from simulation.world import World
 
 MAIN, COURIER = "main", "courier"
-
-
-class OtherRunError(TransportError):
-    """A task of an earlier master asks for something."""
 
 
 class BrokenOff(Exception):
@@ -41,7 +42,8 @@ class BrokenOff(Exception):
 class SimWorker(Peer):
     """One process that executes tasks."""
 
-    hand_class = Hand
+    session_class = WorkerSession
+    lookout_class = Lookout
 
     def __init__(self, world: World, slot: int, serial: int) -> None:
         super().__init__(world, f"worker{slot}", serial)
@@ -49,79 +51,82 @@ class SimWorker(Peer):
         self.supervisor = world.supervisor_of(slot)
         self.slot = slot
         self.tags, self._slowness, _ = swarm.workers[slot]
-        self.heartbeat = swarm.heartbeat
-        self.member: int | None = None
-        self.hand = self.hand_class(pack)
-        self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
+        now = self.kernel.now
+        self.session = self.session_class(
+            pack, swarm.heartbeat, swarm.reconnect, now, max_depth=swarm.depth
+        )
+        self.hand = self.session.hand
         self._talk = Mutex()
-        self._pace = Pace()
-        self._stopped = False
-        self._last_call = self.kernel.now
-        self._batch_began: float | None = None
-        self._bell = False
+        self._lookout = self.lookout_class(self.session)
+        self._ended = self._bell = False
         self._courier: Thread | None = None
         self._asleep = self._sleeping = self.deaf = False
-        self._depth = 0
-        #: Attempts that it has given back, and of which run of the master.
+        #: Attempts that it was given, by run of the master and task; and which it has given back.
+        self._attempts: dict[tuple[str, int], int] = {}
         self._given_back: set[tuple[str, int, int]] = set()
-        #: Of which runs of the master the tasks are that it executes, one inside the other.
-        self._runs: list[str] = []
-        #: The tasks that wait, inside which it executes one; and what nobody wants any more of
-        #: them, which they hear of when they go on.
-        self._inside: list[int] = []
+        #: Which tasks are to be broken off as soon as they go on.
         self._pending: set[int] = set()
         self._main = self.spawn(self._run())
+
+    @property
+    def member(self) -> int | None:
+        """As whom the master knows it."""
+        return self.session.member_id
 
     # -- main thread ------------------------------------------------------------------------
 
     def _run(self) -> Run:
         try:
-            yield from self._join(MAIN, wait=False)
-            self._courier = self.spawn(self._courier_run())
-            yield from self._work()
+            if (yield from self._perform(MAIN, self.session.join_first())):
+                self._courier = self.spawn(self._courier_run())
+                yield from self._work()
         except (TransportError, Terminated):
             pass
-        self._stopped = True
-        yield from self._sign_off()
+        self._ended = True
+        yield from self._perform(MAIN, self.session.leave())
+        self.disconnect()
         self.world.ended(self)
 
     def _work(self) -> Run:
-        while not self._stopped:
-            reply = yield from self._exchange(MAIN, MAX_WANT, self._longest_wait)
+        session = self.session
+        while not session.stopped:
+            steps = session.exchange(MAX_WANT, session.longest_wait, [])
+            reply = yield from self._perform(MAIN, steps)
             if reply.leases:
                 yield from self._execute_batch(size_of(reply.leases))
 
     def _execute_batch(self, size: int) -> Run:
         if size > 1:
-            self._batch_began = self.kernel.now
+            self._lookout.batch_began = self.kernel.now
             self._ring()
         yield from self._execute_leases()
         if size > 1:
-            self._batch_began = None
+            self._lookout.batch_began = None
 
     def _execute_leases(self) -> Run:
-        hand = self.hand
+        hand, session, pace = self.hand, self.session, self.session.pace
+        outer_run = session.run
         while hand.leases:
+            session.run, outcomes = hand.instance, hand.outcomes
             lease = hand.leases[0]
             if isinstance(lease, Row):
-                yield from self._execute_row(lease)
+                yield from self._execute_row(lease, outcomes)
             elif hand.done_with(lease):
                 hand.current = lease.task_id
-                self._runs.append(hand.instance)
-                began = self._pace.begin(lease.tag, self.kernel.now)
-                outcome = yield from self._execute(lease)
-                self._finish(outcome, self._runs.pop())
+                began = pace.begin(lease.tag, self.kernel.now)
+                outcomes.append((yield from self._execute(lease)))
                 hand.current = 0
-                self._pace.observe(lease.tag, lease.task_id, 1, self.kernel.now - began)
+                pace.observe(lease.tag, lease.task_id, 1, self.kernel.now - began)
+        session.run = outer_run
 
-    def _execute_row(self, row: Row) -> Run:
-        hand, run, done = self.hand, self.hand.instance, 0
+    def _execute_row(self, row: Row, outcomes: deque[Outcome | Row]) -> Run:
+        hand, pace, done = self.hand, self.session.pace, 0
         if row.executing:
             hand.done_with(row)
             return
         row.begun = row.executing = True
-        hand.outcomes.append(row)
-        began = self._pace.begin(row.tag, self.kernel.now)
+        outcomes.append(row)
+        began = pace.begin(row.tag, self.kernel.now)
         while row.todo:
             task_id = row.todo.popleft()
             payload = one_by_one(row.payloads)[task_id - row.first]
@@ -129,21 +134,19 @@ class SimWorker(Peer):
                 row.add(None)
                 continue
             hand.current = task_id
-            self._runs.append(run)
             outcome = yield from self._execute(Lease(task_id, row.attempt, row.tag, payload))
-            self._runs.pop()
-            self._finish_in(row, outcome)
+            self._finish_in(row, outcome, outcomes)
             hand.current = 0
             done += 1
         row.executing, row.over = False, True
         hand.done_with(row)
         if done:
-            self._pace.observe(row.tag, row.next - 1, done, self.kernel.now - began)
+            pace.observe(row.tag, row.next - 1, done, self.kernel.now - began)
 
-    def _finish_in(self, row: Row, outcome: Outcome) -> None:
+    def _finish_in(self, row: Row, outcome: Outcome, outcomes: deque[Outcome | Row]) -> None:
         """One task of a row is done."""
         if outcome.attempt != row.attempt:
-            self.hand.outcomes.append(outcome)
+            outcomes.append(outcome)
             row.add(None)
         elif outcome.kind == RESULT:
             if outcome.payload[-1] % 2:  # some are values that can be pickled later
@@ -153,15 +156,10 @@ class SimWorker(Peer):
         else:
             row.add((outcome.kind, outcome.payload))
 
-    def _finish(self, outcome: Outcome, run: str) -> None:
-        """A task is done; its number means nothing to another run of the master."""
-        if run == self.hand.instance:
-            self.hand.outcomes.append(outcome)
-
     @property
     def run(self) -> str:
         """Of which run of the master that is which it executes."""
-        return self._runs[-1] if self.hand.current else self.hand.instance
+        return self.session.run if self.hand.current else self.hand.instance
 
     @property
     def executing(self) -> int:
@@ -230,7 +228,7 @@ class SimWorker(Peer):
         """Break off a task, if it is being executed."""
         if self._sleeping and self.executing == task_id:
             self._main.wake(self._main.turn, value=True)
-        elif task_id in {self.executing, *self._inside}:
+        elif task_id in {self.executing, *self.session.inside}:
             self._pending.add(task_id)
 
     def _is_pending(self) -> bool:
@@ -245,7 +243,7 @@ class SimWorker(Peer):
             payload = self.world.further_task()
             yield from self._talk.acquire(MAIN)
             try:
-                self._require_same_run()
+                self.session.require_same_run()
                 yield from self.call_once(MAIN, "request", FURTHER, [payload], None)
             except TransportError:
                 self.world.oracle.unsure([payload])
@@ -257,57 +255,25 @@ class SimWorker(Peer):
         for _ in range(number):
             yield from self._collect_one()
 
-    def _require_same_run(self) -> None:
-        """What a task of another run of the master waits for never comes, and is not its own."""
-        if self.run != self.hand.instance:
-            raise OtherRunError("the master is another one by now")
-
     def _collect_one(self) -> Run:
-        yield from self._deliver(MAIN, give_back=True)
-        lend = wire.ANY if self._depth < self.world.swarm.depth else wire.AWAITED
+        session = self.session
+        yield from self._perform(MAIN, session.deliver(give_back=True))
         while True:
-            began = self.kernel.now
-            yield from self._talk.acquire(MAIN)
-            try:
-                self._require_same_run()
-                if self._is_pending():
-                    raise BrokenOff
-                assert self.member is not None
-                asked = (self.member, FURTHER, 1, self._longest_wait, lend)
-                found = yield from self.collect(MAIN, *asked, lambda: not self._is_pending())
-                self._last_call = self.kernel.now
-            except OtherRunError:
-                raise
-            except TransportError:
-                yield from self._find_again(MAIN)
-                continue
-            finally:
-                self._talk.release()
-            finished, leases = found
-            if leases and (finished or self._is_pending()):  # both came in the same instant
-                yield from self._return(leases)
-                leases = []
-            if finished:
+            steps = session.collect(FURTHER, session.longest_wait, mine=True)
+            finished, leases = yield from self._perform(MAIN, steps)
+            if finished is not None:
                 return
             for lease in leases:
                 yield from self._execute_inside(lease)
-            if not leases and self.kernel.now - began < self._longest_wait / 2:
-                yield from self._deliver(MAIN, give_back=False)  # somebody has rung
-
-    def _return(self, leases: list[Lease]) -> Run:
-        """Give back what was lent, since it is not going to be executed here."""
-        yield from self._exchange(MAIN, 0, 0.0, [lease.task_id for lease in leases])
 
     def _execute_inside(self, lease: Lease) -> Run:
         outer = self.hand.current
-        self._depth += 1
-        self._inside.append(outer)
+        self.session.inside.append(outer)
         self.hand.leases.append(lease)
         yield from self._execute_leases()
-        self._inside.pop()
-        self._depth -= 1
+        self.session.inside.pop()
         self.hand.current = outer
-        yield from self._deliver(MAIN, give_back=False)
+        yield from self._perform(MAIN, self.session.deliver(give_back=False))
 
     # -- courier ----------------------------------------------------------------------------
 
@@ -317,147 +283,90 @@ class SimWorker(Peer):
             self._courier.wake(self._courier.turn)
 
     def _courier_run(self) -> Run:
-        last = 0
-        while not self._stopped:
-            if self._batch_began is None:
-                last = 0
+        lookout = self._lookout
+        while not self._ended:
+            pause = lookout.pause()
             if not self._bell:
                 self._asleep = True
-                usual = self._pace.task_seconds
-                yield self.heartbeat / 2 if self._batch_began is None else look_after(usual)
+                yield pause
                 self._asleep = False
             self._bell = False
             try:
-                last = 0 if self._stopped else (yield from self._look(last))
+                if not self._ended:
+                    yield from self._look(lookout.look(self.kernel.now))
             except (TransportError, Terminated):
-                last = 0
+                lookout.forget()
 
-    def _look(self, last: int) -> Run:
-        hand = self.hand
-        current, began = hand.current, self._batch_began
-        if began is not None and current and (hand.leases or hand.outcomes):
-            if current == last or self.kernel.now - began > LONGEST_BATCH:
-                yield from self._deliver(COURIER, give_back=True)
-                self._batch_began = None
-        elif current and self.kernel.now - self._last_call >= self.heartbeat:
-            yield from self._deliver(COURIER, give_back=False)
-        return current
+    def _look(self, what: Look) -> Run:
+        if what is not Look.NOTHING:
+            give_back = what is Look.GIVE_BACK
+            yield from self._perform(COURIER, self.session.deliver(give_back=give_back))
+            if give_back:
+                self._lookout.has_given_back()
 
-    # -- the conversation -------------------------------------------------------------------
+    # -- what the machine asks for ------------------------------------------------------------
 
-    def _deliver(self, me: str, *, give_back: bool) -> Run:
+    def _perform(self, me: str, steps: Steps[Any]) -> Run:
+        """Carry out a procedure of the machine, after those of the other thread."""
+        answer: Any = None
+        error: MasterworkerError | None = None
         yield from self._talk.acquire(me)
         try:
-            returned = self._put_down() if give_back else []
-            yield from self._exchange(me, 0, 0.0, returned)
-        finally:
-            self._talk.release()
-
-    def _put_down(self) -> list[int]:
-        before = {
-            task_id: lease.attempt
-            for lease in self.hand.leases
-            for task_id in (
-                range(lease.next, lease.last + 1) if isinstance(lease, Row) else ids_of(lease)
-            )
-        }
-        returned = self.hand.put_down()
-        self._given_back |= {(self.hand.instance, i, before[i]) for i in returned}
-        return returned
-
-    def _exchange(self, me: str, want: int, wait: float, returned: list[int] | None = None) -> Run:
-        yield from self._talk.acquire(me)
-        try:
-            seconds, spent = (self._pace.seconds, self._pace.report()) if want else (0.0, ())
             while True:
-                began = self.kernel.now
+                self.session.now = self.kernel.now
+                effect = steps.send(answer) if error is None else steps.throw(error)
+                answer = error = None
                 try:
-                    outcomes = list(self.hand.to_send())
-                    self.world.sends(self, outcomes)
-                    reply = yield from self.call(
-                        me,
-                        "exchange",
-                        self.member,
-                        outcomes,
-                        returned or [],
-                        self.executing,
-                        want,
-                        wait,
-                        seconds,
-                        spent,
-                    )
-                except TransportError:
-                    yield from self._find_again(me)
-                    returned = None
-                    continue
-                break
-            self._last_call = self.kernel.now
-            self._pace.observe_round_trip(self._last_call - began - reply.waited)
-            self.hand.take(reply.leases)
-            for order, argument in reply.orders:
-                yield from self._obey(me, order, argument)
-            return reply
+                    answer = yield from self._carry_out(me, effect)
+                except MasterworkerError as failure:
+                    error = failure
+        except StopIteration as end:
+            return end.value
         finally:
             self._talk.release()
 
-    def _obey(self, me: str, order: str, argument: int) -> Run:
-        if order == wire.STOP:
-            self._stopped = True
-        elif order == wire.CANCEL:
-            if not self.hand.drop(argument):
-                self.break_off(argument)
-        elif order == wire.REJOIN:
-            self.hand.cut_off()
-            yield from self._join(me, wait=True)
-
-    def _find_again(self, me: str) -> Run:
-        self.hand.cut_off()
-        try:
-            yield from self._join(me, wait=True)
-        except TransportError:
-            self._stopped = True
-            if me is COURIER:
+    def _carry_out(self, me: str, effect: Any) -> Run:
+        match effect:
+            case wire.Exchange():
+                return (yield from self._exchange(me, effect))
+            case effects.Join():
+                watched = self.slot not in self.world.swarm.unwatched
+                hello = self.tags, self.session.heartbeat if watched else None, self.supervisor
+                member = yield from self.join(me, *hello)
+                return wire.Welcome(member, self.instance)
+            case effects.Leave():
+                yield from self.forgo(me)
+                yield from self.call(me, "leave", effect.member_id)
+            case effects.Collect():
+                asked = (effect.member_id, effect.tag, 1, effect.wait, effect.lend)
+                found = yield from self.collect(me, *asked, lambda: not self._is_pending())
+                self._are_given(found[1])
+                return found
+            case effects.Pause():
+                yield effect.seconds
+                return not self._ended
+            case effects.GaveUp() if me is COURIER and not self._ended:
                 self.world.kill(self, "its master is gone")
                 yield 1e9
-            raise
+            case effects.MayGoOn() if self._is_pending():
+                raise BrokenOff
+            case effects.IsPending():
+                return self._is_pending()
+            case effects.BreakOff():
+                self.break_off(effect.task_id)
+        return None
 
-    def _join(self, me: str, *, wait: bool) -> Run:
-        end = self._last_call + self.world.swarm.reconnect if wait else 0.0
-        pause, longest = PAUSES
-        while True:
-            try:
-                yield from self._talk.acquire(me)
-                try:
-                    watched = self.slot not in self.world.swarm.unwatched
-                    hello = self.tags, self.heartbeat if watched else None, self.supervisor
-                    self.member = yield from self.join(me, *hello)
-                    self._last_call = self.kernel.now
-                    self.hand.joined(self.instance)
-                finally:
-                    self._talk.release()
-            except Terminated:
-                if not wait or self.member is None:
-                    raise
-                self._stopped = True
-                return
-            except TransportError:
-                if self.kernel.now + pause > end:
-                    raise
-                yield pause
-                pause = min(2 * pause, longest)
-            else:
-                return
+    def _exchange(self, me: str, asked: wire.Exchange) -> Run:
+        self.world.sends(self, asked.outcomes)
+        run = self.hand.instance
+        for task_id in asked.returned:
+            self._given_back.add((run, task_id, self._attempts[run, task_id]))
+        said = asked.member_id, asked.outcomes, asked.returned, asked.started, asked.want
+        how_long = asked.wait, asked.seconds, asked.spent
+        reply = yield from self.call(me, "exchange", *said, *how_long)
+        self._are_given(reply.leases)
+        return reply
 
-    def _sign_off(self) -> Run:
-        self.hand.cut_off()
-        if self.member is None:
-            return
-        try:
-            if pending := list(self.hand.to_send()):
-                yield from self.call(MAIN, "exchange", self.member, pending, [], 0, 0, 0.0)
-                self.hand.take(())
-            yield from self.forgo(MAIN)
-            yield from self.call(MAIN, "leave", self.member)
-        except (TransportError, Terminated):
-            pass
-        self.disconnect()
+    def _are_given(self, leases: list[Lease]) -> None:
+        for lease in each_lease(leases):
+            self._attempts[self.hand.instance, lease.task_id] = lease.attempt

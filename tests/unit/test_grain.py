@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from masterworker.conversation.worker.lookout import LOOK, OFTENEST, look_after
 from masterworker.core import audit
 from masterworker.core.departure import Left, Vanished
 from masterworker.core.grain import BACK, KEPT, KEPT_TAGS, LEAST, Grain, Spent
@@ -14,7 +15,6 @@ from masterworker.core.options import Options
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.task import RESULT, Outcome, ids_of, size_of
 from masterworker.core.underway import LOOKED_AT, UnderWay
-from masterworker.worker.courier import LOOK, OFTENEST, look_after
 
 WORK = 0.1
 

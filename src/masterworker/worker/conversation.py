@@ -1,4 +1,7 @@
-"""The worker's side of the conversation: join, exchange, and find the master again."""
+"""The shell of the worker's half: one lock, and what its machine asks for is carried out.
+
+What is said, and what follows from replies, `masterworker.conversation.worker` decides.
+"""
 
 from __future__ import annotations
 
@@ -12,88 +15,88 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import forks, wire
 from masterworker.client import Client
-from masterworker.core.hand import Hand, Pace
+from masterworker.conversation.worker import effects
+from masterworker.conversation.worker.session import HEARTBEAT, RECONNECT, WorkerSession
+from masterworker.conversation.worker.states import Event
 from masterworker.data.chunks import put_together
 from masterworker.data.segment import bytes_of
 from masterworker.data.states import StateCache
-from masterworker.errors import (
-    CredentialError,
-    JobEndedError,
-    MasterNotFoundError,
-    NotRegisteredError,
-    RejectedError,
-    Terminated,
-    TransportError,
-)
+from masterworker.errors import JobEndedError
 from masterworker.launch import exits
-from masterworker.launch.process_context import this_process
 from masterworker.launch.scoreboard import DEADLINE, LAST, MEMBER, SHELF, TASK
 from masterworker.machine import process_info
-from masterworker.transport.discovery import reach
 from masterworker.worker.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
-    from masterworker.core.task import Payload
+    from masterworker.conversation.worker.session import Steps
+    from masterworker.core.task import Finished, Lease, Payload
     from masterworker.data.shelf import Shelf
     from masterworker.launch.process_context import ProcessContext
     from masterworker.transport.base import Connection
 
-logger = logging.getLogger("masterworker.worker")
+    T = TypeVar("T")
 
-#: Longest time between signs of life (seconds).
-HEARTBEAT = 5.0
-#: How long a worker looks for a master that is gone, before it ends (seconds).
-RECONNECT = 20.0
-#: First and longest pause between two attempts (seconds).
-PAUSES = (0.05, 2.0)
+__all__ = ["HEARTBEAT", "RECONNECT", "Conversation"]
+
+logger = logging.getLogger("masterworker.worker")
 
 
 class Conversation:
-    """What a worker says to the manager, and hears from it. `WorkerEngine` adds the work."""
+    """What a worker process says to the manager, and hears from it.
+
+    Thread-safe: one procedure of the machine after the other.
+
+    Args:
+        connect: Makes a connection.
+        heartbeat: Longest time between signs of life (seconds); None: it is not watched.
+        reconnect: Seconds to look for a master that does not answer any more.
+        context: Of the process.
+    """
 
     def __init__(
         self,
-        label: str,
-        master: str | None,
+        connect: Callable[[], Connection],
         heartbeat: float | None,
         reconnect: float,
-        connect: Callable[[], Connection] | None,
-        context: ProcessContext | None,
-        option: str,
+        context: ProcessContext,
     ) -> None:
-        self._context = this_process.context if context is None else context
-        self.label = label
-        self._process_id: int | None = None
-        self.reconnect = reconnect
-        self.hand = Hand(put_together)
-        #: The tasks that wait for others, outermost first, inside which this worker executes one.
-        self._inside: list[int] = []
-        self._watched = heartbeat is not None
-        self.heartbeat = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
-        #: A call that waits is a sign of life only when it begins and ends.
-        self._longest_wait = min(wire.LONGEST_WAIT, self.heartbeat)
-        self._interrupts = Interrupts(self._context)
-        self.client = Client(
-            connect or (lambda: reach(label, master, option=option)),
-            self._interrupts.calling,
-            self._interrupts.holding,
-        )
-        self._handlers: dict[str, Callable[..., Any]] = {}
-        self._talk = forks.rlock()
-        self.pace = Pace()
+        self._context = context
+        #: It promises signs of life.
+        self.watched = heartbeat is not None
+        period = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
+        self.session = WorkerSession(put_together, period, reconnect, time.monotonic())
+        self.interrupts = Interrupts(context)
+        self.client = Client(connect, self.interrupts.calling, self.interrupts.holding)
+        self._lock = forks.rlock()
         self.states = StateCache(self._fetch_state)
         self._shelf: Shelf | None = None
-        self._stopped = False
-        #: It has an old version of some module, so it takes no more tasks.
-        self._outdated = False
-        #: The master takes no pickles from this process.
-        self._data_only = False
-        #: Of which run of the manager the task is that is being executed; "" for none.
-        self._run = ""
+        #: What it can execute.
+        self.tags: list[str] = []
+        #: The thread that executes.
         self._thread: threading.Thread | None = None
-        self._last_call = time.monotonic()
+        #: It signs off: the courier looks for no master any more.
+        self._leaving = threading.Event()
+        #: It has said in the log that the master cannot be reached.
+        self._named = False
+        self._acts: dict[type, Callable[[Any], Any]] = {
+            wire.Exchange: self.client.exchange,
+            effects.Join: lambda _: self.client.join(self.hello()),
+            effects.Joined: self._on_joined,
+            effects.Leave: lambda effect: self.client.leave(effect.member_id),
+            effects.Collect: self._collect,
+            effects.CutOff: self._on_cut_off,
+            effects.Pause: self._pause,
+            effects.GaveUp: self._on_gave_up,
+            effects.MayGoOn: lambda _: self.interrupts.raise_pending(),
+            effects.IsPending: lambda _: self.interrupts.is_pending(),
+            effects.BreakOff: lambda effect: self.interrupts.cancel(effect.task_id),
+            effects.Forget: self._forget,
+            effects.Renew: self._renew,
+            effects.TicketOver: _name_ticket,
+        }
         try:
             self.client.connect()
         except JobEndedError as error:
@@ -102,38 +105,92 @@ class Conversation:
     @property
     def process_id(self) -> int:
         """The number under which the manager knows this process; joins if need be."""
-        if self._process_id is None:
-            self._join(wait=False)
-        assert self._process_id is not None  # noqa: S101  for the type checker
-        return self._process_id
+        session = self.session
+        if session.member_id is None:
+            self._perform(session.join())
+        assert session.member_id is not None  # noqa: S101  for the type checker
+        return session.member_id
 
-    def _end_with_job(self, error: JobEndedError) -> None:
-        """Have nothing to do, since the job is over; which is no failure.
+    def works_here(self) -> None:
+        """Take note that the calling thread is the one that executes."""
+        self._thread = threading.current_thread()
 
-        Raises:
-            JobEndedError: It has been over for long, so this worker was hardly meant for it.
-        """
-        if not error.is_fresh:
-            raise error
-        logger.info("%s", error)
-        self._stopped = True
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread is the one that executes."""
+        return threading.current_thread() is self._thread
 
-    def _fetch_state(self, name: str) -> Payload | None:
-        return self._fetch(wire.STATES, name)
+    def hello(self) -> wire.Hello:
+        """Return how this process introduces itself."""
+        context = self._context
+        return wire.introduce(
+            process_info(),
+            self.tags,
+            self.session.heartbeat if self.watched else None,
+            self.client.name,
+            context.program_digest,
+            context.supervisor,
+        )
+
+    def join_first(self) -> bool:
+        """Join for the first time. Returns False: the job is over."""
+        try:
+            return self._perform(self.session.join_first())
+        except JobEndedError as error:
+            self._end_with_job(error)
+            return False
+
+    def resign(self) -> None:
+        """Sign off if it has joined, to join again with other tags."""
+        self._perform(self.session.resign())
+
+    def exchange(self, want: int, wait: float) -> wire.Reply:
+        """Deliver outcomes, and ask for tasks; wait for one (seconds)."""
+        return self._perform(self.session.exchange(want, wait, []))
+
+    def deliver(self, *, give_back: bool) -> None:
+        """Send what is finished and what is being executed; get nothing new."""
+        self._perform(self.session.deliver(give_back=give_back))
+
+    def collect(self, tag: str | None, wait: float) -> tuple[Finished | None, list[Lease]]:
+        """Ask once for an outcome, or for tasks to execute meanwhile if this thread executes."""
+        return self._perform(self.session.collect(tag, wait, mine=self.is_mine))
+
+    def request(self, tag: str, payload: Payload) -> int:
+        """Ask for a further task. Returns its id."""
+        with self._lock:
+            self.session.require_same_run()
+            return self.client.request(tag, [payload])
+
+    def begin_to_leave(self) -> None:
+        """From now on no thread waits for a master that is gone."""
+        self._leaving.set()
+
+    def leave(self) -> None:
+        """Deliver what is finished, and sign off."""
+        self._leaving.set()
+        self._perform(self.session.leave())
+        self.client.disconnect()
+
+    # -- values -----------------------------------------------------------------------------
 
     def fetch_definition(self, key: str) -> Payload | None:
         """Get what a function refers to; large values once for all workers of a supervisor."""
         return self._fetch(wire.DEFINITIONS, key)
 
+    def _fetch_state(self, name: str) -> Payload | None:
+        return self._fetch(wire.STATES, name)
+
     def _fetch(self, space: str, name: str) -> Payload | None:
-        with self._interrupts.holding():
+        with self.interrupts.holding():
             shelf = None if self.client.is_private else self._reach_shelf()
             if shelf is None:
                 return self._get(space, name)
-            return shelf.get(f"{self.hand.instance}/{name}", lambda: self._get(space, name))
+            instance = self.session.hand.instance
+            return shelf.get(f"{instance}/{name}", lambda: self._get(space, name))
 
     def _get(self, space: str, name: str) -> Payload | None:
-        with self._talk:
+        with self._lock:
             return self.client.get(space, name)
 
     def _reach_shelf(self) -> Shelf | None:
@@ -145,173 +202,95 @@ class Conversation:
                 self._shelf = Shelf(os.getppid(), self._context.board[SHELF] - 1)
         return self._shelf
 
-    def _require_same_run(self) -> None:
-        """A task of a run of the manager that is over must not ask another run for anything."""
-        if self._run and self._run != self.hand.instance:
-            raise NotRegisteredError("the master that has asked for this task is gone")
+    # -- what the machine asks for ------------------------------------------------------------
 
-    def deliver(self, *, give_back: bool) -> None:
-        """Send what is finished and what is being executed; get nothing new."""
-        with self._talk:
-            returned = self.hand.put_down() if give_back else []
-            self._exchange(0, 0.0, returned)
+    def _perform(self, steps: Steps[T]) -> T:
+        """Carry out one procedure.
 
-    def seconds_silent(self) -> float:
-        """Tell how long ago the last call ended."""
-        return time.monotonic() - self._last_call
+        What is no `Exception` is meant for this thread and not for the machine: it ends the
+        procedure where it is, as the end of a connection would.
+        """
+        session, acts = self.session, self._acts
+        answer: Any = None
+        error: Exception | None = None
+        with self._lock:
+            try:
+                while True:
+                    session.now = time.monotonic()
+                    effect = steps.send(answer) if error is None else steps.throw(error)
+                    answer = error = None
+                    try:
+                        answer = acts[type(effect)](effect)
+                    except Exception as failure:
+                        error = failure
+            except StopIteration as end:
+                done: T = end.value
+                return done
+            finally:
+                error = None  # its traceback refers to this frame
 
-    def _exchange(self, want: int, wait: float, returned: list[int] | None = None) -> wire.Reply:
-        with self._talk:
-            seconds, spent = (self.pace.seconds, self.pace.report()) if want else (0.0, ())
-            while True:
-                hand = self.hand
-                current = hand.current if hand.executing else 0
-                began = time.monotonic()
-                try:
-                    asked = wire.Exchange(
-                        self.process_id if self._process_id is None else self._process_id,
-                        hand.to_send(),
-                        returned or [],
-                        current if self._run == hand.instance else 0,
-                        want,
-                        wait,
-                        seconds=seconds,
-                        spent=spent,
-                    )
-                    reply = self.client.exchange(asked)
-                except TransportError as error:
-                    self._find_again(error)
-                    returned = None
-                    continue
-                break
-            self._last_call = time.monotonic()
-            self.pace.observe_round_trip(self._last_call - began - reply.waited)
-            self.hand.take(reply.leases)
-            for order, argument in reply.orders:
-                self._obey(order, argument)
-            return reply
+    def _on_joined(self, joined: effects.Joined) -> None:
+        self._named = False
+        board = self._context.board
+        if joined.another_run:
+            for each in (TASK, LAST, DEADLINE):  # its number means another task now
+                board[each] = 0
+        self.states.clear()  # an order to forget one may have been lost with the connection
+        board[MEMBER] = joined.member_id + 1
 
-    def _obey(self, order: str, argument: int) -> None:
-        if order == wire.STOP:
-            self._stopped = True
-            if argument:  # the job goes on, without this worker
-                date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(argument))
-                logger.warning("the ticket of this worker was valid until %s: it leaves", date)
-        elif order == wire.FORGET:
-            self.states.forget(argument)
-            if self._shelf is not None:
-                self._shelf.forget(f"{self.hand.instance}/{argument}/")
-        elif order == wire.RENEW:
-            self._renew(argument)
-        elif order == wire.REJOIN:
-            self.hand.cut_off()
-            self._join(wait=True)
-        elif order == wire.CANCEL and not self.hand.drop(argument):
-            self._break_off(argument)
+    def _collect(self, asked: effects.Collect) -> tuple[list[Finished], list[Lease]]:
+        mine, is_pending = asked.mine, self.interrupts.is_pending
+        is_wanted = lambda: not (mine and is_pending())  # noqa: E731
+        return self.client.collect(asked.member_id, asked.tag, 1, asked.wait, asked.lend, is_wanted)
 
-    def _renew(self, number: int) -> None:
-        """The master has loaded a module again: who has the old one is to be replaced."""
-        name = bytes_of(self.client.get(wire.PROGRAM, f"{wire.RELOADED}{number}") or b"").decode()
+    def _on_cut_off(self, cut_off: effects.CutOff) -> None:
+        logger.info("%s; looking for the master", cut_off.error)
+        self._context.require_launcher(cut_off.pause)
+
+    def _pause(self, pause: effects.Pause) -> bool:
+        if self._context.is_orphaned:
+            return False
+        # A supervisor says it once, for all of its workers.
+        is_due = pause.sought > exits.NAMED_AFTER_SECONDS and not self._context.is_launched
+        if is_due and not self._named:
+            self._named = True
+            logger.warning(exits.UNREACHABLE, pause.left)
+        return not self._leaving.wait(pause.seconds)
+
+    def _on_gave_up(self, gave_up: effects.GaveUp) -> None:
+        if self.interrupts.in_charge and not self.is_mine and not self._leaving.is_set():
+            self._context.end_process(gave_up.reason)  # what the handler does is of no use
+
+    def _forget(self, order: effects.Forget) -> None:
+        self.states.forget(order.state_id)
+        if self._shelf is not None:
+            self._shelf.forget(f"{self.session.hand.instance}/{order.state_id}/")
+
+    def _renew(self, order: effects.Renew) -> bool:
+        """The master has loaded a module again: a process with the old one is to be replaced."""
+        name = f"{wire.RELOADED}{order.number}"
+        name = bytes_of(self.client.get(wire.PROGRAM, name) or b"").decode()
         if name not in sys.modules:
-            return
+            return False
         if self._context.is_launched:
             logger.info("the master has loaded %s again: a new worker takes our place", name)
-            self._outdated = True
             self._context.is_recycled = True
-        else:
-            logger.warning("the master has loaded %s again; this worker has the old one", name)
+            return True
+        logger.warning("the master has loaded %s again; this worker has the old one", name)
+        return False
 
-    def _break_off(self, task_id: int) -> None:
-        if task_id in {self.hand.current, *self._inside}:
-            self._interrupts.cancel(task_id)
+    def _end_with_job(self, error: JobEndedError) -> None:
+        """Have nothing to do, since the job is over; which is no failure.
 
-    def _find_again(self, error: TransportError) -> None:
-        """The connection broke: look for the master, and join again."""
-        logger.info("%s; looking for the master", error)
-        self.hand.cut_off()
-        try:
-            self._context.require_launcher(PAUSES[0])
-            self._join(wait=True)
-        except TransportError as gone:
-            self._stopped = True
-            if self._interrupts.in_charge and threading.current_thread() is not self._thread:
-                self._context.end_process(str(gone))  # the handler works for nobody any more
-            raise
+        Raises:
+            JobEndedError: It has been over for long, so this worker was hardly meant for it.
+        """
+        if not error.is_fresh:
+            raise error
+        logger.info("%s", error)
+        self.session.happens(Event.STOPPED)
 
-    def _join_first(self) -> bool:
-        """Join for the first time. False: the job is over."""
-        try:
-            if not self._stopped:
-                self._join_now()
-        except JobEndedError as error:
-            self._end_with_job(error)
-        except Terminated:
-            self._stopped = True
-        return not self._stopped
 
-    def _join_now(self) -> None:
-        try:
-            self._join(wait=False)
-        except (MasterNotFoundError, CredentialError, RejectedError):
-            raise
-        except TransportError:  # the connection broke: is that the end of the job?
-            self._join(wait=False)
-
-    def _join(self, *, wait: bool) -> None:
-        """Join; with `wait`, try for so long as a master may be gone, from its last answer on."""
-        end = self._last_call + self.reconnect if wait else 0.0
-        name_at = time.monotonic() + exits.NAMED_AFTER_SECONDS
-        pause, longest = PAUSES
-        while True:
-            try:
-                with self._talk:
-                    welcome = self.client.join(self._hello())
-                    self._last_call = time.monotonic()
-                break
-            except RejectedError:
-                raise
-            except (Terminated, JobEndedError):
-                if not wait or self._process_id is None:
-                    raise
-                self._stopped = True
-                return
-            except TransportError as error:
-                if time.monotonic() + pause > end or self._context.is_orphaned:
-                    if not wait:
-                        raise
-                    raise MasterNotFoundError(f"the master is gone: {error}") from error
-                # A supervisor says it once, for all of its workers.
-                if time.monotonic() > name_at and not self._context.is_launched:
-                    name_at = float("inf")
-                    logger.warning(exits.UNREACHABLE, end - time.monotonic())
-                threading.Event().wait(pause)
-                pause = min(2 * pause, longest)
-        if self.hand.instance not in {"", welcome.instance}:
-            for each in (TASK, LAST, DEADLINE):  # its number means another task now
-                self._context.board[each] = 0
-        self.hand.joined(welcome.instance)
-        self.states.clear()  # an order to forget one may have been lost with the connection
-        self._data_only = welcome.results == wire.PLAIN
-        self._process_id = welcome.member_id
-        self._context.board[MEMBER] = welcome.member_id + 1
-
-    def _hello(self) -> wire.Hello:
-        tags = sorted(self._handlers)
-        heartbeat = self.heartbeat if self._watched else None
-        return wire.introduce(
-            process_info(),
-            tags,
-            heartbeat,
-            self.client.name,
-            self._context.program_digest,
-            self._context.supervisor,
-        )
-
-    def _sign_off(self) -> None:
-        self.hand.leases.clear()
-        with contextlib.suppress(TransportError, Terminated):
-            if pending := self.hand.to_send():
-                self.client.exchange(wire.Exchange(self.process_id, pending))
-                self.hand.take(())
-            self.client.leave(self.process_id)
-        self.client.disconnect()
+def _name_ticket(over: effects.TicketOver) -> None:
+    date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(over.until))
+    logger.warning("the ticket of this worker was valid until %s: it leaves", date)

@@ -17,7 +17,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from masterworker import forks, wire
+from masterworker import forks
 from masterworker.core.chunks import Chunk
 from masterworker.core.filters import CALL_MARK
 from masterworker.core.hand import MAX_WANT
@@ -28,11 +28,12 @@ from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
 from masterworker.data.states import StateCache, resolving
 from masterworker.deadline import Deadline
-from masterworker.errors import MasterworkerError, TransportError, UsageError
+from masterworker.errors import MasterworkerError, UsageError
 from masterworker.launch.process_context import end_broken, this_process
 from masterworker.launch.scoreboard import DEADLINE, DONE, LAST, TASK, TICK
 from masterworker.launch.worker_limits import UNLIMITED
 from masterworker.taskid import task_name
+from masterworker.transport.discovery import reach
 from masterworker.worker import limits
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
@@ -51,12 +52,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.worker")
 
-#: While a handler waits for further tasks, this worker executes others; so deep, whatever they are,
-#: and deeper only such as the handler waits for.
-MAX_DEPTH = 16
 
-
-class WorkerEngine(Conversation):
+class WorkerEngine:
     """Executes tasks of one job in this process. The other arguments are those of `Worker`.
 
     Args:
@@ -78,9 +75,10 @@ class WorkerEngine(Conversation):
         option: str = 'master="HOST:PORT"',
     ) -> None:
         self.worker = worker
+        self.label = label
         #: Handlers that are functions, by tag.
         self.given = {tag: f for tag, f in (handlers or {}).items() if callable(f)}
-        self._depth = 0
+        self._handlers: dict[str, Callable[..., Any]] = {}
         self._done = 0
         #: Asks the program whether to stop; None: it never says so, which need not be asked for
         #: each of many tasks.
@@ -88,11 +86,21 @@ class WorkerEngine(Conversation):
         #: The program is being asked; and: a handler has broken this process.
         self._is_asking = self._is_broken = False
         self._master = master
+        self._context = this_process.context if context is None else context
         #: Its process is its own, and the master is where the label leads.
         main = threading.current_thread() is threading.main_thread()
         self._watchable = main and connect is None and heartbeat is not None
-        super().__init__(label, master, heartbeat, reconnect, connect, context, option)
-        self._courier = Courier(self)
+        connect = connect or (lambda: reach(label, master, option=option))
+        self.talk = talk = Conversation(connect, heartbeat, reconnect, self._context)
+        self._session, self._interrupts, self.client = talk.session, talk.interrupts, talk.client
+        self.hand, self._pace = talk.session.hand, talk.session.pace
+        self.states = talk.states
+        self._courier = Courier(talk, self.look_at_clock)
+
+    @property
+    def process_id(self) -> int:
+        """The number under which the manager knows this process; joins if need be."""
+        return self.talk.process_id
 
     def run(
         self,
@@ -109,14 +117,14 @@ class WorkerEngine(Conversation):
             return
         forks.begin()
         self._wants_to_stop = wants_to_stop
-        self._thread = threading.current_thread()
+        self.talk.works_here()
         if self._watchable and not self._context.supervisor:
             from masterworker.worker import sidecar  # not for those that have a supervisor
 
             sidecar.start(self._context, self.label, self._master)
         if self._watchable:
             definitions.live_apart()
-        definitions.fetch_from(self.fetch_definition)
+        definitions.fetch_from(self.talk.fetch_definition)
         with self._interrupts.installed():  # first: who has joined signs off, whatever comes
             if self._declare(handlers):
                 self._courier.start()
@@ -136,21 +144,20 @@ class WorkerEngine(Conversation):
             fetch_state: Returns the pickled value of a state.
         """
         self.states = StateCache(fetch_state)
-        self._watched = False  # however long this takes
-        self._thread = threading.current_thread()
+        self.talk.watched = False  # however long this takes
+        self.talk.works_here()
         self._declare(handlers)
         try:
             with this_process.working_as(self.worker), resolving(self.states):
                 yield
         finally:
-            self._sign_off()
+            self.talk.leave()
 
     def request_task(self, tag: str, parameters: tuple[Any, ...]) -> str:
         """Ask for a further task; see `Worker.request_task`."""
         payload = dumps_call(f"task {tag!r}", parameters)
-        with self._interrupts.holding(), self._talk:
-            self._require_same_run()
-            return task_name(tag, self.client.request(tag, [payload]))
+        with self._interrupts.holding():
+            return task_name(tag, self.talk.request(tag, payload))
 
     def look_at_clock(self) -> None:
         """Break off what has taken too long, and show that this thread is alive."""
@@ -167,14 +174,16 @@ class WorkerEngine(Conversation):
         """Wait for one outcome; see `Worker.retrieve_result`."""
         if forks.mark.is_fork:
             raise UsageError("this is a fork of a worker; only the worker itself can wait")
-        deadline = Deadline(timeout)
-        mine = threading.current_thread() is self._thread
+        deadline, talk, longest = Deadline(timeout), self.talk, self._session.longest_wait
+        mine = talk.is_mine
         with self._interrupts.holding():
             if mine:
-                self.deliver(give_back=True)
+                talk.deliver(give_back=True)
             while True:
-                wait = deadline.left(self._longest_wait)
-                finished, leases = self._collect_once(tag, wait, mine=mine)
+                wait = deadline.left(longest)
+                if mine:
+                    wait = limits.shorter(wait, time.monotonic(), self._context.board)
+                finished, leases = talk.collect(tag, wait)
                 if finished is not None:
                     return finished
                 for lease in leases:
@@ -182,62 +191,30 @@ class WorkerEngine(Conversation):
                 if deadline.has_passed and not leases:
                     raise TimeoutError(f"no outcome in {timeout} seconds")
 
-    def _collect_once(
-        self, tag: str | None, wait: float, *, mine: bool
-    ) -> tuple[Finished | None, list[Lease]]:
-        """Ask once for an outcome, or for tasks to execute meanwhile if this is our thread."""
-        lend, began = wire.NOTHING, time.monotonic()
-        if mine:
-            lend = wire.ANY if self._depth < MAX_DEPTH else wire.AWAITED
-            wait = limits.shorter(wait, began, self._context.board)
-        with self._talk:
-            self._require_same_run()
-            if mine:
-                self._interrupts.raise_pending()
-            try:
-                asked = self.process_id, tag, 1, wait, lend
-                is_wanted = lambda: not (mine and self._interrupts.is_pending())  # noqa: E731
-                finished, leases = self.client.collect(*asked, is_wanted)
-            except TransportError as error:
-                self._find_again(error)
-                return None, []
-            self._last_call = time.monotonic()
-        broken = mine and not finished and self._interrupts.is_pending()
-        if leases and (finished or broken):  # both came in the same instant
-            self._exchange(0, 0.0, [lease.task_id for lease in leases])
-            leases = []
-        if broken:
-            self._interrupts.raise_pending()
-        if mine and not finished and not leases and time.monotonic() - began < wait / 2:
-            self.deliver(give_back=False)  # somebody has rung: an order is waiting
-        return (finished[0] if finished else None), leases
-
     def _execute_inside(self, lease: Lease) -> None:
         """Execute a task while another one waits."""
         outer, environment, context = self.hand.executing, definitions.entered(), self._context
-        tag = context.shown_tag
-        self._inside.append(context.board[TASK])
-        self._depth += 1
+        tag, inside = context.shown_tag, self._session.inside
+        inside.append(context.board[TASK])
         try:
             with limits.suspended(context.board):
                 self.hand.leases.append(lease)
                 self._execute_leases()
         finally:
-            self._depth -= 1
-            self._inside.pop()
+            inside.pop()
             self.hand.executing = outer
-            self._context.show_tag(tag)
+            context.show_tag(tag)
             definitions.enter(environment)
-        self.deliver(give_back=False)
+        self.talk.deliver(give_back=False)
 
     # -- the main loop ----------------------------------------------------------------------
 
     def _declare(self, handlers: Mapping[str, Callable[..., Any]]) -> bool:
         """Join with all handlers. False: the job is over."""
         self._handlers = {**handlers, CALL_MARK: call}
-        if self._process_id is not None:  # somebody asked for it before: now with all tags
-            self.client.leave(self._process_id)
-        return self._join_first()
+        self.talk.tags = sorted(self._handlers)
+        self.talk.resign()  # its number was asked for before: now it joins with all tags
+        return self.talk.join_first()
 
     def _work_and_leave(self) -> None:
         try:
@@ -258,24 +235,25 @@ class WorkerEngine(Conversation):
             self._leave()
 
     def _work(self) -> None:
-        context, pace, idle_since = self._context, self.pace, time.monotonic()
+        context, session, idle_since = self._context, self._session, time.monotonic()
+        pace, exchange = session.pace, self.talk.exchange
         unbounded = (bounds := context.limits) == UNLIMITED
         waiting, working = self._interrupts.may_break(idle=True), self._interrupts.may_break()
-        while not self._stopped:
-            leaving = self._interrupts.leaving or self._outdated
+        while not session.stopped:
+            leaving = self._interrupts.leaving or session.outdated
             if leaving or self._is_to_stop():
                 return
             want = MAX_WANT if unbounded else limits.most(context, self._done, pace.task_seconds)
             idle = time.monotonic() - idle_since
             if want < 1 or (bounds.idle_timeout is not None and idle > bounds.idle_timeout):
                 return
-            wait = self._longest_wait
+            wait = session.longest_wait
             if bounds.idle_timeout is not None:
                 wait = min(wait, max(0.01, bounds.idle_timeout - idle))
             with waiting:
-                reply = self._exchange(want, wait)
+                reply = exchange(want, wait)
             leases = reply.leases
-            if not leases or self._outdated:
+            if not leases or session.outdated:
                 continue
             with working:
                 alone = len(leases) == 1 and not isinstance(leases[0].payload, (list, Chunk))
@@ -284,11 +262,12 @@ class WorkerEngine(Conversation):
 
     def _leave(self) -> None:
         self._interrupts.calm_down()
+        self.talk.begin_to_leave()
         self._courier.stop()
         if self._is_broken:  # no goodbye: the task that has done this is to be blamed
             self.client.disconnect()
         else:
-            self._sign_off()
+            self.talk.leave()
             self._context.has_left()
 
     def _is_to_stop(self) -> bool:
@@ -312,13 +291,13 @@ class WorkerEngine(Conversation):
 
     def _execute_leases(self) -> int:
         """Execute what is in the hand. Returns how many tasks that were."""
-        hand = self.hand
-        done, outer_run = 0, self._run
+        hand, session, pace = self.hand, self._session, self._pace
+        done, outer_run = 0, session.run
         while hand.leases:
-            if not self._depth and (self._interrupts.leaving or (done and self._is_to_stop())):
+            if not session.inside and (self._interrupts.leaving or (done and self._is_to_stop())):
                 break  # but not while a task that waits needs what is in hand
             outcomes = hand.outcomes  # of this run of the manager; there may come another one
-            self._run = hand.instance
+            session.run = hand.instance
             try:
                 lease = hand.leases[0]
             except IndexError:  # the courier was faster
@@ -326,12 +305,12 @@ class WorkerEngine(Conversation):
             if isinstance(lease, Row):
                 done += self._execute_row(lease, outcomes)
             elif hand.done_with(lease):
-                began = self.pace.begin(lease.tag, time.monotonic())
+                began = pace.begin(lease.tag, time.monotonic())
                 outcomes.append(self._execute_one(lease))
                 hand.executing = 0
-                self.pace.observe(lease.tag, lease.task_id, 1, time.monotonic() - began)
+                pace.observe(lease.tag, lease.task_id, 1, time.monotonic() - began)
                 done += 1
-        self._run = outer_run
+        session.run = outer_run
         return done
 
     def _execute_row(self, row: Row, outcomes: deque[Outcome | Row]) -> int:
@@ -344,11 +323,11 @@ class WorkerEngine(Conversation):
             outcomes.append(row)
         row.executing = True
         stop = None if self._wants_to_stop is None else self._is_to_stop
-        handler, only, board = self._handler(row.tag), self._data_only, self._context.board
-        began = self.pace.begin(row.tag, time.monotonic())
+        handler, only, board = self._handler(row.tag), self._session.data_only, self._context.board
+        began = self._pace.begin(row.tag, time.monotonic())
         done = execute_row(row, handler, self.hand, self._interrupts, board, stop, data_only=only)
         if done:
-            self.pace.observe(row.tag, row.next - 1, done, time.monotonic() - began)
+            self._pace.observe(row.tag, row.next - 1, done, time.monotonic() - began)
         row.executing = False
         if not row.todo:
             row.over = True
@@ -364,7 +343,7 @@ class WorkerEngine(Conversation):
         task_id, payload, terms = lease.task_id, lease.payload, lease.terms
         outer, held = board[TASK], interrupts.held
         hand.executing = task_id
-        handler, only = self._handler(lease.tag), self._data_only
+        handler, only = self._handler(lease.tag), self._session.data_only
         assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
         try:
             board[TASK] = task_id
@@ -392,7 +371,7 @@ class WorkerEngine(Conversation):
             self._courier.limit_begins()
         limits.begin(terms, self._context.board)
         try:
-            has_come, only = self._interrupts.has_come, self._data_only
+            has_come, only = self._interrupts.has_come, self._session.data_only
             return execute(handler, payload, has_come, terms, data_only=only)
         finally:
             self._context.board[DEADLINE] = outer
