@@ -98,7 +98,7 @@ PLANTED = [
     (talk.ThoseThatWaitExecute, 22),
     (talk.EveryRequestIsNew, 40),
     (talk.LateCopiesAreNew, 1),
-    (talk.AcknowledgesTheLast, 71),
+    (talk.AcknowledgesTheLast, 608),
     (talk.AcknowledgedAsItIsMade, 18),
     (talk.KeepsWhatWasGivenUp, 101),
     (talk.NobodyWaitsForTheAbsent, 3),
