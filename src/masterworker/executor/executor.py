@@ -19,12 +19,14 @@ from masterworker.executor.job import Job
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
 from masterworker.master.map_call import Bounds
-from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls
+from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls, submission_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self, Unpack
+
+    from masterworker.master.submission import Submitter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class Executor(concurrent.futures.Executor):
         label: The name under which workers from elsewhere can join; None: none can.
         max_tasks_per_child: After this many calls a worker process is replaced; None: never.
         master: Use the workers of this master, which lives on after `shutdown`.
+        seed: Of the calls' random numbers; as for `Master`.
         output: As for `Master.launch_workers`.
 
     Raises:
@@ -58,7 +61,7 @@ class Executor(concurrent.futures.Executor):
         LabelTakenError: A living master has this label.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  most are of the standard library
         self,
         max_workers: int | None = None,
         mp_context: object = None,
@@ -68,6 +71,7 @@ class Executor(concurrent.futures.Executor):
         label: str | None = None,
         max_tasks_per_child: int | None = None,
         master: Master | None = None,
+        seed: int | None = None,
         output: str = PLAIN,
     ) -> None:
         workers = checks.number_of_workers(max_workers)
@@ -85,14 +89,15 @@ class Executor(concurrent.futures.Executor):
                 label, workers=workers, max_tasks=max_tasks, initializer=start, output=output
             )
             job = Job(made, owned=True)
-        self._use(job, job.master.submit, workers, None)
+        submitter = job.master if seed is None else job.master.options(seed=seed)
+        self._use(job, submitter.submit, workers, submitter)
         weakref.finalize(self, job.shut_down, wait=False, cancel=False).atexit = False
         _jobs.add(job)
 
     #: What ends the job when nothing refers to it; None: this executor itself.
     _made_by: Executor | None = None
 
-    def _use(self, job: Job, submit: Callable[..., Any], workers: int, options: Any) -> None:
+    def _use(self, job: Job, submit: Callable[..., Any], workers: int, options: Submitter) -> None:
         self._job = job
         self._submit = submit
         self._options = options
@@ -112,7 +117,7 @@ class Executor(concurrent.futures.Executor):
         Raises:
             UsageError: One of the values cannot be used.
         """
-        submitter = self._job.master.options(**options)
+        submitter: Submitter = self._options.options(**options)
         other = Executor.__new__(Executor)
         other._use(self._job, submitter.submit, self._max_workers, submitter)
         other._made_by = self
@@ -189,7 +194,7 @@ class Executor(concurrent.futures.Executor):
         job.require_open()
         if not iterables:
             return iter(())
-        submission = job.submission(self._options)
+        submission = submission_of(self._options)
         results = map_calls(submission, fn, iterables, bounds=Bounds(most, most is None, end))
         return _translated(job, results)
 
