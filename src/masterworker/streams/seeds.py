@@ -15,7 +15,7 @@ from masterworker import forks
 from masterworker.core.streams import LAST, Stream
 from masterworker.data.pickling import dumps
 from masterworker.errors import UsageError
-from masterworker.worker.streams import Seeded
+from masterworker.worker.seeded import Seeded
 
 if TYPE_CHECKING:
     import threading

@@ -1,9 +1,9 @@
 """Random numbers of a task: the same ones, whichever worker executes it, and however often.
 
 Each task has a stream of its own (`core.streams`). Where a seed was given, the stream travels with
-the call: a number is the last argument, and what is called is `Seeded`. Tasks by tag have the
-stream itself as their last parameter. Else the name of the run takes the place of the seed, and
-the task's number that of the key. Generators are made when they are asked for.
+the call: a number is the last argument, and what is called is `seeded.Seeded`. Tasks by tag have
+the stream itself as their last parameter. Else the name of the run takes the place of the seed,
+and the task's number that of the key. Generators are made when they are asked for.
 """
 
 from __future__ import annotations
@@ -68,43 +68,21 @@ class _Here(threading.local):
 _here: Final = _Here()
 
 
-class Seeded:
-    """A function whose calls have a stream each.
-
-    Args:
-        function: Its pickle.
-        parent: The streams of all its calls are children of this one.
-    """
-
-    __slots__ = ("_function", "_parent")
-
-    def __init__(self, function: bytes, parent: Stream) -> None:
-        self._function = function
-        self._parent = parent
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function with the stream of the number that is the last argument."""
-        from masterworker.worker.execution import ready  # which imports this
-
-        before, execution = _here.execution, _Execution(self._parent.child(args[-1]))
-        try:
-            _here.execution = execution
-            return ready(self._function)(*args[:-1], **kwargs)
-        finally:
-            _here.execution = before
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return Seeded, (self._function, self._parent)
+def call_with(
+    stream: Stream, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a function in a task that has come with a stream."""
+    before, execution = _here.execution, _Execution(stream)
+    try:
+        _here.execution = execution
+        return function(*args, **kwargs)
+    finally:
+        _here.execution = before
 
 
 def call_handler(handler: Callable[..., Any], parameters: tuple[Any, ...]) -> Any:
     """Handle a task by tag whose last parameter is its stream."""
-    before, execution = _here.execution, _Execution(parameters[-1])
-    try:
-        _here.execution = execution
-        return handler(*parameters[:-1])
-    finally:
-        _here.execution = before
+    return call_with(parameters[-1], handler, parameters[:-1], {})
 
 
 @contextmanager
