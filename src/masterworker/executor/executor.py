@@ -16,6 +16,7 @@ from masterworker.errors import Terminated, UnpicklableError, UsageError, Worker
 from masterworker.executor import checks
 from masterworker.executor.future import ExecutorFuture
 from masterworker.executor.job import Job
+from masterworker.executor.serial import reduced
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
 from masterworker.master.map_call import Bounds
@@ -41,7 +42,8 @@ class Executor(concurrent.futures.Executor):
     """Executes calls in workers of a job. A worker that dies is replaced, and costs no result.
 
     Everything in `concurrent.futures` and `asyncio` that takes an executor takes this one. Futures
-    are `concurrent.futures.Future`s. Thread-safe.
+    are `concurrent.futures.Future`s. Thread-safe. One that is pickled (a function of a library may
+    refer to it) executes calls at once where it arrives.
 
     Args:
         max_workers: Number of workers to start on this machine; None: one for each processor that
@@ -243,6 +245,9 @@ class Executor(concurrent.futures.Executor):
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._job.kill()
         self.shutdown()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self, self._job.pid)
 
     def __repr__(self) -> str:
         ended = ", shut down" if self._job.is_shut_down else ""
