@@ -16,18 +16,15 @@ from masterworker.errors import Terminated, UnpicklableError, UsageError, Worker
 from masterworker.executor import checks
 from masterworker.executor.future import ExecutorFuture
 from masterworker.executor.job import Job
-from masterworker.executor.serial import reduced
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
 from masterworker.master.map_call import Bounds
-from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls, submission_of
+from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self, Unpack
-
-    from masterworker.master.submission import Submitter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,8 +39,7 @@ class Executor(concurrent.futures.Executor):
     """Executes calls in workers of a job. A worker that dies is replaced, and costs no result.
 
     Everything in `concurrent.futures` and `asyncio` that takes an executor takes this one. Futures
-    are `concurrent.futures.Future`s. Thread-safe. One that is pickled (a function of a library may
-    refer to it) executes calls at once where it arrives.
+    are `concurrent.futures.Future`s. Thread-safe.
 
     Args:
         max_workers: Number of workers to start on this machine; None: one for each processor that
@@ -54,7 +50,6 @@ class Executor(concurrent.futures.Executor):
         label: The name under which workers from elsewhere can join; None: none can.
         max_tasks_per_child: After this many calls a worker process is replaced; None: never.
         master: Use the workers of this master, which lives on after `shutdown`.
-        seed: Of the calls' random numbers; as for `Master`.
         output: As for `Master.launch_workers`.
 
     Raises:
@@ -63,7 +58,7 @@ class Executor(concurrent.futures.Executor):
         LabelTakenError: A living master has this label.
     """
 
-    def __init__(  # noqa: PLR0913  most are of the standard library
+    def __init__(
         self,
         max_workers: int | None = None,
         mp_context: object = None,
@@ -73,7 +68,6 @@ class Executor(concurrent.futures.Executor):
         label: str | None = None,
         max_tasks_per_child: int | None = None,
         master: Master | None = None,
-        seed: int | None = None,
         output: str = PLAIN,
     ) -> None:
         workers = checks.number_of_workers(max_workers)
@@ -91,15 +85,14 @@ class Executor(concurrent.futures.Executor):
                 label, workers=workers, max_tasks=max_tasks, initializer=start, output=output
             )
             job = Job(made, owned=True)
-        submitter = job.master if seed is None else job.master.options(seed=seed)
-        self._use(job, submitter.submit, workers, submitter)
+        self._use(job, job.master.submit, workers, None)
         weakref.finalize(self, job.shut_down, wait=False, cancel=False).atexit = False
         _jobs.add(job)
 
     #: What ends the job when nothing refers to it; None: this executor itself.
     _made_by: Executor | None = None
 
-    def _use(self, job: Job, submit: Callable[..., Any], workers: int, options: Submitter) -> None:
+    def _use(self, job: Job, submit: Callable[..., Any], workers: int, options: Any) -> None:
         self._job = job
         self._submit = submit
         self._options = options
@@ -119,7 +112,7 @@ class Executor(concurrent.futures.Executor):
         Raises:
             UsageError: One of the values cannot be used.
         """
-        submitter: Submitter = self._options.options(**options)
+        submitter = self._job.master.options(**options)
         other = Executor.__new__(Executor)
         other._use(self._job, submitter.submit, self._max_workers, submitter)
         other._made_by = self
@@ -196,7 +189,7 @@ class Executor(concurrent.futures.Executor):
         job.require_open()
         if not iterables:
             return iter(())
-        submission = submission_of(self._options)
+        submission = job.submission(self._options)
         results = map_calls(submission, fn, iterables, bounds=Bounds(most, most is None, end))
         return _translated(job, results)
 
@@ -245,9 +238,6 @@ class Executor(concurrent.futures.Executor):
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._job.kill()
         self.shutdown()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return reduced(self, self._job.pid)
 
     def __repr__(self) -> str:
         ended = ", shut down" if self._job.is_shut_down else ""

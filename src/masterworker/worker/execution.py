@@ -11,7 +11,6 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
-from masterworker.core.streams import Stream
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import plain
 from masterworker.data.definitions import Resolved, enter
@@ -26,7 +25,6 @@ from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
 from masterworker.worker import integrity
 from masterworker.worker.interrupts import Broken
 from masterworker.worker.limits import may_be_tried_again
-from masterworker.worker.streams import call_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,10 +73,7 @@ def execute(
     try:
         parameters = open_payload(payload)
         stage = HANDLER
-        if parameters and parameters[-1].__class__ is Stream:
-            done = call_handler(handler, parameters)
-        else:
-            done = handler(*parameters)
+        done = handler(*parameters)
         if forks.mark.is_fork:
             forks.leave()
         stage = SENDING

@@ -1,1 +1,0 @@
-"""Seeds of random numbers: which task of a job has which stream."""
