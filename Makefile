@@ -51,6 +51,11 @@ $(VENV)/examples: pyproject.toml $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
 	@touch $@
 
+# What else `tests/ecosystem` needs; about 1 GB.
+$(VENV)/ecosystem: pyproject.toml $(VENV)/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ecosystem]'
+	@touch $@
+
 $(VENV)/bench: pyproject.toml $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from masterworker.master.future import Future
     from masterworker.worker import Worker
     from masterworker.worker.current import current_worker
+    from masterworker.worker.streams import task_rng
 
 __all__ = [
     "CredentialError",
@@ -72,6 +73,7 @@ __all__ = [
     "current_worker",
     "freeze_support",
     "run_job",
+    "task_rng",
 ]
 
 #: Where each of these is defined. They are imported when they are first asked for: a worker does
@@ -85,6 +87,7 @@ _HOMES = {
     "current_worker": "worker.current",
     "freeze_support": "frozen",
     "run_job": "job",
+    "task_rng": "worker.streams",
 }
 
 

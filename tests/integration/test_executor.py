@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -405,3 +406,23 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
         assert process.wait(60) != 0
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
+
+
+def doubled_by(executor: Any, numbers: list[int]) -> list[int]:
+    future = executor.submit(double, 1)
+    return [
+        *executor.map(double, numbers),
+        *executor.map(double, numbers, buffersize=1),
+        future.result(),
+    ]
+
+
+def failed_by(executor: Any) -> str:
+    return str(executor.options(retries=1).submit(fail).exception())
+
+
+def test_one_that_is_pickled_executes_calls_where_it_is(executor: Executor) -> None:
+    """Solvers refer to their pool, and are sent to workers; in its own process it is itself."""
+    assert executor.submit(doubled_by, executor, [1, 2]).result(60) == [2, 4, 2, 4, 2]
+    assert executor.submit(failed_by, executor).result(60) == "no"
+    assert pickle.loads(pickle.dumps(executor)) is executor

@@ -30,6 +30,7 @@ SLOW = {
 }  # fmt: skip
 #: Rooms of the house that most masters never enter.
 NOT_FOR_MASTERS = SLOW | {
+    "encodings.idna", "hashlib",
     "masterworker.cli", "masterworker.client", "masterworker.data.byvalue", "masterworker.failed",
     "masterworker.manager.guest_operations", "masterworker.security.credentials",
     "masterworker.worker",

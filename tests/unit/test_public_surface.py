@@ -20,13 +20,18 @@ CredentialError Executor
 Future JobEndedError LabelTakenError Master MasterNotFoundError MasterworkerError
 RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost TaskTimeout
 Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
-current_worker freeze_support run_job
+current_worker freeze_support run_job task_rng
 """
 
 SUBMITTER = {
     "cancel": "(task_id)",
-    "map": "(function, iterable, /, *more, ordered=True, progress=False, return_errors=False)",
-    "options": "(*, timeout=None, retries=0, retry_on=(), delay=0.0, priority=0, pure=False)",
+    "map": (
+        "(function, iterable, /, *more, ordered=True, progress=False, return_errors=False, "
+        "seed=None)"
+    ),
+    "options": (
+        "(*, timeout=None, retries=0, retry_on=(), delay=0.0, priority=0, pure=False, seed=None)"
+    ),
     "request_task": "(tag, *parameters)",
     "submit": "(function, /, *args, **kwargs)",
 }
@@ -34,7 +39,7 @@ MASTER = {
     **SUBMITTER,
     "__init__": (
         "(label=None, *, workers=0, name_server=False, host=None, ports=(0,), serial=False, "
-        "handlers=None, accept='any', results_memory=None, **worker_options)"
+        "handlers=None, accept='any', results_memory=None, seed=None, **worker_options)"
     ),
     "as_completed": "(futures, timeout=None)",
     "delete_state": "(state_id)",

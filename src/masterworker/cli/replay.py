@@ -19,6 +19,7 @@ from masterworker import failed, program, surroundings, wire
 from masterworker.cli import exit_codes
 from masterworker.client import Client
 from masterworker.core.filters import CALL_MARK
+from masterworker.core.streams import Stream, stream_of_run
 from masterworker.core.task import LOST, read_history
 from masterworker.data import definitions
 from masterworker.data.pickling import open_payload
@@ -28,9 +29,10 @@ from masterworker.launch.process_context import Assignment, this_process
 from masterworker.master import Master, engine_of
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
-from masterworker.worker import Worker, methods_of, script
+from masterworker.worker import Worker, methods_of, script, streams
 from masterworker.worker import engine_of as worker_engine_of
 from masterworker.worker.execution import ready
+from masterworker.worker.streams import call_handler
 
 if TYPE_CHECKING:
     import argparse
@@ -151,7 +153,10 @@ class _Replay:
                 f"the code that is stored with the job has no handler for {tag!r}: its worker has "
                 "brought its own, which is not kept (see run_job and runJob)"
             )
-        with engine.standing_by(handlers, self._fetch_state):
+        summary = self.call.summary
+        stream = stream_of_run(summary.run, summary.number)
+        executing = streams.executing(stream, is_seeded=False)
+        with engine.standing_by(handlers, self._fetch_state), executing:
             self.status = self._carry_out(handlers.get(tag))
 
     def _carry_out(self, handler: Callable[..., Any] | None) -> int:
@@ -177,6 +182,8 @@ class _Replay:
         assert self.call.parameters is not None  # noqa: S101  for the type checker
         parameters = open_payload(self.call.parameters)
         if handler is not None:
+            if parameters and isinstance(parameters[-1], Stream):
+                return lambda: call_handler(handler, parameters)
             return lambda: handler(*parameters)
         function, args, keywords = parameters
         called = ready(function)

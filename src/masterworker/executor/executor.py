@@ -16,15 +16,18 @@ from masterworker.errors import Terminated, UnpicklableError, UsageError, Worker
 from masterworker.executor import checks
 from masterworker.executor.future import ExecutorFuture
 from masterworker.executor.job import Job
+from masterworker.executor.serial import reduced
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
 from masterworker.master.map_call import Bounds
-from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls
+from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls, submission_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self, Unpack
+
+    from masterworker.master.submission import Submitter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,7 +42,8 @@ class Executor(concurrent.futures.Executor):
     """Executes calls in workers of a job. A worker that dies is replaced, and costs no result.
 
     Everything in `concurrent.futures` and `asyncio` that takes an executor takes this one. Futures
-    are `concurrent.futures.Future`s. Thread-safe.
+    are `concurrent.futures.Future`s. Thread-safe. One that is pickled (a function of a library may
+    refer to it) executes calls at once where it arrives.
 
     Args:
         max_workers: Number of workers to start on this machine; None: one for each processor that
@@ -50,6 +54,7 @@ class Executor(concurrent.futures.Executor):
         label: The name under which workers from elsewhere can join; None: none can.
         max_tasks_per_child: After this many calls a worker process is replaced; None: never.
         master: Use the workers of this master, which lives on after `shutdown`.
+        seed: Of the calls' random numbers; as for `Master`.
         output: As for `Master.launch_workers`.
 
     Raises:
@@ -58,7 +63,7 @@ class Executor(concurrent.futures.Executor):
         LabelTakenError: A living master has this label.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  most are of the standard library
         self,
         max_workers: int | None = None,
         mp_context: object = None,
@@ -68,6 +73,7 @@ class Executor(concurrent.futures.Executor):
         label: str | None = None,
         max_tasks_per_child: int | None = None,
         master: Master | None = None,
+        seed: int | None = None,
         output: str = PLAIN,
     ) -> None:
         workers = checks.number_of_workers(max_workers)
@@ -85,14 +91,15 @@ class Executor(concurrent.futures.Executor):
                 label, workers=workers, max_tasks=max_tasks, initializer=start, output=output
             )
             job = Job(made, owned=True)
-        self._use(job, job.master.submit, workers, None)
+        submitter = job.master if seed is None else job.master.options(seed=seed)
+        self._use(job, submitter.submit, workers, submitter)
         weakref.finalize(self, job.shut_down, wait=False, cancel=False).atexit = False
         _jobs.add(job)
 
     #: What ends the job when nothing refers to it; None: this executor itself.
     _made_by: Executor | None = None
 
-    def _use(self, job: Job, submit: Callable[..., Any], workers: int, options: Any) -> None:
+    def _use(self, job: Job, submit: Callable[..., Any], workers: int, options: Submitter) -> None:
         self._job = job
         self._submit = submit
         self._options = options
@@ -112,7 +119,7 @@ class Executor(concurrent.futures.Executor):
         Raises:
             UsageError: One of the values cannot be used.
         """
-        submitter = self._job.master.options(**options)
+        submitter: Submitter = self._options.options(**options)
         other = Executor.__new__(Executor)
         other._use(self._job, submitter.submit, self._max_workers, submitter)
         other._made_by = self
@@ -189,7 +196,7 @@ class Executor(concurrent.futures.Executor):
         job.require_open()
         if not iterables:
             return iter(())
-        submission = job.submission(self._options)
+        submission = submission_of(self._options)
         results = map_calls(submission, fn, iterables, bounds=Bounds(most, most is None, end))
         return _translated(job, results)
 
@@ -238,6 +245,9 @@ class Executor(concurrent.futures.Executor):
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._job.kill()
         self.shutdown()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self, self._job.pid)
 
     def __repr__(self) -> str:
         ended = ", shut down" if self._job.is_shut_down else ""

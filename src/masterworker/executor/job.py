@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from masterworker import forks
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.master import engine_of
-from masterworker.master.submission import submission_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from masterworker.master import Master
     from masterworker.master.future import Future
-    from masterworker.master.submission import Submission, Submitter
 
 #: Seconds after which it is looked whether any worker could start.
 LOOK: Final = 0.5
@@ -97,10 +95,6 @@ class Job:
             return self.broken()
         end = "interpreter shutdown" if self.at_exit else "shutdown"
         return RuntimeError(f"cannot schedule new futures after {end}")
-
-    def submission(self, submitter: Submitter | None) -> Submission:
-        """Return where requests go, with the options of a submitter."""
-        return self.engine.submission if submitter is None else submission_of(submitter)
 
     def broken(self) -> BrokenExecutor:
         """Return the error of each call when no worker could start."""

@@ -24,8 +24,10 @@ from masterworker import forks, wire
 from masterworker.conversation.backpressure import BackPressure
 from masterworker.conversation.dispatcher import Dispatcher
 from masterworker.core import audit
+from masterworker.core.filters import CALL_MARK
 from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
+from masterworker.core.streams import StreamTable, stream_of_run
 from masterworker.data.items import single
 from masterworker.data.record import timed_out
 from masterworker.errors import RejectedError
@@ -116,6 +118,8 @@ class Manager:
         self.remote: set[int] = set()
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
+        #: Which tasks were asked for with a seed.
+        self.streams = StreamTable()
 
     # -- looking on, and the end ------------------------------------------------------------
 
@@ -134,7 +138,13 @@ class Manager:
         with self.guard as machine:
             now = self._clock()
             machine.flush(now)
-            return audit.story(self.core, task_id, now)
+            told = audit.story(self.core, task_id, now)
+        stream = self.streams.find(task_id)
+        if stream is None and len(told) > 1 and told[0].startswith(f"task {CALL_MARK}"):
+            stream = stream_of_run(self.instance, task_id)
+        if stream is not None:
+            told.append(f"its random numbers: seed {stream.seed}, key {stream.key}")
+        return told
 
     def check(self) -> None:
         """Verify every invariant of the scheduler and of those that wait for it."""

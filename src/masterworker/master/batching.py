@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Chunk
     from masterworker.core.task import Payload
     from masterworker.master.needs import Hold, Needs, Travelling
+    from masterworker.streams.seeds import Share
 
 #: Where items come slowly, no more are drawn at a time after so many seconds.
 SLOW_BATCH = 0.02
@@ -50,6 +51,7 @@ class Batcher:
         function: What is called; no pickle, where the tag says what is to be done.
         iterables: Where the parameters come from.
         together: They may be put into chunks.
+        streams: Of their random numbers, of which the parameters tell.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class Batcher:
         iterables: Sequence[Iterable[Any]],
         *,
         together: bool,
+        streams: Share | None = None,
     ) -> None:
         self.tag = function.tag
         self._needs = needs
+        self._streams = streams
         self._function = function.pickled
         self._holds = set(holds(function.hold))
         self._together = together and len(self._function) <= MOST_BYTES - MOST_VALUES
@@ -96,6 +100,11 @@ class Batcher:
         if columns is not None and all(map(are_small, columns)):
             return self._put_together(items, columns)
         return self._each(items)
+
+    def were_asked_for(self, first: int, number: int) -> None:
+        """Tasks have got their ids: those that were drawn last."""
+        if self._streams is not None:
+            self._streams.note(first, number)
 
     def holds(self) -> tuple[Hold, ...]:
         """Return what keeps in the store what the calls need that have been drawn so far."""

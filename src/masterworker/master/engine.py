@@ -34,6 +34,7 @@ from masterworker.master.shutdown import JobEnd, Parts
 from masterworker.master.stored_program import StoredProgram
 from masterworker.master.submission import Submission
 from masterworker.master.waiting import Waiting
+from masterworker.streams.seeds import SeedBook, check_seed
 from masterworker.transport.address import check_label
 
 if TYPE_CHECKING:
@@ -67,11 +68,14 @@ class MasterEngine:
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         accept: str = wire.ANYTHING,
         results_memory: int | str | None = None,
+        seed: int | None = None,
         is_generic: bool = True,
         manager_class: type[Manager] = Manager,
     ) -> None:
         if accept not in (wire.ANYTHING, wire.PLAIN):  # of any type
             raise UsageError(f'accept must be "any" or "data", not {accept!r}')
+        if seed is not None:
+            check_seed(seed)
         definitions.is_master()
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         by_label = label is not None
@@ -105,7 +109,10 @@ class MasterEngine:
         arrive.bind(self.router.arrive)
         wake.bind(self.router.wake)
         on_ended.bind(self.router.end)
-        self.submission = Submission(manager, self.router, self.needs, not serial)
+        seeds = SeedBook(manager.streams)
+        self.submission = Submission(
+            manager, self.router, self.needs, seeds, not serial, streams=seeds.shared(seed)
+        )
         self.outcomes = OutcomeQueue(manager, self.process_id, waiting)
         self.shared = SharedValues(manager, self.needs, waiting)
         self.waiting = waiting

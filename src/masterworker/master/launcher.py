@@ -172,10 +172,10 @@ class Launcher:
         self._manager.notify()
         stuck = bool(self.local_workers.trouble())
         if stuck and not self._is_stuck:
-            import shlex  # hardly ever needed
-
-            self._on_stuck()
+            self._on_stuck()  # first of all: an import needs a descriptor, and there may be none
             if self.can_be_found:
+                import shlex  # hardly ever needed
+
                 logger.warning(
                     "no worker of this master could start; the job waits for others: "
                     "task_manager worker %s",

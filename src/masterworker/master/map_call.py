@@ -257,6 +257,7 @@ class MapCall:
             expect = partial(self._router.batches.add, batch)
             tag, options = self._drawing.tag, self._options
             first = self._manager.request(tag, payloads, options, direct=True, expect=expect)
+            self._drawing.were_asked_for(first, number)
             following = first + number
             yield batch
 

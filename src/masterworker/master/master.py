@@ -57,6 +57,8 @@ class Master(Submitter):
         results_memory: The bytes (or "4G") that results may have which the program has not picked
             up; beyond that no more tasks are handed out until some are. None: a quarter of the
             memory that may be used.
+        seed: Of the tasks' random numbers (`task_rng`): an integer, 0 or more. Tasks are numbered
+            in the order in which they are asked for. None: fresh for each run.
         worker_options: What else `launch_workers` is to be told about `workers`.
 
     Raises:
@@ -79,6 +81,7 @@ class Master(Submitter):
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         accept: str = wire.ANYTHING,
         results_memory: int | str | None = None,
+        seed: int | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
         known = frozenset(WorkerOptions.__annotations__)
@@ -94,6 +97,7 @@ class Master(Submitter):
             handlers=handlers,
             accept=accept,
             results_memory=results_memory,
+            seed=seed,
         )
         super().__init__(engine.submission)
         if number:

@@ -103,6 +103,11 @@ class ResultRouter:
         for box, _ in tuple(self._sleepers):
             box.ring()
 
+    def expect(self, future: Future[Any], number: int) -> None:
+        """A future has got its number, before any worker can have the task."""
+        future.number = number
+        self.futures[number] = future
+
     def cancel(self, number: int) -> bool:
         """Cancel a task. False: it has its outcome already."""
         return bool(self._manager.cancel([number]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sized
+from functools import partial
 from operator import attrgetter
 from types import BuiltinFunctionType, FunctionType
 from typing import (
@@ -24,6 +25,7 @@ from typing import (
 
 from masterworker.checking import known_keywords
 from masterworker.core.filters import CALL_MARK
+from masterworker.core.options import DEFAULT
 from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError, UsageError
@@ -32,6 +34,7 @@ from masterworker.master.future import Future, T
 from masterworker.master.map_call import USUAL, Bounds, MapCall
 from masterworker.master.needs import Travelling, holds
 from masterworker.master.task_options import describe, make_options, refuse_options
+from masterworker.streams.seeds import upper_bound
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from masterworker.manager import Manager
     from masterworker.master.needs import Needs
     from masterworker.master.results import ResultRouter
+    from masterworker.streams.seeds import SeedBook, Streams
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -62,6 +66,7 @@ class TaskOptions(TypedDict, total=False):
     delay: float
     priority: int
     pure: bool
+    seed: int | None
 
 
 #: What may be meant for `options`, and is given to a function.
@@ -75,16 +80,20 @@ class Submission(NamedTuple):
         manager: The task manager of the job.
         router: Where futures and batches wait for outcomes.
         needs: What calls need of the main program.
+        seeds: The streams of random numbers of the job.
         together: Tasks of `map` may be put together. False: they are taken one at a time, so
             nothing is gained.
         options: What all tasks get; None: nothing special.
+        streams: Of their random numbers; None: those of the run.
     """
 
     manager: Manager
     router: ResultRouter
     needs: Needs
+    seeds: SeedBook
     together: bool = True
     options: Options | None = None
+    streams: Streams | None = None
 
 
 class Submitter:
@@ -112,11 +121,13 @@ class Submitter:
         delay: float = 0.0,
         priority: int = 0,
         pure: bool = False,
+        seed: int | None = None,
     ) -> Submitter:
         """Return an object with `submit`, `map` and `request_task` for tasks with options.
 
         Costs some microseconds; keep the object where many tasks get the same options. Options
-        are not added to those of the object that this is called of: they take their place.
+        are not added to those of the object that this is called of, but for the seed: they take
+        their place.
 
         Args:
             timeout: Seconds that one execution may take. Then it is interrupted, and its process
@@ -129,12 +140,16 @@ class Submitter:
             priority: Tasks of higher priority are handed out first. Any integer up to a million.
             pure: The tasks have no side effects. When nothing is left to be handed out, an idle
                 worker executes a copy of one that takes much longer than others of its kind.
+            seed: Of the tasks' random numbers (`task_rng`): an integer, 0 or more. All tasks of a
+                master with one seed are numbered in the order in which they are asked for.
 
         Raises:
             UsageError: One of the values cannot be used.
         """
         chosen = make_options(timeout, retries, retry_on, delay, priority, pure)
-        return Submitter(self.__to._replace(options=chosen))
+        to = self.__to
+        streams = to.streams if seed is None else to.seeds.shared(seed)
+        return Submitter(to._replace(options=chosen, streams=streams))
 
     def __reduce__(self) -> Any:
         raise UnpicklableError(
@@ -180,10 +195,15 @@ class Submitter:
             UsageError: The tag cannot be used.
             Terminated: The job is over.
         """
+        share = None if self.__to.streams is None else self.__to.streams.take(1)
+        if share is not None:
+            parameters = *parameters, next(share.each())
         payload = dumps_call(f"task {tag!r}", parameters)
         manager, number = self.__to.manager, -1
         try:
             number = manager.request(check_tag(tag), (payload,), self.__to.options)
+            if share is not None:
+                share.note(number, 1)
             return task_name(tag, number)
         except BaseException:
             if number >= 0:
@@ -214,9 +234,13 @@ class Submitter:
         """
         if kwargs and not OPTION_NAMES.isdisjoint(kwargs):
             refuse_options(function, kwargs)
-        manager, router, needs, _, options = self.__to
+        manager, router, needs, _, _, options, streams = self.__to
         known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
         tag, fixed, hold = known or needs.of_function(function)
+        share = None
+        if streams is not None:
+            share = streams.take(1)
+            fixed, args = share.seeded(fixed), (*args, share.numbers[0])  # type: ignore[assignment]
         payload: Payload
         more = None
         try:
@@ -229,7 +253,11 @@ class Submitter:
         future: Future[T] = Future(router, tag)
         if hold is not None or more is not None:
             future._holds = holds(hold, more)
-        manager.submit(tag, payload, options, future, router.futures)
+        if share is None:
+            manager.submit(tag, payload, options, future, router.futures)
+        else:
+            expect = partial(router.expect, future)
+            share.note(manager.request(tag, (payload,), options, direct=True, expect=expect), 1)
         return future
 
     @overload
@@ -242,6 +270,7 @@ class Submitter:
         ordered: bool = True,
         progress: bool = False,
         return_errors: Literal[False] = False,
+        seed: int | None = None,
     ) -> Iterator[T]: ...
     @overload
     def map(
@@ -254,6 +283,7 @@ class Submitter:
         ordered: bool = True,
         progress: bool = False,
         return_errors: Literal[False] = False,
+        seed: int | None = None,
     ) -> Iterator[T]: ...
     @overload
     def map(
@@ -267,6 +297,7 @@ class Submitter:
         ordered: bool = True,
         progress: bool = False,
         return_errors: Literal[False] = False,
+        seed: int | None = None,
     ) -> Iterator[T]: ...
     @overload
     def map(
@@ -278,6 +309,7 @@ class Submitter:
         ordered: bool = True,
         progress: bool = False,
         return_errors: bool,
+        seed: int | None = None,
     ) -> Iterator[T | BaseException]: ...
     @overload
     def map(
@@ -289,6 +321,7 @@ class Submitter:
         ordered: bool = True,
         progress: bool = False,
         return_errors: bool = False,
+        seed: int | None = None,
     ) -> Iterator[Any]: ...
     @known_keywords("map")
     def map(
@@ -300,6 +333,7 @@ class Submitter:
         ordered: bool = True,
         progress: bool = False,
         return_errors: bool = False,
+        seed: int | None = None,
     ) -> Iterator[Any]:
         """Call a function, or execute a tag, for each item.
 
@@ -313,6 +347,9 @@ class Submitter:
             progress: Show a progress bar on stderr.
             return_errors: Give the exception in place of the result of a call that failed, and go
                 on; else it is raised, and the iterator has ended.
+            seed: Of the calls' random numbers (`task_rng`): an integer, 0 or more. Item k has the
+                stream of `numpy.random.SeedSequence(seed).spawn(n)[k]`. None: the seed of
+                `options` or the master, which goes on from call to call; else a fresh one.
 
         Returns:
             An iterator over the results. The first tasks are under way when it is returned, and
@@ -328,7 +365,10 @@ class Submitter:
             Exception: While the results are iterated over: what a call, or the iterable, raised.
         """
         results = map_calls(
-            *(self.__to, function, (iterable, *more)), ordered=ordered, return_errors=return_errors
+            *(self.__to, function, (iterable, *more)),
+            ordered=ordered,
+            return_errors=return_errors,
+            seed=seed,
         )
         if not progress:
             return results
@@ -351,6 +391,7 @@ def map_calls(
     ordered: bool = True,
     return_errors: bool = False,
     bounds: Bounds = USUAL,
+    seed: int | None = None,
 ) -> Iterator[Any]:
     """Begin a `map`; see `Submitter.map`."""
     travelling = (
@@ -358,10 +399,21 @@ def map_calls(
         if isinstance(function, str)
         else to.needs.of_function(function)
     )
-    together = to.together and to.options is None
-    batcher = Batcher(to.needs, travelling, iterables, together=together)
+    share, options = None, to.options
+    if seed is not None:
+        share = to.seeds.for_map(seed)
+    elif to.streams is not None:
+        share = to.streams.take(upper_bound(iterables))
+    if share is not None and isinstance(function, str):
+        # With options none of them goes in a row, which knows no stream.
+        iterables, options = (*iterables, share.each()), options or DEFAULT
+    elif share is not None:
+        iterables = (*iterables, share.numbers)
+        travelling = travelling._replace(pickled=share.seeded(travelling.pickled))
+    together = to.together and options is None
+    batcher = Batcher(to.needs, travelling, iterables, together=together, streams=share)
     call = MapCall(
-        *(to.manager, to.router, to.options, batcher), return_errors=return_errors, bounds=bounds
+        *(to.manager, to.router, options, batcher), return_errors=return_errors, bounds=bounds
     )
     return call.begin(ordered=ordered)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from masterworker.checking import seconds, whole_number
@@ -57,6 +58,10 @@ def refuse_options(function: Callable[..., Any], keywords: Mapping[str, Any]) ->
     Raises:
         UnknownKeywordError: Says how it is written.
     """
+    if function.__class__ is FunctionType:  # most, and many of them have a `seed`
+        code = function.__code__
+        if keywords.keys() <= set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]):
+            return
     import inspect  # of use here only
 
     try:
@@ -66,7 +71,7 @@ def refuse_options(function: Callable[..., Any], keywords: Mapping[str, Any]) ->
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     for name in keywords:
-        if name in Options._fields and name not in parameters:
+        if (name in Options._fields or name == "seed") and name not in parameters:
             called = getattr(function, "__name__", "the function")
             raise UnknownKeywordError(
                 f"{called}() has no keyword {name!r}, and submit() gives it all: what concerns the "

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from xxhash import xxh3_64_hexdigest
 
 from masterworker.errors import LabelTakenError, TransportError
 from masterworker.transport.address import Address
@@ -31,7 +31,7 @@ LOCK_TRIES = 10
 
 def _stem(label: str) -> str:
     """Name a label's files: short, whatever the label, since a socket's path has to be."""
-    return hashlib.sha256(label.encode()).hexdigest()[:16]
+    return xxh3_64_hexdigest(label.encode())
 
 
 def _paths(label: str) -> list[Path]:

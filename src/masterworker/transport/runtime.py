@@ -19,10 +19,11 @@ For the same reason a master that takes a label looks into both, after it has lo
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
 from typing import Final
+
+from xxhash import xxh3_64_hexdigest
 
 from masterworker.errors import TransportError
 from masterworker.security.private import private_folder
@@ -129,7 +130,7 @@ def _is_of_use(folder: Path) -> bool:
 
 def _below_home() -> Path | None:
     """Return the folder below the home folder; several machines may share that."""
-    machine = hashlib.sha256(boot_id().encode()).hexdigest()[:12]
+    machine = xxh3_64_hexdigest(boot_id().encode())
     try:
         return Path.home() / ".cache" / "masterworker" / f"run-{machine}"
     except RuntimeError:

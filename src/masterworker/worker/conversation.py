@@ -18,6 +18,7 @@ from masterworker.client import Client
 from masterworker.conversation.worker import effects
 from masterworker.conversation.worker.session import HEARTBEAT, RECONNECT, WorkerSession
 from masterworker.conversation.worker.states import Event
+from masterworker.core.streams import stream_of_run
 from masterworker.data.chunks import put_together
 from masterworker.data.segment import bytes_of
 from masterworker.data.states import StateCache
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from masterworker.conversation.worker.session import Steps
+    from masterworker.core.streams import Stream
     from masterworker.core.task import Finished, Lease, Payload
     from masterworker.data.shelf import Shelf
     from masterworker.launch.process_context import ProcessContext
@@ -173,6 +175,11 @@ class Conversation:
         self.client.disconnect()
 
     # -- values -----------------------------------------------------------------------------
+
+    def stream_of_task(self) -> Stream | None:
+        """Return the stream of the task that is executed, as one without a seed."""
+        task_id, run = self._context.board[TASK], self.session.run
+        return stream_of_run(run, task_id) if task_id and run else None
 
     def fetch_definition(self, key: str) -> Payload | None:
         """Get what a function refers to; large values once for all workers of a supervisor."""

@@ -34,7 +34,7 @@ from masterworker.launch.scoreboard import DEADLINE, DONE, LAST, TASK, TICK
 from masterworker.launch.worker_limits import UNLIMITED
 from masterworker.taskid import task_name
 from masterworker.transport.discovery import reach
-from masterworker.worker import limits
+from masterworker.worker import limits, streams
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute
@@ -128,7 +128,8 @@ class WorkerEngine:
         with self._interrupts.installed():  # first: who has joined signs off, whatever comes
             if self._declare(handlers):
                 self._courier.start()
-                with this_process.working_as(self.worker), resolving(self.states):
+                asking = streams.asking(self.talk.stream_of_task)
+                with this_process.working_as(self.worker), resolving(self.states), asking:
                     self._work_and_leave()
 
     @contextmanager
@@ -155,7 +156,7 @@ class WorkerEngine:
 
     def request_task(self, tag: str, parameters: tuple[Any, ...]) -> str:
         """Ask for a further task; see `Worker.request_task`."""
-        payload = dumps_call(f"task {tag!r}", parameters)
+        payload = dumps_call(f"task {tag!r}", streams.further_parameters(parameters))
         with self._interrupts.holding():
             return task_name(tag, self.talk.request(tag, payload))
 
@@ -197,7 +198,7 @@ class WorkerEngine:
         tag, inside = context.shown_tag, self._session.inside
         inside.append(context.board[TASK])
         try:
-            with limits.suspended(context.board):
+            with limits.suspended(context.board), streams.executing(None):
                 self.hand.leases.append(lease)
                 self._execute_leases()
         finally:
@@ -370,6 +371,7 @@ class WorkerEngine:
         if terms[0] is not None:
             self._courier.limit_begins()
         limits.begin(terms, self._context.board)
+        streams.begin_again()
         try:
             has_come, only = self._interrupts.has_come, self._session.data_only
             return execute(handler, payload, has_come, terms, data_only=only)

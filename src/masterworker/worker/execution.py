@@ -11,6 +11,7 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
+from masterworker.core.streams import Stream
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import plain
 from masterworker.data.definitions import Resolved, enter
@@ -25,6 +26,7 @@ from masterworker.errors import NotPlainError, TaskTimeout, UnpicklableError
 from masterworker.worker import integrity
 from masterworker.worker.interrupts import Broken
 from masterworker.worker.limits import may_be_tried_again
+from masterworker.worker.streams import call_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +75,10 @@ def execute(
     try:
         parameters = open_payload(payload)
         stage = HANDLER
-        done = handler(*parameters)
+        if parameters and parameters[-1].__class__ is Stream:
+            done = call_handler(handler, parameters)
+        else:
+            done = handler(*parameters)
         if forks.mark.is_fork:
             forks.leave()
         stage = SENDING

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker import wire
 from masterworker.core.chunks import Chunk
 from masterworker.core.filters import CALL_MARK
+from masterworker.core.streams import stream_of_run
 from masterworker.core.task import Outcome
 from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
@@ -16,6 +17,7 @@ from masterworker.data.states import StateCache, resolving
 from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info, random_name
 from masterworker.taskid import task_name
+from masterworker.worker import streams
 from masterworker.worker.execution import call, execute
 
 if TYPE_CHECKING:
@@ -60,7 +62,9 @@ class SerialWorker:
             assert not isinstance(lease.payload, (list, Chunk))  # noqa: S101  it has asked for one task
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
             try:
-                with this_process.working_as(self), resolving(self.states):
+                stream = stream_of_run(self._manager.instance, lease.task_id)
+                working = this_process.working_as(self)
+                with working, resolving(self.states), streams.executing(stream, is_seeded=False):
                     kind, payload = execute(handler, lease.payload, lambda: True, lease.terms)
             except KeyboardInterrupt:
                 self._manager.exchange(wire.Exchange(self.member_id, returned=[lease.task_id]))
@@ -71,7 +75,7 @@ class SerialWorker:
 
     def request_task(self, tag: str, *parameters: Any) -> str:
         """Ask for a further task, from inside a handler. Returns its id."""
-        payload = dumps_call(f"task {tag!r}", parameters)
+        payload = dumps_call(f"task {tag!r}", streams.further_parameters(parameters))
         return task_name(tag, self._manager.request(tag, (payload,)))
 
     def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:

@@ -118,6 +118,8 @@ class Server:
         self._connections: dict[int, _Served] = {}
         self._hangups = HangupWatch()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        #: Made here, so that an error where no descriptor is left reaches the caller.
+        self._selector = selectors.DefaultSelector()
         self._closing = False
         self._quiet_until = 0.0
         self._pause = threading.Event()  # never set: a wait with a bound
@@ -162,7 +164,7 @@ class Server:
     # -- the reception thread ---------------------------------------------------------------
 
     def _receive(self) -> None:
-        with selectors.DefaultSelector() as selector:
+        with self._selector as selector:
             for listener in self._private:
                 selector.register(listener, selectors.EVENT_READ, self._accept_own)
             for listener in self._listeners:

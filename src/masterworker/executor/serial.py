@@ -1,0 +1,78 @@
+"""What a pickled executor is elsewhere: one that executes each call at once, where it is asked."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from masterworker.executor import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+
+#: Executors of this process that have been pickled, by the name under which they were.
+_pickled: Final[weakref.WeakValueDictionary[str, concurrent.futures.Executor]] = (
+    weakref.WeakValueDictionary()
+)
+
+
+class SerialExecutor(concurrent.futures.Executor):
+    """Executes each call in the thread that asks for it, before `submit` returns.
+
+    Libraries give their functions a reference to the executor that calls them; few use it there.
+    """
+
+    #: As consumers read it of any executor.
+    _max_workers = 1
+    size = 1
+
+    def submit(
+        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> concurrent.futures.Future[T]:
+        """Execute a call; return its future, which is done."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # others break off the task that asks
+            future.set_exception(error)
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """Call a function for each item: now, or with `buffersize` when its result is taken."""
+        checks.chunk_size(chunksize)
+        if checks.buffer_size(buffersize) is not None:
+            return map(fn, *iterables)
+        return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize)
+
+    def options(self, **_options: Any) -> SerialExecutor:
+        """Return this executor: time limits and further attempts are the whole task's."""
+        return self
+
+
+def reduced(executor: concurrent.futures.Executor, pid: int) -> tuple[Any, ...]:
+    """Return what the pickle of an executor calls.
+
+    Args:
+        executor: Found again in its own process.
+        pid: That process.
+    """
+    name = f"{pid} {id(executor)}"
+    _pickled[name] = executor
+    return _find, (name,)
+
+
+def _find(name: str) -> concurrent.futures.Executor:
+    """Return the executor itself in its own process, and a serial one elsewhere."""
+    known = _pickled.get(name) if name.startswith(f"{os.getpid()} ") else None
+    return SerialExecutor() if known is None else known

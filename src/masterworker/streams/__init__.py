@@ -1,0 +1,1 @@
+"""Seeds of random numbers: which task of a job has which stream."""
