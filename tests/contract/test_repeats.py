@@ -8,9 +8,9 @@ import pytest
 
 from contract.nets import Background
 from masterworker import wire
+from masterworker.conversation.numbered import NumberedCalls
 from masterworker.core.task import RESULT, Finished, Outcome
 from masterworker.errors import NotRegisteredError, TransportError
-from masterworker.manager import replies
 from support import wait_until
 
 if TYPE_CHECKING:
@@ -137,13 +137,13 @@ def test_a_call_that_is_repeated_while_it_is_under_way_gets_its_reply(net: Net) 
 def test_a_repeated_call_hears_of_the_same_error(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the first one raised while it was under way is no empty reply for the second."""
     entered: list[int] = []
-    once = replies.Replies.once
+    begin = NumberedCalls.begin
 
-    def counted(self: Any, client: str, number: int, *actions: Any) -> Any:
+    def counted(self: Any, client: str, number: int, channel: Any) -> Any:
         entered.append(number)
-        return once(self, client, number, *actions)
+        return begin(self, client, number, channel)
 
-    monkeypatch.setattr(replies.Replies, "once", counted)
+    monkeypatch.setattr(NumberedCalls, "begin", counted)
     collector = net.join([])
     call = ("collect", "me", 1, collector.id, None, 1, 5.0, 0)
     wired, other = net.connect(), net.connect()

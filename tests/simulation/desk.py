@@ -108,6 +108,10 @@ class Bulk(Large):
         return memoryview(self.held)
 
 
+#: Stands for the original of a call that waits for its reply.
+_COPY = object()
+
+
 class Future:
     """Stands for a request of the master's own program."""
 
@@ -271,7 +275,10 @@ class Desk:
                 self.closed(session)
 
         self.touched = True
-        if numbered:
+        if operation == "collect" and session.deferred:
+            session.clients[args[0]] = None
+            self._collect_later(answer, wire.Collect(*args))
+        elif numbered:
             client, number, *rest = args
             session.clients[client] = None
             self._once(client, number, getattr(self, f"_{operation}"), rest, answer)
@@ -380,7 +387,7 @@ class Desk:
             self.oracle.explained(ending)
         members = [member for _, member in alive]
         attend = self.machine.supervision.attend
-        box = Box(lambda orders: answer(True, orders))
+        box = Box(lambda orders: answer(True, orders), thread=not session.deferred)
         self._call(attend, name, members, ends, wait, wait=wait, box=box)
 
     def _exchange(self, answer: Answer, session: Session, *asked: Any) -> None:
@@ -410,8 +417,26 @@ class Desk:
                     self._is_dropped_soon(outcome.payload)
             end(reply)
 
-        event = self.machine.collecting.collect
-        self._call(event, member_id, tag, want, wait, lend, wait=wait, box=Box(finish))
+        asked = wire.Collect("", 0, member_id, tag, want, wait, lend)
+        self._call(self.machine.collecting.collect, asked, wait=wait, box=Box(finish))
+
+    def _collect_later(self, answer: Answer, asked: wire.Collect) -> None:
+        """Collect with a deferred reply: as a numbered call of the machine itself."""
+
+        def finish(reply: Any) -> None:
+            if not isinstance(reply, MasterworkerError):
+                self._cancel_inside(asked.member_id, reply[1])
+                for outcome in reply[0]:
+                    self._is_dropped_soon(outcome.payload)
+            _tell(answer, reply)
+
+        def event(box: Box, until: float, now: float) -> Any:
+            calls, collecting = self.machine.calls, self.machine.collecting
+            reply, waiter = collecting.collect_once(calls, asked, box, until, now)
+            # A copy of a call that is under way waits as well, and is answered with it.
+            return reply, _COPY if reply is waiter is None else waiter
+
+        self._call(event, wait=asked.wait, box=Box(finish, thread=False))
 
     def _cancel_inside(self, member_id: int, leases: list[Any]) -> None:
         """A task that waits, and is lent another one, may be cancelled in that instant."""

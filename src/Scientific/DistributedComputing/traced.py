@@ -11,9 +11,10 @@ from masterworker.taskid import task_name
 from Scientific.DistributedComputing import tracing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from masterworker import wire
+    from masterworker.conversation.numbered import NumberedCalls
     from masterworker.core.task import Lease
     from masterworker.transport.base import Later
 
@@ -66,21 +67,36 @@ class TracedManager(Manager):
         if not switched_on():
             return super().exchange_later(later, asked)
         self._trace_brought(asked)
-        reply = super().exchange_later(_TracedLater(asked.member_id, later), asked)
-        if reply is not None:
+
+        def trace(reply: wire.Reply) -> None:
             _trace_leases(asked.member_id, reply.leases)
+
+        reply = super().exchange_later(_TracedLater(later, trace), asked)
+        if reply is not None:
+            trace(reply)
         return reply
 
     def collect(self, member_id: int, *args: Any, **options: Any) -> Any:
         """Trace which results are picked up."""
-        finished, leases = super().collect(member_id, *args, **options)
+        reply = super().collect(member_id, *args, **options)
         if switched_on():
-            for outcome in finished:
-                tracing.show(
-                    "outcome of task %s retrieved", task_name(outcome.tag, outcome.task_id)
-                )
-            _trace_leases(member_id, leases)
-        return finished, leases
+            _trace_collected(member_id, reply)
+        return reply
+
+    def collect_later(
+        self, later: Later, asked: wire.Collect, calls: NumberedCalls
+    ) -> wire.Collected | None:
+        """Trace the same, also when the reply comes later."""
+        if not switched_on():
+            return super().collect_later(later, asked, calls)
+
+        def trace(reply: wire.Collected) -> None:
+            _trace_collected(asked.member_id, reply)
+
+        reply = super().collect_later(_TracedLater(later, trace), asked, calls)
+        if reply is not None:
+            trace(reply)
+        return reply
 
     def settle(self, task_id: int, kind: int, *args: Any, **options: Any) -> bool:
         """Trace it."""
@@ -112,25 +128,34 @@ class TracedManager(Manager):
 
 
 class _TracedLater:
-    """Traces what a reply that comes later hands out.
+    """Traces a reply that comes later.
 
     Args:
-        member_id: The process that gets it.
         later: What takes the reply.
+        trace: Traces one that is no error.
     """
 
-    def __init__(self, member_id: int, later: Later) -> None:
-        self._member_id = member_id
+    def __init__(self, later: Later, trace: Callable[[Any], None]) -> None:
         self._later = later
+        self._trace = trace
 
     def send(self, reply: Any) -> None:
         """Trace and pass it on."""
-        _trace_leases(self._member_id, reply[1].leases)
+        good, value = reply
+        if good:
+            self._trace(value)
         self._later.send(reply)
 
     def give_up(self) -> None:
         """Pass it on."""
         self._later.give_up()
+
+
+def _trace_collected(member_id: int, reply: wire.Collected) -> None:
+    finished, leases = reply
+    for outcome in finished:
+        tracing.show("outcome of task %s retrieved", task_name(outcome.tag, outcome.task_id))
+    _trace_leases(member_id, leases)
 
 
 def _trace_leases(member_id: int, leases: Iterable[Lease]) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.conversation.waiting import Waiter
-from masterworker.errors import NotRegisteredError, Terminated
+from masterworker.errors import MasterworkerError, NotRegisteredError, Terminated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from masterworker.conversation.numbered import NumberedCalls
     from masterworker.conversation.whole import Whole
     from masterworker.core.task import Finished, Lease
 
     Collected = tuple[list[Finished], list[Lease]]
+
+
+def _nothing(_reply: object, _now: float) -> None:
+    """A call that is not numbered: its reply is kept nowhere."""
 
 
 class Collecting:
@@ -30,16 +38,15 @@ class Collecting:
 
     def collect(
         self,
-        member_id: int,
-        tag: str | None,
-        want: int,
-        wait: float,
-        lend: int,
+        asked: wire.Collect,
         channel: Any,
         until: float,
         now: float,
+        ended: Callable[[Collected | Terminated, float], None] = _nothing,
     ) -> tuple[Collected | None, Waiter | None]:
         """A process asks for outcomes, or for tasks to execute meanwhile; see `Manager.collect`.
+
+        `ended` is called with the reply to a call that has waited.
 
         Returns:
             Outcomes and leases; or None, and the call that waits.
@@ -48,27 +55,54 @@ class Collecting:
             Terminated: The job is over.
             NotRegisteredError: The caller has to join again.
         """
-        core, whole = self._core, self._whole
+        core, whole, member_id, tag = self._core, self._whole, asked.member_id, asked.tag
         whole.require_open()
         whole.flush(now)
         if not core.on_heard(member_id, now):
             raise NotRegisteredError(f"process {member_id} is not registered")
-        finished, claim = core.on_collect(member_id, want, tag)
+        finished, claim = core.on_collect(member_id, asked.want, tag)
         if claim is None:
             return (finished, []), None
-        leases, lent = self._lend(member_id, lend, tag, now)
+        leases, lent = self._lend(member_id, asked.lend, tag, now)
         claims = [claim] if lent is None else [claim, lent]
-        if leases or not wait > 0:
+        if leases or not asked.wait > 0:
             for each in claims:
                 core.on_unparked(each)
             self._begin_at_once(member_id, leases, now)
             return ([], leases), None
-        waiter = Waiter(channel, member_id, claims, now, until, self._finish)
+        finish = partial(self._finish, ended)
+        waiter = Waiter(channel, member_id, claims, now, until, finish)
         self._waiting[member_id] = waiter
         whole.begin_to_wait(waiter, now)
         if core.held_back:
             whole.weigh(now)
         return None, waiter
+
+    def collect_once(
+        self, calls: NumberedCalls, asked: wire.Collect, channel: Any, until: float, now: float
+    ) -> tuple[Collected | None, Waiter | None]:
+        """The same, as a numbered call: each copy of it gets the one reply.
+
+        Raises:
+            UsageError: It is a late copy of a call whose caller has gone on.
+        """
+        whole = self._whole
+        call, is_new = calls.begin(asked.client, asked.number, channel)
+        if not is_new:
+            return call.reply, None  # None: it is under way, and `complete` answers its copies
+
+        def ended(reply: Collected | Terminated, now: float) -> None:
+            if whole.complete(calls, call, reply) and not isinstance(reply, Terminated):
+                whole.put_back(asked.member_id, *reply, now)
+
+        try:
+            reply, waiter = self.collect(asked, channel, until, now, ended)
+        except MasterworkerError as error:
+            whole.complete(calls, call, error)
+            raise
+        if reply is not None:
+            whole.complete(calls, call, reply)
+        return reply, waiter
 
     def interrupt(self, member_id: int, now: float) -> None:
         """There is an order for a process: if it waits here, it comes for that."""
@@ -91,11 +125,15 @@ class Collecting:
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _finish(self, waiter: Waiter, now: float) -> Collected | Terminated:
+    def _finish(
+        self, ended: Callable[[Collected | Terminated, float], None], waiter: Waiter, now: float
+    ) -> Collected | Terminated:
+        reply: Collected | Terminated = waiter.finished, waiter.leases
         if not waiter.finished and not waiter.leases and self._core.terminated:
-            return Terminated("the job is over")
+            reply = Terminated("the job is over")
         self._begin_at_once(waiter.member_id, waiter.leases, now)
-        return waiter.finished, waiter.leases
+        ended(reply, now)
+        return reply
 
     def _begin_at_once(self, member_id: int, leases: list[Lease], now: float) -> None:
         """These are executed inside the task that waits, as soon as they arrive."""

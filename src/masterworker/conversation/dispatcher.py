@@ -304,9 +304,9 @@ class Dispatcher:
             self.undelivered(calls.on_tick(now), now)
         self.troubles.look(core, now)
         if now >= self._due:
-            for waiter in self.waiters.overdue(now):
+            for waiter in self.waiters.overdue(now) + self.supervision.overdue(now):
                 self.answer(waiter, now)
-            self._due = self.waiters.next_deadline()
+            self._due = min(self.waiters.next_deadline(), self.supervision.next_deadline())
         waiting = bool(core.waiting.count) and not core.terminated
         look = now + LOOK if self.rule.ticked(now, waiting=waiting) else inf
         self.alarmed = core.alarmed = False

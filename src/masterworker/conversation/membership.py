@@ -81,8 +81,12 @@ class Membership:
                     self._struck.popitem(last=False)
         whole.effects.append(MEMBERS_CHANGED)
 
-    def order_workers(self, order: str, argument: int) -> None:
-        """Let all workers have an order, before any task that is asked for after this."""
+    def order_workers(self, order: str, argument: int, now: float) -> None:
+        """Let all workers have an order, before any task that is asked for after this.
+
+        Those whose task waits for others come for it at once.
+        """
         for member in self._core.members.values():
             if member.filter is not None:
                 self._whole.orders.give(member.id, (order, argument))
+                self._whole.collecting.interrupt(member.id, now)

@@ -134,9 +134,12 @@ class NumberedCalls:
         return self._give_up(call)
 
     def abandon(self, client: str, now: float) -> None:
-        """The connection of a client has ended. If it does not come back, its outcomes do."""
+        """The connection of a client has ended. If it does not come back, its outcomes do.
+
+        That holds as well for a call that is under way, whose outcomes come only now.
+        """
         call = self._last.get(client)
-        if call is not None and not call.arrived and call.outcomes:
+        if call is not None and not call.arrived and (call.outcomes or not call.done):
             self._comes_back(call)
             call.deadline = now + self.comes_back_within
             self._abandoned[client] = call

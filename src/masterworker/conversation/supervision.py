@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
@@ -75,6 +76,7 @@ class Supervision:
 
         waiter = Waiter(channel, -1, [], now, until, finish)
         self._orders.wait(name, waiter)
+        self._whole.begin_to_wait(waiter, now)
         return None, waiter
 
     def order(self, name: str, order: Order, now: float) -> None:
@@ -85,6 +87,14 @@ class Supervision:
     def waiters(self) -> list[Waiter]:
         """Return the calls that wait for orders."""
         return self._orders.waiters()
+
+    def overdue(self, now: float) -> list[Waiter]:
+        """Return the calls that have waited for orders for long enough."""
+        return [waiter for waiter in self._orders.waiters() if waiter.until <= now]
+
+    def next_deadline(self) -> float:
+        """Return when `overdue` is of use next; inf: not before another call waits."""
+        return min((waiter.until for waiter in self._orders.waiters()), default=inf)
 
     # -- inside -----------------------------------------------------------------------------
 

@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Sequence
 
     from masterworker.conversation.effects import Effect
+    from masterworker.conversation.numbered import Call, NumberedCalls
     from masterworker.conversation.orders import MemberOrders
     from masterworker.conversation.troubles import Troubles
     from masterworker.conversation.waiting import Waiter
     from masterworker.core.effects import Effects
     from masterworker.core.scheduler import Scheduler
+    from masterworker.core.task import Finished, Lease
 
 
-class Forgetful(Protocol):
-    """A part that knows something of processes."""
+class Collectors(Protocol):
+    """The part about processes that wait for outcomes."""
+
+    def interrupt(self, member_id: int, now: float) -> None:
+        """There is an order for a process: if it waits here, it comes for that."""
 
     def forget(self, member_id: int) -> None:
         """A process is gone."""
@@ -31,7 +37,7 @@ class Whole(Protocol):
     troubles: Troubles
 
     @property
-    def collecting(self) -> Forgetful:
+    def collecting(self) -> Collectors:
         """The part about processes that wait for outcomes."""
 
     def flush(self, now: float) -> None:
@@ -45,6 +51,14 @@ class Whole(Protocol):
 
     def require_open(self) -> None:
         """Raise `Terminated` if the job is over."""
+
+    def complete(self, calls: NumberedCalls, call: Call, reply: Any) -> bool:
+        """A numbered call has been carried out. True: its client has given it up."""
+
+    def put_back(
+        self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease], now: float
+    ) -> None:
+        """Take back what a call was given that did not get it."""
 
     def begin_to_wait(self, waiter: Waiter, now: float) -> None:
         """A call waits from now on, with the claims that it has."""

@@ -1,4 +1,4 @@
-"""Calls of this process that wait in their threads for a reply of the machine."""
+"""Calls of the machine whose reply may come later: to a thread that waits, or to a channel."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from masterworker.conversation.waiting import Waiter
     from masterworker.manager.guard import Guard
+    from masterworker.transport.base import Later
 
     #: An event of the machine: given its arguments, a channel, a deadline and the time, it returns
     #: the reply, or the call that waits.
@@ -75,6 +76,25 @@ class Calls:
             raise reply
         return reply
 
+    def defer(self, event: Event, *what: Any, later: Later, wait: float) -> Any:
+        """Carry out one call without waiting.
+
+        Args:
+            event: What happens.
+            what: Its arguments.
+            later: Takes the reply when there is something to say, or the time is up.
+            wait: Seconds until then, at most.
+
+        Returns:
+            The reply, if there is something to say at once; else None.
+
+        Raises:
+            MasterworkerError: The call has failed at once.
+        """
+        with self._guard:
+            now = self._clock()
+            return event(*what, later, now + min(wait, wire.LONGEST_WAIT), now)[0]
+
     # -- repairs, with the lock held --------------------------------------------------------
 
     def _give_up(self, waiter: Waiter) -> None:
@@ -83,8 +103,9 @@ class Calls:
     def _undo(self, what: tuple[Any, ...], reply: Any) -> None:
         machine, now = self._guard.held(), self._clock()
         if isinstance(reply, wire.Reply):
-            asked: wire.Exchange = what[0]
+            asked: wire.Exchange | wire.Collect = what[0]
             machine.put_back(asked.member_id, [], reply.leases, now)
         elif isinstance(reply, tuple):
+            asked = what[0]
             finished, leases = reply
-            machine.put_back(what[0], finished, leases, now)
+            machine.put_back(asked.member_id, finished, leases, now)

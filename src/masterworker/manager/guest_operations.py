@@ -143,7 +143,7 @@ class GuestOperations:
         """For itself."""
         return self._speaks_for(member_id) is not None and self._operations.ping(member_id)
 
-    def attend(self, asked: wire.Attendance) -> list[wire.SupervisorOrder]:
+    def attend(self, asked: wire.Attendance) -> Any:
         """A supervisor vouches for guests that have joined naming it, and for no others."""
         name = self._name(asked.name, "supervisor")
         self._supervisor = self._supervisor or name
@@ -190,11 +190,8 @@ class GuestOperations:
                 reply = replace(reply, orders=[*reply.orders, self._expired(member_id)])
             return replace(reply, refused=[*refused, *reply.refused]) if refused else reply
 
-        operations = self._operations
-        if operations.later is not None:
-            operations.later = _Finished(operations.later, finish)
-        reply = operations.exchange(replace(asked, outcomes=good, want=most, wait=wait))
-        return reply if reply is LATER else finish(reply)
+        asked = replace(asked, outcomes=good, want=most, wait=wait)
+        return self._finished(self._operations.exchange, asked, finish)
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """The attempt that it was handed."""
@@ -248,7 +245,7 @@ class GuestOperations:
             raise NotAllowedError("a worker with a ticket may cancel only what it has asked for")
         return self._operations.cancel(task_ids)
 
-    def collect(self, asked: wire.Collect) -> wire.Collected:
+    def collect(self, asked: wire.Collect) -> Any:
         """For itself; when its ticket has expired, it is not lent tasks any more."""
         client = self._name(asked.client)
         process = self._known_as(client)
@@ -256,9 +253,23 @@ class GuestOperations:
             raise NotRegisteredError(f"process {asked.member_id} is not registered")
         # An expired ticket: outcomes for what it has in hand, and nothing new.
         lend = asked.lend if self._seconds_left() > 0 else wire.NOTHING
-        finished, leases = self._operations.collect(replace(asked, client=client, lend=lend))
-        process.hand(leases)
-        return finished, leases
+
+        def finish(reply: wire.Collected) -> wire.Collected:
+            process.hand(reply[1])
+            return reply
+
+        asked = replace(asked, client=client, lend=lend)
+        return self._finished(self._operations.collect, asked, finish)
+
+    def _finished(
+        self, operation: Callable[[Any], Any], asked: Any, finish: Callable[[Any], Any]
+    ) -> Any:
+        """Carry out an operation, and complete its reply, now or when it comes."""
+        operations = self._operations
+        if operations.later is not None:
+            operations.later = _Finished(operations.later, finish)
+        reply = operation(asked)
+        return reply if reply is LATER else finish(reply)
 
     # -- replies to its numbered calls ------------------------------------------------------
 
@@ -293,14 +304,14 @@ class GuestOperations:
 
 
 class _Finished:
-    """Takes the reply to a guest's exchange, if it comes later.
+    """Takes the reply to a guest's call, if it comes later.
 
     Args:
         later: Takes it then.
         finish: Notes what is handed out, and completes the reply.
     """
 
-    def __init__(self, later: Later, finish: Callable[[wire.Reply], wire.Reply]) -> None:
+    def __init__(self, later: Later, finish: Callable[[Any], Any]) -> None:
         self._later = later
         self._finish = finish
 

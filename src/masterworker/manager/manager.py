@@ -47,6 +47,7 @@ from masterworker.manager.timekeeper import Timekeeper
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from masterworker.conversation.numbered import NumberedCalls
     from masterworker.core.census import Census
     from masterworker.core.chunks import Chunk
     from masterworker.core.effects import Failed
@@ -217,7 +218,7 @@ class Manager:
     def order_workers(self, order: str, argument: int) -> None:
         """Let all workers have an order, before any task that is asked for after this."""
         with self.guard as machine:
-            machine.membership.order_workers(order, argument)
+            machine.membership.order_workers(order, argument, self._clock())
 
     # -- supervisors ------------------------------------------------------------------------
 
@@ -238,6 +239,16 @@ class Manager:
         attend = self.machine.supervision.attend
         orders: list[tuple[str, int, int]] = self._calls.call(
             attend, name, alive, endings, wait, wait=wait
+        )
+        return orders
+
+    def attend_later(
+        self, later: Later, asked: wire.Attendance
+    ) -> list[wire.SupervisorOrder] | None:
+        """Do the same, and do not wait; see `exchange_later`."""
+        attend, what = self.machine.supervision.attend, (asked.name, asked.alive, asked.endings)
+        orders: list[wire.SupervisorOrder] | None = self._calls.defer(
+            attend, *what, asked.wait, later=later, wait=asked.wait
         )
         return orders
 
@@ -298,10 +309,10 @@ class Manager:
         Returns:
             The reply, if there is something to say at once.
         """
-        with self.guard as machine:
-            now = self._clock()
-            until = now + min(asked.wait, wire.LONGEST_WAIT)
-            return machine.exchange(asked, later, until, now)[0]
+        reply: wire.Reply | None = self._calls.defer(
+            self.machine.exchange, asked, later=later, wait=asked.wait
+        )
+        return reply
 
     # -- outcomes ---------------------------------------------------------------------------
 
@@ -312,7 +323,7 @@ class Manager:
         want: int = 1,
         wait: float = 0.0,
         lend: int = wire.NOTHING,
-    ) -> tuple[list[Finished], list[Lease]]:
+    ) -> wire.Collected:
         """Pick up outcomes in the order of their arrival, or get tasks to execute meanwhile.
 
         Args:
@@ -327,8 +338,22 @@ class Manager:
             Terminated: The job is over.
             NotRegisteredError: The caller has to join again.
         """
-        reply: tuple[list[Finished], list[Lease]] = self._calls.call(
-            self.machine.collecting.collect, member_id, tag, want, wait, lend, wait=wait
+        asked = wire.Collect("", 0, member_id, tag, want, wait, lend)
+        reply: wire.Collected = self._calls.call(self.machine.collecting.collect, asked, wait=wait)
+        return reply
+
+    def collect_later(
+        self, later: Later, asked: wire.Collect, calls: NumberedCalls
+    ) -> wire.Collected | None:
+        """Do the same, once for each number, and do not wait; see `exchange_later`.
+
+        Args:
+            later: Takes the reply.
+            asked: What `collect` takes, and the number of the call.
+            calls: The numbered calls of processes that are trusted as much.
+        """
+        reply: wire.Collected | None = self._calls.defer(
+            self.machine.collecting.collect_once, calls, asked, later=later, wait=asked.wait
         )
         return reply
 

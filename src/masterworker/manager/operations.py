@@ -89,13 +89,16 @@ class Operations:
         """See `Manager.ping`."""
         return self._manager.ping(member_id)
 
-    def attend(self, asked: wire.Attendance) -> list[wire.SupervisorOrder]:
-        """See `Manager.attend`; the supervisor is gone with its last connection."""
+    def attend(self, asked: wire.Attendance) -> Any:
+        """See `Manager.attend`; the supervisor is gone with its last connection. Or `LATER`."""
         name = asked.name
         if name not in self._supervisors:
             self._supervisors.add(name)
             self._manager.attach(name)
-        return self._manager.attend(name, asked.alive, asked.endings, asked.wait)
+        if self.later is None:
+            return self._manager.attend(name, asked.alive, asked.endings, asked.wait)
+        orders = self._manager.attend_later(self.later, asked)
+        return LATER if orders is None else orders
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -120,8 +123,12 @@ class Operations:
         return self._manager.cancel(task_ids)
 
     def collect(self, asked: wire.Collect) -> Any:
-        """See `Manager.collect`."""
+        """See `Manager.collect`. Or `LATER`."""
         manager, member_id = self._manager, asked.member_id
+        if self.later is not None:
+            self._clients.add(asked.client)
+            reply = manager.collect_later(self.later, asked, self._replies.calls)
+            return LATER if reply is None else reply
         return self._once(
             asked.client,
             asked.number,

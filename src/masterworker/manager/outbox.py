@@ -1,9 +1,9 @@
 """What is to be said as soon as the manager's lock is free again.
 
-A worker that waits for work need not have a thread that waits for it. Its reply is *deferred*: the
-thread whose step gives it leases, or another reason to reply, sends the reply itself, at
-once. That is one thread less to be woken on the way of a task, and idle workers keep no thread of
-the master but for listening.
+A process that waits for work, for outcomes or for orders has no thread that waits for it. Its reply
+is *deferred*: the thread whose step gives it something sends the reply itself, at once. That is one
+thread less to be woken on the way of a task, and idle workers keep no thread of the master but for
+listening.
 
 Nothing is ever sent, and no thread woken, with the lock held: that is noted here, and done by
 `Guard` when the lock has been released.
@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.errors import MasterworkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +56,10 @@ class Outbox:
 def send(later: Later, reply: Any) -> None:
     """Send a deferred reply. Never raises but for a Ctrl-C."""
     try:
-        later.send([True, reply])
+        if isinstance(reply, MasterworkerError):
+            later.send([False, wire.encode_error(reply)])
+        else:
+            later.send([True, reply])
     except BaseException:
         # Perhaps it has been sent, and perhaps not: what was to be executed there goes to another
         # worker, as when the connection breaks by itself.

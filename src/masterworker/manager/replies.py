@@ -25,7 +25,8 @@ class Replies:
     """
 
     def __init__(self, guard: Guard, calls: NumberedCalls, clock: Callable[[], float]) -> None:
-        self._guard, self._calls, self._clock = guard, calls, clock
+        self._guard, self._clock = guard, clock
+        self.calls = calls
 
     def once(
         self,
@@ -47,7 +48,7 @@ class Replies:
         """
         box = Mailbox()
         with self._guard:
-            call, is_new = self._calls.begin(client, number, box)
+            call, is_new = self.calls.begin(client, number, box)
             if call.done:
                 return call.reply
         if not is_new:
@@ -67,7 +68,7 @@ class Replies:
     def acknowledge(self, client: str, number: int) -> None:
         """A client has got the reply of a call."""
         with self._guard:
-            self._calls.acknowledge(client, number)
+            self.calls.acknowledge(client, number)
 
     def forgo(self, client: str, number: int | None = None) -> None:
         """A client will not come for the reply of a call (None: its last): outcomes go to others.
@@ -75,12 +76,12 @@ class Replies:
         A reply that has been acknowledged is not concerned.
         """
         with self._guard as machine:
-            machine.forgo(self._calls, client, number, self._clock())
+            machine.forgo(self.calls, client, number, self._clock())
 
     def abandon(self, client: str) -> None:
         """The connection of a client has ended. If it does not come back, its outcomes do."""
         with self._guard as machine:
-            machine.abandon(self._calls, client, self._clock())
+            machine.abandon(self.calls, client, self._clock())
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -96,4 +97,4 @@ class Replies:
     def _end(self, call: Call, reply: Any) -> bool:
         """A call has been carried out. True: its client has given it up."""
         with self._guard as machine:
-            return machine.complete(self._calls, call, reply)
+            return machine.complete(self.calls, call, reply)
