@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from masterworker import wire
 from masterworker.errors import MasterworkerError
 from masterworker.manager.mailbox import Mailbox
+
+Reply = TypeVar("Reply")
 
 if TYPE_CHECKING:
     from collections import deque
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     #: An event of the machine: given its arguments, a channel, a deadline and the time, it returns
     #: the reply, or the call that waits.
-    Event = Callable[..., tuple[Any, Waiter | None]]
+    Event = Callable[..., tuple[Reply | None, Waiter | None]]
 
 
 class Calls:
@@ -42,7 +44,7 @@ class Calls:
         self._guard, self._clock = guard, clock
         self._repairs, self._look_again = repairs, look_again
 
-    def call(self, event: Event, *what: Any, wait: float) -> Any:
+    def call(self, event: Event[Reply], *what: Any, wait: float) -> Reply:
         """Carry out one call, and return its reply.
 
         Args:
@@ -54,7 +56,8 @@ class Calls:
             MasterworkerError: The call has failed.
             BaseException: What a signal handler raises. What the call had been given goes back.
         """
-        box, reply, waiter = Mailbox(), None, None
+        box, waiter = Mailbox(), None
+        reply: Any = None
         try:
             with self._guard:
                 reply, waiter = event(*what, box, inf, self._clock())
@@ -74,9 +77,10 @@ class Calls:
             raise
         if failed:
             raise reply
-        return reply
+        answer: Reply = reply
+        return answer
 
-    def defer(self, event: Event, *what: Any, later: Later, wait: float) -> Any:
+    def defer(self, event: Event[Reply], *what: Any, later: Later, wait: float) -> Reply | None:
         """Carry out one call without waiting.
 
         Args:

@@ -237,20 +237,14 @@ class Manager:
             (order, member id, task id): `wire.CANCEL` or `wire.STOP`.
         """
         attend = self.machine.supervision.attend
-        orders: list[tuple[str, int, int]] = self._calls.call(
-            attend, name, alive, endings, wait, wait=wait
-        )
-        return orders
+        return self._calls.call(attend, name, alive, endings, wait, wait=wait)
 
     def attend_later(
         self, later: Later, asked: wire.Attendance
     ) -> list[wire.SupervisorOrder] | None:
         """Do the same, and do not wait; see `exchange_later`."""
         attend, what = self.machine.supervision.attend, (asked.name, asked.alive, asked.endings)
-        orders: list[wire.SupervisorOrder] | None = self._calls.defer(
-            attend, *what, asked.wait, later=later, wait=asked.wait
-        )
-        return orders
+        return self._calls.defer(attend, *what, asked.wait, later=later, wait=asked.wait)
 
     def attach(self, name: str) -> None:
         """A supervisor speaks through one more connection."""
@@ -296,8 +290,7 @@ class Manager:
 
     def exchange(self, asked: wire.Exchange) -> wire.Reply:
         """Deliver outcomes, give back leases, and get new ones: a worker's one call."""
-        reply: wire.Reply = self._calls.call(self.machine.exchange, asked, wait=asked.wait)
-        return reply
+        return self._calls.call(self.machine.exchange, asked, wait=asked.wait)
 
     def exchange_later(self, later: Later, asked: wire.Exchange) -> wire.Reply | None:
         """Do the same, and do not wait.
@@ -309,10 +302,7 @@ class Manager:
         Returns:
             The reply, if there is something to say at once.
         """
-        reply: wire.Reply | None = self._calls.defer(
-            self.machine.exchange, asked, later=later, wait=asked.wait
-        )
-        return reply
+        return self._calls.defer(self.machine.exchange, asked, later=later, wait=asked.wait)
 
     # -- outcomes ---------------------------------------------------------------------------
 
@@ -339,8 +329,7 @@ class Manager:
             NotRegisteredError: The caller has to join again.
         """
         asked = wire.Collect("", 0, member_id, tag, want, wait, lend)
-        reply: wire.Collected = self._calls.call(self.machine.collecting.collect, asked, wait=wait)
-        return reply
+        return self._calls.call(self.machine.collecting.collect, asked, wait=wait)
 
     def collect_later(
         self, later: Later, asked: wire.Collect, calls: NumberedCalls
@@ -352,10 +341,9 @@ class Manager:
             asked: What `collect` takes, and the number of the call.
             calls: The numbered calls of processes that are trusted as much.
         """
-        reply: wire.Collected | None = self._calls.defer(
+        return self._calls.defer(
             self.machine.collecting.collect_once, calls, asked, later=later, wait=asked.wait
         )
-        return reply
 
     def take_back(
         self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease]
