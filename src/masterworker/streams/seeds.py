@@ -15,7 +15,6 @@ from masterworker import forks
 from masterworker.core.streams import LAST, Stream
 from masterworker.data.pickling import dumps
 from masterworker.errors import UsageError
-from masterworker.worker.seeded import Seeded
 
 if TYPE_CHECKING:
     import threading
@@ -79,6 +78,10 @@ class Streams:
         """Return the pickle of a function whose calls have streams."""
         known, its, pickled = self._latest
         if known is not function or its is not parent:
+            from masterworker.worker.seeded import (
+                Seeded,
+            )  # a master needs no other part of a worker
+
             pickled = dumps(Seeded(function, parent))
             self._latest = function, parent, pickled
         return pickled
