@@ -45,7 +45,7 @@ _now: Final = _Now()
 
 
 def limit_threads(number: int | None) -> None:
-    """Let each numerical library use so many threads. Costs nothing where that is so already.
+    """Let each numerical library use this number of threads. Costs nothing where it does already.
 
     Args:
         number: The number; None: as before the first limit.

@@ -1,4 +1,4 @@
-"""A master that nobody refers to any more, as when a cell of a notebook is run again."""
+"""A master that nothing refers to any more, as when a cell of a notebook is run again."""
 
 from __future__ import annotations
 
@@ -87,4 +87,4 @@ def test_one_that_was_shut_down_is_not_ended_again(caplog: pytest.LogCaptureFixt
     gc.collect()
     with Master(workers=1) as other:
         assert other.submit(abs, -1).result(HANG) == 1
-    assert "nobody refers" not in caplog.text
+    assert "nothing refers" not in caplog.text

@@ -203,7 +203,7 @@ def test_it_is_said_if_nobody_has_taken_anything(
     master.map(first_only, range(50))
     assert nothing_is_left(master)
     [told] = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    assert "nobody has taken a result of map(first_only)" in told
+    assert "no result has been taken of map(first_only)" in told
     assert "for _ in master.map(...)" in told
     caplog.clear()
     leave_by_break(master.map(first_only, range(50)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools.house import counts, drawing, imports, rules, source
+from tools.house import counts, drawing, imports, rules, source, words
 from tools.house.source import Module
 
 MODULES = source.read()
@@ -152,3 +152,18 @@ def test_what_is_too_long_needs_a_reason() -> None:
     assert any(error.startswith("core/: 401") for error in rules.broken([long], rulebook))
     rulebook["reasons"]["files"]["masterworker.core.new"] = "a table"
     assert not any("core.new" in error for error in rules.broken([long], rulebook))
+
+
+# -- words -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["# Nobody asks.", '"""So\n    many tasks."""', "whoever = 1"])
+def test_words_that_hide_what_is_meant_are_errors(text: str) -> None:
+    named = [("masterworker.new", f"x = 1\n{text}\n")]
+    (error,) = words.riddles(named, {})
+    assert error.startswith("masterworker.new: 2: ")
+    assert list(words.riddles(named, {"masterworker.new": "a name of the system"})) == []
+
+
+def test_other_words_are_none() -> None:
+    assert words.found_in("# No body, and so manyfold.\nwho = 'the worker'\n") == []

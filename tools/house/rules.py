@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.house import counts, imports
+from tools.house import counts, imports, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ def broken(modules: Sequence[Module], rules: Mapping[str, Any]) -> Iterator[str]
     yield from _too_long(modules, rules["lines"], rules["reasons"]["files"])
     high = (name for name, height in counts.heights(modules).items() if height > 1)
     yield from _without_reason("two classes of ours above it", high, rules["reasons"]["classes"])
+    yield from words.riddles(words.texts(modules), rules["reasons"]["words"])
     yield from broken_imports(imports.graph(), imports.graph(typing=False), rules["imports"])
 
 
@@ -51,8 +52,10 @@ def idle(modules: Sequence[Module], rules: Mapping[str, Any]) -> Iterator[str]:
     reasons = rules["reasons"]
     long = {module.name for module in modules if module.lines > rules["lines"]["file"]}
     high = {name for name, height in counts.heights(modules).items() if height > 1}
-    for name in [*(reasons["files"].keys() - long), *(reasons["classes"].keys() - high)]:
-        yield f"rules.toml has a reason for {name}, which needs none"
+    worded = {name for name, text in words.texts(modules) if words.found_in(text)}
+    for kind, needed in {"files": long, "classes": high, "words": worded}.items():
+        for name in reasons[kind].keys() - needed:
+            yield f"rules.toml has a reason for {name}, which needs none"
     yield from imports.idle(imports.graph(typing=False), rules["imports"]["allowed"])
 
 

@@ -85,7 +85,7 @@ class Departures:
     def close(self, member_id: int, reason: str, now: float) -> bool:
         """The connection of a process has closed, and it did not sign off.
 
-        If it holds tasks and has a supervisor, this is a loss only when that has told why, or
+        If it holds tasks and has a supervisor, this is a loss only when that has said why, or
         after `REPORT_WITHIN`. Until then it gets nothing more.
 
         Returns:

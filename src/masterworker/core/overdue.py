@@ -1,7 +1,7 @@
 """Tasks with a time limit whose worker does not heed it. Times are seconds on the caller's clock.
 
 A worker breaks its task off itself, and its supervisor ends it where that does not help. Neither
-need be so for a worker with a ticket, or one that nobody supervises: so for these the manager's own
+need be so for a worker with a ticket, or one without a supervisor: so for these the manager's own
 clock has the last word, when both would have done it long ago.
 """
 
@@ -30,9 +30,9 @@ _MEAN_LIMITS = [
     bytes((0x8C, len(name))) + name
     for name in (b"TaskTimeout", b"TimeoutError", b"Exception", b"BaseException")
 ]
-#: A task whose time is up may clean up for so long (seconds), as in `launch.process`.
+#: Time for a task to clean up when its time limit is over (seconds), as in `launch.process`.
 GRACE = 2.0
-#: A worker says within so long what it executes (seconds). What it has promised itself does not
+#: Time within which a worker says what it executes (seconds). What it has promised itself does not
 #: count: it could promise anything.
 HEARTBEAT = 5.0
 
@@ -114,7 +114,7 @@ class Overdue:
         return late, stuck
 
     def _clear_up(self, find: Callable[[int], Task | None]) -> None:
-        """Forget those that are in nobody's hands any more."""
+        """Forget those that are in no worker's hands any more."""
         self._watched = [each for each in self._watched if _is_held(find(each.task_id), each)]
         heapify(self._watched)
         self._clear_up_at = max(FEW, 2 * len(self._watched))
@@ -139,7 +139,7 @@ def may_try_again(retry_on: bytes) -> bool:
     """Return whether a task may be tried again after its time limit.
 
     Args:
-        retry_on: The classes that were chosen, as a pickle, which nobody may open here: it holds
+        retry_on: The classes that were chosen, as a pickle, which is never opened here: it holds
             their names.
     """
     return not retry_on or any(name in retry_on for name in _MEAN_LIMITS)

@@ -208,6 +208,6 @@ class TaskTable:
             yield "lease of block", block.id
 
     def _is_held(self, item: Item) -> bool:
-        """Tell whether the process that holds an item knows of it."""
+        """Return whether the process that holds an item knows of it."""
         holder = None if item.holder is None else self._members.get(item.holder)
         return holder is not None and holder.leases.get(item.last) is item

@@ -1,7 +1,7 @@
 """A future of the standard library on top of one of ours, whose machinery is made when needed.
 
 A `concurrent.futures.Future` has a condition, a list of waiters, a list of callbacks, and has to be
-told of each outcome. Most are only waited for, one after the other; then all of that would be made
+given each outcome. Most are only waited for, one after the other; then all of that would be made
 for nothing, and cost more than the task. So this one makes it when it is asked for: by `wait`,
 `as_completed`, `asyncio.wrap_future`, or a callback.
 """
@@ -54,7 +54,7 @@ class ExecutorFuture(concurrent.futures.Future[T]):
         return self._job.cancel_waiting([self._task]) or self.cancelled()
 
     def cancelled(self) -> bool:
-        """Tell whether the call was cancelled before it ran."""
+        """Return whether the call was cancelled before it ran."""
         return self._task.cancelled() and not self._is_interrupted
 
     def interrupt(self) -> bool:
@@ -63,11 +63,11 @@ class ExecutorFuture(concurrent.futures.Future[T]):
         return self._task.cancel()
 
     def running(self) -> bool:
-        """Tell whether a worker has the call, and it is not done."""
+        """Return whether a worker has the call, and it is not done."""
         return self._task.running()
 
     def done(self) -> bool:
-        """Tell whether the call has ended, or was cancelled."""
+        """Return whether the call has ended, or was cancelled."""
         return self._task.done()
 
     # -- its outcome ------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class ExecutorFuture(concurrent.futures.Future[T]):
         return self.__dict__[name]
 
     def _settle(self, future: Future[T]) -> None:
-        """Tell all that wait, and call back. In the thread of the job's callbacks."""
+        """Notify all that wait, and call back. In the thread of the job's callbacks."""
         try:
             error = self.exception()
         except CancelledError:

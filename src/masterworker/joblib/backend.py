@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from masterworker.joblib.pools import Pool
     from masterworker.master import Master
 
-#: What joblib tells each backend, and this one does without.
+#: What joblib passes to each backend, and this one does without.
 _UNUSED: Final = frozenset(("context", "prefer", "require", "temp_folder", "verbose"))
 #: Keywords of this backend.
 _KNOWN: Final = frozenset(("master", *Options._fields))

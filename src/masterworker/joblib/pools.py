@@ -25,7 +25,7 @@ class Options(NamedTuple):
     output: str = PLAIN
 
     def is_same(self, other: Options) -> bool:
-        """Tell whether they are the same. Arguments are compared by identity: arrays may be big."""
+        """Return whether they are the same. Arguments are compared by identity: they may be big."""
         return self._replace(initargs=()) == other._replace(initargs=()) and [
             id(each) for each in self.initargs
         ] == [id(each) for each in other.initargs]

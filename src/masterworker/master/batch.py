@@ -43,9 +43,9 @@ class Batch:
         #: For each of them nothing, a result as it came, results that came as one (in the place of
         #: each), another outcome, or `TAKEN`.
         self.outcomes: list[Payload | Values | Finished | None] = [None] * size
-        #: So many have not arrived yet.
+        #: How many have not arrived yet.
         self.left = size
-        #: Is told what has arrived: from where on, and how many. With the manager's lock held.
+        #: Called with what has arrived: from where on, and how many. With the manager's lock held.
         self.watcher: Callable[[tuple[Batch, int, int]], object] | None = None
         self._written: list[tuple[int, str]] = []
 
@@ -127,7 +127,7 @@ class Batch:
                 outcome = Finished(self.first + at, self.tag, RESULT, outcome, worker)
                 if value_or_error(outcome)[1] is None:  # a signal handler has raised it
                     raise
-        assert outcome is not None  # noqa: S101  whoever takes it has looked
+        assert outcome is not None  # noqa: S101  its taker has looked
         value, error = value_or_error(outcome)
         if error is not None and not return_errors:
             raise error

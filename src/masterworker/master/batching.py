@@ -1,8 +1,8 @@
 """From the items of a `map` to the payloads of its tasks, some at a time.
 
 What an item is worth when it is drawn is what its task gets: an iterator that goes on may change
-what it has given before. So each item is pickled when it is drawn, but for such as nobody can
-change: those go together into a chunk.
+what it has given before. So each item is pickled when it is drawn, but for those that cannot
+change: they go together into a chunk.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from masterworker.master.needs import Hold, Needs, Travelling
     from masterworker.streams.seeds import Share
 
-#: Where items come slowly, no more are drawn at a time after so many seconds.
+#: Where items come slowly, time after which no more are drawn at once (seconds).
 SLOW_BATCH = 0.02
 
-#: Where not even so many would fit into a chunk, they go one by one.
+#: Where fewer than this would fit into a chunk, items go one by one.
 WORTH = 64
 
 #: Items of these are drawn without looking at the clock, and none changes while others are drawn.
@@ -81,7 +81,7 @@ class Batcher:
         self._failure: Exception | None = None
 
     def draw(self, most: int) -> Sequence[Payload] | Chunk:
-        """Draw items: so many at most, and what comes in a moment, but one if there is any.
+        """Draw items: this many at most, and what comes in a moment, but one if there is any.
 
         Raises:
             UnpicklableError: Says what cannot be sent; all that comes before it has been drawn.

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
 
-#: What waits to be written is forgotten, oldest first, beyond so many bytes: parameters of two
-#: calls that are as large as can be kept.
+#: Bytes that wait to be written, at most; older ones are forgotten. Two calls' parameters that are
+#: as large as can be kept.
 HELD_BYTES = 128 << 20
-#: Between two times of writing pass so many seconds, ...
+#: Seconds between two times of writing, at least, ...
 PAUSE = 1.0
-#: ... or so many times as long as writing took, where that is longer.
+#: ... or the time that writing took, times this, where that is longer.
 PAUSE_SHARE = 20.0
 
 
@@ -89,7 +89,7 @@ class DeadLetters:
                 self._start()
 
     def close(self, seconds: float = 1.0) -> None:
-        """Write what is left, for so many seconds at most. Safe to call twice."""
+        """Write what is left, this many seconds at most. Safe to call twice."""
         self._closing.set()
         self._there.set()
         if self._thread is not None:

@@ -73,7 +73,7 @@ def _run() -> None:
 def _end(label: str, end: JobEnd) -> None:
     if end.is_over:
         return
-    logger.info("nobody refers to the master of %r any more: the job ends", label)
+    logger.info("nothing refers to the master of %r any more: the job ends", label)
     try:
         end.shutdown(GRACE)
     except Exception:

@@ -44,10 +44,10 @@ class Router(Protocol):
         """Note that results are picked up, or asked for."""
 
     def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
-        """Wait until something holds. False: it does not after so many seconds."""
+        """Wait until something holds. False: it does not after this time (seconds)."""
 
     def is_running(self, number: int) -> bool:
-        """Tell whether a worker has a task."""
+        """Return whether a worker has a task."""
 
     def cancel(self, number: int) -> bool:
         """Cancel a task. False: it has its outcome already."""
@@ -99,7 +99,7 @@ class Future(Generic[T]):
     # -- its state --------------------------------------------------------------------------
 
     def done(self) -> bool:
-        """Tell whether the task has an outcome, or never will, since the job has ended.
+        """Return whether the task has an outcome, or never will, since the job has ended.
 
         Does not wait. Counts as asking for a result, so that tasks are handed out although many
         results have not been picked up.
@@ -109,14 +109,14 @@ class Future(Generic[T]):
         return self._outcome is not None
 
     def running(self) -> bool:
-        """Tell whether a worker has the task. Does not wait; takes the manager's lock.
+        """Return whether a worker has the task. Does not wait; takes the manager's lock.
 
         Workers take several short tasks at a time, so it may not have begun with this one yet.
         """
         return self._outcome is None and self._router.is_running(self.number)
 
     def cancelled(self) -> bool:
-        """Tell whether the task was cancelled before it had an outcome. Does not wait."""
+        """Return whether the task was cancelled before it had an outcome. Does not wait."""
         outcome = self._outcome
         if outcome is _OPENED:
             return isinstance(self._error, TaskCancelled)
@@ -220,7 +220,7 @@ class Future(Generic[T]):
             if self._watchers is None:
                 self._watchers = deque()
             self._watchers.append(watcher)
-        if self._outcome is not None:  # else whoever sets it sees the watcher
+        if self._outcome is not None:  # else the thread that sets it sees the watcher
             self._notify()
 
     def _unwatch(self, watcher: Callable[[Future[Any]], object]) -> None:
@@ -229,7 +229,7 @@ class Future(Generic[T]):
                 self._watchers.remove(watcher)
 
     def _notify(self) -> None:
-        """Tell all that watch, each once, whichever threads call this."""
+        """Call all watchers, each once, whichever threads call this."""
         while self._watchers:
             try:
                 watcher = self._watchers.popleft()

@@ -141,7 +141,7 @@ class Launcher:
             return
         raise WorkerStartError(
             "no worker could start, so nothing will ever be done: none that this master has "
-            f"launched, and without a label nobody else can join. The last one: {why}"
+            f"launched, and without a label no other can join. The last one: {why}"
         )
 
     def describe_starting(self) -> str:

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from masterworker.master.batching import Batcher
     from masterworker.master.results import ResultRouter
 
-#: `map` asks for so many tasks at a time, as they fit into one page of ids, ...
+#: `map` asks for this many tasks at a time, which fit into one page of ids, ...
 BATCH = 1 << PAGE_BITS
-#: ... and has at most so many under way that have not been yielded yet, ...
+#: ... and has at most this many under way that have not been yielded yet, ...
 LOOK_AHEAD = 10_000
-#: ... or so many bytes of parameters, but always a few tasks.
+#: ... or this many bytes of parameters, but always a few tasks.
 LOOK_AHEAD_BYTES = 64 << 20
 FEW = 16
-#: Where items come slowly, `map` returns after so many seconds of drawing them.
+#: Where items come slowly, `map` returns after drawing them for this time (seconds).
 FIRST_DRAW = 0.5
-#: A batch is what is done in so many seconds, since who takes one task of it takes all its bytes
-#: along; as long as nothing is known, so many tasks.
+#: A batch is what is done in this time (seconds), since a lease of one task carries the bytes of
+#: all; as long as nothing is known, this number of tasks.
 PACE = 0.005
 AT_FIRST = 128
 
@@ -102,7 +102,7 @@ class MapCall:
     def begin(self, *, ordered: bool) -> Iterator[Any]:
         """Ask for the first tasks. Returns what yields the results.
 
-        However that is left, nothing is executed any more that nobody wants.
+        However that is left, nothing is executed any more that is not wanted.
 
         Raises:
             UnpicklableError: Says what cannot be sent.
@@ -118,7 +118,7 @@ class MapCall:
                     break
             self._since = time.monotonic()
             results = self._in_order() if ordered else self._as_come()
-            next(results)  # so that it ends what was begun, even if nobody takes anything from it
+            next(results)  # so that it ends what was begun, even if nothing is taken from it
         except BaseException:
             self._end()
             raise
@@ -219,12 +219,12 @@ class MapCall:
             raise TimeoutError("a result of map has not come in time")
 
     def _begun(self) -> Generator[None]:
-        """Stop once, so that whoever drops this before its first result ends it as well."""
+        """Stop once, so that to drop this before its first result ends it as well."""
         try:
             yield
         except GeneratorExit:
             self._message = (
-                f"nobody has taken a result of map({self._drawing.tag.removeprefix('@')})"
+                f"no result has been taken of map({self._drawing.tag.removeprefix('@')})"
             )
             raise
 
@@ -234,7 +234,7 @@ class MapCall:
             raise self._failure
 
     def _end(self) -> None:
-        """Nobody waits any more: what has no outcome is not wanted."""
+        """No caller waits any more: what has no outcome is not wanted."""
         self._batches.close()  # it refers to this object, and so to the items
         left = [batch for batch in self._asked if batch.left]
         if left:
@@ -273,7 +273,7 @@ class MapCall:
         return self._pending < (self._bounds.most or self._look_ahead)
 
     def _is_low(self) -> bool:
-        """Tell whether it is time to ask for more: some at a time, where many are allowed."""
+        """Return whether it is time to ask for more: some at a time, where many are allowed."""
         most = self._bounds.most
         if most is None:
             return self._pending <= max(self._look_ahead - BATCH, 2 * FEW - 1)

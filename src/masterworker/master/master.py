@@ -59,7 +59,7 @@ class Master(Submitter):
             memory that may be used.
         seed: Of the tasks' random numbers (`task_rng`): an integer, 0 or more. Tasks are numbered
             in the order in which they are asked for. None: fresh for each run.
-        worker_options: What else `launch_workers` is to be told about `workers`.
+        worker_options: Further arguments of `launch_workers` for `workers`.
 
     Raises:
         LabelTakenError: A living master has this label.
@@ -251,10 +251,10 @@ class Master(Submitter):
         Args:
             number: How many; "auto" is one for each processor that may be used.
             wait: Return when they are there, or after 5 s.
-            max_tasks: After so many tasks a worker process is replaced by a new one.
-            idle_timeout: After so many seconds without a task a worker leaves.
+            max_tasks: Number of tasks after which a worker process is replaced by a new one.
+            idle_timeout: Seconds without a task after which a worker leaves.
             memory_limit: A worker with more memory than this is killed: bytes, or "500M".
-            lifetime: After so many seconds these workers leave, and give back what they have not
+            lifetime: Seconds after which these workers leave, and give back what they have not
                 finished.
             initializer: Called by each worker process before its first task.
             output: What tasks write comes out "marked" with the worker, "plain" as it was written,
@@ -295,7 +295,7 @@ class Master(Submitter):
 
         Args:
             valid: For how long, as 12h or 7d; the end of this job ends it, too.
-            role: "worker", or "observer" for those who may only look on.
+            role: "worker", or "observer" for one that may only look on.
 
         Raises:
             UsageError: One of these cannot be used, or this is a job with `serial=True`.
@@ -304,7 +304,7 @@ class Master(Submitter):
         return self.__engine.ticket(valid, role)
 
     def shutdown(self, grace: float = GRACE) -> Summary:
-        """End the job: workers are told, waiting tasks are not executed any more.
+        """End the job: workers stop, and waiting tasks are not executed any more.
 
         Safe to call twice, and from any thread.
 

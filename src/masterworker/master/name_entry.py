@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.master")
 
-#: How `security.tls` puts it; something that speaks no TLS is nobody's master.
+#: How `security.tls` puts it; something that speaks no TLS is no master.
 _NO_TLS = "does not speak TLS"
 
 
 def enter_name(names: NameServer, label: str, uri: str) -> bool:
     """Enter a label.
 
-    An entry that leads to a master which is not ours is left alone: it may be another user's, who
-    has the same right to the label in a name server that all share. It does not keep this master
-    from starting either: anybody can have made it.
+    An entry that leads to a master which is not ours is left alone: it may be another user's, with
+    the same right to the label in a name server that all share. It does not keep this master from
+    starting either: any process can have made it.
 
     Args:
         names: The name server.
@@ -32,7 +32,7 @@ def enter_name(names: NameServer, label: str, uri: str) -> bool:
 
     Returns:
         Whether it is entered. False: no name server is running, or the label is entered for
-        somebody else; which is said in the log.
+        another master; which is said in the log.
 
     Raises:
         LabelTakenError: A living master of this user has entered it. One that was left behind is
@@ -48,7 +48,7 @@ def enter_name(names: NameServer, label: str, uri: str) -> bool:
         names.register(label, uri)
     except CredentialError as error:
         logger.warning(
-            "the name server at %s, which anybody can fill, has an entry for %r, and at %s is no "
+            "the name server at %s, which any host can fill, has an entry for %r, and at %s is no "
             "master of yours (%s); the job goes on without an entry: workers on this machine find "
             "it all the same, others by a ticket or --master; or use another label",
             names.where, label, known, error,
@@ -65,7 +65,7 @@ def enter_name(names: NameServer, label: str, uri: str) -> bool:
 
 
 def _we_live_at(address: Address, label: str) -> bool:
-    """Tell whether a living master of this user listens there.
+    """Return whether a living master of this user listens there.
 
     Raises:
         CredentialError: Something does that cannot prove it, or to which we cannot.

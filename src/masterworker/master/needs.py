@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.master")
 
-#: So many plans and functions are kept ready.
+#: Most plans and functions that are kept ready.
 KEPT = 256
-#: A function without a name, and its variables, travel with each call up to so many bytes.
+#: A function without a name, and its variables, travel with each call up to this size (bytes).
 SMALL = 16 << 10
-#: What a call refers to is said within so many bytes.
+#: Within this many bytes of a pickle stands what a call refers to.
 LOOKED_AT = 1 << 16
 _KEY = re.compile(rb"[0-9a-f]{32}")
 #: A function that carries more than this is named in the log, once (bytes).
@@ -40,11 +40,11 @@ MUCH = 1 << 20
 
 
 class Hold:
-    """Keeps what calls need in the store, as long as somebody has it.
+    """Keeps what calls need in the store, as long as a call or future refers to it.
 
     Args:
         parts: Under which keys that is stored.
-        released: Is told them in the end. (In any thread, whatever that has in hand.)
+        released: Called with them in the end. (In any thread, whatever that has in hand.)
     """
 
     __slots__ = ("__weakref__", "_parts", "_released")
@@ -137,7 +137,7 @@ class Needs:
 
         Args:
             values: The values.
-            fixed: Whoever opens them cannot change the arrays in them, be they large or small.
+            fixed: Workers that open them cannot change the arrays in them, be they large or small.
 
         Raises:
             UnpicklableError: Names the value that cannot be pickled, and why.

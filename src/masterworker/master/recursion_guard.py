@@ -46,7 +46,7 @@ def require_a_place() -> None:
 
 
 def _is_beginning() -> bool:
-    """Tell whether this process belongs to a pool of `multiprocessing`, and is not ready yet."""
+    """Return whether this process belongs to a pool of `multiprocessing`, and is not ready yet."""
     pools = sys.modules.get("multiprocessing.process")
     return pools is not None and getattr(pools.current_process(), "_inheriting", False)
 

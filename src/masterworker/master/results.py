@@ -68,7 +68,7 @@ class ResultRouter:
             timeout: Seconds to wait at most; None: as long as it takes.
 
         Returns:
-            False: it does not hold after so many seconds.
+            False: it does not hold after this time (seconds).
 
         Raises:
             Terminated: The job is over, and it does not hold.
@@ -113,7 +113,7 @@ class ResultRouter:
         return bool(self._manager.cancel([number]))
 
     def is_running(self, number: int) -> bool:
-        """Tell whether a worker has a task."""
+        """Return whether a worker has a task."""
         return self._manager.is_handed_out(number)
 
     def end(self) -> None:

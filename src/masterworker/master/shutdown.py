@@ -61,7 +61,7 @@ class JobEnd:
         parts: What is to be ended.
         wake: Lets threads that wait for outcomes look again.
         on_ended: Called when nothing more can come.
-        by_label: Workers are told the label, so that some may come too late.
+        by_label: Workers find the job by its label, so that some may come too late.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ def refuse_options(function: Callable[..., Any], keywords: Mapping[str, Any]) ->
 
     try:
         parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some built-in ones do not tell
+    except (TypeError, ValueError):  # some built-in ones have none
         return
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return

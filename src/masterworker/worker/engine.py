@@ -4,7 +4,7 @@
     -----------                                     ---------------------
     exchange: outcomes out, leases in   <-- one -->  a task overruns: deliver what is finished,
     execute the leases, one by one     connection    give back what has not started, beat the heart
-    and again, until told to stop
+    and again, until asked to stop
 
 Handlers run in the main thread, so signals, libraries and debuggers behave as usual.
 """
@@ -125,7 +125,9 @@ class WorkerEngine:
         if self._watchable:
             definitions.live_apart()
         definitions.fetch_from(self.talk.fetch_definition)
-        with self._interrupts.installed():  # first: who has joined signs off, whatever comes
+        with (
+            self._interrupts.installed()
+        ):  # first: a worker that has joined signs off, whatever comes
             if self._declare(handlers):
                 self._courier.start()
                 asking = streams.asking(self.talk.stream_of_task)
@@ -280,7 +282,7 @@ class WorkerEngine:
         return answer
 
     def _execute_batch(self, *, alone: bool) -> None:
-        """Execute what has come; one task alone needs nobody to look after the others."""
+        """Execute what has come; one task alone needs no courier to look after the others."""
         if not alone:
             self._courier.batch_begins()
         done = self._execute_leases()

@@ -60,7 +60,7 @@ def execute(
     Args:
         handler: Is called with the parameters.
         payload: The pickled parameters.
-        interrupted: Tells whether a `KeyboardInterrupt` came from outside.
+        interrupted: Returns whether a `KeyboardInterrupt` came from outside.
         terms: Its time limit, and which failures may be tried again.
         data_only: The master takes no pickles from this process.
 
@@ -108,7 +108,7 @@ def failed(
         stage: How far it was.
         error: What was raised, with its traceback from the caller's frame on.
         result: What it has returned, if it has.
-        interrupted: Tells whether a `KeyboardInterrupt` came from outside.
+        interrupted: Returns whether a `KeyboardInterrupt` came from outside.
         terms: Its time limit, and which failures may be tried again.
         data_only: The master takes no pickles from this process.
 

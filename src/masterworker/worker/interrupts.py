@@ -1,10 +1,10 @@
-"""Signals to a worker: Ctrl-C and SIGTERM, told apart from what a handler raises itself.
+"""Signals to a worker: Ctrl-C and SIGTERM, as distinct from what a handler raises itself.
 
 SIGINT interrupts the task that is being executed; it goes back. SIGTERM lets it finish within a
 grace, and then the worker leaves; a second one counts as SIGINT. A second SIGINT ends the process
-at once. What a batch system tells all processes comes twice, directly and from our supervisor: that
-is one stop, and how long it lasts the supervisor decides. That one task alone is to be broken off
-(it is cancelled, or its time is up) stands on the scoreboard, and another signal,
+at once. A signal of a batch system to all processes comes twice, directly and from our supervisor:
+that is one stop, and how long it lasts the supervisor decides. That one task alone is to be broken
+off (it is cancelled, or its time is up) stands on the scoreboard, and another signal,
 `scoreboard.LOOK`, says to look there. One that comes late or twice finds nothing to do.
 
 A signal can come between any two steps. So a task is broken off in its own code only: never while
@@ -46,7 +46,7 @@ class Broken(BaseException):
     """The task that is being executed is to end, and the worker to go on.
 
     Args:
-        cancelled: Nobody wants it any more; else its time is up.
+        cancelled: It is not wanted any more; else its time is up.
     """
 
     def __init__(self, cancelled: bool) -> None:
@@ -54,9 +54,9 @@ class Broken(BaseException):
         self.cancelled = cancelled
 
 
-#: Who tells all processes tells our supervisor, too, which tells us within so long (seconds).
+#: A signal to all processes comes once more from our supervisor, within this time (seconds).
 PASSED_ON = 0.2
-#: After a SIGTERM, a task may go on for so long before it is given back (seconds).
+#: Time that a task may go on after a SIGTERM before it is given back (seconds).
 GRACE = 10.0
 
 
@@ -135,7 +135,7 @@ class Interrupts:
         self.in_charge = False
         #: When it has to be gone, if it is leaving (seconds on the monotonic clock).
         self._leave_by = float("inf")
-        #: So often our supervisor had told us to stop, or was about to, when that Ctrl-C came.
+        #: How many stops our supervisor had sent, or was about to, when that Ctrl-C came.
         self._stops = 0
         #: What is to break off a task as soon as that may be, by its id; None: it has been raised,
         #: and once is enough.
@@ -159,7 +159,7 @@ class Interrupts:
         forks.tell(self)
 
     def has_come(self) -> bool:
-        """Tell whether a Ctrl-C came from outside; asked when a handler has raised one."""
+        """Return whether a Ctrl-C came from outside; asked when a handler has raised one."""
         if not self.came and self.in_charge and self._context.is_launched:
             threading.Event().wait(PASSED_ON)
         return self.came
@@ -170,7 +170,7 @@ class Interrupts:
             signal.pthread_kill(self._main, LOOK)
 
     def cancel(self, task_id: int) -> None:
-        """Break off a task that nobody wants: as soon as it goes on, if it waits for another."""
+        """Break off a task that is not wanted: as soon as it goes on, if it waits for another."""
         if threading.get_ident() == self._main or self._context.board[TASK] != task_id:
             self._pending.setdefault(task_id, Broken(cancelled=True))
         else:
@@ -283,7 +283,7 @@ class Interrupts:
         if not executing or not (cancelled or late) or os.getpid() != self._pid:
             return
         if executing in self._pending or not self.breakable:
-            return  # told already, or this worker leaves
+            return  # that was said already, or this worker leaves
         if self.held or self.is_calling:  # a call that was broken off would take along what came
             self._pending[executing] = Broken(cancelled)
             return
@@ -291,7 +291,7 @@ class Interrupts:
         raise Broken(cancelled)
 
     def is_pending(self) -> bool:
-        """Tell whether the task that is being executed is to be broken off."""
+        """Return whether the task that is being executed is to be broken off."""
         return bool(self._pending) and self._pending.get(self._context.board[TASK]) is not None
 
     def raise_pending(self) -> None:

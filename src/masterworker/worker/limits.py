@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from masterworker.core.options import Terms
     from masterworker.launch.process_context import ProcessContext
 
-#: A worker that has to be gone at some time takes only what should be done so long before.
+#: A worker that has to be gone at some time takes only what should be done this long before.
 MARGIN = 0.5
-#: A wait for an outcome ends so long after the time of the task that waits is up (seconds).
+#: A wait for an outcome ends this long after the time of the task that waits is up (seconds).
 TIME_IS_UP = 0.2
-#: So many different choices of exceptions are kept ready.
+#: Most different choices of exceptions that are kept ready.
 KEPT_CHOICES = 64
 
 
@@ -35,10 +35,10 @@ def begin(terms: Terms, board: memoryview) -> None:
 
 
 def most(context: ProcessContext, done: int, task_seconds: float) -> int:
-    """Tell how many tasks a worker may ask for; 0: it is time to leave.
+    """Return how many tasks a worker may ask for; 0: it is time to leave.
 
     Args:
-        context: Has its bounds. It is told if they are the reason to leave.
+        context: Has its bounds. Takes note if they are the reason to leave.
         done: How many it has executed.
         task_seconds: How long they usually take; 0.0 if that is not known.
     """
@@ -74,9 +74,9 @@ def suspended(board: memoryview) -> Iterator[None]:
 
 
 def may_be_tried_again(kind: type[BaseException], terms: Terms | None) -> bool:
-    """Tell whether a failure with this exception may be followed by another attempt.
+    """Return whether a failure with this exception may be followed by another attempt.
 
-    A time limit is an `OSError` only because every `TimeoutError` is one: who chooses that means
+    A time limit is an `OSError` only because every `TimeoutError` is one: a choice of that means
     the network and the disk, and a task that hangs would do so again, for as long.
     """
     if terms is None or terms[1] is None or not issubclass(kind, Exception):

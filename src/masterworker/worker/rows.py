@@ -51,9 +51,9 @@ def execute_row(
 
     Args:
         row: Where the tasks are, and where their outcomes go.
-        handler: Is called with the parameters.
-        hand: Whoever looks there sees which task is being executed.
-        interrupts: Tell whether to leave.
+        handler: Called with the parameters.
+        hand: Shows other threads which task is being executed.
+        interrupts: Say whether to leave.
         board: Shows which task is being executed; see `launch.scoreboard`.
         wants_to_stop: Asked between two tasks; None: it never does.
         data_only: The master takes no pickles from this process.

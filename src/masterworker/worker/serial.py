@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from masterworker.manager import Manager
 
 
-#: While all tasks pause after a failure, it is looked again so often (seconds).
+#: Time between looks while all tasks pause after a failure (seconds).
 PAUSE = 0.02
 
 

@@ -1,8 +1,8 @@
-"""A supervisor for a worker that nobody has launched: a plain script that became a slave.
+"""A supervisor for a worker that was not launched: a plain script that became a slave.
 
 It is a process of its own, started by the worker (never a fork of it: the user's libraries may not
 survive that). It beats the heart while a handler holds the interpreter's lock, and says which task
-was being executed when the worker ended. It ends nobody, and starts nobody in the worker's place.
+was being executed when the worker ended. It ends no process, and starts none in the worker's place.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from masterworker.transport.discovery import reach
 if TYPE_CHECKING:
     from masterworker.launch.process_context import ProcessContext
 
-#: The worker is looked at so often (seconds).
+#: Time between looks at the worker (seconds).
 LOOK: Final = 0.5
-#: The manager hears of the end within so long, or not at all (seconds).
+#: The manager hears of the end within this time, or not at all (seconds).
 LAST_WORD: Final = 2.0
-#: A sidecar looks for a master that is gone for so long (seconds), as its worker does.
+#: Time that a sidecar looks for a master that is gone (seconds), as its worker does.
 RECONNECT: Final = 20.0
 
 #: The new process leaves the worker's family at once: a handler that waits for its children must
@@ -91,7 +91,7 @@ class Sidecar:
         pid: Its process id, ...
         pidfd: ... and the system's handle on it; None: it has ended already.
         numbers: The scoreboard that is shared with it.
-        name: The name under which it tells the manager of its supervisor.
+        name: The supervisor's name, under which it speaks to the manager.
         label: The label of the job.
         master: "host" or "host:port"; None: look it up by the label.
     """
@@ -141,7 +141,7 @@ class Sidecar:
     def _tell_end(self) -> None:
         member, task = self._board[scoreboard.MEMBER] - 1, self._board[scoreboard.TASK]
         if member >= 0:
-            how = "its process ended; how, only the one who started it knows"
+            how = "its process ended; how, only the process that started it knows"
             self._tell(member, task or self._board[scoreboard.LAST], how, ended=True)
             self._reporter.flush(LAST_WORD)
 

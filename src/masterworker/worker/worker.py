@@ -124,7 +124,7 @@ class Worker:
 
         Raises:
             TaskFailed: The task raised an exception.
-            TimeoutError: There was none in so many seconds.
+            TimeoutError: There was none in this time.
             Terminated: The job is over.
         """
         return self.__engine.retrieve(tag, timeout)

@@ -64,7 +64,7 @@ class WorkerSession:
         pack: Pickles the results of a row that are kept as values.
         heartbeat: Longest time between signs of life (seconds).
         reconnect: How long a master that is gone is looked for (seconds).
-        max_depth: So many tasks deep any other is executed while one waits.
+        max_depth: Depth of tasks inside tasks up to which any other is executed while one waits.
         now: Seconds on the worker's clock.
     """
 
