@@ -26,6 +26,7 @@ from masterworker.data.items import single
 from planting import planted
 from simulation import bugs
 from simulation import conversation_bugs as talk
+from simulation import worker_bugs as half
 from simulation.desk import Desk
 from simulation.oracle import Violation
 from simulation.peers import SimClient
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 MOST = 500
 
 PLANTED = [
-    # the scheduler and the worker
+    # the scheduler, and what a worker has in its hands
     (bugs.LastOutcomeWins, 29),
     (bugs.NoDeduplication, 3),
     (bugs.LateFailureAccepted, 16),
@@ -77,7 +78,16 @@ PLANTED = [
     (bugs.OutcomesOfRowsAreOffByOne, 0),
     (bugs.AnswersForTheNextAttempt, 0),
     (bugs.FinishesForTheNextRun, 74),
-    # the conversation
+    # the worker's half of the conversation
+    (half.AppliesRepliesTwice, 0),
+    (half.StopIsLost, 6),
+    (half.LosesWhatCameTooLate, 12),
+    (half.StaysWhoItWas, 3),
+    (half.NeverGivesUp, 157),
+    (half.IsNeverHeardOf, 1),
+    (half.NeverGivesBack, 196),
+    (half.BorrowsNothing, 8),
+    # the manager's half
     (talk.RejoinKeepsLeases, 1),
     (talk.StrangersAreServed, 3),
     (talk.EndedIsDead, 0),
@@ -211,7 +221,7 @@ def test_every_bug_is_in_the_list() -> None:
     """None was written and forgotten."""
     written = {
         name
-        for module in (bugs, talk)
+        for module in (bugs, half, talk)
         for name, bug in vars(module).items()
         if isinstance(bug, type) and bug.__module__ == module.__name__
     }
