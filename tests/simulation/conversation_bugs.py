@@ -15,7 +15,7 @@ from masterworker.conversation.backpressure import BackPressure
 from masterworker.conversation.collecting import Collecting
 from masterworker.conversation.dispatcher import Dispatcher
 from masterworker.conversation.membership import Membership
-from masterworker.conversation.numbered import Call, NumberedCalls
+from masterworker.conversation.numbered import Call, Event, NumberedCalls
 from masterworker.conversation.orders import MemberOrders
 from masterworker.conversation.submissions import Flush, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
@@ -299,7 +299,7 @@ class AcknowledgedAsItIsMade(NumberedCalls):
 
     def complete(self, call: Call, reply: Any) -> Any:
         done = super().complete(call, reply)
-        call.arrived = True
+        call.happens(Event.ARRIVED)
         return done
 
 

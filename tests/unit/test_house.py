@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools.house import counts, drawing, imports, rules, source, words
+from tools.house import counts, drawing, imports, rules, source, states, words
 from tools.house.source import Module
 
 MODULES = source.read()
@@ -25,6 +25,24 @@ def test_the_maps_are_those_of_the_imports() -> None:
     """If this fails: `make map`."""
     for path, text in drawing.pages(MODULES, imports.graph(typing=False)).items():
         assert path.read_text() == text, f"{path.name}: run `make map`"
+
+
+def test_tables_of_states_are_drawn_whole() -> None:
+    """Each state and each way out of it has a line of its own."""
+    lines = states.draw_states().splitlines()
+    for _, table in states.TABLES:
+        kind = type(next(iter(table.values())))
+        assert all(f"  {state.name:<10} {state.value}" in lines for state in kind)
+    assert sum("...>" in line for line in lines) == sum(len(table) for _, table in states.TABLES)
+
+
+def test_drawing_needs_its_place() -> None:
+    """A file without it is not passed over."""
+    assert drawing.drawn(f"a{drawing.STATES}old{drawing.END}b", drawing.STATES, "new") == (
+        f"a{drawing.STATES}\n\nnew\n\n{drawing.END}b"
+    )
+    with pytest.raises(ValueError, match="no place"):
+        drawing.drawn("a", drawing.STATES, "new")
 
 
 def test_each_module_says_what_it_is_for() -> None:

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     print(*table(modules, rulebook["lines"]), "", *figures(modules), "", sep="\n")
     errors = list(rules.broken(modules, rulebook))
     errors += [
-        f"{path.name}: the drawing is not that of the imports; run `make map`"
+        f"{path.name}: a drawing is not that of the imports and tables; run `make map`"
         for path, text in pages.items()
         if not path.exists() or path.read_text() != text
     ]

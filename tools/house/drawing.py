@@ -1,4 +1,4 @@
-"""Draws the map of the package, from its imports and the first lines of its docstrings."""
+"""Draws the map of the package: from its imports, its tables, and first lines of docstrings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
 from tools.house.source import ROOT
+from tools.house.states import draw_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ARCHITECTURE: Final = ROOT / "ARCHITECTURE.md"
 MAP: Final = ROOT / "docs" / "map.md"
 BEGIN: Final = "<!-- drawn by `make map` from the imports: -->"
+STATES: Final = "<!-- drawn by `make map` from the tables of states: -->"
 END: Final = "<!-- end of the drawing -->"
 _WIDTH: Final = 100
 
@@ -90,18 +92,25 @@ def _in_table(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def drawn(path: Path, drawing: str) -> str:
-    """Return what a file says with this drawing in the place of the one that it has."""
-    before, begin, rest = path.read_text().partition(BEGIN)
+def drawn(text: str, begin: str, drawing: str) -> str:
+    """Return what a text says with this drawing in the place of the one that it has.
+
+    Args:
+        text: The text.
+        begin: The line above the drawing.
+        drawing: The new one.
+    """
+    before, found, rest = text.partition(begin)
     _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path.name} has no place for the drawing")
-    return f"{before}{BEGIN}\n\n{drawing}\n\n{END}{after}"
+    if not found or not end:
+        raise ValueError(f"there is no place for the drawing: {begin}")
+    return f"{before}{begin}\n\n{drawing}\n\n{END}{after}"
 
 
 def pages(modules: Sequence[Module], imports: Graph) -> dict[Path, str]:
     """Return what the files with drawings should say."""
+    architecture = drawn(ARCHITECTURE.read_text(), BEGIN, draw_folders(modules, imports))
     return {
-        ARCHITECTURE: drawn(ARCHITECTURE, draw_folders(modules, imports)),
+        ARCHITECTURE: drawn(architecture, STATES, draw_states()),
         MAP: draw_modules(modules),
     }

@@ -8,6 +8,7 @@ reply: a copy of the call may be under way for a long time.
 from __future__ import annotations
 
 from collections import OrderedDict
+from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,22 +26,72 @@ KEPT_REPLIES: Final = 10_000
 COMES_BACK_WITHIN: Final = 60.0
 
 
+class State(Enum):
+    """How a numbered call stands."""
+
+    UNDER_WAY = "is carried out, and copies of it wait"
+    KEPT = "its reply is kept, for copies of it"
+    UNWANTED = "is carried out, for no caller any more"
+    OVER = "copies of it are refused"
+
+
+class Event(Enum):
+    """What changes that."""
+
+    CARRIED_OUT = "it has been carried out"
+    ARRIVED = "its client has got the reply"
+    GIVEN_UP = "its client does not come for the reply, or stays away"
+
+
+#: What follows from what; a pair that is not here cannot happen.
+TRANSITIONS: Final = {
+    (State.UNDER_WAY, Event.CARRIED_OUT): State.KEPT,
+    (State.UNDER_WAY, Event.ARRIVED): State.UNWANTED,
+    (State.UNDER_WAY, Event.GIVEN_UP): State.UNWANTED,
+    (State.KEPT, Event.ARRIVED): State.OVER,
+    (State.KEPT, Event.GIVEN_UP): State.OVER,
+    (State.UNWANTED, Event.CARRIED_OUT): State.OVER,
+    (State.UNWANTED, Event.ARRIVED): State.UNWANTED,
+    (State.UNWANTED, Event.GIVEN_UP): State.UNWANTED,
+    (State.OVER, Event.ARRIVED): State.OVER,
+}
+_DONE: Final = (State.KEPT, State.OVER)
+_ARRIVED: Final = (State.UNWANTED, State.OVER)
+
+
 class Call:
     """The last numbered call of a client, under way or done."""
 
-    __slots__ = ("arrived", "channels", "client", "deadline", "done", "number", "reply")
+    __slots__ = ("channels", "client", "deadline", "number", "reply", "state")
 
-    def __init__(self, client: str, number: int, *, arrived: bool = False) -> None:
-        self.client, self.number = client, number
-        #: The client has got the reply, or has given it up: a copy of the call is refused.
-        self.arrived = arrived
-        self.done = False
+    def __init__(self, client: str, number: int, state: State = State.UNDER_WAY) -> None:
+        self.client, self.number, self.state = client, number, state
         #: The reply; an exception: the call has failed with it.
         self.reply: Any = None
         #: Where copies of the call wait for its reply.
         self.channels: list[Any] = []
         #: When its outcomes go to others, unless its client has come back; inf: not at all.
         self.deadline = inf
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been carried out."""
+        return self.state in _DONE
+
+    @property
+    def arrived(self) -> bool:
+        """Whether its client has got the reply, or has given it up: a copy of it is refused."""
+        return self.state in _ARRIVED
+
+    def happens(self, event: Event) -> None:
+        """Change the state as the table says.
+
+        Raises:
+            KeyError: In this state that cannot happen.
+        """
+        self.state = TRANSITIONS[self.state, event]
+        if self.arrived:
+            self.reply = None
 
     @property
     def outcomes(self) -> Sequence[Finished]:
@@ -77,7 +128,7 @@ class NumberedCalls:
         call = self._last.get(client)
         if call is None or number > call.number:
             if call is not None and not call.done:
-                call.arrived = True  # given up: what comes of it is taken back
+                call.happens(Event.GIVEN_UP)  # what comes of it is taken back
             return self._remember(Call(client, number)), True
         if number < call.number or call.arrived:
             raise UsageError(f"call {number} of a client comes after its call {call.number}")
@@ -97,24 +148,20 @@ class NumberedCalls:
             Where else the reply goes, and whether its client has given it up: then what can be
             undone is to be undone.
         """
-        call.done, call.reply = True, reply
+        call.reply = reply
+        call.happens(Event.CARRIED_OUT)
         channels, call.channels = call.channels, []
         failed = isinstance(reply, MasterworkerError)
         if failed and self._last.get(call.client) is call:
             # A client that comes with this number again tries it in earnest.
-            again = Call(call.client, call.number - 1, arrived=True)
-            again.done = True
-            self._last[call.client] = again
-        orphan = call.arrived and not failed
-        if call.arrived:
-            call.reply = None
-        return channels, orphan
+            self._last[call.client] = Call(call.client, call.number - 1, State.OVER)
+        return channels, call.arrived and not failed
 
     def acknowledge(self, client: str, number: int) -> None:
         """A client has got the reply of a call."""
         call = self._last.get(client)
         if call is not None and call.number == number:
-            call.arrived, call.reply = True, None
+            call.happens(Event.ARRIVED)
 
     def forgo(self, client: str, number: int | None = None) -> Sequence[Finished]:
         """A client will not come for the reply of a call (None: its last).
@@ -125,9 +172,9 @@ class NumberedCalls:
         call = self._last.get(client)
         if number is not None and (call is None or call.number < number):
             if call is not None and not call.done:
-                call.arrived = True
-            never = self._remember(Call(client, number, arrived=True))
-            never.done = True  # it has not come yet, and must not be carried out if it does
+                call.happens(Event.GIVEN_UP)
+            # It has not come yet, and must not be carried out if it does.
+            self._remember(Call(client, number, State.OVER))
             return ()
         if call is None or call.arrived or number not in {None, call.number}:
             return ()
@@ -177,5 +224,5 @@ class NumberedCalls:
         outcomes = call.outcomes
         if call.done and not outcomes:
             return ()
-        call.arrived, call.reply = True, None
+        call.happens(Event.GIVEN_UP)
         return outcomes

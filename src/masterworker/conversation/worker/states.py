@@ -59,4 +59,4 @@ TRANSITIONS: Final = {
 }
 
 #: In these a worker asks for no more tasks.
-STOPS: Final = frozenset({State.STOPPING, State.STRANDED, State.LEFT})
+STOPS: Final = (State.STOPPING, State.STRANDED, State.LEFT)
