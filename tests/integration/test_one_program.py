@@ -606,3 +606,33 @@ with Master(workers=1) as master:
         "draw draws random numbers from 'rng'",
         "draw_other draws random numbers from 'generator'",
     ]
+
+
+def test_shared_memory_that_is_copied_is_named(tmp_path: Path) -> None:
+    """Once: what tasks write there is not seen in the program. Not where it cannot be written."""
+    path = tmp_path / "main.py"
+    path.write_text(
+        HEAD
+        + """
+import multiprocessing
+import numpy
+mapped = numpy.memmap("mapped", dtype="f8", mode="w+", shape=(10,))
+shared = numpy.frombuffer(multiprocessing.RawArray("d", 5))
+numpy.save("saved.npy", numpy.arange(5))
+read_only = numpy.load("saved.npy", mmap_mode="r")
+def write(i):
+    mapped[i] = shared[0] = 1.0
+def read(i):
+    return read_only[i]
+with Master(workers=1) as master:
+    assert list(master.map(read, [1, 2])) == [1, 2]
+    for _ in range(2):
+        list(master.map(write, [1, 2]))
+assert not mapped.any() and not shared.any()
+"""
+    )
+    told = run_script(path).err.splitlines()
+    assert sorted(line.partition(",")[0] for line in told) == [
+        "write refers to 'mapped'",
+        "write refers to 'shared'",
+    ]

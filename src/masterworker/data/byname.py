@@ -38,6 +38,9 @@ class Pickled(NamedTuple):
     #: made for pickling alone, such as the state of an object, would leave its identity to others.
     objects: Mapping[int, object] = {}
 
+    #: Functions that remember their results are in it.
+    has_caches: bool = False
+
     @property
     def needs(self) -> tuple[str, ...]:
         """All names that have to mean something."""
@@ -91,6 +94,7 @@ def pickled(
         return Pickled(
             *(out.getvalue(), buffers, pickler.parts, pickler.names, pickler.hints, pickler.files),
             _objects(pickler) if objects else {},
+            pickler.has_caches,
         )
 
 

@@ -74,6 +74,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self.files: dict[str, None] = {}
         #: Variables of closures, by identity, which the functions' states fill.
         self._cells: dict[int, CellType] = {}
+        #: Functions that remember their results are in it.
+        self.has_caches = False
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how to pickle what is not built in; see `pickle.Pickler`."""
@@ -103,6 +105,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if isinstance(obj, FunctionType) and obj.__globals__ is self._main:
             return self._begun(obj, *self._function(obj))
         if isinstance(obj, mainmodule.CACHED) and obj.__module__ == mainmodule.MAIN:
+            self.has_caches = True
             args = obj.cache_parameters(), obj.__wrapped__
             return self._begun(obj, rebuilding.make_cached, args)
         if (dispatching := reduce_standard(obj)) is not None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from masterworker.data import mainmodule
+from masterworker.data import caches, mainmodule
 from masterworker.data.pickling import loads, share_names
 from masterworker.data.rebuilding import begun, show_source
 from masterworker.data.segment import bytes_of
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
 
 #: What a definition is: nothing (the name is not defined), the text of a source, a function or
-#: class, or the values of one or more names that have parts in common.
-ABSENT, SOURCE, DEFINED, VALUES = range(4)
+#: class, the values of one or more names that have parts in common, or what the functions of a name
+#: may have remembered (the name is followed by `()`): not beyond a change of what they refer to.
+ABSENT, SOURCE, DEFINED, VALUES, CACHES = range(5)
 #: How many environments are kept ready.
 KEPT: Final = 256
 
@@ -300,6 +301,9 @@ def _apply(definition: Definition) -> None:
         for name in names:
             if name in _here.applied:
                 mainmodule.namespace().pop(name, None)
+    elif kind == CACHES:
+        if names[0] in _here.applied:
+            caches.clear(mainmodule.namespace().get(names[0][:-2]))
     elif kind == DEFINED:
         _define(names[0], definition)
     else:

@@ -22,13 +22,13 @@ from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from masterworker.data import mainmodule, sourcecode
 from masterworker.data.byname import Pickled, pickled
-from masterworker.data.definitions import ABSENT, DEFINED, SOURCE, VALUES, Definition
+from masterworker.data.definitions import ABSENT, CACHES, DEFINED, SOURCE, VALUES, Definition
 from masterworker.data.fixed import check_of, is_fixed
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from masterworker.core.task import Payload
 
@@ -49,7 +49,6 @@ class Environment:
         key: Under which it is stored; "" if nothing is needed.
         parts: What is to be stored, by key.
         sizes: Names that carry much, with the number of bytes, and the class of the value.
-        generators: Names of random generators: each worker has a copy.
     """
 
     def __init__(
@@ -57,12 +56,12 @@ class Environment:
         key: str,
         parts: dict[str, Payload],
         sizes: Sequence[tuple[str, int, str]] = (),
-        generators: Sequence[str] = (),
     ) -> None:
         self.key = key
         self.parts = parts
         self.sizes = sizes
-        self.generators = generators
+        #: Names of what a program may rely on there being one of, and what to say of it.
+        self.copies: Sequence[tuple[str, str]] = ()
 
 
 class Plan:
@@ -79,7 +78,7 @@ class Plan:
     def __init__(self, names: Iterable[str], files: Iterable[str] = ()) -> None:
         self._main = mainmodule.namespace()
         #: What each name is bound to.
-        self._bindings: list[tuple[str, object]] = []
+        self.bindings: list[tuple[str, object]] = []
         #: What has to be looked at, besides: whether it is what it was.
         self._checks: list[Callable[[], bool]] = []
         self._definitions: list[Definition] = []
@@ -91,13 +90,15 @@ class Plan:
         self._made_of: dict[str, Iterable[str]] = {}
         #: Which names the code of what a name means refers to, besides.
         self._needs: dict[str, Iterable[str]] = {}
+        #: Names with functions that remember their results.
+        self._cached: list[str] = []
         self._build(names)
         self.environment = self._finish()
 
     def is_true(self) -> bool:
         """Return whether all names mean what they did when this was made."""
         get = self._main.get
-        for name, value in self._bindings:
+        for name, value in self.bindings:
             if get(name, _MISSING) is not value:
                 return False
         try:
@@ -121,7 +122,7 @@ class Plan:
             if hint and value is _MISSING:
                 continue
             seen.add(name)
-            self._bindings.append((name, value))
+            self.bindings.append((name, value))
             try:
                 found = self._add(name, value)
             except Exception as error:
@@ -132,6 +133,8 @@ class Plan:
             if hint:
                 hinted[name] = set(found.parts)
             self._needs[name] = found.needs
+            if found.has_caches:
+                self._cached.append(name)
             (hints if hint else todo).extend(found.needs)
             hints.extend(found.hints)
             self._files.update(dict.fromkeys(found.files))
@@ -208,8 +211,7 @@ class Plan:
             return Environment("", {})
         encoded = msgspec.msgpack.encode(self._with_parts())
         key = xxh3_128_hexdigest(encoded)
-        generators = [name for name, value in self._bindings if _is_generator(value)]
-        return Environment(key, {**self._parts, key: _payload(encoded)}, self._sizes, generators)
+        return Environment(key, {**self._parts, key: _payload(encoded)}, self._sizes)
 
     def _with_parts(self) -> list[Definition]:
         """Return the definitions with digests that cover their parts, too.
@@ -217,18 +219,22 @@ class Plan:
         A value that holds a function is another one when that function is.
         """
         digests = {name: each.digest for each in self._definitions for name in each.names}
+
+        def digest_of(names: Iterable[str]) -> bytes:
+            return xxh3_128_digest(b"".join(sorted(digests.get(name, b"") for name in names)))
+
         found = []
         for each in self._definitions:
-            reached, todo = set(each.names), list(each.names)
-            while todo:
-                new = set(self._made_of.get(todo.pop(), ())) - reached
-                reached |= new
-                todo += new
+            reached = _reached(each.names, self._made_of)
             if len(reached) > len(each.names):
-                parts = b"".join(sorted(digests.get(name, b"") for name in reached))
-                each = msgspec.structs.replace(each, digest=xxh3_128_digest(each.digest + parts))  # noqa: PLW2901
+                digest = xxh3_128_digest(each.digest + digest_of(reached))
+                each = msgspec.structs.replace(each, digest=digest)  # noqa: PLW2901
             found.append(each)
-        return self._in_order(found)
+        caches = [
+            Definition(CACHES, (f"{name}()",), digest_of(_reached((name,), self._needs)))
+            for name in self._cached
+        ]
+        return self._in_order(found) + caches
 
     def _in_order(self, definitions: list[Definition]) -> list[Definition]:
         """Put each definition after those that it needs, as far as that is possible.
@@ -331,12 +337,14 @@ def _together(parts: dict[str, Iterable[int]]) -> list[tuple[str, ...]]:
     return [tuple(sorted(names)) for names, _ in groups]
 
 
-def _is_generator(value: object) -> bool:
-    """Return whether a value draws random numbers; NumPy is not loaded for that."""
-    kind = type(value)
-    if kind.__module__.partition(".")[0] == "numpy":
-        return kind.__name__ in {"Generator", "RandomState"}
-    return any((each.__module__, each.__name__) == ("random", "Random") for each in kind.__mro__)
+def _reached(names: Iterable[str], leads_to: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return names, and all others to which they lead."""
+    reached, todo = set(names), list(names)
+    while todo:
+        new = set(leads_to.get(todo.pop(), ())) - reached
+        reached |= new
+        todo += new
+    return reached
 
 
 def _cannot(name: str, value: object, error: Exception) -> str:

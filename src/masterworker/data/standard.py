@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import struct
 from types import FunctionType
 from typing import Any
 
@@ -14,14 +15,13 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
     """Say how to pickle some things of the standard library that are not found by a name.
 
     A cached property has a lock (up to Python 3.11), a function with one implementation for each
-    class a cache of weak references. Both are made anew where the pickle is opened, and so are the
-    arrays, pointers and libraries of `ctypes`.
+    class a cache of weak references. Both are made anew where the pickle is opened, and so are
+    formats of `struct`, the system's random numbers, and what `ctypes` makes of types and of
+    libraries.
 
     Returns:
         As `pickle.Pickler.reducer_override`; None: it is none of these.
     """
-    if type(obj) is functools.cached_property:
-        return rebuilding.make_cached_property, (obj.func, obj.attrname, obj.__doc__)
     if isinstance(obj, type) and "_ctypes" in (type(obj).__module__, obj.__module__):
         return _of_ctypes(obj)
     if type(obj).__module__ == "ctypes":
@@ -34,6 +34,16 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
                 *(rebuilding.make_dispatching, (first,), others, None, None),
                 rebuilding.register_all,
             )
+    return _of_one_class(obj)
+
+
+def _of_one_class(obj: Any) -> tuple[Any, ...] | None:
+    if type(obj) is functools.cached_property:
+        return rebuilding.make_cached_property, (obj.func, obj.attrname, obj.__doc__)
+    if type(obj) is struct.Struct:
+        return struct.Struct, (obj.format,)
+    if (type(obj).__module__, type(obj).__name__) == ("random", "SystemRandom"):  # has no state
+        return type(obj), ()
     return None
 
 

@@ -17,6 +17,7 @@ from masterworker.data.pickling import dumps_function_by_name, line_of
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError, UsageError
+from masterworker.master import copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -217,6 +218,7 @@ class Needs:
 
             plan = Plan(names, files)
             environment = plan.environment
+            environment.copies = copied.look_at(plan.bindings)
             hold = self._hold(environment.key, environment.parts) if environment.key else None
             _keep(self._plans, about, (plan, hold))
             return plan, hold
@@ -244,16 +246,11 @@ class Needs:
                     self._manager.drop(wire.DEFINITIONS, key)
 
     def _tell(self, tag: str, environment: Environment, root: Pickled) -> None:
-        """Say once of a function that it carries much, or a random generator, and which."""
-        for name in environment.generators:
+        """Say once of a function that it carries much, or what should be one only, and which."""
+        for name, warning in environment.copies:
             if name not in self._named:
                 self._named.add(name)
-                logger.warning(
-                    "%s draws random numbers from %r: each worker has a copy of it, and all copies "
-                    "give the same numbers. Make a generator in each task, from a seed that is an "
-                    "argument, or in each worker (initializer=)",
-                    tag[1:], name,
-                )  # fmt: skip
+                logger.warning(warning, tag[1:], name)
         carried = list(environment.sizes)
         if root.size > SMALL:
             carried.append(("its own variables or arguments", root.size, "object"))

@@ -66,6 +66,8 @@ Rec._fields_ = [("n", ctypes.POINTER(Rec)), ("v", ctypes.c_int)]
 A5 = S * 5
 tmpl = string.Template("$x")
 pat = re.compile("a+")
+packed = struct.Struct("<hd")
+system_random = random.SystemRandom()
 mp = types.MappingProxyType({"a": 1})
 meth = "abc".upper
 bmeth = [3, 4].append
@@ -863,6 +865,16 @@ def t_thread():
     t.start()
     t.join()
     return len(r)
+
+
+@case
+def t_packed():
+    return packed.pack(1, 2.5), packed.size
+
+
+@case
+def t_system_random():
+    return 0 <= system_random.random() < 1
 
 
 @case
