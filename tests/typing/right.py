@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, assert_type
+import random
+from typing import TYPE_CHECKING, Any, assert_type
 
-from masterworker import Future, Master, StateValue, Worker, current_worker
+import numpy as np
+
+from masterworker import Executor, Future, Master, StateValue, Worker, current_worker, task_rng
+from masterworker.awaits.iterators import Results
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
 
 
 def simulate(temperature: float, seed: int = 0, *, steps: int = 10) -> list[float]:
@@ -31,14 +37,45 @@ def calls(master: Master) -> None:
 
 def maps(master: Master) -> None:
     """Iterators know what they yield."""
-    assert_type(master.map(math.sqrt, [1.0, 2.0]), Iterator[float])
-    assert_type(master.map(simulate, [1.0], range(5)), Iterator[list[float]])
-    assert_type(master.map(divmod, [1], [2], ordered=False), Iterator[tuple[int, int]])
-    assert_type(master.map(max, [1], [2], [3], progress=True), Iterator[Any])
+    assert_type(master.map(math.sqrt, [1.0, 2.0]), Results[float])
+    assert_type(master.map(simulate, [1.0], range(5)), Results[list[float]])
+    assert_type(master.map(divmod, [1], [2], ordered=False), Results[tuple[int, int]])
+    assert_type(master.map(max, [1], [2], [3], progress=True), Results[Any])
     assert_type(
-        master.map(simulate, [1.0], return_errors=True), Iterator[list[float] | BaseException]
+        master.map(simulate, [1.0], return_errors=True), Results[list[float] | BaseException]
     )
-    assert_type(master.map("sqrt", [1.0]), Iterator[Any])
+    assert_type(master.map("sqrt", [1.0]), Results[Any])
+
+
+def streams(master: Master) -> None:
+    """A generator is of the kind that was asked for."""
+    assert_type(task_rng(), np.random.Generator)
+    assert_type(task_rng("numpy"), np.random.Generator)
+    assert_type(task_rng("random"), random.Random)
+    assert_type(master.map(math.sqrt, [1.0], seed=5), Results[float])
+    assert_type(master.options(seed=5).submit(math.sqrt, 1.0), Future[float])
+    Master(seed=5)
+    Executor(2, seed=5)
+
+
+async def coroutines() -> None:
+    """What is awaited is what `result` returns."""
+    async with Master(workers=2) as master:
+        future = master.submit(simulate, 300.0)
+        assert_type(await future, list[float])
+        async for done in master.as_completed([future]):
+            assert_type(done, Future[list[float]])
+        async for root in master.map(math.sqrt, [1.0]):
+            assert_type(root, float)
+    async with Executor(2) as executor:
+        executor.submit(abs, -1)
+
+
+def both_kinds_of_loops(master: Master) -> None:
+    """Programs may call it by either name."""
+    one: Iterator[float] = master.map(math.sqrt, [1.0])
+    other: AsyncIterator[float] = master.map(math.sqrt, [1.0])
+    del one, other
 
 
 def by_tag(master: Master) -> None:

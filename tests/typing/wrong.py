@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from masterworker import Future, Master
+from masterworker import Future, Master, task_rng
 
 
 def simulate(temperature: float, seed: int = 0) -> list[float]:
@@ -30,3 +30,16 @@ def mistakes(master: Master, future: Future[int]) -> None:
     master.as_completed(future)  # wrong
     Master(results="data")  # wrong
     Master(workers=2, memory=5)  # wrong
+    Master(seed="5")  # wrong
+    master.map(math.sqrt, [1.0], seed=0.5)  # wrong
+    master.options(seed=[1])  # wrong
+    task_rng("torch")  # wrong
+
+
+async def mistakes_in_coroutines(master: Master, future: Future[int]) -> None:
+    """Each of these is one."""
+    (await future).upper()  # wrong
+    async for done in master.as_completed([future]):
+        done.upper()  # wrong
+    async for root in master.map(math.sqrt, [1.0]):
+        root.upper()  # wrong

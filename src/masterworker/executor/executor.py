@@ -249,6 +249,22 @@ class Executor(concurrent.futures.Executor):
     def __reduce__(self) -> tuple[Any, ...]:
         return reduced(self, self._job.pid)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Shut down in a thread of its own; when the coroutine was cancelled, at once."""
+        from masterworker.awaits import loops  # of use to programs with asyncio only
+
+        if loops.is_cancelled(kind):
+            self._job.kill()
+        await loops.in_thread(self.shutdown)
+
     def __repr__(self) -> str:
         ended = ", shut down" if self._job.is_shut_down else ""
         return f"<Executor of {self._job.master.label!r} with {self._max_workers} workers{ended}>"

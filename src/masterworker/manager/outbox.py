@@ -20,7 +20,7 @@ from masterworker.errors import MasterworkerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.manager.mailbox import Mailbox
+    from masterworker.awaits.loops import Bell
     from masterworker.transport.base import Later
 
 
@@ -32,11 +32,11 @@ class Outbox:
 
     def __init__(self) -> None:
         self._replies: deque[tuple[Later, Any]] = deque()
-        self._bells: deque[Mailbox] = deque()
+        self._bells: deque[Bell] = deque()
         #: Send a reply.
         self.send: Callable[[tuple[Later, Any]], None] = self._replies.append
         #: Wake a thread, when all replies are on their way.
-        self.ring: Callable[[Mailbox], None] = self._bells.append
+        self.ring: Callable[[Bell], None] = self._bells.append
 
     def __bool__(self) -> bool:
         return bool(self._replies or self._bells)

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from masterworker.awaits.iterators import NOT_YET, Pauses, Results
 from masterworker.checking import time_limit
 from masterworker.deadline import Deadline
 from masterworker.errors import Terminated, UsageError
 from masterworker.master.future import ENDED, Future, T
-from masterworker.master.iterators import Described
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from masterworker.master.results import ResultRouter
 
 
 def as_completed(
     router: ResultRouter, futures: Iterable[Future[T]], timeout: float | None
-) -> Iterator[Future[T]]:
+) -> Results[Future[T]]:
     """Iterate over futures as their outcomes come; see `Master.as_completed`."""
     limit = time_limit(timeout)
     pending = _own(router, futures)
-    generator = _in_order_of_arrival(router, pending, limit, Deadline(limit))
-    return Described(generator, lambda: f"as_completed: {len(pending)} futures not yielded yet")
+    pauses = Pauses(router)
+    generator = _in_order_of_arrival(router, pauses, pending, limit, Deadline(limit))
+    describe = lambda: f"as_completed: {len(pending)} futures not yielded yet"  # noqa: E731
+    return Results(generator, describe, pauses)
 
 
 def _own(router: ResultRouter, futures: Any) -> set[Future[Any]]:
@@ -48,6 +50,7 @@ def _own(router: ResultRouter, futures: Any) -> set[Future[Any]]:
 
 def _in_order_of_arrival(
     router: ResultRouter,
+    pauses: Pauses,
     pending: set[Future[T]],
     timeout: float | None,
     deadline: Deadline,
@@ -59,6 +62,10 @@ def _in_order_of_arrival(
             future._watch(watcher)
         router.picking_up(asking=True)
         while pending:
+            if not arrived and pauses.asynchronous and not deadline.has_passed:
+                pauses.holds, pauses.left = lambda: bool(arrived), deadline.left()
+                yield NOT_YET
+                continue
             if not router.wait_until(lambda: bool(arrived), deadline.left()):
                 number = len(pending)
                 count = "1 task is" if number == 1 else f"{number} tasks are"

@@ -14,9 +14,11 @@ from masterworker.errors import TaskCancelled, Terminated, UnpicklableError, Usa
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
+    from weakref import WeakKeyDictionary
 
+    from masterworker.awaits.loops import Bell, Job
     from masterworker.core.task import Payload
     from masterworker.data.chunks import Values
     from masterworker.master.callbacks import Callbacks
@@ -34,6 +36,16 @@ class Router(Protocol):
 
     #: Runs what `Future.add_done_callback` is given.
     callbacks: Callbacks
+    sleepers: list[tuple[Bell, Callable[[], bool]]]
+    loops: WeakKeyDictionary[Any, Any]
+
+    @property
+    def job(self) -> Job:
+        """The rules of waiting."""
+
+    @property
+    def about_to_wait(self) -> Callable[[], None]:
+        """Take in what was asked for, before a wait."""
 
     @property
     def watching(self) -> AbstractContextManager[object]:
@@ -207,6 +219,14 @@ class Future(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Future {self.task_id}: {self._describe()}>"
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait in asyncio, without a thread; then as `result`. Cancelling this cancels the task."""
+        if self._outcome is None:
+            from masterworker.awaits.loops import until_done  # of use to programs with asyncio only
+
+            yield from until_done(self._router, self).__await__()
+        return self.result()
 
     # -- inside -----------------------------------------------------------------------------
 

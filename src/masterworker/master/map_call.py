@@ -7,15 +7,15 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from masterworker.awaits.iterators import Pauses, Results
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import weight
 from masterworker.data.chunks import Values
 from masterworker.data.pickling import loads
 from masterworker.master.batch import PICKLE, TAKEN, Batch
-from masterworker.master.iterators import Described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
     from masterworker.core.options import Options
     from masterworker.manager import Manager
@@ -99,7 +99,7 @@ class MapCall:
         self._yielded, self._since = 0, 0.0
         self._pace = AT_FIRST
 
-    def begin(self, *, ordered: bool) -> Iterator[Any]:
+    def begin(self, *, ordered: bool) -> Results[Any]:
         """Ask for the first tasks. Returns what yields the results.
 
         However that is left, nothing is executed any more that is not wanted.
@@ -122,7 +122,7 @@ class MapCall:
         except BaseException:
             self._end()
             raise
-        return Described(results, self._describe)
+        return Results(results, self._describe, Pauses(self._router))
 
     # -- inside -----------------------------------------------------------------------------
 

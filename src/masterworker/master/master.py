@@ -6,7 +6,7 @@ of the two classes holds one object under one mangled name, so a subclass may us
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from masterworker.awaits.iterators import Results
     from masterworker.core.audit import Summary
     from masterworker.core.census import Census
     from masterworker.master.future import Future, T
@@ -126,8 +127,8 @@ class Master(Submitter):
 
     def as_completed(
         self, futures: Iterable[Future[T]], timeout: float | None = None
-    ) -> Iterator[Future[T]]:
-        """Iterate over futures as their outcomes come, each once.
+    ) -> Results[Future[T]]:
+        """Iterate over futures as their outcomes come, each once; with `for` or `async for`.
 
         Args:
             futures: Of this master; in a list, or what can be made one.
@@ -327,6 +328,21 @@ class Master(Submitter):
         traceback: TracebackType | None,
     ) -> None:
         self.shutdown(grace_after(kind))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Shut down in a thread of its own; when the coroutine was cancelled, as after Ctrl-C."""
+        from masterworker.awaits import loops  # of use to programs with asyncio only
+
+        grace = grace_after(KeyboardInterrupt if loops.is_cancelled(kind) else kind)
+        await loops.in_thread(partial(self.shutdown, grace))
 
     def __repr__(self) -> str:
         engine = self.__engine

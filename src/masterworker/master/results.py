@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from masterworker import forks, wire
 from masterworker.checking import time_limit
@@ -21,6 +22,7 @@ from masterworker.master.future import ENDED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from masterworker.awaits.loops import Bell
     from masterworker.core.chunks import Payloads
     from masterworker.core.task import Finished
     from masterworker.manager import Manager
@@ -55,9 +57,13 @@ class ResultRouter:
         #: What waits for outcomes. Both are entered before any worker can have the task.
         self.futures: dict[int, Future[Any]] = {}
         self.batches = Batches()
-        #: Mailboxes of the threads that wait, and until what.
-        self._sleepers: list[tuple[Mailbox, Callable[[], bool]]] = []
-        manager.machine.pressure.sleepers = self._sleepers
+        #: Mailboxes of the threads that wait (and bells of loops), and until what.
+        self.sleepers: list[tuple[Bell, Callable[[], bool]]] = []
+        #: The bells of loops of asyncio in which futures are awaited.
+        self.loops: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        #: How to wait, and what to do first.
+        self.job, self.about_to_wait = waiting, manager.about_to_wait
+        manager.machine.pressure.sleepers = self.sleepers
 
     def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until something holds, looking again whenever outcomes arrive.
@@ -80,18 +86,19 @@ class ResultRouter:
         deadline, notice = Deadline(timeout), Deadline(rules.NOTICE_AFTER)
         waiting = self._waiting
         while True:
-            sleeper = Mailbox(), holds
+            box = Mailbox()
+            sleeper = box, holds
             try:
-                self._sleepers.append(sleeper)
+                self.sleepers.append(sleeper)
                 if holds():
                     return True
                 waiting.picking_up()
                 waiting.require_open()
                 if deadline.has_passed:
                     return False
-                waiting.turn(sleeper[0], deadline.left(wire.LONGEST_WAIT))
+                waiting.turn(box, deadline.left(wire.LONGEST_WAIT))
             finally:
-                self._sleepers.remove(sleeper)
+                self.sleepers.remove(sleeper)
             if holds():
                 return True
             if notice.has_passed:
@@ -100,7 +107,7 @@ class ResultRouter:
 
     def wake(self) -> None:
         """Let all threads that wait look again."""
-        for box, _ in tuple(self._sleepers):
+        for box, _ in tuple(self.sleepers):
             box.ring()
 
     def expect(self, future: Future[Any], number: int) -> None:
@@ -148,7 +155,7 @@ class ResultRouter:
                 batch.write_one(outcome)
                 if not batch.left:
                     self.batches.forget(batch)
-        for box, holds in tuple(self._sleepers):  # others come and go meanwhile
+        for box, holds in tuple(self.sleepers):  # others come and go meanwhile
             if holds():
                 self._manager.ring(box)
 

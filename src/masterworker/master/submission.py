@@ -38,8 +38,9 @@ from masterworker.streams.seeds import upper_bound
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from masterworker.awaits.iterators import Results
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
@@ -271,7 +272,7 @@ class Submitter:
         progress: bool = False,
         return_errors: Literal[False] = False,
         seed: int | None = None,
-    ) -> Iterator[T]: ...
+    ) -> Results[T]: ...
     @overload
     def map(
         self,
@@ -284,7 +285,7 @@ class Submitter:
         progress: bool = False,
         return_errors: Literal[False] = False,
         seed: int | None = None,
-    ) -> Iterator[T]: ...
+    ) -> Results[T]: ...
     @overload
     def map(
         self,
@@ -298,7 +299,7 @@ class Submitter:
         progress: bool = False,
         return_errors: Literal[False] = False,
         seed: int | None = None,
-    ) -> Iterator[T]: ...
+    ) -> Results[T]: ...
     @overload
     def map(
         self,
@@ -310,7 +311,7 @@ class Submitter:
         progress: bool = False,
         return_errors: bool,
         seed: int | None = None,
-    ) -> Iterator[T | BaseException]: ...
+    ) -> Results[T | BaseException]: ...
     @overload
     def map(
         self,
@@ -322,7 +323,7 @@ class Submitter:
         progress: bool = False,
         return_errors: bool = False,
         seed: int | None = None,
-    ) -> Iterator[Any]: ...
+    ) -> Results[Any]: ...
     @known_keywords("map")
     def map(
         self,
@@ -334,7 +335,7 @@ class Submitter:
         progress: bool = False,
         return_errors: bool = False,
         seed: int | None = None,
-    ) -> Iterator[Any]:
+    ) -> Results[Any]:
         """Call a function, or execute a tag, for each item.
 
         Items are drawn as needed, so the iterable may be endless.
@@ -352,8 +353,9 @@ class Submitter:
                 `options` or the master, which goes on from call to call; else a fresh one.
 
         Returns:
-            An iterator over the results. The first tasks are under way when it is returned, and
-            at most 10,000 (or 64 MB of arguments) are under way whose results it has not yielded.
+            An iterator over the results, for `for` and `async for`. The first tasks are under way
+            when it is returned, and at most 10,000 (or 64 MB of arguments) are under way whose
+            results it has not yielded.
             An iterator that is left early (it has raised, a loop was left, it was closed or
             dropped) takes the rest back: tasks that no worker has begun are not executed, others
             are broken off, as `Future.cancel` does.
@@ -380,7 +382,7 @@ class Submitter:
             )
             return results
         total = min((len(i) for i in (iterable, *more) if isinstance(i, Sized)), default=None)
-        return iter(tqdm(results, total=total, unit="task"))
+        return results.counted(tqdm(total=total, unit="task"))
 
 
 def map_calls(
@@ -392,7 +394,7 @@ def map_calls(
     return_errors: bool = False,
     bounds: Bounds = USUAL,
     seed: int | None = None,
-) -> Iterator[Any]:
+) -> Results[Any]:
     """Begin a `map`; see `Submitter.map`."""
     travelling = (
         Travelling(check_tag(function), b"", None)

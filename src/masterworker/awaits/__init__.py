@@ -1,0 +1,1 @@
+"""Waiting in asyncio, and iterators that can."""
