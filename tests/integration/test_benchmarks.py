@@ -127,3 +127,9 @@ def test_an_endless_job(tmp_path: Path) -> None:
     said = run("benchmarks.endless", "--tasks", "3000", "--plots", str(tmp_path))
     assert "3,000 tasks at" in said
     assert "memory of the master: first" in said
+
+
+def test_backends_of_joblib() -> None:
+    pytest.importorskip("joblib")
+    said = run("benchmarks.joblib_backends", "--repeat", "1", "--megabytes", "8")
+    assert "ours / loky" in said

@@ -87,6 +87,17 @@ def look_at(array: Array, number: int) -> tuple[float, bool, bool]:
     return float(array[number]), bool(array.flags.writeable), bool(array.flags.owndata)
 
 
+def mapped_from(array: Array) -> str:
+    """The file (its device and inode) that the memory of an array is mapped from."""
+    place = array.ctypes.data
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        where, _, _, device, inode, *_ = line.split()
+        begin, end = (int(each, 16) for each in where.split("-"))
+        if begin <= place < end:
+            return f"{os.getpid()} {device} {inode}"
+    return "nowhere"
+
+
 def look_inside(*, table: dict[str, Any]) -> bool:
     return bool(table["inner"][0].flags.writeable)
 
@@ -320,6 +331,16 @@ def test_a_large_argument_is_read_only_and_goes_out_once() -> None:
     assert len(entries) == 1
     assert list(found) == [(float(number), False, False) for number in range(20)]
     assert parallel._backend._call is None
+
+
+def test_all_workers_map_the_same_memory() -> None:
+    array = np.zeros(MEGABYTES)
+    with joblib.Parallel(batch_size=1, pre_dispatch="all") as parallel:
+        wait_until(lambda: len(set(parallel([joblib.delayed(pid)()] * 20))) == 2)
+        found = set(parallel([joblib.delayed(mapped_from)(array)] * 40))
+    files = {each.partition(" ")[2] for each in found}
+    assert len(files) == 1
+    assert not next(iter(files)).endswith(" 0")  # memory of a process alone
 
 
 def test_a_small_argument_is_the_calls_own() -> None:
