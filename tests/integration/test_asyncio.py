@@ -215,6 +215,29 @@ def test_as_completed_in_a_coroutine(master: Master, tmp_path: Path) -> None:
     async def wait() -> None:
         slow = await holding(master, tmp_path)
         quick = [master.submit(abs, -n) for n in range(100)]
+        found = []
+        async for future in master.as_completed([slow, *quick]):
+            found.append(future)
+            if len(found) == 100:
+                assert not slow.done()
+                asyncio.get_running_loop().call_soon(slow.cancel)
+        assert found[100] is slow
+        assert set(found) == {slow, *quick}
+        held = await holding(master, tmp_path, "go")
+        with pytest.raises(TimeoutError, match="1 task is not done after"):
+            async for _ in master.as_completed([held], timeout=0.05):
+                pass
+        (tmp_path / "go").touch()
+
+    run(wait())
+    assert no_sleepers(master)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_map_in_a_coroutine(master: Master, ordered: bool) -> None:
+    """Results come as ever, and other coroutines have their turn."""
+
+    async def use() -> None:
         ticks, found = [0], []
 
         async def tick() -> None:
@@ -223,22 +246,49 @@ def test_as_completed_in_a_coroutine(master: Master, tmp_path: Path) -> None:
                 await asyncio.sleep(0)
 
         ticking = asyncio.ensure_future(tick())
-        async for future in master.as_completed([slow, *quick]):
-            found.append(future)
-            if len(found) == 100:
-                assert not slow.done()
-                slow.cancel()
-        assert found[100] is slow
-        assert set(found) == {slow, *quick}
-        assert ticks[0] > 2
+        async for result in master.map(operator.neg, range(30_000), ordered=ordered):
+            found.append(result)
+            if len(found) == 1:
+                ticks[0] = 0
+        assert ticks[0] > 100
         ticking.cancel()
-        held = await holding(master, tmp_path, "go")
-        with pytest.raises(TimeoutError, match="1 task is not done after"):
-            async for _ in master.as_completed([held], timeout=0.05):
+        expected = [-n for n in range(30_000)]
+        assert (found if ordered else sorted(found, reverse=True)) == expected
+        assert [each async for each in master.map(operator.neg, [])] == []
+        with pytest.raises(ValueError, match="no"):
+            async for _ in master.map(fail, ["no"], ordered=ordered):
                 pass
-        (tmp_path / "go").touch()
+        found = [
+            type(each) async for each in master.map(fail, "ab", ordered=ordered, return_errors=True)
+        ]
+        assert found == [ValueError] * 2
+        bar = [each async for each in master.map(operator.neg, [1, 2], progress=True)]
+        assert bar == [-1, -2]
 
-    run(wait())
+    run(use())
+    assert no_sleepers(master)
+
+
+def test_a_map_that_is_cancelled(master: Master, tmp_path: Path) -> None:
+    """Its tasks are cancelled, those that run as well; one that waits does not block the loop."""
+
+    async def use() -> None:
+        begun = [str(tmp_path / str(n)) for n in range(100)]
+
+        async def loop() -> None:
+            async for _ in master.map(hold, begun, [str(tmp_path / "never")] * 100):
+                pass
+
+        looping = asyncio.ensure_future(loop())
+        while len(list(tmp_path.iterdir())) < 2:  # noqa: ASYNC110, ASYNC240  of other processes
+            await asyncio.sleep(0.01)
+        looping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looping
+        assert await master.submit(abs, -1) == 1
+
+    run(use())
+    assert len(list(tmp_path.iterdir())) < 10
     assert no_sleepers(master)
 
 

@@ -45,6 +45,18 @@ class Pauses:
         self.holds: Callable[[], bool] = bool
         self.left: float | None = None
 
+    def leave_to_loop(self, holds: Callable[[], bool], left: float | None) -> bool:
+        """Tell whether `NOT_YET` is to be yielded, since a loop waits until something holds.
+
+        Args:
+            holds: Is asked in other threads, too, with the manager's lock held.
+            left: Seconds to wait at most; None: as long as it takes.
+        """
+        if not self.asynchronous or holds() or left == 0.0:
+            return False
+        self.holds, self.left = holds, left
+        return True
+
 
 class Results(Generic[T]):
     """What a generator yields, for loops with `for`, and with `async for`.
@@ -84,7 +96,6 @@ class Results(Generic[T]):
                 self._row = 0
                 await let_others()
             while (item := next(self._generator, _END)) is NOT_YET:
-                self._row = 0
                 await until(pauses.router, pauses.holds, pauses.left)
         except BaseException:  # cancelled, say: the loop is left
             self._generator.close()

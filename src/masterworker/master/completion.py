@@ -62,8 +62,7 @@ def _in_order_of_arrival(
             future._watch(watcher)
         router.picking_up(asking=True)
         while pending:
-            if not arrived and pauses.asynchronous and not deadline.has_passed:
-                pauses.holds, pauses.left = lambda: bool(arrived), deadline.left()
+            if pauses.leave_to_loop(lambda: bool(arrived), deadline.left()):
                 yield NOT_YET
                 continue
             if not router.wait_until(lambda: bool(arrived), deadline.left()):

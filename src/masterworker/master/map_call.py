@@ -7,7 +7,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from masterworker.awaits.iterators import Pauses, Results
+from masterworker.awaits.iterators import NOT_YET, Pauses, Results
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import weight
 from masterworker.data.chunks import Values
@@ -81,6 +81,7 @@ class MapCall:
         self._manager = manager
         self._bounds = bounds
         self._router = router
+        self._pauses = Pauses(router)
         self._options = options
         self._drawing = drawing
         self._return_errors = return_errors
@@ -122,7 +123,7 @@ class MapCall:
         except BaseException:
             self._end()
             raise
-        return Results(results, self._describe, Pauses(self._router))
+        return Results(results, self._describe, self._pauses)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -142,7 +143,8 @@ class MapCall:
                 at, size = 0, len(outcomes)
                 while at < size:
                     if outcomes[at] is None:
-                        self._wait_until(partial(_is_there, outcomes, at))
+                        while not self._wait_until(partial(_is_there, outcomes, at)):
+                            yield NOT_YET
                     outcome = outcomes[at]
                     if isinstance(outcome, Values):
                         values = batch.open_all(outcome, return_errors=return_errors)
@@ -181,7 +183,8 @@ class MapCall:
                     arrived.append((batch, 0, len(batch.outcomes)))  # what was there before that
                 if not self._pending:
                     break
-                self._wait_until(lambda: bool(arrived))
+                while not self._wait_until(lambda: bool(arrived)):
+                    yield NOT_YET
                 batch, begin, number = arrived.popleft()
                 at, end = begin, begin + number
                 while at < end:
@@ -212,11 +215,19 @@ class MapCall:
             yield value
             self._take(1)
 
-    def _wait_until(self, holds: Callable[[], bool]) -> None:
+    def _wait_until(self, holds: Callable[[], bool]) -> bool:
+        """Wait until something holds. False: a loop is to wait for that.
+
+        Raises:
+            TimeoutError: It does not at the end of this `map`.
+        """
         end = self._bounds.end
         left = None if end is None else max(0.0, end - time.monotonic())
+        if self._pauses.leave_to_loop(holds, left):
+            return False
         if not self._router.wait_until(holds, left):
             raise TimeoutError("a result of map has not come in time")
+        return True
 
     def _begun(self) -> Generator[None]:
         """Stop once, so that to drop this before its first result ends it as well."""
