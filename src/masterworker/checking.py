@@ -135,13 +135,13 @@ def refuse(public_name: str, given: Collection[str], known: Collection[str]) -> 
     for name in given:
         if name in known:
             continue
-        told = f"{public_name}() has no keyword {name!r}"
+        message = f"{public_name}() has no keyword {name!r}"
         if name in SAID_OTHERWISE:
             called = "map" if public_name == "map" else "submit"
-            raise UnknownKeywordError(f"{told}: {SAID_OTHERWISE[name].format(name, called)}")
+            raise UnknownKeywordError(f"{message}: {SAID_OTHERWISE[name].format(name, called)}")
         if close := _meant(name, known):
-            raise UnknownKeywordError(f"{told}; did you mean {close!r}?")
-        raise UnknownKeywordError(f"{told}; it has {', '.join(sorted(known))}")
+            raise UnknownKeywordError(f"{message}; did you mean {close!r}?")
+        raise UnknownKeywordError(f"{message}; it has {', '.join(sorted(known))}")
 
 
 def _meant(name: str, known: Collection[str]) -> str:

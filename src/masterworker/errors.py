@@ -175,7 +175,7 @@ class TaskFailed(TaskError):
         cause = str(self.exception)
         if not isinstance(self.exception, RemoteError):
             cause = f"{kind}: {cause}" if cause else kind
-        where = f" in {told}" if (told := self.where()) else ""
+        where = f" in {text}" if (text := self.where()) else ""
         return f"task {self.task_id} raised {cause}{where}\n{self.traceback}".rstrip()
 
 
@@ -187,9 +187,9 @@ class TaskLost(TaskFailed):
     """
 
     def __init__(self, task_id: str, tag: str, history: list[str]) -> None:
-        told = "\n".join(f"  {line}" for line in history)
+        text = "\n".join(f"  {line}" for line in history)
         cause = RemoteError("TaskLost", f"it took {len(history)} workers down with it")
-        super().__init__(task_id, tag, cause, told)
+        super().__init__(task_id, tag, cause, text)
         self.args = (task_id, tag, history)
         self.history = history
 

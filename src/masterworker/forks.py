@@ -49,7 +49,7 @@ class _Mark:
 mark: Final = _Mark()
 
 _locks: Final[WeakSet[Any]] = WeakSet()
-_told: Final[WeakSet[Forked]] = WeakSet()
+_things: Final[WeakSet[Forked]] = WeakSet()
 #: What each thread that is about to fork blocked before.
 _masks: Final[dict[int, Iterable[int]]] = {}
 
@@ -70,7 +70,7 @@ def rlock() -> Any:
 
 def tell(thing: Forked) -> None:
     """Call `thing.after_fork()` in each fork, as long as it lives."""
-    _told.add(thing)
+    _things.add(thing)
 
 
 def refuse() -> NoReturn:
@@ -145,7 +145,7 @@ def _after_in_child() -> None:
     carry(())
     for each in _locks:
         each._at_fork_reinit()  # as the standard library does it
-    for thing in list(_told):
+    for thing in list(_things):
         try:
             thing.after_fork()
         except Exception:

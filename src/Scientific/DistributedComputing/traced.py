@@ -118,9 +118,9 @@ class TracedManager(Manager):
         for number in asked.returned:
             tracing.show("task %s returned %s", self._name(number), who)
 
-    def _trace_outcome(self, number: int, kind: int, told: str) -> None:
+    def _trace_outcome(self, number: int, kind: int, how: str) -> None:
         what = "result" if kind == RESULT else "exception"
-        tracing.show("%s of task %s %s", what, self._name(number), told)
+        tracing.show("%s of task %s %s", what, self._name(number), how)
 
     def _name(self, number: int) -> str:
         task = self.core.find(number)

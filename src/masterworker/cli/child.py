@@ -102,9 +102,9 @@ def run(order: Order, context: ProcessContext) -> int:
     client = Client(lambda: discovery.reach(label))
     what = _fetch(client, label)
     try:
-        told = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
-        if told:
-            logger.warning("%s", told)
+        difference = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
+        if difference:
+            logger.warning("%s", difference)
         _follow(what, client, label)
         context.assignment = Assignment(label, what.digest, what.worker_class)
         script.fresh_main(what.package)

@@ -56,10 +56,10 @@ def _is_meant(task: str, name: str, number: int) -> bool:
 
 def _refuse(label: str, task: str, other: str) -> NoReturn:
     """Say that there is no such task, and how the one of that number is called."""
-    told = f"{label!r} has no task {printable(task)}: it was never asked for"
+    message = f"{label!r} has no task {printable(task)}: it was never asked for"
     if other:
-        told += f"; the one of this number is {printable(shlex.quote(other))}"
-    raise NotKeptError(told)
+        message += f"; the one of this number is {printable(shlex.quote(other))}"
+    raise NotKeptError(message)
 
 
 def _number(task: str) -> int:

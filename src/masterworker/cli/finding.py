@@ -30,7 +30,7 @@ def find(label: str, master: str | None, *, wait: bool, role: Role = Role.WORKER
     """
     check_label(label)
     client = Client(lambda: reach(label, master, role))
-    told = False
+    said = False
     while True:
         try:
             client.connect()
@@ -38,9 +38,9 @@ def find(label: str, master: str | None, *, wait: bool, role: Role = Role.WORKER
         except MasterNotFoundError:
             if not wait:
                 raise
-            if not told:
+            if not said:
                 print(f"waiting for the master of {label!r} (Ctrl-C to give up)", file=sys.stderr)
-                told = True
+                said = True
             threading.Event().wait(PAUSE)
         else:
             return client

@@ -35,12 +35,12 @@ def run(_: str, options: argparse.Namespace) -> int:
     if not entries:
         print("no active task managers found")
     for entry in entries:
-        told = entry["label"]
+        line = entry["label"]
         if options.verbose:
             number = entry["processes"]
-            told += f"  {entry['note'] or counted(number, 'active process')}"
-            told += f"  at {entry['address']}"
-        print(told)
+            line += f"  {entry['note'] or counted(number, 'active process')}"
+            line += f"  at {entry['address']}"
+        print(line)
     return exit_codes.OK
 
 

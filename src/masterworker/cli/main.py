@@ -69,9 +69,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, in one line."""
-        told, command = without_tickets(message), command_in(self.arguments, self)
+        text, command = without_tickets(message), command_in(self.arguments, self)
         see = f"task_manager {command} --help" if command else "task_manager --help"
-        self.exit(exit_codes.USAGE, f"task_manager: {told} (see: {see})\n")
+        self.exit(exit_codes.USAGE, f"task_manager: {text} (see: {see})\n")
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
@@ -86,8 +86,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         add_help=False,
     )
     parser.arguments = arguments
-    told = "show this, or what concerns the command"
-    parser.add_argument("-h", "--help", action="store_true", help=told)
+    text = "show this, or what concerns the command"
+    parser.add_argument("-h", "--help", action="store_true", help=text)
     parser.add_argument("words", nargs="*", metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument(
         "-m", "--master", metavar="HOST[:PORT]", help="where the master is, without a name server"
@@ -184,8 +184,8 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
     for commands, names in OPTIONS.items():
         for name in names:
             if command not in commands and getattr(options, name) is not None:
-                told = " and ".join(commands)
-                parser.error(f"--{name.replace('_', '-')} is an option of {told} only")
+                text = " and ".join(commands)
+                parser.error(f"--{name.replace('_', '-')} is an option of {text} only")
     if command != "replay" and (options.pdb or options.stop_first or options.clear):
         parser.error("--pdb, --break and --clear are options of replay only")
     if not rest or (_has_ticket(options) and len(rest) < most):

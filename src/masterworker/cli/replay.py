@@ -77,8 +77,8 @@ def run(label: str, options: argparse.Namespace) -> int:
         )
     if summary.kind == LOST:
         ended = len(read_history(call.outcome))
-        told = f"warning: this task has ended {ended} processes; it may end this one as well"
-        print(told, file=sys.stderr, flush=True)
+        text = f"warning: this task has ended {ended} processes; it may end this one as well"
+        print(text, file=sys.stderr, flush=True)
     if not options.verbose:  # the job inside this process is of no interest
         logging.getLogger("masterworker").setLevel(logging.ERROR)
     return _Replay(call, options).run()
@@ -96,8 +96,8 @@ def _list(label: str) -> int:
     if not found:
         raise NotKeptError(f"no failed calls of {label!r} are kept")
     for summary in found:
-        told = f"{summary.task_id}  {summary.local_time}  {summary.raised}"
-        print(printable(told))
+        text = f"{summary.task_id}  {summary.local_time}  {summary.raised}"
+        print(printable(text))
     return exit_codes.OK
 
 
@@ -114,9 +114,9 @@ class _Replay:
         what = program.decode(self.call.program) if self.call.program else program.generic()
         with Master() as home:
             engine_of(home).dead_letters.close()  # a further task that fails is not one of the job
-            told = surroundings.enter(what.surroundings)
-            if told:
-                print(f"warning: {told}", file=sys.stderr)
+            text = surroundings.enter(what.surroundings)
+            if text:
+                print(f"warning: {text}", file=sys.stderr)
             definitions.fetch_from(self._fetch_definition)
             this_process.context.assignment = Assignment(
                 home.label, what.digest, what.worker_class, self.instead

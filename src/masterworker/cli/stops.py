@@ -46,8 +46,8 @@ class Stops:
         if self.status is None:
             self._first(interrupted=interrupted)
         else:
-            told = interrupted or self.status == exit_codes.INTERRUPTED
-            self.status = exit_codes.INTERRUPTED if told else exit_codes.TERMINATED
+            was_interrupted = interrupted or self.status == exit_codes.INTERRUPTED
+            self.status = exit_codes.INTERRUPTED if was_interrupted else exit_codes.TERMINATED
             self._supervisor.end(_WHY, (0.0, signal.SIGINT), (KILL_GRACE_SECONDS, signal.SIGKILL))
 
     def _first(self, *, interrupted: bool) -> None:

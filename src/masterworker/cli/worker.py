@@ -61,8 +61,8 @@ def run(label: str, options: argparse.Namespace) -> int:
     stops.install()
     hangup.watch()
     if talks:
-        told = "1 worker" if number == 1 else f"{number} workers"
-        print(f"{told} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
+        workers = "1 worker" if number == 1 else f"{number} workers"
+        print(f"{workers} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
     try:
         log.begin()
         supervisor.launch(spec, number)

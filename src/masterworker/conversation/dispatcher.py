@@ -228,9 +228,9 @@ class Dispatcher:
         if held is core.held_back:
             return
         if held:
-            told = f"results of {pressure.size / 1e6:,.0f} MB wait to be picked up"
-            told += ": no more tasks are handed out until some are"
-            self.troubles.note("held", told, now)
+            message = f"results of {pressure.size / 1e6:,.0f} MB wait to be picked up"
+            message += ": no more tasks are handed out until some are"
+            self.troubles.note("held", message, now)
         self.apply(core.on_held_back(now, held=held), now)
 
     # -- calls that are made once ------------------------------------------------------------
@@ -361,8 +361,8 @@ class Dispatcher:
                 go = "1 task goes" if held == 1 else f"{held} tasks go"
                 what = f"; {go} to another worker"
             why = reason.partition("\n")[0]
-            told = f"worker {member.id} ({member.info}) lost: {why}{what}"
-            self.effects.append(Warned(told, loud=not self.core.terminated))
+            message = f"worker {member.id} ({member.info}) lost: {why}{what}"
+            self.effects.append(Warned(message, loud=not self.core.terminated))
             self.membership.forget(member.id)
 
     # -- inside -----------------------------------------------------------------------------

@@ -107,8 +107,8 @@ class Supervision:
         member_id, how, tail, ended = ending.member_id, ending.how, ending.tail, ending.ended
         core, whole = self._core, self._whole
         if member_id < 0:
-            told = f"workers fail at start: {how}"
-            whole.troubles.note("start", told, now, tail)
+            message = f"workers fail at start: {how}"
+            whole.troubles.note("start", message, now, tail)
             return
         member = core.members.get(member_id)
         if member is None and ended:

@@ -78,8 +78,8 @@ def _in_vain(core: Scheduler) -> dict[str, str]:
         return {}
     views = {m.filter for m in core.members.values() if m.filter is not None}
     if not views:
-        told = "1 task waits" if count == 1 else f"{count} tasks wait"
-        return {"workers": f"{told}, and there are no workers{HOW_TO_START}"}
+        waiting = "1 task waits" if count == 1 else f"{count} tasks wait"
+        return {"workers": f"{waiting}, and there are no workers{HOW_TO_START}"}
     tags = [t for t in core.waiting.tags if not any(view.accepts(t) for view in views)]
     if not tags:
         return {}

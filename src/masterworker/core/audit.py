@@ -37,9 +37,9 @@ class Summary(NamedTuple):
     not_run: int
 
     def __str__(self) -> str:
-        told = f"{self.done} done, {self.failed} failed"
-        told += f", {self.cancelled} cancelled" if self.cancelled else ""
-        return told + f", {self.not_run} not run"
+        shown = f"{self.done} done, {self.failed} failed"
+        shown += f", {self.cancelled} cancelled" if self.cancelled else ""
+        return shown + f", {self.not_run} not run"
 
 
 def summary(core: Scheduler) -> Summary:
@@ -96,10 +96,10 @@ def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:
         name = task_name(tag, task_id) if tag else f"{shown_number(task_id)}"
         return [f"task {name}", "it is done: its outcome has been delivered"]
 
-    def told(when: float) -> str:
+    def shown(when: float) -> str:
         return f"{when:.3f} s" if now is None else f"{now - when:.1f} s ago"
 
-    lines = [f"{told(when)}: {text}" for when, text in task.notes or ()]
+    lines = [f"{shown(when)}: {text}" for when, text in task.notes or ()]
     state = f"now: {task.state.value}, handed out {times(task.attempt)}"
     if task.holder is not None:
         holder = core.members.get(task.holder)
@@ -186,5 +186,5 @@ def _check_claims(core: Scheduler) -> None:
 
 def _require(core: Scheduler, holds: bool, what: str, task_id: int | None = None) -> None:
     if not holds:
-        told = "" if task_id is None else "\n" + "\n".join(story(core, task_id))
-        raise InternalError(f"broken invariant: {what} (task {task_id}){told}")
+        shown = "" if task_id is None else "\n" + "\n".join(story(core, task_id))
+        raise InternalError(f"broken invariant: {what} (task {task_id}){shown}")

@@ -80,8 +80,8 @@ class Block:
 
     def __repr__(self) -> str:
         held = "" if self.holder is None else f", in the hands of {self.holder}"
-        told = f"{self.state.value}, attempt {self.attempt}{held}"
-        return f"<Block of {self.size} tasks from {self.id} on, {self.tag!r}, {told}>"
+        shown = f"{self.state.value}, attempt {self.attempt}{held}"
+        return f"<Block of {self.size} tasks from {self.id} on, {self.tag!r}, {shown}>"
 
     @property
     def size(self) -> int:

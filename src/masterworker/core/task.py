@@ -196,8 +196,8 @@ class Task(msgspec.Struct, eq=False):
 
     def __repr__(self) -> str:
         held = "" if self.holder is None else f", in the hands of {self.holder}"
-        told = f"{self.state.value}, attempt {self.attempt}{held}"
-        return f"<Task {self.id}, {self.tag!r}, {told}>"
+        shown = f"{self.state.value}, attempt {self.attempt}{held}"
+        return f"<Task {self.id}, {self.tag!r}, {shown}>"
 
     @property
     def last(self) -> int:

@@ -54,8 +54,8 @@ def buffer_size(value: Any) -> int | None:
     """
     if value is None:
         return None
-    told = "buffersize must be an integer or None"
-    return _positive(value, "buffersize must be None or > 0", told)
+    message = "buffersize must be an integer or None"
+    return _positive(value, "buffersize must be None or > 0", message)
 
 
 def callable_or_none(value: Callable[..., object] | None, name: str) -> None:

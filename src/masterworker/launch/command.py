@@ -119,24 +119,24 @@ def read_order(words: Sequence[str]) -> Order:
     *options, mark, label = words[1:]
     if mark != "--":
         raise ValueError("there is no label")
-    told = dict(option.partition("=")[::2] for option in options)
-    verbose = told.pop(_VERBOSE, None) is not None
-    take = told.pop
+    given = dict(option.partition("=")[::2] for option in options)
+    verbose = given.pop(_VERBOSE, None) is not None
+    take = given.pop
     order = Order(
         label,
         int(take(_LAUNCHER)),
         int(take("--supervised", "-1")),
         take("--master", None),
         take("--socket", ""),
-        int(take("--ticket-fd")) if "--ticket-fd" in told else None,
+        int(take("--ticket-fd")) if "--ticket-fd" in given else None,
         WorkerLimits(
-            int(take("--max-tasks")) if "--max-tasks" in told else None,
-            float(take("--idle-timeout")) if "--idle-timeout" in told else None,
-            float(take("--deadline")) if "--deadline" in told else None,
+            int(take("--max-tasks")) if "--max-tasks" in given else None,
+            float(take("--idle-timeout")) if "--idle-timeout" in given else None,
+            float(take("--deadline")) if "--deadline" in given else None,
             take("--initializer", ""),
         ),
         verbose,
     )
-    if told:
-        raise ValueError(f"unknown options: {', '.join(told)}")
+    if given:
+        raise ValueError(f"unknown options: {', '.join(given)}")
     return order

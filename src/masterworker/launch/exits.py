@@ -65,12 +65,12 @@ def tell_memory(usage: resource.struct_rusage | None, seen: int, ours: int) -> s
         seen: The most that was seen while it was alive, in bytes.
         ours: The peak of this process when it made the child, in bytes.
     """
-    told = 0 if usage is None else usage.ru_maxrss * MAXRSS_UNIT
-    if told > ours:
-        return f"its memory had a peak of {megabytes(told)}"
+    peak = 0 if usage is None else usage.ru_maxrss * MAXRSS_UNIT
+    if peak > ours:
+        return f"its memory had a peak of {megabytes(peak)}"
     if seen:
         return f"it had {megabytes(seen)} of memory when it was last looked at"
-    return f"its memory had a peak of {megabytes(told)} at most" if told else ""
+    return f"its memory had a peak of {megabytes(peak)} at most" if peak else ""
 
 
 def megabytes(size: int) -> str:

@@ -94,7 +94,7 @@ class Health:
         self._board = board
         self._tick, self._ticked = 0, now
         self._looked = self._stands_since = self._stopped_since = self._still_since = now
-        self._told = False
+        self._reported = False
         self._runs = True
 
     def look(self, seen: Look, now: float) -> None:
@@ -111,7 +111,7 @@ class Health:
         if late or not seen.runs or self._board[scoreboard.TASK] or not tick:
             self._still_since = now
         if seen.runs:
-            self._told = False
+            self._reported = False
         self._runs, self._looked = seen.runs, now
 
     @property
@@ -126,9 +126,9 @@ class Health:
     def has_stopped(self) -> bool:
         """Return, once each time, whether it has been stopped for too long."""
         stands = self._looked - self._stands_since
-        if self._told or self._runs or stands < STOPPED_SECONDS:
+        if self._reported or self._runs or stands < STOPPED_SECONDS:
             return False
-        self._told = True
+        self._reported = True
         return True
 
     def standstill(self) -> str:

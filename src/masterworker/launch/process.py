@@ -348,13 +348,13 @@ class WorkerProcess:
         Args:
             likely: What the cause may have been.
         """
-        told = exits.tell(self.status)
+        text = exits.tell(self.status)
         if self.asked:
-            told += f": {self.asked}"
+            text += f": {self.asked}"
         elif likely:
-            told += f", {likely}"
+            text += f", {likely}"
         memory = exits.tell_memory(self._usage, self.peak, self._our_peak)
-        return f"{told} ({memory})" if memory else told
+        return f"{text} ({memory})" if memory else text
 
     def ending(self, how: str) -> wire.Ending:
         """Describe the end for the manager."""

@@ -26,14 +26,14 @@ class Reaper:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._told: list[int] = []
+        self._sent: list[int] = []
 
     def watch(self, groups: Iterable[int]) -> None:
         """Give the reaper the present process groups. It runs as long as there are any."""
         now = sorted(groups)
-        if now == self._told:
+        if now == self._sent:
             return
-        self._told = now
+        self._sent = now
         if not now:
             self.close()
             return

@@ -139,21 +139,21 @@ class Reporter:
             self._pause(TURN)
 
     def _tell(self) -> None:
-        told: list[int] = []
+        reported: list[int] = []
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._has_news(told))
+                self._changed.wait_for(lambda: self._closed or self._has_news(reported))
                 endings, well = list(self._endings), self._well
                 if self._closed and not endings:
                     return
             if self._call("messenger", well, endings, 0.0):
-                told[:] = well
+                reported[:] = well
                 with self._changed:
                     del self._endings[: len(endings)]
                     self._changed.notify_all()
 
-    def _has_news(self, told: list[int]) -> bool:
-        return bool(self._endings) or not set(self._well) <= set(told)
+    def _has_news(self, reported: list[int]) -> bool:
+        return bool(self._endings) or not set(self._well) <= set(reported)
 
     def _call(self, who: str, well: list[int], endings: list[wire.Ending], wait: float) -> bool:
         """Speak to the manager once. False: it did not get through; try again."""

@@ -43,9 +43,9 @@ def usable_cpus(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> i
     for share in _cpu_shares(root):
         number = min(number, math.ceil(share))
     for name in ALLOTTED:
-        told = environ.get(name, "").strip()
-        if told.isdecimal() and len(told) < 10 and int(told):
-            number = min(number, int(told))
+        value = environ.get(name, "").strip()
+        if value.isdecimal() and len(value) < 10 and int(value):
+            number = min(number, int(value))
     return max(1, number)
 
 

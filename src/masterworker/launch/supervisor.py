@@ -281,23 +281,23 @@ class Supervisor:
         """Decide what comes after an end, and say it."""
         quiet = self._over or process.mute or bool(process.asked and not process.guilty)
         slot.after(reason, now)
-        told = f"worker {process.pid} of {slot.spec.label!r}: {how}"
+        message = f"worker {process.pid} of {slot.spec.label!r}: {how}"
         if process.task:
-            told += f", while it executed task {printable(process.task_name)}"
+            message += f", while it executed task {printable(process.task_name)}"
         slot.trouble = ""
         if reason in {Reason.FAILED, Reason.HOPELESS} and not quiet:
-            slot.trouble = "\n".join([f"{told}:", *process.last_words(shown=True)])
+            slot.trouble = "\n".join([f"{message}:", *process.last_words(shown=True)])
         if reason in {Reason.HOPELESS, Reason.ORPHANED} and not quiet:
-            self._fail(process.status or 0, process.reason or told)
+            self._fail(process.status or 0, process.reason or message)
         told_by_manager = self._local and process.member_id >= 0 and process.task != 0
         told_at_the_end = not self._local and reason not in {Reason.FELL, Reason.FAILED}
         ordinary = reason in {Reason.LEFT, Reason.RECYCLED}
         if quiet or ordinary or told_at_the_end or told_by_manager:
-            logger.info("%s", told)
+            logger.info("%s", message)
         else:
-            self._warn(f"{told}; {self._what_next(slot, now)}", process)
+            self._warn(f"{message}; {self._what_next(slot, now)}", process)
         if not self._over and slot.trouble and self.is_done():
-            self._fail(exits.FAILED, f"the workers of {slot.spec.label!r} do not start: {told}")
+            self._fail(exits.FAILED, f"the workers of {slot.spec.label!r} do not start: {message}")
 
     def _warn(self, text: str, process: WorkerProcess) -> None:
         """Report an end, with what the worker wrote about it, unless the last one wrote it too."""
@@ -357,9 +357,9 @@ class Supervisor:
                 slot.process.take_steps(time.monotonic())
 
     def _on_gone(self, why: str) -> None:
-        told = f"the master is gone: {why}"
+        message = f"the master is gone: {why}"
         self._loop.ask(
-            lambda now: self._see_off(now) if self._over else self._fail(exits.MASTER_GONE, told)
+            lambda now: self._see_off(now) if self._over else self._fail(exits.MASTER_GONE, message)
         )
 
     def _see_off(self, now: float) -> None:

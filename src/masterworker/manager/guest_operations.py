@@ -317,8 +317,8 @@ class _Finished:
 
     def send(self, reply: Any) -> None:
         """See `Later.send`."""
-        good, told = reply
-        self._later.send([good, self._finish(told) if good else told])
+        good, value = reply
+        self._later.send([good, self._finish(value) if good else value])
 
     def give_up(self) -> None:
         """See `Later.give_up`."""

@@ -139,13 +139,13 @@ class Manager:
         with self.guard as machine:
             now = self._clock()
             machine.flush(now)
-            told = audit.story(self.core, task_id, now)
+            lines = audit.story(self.core, task_id, now)
         stream = self.streams.find(task_id)
-        if stream is None and len(told) > 1 and told[0].startswith(f"task {CALL_MARK}"):
+        if stream is None and len(lines) > 1 and lines[0].startswith(f"task {CALL_MARK}"):
             stream = stream_of_run(self.instance, task_id)
         if stream is not None:
-            told.append(f"its random numbers: seed {stream.seed}, key {stream.key}")
-        return told
+            lines.append(f"its random numbers: seed {stream.seed}, key {stream.key}")
+        return lines
 
     def check(self) -> None:
         """Verify every invariant of the scheduler and of those that wait for it."""

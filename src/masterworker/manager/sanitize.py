@@ -67,9 +67,9 @@ def _one(given: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outc
             return given
     else:
         try:
-            told = record.decode(bytes_of(payload))
-            if not (data_only and told.pickled):
-                return replace(given, payload=record.tidy(told).encode())
+            found = record.decode(bytes_of(payload))
+            if not (data_only and found.pickled):
+                return replace(given, payload=record.tidy(found).encode())
         except MalformedError:
             fault = _SENT_NOISE
     name, more = ("NotPlainError", _ONLY_DATA) if data_only else ("MalformedError", "")
@@ -83,10 +83,10 @@ def failure(payload: Payload, *, data_only: bool) -> bytes | None:
     The supervisor does not know what the job takes, so its pickle is dropped where only data is.
     """
     try:
-        told = record.tidy(record.decode(bytes_of(payload)))
+        found = record.tidy(record.decode(bytes_of(payload)))
     except MalformedError:
         return None
-    return (told._replace(pickled=b"") if data_only else told).encode()
+    return (found._replace(pickled=b"") if data_only else found).encode()
 
 
 # -- texts and numbers ---------------------------------------------------------------------------

@@ -143,8 +143,8 @@ class DeadLetters:
         self._complained = True
         manager = self._manager()
         with manager.guard:
-            told = f"failed calls cannot be kept for a replay: {error}"
-            manager.troubles.note("disk", told, manager._clock())
+            message = f"failed calls cannot be kept for a replay: {error}"
+            manager.troubles.note("disk", message, manager._clock())
 
 
 def _weight(call: Failed) -> int:

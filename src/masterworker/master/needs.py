@@ -275,10 +275,10 @@ class _Opening:
     """Pickled as a call of `definitions.opened`."""
 
     def __init__(self, key: str, found: Pickled) -> None:
-        self._told = key, found.data, [pickle.PickleBuffer(each) for each in found.buffers]
+        self._sent = key, found.data, [pickle.PickleBuffer(each) for each in found.buffers]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return definitions.opened, self._told
+        return definitions.opened, self._sent
 
 
 class _Resolving:

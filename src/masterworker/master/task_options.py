@@ -82,7 +82,7 @@ def refuse_options(function: Callable[..., Any], keywords: Mapping[str, Any]) ->
 def describe(options: Options | None) -> str:
     """Say what was chosen, as it was written."""
     chosen = options or DEFAULT
-    told = [
+    shown = [
         f"{name}={value!r}"
         for name, value, usual in zip(Options._fields, chosen, DEFAULT, strict=True)
         if value != usual and name != "retry_on"
@@ -90,5 +90,5 @@ def describe(options: Options | None) -> str:
     if chosen.retry_on:
         kinds = loads(chosen.retry_on)
         names = ", ".join(kind.__name__ for kind in kinds)
-        told.insert(2, f"retry_on={names if len(kinds) == 1 else f'({names})'}")
-    return f"options({', '.join(told)})"
+        shown.insert(2, f"retry_on={names if len(kinds) == 1 else f'({names})'}")
+    return f"options({', '.join(shown)})"

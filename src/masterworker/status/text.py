@@ -61,16 +61,16 @@ def situation(census: Census, tag: str | None) -> str:
     if not census.waiting and not census.running and not census.finished:
         kind = "" if tag is None else f" of tag {tag!r}"
         return f"no task{kind} is outstanding; one must be requested first"
-    told = f"{sum(census.waiting.values())} waiting, {sum(census.running.values())} running"
+    counts = f"{sum(census.waiting.values())} waiting, {sum(census.running.values())} running"
     tags = ", ".join(repr(t) for t in census.stranded[:5])
     workers = len(census.processes) - 1
     if not workers:
         for_these = f" that could execute {tags}" if tags else ""
-        return f"{told}; there are no workers{for_these}{HOW_TO_START}"
+        return f"{counts}; there are no workers{for_these}{HOW_TO_START}"
     if not tags:
-        return told
+        return counts
     cannot = "the only worker cannot" if workers == 1 else f"none of {workers} workers can"
-    return f"{told}; {cannot} execute {tags}"
+    return f"{counts}; {cannot} execute {tags}"
 
 
 def as_json(label: str, census: Census) -> str:

@@ -35,9 +35,11 @@ def check_seed(value: Any) -> int:
     number = -1 if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
     if 0 <= number < 1 << _MOST_BITS:
         return number
-    told = f"{value!r:.60}" if isinstance(value, (int, float, str)) else f"a {type(value).__name__}"
+    shown = (
+        f"{value!r:.60}" if isinstance(value, (int, float, str)) else f"a {type(value).__name__}"
+    )
     raise UsageError(
-        f"seed must be an integer, 0 or more, as seed=42, not {told}. For a fresh one: "
+        f"seed must be an integer, 0 or more, as seed=42, not {shown}. For a fresh one: "
         "secrets.randbits(128); for one of a SeedSequence: its entropy; for one of a Generator: "
         "int(generator.integers(2**63))"
     )

@@ -299,24 +299,24 @@ class _Complaints:
     """Logs refused strangers: each source once in a while, however often it comes."""
 
     def __init__(self) -> None:
-        self._told: dict[str, float] = {}
+        self._named_at: dict[str, float] = {}
         self._unlogged = 0
 
     def tell(self, source: str, why: str) -> None:
         """Log one that was refused."""
         now = time.monotonic()
-        last = self._told.get(source)
+        last = self._named_at.get(source)
         if last is not None and now - last < QUIET:
             self._unlogged += 1
             return
-        if last is None and len(self._told) >= MOST_NAMED:
-            oldest = next(iter(self._told))
-            if now - self._told[oldest] < QUIET:
+        if last is None and len(self._named_at) >= MOST_NAMED:
+            oldest = next(iter(self._named_at))
+            if now - self._named_at[oldest] < QUIET:
                 self._unlogged += 1
                 return
-            del self._told[oldest]
-        self._told.pop(source, None)
-        self._told[source] = now
+            del self._named_at[oldest]
+        self._named_at.pop(source, None)
+        self._named_at[source] = now
         more = f" (and {self._unlogged} that were not named)" if self._unlogged else ""
         self._unlogged = 0
         logger.warning("a connection from %s was refused: %s%s", source, why, more)

@@ -131,10 +131,10 @@ def failed(
         raise error
     if stage == PARAMETERS:
         hint = "the parameters of the task cannot be rebuilt in this worker"
-        told = describe(error, hide_frames=1, hint=hint, data_only=data_only)
+        failure = describe(error, hide_frames=1, hint=hint, data_only=data_only)
     else:
-        told = _not_plain(error) if data_only else _unpicklable(result, error)
-    return FAILURE, told.encode()
+        failure = _not_plain(error) if data_only else _unpicklable(result, error)
+    return FAILURE, failure.encode()
 
 
 def broken_off(

@@ -184,6 +184,6 @@ def _standard_generator(stream: Stream) -> random.Random:
     import hashlib
     from random import Random  # neither is of use to most workers
 
-    told = f"{stream.seed}:{','.join(map(str, stream.key))}".encode()
-    digest = hashlib.blake2b(told, digest_size=32).digest()
+    named = f"{stream.seed}:{','.join(map(str, stream.key))}".encode()
+    digest = hashlib.blake2b(named, digest_size=32).digest()
     return Random(int.from_bytes(digest, "little"))  # noqa: S311  for computations
