@@ -1,7 +1,7 @@
 """How many threads numerical libraries of this process may use: those loaded now, and later ones.
 
 A library that is not loaded yet reads its environment variable when it is. Of those that are,
-OpenMP, OpenBLAS, MKL and BLIS are told by `threadpoolctl`, where that is installed.
+OpenMP, OpenBLAS, MKL and BLIS are set through `threadpoolctl`, where that is installed.
 """
 
 from __future__ import annotations
