@@ -123,6 +123,25 @@ def inner(x: int) -> list[int]:
     return [*found, type(backend).__name__]  # type: ignore[list-item]
 
 
+def tree(depth: int) -> int:
+    if depth == 0:
+        return 1
+    return sum(joblib.Parallel(n_jobs=2, batch_size=1)(calls(tree, depth - 1, depth - 1)))
+
+
+def inner_that_fails(_: int) -> Any:
+    return joblib.Parallel(n_jobs=2, batch_size=1)(calls(fail_at, *range(10)))
+
+
+def one_dies(marker: str) -> Any:
+    parallel = joblib.Parallel(n_jobs=2, batch_size=1)
+    return parallel(joblib.delayed(die_once)(marker, x) for x in range(10))
+
+
+def many_inside(number: int) -> int:
+    return sum(joblib.Parallel(n_jobs=2)(calls(double, *range(number))))
+
+
 def inner_by_name(x: int) -> tuple[list[int], str]:
     parallel = joblib.Parallel(n_jobs=2, backend="masterworker")
     return parallel(calls(double, x, x + 1)), type(parallel._backend).__name__
@@ -443,6 +462,36 @@ def test_a_call_from_a_fork() -> None:
     assert joblib.Parallel()(calls(double, 1, 2)) == [2, 4]
 
 
+def test_nested_calls_are_tasks_of_the_same_job() -> None:
+    """Also where there are fewer workers than calls that wait, and where one fails."""
+    with joblib.parallel_config(backend="masterworker", n_jobs=2, nested="masterworker"):
+        found = joblib.Parallel(batch_size=1)(calls(inner, *range(6)))
+        assert found == [[2 * x, 2 * x + 2, "NestedBackend"] for x in range(6)]
+        assert joblib.Parallel(batch_size=1)(calls(tree, 4, 4, 4)) == [16, 16, 16]
+        with pytest.raises(LookupError, match="five"):
+            joblib.Parallel(batch_size=1)(calls(inner_that_fails, 1, 2))
+        assert joblib.Parallel()(calls(double, 1, 2)) == [2, 4]
+
+
+def test_a_worker_that_dies_in_nested_calls(tmp_path: Path) -> None:
+    marker = str(tmp_path / "died")
+    with joblib.parallel_config(backend="masterworker", n_jobs=2, nested="masterworker"):
+        found = joblib.Parallel(batch_size=1)(joblib.delayed(one_dies)(marker) for _ in range(3))
+    assert found == [list(range(10))] * 3
+    assert Path(marker).exists()
+
+
+def test_many_nested_calls_with_workers_of_a_master() -> None:
+    """One worker does it all."""
+    with (
+        Master(workers=1) as master,
+        joblib.parallel_config(
+            backend="masterworker", n_jobs=2, master=master, nested="masterworker"
+        ),
+    ):
+        assert joblib.Parallel(batch_size=1)(calls(many_inside, 200, 300)) == [39800, 89700]
+
+
 # -- options ---------------------------------------------------------------------------------
 
 
@@ -459,10 +508,20 @@ def test_bad_options() -> None:
         joblib.Parallel(n_jobs=0)(calls(double, 1))
     with pytest.raises(UnknownKeywordError, match="label"):
         joblib.parallel_config(backend="masterworker", lable="x")
+    with pytest.raises(UsageError, match="nested"):
+        joblib.parallel_config(backend="masterworker", nested="birds")
     with pytest.raises(UsageError, match="output"):
         joblib.parallel_config(backend="masterworker", output="loud")
     with Master() as master, pytest.raises(UsageError, match="master="):
         joblib.parallel_config(backend="masterworker", master=master, label="x")
+
+
+def test_a_master_without_workers_makes_calls_here() -> None:
+    with (
+        Master(serial=True) as master,
+        joblib.parallel_config(backend="masterworker", master=master),
+    ):
+        assert joblib.Parallel()(calls(pid, 1, 2)) == [os.getpid()] * 2
 
 
 def test_one_job_is_no_worker() -> None:
@@ -493,6 +552,36 @@ def test_errors_of_any_class_arrive(tmp_path: Path) -> None:
     with pytest.raises(Own, match="3: three") as found:
         joblib.Parallel()([joblib.delayed(work)()] * 2)
     assert found.value.number == 3
+
+
+def test_ctrl_c_ends_a_program(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    begun = tmp_path / "begun"
+    source = f"""
+        import pathlib, time
+        import joblib
+        import masterworker.joblib
+
+        def work(x):
+            pathlib.Path({str(begun)!r}).touch()
+            time.sleep(1000)
+
+        with joblib.parallel_config(backend="masterworker", n_jobs=2):
+            try:
+                joblib.Parallel()(joblib.delayed(work)(x) for x in range(10))
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+                print(joblib.Parallel()(joblib.delayed(abs)(x) for x in (-1, -2)))
+    """
+    script.write_text(textwrap.dedent(source))
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as ran:
+        wait_until(begun.exists)
+        ran.send_signal(signal.SIGINT)
+        out, err = ran.communicate(timeout=60)
+    assert out == "interrupted\n[1, 2]\n", err
+    assert ran.returncode == 0
 
 
 def test_a_script_prints_what_it_prints_with_loky(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from masterworker.joblib.pools import Options
 from masterworker.joblib.sharing import SharedArguments
 from masterworker.launch.checks import output_kind
 from masterworker.launch.process_context import this_process
+from masterworker.master import engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 #: What joblib passes to each backend, and this one does without.
 _UNUSED: Final = frozenset(("context", "prefer", "require", "temp_folder", "verbose"))
 #: Keywords of this backend.
-_KNOWN: Final = frozenset(("master", *Options._fields))
+_KNOWN: Final = frozenset(("master", "nested", *Options._fields))
+#: What makes calls inside of calls: threads, or tasks of the same job.
+_NESTED: Final = ("threads", "masterworker")
 
 
 class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # untyped
@@ -47,7 +50,8 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         inner_max_num_threads: Threads that numerical libraries may use in a worker; None: as for
             `Master.launch_workers`.
         options: `label`, `initializer`, `initargs`, `max_tasks_per_child` and `output` as for
-            `Executor`, or `master`: the workers of this one are used.
+            `Executor`, or `master`: the workers of this one are used. `nested`: "threads" make
+            calls inside of calls, or they are tasks of the same job ("masterworker").
     """
 
     supports_retrieve_callback = True
@@ -115,8 +119,9 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
             # Each `Parallel` that is under way has an object of its own.
             raise FallbackToBackend(self._another(further))
         many = self.effective_n_jobs(n_jobs)
-        if this_process.is_worker or many == 1:
-            raise FallbackToBackend(self._nearer(many))
+        is_serial = self._master is not None and engine_of(self._master).launcher is None
+        if this_process.is_worker or many == 1 or is_serial:
+            raise FallbackToBackend(self._nearer(1 if is_serial else many))
         self.terminate()
         threads = self.inner_max_num_threads
         if self._master is None:
@@ -134,8 +139,8 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
 
     def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Any:
         """Ask for the calls of a batch; joblib's `callback` gets their future."""
-        assert self._call is not None  # joblib has called `configure`  # noqa: S101
-        return self._call.submit(func, callback)
+        call = self._call  # None: joblib has broken it off in another thread
+        return None if call is None else call.submit(func, callback)
 
     #: Its name until joblib 1.5.
     apply_async = submit
@@ -169,6 +174,15 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         if pool is not None:
             pools.release(pool)
         self.reset_batch_stats()
+
+    def get_nested_backend(self) -> tuple[Any, None]:
+        """Return the backend for calls of `Parallel` inside of these."""
+        if self._given.get("nested") != "masterworker":
+            found: tuple[Any, None] = super().get_nested_backend()
+            return found
+        from masterworker.joblib.nested import NestedBackend
+
+        return NestedBackend((self.nesting_level or 0) + 1, self.inner_max_num_threads), None
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -210,7 +224,10 @@ def _checked(options: dict[str, Any]) -> tuple[Master | None, Options]:
     if options.keys() - _KNOWN:
         refuse('parallel_config(backend="masterworker")', options, _KNOWN)
     master = options.get("master")
-    rest = {name: value for name, value in options.items() if name != "master"}
+    nested = options.get("nested", "threads")
+    if nested not in _NESTED:
+        raise UsageError(f'nested must be "threads" or "masterworker", not {nested!r}')
+    rest = {name: value for name, value in options.items() if name in Options._fields}
     if master is not None and rest:
         raise UsageError("a master has its own workers: give only master=")
     found = Options(**rest)

@@ -48,6 +48,7 @@ class Call:
         self._callbacks = Callbacks()
         self._under_way: set[Any] = set()
         self._waiting: deque[Batch] = deque()
+        self._is_over = False
         self._lock = forks.rlock()
 
     def submit(self, calls: Any, callback: Callable[[Any], object] | None) -> Any:
@@ -59,6 +60,8 @@ class Call:
         """
         batch = Batch(calls, callback)
         with self._lock:
+            if self._is_over:  # joblib has broken it off in another thread
+                return None
             if self._most is not None and len(self._under_way) >= self._most:
                 self._waiting.append(batch)
                 return None
@@ -77,7 +80,9 @@ class Call:
         self._shared.clear()
 
     def end(self) -> None:
-        """No more calls come."""
+        """No more calls come, and what comes of earlier ones is not wanted."""
+        with self._lock:
+            self._is_over = True
         self.free()
         self._callbacks.close(0.0)
 
@@ -112,6 +117,8 @@ class Call:
         """Go on after a batch; in the thread of callbacks."""
         with self._lock:
             self._under_way.discard(future)
+            if self._is_over:
+                return
             if self._waiting:
                 self._send(self._waiting.popleft())
         self._shared.release(used)
