@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from masterworker.job import run_job
     from masterworker.master import Master
     from masterworker.master.future import Future
+    from masterworker.pool import Pool
     from masterworker.worker import Worker
     from masterworker.worker.current import current_worker
     from masterworker.worker.streams import task_rng
@@ -55,6 +56,7 @@ __all__ = [
     "Master",
     "MasterNotFoundError",
     "MasterworkerError",
+    "Pool",
     "RejectedError",
     "RemoteError",
     "StateValue",
@@ -82,6 +84,7 @@ _HOMES = {
     "Executor": "executor",
     "Future": "master.future",
     "Master": "master",
+    "Pool": "pool",
     "StateValue": "data.states",
     "Worker": "worker",
     "current_worker": "worker.current",

@@ -17,9 +17,11 @@ from masterworker.data.segment import Segment
 from masterworker.errors import Terminated, TransportError
 from masterworker.manager import Mailbox, Manager
 from masterworker.master.needs import Needs
+from masterworker.master.requests import Submission
 from masterworker.master.results import ResultRouter
-from masterworker.master.submission import Submission, Submitter
+from masterworker.master.submission import Submitter
 from masterworker.master.waiting import Waiting
+from masterworker.streams.seeds import SeedBook
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.connection import PyroConnection
 from masterworker.transport.pyro.link import STALL, Link
@@ -44,7 +46,7 @@ def net(request: pytest.FixtureRequest) -> Iterator[Net]:
 def _submitter(manager: Manager) -> tuple[Submitter, ResultRouter]:
     """What asks a manager for calls, and where their outcomes are to arrive."""
     router = ResultRouter(manager, Waiting(manager))
-    return Submitter(Submission(manager, router, Needs(manager))), router
+    return Submitter(Submission(manager, router, Needs(manager), SeedBook(manager.streams))), router
 
 
 def _waiting(net: Net, worker: Peer, number: int = 1) -> Background:

@@ -17,7 +17,7 @@ from Scientific.DistributedComputing import MasterSlave, TaskManager
 
 NAMES = """
 CredentialError Executor
-Future JobEndedError LabelTakenError Master MasterNotFoundError MasterworkerError
+Future JobEndedError LabelTakenError Master MasterNotFoundError MasterworkerError Pool
 RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost TaskTimeout
 Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
 current_worker freeze_support run_job task_rng

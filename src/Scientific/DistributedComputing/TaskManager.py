@@ -18,7 +18,7 @@ from masterworker.data.failure import describe
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call, dumps_payload, open_payload
 from masterworker.errors import NotRegisteredError, UsageError
-from masterworker.master.submission import check_tag
+from masterworker.master.task_options import check_tag
 from masterworker.taskid import task_name, task_number
 from masterworker.transport.discovery import reach
 from Scientific.DistributedComputing.failures import (

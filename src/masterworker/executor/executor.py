@@ -20,7 +20,8 @@ from masterworker.executor.serial import reduced
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
 from masterworker.master.map_call import Bounds
-from masterworker.master.submission import OPTION_NAMES, TaskOptions, map_calls, submission_of
+from masterworker.master.maps import map_calls
+from masterworker.master.submission import OPTION_NAMES, TaskOptions, submission_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from masterworker import forks
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.master import engine_of
+from masterworker.master.future import Future
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from masterworker.executor.gathering import Progress
     from masterworker.master import Master
-    from masterworker.master.future import Future
 
 #: Seconds after which it is looked whether any worker could start.
 LOOK: Final = 0.5
@@ -43,7 +44,7 @@ class Job:
         #: The interpreter is ending.
         self.at_exit = False
         self.pid = os.getpid()
-        self._calls: deque[Future[Any]] = deque()
+        self._calls: deque[Future[Any] | Progress] = deque()
         #: The collector of garbage may end an executor while its thread is in here.
         self._lock = forks.rlock()
         self._over = threading.Event()
@@ -53,9 +54,9 @@ class Job:
             thread = threading.Thread(target=self._watch, name="masterworker-starts", daemon=True)
             thread.start()
 
-    def note(self, future: Future[Any]) -> None:
-        """A call was asked for. Those at the front that are done are forgotten."""
-        self._calls.append(future)
+    def note(self, call: Future[Any] | Progress) -> None:
+        """A call was asked for, or many as one. Those at the front that are done are forgotten."""
+        self._calls.append(call)
         self._forget_done()
 
     def _forget_done(self) -> None:
@@ -68,7 +69,7 @@ class Job:
         self._forget_done()
         return not self._calls and not (self.owned and self.engine.router.batches)
 
-    def outstanding(self) -> list[Future[Any]]:
+    def outstanding(self) -> list[Future[Any] | Progress]:
         """Return the calls that are not done."""
         return [each for each in tuple(self._calls) if each._outcome is None]
 
@@ -99,7 +100,7 @@ class Job:
     def broken(self) -> BrokenExecutor:
         """Return the error of each call when no worker could start."""
         if self.failure is None:
-            return BrokenExecutor("the executor was ended before this call was done")
+            return BrokenExecutor("the workers were ended before this call was done")
         error = BrokenExecutor(f"no worker could start: {self.failure}")
         error.__cause__ = self.failure
         return error
@@ -127,7 +128,7 @@ class Job:
 
     def _cancel_all(self) -> None:
         """Cancel what no worker has; the oldest is done all the same if none has any."""
-        left = self.outstanding()
+        left = [each for each in self.outstanding() if isinstance(each, Future)]
         if left and not any(each.running() for each in left):
             del left[0]
         self.cancel_waiting(left)
@@ -138,6 +139,9 @@ class Job:
         self._over.set()
         if self.owned:
             self.master.shutdown(0.0)
+        else:
+            for each in self.outstanding():
+                each.cancel()
 
     def _end(self) -> None:
         with contextlib.suppress(Terminated, WorkerStartError):

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from masterworker.core.chunks import Payloads
     from masterworker.core.task import Payload
 
+    #: What is to stand for an exception; None: it is raised.
+    OnError = Callable[[BaseException], Any] | None
+
 #: In the place of an outcome that has been taken.
 TAKEN: Final = b""
 #: What every pickle of ours begins with.
@@ -75,7 +78,7 @@ class Batch:
         if self.watcher is not None:
             self.watcher((self, at, number))
 
-    def open_all(self, values: Values, *, return_errors: bool = False) -> list[Any]:
+    def open_all(self, values: Values, on_error: OnError = None) -> list[Any]:
         """Take results that came as one, and return them all; the first, if they cannot be opened.
 
         Raises:
@@ -88,7 +91,7 @@ class Batch:
             raise
         except BaseException:
             self.outcomes[at : at + number] = one_by_one(values.chunk)
-            return [self.open(at, return_errors=return_errors)]
+            return [self.open(at, on_error=on_error)]
         self.outcomes[at : at + number] = [TAKEN] * number
         return opened
 
@@ -97,14 +100,14 @@ class Batch:
         at: int,
         outcome: Payload | Finished | None = None,
         *,
-        return_errors: bool = False,
+        on_error: OnError = None,
     ) -> Any:
         """Take an outcome that is here (or was, when it was taken).
 
         Args:
             at: Which one.
             outcome: What was there.
-            return_errors: Return an exception, instead of raising it.
+            on_error: Returns what is returned in place of an exception; None: it is raised.
 
         Returns:
             The result.
@@ -116,22 +119,32 @@ class Batch:
             found = self.outcomes[at]
             outcome = None if isinstance(found, Values) else found
             self.outcomes[at] = TAKEN
+        value, error = self.open_one(at, outcome)
+        if error is None:
+            return value
+        if on_error is None:
+            raise error
+        return on_error(error)
+
+    def open_one(
+        self, at: int, outcome: Payload | Finished | None
+    ) -> tuple[Any, BaseException | None]:
+        """Return the result of one task, or what it raised. Its outcome stays where it is."""
         if isinstance(outcome, (bytes, Large)):
             try:
-                return open_result(outcome)
+                return open_result(outcome), None
             except KeyboardInterrupt:
                 raise
             except BaseException:
                 writers = [(begin, worker) for begin, worker in self._written if begin <= at]
                 worker = max(writers, default=(0, ""))[1]
                 outcome = Finished(self.first + at, self.tag, RESULT, outcome, worker)
-                if value_or_error(outcome)[1] is None:  # a signal handler has raised it
+                value, error = value_or_error(outcome)
+                if error is None:  # a signal handler has raised it
                     raise
+                return value, error
         assert outcome is not None  # noqa: S101  its taker has looked
-        value, error = value_or_error(outcome)
-        if error is not None and not return_errors:
-            raise error
-        return value if error is None else error
+        return value_or_error(outcome)
 
 
 class Batches:
@@ -158,6 +171,14 @@ class Batches:
                 if 0 <= task_id - batch.first < len(batch.outcomes):
                     return batch
         return None
+
+    def tell(self) -> None:
+        """No outcome comes any more: let what watches the batches look."""
+        with self._lock:
+            batches = {id(each): each for page in self._pages.values() for each in page}
+        for batch in batches.values():
+            if batch.watcher is not None:
+                batch.watcher((batch, 0, 0))
 
     def forget(self, batch: Batch) -> None:
         """All outcomes of a batch are here."""

@@ -52,6 +52,7 @@ class Batcher:
         iterables: Where the parameters come from.
         together: They may be put into chunks.
         streams: Of their random numbers, of which the parameters tell.
+        starred: There is one iterable, whose items are all parameters of a call.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Batcher:
         *,
         together: bool,
         streams: Share | None = None,
+        starred: bool = False,
     ) -> None:
         self.tag = function.tag
         self._needs = needs
@@ -69,12 +71,17 @@ class Batcher:
         self._function = function.pickled
         self._holds = set(holds(function.hold))
         self._together = together and len(self._function) <= MOST_BYTES - MOST_VALUES
-        self._single = len(iterables) == 1
+        self._single = len(iterables) == 1 and not starred
         self._quick = all(type(each) in _QUICK for each in iterables)
         #: Parameters themselves, where there is one for each task; else tuples of them.
-        self._items: Iterator[Any] = (
-            iter(iterables[0]) if self._single else zip(*iterables, strict=False)
-        )
+        self._items: Iterator[Any]
+        if starred:
+            self._quick = self._quick and all(type(each) is tuple for each in iterables[0])
+            self._items = iter(iterables[0]) if self._quick else map(tuple, iterables[0])
+        elif self._single:
+            self._items = iter(iterables[0])
+        else:
+            self._items = zip(*iterables, strict=False)
         #: Bytes of the latest parameters, on average.
         self._mean = 1
         #: What comes in the place of the next item, and of all that follow.
@@ -97,7 +104,7 @@ class Batcher:
             return self._draw_slowly(most, together=together)
         items = list(islice(self._items, most))
         columns = self._columns(items) if together and items else None
-        if columns is not None and all(map(are_small, columns)):
+        if columns and all(map(are_small, columns)):
             return self._put_together(items, columns)
         return self._each(items)
 
@@ -131,8 +138,11 @@ class Batcher:
             self._failure = error
             if not kept and not payloads:
                 raise
+        if not kept and not payloads:
+            return []
         if payloads is None:
-            return self._put_together(kept, self._columns(kept)) if kept else []
+            columns = self._columns(kept)
+            return self._put_together(kept, columns) if columns else self._each(kept)
         self._note(payloads)
         return payloads
 
@@ -151,8 +161,14 @@ class Batcher:
             mean = sum(map(len, payloads)) // len(payloads) - len(self._function)
             self._mean = max(1, mean)
 
-    def _columns(self, items: list[Any]) -> Sequence[Sequence[Any]]:
-        return [items] if self._single else list(zip(*items, strict=True))
+    def _columns(self, items: list[Any]) -> Sequence[Sequence[Any]] | None:
+        """Return the parameters column by column; nothing, if calls have different numbers."""
+        if self._single:
+            return [items]
+        number = len(items[0])
+        if any(len(item) != number for item in items):  # of `starmap`
+            return None
+        return list(zip(*items, strict=True))
 
     def _args(self, item: Any) -> tuple[Any, ...]:
         return (item,) if self._single else item

@@ -52,6 +52,22 @@ class Callbacks:
                 return
         _call(callback, argument)
 
+    def is_current(self) -> bool:
+        """Tell whether it is a callback that asks."""
+        return self._thread is threading.current_thread()
+
+    def wait(self) -> None:
+        """Wait until what has been posted has been run; not in a callback."""
+        with self._lock:
+            thread = self._thread
+        if thread is None or not thread.is_alive() or self.is_current():
+            return
+        done = threading.Event()
+        self.post(lambda _: done.set(), None)
+        done.wait()
+        if self._is_closed:  # then that was run here, perhaps before the others
+            thread.join()
+
     def close(self, seconds: float) -> None:
         """Run what has been posted, and end. Can be called twice.
 

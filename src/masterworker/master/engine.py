@@ -28,11 +28,11 @@ from masterworker.master.launcher import Launcher, check_bounds
 from masterworker.master.needs import Needs
 from masterworker.master.outcomes import OutcomeQueue
 from masterworker.master.recursion_guard import require_a_place
+from masterworker.master.requests import Submission
 from masterworker.master.results import ResultRouter
 from masterworker.master.shared import SharedValues
 from masterworker.master.shutdown import JobEnd, Parts
 from masterworker.master.stored_program import StoredProgram
-from masterworker.master.submission import Submission
 from masterworker.master.waiting import Waiting
 from masterworker.streams.seeds import SeedBook, check_seed
 from masterworker.transport.address import check_label

@@ -8,27 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from masterworker.awaits.iterators import NOT_YET, Pauses, Results
-from masterworker.core.blocks import PAGE_BITS
-from masterworker.core.chunks import weight
 from masterworker.data.chunks import Values
 from masterworker.data.pickling import loads
-from masterworker.master.batch import PICKLE, TAKEN, Batch
+from masterworker.master.batch import PICKLE, TAKEN
+from masterworker.master.requests import BATCH, FEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from masterworker.core.options import Options
-    from masterworker.manager import Manager
-    from masterworker.master.batching import Batcher
-    from masterworker.master.results import ResultRouter
+    from masterworker.master.batch import Batch, OnError
+    from masterworker.master.requests import Requests
 
-#: `map` asks for this many tasks at a time, which fit into one page of ids, ...
-BATCH = 1 << PAGE_BITS
-#: ... and has at most this many under way that have not been yielded yet, ...
-LOOK_AHEAD = 10_000
-#: ... or this many bytes of parameters, but always a few tasks.
-LOOK_AHEAD_BYTES = 64 << 20
-FEW = 16
 #: Where items come slowly, `map` returns after drawing them for this time (seconds).
 FIRST_DRAW = 0.5
 #: A batch is what is done in this time (seconds), since a lease of one task carries the bytes of
@@ -60,42 +50,36 @@ class MapCall:
     """What is under way for one `map`.
 
     Args:
-        manager: Where requests go.
-        router: Where batches wait for outcomes.
-        options: What all tasks get.
-        drawing: Where their parameters come from.
-        return_errors: Failures are yielded, not raised.
+        requests: Asks for its tasks.
+        on_error: Returns what is yielded in place of an exception; None: it is raised.
         bounds: How far it goes ahead.
+        in_place: What ends the first drawing of items is raised after the results before it, and
+            not at once.
     """
 
     def __init__(
         self,
-        manager: Manager,
-        router: ResultRouter,
-        options: Options | None,
-        drawing: Batcher,
+        requests: Requests,
         *,
-        return_errors: bool = False,
+        on_error: OnError = None,
         bounds: Bounds = USUAL,
+        in_place: bool = False,
     ) -> None:
-        self._manager = manager
+        #: Seconds to wait for one result before `NOT_YET` is yielded; None: as long as it takes.
+        self.patience: float | None = None
+        self._requests = requests
+        self._router = requests.router
+        self._pauses = Pauses(requests.router)
         self._bounds = bounds
-        self._router = router
-        self._pauses = Pauses(router)
-        self._options = options
-        self._drawing = drawing
-        self._return_errors = return_errors
-        self._batches = self._ask()
-        #: What has been asked for, and what has all its outcomes only where others have not.
-        self._asked: deque[Batch] = deque()
+        self._on_error = on_error
+        self._in_place = in_place
         #: What ends it after the results of all tasks that were asked for.
         self._failure: Exception | None = None
         #: What is to be said in the log if it is dropped now.
         self._message = ""
         self._ready: deque[Batch] = deque()
-        #: How many tasks are under way, and may be at most, by the size of the latest.
+        #: How many tasks are under way.
         self._pending = 0
-        self._look_ahead = LOOK_AHEAD
         #: How many have been yielded since when, and how many that makes in `PACE`.
         self._yielded, self._since = 0, 0.0
         self._pace = AT_FIRST
@@ -109,32 +93,40 @@ class MapCall:
             UnpicklableError: Says what cannot be sent.
             Terminated: The job is over.
         """
-        began = time.monotonic()
         try:
-            for batch in self._batches:
-                self._add(batch)
-                if self._bounds.eager:
-                    continue
-                if not self._has_room() or time.monotonic() - began > FIRST_DRAW:
-                    break
+            self._draw_first()
             self._since = time.monotonic()
             results = self._in_order() if ordered else self._as_come()
             next(results)  # so that it ends what was begun, even if nothing is taken from it
         except BaseException:
-            self._end()
+            self._requests.end()
             raise
         return Results(results, self._describe, self._pauses)
+
+    def draw_all(self) -> None:
+        """Ask for all tasks that are left. Not while another thread takes a result."""
+        self._bounds = self._bounds._replace(most=None, eager=True)
+        while self._ask_for_more():
+            pass
+
+    def wait(self) -> None:
+        """Wait until all tasks that were asked for have their outcomes.
+
+        Raises:
+            Terminated: The job has ended without them.
+        """
+        self._router.wait_until(self._requests.are_done, None)
 
     # -- inside -----------------------------------------------------------------------------
 
     def _describe(self) -> str:
-        name = self._drawing.tag.removeprefix("@")
+        name = self._requests.tag.removeprefix("@")
         return f"results of map({name}): {self._pending} asked for and not yielded yet"
 
     def _in_order(self) -> Generator[Any]:
         """Yield nothing of interest, and then the results in the order of the items."""
         ready, loaded = self._ready, loads
-        return_errors = self._return_errors
+        on_error = self._on_error
         try:
             yield from self._begun()
             while ready:
@@ -147,7 +139,7 @@ class MapCall:
                             yield NOT_YET
                     outcome = outcomes[at]
                     if isinstance(outcome, Values):
-                        values = batch.open_all(outcome, return_errors=return_errors)
+                        values = batch.open_all(outcome, on_error)
                         at += len(values)
                         yield from self._taken(values)
                         continue
@@ -158,9 +150,9 @@ class MapCall:
                         except KeyboardInterrupt:
                             raise
                         except BaseException:
-                            value = batch.open(at, outcome, return_errors=return_errors)
+                            value = batch.open(at, outcome, on_error=on_error)
                     else:
-                        value = batch.open(at, return_errors=return_errors)
+                        value = batch.open(at, on_error=on_error)
                     last = [value]
                     del value
                     yield last.pop()  # and keep no reference to it
@@ -168,12 +160,12 @@ class MapCall:
                     self._take(1)
             self._finish()
         finally:
-            self._end()
+            self._requests.end(self._message)
 
     def _as_come(self) -> Generator[Any]:
         """Yield nothing of interest, and then the results as they come."""
         arrived: deque[tuple[Batch, int, int]] = deque()
-        ready, return_errors = self._ready, self._return_errors
+        ready, on_error = self._ready, self._on_error
         try:
             yield from self._begun()
             while True:
@@ -191,17 +183,17 @@ class MapCall:
                     outcome = batch.outcomes[at]
                     if isinstance(outcome, Values):
                         # They may have come while we were on our way through their places.
-                        values = batch.open_all(outcome, return_errors=return_errors)
+                        values = batch.open_all(outcome, on_error)
                         at = outcome.begin + len(values)
                         yield from self._taken(values)
                         continue
                     if outcome is not None and outcome is not TAKEN:
-                        self._take(1)
-                        yield batch.open(at, return_errors=return_errors)
+                        yield batch.open(at, on_error=on_error)
+                        self._take(1)  # not before: no more than `most` have not been yielded
                     at += 1
             self._finish()
         finally:
-            self._end()
+            self._requests.end(self._message)
 
     def _taken(self, values: list[Any]) -> Iterable[Any]:
         """Return results that came as one, each of which counts as taken in its time."""
@@ -216,27 +208,28 @@ class MapCall:
             self._take(1)
 
     def _wait_until(self, holds: Callable[[], bool]) -> bool:
-        """Wait until something holds. False: a loop is to wait for that.
+        """Wait until something holds. False: `NOT_YET` is to be yielded, and this called again.
 
         Raises:
-            TimeoutError: It does not at the end of this `map`.
+            TimeoutError: It does not hold at the end of this `map`.
         """
-        end = self._bounds.end
-        left = None if end is None else max(0.0, end - time.monotonic())
+        left, end = self.patience, self._bounds.end
+        if end is not None:
+            left = max(0.0, end - time.monotonic())
         if self._pauses.leave_to_loop(holds, left):
             return False
-        if not self._router.wait_until(holds, left):
+        came = self._router.wait_until(holds, left)
+        if not came and end is not None:
             raise TimeoutError("a result of map has not come in time")
-        return True
+        return came
 
     def _begun(self) -> Generator[None]:
         """Stop once, so that to drop this before its first result ends it as well."""
         try:
             yield
         except GeneratorExit:
-            self._message = (
-                f"no result has been taken of map({self._drawing.tag.removeprefix('@')})"
-            )
+            name = self._requests.tag.removeprefix("@")
+            self._message = f"no result has been taken of map({name})"
             raise
 
     def _finish(self) -> None:
@@ -244,50 +237,49 @@ class MapCall:
         if self._failure is not None:
             raise self._failure
 
-    def _end(self) -> None:
-        """No caller waits any more: what has no outcome is not wanted."""
-        self._batches.close()  # it refers to this object, and so to the items
-        left = [batch for batch in self._asked if batch.left]
-        if left:
-            self._router.abandon(left, self._message)
+    def _draw_first(self) -> None:
+        """Ask for the first tasks, in bounded time unless all are to be asked for."""
+        began = time.monotonic()
+        try:
+            while self._ask():
+                if self._bounds.eager:
+                    continue
+                if not self._has_room() or time.monotonic() - began > FIRST_DRAW:
+                    break
+        except Exception as error:
+            if not self._in_place:
+                raise
+            self._failure = error
 
-    def _ask(self) -> Generator[Batch]:
-        size = following = 1
-        while payloads := self._drawing.draw(
-            min(size, self._pace, BATCH - following % BATCH, self._room())
-        ):
-            number = len(payloads)
-            mean = max(1, weight(payloads) // number)
-            most = LOOK_AHEAD_BYTES // mean
-            size = min(2 * size, BATCH, max(FEW, most // 4))
-            self._look_ahead = max(size, min(LOOK_AHEAD, most))
-            batch = Batch(self._drawing.tag, number, self._drawing.holds())
-            while self._asked and not self._asked[0].left:
-                self._asked.popleft()
-            self._asked.append(batch)
-            expect = partial(self._router.batches.add, batch)
-            tag, options = self._drawing.tag, self._options
-            first = self._manager.request(tag, payloads, options, direct=True, expect=expect)
-            self._drawing.were_asked_for(first, number)
-            following = first + number
-            yield batch
-
-    def _add(self, batch: Batch) -> None:
+    def _ask(self) -> bool:
+        """Ask for some more tasks. False: there are none."""
+        most = self._bounds.most
+        number = BATCH if self._bounds.eager else self._pace
+        if most is not None:
+            number = min(number, most - self._pending)
+        batch = self._requests.ask(number)
+        if batch is None:
+            return False
         self._ready.append(batch)
         self._pending += len(batch.outcomes)
+        return True
 
-    def _room(self) -> int:
-        """Return how many tasks may be asked for."""
-        return (self._bounds.most or BATCH + self._pending) - self._pending
+    def _ask_for_more(self) -> bool:
+        """Do the same; what an iterable raises comes in its place, after all before it."""
+        try:
+            return self._ask()
+        except Exception as error:
+            self._failure = error
+            return False
 
     def _has_room(self) -> bool:
-        return self._pending < (self._bounds.most or self._look_ahead)
+        return self._pending < (self._bounds.most or self._requests.look_ahead)
 
     def _is_low(self) -> bool:
         """Return whether it is time to ask for more: some at a time, where many are allowed."""
         most = self._bounds.most
         if most is None:
-            return self._pending <= max(self._look_ahead - BATCH, 2 * FEW - 1)
+            return self._pending <= max(self._requests.look_ahead - BATCH, 2 * FEW - 1)
         return self._pending <= most - max(1, most // 8)
 
     def _take(self, number: int) -> None:
@@ -301,14 +293,8 @@ class MapCall:
                 pace = self._yielded / (now - self._since) * PACE
                 self._pace = min(BATCH, max(FEW, int(pace)))
                 self._yielded, self._since = 0, now
-            try:
-                more = next(self._batches, None)
-            except Exception as error:  # of the iterable, say: in its place, after all before it
-                self._failure = error
+            if not self._ask_for_more():
                 return
-            if more is None:
-                return
-            self._add(more)
 
 
 def _is_there(outcomes: list[Any], at: int) -> bool:

@@ -57,6 +57,8 @@ class ResultRouter:
         #: What waits for outcomes. Both are entered before any worker can have the task.
         self.futures: dict[int, Future[Any]] = {}
         self.batches = Batches()
+        #: The job has ended: no outcome comes any more.
+        self.has_ended = False
         #: Mailboxes of the threads that wait (and bells of loops), and until what.
         self.sleepers: list[tuple[Bell, Callable[[], bool]]] = []
         #: The bells of loops of asyncio in which futures are awaited.
@@ -126,10 +128,12 @@ class ResultRouter:
     def end(self) -> None:
         """The job has ended: what has no outcome by now has none for good."""
         with self._manager.guard:
+            self.has_ended = True
             while self.futures:
                 _, future = self.futures.popitem()
                 future._outcome = ENDED
                 future._notify()
+            self.batches.tell()
 
     def abandon(self, batches: Iterable[Batch], message: str) -> None:
         """The outcomes of these batches are not wanted any more. May be called from a finalizer.

@@ -16,7 +16,6 @@ from typing import (
     Any,
     Final,
     Literal,
-    NamedTuple,
     ParamSpec,
     TypedDict,
     TypeVar,
@@ -24,29 +23,22 @@ from typing import (
 )
 
 from masterworker.checking import known_keywords
-from masterworker.core.filters import CALL_MARK
-from masterworker.core.options import DEFAULT
 from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
 from masterworker.data.segment import LARGE
-from masterworker.errors import UnpicklableError, UsageError
-from masterworker.master.batching import Batcher, call_payload
+from masterworker.errors import UnpicklableError
+from masterworker.master.batching import call_payload
 from masterworker.master.future import Future, T
-from masterworker.master.map_call import USUAL, Bounds, MapCall
-from masterworker.master.needs import Travelling, holds
-from masterworker.master.task_options import describe, make_options, refuse_options
-from masterworker.streams.seeds import upper_bound
+from masterworker.master.maps import map_calls
+from masterworker.master.needs import holds
+from masterworker.master.task_options import check_tag, describe, make_options, refuse_options
 from masterworker.taskid import task_name, task_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from masterworker.awaits.iterators import Results
-    from masterworker.core.options import Options
     from masterworker.core.task import Payload
-    from masterworker.manager import Manager
-    from masterworker.master.needs import Needs
-    from masterworker.master.results import ResultRouter
-    from masterworker.streams.seeds import SeedBook, Streams
+    from masterworker.master.requests import Submission
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -72,29 +64,6 @@ class TaskOptions(TypedDict, total=False):
 
 #: What may be meant for `options`, and is given to a function.
 OPTION_NAMES: Final = frozenset(TaskOptions.__annotations__)
-
-
-class Submission(NamedTuple):
-    """Where requests of one kind go, and with what options.
-
-    Args:
-        manager: The task manager of the job.
-        router: Where futures and batches wait for outcomes.
-        needs: What calls need of the main program.
-        seeds: The streams of random numbers of the job.
-        together: Tasks of `map` may be put together. False: they are taken one at a time, so
-            nothing is gained.
-        options: What all tasks get; None: nothing special.
-        streams: Of their random numbers; None: those of the run.
-    """
-
-    manager: Manager
-    router: ResultRouter
-    needs: Needs
-    seeds: SeedBook
-    together: bool = True
-    options: Options | None = None
-    streams: Streams | None = None
 
 
 class Submitter:
@@ -385,51 +354,5 @@ class Submitter:
         return results.counted(tqdm(total=total, unit="task"))
 
 
-def map_calls(
-    to: Submission,
-    function: Callable[..., Any] | str,
-    iterables: Sequence[Iterable[Any]],
-    *,
-    ordered: bool = True,
-    return_errors: bool = False,
-    bounds: Bounds = USUAL,
-    seed: int | None = None,
-) -> Results[Any]:
-    """Begin a `map`; see `Submitter.map`."""
-    travelling = (
-        Travelling(check_tag(function), b"", None)
-        if isinstance(function, str)
-        else to.needs.of_function(function)
-    )
-    share, options = None, to.options
-    if seed is not None:
-        share = to.seeds.for_map(seed)
-    elif to.streams is not None:
-        share = to.streams.take(upper_bound(iterables))
-    if share is not None and isinstance(function, str):
-        # With options none of them goes in a row, which knows no stream.
-        iterables, options = (*iterables, share.each()), options or DEFAULT
-    elif share is not None:
-        iterables = (*iterables, share.numbers)
-        travelling = travelling._replace(pickled=share.seeded(travelling.pickled))
-    together = to.together and options is None
-    batcher = Batcher(to.needs, travelling, iterables, together=together, streams=share)
-    call = MapCall(
-        *(to.manager, to.router, options, batcher), return_errors=return_errors, bounds=bounds
-    )
-    return call.begin(ordered=ordered)
-
-
 #: Return where the requests of a submitter go, for the other modules of this library.
 submission_of: Callable[[Submitter], Submission] = attrgetter("_Submitter__to")
-
-
-def check_tag(tag: object) -> str:
-    """Return a tag that can be used.
-
-    Raises:
-        UsageError: It is not text, empty, or marked as a call.
-    """
-    if not isinstance(tag, str) or not tag or tag.startswith(CALL_MARK):
-        raise UsageError(f"a tag must be a text such as 'sqrt', not {tag!r}")
-    return tag

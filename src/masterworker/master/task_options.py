@@ -6,6 +6,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from masterworker.checking import seconds, whole_number
+from masterworker.core.filters import CALL_MARK
 from masterworker.core.options import DEFAULT, Options
 from masterworker.data.pickling import dumps, loads
 from masterworker.errors import UnknownKeywordError, UsageError
@@ -92,3 +93,14 @@ def describe(options: Options | None) -> str:
         names = ", ".join(kind.__name__ for kind in kinds)
         shown.insert(2, f"retry_on={names if len(kinds) == 1 else f'({names})'}")
     return f"options({', '.join(shown)})"
+
+
+def check_tag(tag: object) -> str:
+    """Return a tag that can be used.
+
+    Raises:
+        UsageError: It is not text, empty, or marked as a call.
+    """
+    if not isinstance(tag, str) or not tag or tag.startswith(CALL_MARK):
+        raise UsageError(f"a tag must be a text such as 'sqrt', not {tag!r}")
+    return tag

@@ -1,0 +1,86 @@
+"""Begins the maps of a job: from a function and iterables to what asks for the tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker.core.options import DEFAULT
+from masterworker.master.batching import Batcher
+from masterworker.master.map_call import USUAL, Bounds, MapCall
+from masterworker.master.needs import Travelling
+from masterworker.master.requests import Requests
+from masterworker.master.task_options import check_tag
+from masterworker.streams.seeds import upper_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from masterworker.awaits.iterators import Results
+    from masterworker.master.requests import Submission
+
+
+def map_calls(
+    to: Submission,
+    function: Callable[..., Any] | str,
+    iterables: Sequence[Iterable[Any]],
+    *,
+    ordered: bool = True,
+    return_errors: bool = False,
+    bounds: Bounds = USUAL,
+    seed: int | None = None,
+) -> Results[Any]:
+    """Begin a `map`; see `Submitter.map`."""
+    on_error = _itself if return_errors else None
+    requests = requests_of(to, function, iterables, seed=seed)
+    return MapCall(requests, on_error=on_error, bounds=bounds).begin(ordered=ordered)
+
+
+def requests_of(
+    to: Submission,
+    function: Callable[..., Any] | str,
+    iterables: Sequence[Iterable[Any]],
+    *,
+    seed: int | None = None,
+    starred: bool = False,
+) -> Requests:
+    """Return what asks for the tasks of a `map`.
+
+    Args:
+        to: Where requests go.
+        function: What is called, or the tag of tasks.
+        iterables: Where the parameters come from.
+        seed: Of the calls' random numbers; None: as the submission has it.
+        starred: There is one iterable, whose items are all parameters of a call.
+    """
+    travelling = (
+        Travelling(check_tag(function), b"", None)
+        if isinstance(function, str)
+        else to.needs.of_function(function)
+    )
+    share, options = None, to.options
+    if seed is not None:
+        share = to.seeds.for_map(seed)
+    elif to.streams is not None:
+        share = to.streams.take(upper_bound(iterables))
+    if share is not None and starred:
+        iterables = (map(_with_last, iterables[0], share.numbers),)
+        travelling = travelling._replace(pickled=share.seeded(travelling.pickled))
+    elif share is not None and isinstance(function, str):
+        # With options none of them goes in a row, which knows no stream.
+        iterables, options = (*iterables, share.each()), options or DEFAULT
+    elif share is not None:
+        iterables = (*iterables, share.numbers)
+        travelling = travelling._replace(pickled=share.seeded(travelling.pickled))
+    together = to.together and options is None
+    batcher = Batcher(
+        *(to.needs, travelling, iterables), together=together, starred=starred, streams=share
+    )
+    return Requests(to.manager, to.router, options, batcher)
+
+
+def _with_last(parameters: Iterable[Any], last: Any) -> tuple[Any, ...]:
+    return (*parameters, last)
+
+
+def _itself(error: BaseException) -> BaseException:
+    return error

@@ -1,0 +1,131 @@
+"""Asks for the tasks of one `map`, a batch at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from masterworker.core.blocks import PAGE_BITS
+from masterworker.core.chunks import weight
+from masterworker.master.batch import Batch
+
+if TYPE_CHECKING:
+    from masterworker.core.options import Options
+    from masterworker.manager import Manager
+    from masterworker.master.batching import Batcher
+    from masterworker.master.needs import Needs
+    from masterworker.master.results import ResultRouter
+    from masterworker.streams.seeds import SeedBook, Streams
+
+#: Most tasks that are asked for at a time: they fit into one page of ids.
+BATCH: Final = 1 << PAGE_BITS
+#: Most tasks of a lazy `map` that are under way and have not been yielded, ...
+LOOK_AHEAD: Final = 10_000
+#: ... or this many bytes of parameters, but always a few tasks.
+LOOK_AHEAD_BYTES: Final = 64 << 20
+FEW: Final = 16
+
+
+class Submission(NamedTuple):
+    """Where requests of one kind go, and with what options.
+
+    Args:
+        manager: The task manager of the job.
+        router: Where futures and batches wait for outcomes.
+        needs: What calls need of the main program.
+        seeds: The streams of random numbers of the job.
+        together: Tasks of `map` may be put together. False: they are taken one at a time, so
+            nothing is gained.
+        options: What all tasks get; None: nothing special.
+        streams: Of their random numbers; None: those of the run.
+    """
+
+    manager: Manager
+    router: ResultRouter
+    needs: Needs
+    seeds: SeedBook
+    together: bool = True
+    options: Options | None = None
+    streams: Streams | None = None
+
+
+class Requests:
+    """Asks for tasks as their parameters are drawn. For one thread at a time.
+
+    Args:
+        manager: Where requests go.
+        router: Where batches wait for outcomes.
+        options: What all tasks get.
+        drawing: Where their parameters come from.
+    """
+
+    def __init__(
+        self,
+        manager: Manager,
+        router: ResultRouter,
+        options: Options | None,
+        drawing: Batcher,
+    ) -> None:
+        self.tag = drawing.tag
+        self.router = router
+        #: How many tasks of the size of the latest a lazy `map` has under way.
+        self.look_ahead = LOOK_AHEAD
+        self._manager = manager
+        self._options = options
+        #: None: all has been asked for, or no more is wanted.
+        self._drawing: Batcher | None = drawing
+        #: All batches, but those at the front that have all their outcomes.
+        self._asked: deque[Batch] = deque()
+        #: The size of the next batch, and the id that is expected for its first task.
+        self._size = self._following = 1
+
+    def ask(self, most: int = BATCH) -> Batch | None:
+        """Ask for the next tasks, a few at first and more each time; None: there are no more.
+
+        Raises:
+            UnpicklableError: Says what cannot be sent.
+            Terminated: The job is over.
+            Exception: What an iterable has raised.
+        """
+        drawing = self._drawing
+        if drawing is None:
+            return None
+        try:
+            payloads = drawing.draw(min(self._size, most, BATCH - self._following % BATCH))
+            if not payloads:
+                self._drawing = None
+                return None
+            batch = Batch(self.tag, len(payloads), drawing.holds())
+            asked = self._asked
+            while asked and not asked[0].left:
+                asked.popleft()
+            asked.append(batch)
+            expect = partial(self.router.batches.add, batch)
+            first = self._manager.request(
+                self.tag, payloads, self._options, direct=True, expect=expect
+            )
+            drawing.were_asked_for(first, len(payloads))
+        except BaseException:
+            self._drawing = None
+            raise
+        most_under_way = LOOK_AHEAD_BYTES // max(1, weight(payloads) // len(payloads))
+        self._size = min(2 * self._size, BATCH, max(FEW, most_under_way // 4))
+        self.look_ahead = max(self._size, min(LOOK_AHEAD, most_under_way))
+        self._following = first + len(payloads)
+        return batch
+
+    def are_done(self) -> bool:
+        """Tell whether all tasks that were asked for have their outcomes."""
+        return not any(batch.left for batch in tuple(self._asked))
+
+    def end(self, message: str = "") -> None:
+        """Ask for nothing any more; cancel the tasks that have no outcome.
+
+        Args:
+            message: Goes to the log if there are any; "" for nothing.
+        """
+        self._drawing = None
+        left = [batch for batch in tuple(self._asked) if batch.left]
+        if left:
+            self.router.abandon(left, message)
