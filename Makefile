@@ -12,12 +12,13 @@ WORKERS ?= 8
 SEEDS ?= 20000
 SECONDS ?= 600
 INTERRUPTS ?= 100000
+ROUNDS ?= 100000
 # Most of the time tests wait, so there may be more of these than processors.
 TESTERS ?= 4
 # Of those that are marked `alone`; `ALONE=2` is faster on a machine with nothing else to do.
 ALONE ?= 1
 
-.PHONY: demo test quick coverage check format map news hooks bench chaos simulate rain fuzz trajectory clean help
+.PHONY: demo test quick coverage check format map news hooks bench chaos simulate rain races fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
@@ -32,6 +33,7 @@ help:
 	@echo "make chaos       a long job under a rain of faults: MINUTES=10 SEED=1 WORKERS=8"
 	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
 	@echo "make rain        a program that catches every Ctrl-C and goes on: INTERRUPTS=100000 SEED=1"
+	@echo "make races       futures of an executor, between four threads: ROUNDS=100000 SEED=1"
 	@echo "make fuzz        bad messages and tickets, searched for so many seconds each: SECONDS=600"
 	@echo "make bench       masterworker beside the pools of the standard library, as a table (python -m benchmarks --help)"
 
@@ -112,6 +114,9 @@ simulate: $(VENV)/dev
 
 rain: $(VENV)/dev
 	PYTHONPATH=tests $(BIN)/python -m interruptions.rain --interrupts $(INTERRUPTS) --seed $(SEED)
+
+races: $(VENV)/dev
+	PYTHONPATH=tests $(BIN)/python -m races --rounds $(ROUNDS) --seed $(SEED)
 
 fuzz: $(VENV)/dev
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
