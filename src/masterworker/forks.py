@@ -44,6 +44,8 @@ class _Mark:
     is_fork = False
     #: Signals with handlers of ours.
     carried: frozenset[int] = frozenset()
+    #: The state of NumPy's own generator at the fork; None: it is no fork, or had none.
+    numpy_state: object = None
 
 
 mark: Final = _Mark()
@@ -124,6 +126,16 @@ def leave(error: BaseException | None = None) -> NoReturn:
     os._exit(status & 0xFF)
 
 
+def numpy_state() -> object:
+    """Return the state of NumPy's own generator, which each fork inherits; None: it has none."""
+    module = sys.modules.get("numpy.random")
+    with contextlib.suppress(Exception):  # it is being imported, say
+        if module is not None:
+            _, keys, position, *_ = module.get_state()
+            return keys.tobytes(), position
+    return None
+
+
 # -- around each fork -----------------------------------------------------------------------
 
 
@@ -140,6 +152,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     mark.is_fork = True
+    mark.numpy_state = numpy_state()
     before = _masks.pop(get_ident(), None)
     _masks.clear()
     carry(())

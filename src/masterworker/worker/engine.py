@@ -115,6 +115,7 @@ class WorkerEngine:
         """
         if self._context.use_instead(self, handlers):
             return
+        streams.start_afresh()
         forks.begin()
         self._wants_to_stop = wants_to_stop
         self.talk.works_here()

@@ -8,10 +8,12 @@ and the task's number that of the key. Generators are made when they are asked f
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
+from masterworker import forks
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
@@ -114,6 +116,17 @@ def asking(source: Callable[[], Stream | None]) -> Iterator[None]:
         yield
     finally:
         _here.source = before
+
+
+def start_afresh() -> None:
+    """Give NumPy's own generator a fresh state, if it has the one with which forks start.
+
+    Each fork has the state of its parent, and so of its peers. Python's `random` takes a fresh one
+    by itself; a state that the program has chosen since is kept.
+    """
+    inherited = forks.mark.numpy_state
+    if inherited is not None and forks.numpy_state() == inherited:
+        sys.modules["numpy.random"].seed()
 
 
 def begin_again() -> None:
