@@ -56,7 +56,7 @@ class Client:
         self._checked = False
         #: Random name of this client, by which the manager recognises repeated calls.
         self.name = random_name()
-        forks.tell(self)
+        forks.register(self)
 
     def after_fork(self) -> None:
         """Be another client, with a connection of its own once there is something to say."""

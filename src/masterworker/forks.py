@@ -4,8 +4,8 @@ A program may fork at any moment: `multiprocessing` does, and tasks do. The chil
 and what all others had in hand stays half done for ever. One rule holds there for whatever is ours:
 
 * locks are free (`lock`, `rlock`), since their holders are not there;
-* what has a connection, a signal handler or a scheduler lets go of it (`tell`): a connection of the
-  parent is closed silently, and a scheduler that is only a copy refuses further steps.
+* what has a connection, a signal handler or a scheduler lets go of it (`register`): a connection
+  of the parent is closed silently, and a scheduler that is only a copy refuses further steps.
 
 A fork that a handler has made, and that comes back from the handler, is no worker: it ends.
 """
@@ -70,7 +70,7 @@ def rlock() -> Any:
     return made
 
 
-def tell(thing: Forked) -> None:
+def register(thing: Forked) -> None:
     """Call `thing.after_fork()` in each fork, as long as it lives."""
     _things.add(thing)
 

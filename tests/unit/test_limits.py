@@ -201,19 +201,19 @@ def test_numerical_libraries_share_the_processors(monkeypatch: pytest.MonkeyPatc
 
 def test_ends_in_words() -> None:
     """Exit status, signals, also those without a name, and what nobody knows."""
-    assert exits.tell(3) == "its process ended with exit status 3"
-    assert exits.tell(-11) == "its process was ended by signal 11 (SIGSEGV)"
-    assert "unknown" in exits.tell(-63)
-    assert exits.tell(None) == "its process ended"
+    assert exits.describe(3) == "its process ended with exit status 3"
+    assert exits.describe(-11) == "its process was ended by signal 11 (SIGSEGV)"
+    assert "unknown" in exits.describe(-63)
+    assert exits.describe(None) == "its process ended"
 
 
 def test_memory_is_told_also_if_nobody_has_looked() -> None:
     """A process that ends at once has been charged with its parent's peak: that much at most."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     peak = usage.ru_maxrss * exits.MAXRSS_UNIT
-    assert exits.tell_memory(usage, 0, peak - 1).startswith("its memory had a peak of")
-    assert exits.tell_memory(usage, 5_000_000, peak) == (
+    assert exits.describe_memory(usage, 0, peak - 1).startswith("its memory had a peak of")
+    assert exits.describe_memory(usage, 5_000_000, peak) == (
         "it had 5 MB of memory when it was last looked at"
     )
-    assert exits.tell_memory(usage, 0, peak).endswith("MB at most")
-    assert not exits.tell_memory(None, 0, peak)
+    assert exits.describe_memory(usage, 0, peak).endswith("MB at most")
+    assert not exits.describe_memory(None, 0, peak)

@@ -75,7 +75,7 @@ NOTICE_AFTER = 10.0
 
 
 async def until_done(router: Router, future: Future) -> None:
-    """Wait until a future of ours is done. Who cancels this cancels the task.
+    """Wait until a future of ours is done. To cancel this cancels the task.
 
     Raises:
         Terminated: The job is over.

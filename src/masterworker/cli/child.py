@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from masterworker import program, surroundings, wire
 from masterworker.cli import exit_codes
-from masterworker.cli.telling import describe, handed_over, show_log, tell
+from masterworker.cli.messages import describe, handed_over, report, show_log
 from masterworker.client import Client
 from masterworker.data import definitions
 from masterworker.data.pickling import open_payload
@@ -63,7 +63,7 @@ def main(words: Sequence[str]) -> int:
     try:
         order = read_order(words)
     except (ValueError, KeyError):
-        return tell(UsageError(_NOT_LAUNCHED))
+        return report(UsageError(_NOT_LAUNCHED))
     show_log(logging.INFO if order.verbose else logging.WARNING)
     # A script that the master has stored makes its worker itself, and finds the context there.
     context = this_process.context = ProcessContext(order.launcher, order.limits)

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from masterworker import errors
 from masterworker.cli import exit_codes
 from masterworker.cli.helping import command_in, help_of
-from masterworker.cli.telling import handed_over, show_log, tell, without_tickets
+from masterworker.cli.messages import handed_over, report, show_log, without_tickets
 from masterworker.version import __version__
 
 #: Where each command is.
@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
             label = _use_ticket(options, label)
         return _carry_out(command, label, options)
     except errors.MasterworkerError as error:
-        return tell(error)
+        return report(error)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough, as in: show demo | head

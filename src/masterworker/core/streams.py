@@ -1,4 +1,4 @@
-"""Which stream of random numbers each task has, so that a task's story can tell it.
+"""Which stream of random numbers each task has, so that a task's story can name it.
 
 A stream is named as in NumPy's `SeedSequence(seed, spawn_key=key)`: O'Neill, "Developing a seed_seq
 Alternative", 2015, and NumPy's documentation on parallel random number generation.

@@ -37,7 +37,7 @@ PROGRAM: Final = "task_manager: "
 MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 
-def tell(status: int | None) -> str:
+def describe(status: int | None) -> str:
     """Describe how a process ended.
 
     Args:
@@ -54,7 +54,7 @@ def tell(status: int | None) -> str:
     return f"its process was ended by signal {-status} ({name})"
 
 
-def tell_memory(usage: resource.struct_rusage | None, seen: int, ours: int) -> str:
+def describe_memory(usage: resource.struct_rusage | None, seen: int, ours: int) -> str:
     """Say how much memory an ended process has had; "" if that is unknown.
 
     A child that was made by `vfork` starts with the peak of its parent in the books, so what the

@@ -74,18 +74,18 @@ class Lines:
             self._rest, self._cut = b"", 0
             return
         self._allowed -= cost
-        yield from self._tell()
+        yield from self._notice()
         yield from self._split(data)
 
     def look(self, now: float) -> Iterator[str]:
         """Yield what is to be said of what was left out, once the flood has gone."""
         self._refill(now)
         if self._allowed >= RATE:
-            yield from self._tell()
+            yield from self._notice()
 
     def end(self) -> Iterator[str]:
         """Yield what is left when nothing comes any more."""
-        yield from self._tell()
+        yield from self._notice()
         if self._rest:
             yield self._take()
 
@@ -100,7 +100,7 @@ class Lines:
             yield self._take()
         self._add(last)
 
-    def _tell(self) -> Iterator[str]:
+    def _notice(self) -> Iterator[str]:
         """Say how much was left out, and show its end: it may say why the worker has ended."""
         if self.left_out:
             end = self._last.partition(b"\n")[2]

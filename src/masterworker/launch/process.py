@@ -348,12 +348,12 @@ class WorkerProcess:
         Args:
             likely: What the cause may have been.
         """
-        text = exits.tell(self.status)
+        text = exits.describe(self.status)
         if self.asked:
             text += f": {self.asked}"
         elif likely:
             text += f", {likely}"
-        memory = exits.tell_memory(self._usage, self.peak, self._our_peak)
+        memory = exits.describe_memory(self._usage, self.peak, self._our_peak)
         return f"{text} ({memory})" if memory else text
 
     def ending(self, how: str) -> wire.Ending:

@@ -40,7 +40,7 @@ class Reporter:
     Args:
         name: Name of the supervisor.
         listen: How to ask the manager for orders.
-        tell: How to send it reports meanwhile.
+        report: How to send it reports meanwhile.
         on_orders: Called with the orders that come.
         on_over: Called once: the job is over.
         on_gone: Called once, with the reason: the master is gone, and did not come back. After the
@@ -52,14 +52,14 @@ class Reporter:
         self,
         name: str,
         listen: Attend,
-        tell: Attend,
+        report: Attend,
         on_orders: Callable[[list[tuple[str, int, int]]], None],
         on_over: Callable[[], None],
         on_gone: Callable[[str], None],
         patience: float | None,
     ) -> None:
         self._name = name
-        self._attend = {"listener": listen, "messenger": tell}
+        self._attend = {"listener": listen, "messenger": report}
         self._on_orders, self._on_over, self._on_gone = on_orders, on_over, on_gone
         self._patience = patience
         self._well: list[int] = []
@@ -70,7 +70,7 @@ class Reporter:
         self._in_touch, self._named = True, False
         self._threads = [
             threading.Thread(target=run, name=f"masterworker-{name}", daemon=True)
-            for name, run in (("listener", self._listen), ("messenger", self._tell))
+            for name, run in (("listener", self._listen), ("messenger", self._report))
         ]
 
     def start(self) -> None:
@@ -138,7 +138,7 @@ class Reporter:
                 return
             self._pause(TURN)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         reported: list[int] = []
         while True:
             with self._changed:

@@ -65,7 +65,7 @@ class Supervisor:
 
     Args:
         listen: How to ask the manager for orders; see `Reporter`.
-        tell: How to send it reports meanwhile.
+        report: How to send it reports meanwhile.
         patience: Seconds to look for a master that does not answer; None: it is this process.
         on_change: Called by the supervisor's thread when workers have been started or have ended.
 
@@ -75,7 +75,7 @@ class Supervisor:
     def __init__(
         self,
         listen: Attend,
-        tell: Attend,
+        report: Attend,
         *,
         patience: float | None,
         on_change: Callable[[], None] = lambda: None,
@@ -86,7 +86,7 @@ class Supervisor:
         self.failed: tuple[int, str] | None = None
         self._on_change = on_change
         self._reporter = Reporter(
-            self.name, listen, tell, self._on_orders, self.finish, self._on_gone, patience
+            self.name, listen, report, self._on_orders, self.finish, self._on_gone, patience
         )
         self._local = patience is None
         #: Where workers share what they have fetched; those of the master's own machine need none.

@@ -49,7 +49,7 @@ class Guard:
         self._release: Callable[[], object] = self._lock.release
         self._carry_out = carry_out
         self._outbox = outbox
-        forks.tell(self)
+        forks.register(self)
 
     def after_fork(self) -> None:
         """Refuse all further steps: the machine of a fork is a copy without workers."""

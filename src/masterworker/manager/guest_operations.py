@@ -73,7 +73,7 @@ class GuestOperations:
         if process is not None:
             self._guests.hung_up(process)
 
-    # -- who it is --------------------------------------------------------------------------
+    # -- its identity -----------------------------------------------------------------------
 
     def _name(self, given: str, whose: str = "client") -> str:
         """Return a name that it gives, as the manager knows it."""

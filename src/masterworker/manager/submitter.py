@@ -43,7 +43,7 @@ class Submitter:
         self._dispatch = machine.core.dispatch
         self._parked = machine.core.waiting.claims.by_id
         self._submissions, self._rule = machine.submissions, machine.rule
-        forks.tell(self)
+        forks.register(self)
 
     def after_fork(self) -> None:
         """Refuse all requests: no worker would take them."""

@@ -192,7 +192,7 @@ class Needs:
         if small and not root.needs and not root.files:
             return Travelling(tag, root.data, None)
         plan, hold = self._plan(root.needs, tuple(root.files))
-        self._tell(tag, plan.environment, root)
+        self._warn(tag, plan.environment, root)
         if small:
             args: tuple[Any, ...] = plan.environment.key, root.data
         else:
@@ -245,7 +245,7 @@ class Needs:
                     del self._stored[key]
                     self._manager.drop(wire.DEFINITIONS, key)
 
-    def _tell(self, tag: str, environment: Environment, root: Pickled) -> None:
+    def _warn(self, tag: str, environment: Environment, root: Pickled) -> None:
         """Say once of a function that it carries much, or what should be one only, and which."""
         for name, warning in environment.copies:
             if name not in self._named:

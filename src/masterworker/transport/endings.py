@@ -64,7 +64,7 @@ def note(label: str, job: str, port: int) -> None:
 
 
 def find(label: str) -> Ending | None:
-    """Return the last ending of a label that is worth telling."""
+    """Return the last ending of a label that is worth showing."""
     here, found = boot_id(), None
     for folder in runtime_folders():
         for ending in _read(folder / NAME):

@@ -192,7 +192,7 @@ class Gate:
             except BlockingIOError:
                 return
             except OSError as error:  # out of file descriptors, or gone again
-                self._complaints.tell("the system", f"no connection can be accepted: {error}")
+                self._complaints.log("the system", f"no connection can be accepted: {error}")
                 self._rest()
                 return
             sock.setblocking(False)
@@ -225,7 +225,7 @@ class Gate:
     def _forget(self, stranger: _Stranger, why: str) -> None:
         self._let_go(stranger)
         stranger.sock.close()
-        self._complaints.tell(stranger.source, why)
+        self._complaints.log(stranger.source, why)
 
     def _let_go(self, stranger: _Stranger) -> None:
         del self._strangers[stranger.fd]
@@ -302,7 +302,7 @@ class _Complaints:
         self._named_at: dict[str, float] = {}
         self._unlogged = 0
 
-    def tell(self, source: str, why: str) -> None:
+    def log(self, source: str, why: str) -> None:
         """Log one that was refused."""
         now = time.monotonic()
         last = self._named_at.get(source)

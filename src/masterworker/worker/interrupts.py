@@ -156,7 +156,7 @@ class Interrupts:
         self._holding = _Holding(self)
         #: The thread that executes, where it has the signals.
         self._main = 0
-        forks.tell(self)
+        forks.register(self)
 
     def has_come(self) -> bool:
         """Return whether a Ctrl-C came from outside; asked when a handler has raised one."""

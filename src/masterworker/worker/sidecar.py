@@ -135,17 +135,19 @@ class Sidecar:
         member = self._board[scoreboard.MEMBER] - 1
         self._health.look(health.look(self._pid), time.monotonic())
         if member >= 0 and self._health.has_stopped():
-            self._tell(member, self._board[scoreboard.TASK], "its process is stopped", ended=False)
+            self._report(
+                member, self._board[scoreboard.TASK], "its process is stopped", ended=False
+            )
         self._reporter.vouch([member] if member >= 0 and self._health.is_well else [])
 
     def _tell_end(self) -> None:
         member, task = self._board[scoreboard.MEMBER] - 1, self._board[scoreboard.TASK]
         if member >= 0:
             how = "its process ended; how, only the process that started it knows"
-            self._tell(member, task or self._board[scoreboard.LAST], how, ended=True)
+            self._report(member, task or self._board[scoreboard.LAST], how, ended=True)
             self._reporter.flush(LAST_WORD)
 
-    def _tell(self, member: int, task: int, how: str, *, ended: bool) -> None:
+    def _report(self, member: int, task: int, how: str, *, ended: bool) -> None:
         info, blame = process_info(self._pid), bool(task)
         self._reporter.report(wire.Ending(member, info, task, how, blame, "", None, ended))
 

@@ -173,7 +173,7 @@ class WorkerSession:
             self.happens(Event.SIGNED_OFF)
 
     def _join_again(self) -> Steps[None]:
-        """Join for so long as a master may be gone, from its last answer on."""
+        """Join as long as a master may be gone, from its last answer on."""
         began, end = self.now, self.last_call + self.reconnect
         pause, longest = PAUSES
         while True:

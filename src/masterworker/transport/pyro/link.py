@@ -52,7 +52,7 @@ class Link:
         self._midway = False
         self._ahead = b""
         self._at = 0
-        forks.tell(self)
+        forks.register(self)
 
     def after_fork(self) -> None:
         """Leave the connection to the parent: it ends when that closes it."""

@@ -114,7 +114,7 @@ class Server:
         #: Comes with the first connection over TCP: most jobs have none.
         self.gate: Gate | None = None
         self._lock = forks.lock()
-        forks.tell(self)
+        forks.register(self)
         self._connections: dict[int, _Served] = {}
         self._hangups = HangupWatch()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

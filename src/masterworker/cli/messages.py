@@ -14,7 +14,7 @@ from masterworker.launch.exits import PROGRAM
 _TICKET: Final = r"""mw[0-9]+\.[A-Za-z0-9_-]{12}[^'"]*"""
 
 
-def tell(error: errors.MasterworkerError) -> int:
+def report(error: errors.MasterworkerError) -> int:
     """Say on stderr what is wrong. Returns the exit status that goes with it."""
     status, text = describe(error)
     print(f"{PROGRAM}{text}", file=sys.stderr)
