@@ -220,10 +220,19 @@ class ThisProcess:
     """
 
     def __init__(self) -> None:
-        #: Is given to each worker that is not given another one.
+        #: Of the process, as its launcher knows it.
         self.context = ProcessContext()
         self._of_thread = _OfThread()
         self._of_main: object | None = None
+
+    def context_of_worker(self) -> ProcessContext:
+        """Return the context for a worker that is not given one.
+
+        A program may have several workers, in threads. What one of them executes, and until when,
+        is none of the others' business: the one in the main thread is interrupted by it.
+        """
+        known = self.context
+        return known if known.is_launched or known.assignment is not None else ProcessContext()
 
     @property
     def worker(self) -> Any:

@@ -86,7 +86,7 @@ class WorkerEngine:
         #: The program is being asked; and: a handler has broken this process.
         self._is_asking = self._is_broken = False
         self._master = master
-        self._context = this_process.context if context is None else context
+        self._context = this_process.context_of_worker() if context is None else context
         #: Its process is its own, and the master is where the label leads.
         main = threading.current_thread() is threading.main_thread()
         self._watchable = main and connect is None and heartbeat is not None
