@@ -8,7 +8,7 @@ from msgspec.structs import astuple, replace
 
 from masterworker.core.audit import ids_in
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import RESULT, Finished, FinishedRun, Large, Lease, Outcome
+from masterworker.core.task import RESULT, Finished, FinishedRun, Lease, Outcome
 from masterworker.data.items import one_by_one
 from masterworker.data.pickling import dumps, loads
 
@@ -39,9 +39,9 @@ def each_lease(leases: Iterable[Lease]) -> list[Lease]:
     """One lease for each task."""
     found = []
     for lease in leases:
-        first, attempt, tag, payload, terms = astuple(lease)
-        payloads = [payload] if isinstance(payload, (bytes, Large)) else one_by_one(payload)
-        found += [Lease(i, attempt, tag, plain(p), terms) for i, p in enumerate(payloads, first)]
+        first, attempt, tag, payloads, terms = astuple(lease)
+        each = enumerate(one_by_one(payloads), first)
+        found += [Lease(i, attempt, tag, [plain(p)], terms) for i, p in each]
     return found
 
 
@@ -49,9 +49,9 @@ def each_outcome(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """One outcome for each task."""
     found = []
     for outcome in outcomes:
-        first, attempt, kind, payload = astuple(outcome)
-        payloads = [payload] if isinstance(payload, (bytes, Large)) else one_by_one(payload)
-        found += [Outcome(i, attempt, kind, plain(p)) for i, p in enumerate(payloads, first)]
+        first, attempt, kind, payloads = astuple(outcome)
+        each = enumerate(one_by_one(payloads), first)
+        found += [Outcome(i, attempt, kind, [plain(p)]) for i, p in each]
     return found
 
 
@@ -74,14 +74,12 @@ def in_rows(outcomes: Iterable[Outcome], *, chunks: bool = False) -> list[Outcom
     """Results of tasks that follow each other, together, as a worker delivers those of a block."""
     rows: list[Outcome] = []
     for outcome in outcomes:
-        first, attempt, kind, payload = astuple(rows[-1] if rows else Outcome(0, 0, -1, []))
-        follows = isinstance(payload, list) and first + len(payload) == outcome.task_id
-        if outcome.kind != RESULT:
-            rows.append(outcome)
-        elif follows and (attempt, kind) == (outcome.attempt, RESULT):
-            payload.append(outcome.payload)
+        first, attempt, kind, payloads = astuple(rows[-1] if rows else Outcome(0, 0, -1, []))
+        follows = first + len(payloads) == outcome.task_id and outcome.kind == RESULT
+        if follows and (attempt, kind) == (outcome.attempt, RESULT):
+            payloads += outcome.payloads
         else:
-            rows.append(replace(outcome, payload=[outcome.payload]))
+            rows.append(replace(outcome, payloads=list(outcome.payloads)))
     if chunks:
         return [_as_chunk(row) if row.kind == RESULT else row for row in rows]
     return rows
@@ -94,4 +92,4 @@ def ids_of_all(items: Iterable[Item]) -> list[int]:
 
 def _as_chunk(row: Outcome) -> Outcome:
     """Results in a row as a part of a chunk that does not begin with them."""
-    return replace(row, payload=together([b"of another", *row.payload])[1:])
+    return replace(row, payloads=together([b"of another", *row.payloads])[1:])

@@ -44,7 +44,7 @@ class Peer(NamedTuple):
 
     def report(self, lease: Any, payload: bytes = b"done", kind: int = RESULT) -> wire.Reply:
         return self.client.exchange(
-            wire.Exchange(self.id, [Outcome(lease.task_id, lease.attempt, kind, payload)])
+            wire.Exchange(self.id, [Outcome(lease.task_id, lease.attempt, kind, [payload])])
         )
 
     def collect(self, want: int = 1, wait: float = 0.0, tag: str | None = None) -> list[Finished]:

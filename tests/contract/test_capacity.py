@@ -78,7 +78,7 @@ def test_a_batch_is_limited_by_its_bytes(net: Net) -> None:
     reply = worker.client.exchange(
         wire.Exchange(
             worker.id,
-            [Outcome(lease.task_id, lease.attempt, RESULT, lease.payload) for lease in leases],
+            [Outcome(lease.task_id, lease.attempt, RESULT, [lease.payload]) for lease in leases],
         )
     )
     assert reply.refused == []
@@ -93,7 +93,7 @@ def test_a_batch_of_many_small_tasks(net: Net) -> None:
 
     worker.client.exchange(
         wire.Exchange(
-            worker.id, [Outcome(one.task_id, one.attempt, RESULT, one.payload) for one in leases]
+            worker.id, [Outcome(one.task_id, one.attempt, RESULT, [one.payload]) for one in leases]
         )
     )
 

@@ -71,7 +71,7 @@ def _attending(net: Net, client: Any, name: str) -> Background:
 
 
 def _done(lease: Any) -> list[Outcome]:
-    return [Outcome(lease.task_id, lease.attempt, RESULT, b"done")]
+    return [Outcome(lease.task_id, lease.attempt, RESULT, [b"done"])]
 
 
 def test_an_outcome_is_sent_by_the_thread_that_brings_it(

@@ -29,7 +29,7 @@ OURS = [
 
 def exchange_of(payload: Any) -> tuple[str, list[Any]]:
     """One outcome is delivered."""
-    return "exchange", [0, [[3, 1, RESULT, payload]], [], 0, 0, 0.0, None]
+    return "exchange", [0, [[3, 1, RESULT, [payload]]], [], 0, 0, 0.0, None]
 
 
 @pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
@@ -158,16 +158,20 @@ BAD: dict[str, tuple[str, list[Any]]] = {
     "request: client is a list": ("request", [["c"], 1, "a", [b"x"], None]),
     # outcomes and leases
     "exchange: outcome of three": ("exchange", [0, [[3, 1, RESULT]], [], 0, 0, 0.0, None]),
-    "exchange: outcome of five": ("exchange", [0, [[3, 1, RESULT, b"", 1]], [], 0, 0, 0.0, None]),
+    "exchange: outcome of five": ("exchange", [0, [[3, 1, RESULT, [b""], 1]], [], 0, 0, 0.0, None]),
     "exchange: outcome of none": ("exchange", [0, [[]], [], 0, 0, 0.0, None]),
     "exchange: second is bad": (
         "exchange",
-        [0, [[3, 1, RESULT, b"r"], [4, 1, RESULT]], [], 0, 0, 0.0, None],
+        [0, [[3, 1, RESULT, [b"r"]], [4, 1, RESULT]], [], 0, 0, 0.0, None],
     ),
     "exchange: outcome is a number": ("exchange", [0, [3], [], 0, 0, 0.0, None]),
     "exchange: outcomes are a number": ("exchange", [0, 3, [], 0, 0, 0.0, None]),
-    "exchange: payload is text": ("exchange", [0, [[3, 1, RESULT, "r"]], [], 0, 0, 0.0, None]),
-    "exchange: payload is nothing": ("exchange", [0, [[3, 1, RESULT, None]], [], 0, 0, 0.0, None]),
+    "exchange: payload is no list": ("exchange", [0, [[3, 1, RESULT, b"r"]], [], 0, 0, 0.0, None]),
+    "exchange: payload is text": ("exchange", [0, [[3, 1, RESULT, ["r"]]], [], 0, 0, 0.0, None]),
+    "exchange: payload is nothing": (
+        "exchange",
+        [0, [[3, 1, RESULT, [None]]], [], 0, 0, 0.0, None],
+    ),
     "exchange: chunk of none": exchange_of({"data": b"", "at": 0, "number": 0}),
     "exchange: chunk of less": exchange_of({"data": b"", "at": 0, "number": -1}),
     "exchange: chunk of too many": exchange_of({"data": b"", "at": 0, "number": MOST + 1}),
@@ -186,7 +190,7 @@ BAD: dict[str, tuple[str, list[Any]]] = {
     "exchange: attempt is text": ("exchange", [0, [[3, "1", RESULT, b""]], [], 0, 0, 0.0, None]),
     "exchange: attempt is no integer": (
         "exchange",
-        [0, [[3, 1.0, RESULT, b""]], [], 0, 0, 0.0, None],
+        [0, [[3, 1.0, RESULT, [b""]]], [], 0, 0, 0.0, None],
     ),
     "exchange: returned is a number": ("exchange", [0, [], 3, 0, 0, 0.0, None]),
     "exchange: returned are lists": ("exchange", [0, [], [[3]], 0, 0, 0.0, None]),
@@ -228,16 +232,19 @@ BAD: dict[str, tuple[str, list[Any]]] = {
 
 #: Wrong in what it says, not in how: judged and answered, whatever the answer.
 FALSE: dict[str, tuple[str, list[Any]]] = {
-    "report of a task that is not": ("exchange", [0, [[99, 1, RESULT, b""]], [], 0, 0, 0.0, None]),
+    "report of a task that is not": (
+        "exchange",
+        [0, [[99, 1, RESULT, [b""]]], [], 0, 0, 0.0, None],
+    ),
     "report of a negative task": ("exchange", [0, [[-3, 1, RESULT, b""]], [], 0, 0, 0.0, None]),
     "report of a huge task": ("exchange", [0, [[2**63, 1, RESULT, b""]], [], 0, 0, 0.0, None]),
     "report of a negative attempt": ("exchange", [0, [[3, -1, RESULT, b""]], [], 0, 0, 0.0, None]),
-    "report of a future attempt": ("exchange", [0, [[3, 9, RESULT, b""]], [], 0, 0, 0.0, None]),
+    "report of a future attempt": ("exchange", [0, [[3, 9, RESULT, [b""]]], [], 0, 0, 0.0, None]),
     "report of another kind": ("exchange", [0, [[3, 1, 7, b""]], [], 0, 0, 0.0, None]),
     "report that a task is lost": ("exchange", [0, [[3, 1, 2, b""]], [], 0, 0, 0.0, None]),
     "report of a waiting task": (
         "exchange",
-        [0, [[4, 1, RESULT, b""]], [], 0, 0, 0.0, None],
+        [0, [[4, 1, RESULT, [b""]]], [], 0, 0, 0.0, None],
     ),
     "return of what it has not": ("exchange", [0, [], [1, 2, 4, 99, -1], 0, 0, 0.0, None]),
     "start of what it has not": ("exchange", [0, [], [], 4, 0, 0.0, None]),

@@ -39,9 +39,9 @@ def test_a_large_task_and_its_large_result(net: Net) -> None:
     assert [len(lease.payload) for lease in leases] == [300_003, 5, 3_000_003]
 
     outcomes = [
-        Outcome(1, 1, RESULT, large(b"r1")),
-        Outcome(2, 1, RESULT, b"r2"),
-        Outcome(3, 1, RESULT, large(b"r3")),
+        Outcome(1, 1, RESULT, [large(b"r1")]),
+        Outcome(2, 1, RESULT, [b"r2"]),
+        Outcome(3, 1, RESULT, [large(b"r3")]),
     ]
     assert worker.client.exchange(wire.Exchange(worker.id, outcomes)).refused == []
     found = client.collect(9)

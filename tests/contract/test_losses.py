@@ -111,7 +111,7 @@ def test_who_comes_back_is_somebody_new(net: Net) -> None:
     assert [list(order) for order in reply.orders] == [[wire.REJOIN, 0]]
     back = net.join(["a"], client=client)
     late = client.exchange(
-        wire.Exchange(back.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"late but good")])
+        wire.Exchange(back.id, [Outcome(lease.task_id, lease.attempt, RESULT, [b"late but good"])])
     )
     second = other.report(again)
 

@@ -34,8 +34,8 @@ def test_a_task_goes_out_and_its_outcome_comes_back(net: Net) -> None:
     assert client.client.request("a", [b"1", b"\x00\xff"]) == 1
     leases = worker.fetch(5) + worker.fetch(5)
     assert [list(astuple(lease)) for lease in leases] == [
-        [1, 1, "a", b"1", None],
-        [2, 1, "a", b"\x00\xff", None],
+        [1, 1, "a", [b"1"], None],
+        [2, 1, "a", [b"\x00\xff"], None],
     ]
 
     worker.report(leases[0], b"one")
@@ -66,7 +66,7 @@ def test_tasks_in_a_row_travel_together(net: Net) -> None:
 
     assert reply.refused == [9, 10]
     assert [list(astuple(lease)) for lease in reply.leases] == [
-        [3, 2, "a", b"2", None],
+        [3, 2, "a", [b"2"], None],
         [5, 1, "a", [b"%d" % i for i in range(4, 12)], None],
     ]
     census = net.manager.census()
@@ -84,7 +84,11 @@ def test_one_exchange_does_all_at_once(net: Net) -> None:
     done, back = held[0], [lease.task_id for lease in held[1:]]
     reply = worker.client.exchange(
         wire.Exchange(
-            worker.id, [Outcome(done.task_id, done.attempt, RESULT, b"r")], back, started=0, want=1
+            worker.id,
+            [Outcome(done.task_id, done.attempt, RESULT, [b"r"])],
+            back,
+            started=0,
+            want=1,
         )
     )
 
@@ -127,7 +131,7 @@ def test_collecting_lends_work(net: Net) -> None:
     finished, leases = worker.client.collect(worker.id, None, 1, 5.0, 1)
 
     assert finished == []
-    assert [astuple(lease) for lease in leases] == [(1, 1, "a", b"x", None)]
+    assert [astuple(lease) for lease in leases] == [(1, 1, "a", [b"x"], None)]
 
 
 def test_stored_data(net: Net) -> None:
@@ -226,14 +230,14 @@ def test_a_story_can_be_told(net: Net) -> None:
 #: One call of each operation, and the exact reply: plain values only.
 SCRIPT: list[tuple[str, list[Any], Any]] = [
     ("request", ["me", 1, "a", [b"p", b"q"], None], 1),
-    ("exchange", [0, [], [], 0, 1, 0.0, None], [[], [[1, 1, "a", b"p", None]], [], 0.0]),
-    ("exchange", [0, [[1, 1, 0, b"r"]], [], 0, 0, 0.0, None], [[], [], [], 0.0]),
-    ("exchange", [0, [[1, 1, 0, b"r"]], [], 0, 0, 0.0, None], [[1], [], [], 0.0]),
+    ("exchange", [0, [], [], 0, 1, 0.0, None], [[], [[1, 1, "a", [b"p"], None]], [], 0.0]),
+    ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[], [], [], 0.0]),
+    ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[1], [], [], 0.0]),
     ("exchange", [9, [], [], 0, 0, 0.0, None], [[], [], [["rejoin", 0]], 0.0]),
     ("collect", ["me", 2, 0, None, 1, 0.0, 0], [[[1, "a", 0, b"r", "info", 1]], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
-    ("collect", ["me", 5, 0, "a", 9, 0.0, 1], [[], [[2, 1, "a", b"q", None]]]),
+    ("collect", ["me", 5, 0, "a", 9, 0.0, 1], [[], [[2, 1, "a", [b"q"], None]]]),
     ("give_back", [2], None),
     ("settle", [2, 0, b"s"], True),
     ("settle", [2, 0, b"s"], False),

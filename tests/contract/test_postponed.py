@@ -171,7 +171,7 @@ def test_only_those_are_woken_whose_outcome_has_come(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Mailbox, "ring", lambda box: (rung.append(box), ring(box)))
     leases = manager.exchange(wire.Exchange(worker, want=1)).leases
     for number in range(1, 6):
-        done = [Outcome(lease.task_id, lease.attempt, RESULT, b"\x80\x04N.") for lease in leases]
+        done = [Outcome(lease.task_id, lease.attempt, RESULT, [b"\x80\x04N."]) for lease in leases]
         leases = manager.exchange(wire.Exchange(worker, done, want=1)).leases
         calls[number - 1].join()
         assert len(rung) == number

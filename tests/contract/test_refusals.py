@@ -87,7 +87,7 @@ def test_after_the_end_everybody_is_told(net: Net) -> None:
 
     reply = worker.client.exchange(
         wire.Exchange(
-            worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"r")], want=5, wait=60.0
+            worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, [b"r"])], want=5, wait=60.0
         )
     )
     assert [list(order) for order in reply.orders] == [[wire.STOP, 0]]

@@ -64,7 +64,7 @@ def test_an_outcome_is_accepted_once(net: Net) -> None:
     worker = net.join(["a"], client=client)
     client.request("a", [b""])
     lease = worker.fetch()[0]
-    outcome = [Outcome(lease.task_id, lease.attempt, RESULT, b"r")]
+    outcome = [Outcome(lease.task_id, lease.attempt, RESULT, [b"r"])]
 
     lose("exchange")
     with pytest.raises(TransportError):
@@ -188,7 +188,7 @@ def test_outcomes_of_another_run_of_the_manager_are_never_delivered(net: Net) ->
     with pytest.raises(TransportError):
         client.exchange(
             wire.Exchange(
-                worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")]
+                worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, [b"of the first"])]
             )
         )
 
@@ -197,7 +197,7 @@ def test_outcomes_of_another_run_of_the_manager_are_never_delivered(net: Net) ->
     with pytest.raises(NotRegisteredError, match="another one"):
         client.exchange(
             wire.Exchange(
-                worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, b"of the first")]
+                worker.id, [Outcome(lease.task_id, lease.attempt, RESULT, [b"of the first"])]
             )
         )
     with pytest.raises(NotRegisteredError):

@@ -169,7 +169,7 @@ def ask(manager: Manager, tag: str, *parameters: Any) -> int:
 
 def done(lease: Any, value: Any) -> Outcome:
     """The result of a lease."""
-    return Outcome(lease.task_id, lease.attempt, RESULT, dumps(value))
+    return Outcome(lease.task_id, lease.attempt, RESULT, [dumps(value)])
 
 
 def pick_up(manager: Manager, member: int, wait: float = wire.LONGEST_WAIT) -> Finished:

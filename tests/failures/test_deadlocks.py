@@ -263,12 +263,12 @@ def test_f07_every_order_of_report_and_farewell_ends_in_one_outcome() -> None:
         core.on_requested("t", [b""])
         core.on_fetch(first, 1, 0.0)
         events: list[Callable[[], Any]] = [
-            lambda c=core, w=first: c.on_reported(w, [Outcome(1, 1, RESULT, b"one")], 0.0),
+            lambda c=core, w=first: c.on_reported(w, [Outcome(1, 1, RESULT, [b"one"])], 0.0),
             lambda c=core, w=first: c.on_departed(w, Left(), 0.0),
             lambda c=core, w=first: c.on_departed(w, Vanished("closed"), 0.0),
             lambda c=core, w=first: c.on_returned(w, [1], 0.0),
             lambda c=core, w=second: c.on_fetch(w, 1, 0.0),
-            lambda c=core, w=second: c.on_reported(w, [Outcome(1, CURRENT, FAILURE, b"")], 0.0),
+            lambda c=core, w=second: c.on_reported(w, [Outcome(1, CURRENT, FAILURE, [b""])], 0.0),
         ]
         for index in order:
             events[index]()

@@ -94,7 +94,7 @@ def test_f09_late_failure_does_not_spoil_a_running_attempt(
 ) -> None:
     """A zombie that fails, perhaps because it is one, could fail a task that is going well."""
     zombie, healthy, old, new = twice
-    failure = Outcome(old.task_id, old.attempt, FAILURE, b"")
+    failure = Outcome(old.task_id, old.attempt, FAILURE, [b""])
     assert manager.exchange(wire.Exchange(zombie, [failure])).refused == [1]
     assert manager.exchange(wire.Exchange(healthy, [done(new, "well")])).refused == []
     assert value_of(pick_up(manager, observer(manager))) == "well"

@@ -51,7 +51,7 @@ def steps(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
     for worker in others:  # a quarter is in hand, a quarter is finished
         core.on_fetch(worker, number // 4, 0.0)
     held = list(core.members[others[1]].leases.values())
-    core.on_reported(others[1], [Outcome(t.id, t.attempt, RESULT, b"") for t in held], 0.0)
+    core.on_reported(others[1], [Outcome(t.id, t.attempt, RESULT, [b""]) for t in held], 0.0)
     compared = 0
 
     def compare(one: Task, other: object) -> bool:
@@ -65,7 +65,7 @@ def steps(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
             leases, _ = core.on_fetch(worker, 2, 0.0)
             core.on_started(worker, leases[0].task_id, 0.0)
             core.on_returned(worker, [leases[1].task_id], 0.0)
-            outcome = Outcome(leases[0].task_id, leases[0].attempt, RESULT, b"")
+            outcome = Outcome(leases[0].task_id, leases[0].attempt, RESULT, [b""])
             core.on_reported(worker, [outcome], 0.0)
             core.on_collect(client, 1)
             core.on_heard(worker, 0.0)
@@ -172,14 +172,14 @@ def use_many_tags(core: Scheduler, client: int, worker: int, tags: int, repeat: 
             zombie = core.on_joined("zombie", None, 1.0, 0.0)
             leases, _ = core.on_fetch(zombie, 3, 0.0)
             core.on_departed(zombie, Blameless("silent"), 0.0)
-            late = [Outcome(lease.task_id, lease.attempt, RESULT, b"") for lease in leases]
+            late = [Outcome(lease.task_id, lease.attempt, RESULT, [b""]) for lease in leases]
             core.on_reported(zombie, late + late, 0.0)
-            core.on_reported(worker, [Outcome(first, 9, RESULT, b"")], 0.0)
+            core.on_reported(worker, [Outcome(first, 9, RESULT, [b""])], 0.0)
     while leases := core.on_fetch(worker, 1_000, 0.0)[0]:
         reports = [
-            replace(o, payload=b"r" * 50)
+            replace(o, payloads=[b"r" * 50])
             for o in each_outcome(
-                Outcome(lease.task_id, lease.attempt, RESULT, lease.payload) for lease in leases
+                Outcome(lease.task_id, lease.attempt, RESULT, [lease.payload]) for lease in leases
             )
         ]
         core.on_reported(worker, in_rows(reports), 0.0)
@@ -230,7 +230,7 @@ def test_f41_nothing_is_left_of_processes_that_are_gone() -> None:
                 manager.request(f"tag {n}", [b""])
                 lease = manager.exchange(wire.Exchange(worker, want=1)).leases[0]
                 manager.exchange(
-                    wire.Exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, b"")])
+                    wire.Exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, [b""])])
                 )
                 manager.collect(client)
                 manager.drop_state(manager.put_state({"x": b""}))  # nobody hears of it any more

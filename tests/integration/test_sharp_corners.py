@@ -36,7 +36,7 @@ def test_an_outcome_and_a_task_in_one_instant_are_both_accounted_for() -> None:
     thread = threading.Thread(target=wait)
     thread.start()
     wait_until(lambda: list(manager.core.results.claims))
-    done = Outcome(leases[0].task_id, leases[0].attempt, RESULT, b"r")
+    done = Outcome(leases[0].task_id, leases[0].attempt, RESULT, [b"r"])
     manager.exchange(wire.Exchange(other, [done], returned=[leases[1].task_id]))
     thread.join(10.0)
 

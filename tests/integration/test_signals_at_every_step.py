@@ -105,7 +105,7 @@ class Job:
 
     def _on_settled(self, finished: list[Any]) -> None:
         for each in finished:
-            for task_id in ids_of(Lease(each.task_id, 0, "", getattr(each, "payloads", b""))):
+            for task_id in ids_of(Lease(each.task_id, 0, "", getattr(each, "payloads", [b""]))):
                 assert task_id not in self.settled, "settled twice"
                 self.settled[task_id] = getattr(each, "kind", RESULT)
 

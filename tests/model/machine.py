@@ -71,7 +71,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def outcome(self, task_id: int, attempt: int, kind: int = RESULT) -> Outcome:
         """No two payloads are the same, so that each shows which report it came with."""
         self.reports += 1
-        return Outcome(task_id, attempt, kind, b"outcome %d" % self.reports)
+        return Outcome(task_id, attempt, kind, [b"outcome %d" % self.reports])
 
     # -- processes --------------------------------------------------------------------------
 
@@ -279,6 +279,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         held = self.model.members[member].held[start : start + count]
         done = [self.outcome(i, self.model.tasks[i].attempt) for i in held]
         self.report_as(member, in_rows(done, chunks=chunks))
+
+    @precondition(some)
+    @rule(n=which, tag=some_tag, count=st.sampled_from((2, 9)))
+    def ask_execute_and_report(self, n: int, tag: str, count: int) -> None:
+        """Many small tasks go the usual way: together from their request to their results."""
+        self.submit(tag, 9, direct=True)
+        member = self.member(n)
+        self.fetch_as(member, 9)
+        if member in self.busy():
+            self.report_in_rows(self.busy().index(member), 0, count, chunks=True)
 
     @precondition(lambda self: self.history)
     @rule(nth=which, n=which, kind=kinds, settled=st.booleans(), times=st.integers(1, 2))

@@ -120,7 +120,7 @@ class Model:
             task.attempt, task.owner, task.started = task.attempt + 1, member, False
             self.members[member].held.append(i)
             self.members[member].idle_since = None
-            leases.append(Lease(i, task.attempt, task.tag, task.payload))
+            leases.append(Lease(i, task.attempt, task.tag, [task.payload]))
         return leases
 
     def wait_for_task(self, claim_id: int, member: int, want: int, tags: Tags, now: float) -> None:
@@ -195,7 +195,7 @@ class Model:
         """Returns the ids that have to be refused."""
         refused, done = [], []
         for outcome in outcomes:
-            i, attempt, kind, payload = astuple(outcome)
+            i, attempt, kind, payload = *astuple(outcome)[:3], outcome.payload
             task = self.tasks.get(i)
             if task is None:
                 self.unknown += 1

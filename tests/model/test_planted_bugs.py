@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from blocks import each_outcome
 from masterworker.core.chunks import Chunk
@@ -97,7 +97,7 @@ class DuplicateDelivered(Scheduler):
         outcomes = each_outcome(outcomes)
         refused, effects = super().on_reported(member_id, outcomes, now)
         for outcome in outcomes:
-            task_id, _, kind, payload = astuple(outcome)
+            task_id, kind, payload = outcome.task_id, outcome.kind, outcome.payload
             known = not 0 < task_id < self.table.next_id or self.find(task_id) is not None
             if task_id in refused and not known:
                 effects.direct.append(Finished(task_id, "a", kind, payload, ""))
@@ -368,9 +368,9 @@ class ChunksBeginAnew(Dispatch):
 
     def lease(self, *args: Any) -> list[Lease]:
         leases = super().lease(*args)
-        parts = [(lease, lease.payload) for lease in leases]
+        parts = [(lease, lease.payloads) for lease in leases]
         return [
-            replace(lease, payload=Chunk(part.data, 0, part.number))
+            replace(lease, payloads=Chunk(part.data, 0, part.number))
             if isinstance(part, Chunk)
             else lease
             for lease, part in parts

@@ -136,7 +136,7 @@ class Target:
         first = client.request("work", [b"parameters"])
         lease = client.exchange(wire.Exchange(member, want=1, tag="work")).leases[0]
         assert lease.task_id == first
-        client.exchange(wire.Exchange(member, [Outcome(first, lease.attempt, 0, b"result")]))
+        client.exchange(wire.Exchange(member, [Outcome(first, lease.attempt, 0, [b"result"])]))
         finished, _ = client.collect(member, "work", wait=5.0)
         assert finished[0].payload == b"result"
         client.leave(member)

@@ -160,7 +160,7 @@ HARMLESS_CALLS: dict[str, tuple[Any, ...]] = {
     "negative task": ("story", -1),
     "cancel what never was": ("cancel", [-1, 0, 2**63 - 1]),
     "result of a task never given": ("settle", 12345, 0, b""),
-    "outcome of a stranger": ("exchange", 999, [(1, 1, 0, b"")], [], 0, 0, 0.0, None),
+    "outcome of a stranger": ("exchange", 999, [(1, 1, 0, [b""])], [], 0, 0, 0.0, None),
     "give back what never was": ("give_back", 999),
     "NUL": ("get", "data", "\0"),
     "regex": ("get", "data", ".*|(a+)+$"),

@@ -151,7 +151,7 @@ def test_a_guest_is_answered_later_like_any_worker(job: Job, peer: Peer) -> None
     """What it is handed then is its own, and what was refused is said then."""
     service, later = Service(job.manager, peer), _Later()
     _, welcome = service.call("join", packed(HELLO))
-    foreign = Outcome(99, 1, RESULT, b"of nobody")
+    foreign = Outcome(99, 1, RESULT, [b"of nobody"])
     asked = wire.Exchange(welcome.member_id, [foreign], want=1, wait=5.0)
     assert service.call("exchange", asked, later=later) is LATER
     assert later.sent == []
@@ -161,7 +161,7 @@ def test_a_guest_is_answered_later_like_any_worker(job: Job, peer: Peer) -> None
     assert good
     assert reply.refused == [99]
     (lease,) = reply.leases
-    done = Outcome(lease.task_id, lease.attempt, RESULT, b"r")
+    done = Outcome(lease.task_id, lease.attempt, RESULT, [b"r"])
     _, reply = service.call("exchange", wire.Exchange(welcome.member_id, [done]))
     assert reply.refused == []
     assert job.manager.census().finished == {"a": 1}

@@ -76,7 +76,7 @@ def test_who_knows_a_clients_name_still_needs_its_ticket(job: Job) -> None:
     assert own != honest.id
     assert honest.id in job.manager.core.members  # it was not displaced
     refused(job, lambda: thief.ping(honest.id), lambda: thief.leave(honest.id))
-    done = Outcome(lease.task_id, lease.attempt, RESULT, b"forged")
+    done = Outcome(lease.task_id, lease.attempt, RESULT, [b"forged"])
     assert thief.exchange(wire.Exchange(own, [done])).refused == [lease.task_id]
     assert thief.call("put_state", honest.client.name, number, {"z": b"1"}) != state
     thief.call("forgo", honest.client.name, number)
@@ -256,7 +256,7 @@ def test_an_expired_ticket_brings_no_more_tasks(
     assert (
         honest.client.exchange(wire.Exchange(honest.id)).orders == []
     )  # a sign of life, and no end yet
-    done = Outcome(lease.task_id, lease.attempt, RESULT, b"r")
+    done = Outcome(lease.task_id, lease.attempt, RESULT, [b"r"])
     for outcomes in ([done], [], []):
         reply = honest.client.exchange(wire.Exchange(honest.id, outcomes, want=1))
         assert reply.refused == reply.leases == []

@@ -49,7 +49,7 @@ def test_a_guest_may_not_speak_for_another_process(job: Job) -> None:
     """Neither for a trusted one nor for another guest; ids that nobody has are answered."""
     trusted, guest, lease, _ = in_full_swing(job)
     other = job.hire()
-    client, done = other.client, Outcome(lease.task_id, lease.attempt, RESULT, b"forged")
+    client, done = other.client, Outcome(lease.task_id, lease.attempt, RESULT, [b"forged"])
     for victim in (trusted.id, guest.id):
         refused(
             job,
@@ -66,7 +66,7 @@ def test_a_guest_may_not_speak_for_another_process(job: Job) -> None:
         assert not other.client.ping(nobody)
         other.client.leave(nobody)
         reply = other.client.exchange(
-            wire.Exchange(nobody, [Outcome(lease.task_id, 1, RESULT, b"x")], [1], 1, 1)
+            wire.Exchange(nobody, [Outcome(lease.task_id, 1, RESULT, [b"x"])], [1], 1, 1)
         )
         assert reply == wire.Reply([lease.task_id], [], [("rejoin", 0)], 0.0)
     assert job.state() == before
@@ -78,9 +78,11 @@ def test_a_guest_may_deliver_only_what_it_was_handed(job: Job) -> None:
     foreign = [
         (i, a) for i in FOREIGN for a in (-1, 0, 1, 2) if (i, a) != (mine.task_id, mine.attempt)
     ]
-    outcomes = [Outcome(i, a, kind, b"x") for i, a in foreign for kind in (RESULT, FAILURE, AGAIN)]
+    outcomes = [
+        Outcome(i, a, kind, [b"x"]) for i, a in foreign for kind in (RESULT, FAILURE, AGAIN)
+    ]
     outcomes += [
-        Outcome(mine.task_id, mine.attempt, kind, b"x") for kind in (LOST, CANCELLED, -1, 99)
+        Outcome(mine.task_id, mine.attempt, kind, [b"x"]) for kind in (LOST, CANCELLED, -1, 99)
     ]
     before = job.state()
     reply = guest.client.exchange(
@@ -305,7 +307,7 @@ def test_no_number_is_an_internal_error(results: str, number: int) -> None:
             good, reply = wired.call(name, *changed)
             assert good or reply[0] != "InternalError", (name, changed, reply)
             job.manager.check()
-    for value in ([], [[number] * 4], [[number, number, RESULT, b""]]):
+    for value in ([], [[number] * 4], [[number, number, RESULT, [b""]]]):
         wired.call("exchange", guest.id, value, [number], 0, 0, 0.0, None)
     job.manager.check()
 

@@ -93,7 +93,7 @@ class Hand:
         return lease
 
     def report(self, lease: Any, payload: bytes = b"r", kind: int = RESULT) -> list[int]:
-        done = Outcome(lease.task_id, lease.attempt, kind, payload)
+        done = Outcome(lease.task_id, lease.attempt, kind, [payload])
         return self.client.exchange(wire.Exchange(self.id, [done])).refused
 
 
@@ -127,7 +127,7 @@ EVERYTHING: dict[str, tuple[Any, ...]] = {
     "instance": ("c",),
     "leave": (0,),
     "ping": (0,),
-    "exchange": (0, [[1, 1, RESULT, b"r"]], [1], 1, 1, 0.0, None),
+    "exchange": (0, [[1, 1, RESULT, [b"r"]]], [1], 1, 1, 0.0, None),
     "request": ("c", 1, "a", [b"x"], None),
     "collect": ("c", 1, 0, None, 1, 0.0, 1),
     "acknowledge": ("c", 1),

@@ -318,9 +318,9 @@ class SettlesWhatIsGone(TaskTable):
 class RowsAreNeverRefused(Reports):
     """Of results in a row, those that come too late or twice are delivered all the same."""
 
-    def _judge_run(self, outcome: Outcome, *rest: Any) -> list[int]:
-        for task_id in super()._judge_run(outcome, *rest):
-            payload = list(one_by_one(outcome.payload))[task_id - outcome.task_id]
+    def _judge_several(self, outcome: Outcome, *rest: Any) -> list[int]:
+        for task_id in super()._judge_several(outcome, *rest):
+            payload = list(one_by_one(outcome.payloads))[task_id - outcome.task_id]
             done = Finished(task_id, "a", outcome.kind, payload, "")
             self._out.effects.direct.append(done)
         return []

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import astuple
-
 from blocks import each_finished, each_lease, each_outcome
 from masterworker.core.member import MISSED_HEARTBEATS
 from masterworker.core.overdue import GRACE, HEARTBEAT
@@ -230,7 +228,8 @@ class Oracle:
         left = list(refused)
         self.trace(f"reported {outcomes}, refused {refused}")
         for outcome in each_outcome(outcomes):
-            task, attempt, kind, payload = astuple(outcome)
+            task, attempt, kind = outcome.task_id, outcome.attempt, outcome.kind
+            payload = outcome.payload
             if task in left:
                 left.remove(task)
                 continue

@@ -28,7 +28,7 @@ TASKS = 2
 #: This one always fails; the others have results.
 FAILS = 2
 #: Stands for no reply at all.
-NOTHING = [Lease(0, 0, "", b"")]
+NOTHING = [Lease(0, 0, "", [b""])]
 
 
 class Worker:
@@ -165,7 +165,7 @@ class System:
             return
         hand.leases.popleft()
         kind, payload = self._outcome(number, lease.task_id, lease.attempt)
-        hand.outcomes.append(Outcome(lease.task_id, lease.attempt, kind, payload))
+        hand.outcomes.append(Outcome(lease.task_id, lease.attempt, kind, [payload]))
 
     def _work_on_row(self, number: int, row: Row) -> None:
         hand = self.workers[number].hand

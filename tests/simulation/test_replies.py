@@ -126,7 +126,7 @@ def test_outcome_survives_two_failures_in_a_row() -> None:
         worker = manager.join(wire.introduce("a worker", ["a"], None, "worker")).member_id
         (lease,) = manager.exchange(wire.Exchange(worker, want=1)).leases
         manager.exchange(
-            wire.Exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, b"output")])
+            wire.Exchange(worker, [Outcome(lease.task_id, lease.attempt, RESULT, [b"output"])])
         )
         faults.lose_reply["collect"] = 1
         refused = 1

@@ -134,7 +134,7 @@ class SimWorker(Peer):
                 row.add(None)
                 continue
             hand.current = task_id
-            outcome = yield from self._execute(Lease(task_id, row.attempt, row.tag, payload))
+            outcome = yield from self._execute(Lease(task_id, row.attempt, row.tag, [payload]))
             self._finish_in(row, outcome, outcomes)
             hand.current = 0
             done += 1
@@ -206,7 +206,7 @@ class SimWorker(Peer):
         if not fails:
             answer += b" " * self.world.swarm.bulk
         oracle.produced(task_id, kind, answer, self.client)
-        return Outcome(task_id, attempt, kind, answer)
+        return Outcome(task_id, attempt, kind, [answer])
 
     def _hold_out(self, lease: Lease, seconds: float) -> Run:
         """Execute something that heeds neither its limit nor an order to stop."""

@@ -41,7 +41,7 @@ def fetch(core: Scheduler, member: int, count: int, tag: str | None = None) -> l
 def report(
     core: Scheduler, member: int, *ids: int, kind: int = RESULT, attempt: int = CURRENT
 ) -> tuple[list[int], Effects]:
-    outcomes = [Outcome(i, attempt, kind, b"%d by %d" % (i, member)) for i in ids]
+    outcomes = [Outcome(i, attempt, kind, [b"%d by %d" % (i, member)]) for i in ids]
     return core.on_reported(member, outcomes, 0.0)
 
 

@@ -25,9 +25,9 @@ def busy() -> Scheduler:
     core.on_requested("a", [b"1", b"2", b"3", b"4"])
     for _ in range(4):
         core.on_fetch(worker, 1, 0.0)
-    core.on_reported(worker, [Outcome(4, 1, RESULT, b"four")], 0.0)
+    core.on_reported(worker, [Outcome(4, 1, RESULT, [b"four"])], 0.0)
     core.on_collect(client, 1)
-    core.on_reported(worker, [Outcome(3, 1, FAILURE, b"three")], 0.0)
+    core.on_reported(worker, [Outcome(3, 1, FAILURE, [b"three"])], 0.0)
     core.on_returned(worker, [1], 1.0)
     core.on_fetch(worker, 1, 1.0, "z")
     return core
@@ -51,14 +51,14 @@ def test_census_adds_up() -> None:
 def test_census_counts_refused_reports() -> None:
     """Reports that were dropped are counted."""
     core = busy()
-    core.on_reported(1, [Outcome(4, 1, RESULT, b"again"), Outcome(3, 1, RESULT, b"again")], 2.0)
+    core.on_reported(1, [Outcome(4, 1, RESULT, [b"again"]), Outcome(3, 1, RESULT, [b"again"])], 2.0)
     assert audit.census(core).duplicates == 2
 
 
 def test_withdrawn_tasks_are_not_waiting() -> None:
     """A late result takes its task out of the counts of those that wait."""
     core = busy()
-    core.on_reported(1, [Outcome(1, 1, RESULT, b"late")], 2.0)
+    core.on_reported(1, [Outcome(1, 1, RESULT, [b"late"])], 2.0)
     census = audit.census(core)
     assert census.waiting == {}
     assert census.finished == {"a": 2}

@@ -42,7 +42,7 @@ def ten(core: Scheduler) -> int:
     """A worker with the tasks 1 to 10 in hand, as one block."""
     member = worker(core)
     ask(core, 20)
-    assert [len(lease.payload) for lease in take(core, member)] == [10]
+    assert [len(lease.payloads) for lease in take(core, member)] == [10]
     core.on_cancelled(range(11, 21), 0.0)
     assert held(core, member) == [list(range(1, 11))]
     return member
@@ -67,7 +67,7 @@ def test_a_claim_gets_its_share_of_a_block(core: Scheduler) -> None:
     ask(core, 40)
     (lease,) = take(core, first, 5)
     assert lease == Lease(1, 1, "a", [b"0", b"1", b"2", b"3", b"4"], None)
-    assert [len(lease.payload) for lease in take(core, second)] == [9]  # of 35, for two
+    assert [len(lease.payloads) for lease in take(core, second)] == [9]  # of 35, for two
     assert core.waiting.count == 26
     audit.check(core)
 
@@ -77,7 +77,7 @@ def test_a_claim_for_one_gets_one(core: Scheduler) -> None:
     member = worker(core)
     ask(core, 2)
     for number in (1, 2):
-        assert take(core, member, 1) == [Lease(number, 1, "a", b"%d" % (number - 1), None)]
+        assert take(core, member, 1) == [Lease(number, 1, "a", [b"%d" % (number - 1)], None)]
     assert list(core.tasks) == [1, 2]
     assert not core.table.blocks
 
@@ -86,7 +86,7 @@ def test_a_claim_gets_no_more_than_the_bytes_of_one_message(core: Scheduler) -> 
     """Large parameters are handed out in several messages."""
     member = worker(core)
     core.on_requested("a", [bytes(BYTES_PER_CLAIM // 3 + 1)] * 12, direct=True)
-    assert [len(lease.payload) for lease in take(core, member)] == [3]
+    assert [len(lease.payloads) for lease in take(core, member)] == [3]
     audit.check(core)
 
 
@@ -105,7 +105,7 @@ def test_results_from_the_beginning_on_leave_together(core: Scheduler, ten: int)
 
 def test_a_failure_in_the_middle_is_of_one_task(core: Scheduler, ten: int) -> None:
     """The others stay together, before and after it."""
-    refused, effects = core.on_reported(ten, [row(1, 2), Outcome(4, 1, FAILURE, b"why")], 0.0)
+    refused, effects = core.on_reported(ten, [row(1, 2), Outcome(4, 1, FAILURE, [b"why"])], 0.0)
     assert refused == []
     assert [done.task_id for done in each_finished(effects.direct)] == [1, 2, 4]
     assert effects.failed == [(4, "a", b"3", FAILURE, b"why", "w0")]
@@ -223,7 +223,7 @@ def test_silence_and_goodbyes_leave_a_block_together(core: Scheduler, ten: int) 
     assert queued(core) == [list(range(1, 11))]
     other = worker(core)
     (lease,) = take(core, other)
-    assert (lease.task_id, lease.attempt, len(lease.payload)) == (1, 2, 5)
+    assert (lease.task_id, lease.attempt, len(lease.payloads)) == (1, 2, 5)
     core.on_departed(other, Left(), 1.0)
     assert queued(core) == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
     audit.check(core)
@@ -246,7 +246,7 @@ def test_late_results_of_a_block_that_waits_again_count(core: Scheduler, ten: in
     assert refused == []
     assert [done.task_id for done in each_finished(effects.direct)] == [2, 3, 4]
     assert queued(core) == [[1, 5, 6, 7, 8, 9, 10]]
-    assert core.on_reported(ten, [row(2, 3), Outcome(5, 1, FAILURE, b"")], 2.0)[0] == [2, 3, 4, 5]
+    assert core.on_reported(ten, [row(2, 3), Outcome(5, 1, FAILURE, [b""])], 2.0)[0] == [2, 3, 4, 5]
     other = worker(core)
     got = [lease.task_id for _ in range(9) for lease in each_lease(take(core, other))]
     assert got == [1, 5, 6, 7, 8, 9, 10]

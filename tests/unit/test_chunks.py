@@ -58,7 +58,7 @@ def test_a_chunk_is_a_sequence_of_payloads() -> None:
     assert [plain(single(part, i)) for i in range(2)] == [b"4", b"5"]
     assert weight(part) == weight(chunk) == len(chunk.data)
     assert list(ids_of(Lease(7, 1, "a", part))) == [7, 8]
-    assert size_of([Lease(7, 1, "a", part), Lease(9, 1, "a", b"")]) == 3
+    assert size_of([Lease(7, 1, "a", part), Lease(9, 1, "a", [b""])]) == 3
     for beyond in (-1, 2):
         with pytest.raises(IndexError):
             single(part, beyond)
@@ -165,8 +165,8 @@ def test_a_chunk_is_cut_without_a_look_into_it(core: Scheduler) -> None:
     ask(core, 20)
     members = [worker(core), worker(core)]
     leases = [lease for m in members for lease in core.on_fetch(m, 9, 0.0)[0]]
-    assert [(lease.task_id, len(lease.payload)) for lease in leases] == [(1, 5), (6, 4)]
-    assert len({id(lease.payload.data) for lease in leases if lease.payload}) == 1  # type: ignore[union-attr]
+    assert [(lease.task_id, len(lease.payloads)) for lease in leases] == [(1, 5), (6, 4)]
+    assert len({id(lease.payloads.data) for lease in leases if lease.payloads}) == 1  # type: ignore[union-attr]
     assert [one.payload for one in each_lease(leases)] == [b"%d" % i for i in range(1, 10)]
     audit.check(core)
 
@@ -195,7 +195,7 @@ def test_one_task_leaves_a_chunk(core: Scheduler) -> None:
     core.on_fetch(member, 10, 0.0)
     done = [
         Outcome(1, 1, RESULT, together([b"r1", b"r2"])),
-        Outcome(5, 1, FAILURE, b"why"),
+        Outcome(5, 1, FAILURE, [b"why"]),
         Outcome(6, 1, RESULT, together([b"r6", b"r7", b"r8"])[1:]),
     ]
     refused, effects = core.on_reported(member, done, 0.0)

@@ -9,7 +9,7 @@ from masterworker import wire
 from masterworker.errors import UsageError
 from masterworker.transport.pyro.messages import begin_of, read_request
 
-GIVEN = (3, [(7, 1, 0, b"x")], [8], 0, 5, 1.5, None, 0.1, [(7, 1, 0.5, 0.25)])
+GIVEN = (3, [(7, 1, 0, [b"x"])], [8], 0, 5, 1.5, None, 0.1, [(7, 1, 0.5, 0.25)])
 FREQUENT = begin_of("tm", "call", "exchange")
 
 

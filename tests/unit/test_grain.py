@@ -123,7 +123,7 @@ def execute(core: Scheduler, worker: int, each: float, tag: str | None = None) -
     for lease in leases:
         n = len(ids_of(lease))
         core.on_spent(worker, [Spent(lease.task_id + n - 1, n, n * each, n * each * each)])
-        results = [b""] * n if isinstance(lease.payload, list) else b""
+        results = [b""] * n
         core.on_reported(worker, [Outcome(lease.task_id, lease.attempt, RESULT, results)], 0.0)
     return size_of(leases)
 
@@ -342,7 +342,7 @@ def waited() -> Scheduler:
     for _ in range(200):
         (lease,), _ = core.on_fetch(quick, 1, 0.0)
         core.on_spent(quick, [Spent(lease.task_id, 1, 0.002, 4e-6)])
-        core.on_reported(quick, [Outcome(lease.task_id, lease.attempt, RESULT, b"")], 0.0)
+        core.on_reported(quick, [Outcome(lease.task_id, lease.attempt, RESULT, [b""])], 0.0)
     return core
 
 
@@ -383,7 +383,7 @@ def test_who_has_nothing_in_hand_is_at_nothing(waited: Scheduler) -> None:
         waited.on_departed(worker, Left(), 0.0)
     while leases := waited.on_fetch(1, 1000, 0.0)[0]:
         for lease in leases:
-            results = [b""] * len(ids_of(lease)) if isinstance(lease.payload, list) else b""
+            results = [b""] * len(ids_of(lease))
             done = Outcome(lease.task_id, lease.attempt, RESULT, results)
             waited.on_reported(1, [done], 0.0)
     assert not waited.dispatch.grain.under_way.workers

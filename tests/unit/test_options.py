@@ -23,7 +23,7 @@ def ask(core: Scheduler, options: Options, tag: str = "a", number: int = 1) -> i
 
 def fail(core: Scheduler, member: int, task: int, now: float = 0.0) -> list[int]:
     attempt = core.tasks[task].attempt
-    return core.on_reported(member, [Outcome(task, attempt, AGAIN, b"why")], now)[0]
+    return core.on_reported(member, [Outcome(task, attempt, AGAIN, [b"why"])], now)[0]
 
 
 # -- priority -----------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def test_failure_is_tried_again_so_many_times(core: Scheduler) -> None:
         assert fail(core, w, task) == []
         audit.check(core)
     assert fetch(core, w, 1) == [task]
-    _, effects = core.on_reported(w, [Outcome(task, 3, AGAIN, b"why")], 0.0)
+    _, effects = core.on_reported(w, [Outcome(task, 3, AGAIN, [b"why"])], 0.0)
     assert [astuple(done)[2:] for done in effects.direct] == [(FAILURE, b"why", "w0", 3)]
     assert core.tally.retried == 2
 
@@ -86,7 +86,7 @@ def test_attempts_that_were_given_back_do_not_count(core: Scheduler) -> None:
         core.on_returned(w, [task], 0.0)
         assert fetch(core, w, 1) == [task]
         kind = RESULT if attempt == 2 else AGAIN
-        core.on_reported(w, [Outcome(task, 2 * attempt + 2, kind, b"")], 0.0)
+        core.on_reported(w, [Outcome(task, 2 * attempt + 2, kind, [b""])], 0.0)
     [done] = core.on_collect(c, 1)[0]
     assert done.attempts == 3
     core.on_undelivered([done])
@@ -153,7 +153,7 @@ def test_late_result_settles_a_task_that_pauses(core: Scheduler) -> None:
     core.on_departed(first, Blameless("silent"), 0.0)
     fetch(core, second, 1)
     fail(core, second, task)
-    _, effects = core.on_reported(first, [Outcome(task, 1, RESULT, b"late")], 0.0)
+    _, effects = core.on_reported(first, [Outcome(task, 1, RESULT, [b"late"])], 0.0)
     assert [done.payload for done in effects.direct] == [b"late"]
     core.on_tick(5.0)
     audit.check(core)
@@ -221,7 +221,7 @@ def tail(core: Scheduler) -> tuple[int, int, int]:
     for second in range(3):
         other = ask(core, Options(pure=True))
         core.on_fetch(fast, 1, float(second))
-        core.on_reported(fast, [Outcome(other, 1, RESULT, b"")], second + 1.0)
+        core.on_reported(fast, [Outcome(other, 1, RESULT, [b""])], second + 1.0)
     return task, slow, fast
 
 
@@ -268,10 +268,10 @@ def test_first_outcome_wins_and_the_other_worker_is_told_to_stop(
     core.on_fetch(fast, 1, 3.0)
     core.on_tick(3.0)
     by, attempt, other = (fast, 2, slow) if winner == "copy" else (slow, 1, fast)
-    refused, effects = core.on_reported(by, [Outcome(task, attempt, RESULT, b"first")], 4.0)
+    refused, effects = core.on_reported(by, [Outcome(task, attempt, RESULT, [b"first"])], 4.0)
     assert (refused, effects.orders) == ([], [(other, task)])
     assert [done.payload for done in effects.direct] == [b"first"]
-    late = Outcome(task, 3 - attempt, RESULT, b"second")
+    late = Outcome(task, 3 - attempt, RESULT, [b"second"])
     assert core.on_reported(other, [late], 5.0)[0] == [task]
     audit.check(core)
 
@@ -283,5 +283,5 @@ def test_loss_of_the_copy_puts_the_task_back(core: Scheduler, tail: tuple[int, i
     core.on_tick(3.0)
     core.on_departed(fast, Blameless("gone"), 4.0)
     audit.check(core)
-    refused, effects = core.on_reported(slow, [Outcome(task, 1, RESULT, b"r")], 5.0)
+    refused, effects = core.on_reported(slow, [Outcome(task, 1, RESULT, [b"r"])], 5.0)
     assert (refused, len(effects.direct)) == ([], 1)

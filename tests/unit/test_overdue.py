@@ -59,7 +59,7 @@ def test_a_guest_that_only_pings(core: Scheduler, says_begun: bool, supervisor: 
     assert run_to(core, DUE - 1) == []
     assert run_to(core, DUE, DUE) == [(member, task)]
     assert (core.tasks[task].kind, core.tasks[task].payload) == (FAILURE, b"3")
-    refused, _ = core.on_reported(member, [Outcome(task, 1, RESULT, b"late")], DUE)
+    refused, _ = core.on_reported(member, [Outcome(task, 1, RESULT, [b"late"])], DUE)
     assert refused == [task]
     assert member in core.members
     assert not core.members[member].leases
@@ -99,7 +99,7 @@ def test_a_result_in_time(core: Scheduler) -> None:
     member = guest(core)
     task = limited(core)
     fetch(core, member, 1)
-    core.on_reported(member, [Outcome(task, 1, RESULT, b"done")], 1.0)
+    core.on_reported(member, [Outcome(task, 1, RESULT, [b"done"])], 1.0)
     assert run_to(core, DUE) == []
     assert not core.dispatch.overdue
 
@@ -150,7 +150,7 @@ def test_a_task_that_waits_for_another(core: Scheduler) -> None:
     (inner,) = request(core, "b")
     fetch(core, member, 1)
     assert run_to(core, 3 * DUE) == []
-    core.on_reported(member, [Outcome(inner, 1, RESULT, b"done")], 3 * DUE)
+    core.on_reported(member, [Outcome(inner, 1, RESULT, [b"done"])], 3 * DUE)
     assert run_to(core, 4 * DUE, 3 * DUE) == [(member, outer)]
 
 
@@ -170,7 +170,7 @@ def test_many_short_tasks_with_long_limits(core: Scheduler) -> None:
     for number in range(3 * FEW):
         task = limited(core, timeout=1e6)
         fetch(core, member, 1)
-        core.on_reported(member, [Outcome(task, 1, RESULT, b"")], 0.0)
+        core.on_reported(member, [Outcome(task, 1, RESULT, [b""])], 0.0)
         if number % 100 == 0:
             core.on_heard(member, number / 1000)
             core.on_tick(number / 1000)

@@ -19,7 +19,7 @@ def pack(values: list[Any], together: bool) -> list[bytes] | Chunk:
 
 def hand_with(number: int = 5) -> tuple[Hand, Row]:
     hand = Hand(pack)
-    hand.take([Lease(10, 1, "a", [b"%d" % i for i in range(number)]), Lease(20, 3, "a", b"x")])
+    hand.take([Lease(10, 1, "a", [b"%d" % i for i in range(number)]), Lease(20, 3, "a", [b"x"])])
     row = hand.leases[0]
     assert isinstance(row, Row)
     return hand, row
@@ -70,9 +70,9 @@ def test_failures_are_outcomes_of_their_own() -> None:
     execute(hand, row, 3)
     assert list(hand.to_send()) == [
         Outcome(10, 1, RESULT, [b"r10"]),
-        Outcome(11, 1, FAILURE, b"why"),
+        Outcome(11, 1, FAILURE, [b"why"]),
         Outcome(13, 1, RESULT, [b"r11", b"r12"]),
-        Outcome(15, 1, FAILURE, b"why not"),
+        Outcome(15, 1, FAILURE, [b"why not"]),
         Outcome(16, 1, RESULT, Chunk(b"r13+r14+r15", 0, 3)),
     ]
     assert not row.odd
@@ -88,14 +88,14 @@ def test_values_among_pickles_are_pickled_one_by_one() -> None:
     row.add(b"p6")
     assert list(hand.to_send()) == [
         Outcome(10, 1, RESULT, [b"p0", b"r10", b"r11", b"r12", b"p4"]),
-        Outcome(15, 1, FAILURE, b"why"),
+        Outcome(15, 1, FAILURE, [b"why"]),
         Outcome(16, 1, RESULT, [b"p6"]),
     ]
     row.add(None)
     row.add((FAILURE, b"why"))
     row.over = True
     hand.take(())
-    assert list(hand.to_send()) == [Outcome(18, 1, FAILURE, b"why")]
+    assert list(hand.to_send()) == [Outcome(18, 1, FAILURE, [b"why"])]
 
 
 def test_a_hand_knows_what_is_executed_in_a_row() -> None:

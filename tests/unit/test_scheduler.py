@@ -36,7 +36,7 @@ def test_lease_carries_everything_that_the_worker_needs(core: Scheduler) -> None
     """A lease has the task's id, the number of the hand-out, the tag, and the parameters."""
     w = worker(core)
     core.on_requested("a", [b"input"])
-    assert core.on_fetch(w, 1, 0.0) == ([Lease(1, 1, "a", b"input")], None)
+    assert core.on_fetch(w, 1, 0.0) == ([Lease(1, 1, "a", [b"input"])], None)
 
 
 def test_worker_can_ask_for_one_tag(core: Scheduler) -> None:
@@ -75,9 +75,9 @@ def test_claim_is_served_when_a_task_comes(core: Scheduler) -> None:
     first, second = worker(core), worker(core)
     claims = [core.on_fetch(w, 1, 0.0)[1] for w in (first, second)]
     _, effects = core.on_requested("a", [b"x"])
-    assert effects.leases == [(claims[1], [Lease(1, 1, "a", b"x")])]
+    assert effects.leases == [(claims[1], [Lease(1, 1, "a", [b"x"])])]
     _, effects = core.on_requested("a", [b"y"])
-    assert effects.leases == [(claims[0], [Lease(2, 1, "a", b"y")])]
+    assert effects.leases == [(claims[0], [Lease(2, 1, "a", [b"y"])])]
     assert list(core.members[second].leases) == [1]
 
 
@@ -97,7 +97,7 @@ def test_one_worker_is_enough_for_one_task_at_a_time(core: Scheduler) -> None:
         _, effects = core.on_requested("a", [b""], now + 0.5, direct=True)
         ((served, (lease,)),) = effects.leases
         assert served == claim
-        core.on_reported(busy, [Outcome(lease.task_id, lease.attempt, RESULT, b"")], now + 0.6)
+        core.on_reported(busy, [Outcome(lease.task_id, lease.attempt, RESULT, [b""])], now + 0.6)
 
 
 def test_who_has_a_task_in_hand_is_served_last(core: Scheduler) -> None:
@@ -332,7 +332,7 @@ def test_first_outcome_is_the_only_one(core: Scheduler) -> None:
     c, w = client(core), worker(core)
     request(core, "a")
     fetch(core, w, 1)
-    first, second = Outcome(1, 1, RESULT, b"first"), Outcome(1, 1, RESULT, b"second")
+    first, second = Outcome(1, 1, RESULT, [b"first"]), Outcome(1, 1, RESULT, [b"second"])
     assert core.on_reported(w, [first, second], 0.0)[0] == [1]
     assert core.on_reported(w, [second], 0.0)[0] == [1]
     assert [done.payload for done in core.on_collect(c, 5)[0]] == [b"first"]
@@ -397,7 +397,7 @@ def test_what_comes_back_wakes_a_claim(core: Scheduler) -> None:
     fetch(core, lost, 1)
     _, claim = core.on_fetch(idle, 1, 0.0)
     assert core.on_departed(lost, Vanished("killed"), 0.0).leases == [
-        (claim, [Lease(1, 2, "a", b"a")])
+        (claim, [Lease(1, 2, "a", [b"a"])])
     ]
 
 
@@ -480,7 +480,7 @@ def test_many_tags_leave_nothing_behind() -> None:
     while leases := core.on_fetch(w, 1_000, 0.0)[0]:
         assert leases[0].task_id == handed_out + 1
         handed_out += len(leases)
-        core.on_reported(w, [Outcome(lease.task_id, 1, RESULT, b"") for lease in leases], 0.0)
+        core.on_reported(w, [Outcome(lease.task_id, 1, RESULT, [b""]) for lease in leases], 0.0)
         assert len(core.on_collect(c, 1_000)[0]) == len(leases)
     assert handed_out == count
     core.on_departed(w, Left(), 0.0)

@@ -94,8 +94,8 @@ def test_job_that_is_over_at_the_first_join_is_no_failure() -> None:
 def test_exchange_delivers_and_takes(play: Play) -> None:
     """What was sent is not sent again, and leases are in the hand."""
     session = play.session
-    session.hand.outcomes.append(Outcome(3, 1, RESULT, b"3"))
-    lease = Lease(4, 1, "a", b"4")
+    session.hand.outcomes.append(Outcome(3, 1, RESULT, [b"3"]))
+    lease = Lease(4, 1, "a", [b"4"])
     reply = wire.Reply([], [lease], [], 0.0)
     assert play.perform(session.exchange(5, 1.0, [2]), reply) is reply
     (asked,) = play.asked
@@ -108,8 +108,8 @@ def test_exchange_delivers_and_takes(play: Play) -> None:
 def test_broken_exchange_is_made_again_after_joining(play: Play) -> None:
     """Outcomes are sent again; leases are gone, and what was to be given back with them."""
     session = play.session
-    session.hand.outcomes.append(Outcome(3, 1, RESULT, b"3"))
-    session.hand.leases.append(Lease(4, 1, "a", b"4"))
+    session.hand.outcomes.append(Outcome(3, 1, RESULT, [b"3"]))
+    session.hand.leases.append(Lease(4, 1, "a", [b"4"]))
     again = wire.Welcome(8, "first run")
     play.perform(session.exchange(0, 0.0, [2]), BROKEN, None, again, None, NOTHING)
     first, cut_off, _, joined, second = play.asked
@@ -122,7 +122,7 @@ def test_broken_exchange_is_made_again_after_joining(play: Play) -> None:
 def test_what_was_finished_for_another_run_is_not_delivered(play: Play) -> None:
     """Its numbers mean other tasks there."""
     session = play.session
-    session.hand.outcomes.append(Outcome(3, 1, RESULT, b"3"))
+    session.hand.outcomes.append(Outcome(3, 1, RESULT, [b"3"]))
     session.run, session.hand.executing = "first run", 4
     other = wire.Welcome(1, "second run")
     play.perform(session.exchange(0, 0.0, []), BROKEN, None, other, None, NOTHING)
@@ -167,7 +167,7 @@ def test_job_that_ended_meanwhile_is_not_looked_for_again(play: Play, mine: bool
 def test_terminated_manager_still_gets_what_is_finished(play: Play) -> None:
     """It is there, and says so."""
     session = play.session
-    session.hand.outcomes.append(Outcome(3, 1, RESULT, b"3"))
+    session.hand.outcomes.append(Outcome(3, 1, RESULT, [b"3"]))
     over = Terminated("over")
     play.perform(session.exchange(0, 0.0, []), BROKEN, None, over, NOTHING)
     assert [outcome.task_id for outcome in play.asked[-1].outcomes] == [3]
@@ -177,7 +177,7 @@ def test_terminated_manager_still_gets_what_is_finished(play: Play) -> None:
 def test_orders_are_obeyed_in_their_order(play: Play) -> None:
     """Also those that come after one that takes long."""
     session = play.session
-    session.hand.leases.append(Lease(4, 1, "a", b"4"))
+    session.hand.leases.append(Lease(4, 1, "a", [b"4"]))
     session.hand.executing, session.inside[:] = 5, [6]
     orders = [
         (wire.FORGET, 1),
@@ -203,7 +203,7 @@ def test_orders_are_obeyed_in_their_order(play: Play) -> None:
 
 def test_leases_that_come_with_an_outcome_are_given_back(play: Play) -> None:
     """The task that waited goes on."""
-    leases = [Lease(4, 1, "a", b"4")]
+    leases = [Lease(4, 1, "a", [b"4"])]
     found = ["outcome"], leases
     steps = play.session.collect("a", 1.0, mine=True)
     assert play.perform(steps, None, found, NOTHING) == ("outcome", [])
@@ -213,7 +213,7 @@ def test_leases_that_come_with_an_outcome_are_given_back(play: Play) -> None:
 def test_leases_for_a_task_that_is_to_be_broken_off_are_given_back(play: Play) -> None:
     """First what others need, and then the end."""
     steps = play.session.collect("a", 1.0, mine=True)
-    leases = [Lease(4, 1, "a", b"4")]
+    leases = [Lease(4, 1, "a", [b"4"])]
     with pytest.raises(KeyError):
         play.perform(steps, None, ([], leases), True, NOTHING, KeyError("broken off"))
     assert play.asked[-2].returned == [4]
@@ -235,8 +235,8 @@ def test_collect_of_another_thread_borrows_nothing(play: Play) -> None:
 def test_goodbye_delivers_first(play: Play) -> None:
     """And nothing is said after it, by a courier that comes late."""
     session = play.session
-    session.hand.outcomes.append(Outcome(3, 1, RESULT, b"3"))
-    session.hand.leases.append(Lease(4, 1, "a", b"4"))
+    session.hand.outcomes.append(Outcome(3, 1, RESULT, [b"3"]))
+    session.hand.leases.append(Lease(4, 1, "a", [b"4"]))
     play.perform(session.leave(), NOTHING, None)
     assert play.asked_for() == [wire.Exchange, effects.Leave]
     play.perform(session.deliver(give_back=True))
@@ -273,7 +273,7 @@ def test_overrun_task_has_what_is_behind_it_given_back(play: Play) -> None:
     """At the second look at the same task, once; then it is only heard of."""
     session, lookout = play.session, Lookout(play.session)
     lookout.batch_began = 0.0
-    session.hand.leases.append(Lease(5, 1, "a", b"5"))
+    session.hand.leases.append(Lease(5, 1, "a", [b"5"]))
     session.hand.executing = 4
     assert lookout.look(0.01) is Look.NOTHING
     assert lookout.look(0.2) is Look.GIVE_BACK
@@ -287,7 +287,7 @@ def test_batch_of_short_tasks_is_broken_up_when_it_takes_long(play: Play) -> Non
     """Each look finds another task."""
     lookout = Lookout(play.session)
     lookout.batch_began = 0.0
-    play.session.hand.leases.append(Lease(50, 1, "a", b""))
+    play.session.hand.leases.append(Lease(50, 1, "a", [b""]))
     for task_id in range(1, 6):
         play.session.hand.executing = task_id
         assert lookout.look(0.01 * task_id) is Look.NOTHING

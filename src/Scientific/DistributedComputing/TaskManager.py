@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.client import Client
-from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT
 from masterworker.data.failure import describe
 from masterworker.data.outcome import open_finished
@@ -286,9 +285,7 @@ class TaskManager:
                 raise UsageError(f"process {me} joined as one that executes nothing")
 
     def _open(self, lease: Lease) -> tuple[str, str, tuple[Any, ...]]:
-        tag, payload = lease.tag, lease.payload
-        assert not isinstance(payload, (list, Chunk))  # noqa: S101  it has asked for one task
-        return task_name(tag, lease.task_id), tag, open_payload(payload)
+        return task_name(lease.tag, lease.task_id), lease.tag, open_payload(lease.payload)
 
     def _collect(self, tag: str | None) -> Finished:
         if self._own_collect is not None:

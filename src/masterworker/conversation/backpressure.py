@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence, Sized
+    from typing import TypeGuard
 
     from masterworker.core.scheduler import Scheduler
-    from masterworker.core.task import Outcome
+    from masterworker.core.task import Outcome, Payload, Payloads
 
 #: Results of this size or less are not counted (bytes).
 SMALL: Final = 2048
@@ -50,10 +52,7 @@ class BackPressure:
     def count(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Count what has come. Returns the same, such that it reports when it goes."""
         for outcome in outcomes:
-            payload = outcome.payload
-            if payload.__class__ is bytes and len(payload) <= SMALL:  # most are
-                continue
-            if outcome.kind == RESULT and _is_counted(payload):
+            if outcome.kind == RESULT and _is_counted(outcome.payloads):
                 return list(self._counted(outcomes))
         return outcomes
 
@@ -92,14 +91,10 @@ class BackPressure:
 
     def _counted(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
         for outcome in outcomes:
-            payload = outcome.payload
-            if outcome.kind != RESULT or not _is_counted(payload):
-                yield outcome
-            elif isinstance(payload, list):
-                one_by_one: list[Any] = list(map(self._add, payload))
-                yield replace(outcome, payload=one_by_one)
+            if outcome.kind == RESULT and _is_counted(outcome.payloads):
+                yield replace(outcome, payloads=list(map(self._add, outcome.payloads)))
             else:
-                yield replace(outcome, payload=self._add(payload))
+                yield outcome
 
     def _add(self, payload: Any) -> Any:
         if isinstance(payload, bytes):
@@ -112,9 +107,6 @@ class BackPressure:
         return payload
 
 
-def _is_counted(payload: object) -> bool:
-    if isinstance(payload, bytes):
-        return len(payload) > SMALL
-    return isinstance(payload, Large) or (
-        isinstance(payload, list) and max(map(len, payload), default=0) > SMALL
-    )
+def _is_counted(payloads: Payloads) -> TypeGuard[Sequence[Payload]]:
+    """Tell whether results are counted: any of them is not small. A chunk never is."""
+    return not isinstance(payloads, Chunk) and max(map(len, payloads), default=0) > SMALL

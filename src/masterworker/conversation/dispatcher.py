@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from masterworker.conversation.backpressure import BackPressure
-    from masterworker.core.chunks import Chunk
     from masterworker.core.effects import Effects
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Finished, Lease, Payload
@@ -132,7 +131,7 @@ class Dispatcher:
         self,
         task_id: int,
         kind: int,
-        payload: Payload | list[bytes] | Chunk,
+        payload: Payload,
         attempt: int,
         now: float,
     ) -> bool:
@@ -142,7 +141,7 @@ class Dispatcher:
             False: it was not accepted.
         """
         self.flush(now)
-        outcome = Outcome(task_id, attempt, kind, payload)
+        outcome = Outcome(task_id, attempt, kind, [payload])
         holder = self._holder(task_id, attempt)
         refused, effects = self.core.on_reported(holder, [outcome], now)
         self.apply(effects, now)

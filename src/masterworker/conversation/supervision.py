@@ -118,7 +118,8 @@ class Supervision:
         if not self._same_process(member.info, ending.info):
             return  # the number is of another run of the manager, and means another process here
         if ending.outcome is not None:
-            report = Outcome(ending.task_id, CURRENT, *ending.outcome)
+            kind, payload = ending.outcome
+            report = Outcome(ending.task_id, CURRENT, kind, [payload])
             whole.apply(core.on_reported(member_id, [report], now)[1], now)
         reason = f"{how}; it wrote last:\n{tail}" if tail else how
         if ending.blame and ("out of memory" in how or "memory limit" in how):

@@ -12,7 +12,7 @@ has a bound.
 from __future__ import annotations
 
 from itertools import accumulate, takewhile
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from masterworker.core.chunks import MOST, Chunk, no_single, weight
 from masterworker.core.task import State, Task
@@ -20,8 +20,8 @@ from masterworker.core.task import State, Task
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from masterworker.core.chunks import Payloads, Single
-    from masterworker.core.task import Payload
+    from masterworker.core.chunks import Single
+    from masterworker.core.task import Payload, Payloads
 
 #: Number of last bits in which the ids of one page differ.
 PAGE_BITS = 10
@@ -216,7 +216,7 @@ class Blocks:
                 task = self.tasks[first + at] = Task(first + at, tag, payload, direct=True)
                 items.append(task)
             else:
-                part = cast("Payloads", payloads[at : at + number])
+                part = payloads[at : at + number]
                 items.append(Block(first + at, tag, part, self))
             at += number
         return items

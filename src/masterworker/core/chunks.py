@@ -54,9 +54,6 @@ class Chunk(msgspec.Struct):
         return Chunk(self.data, self.at + begin, end - begin)
 
 
-#: The parameters or results of tasks in a row.
-Payloads = list[bytes] | Chunk
-
 #: Makes the payload of one task: that of the item at this position of a chunk.
 Single = Callable[[Chunk, int], bytes]
 
@@ -68,11 +65,6 @@ def no_single(chunk: Chunk, at: int) -> bytes:
         InternalError: There are.
     """
     raise InternalError(f"item {at} of a chunk of {len(chunk)}, and no way to make its payload")
-
-
-def number_of(payload: object) -> int:
-    """Return of how many tasks this is what belongs to one, or the payloads of several."""
-    return len(payload) if isinstance(payload, (list, Chunk)) else 1
 
 
 def weight(payloads: Sequence[Sized] | Chunk) -> int:

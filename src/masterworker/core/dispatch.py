@@ -124,7 +124,7 @@ class Dispatch:
             if task.options is not None:
                 terms = terms_of(task.options)
                 self._watch(task, now)
-            leases.append(Lease(task.id, task.attempt, task.tag, task.payload, terms))
+            leases.append(Lease(task.id, task.attempt, task.tag, [task.payload], terms))
         return leases
 
     def _watch(self, task: Task, now: float) -> None:

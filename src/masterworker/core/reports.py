@@ -9,20 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masterworker.core.blocks import Block
-from masterworker.core.chunks import Chunk
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from masterworker.core.blocks import Item
-    from masterworker.core.chunks import Payloads
     from masterworker.core.dispatch import Dispatch
     from masterworker.core.member_table import MemberTable
     from masterworker.core.outbox import Outbox
     from masterworker.core.retries import Retries
     from masterworker.core.settlement import Settlement
-    from masterworker.core.task import Payload
+    from masterworker.core.task import Payload, Payloads
     from masterworker.core.task_table import TaskTable
 
 SETTLED = State.SETTLED
@@ -62,10 +60,12 @@ class Reports:
         """A process delivers outcomes. Returns the ids of the tasks whose outcome is refused."""
         refused: list[int] = []
         for outcome in outcomes:
-            payload = outcome.payload
-            if isinstance(payload, (list, Chunk)):
-                refused += self._judge_run(outcome, payload, member_id, now)
-            elif not self._judge_one(outcome, payload, member_id, now):
+            payloads = outcome.payloads
+            if len(payloads) != 1:
+                refused += self._judge_several(outcome, payloads, member_id, now)
+                continue
+            payload = self._table.blocks.payload(payloads, 0)
+            if not self._judge_one(outcome, payload, member_id, now):
                 refused.append(outcome.task_id)
         return refused
 
@@ -94,7 +94,7 @@ class Reports:
         self._settlement.settle(task, FAILURE if kind == AGAIN else kind, payload, member)
         return True
 
-    def _judge_run(
+    def _judge_several(
         self, outcome: Outcome, payloads: Payloads, member_id: int, now: float
     ) -> list[int]:
         """A process delivers results in a row: of blocks from their beginnings on, or others."""
@@ -113,7 +113,7 @@ class Reports:
                 or kind != RESULT
             ):
                 payload = blocks.payload(payloads, at)
-                one = Outcome(first + at, attempt, kind, payload)
+                one = Outcome(first + at, attempt, kind, [payload])
                 if not self._judge_one(one, payload, member_id, now):
                     refused.append(one.task_id)
                 at += 1

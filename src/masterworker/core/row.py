@@ -17,8 +17,7 @@ from masterworker.core.task import RESULT, Outcome, Payload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from masterworker.core.chunks import Payloads
-    from masterworker.core.task import Lease
+    from masterworker.core.task import Lease, Payloads
 
     #: Pickles values, all at once if that may be.
     Pack = Callable[[list[Any], bool], Payloads]
@@ -33,7 +32,6 @@ class Row:
 
     Args:
         lease: All of them.
-        payloads: Its payload.
     """
 
     __slots__ = (
@@ -52,9 +50,9 @@ class Row:
         "todo",
     )
 
-    def __init__(self, lease: Lease, payloads: Payloads) -> None:
+    def __init__(self, lease: Lease) -> None:
         #: Parameters of all of them.
-        self.payloads: Payloads = payloads
+        self.payloads: Payloads = lease.payloads
         self.first, self.attempt, self.tag = lease.task_id, lease.attempt, lease.tag
         #: The last one that has not been given back.
         self.last = self.first + len(self.payloads) - 1
@@ -147,7 +145,8 @@ def _sorted_out(
                 yield Outcome(task_id - len(run), attempt, RESULT, run)
                 run = []
             if other is not None:
-                yield Outcome(task_id, attempt, *other)
+                kind, payload = other
+                yield Outcome(task_id, attempt, kind, [payload])
     if run:
         yield Outcome(first + len(done) - len(run), attempt, RESULT, run)
 
@@ -155,6 +154,6 @@ def _sorted_out(
 def rows_and_leases(leases: Iterable[Lease]) -> list[Lease | Row]:
     """Let leases of several tasks be rows."""
     return [
-        Row(lease, payload) if isinstance(payload := lease.payload, (list, Chunk)) else lease
+        Row(lease) if len(lease.payloads) != 1 or isinstance(lease.payloads, Chunk) else lease
         for lease in leases
     ]

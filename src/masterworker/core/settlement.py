@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from masterworker.core.blocks import Block, Item
-    from masterworker.core.chunks import Payloads
     from masterworker.core.crashes import CrashPolicy
     from masterworker.core.member import Member
     from masterworker.core.member_table import MemberTable
     from masterworker.core.outbox import Outbox
     from masterworker.core.retries import Retries
-    from masterworker.core.task import Payload
+    from masterworker.core.task import Payload, Payloads
     from masterworker.core.task_queues import TaskQueues
     from masterworker.core.task_table import TaskTable
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
-from masterworker.core.chunks import Chunk, number_of
+from masterworker.core.chunks import Chunk
 from masterworker.core.options import Terms  # noqa: TC001  as leases are decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from masterworker.core.options import Options
 
@@ -84,6 +85,9 @@ else:
     # In a message bytes stand for what is large, so a decoder expects nothing else.
     Payload = bytes
 
+#: Those of one task or several, whose ids count up.
+Payloads = Sequence[Payload] | Chunk
+
 
 class Travels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A record in messages: an array of its fields. Nothing in one refers back to it."""
@@ -92,15 +96,20 @@ class Travels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 class Lease(Travels, frozen=True):
     """One hand-out of a task, or of several, as it travels to the worker."""
 
+    #: Of the first; the others count up from it.
     task_id: int
-    #: 1 for the first hand-out of this task, then counting up: the fencing token.
+    #: 1 for the first hand-out of these tasks, then counting up: the fencing token.
     attempt: int
     tag: str
-    #: The pickled parameters. Opaque: only the handler's process looks inside. A list or chunk: of
-    #: several tasks, whose ids count up from `task_id`.
-    payload: Payload | list[bytes] | Chunk
+    #: The pickled parameters of each. Opaque: only the handler's process looks inside.
+    payloads: Payloads
     #: Time limit, and what may be tried again; None for neither.
     terms: Terms | None = None
+
+    @property
+    def payload(self) -> Payload:
+        """The parameters of the only task."""
+        return _only(self.payloads)
 
     def __repr__(self) -> str:
         return f"<Lease of {_named(self)}, {self.tag!r}, attempt {self.attempt}>"
@@ -109,11 +118,17 @@ class Lease(Travels, frozen=True):
 class Outcome(Travels, frozen=True):
     """What a worker says of one task that it has executed, or of several with results."""
 
+    #: Of the first; the others count up from it.
     task_id: int
     attempt: int
     kind: int
-    #: A list or chunk: of several tasks, whose ids count up from `task_id`.
-    payload: Payload | list[bytes] | Chunk
+    #: The result of each, or what else became of it.
+    payloads: Payloads
+
+    @property
+    def payload(self) -> Payload:
+        """The payload of the only task."""
+        return _only(self.payloads)
 
     def __repr__(self) -> str:
         return f"<Outcome of {_named(self)}, kind {self.kind}, attempt {self.attempt}>"
@@ -140,7 +155,7 @@ class FinishedRun(msgspec.Struct, frozen=True, gc=False):
 
     task_id: int
     tag: str
-    payloads: list[bytes] | Chunk
+    payloads: Payloads
     worker: str
 
     def __repr__(self) -> str:
@@ -149,12 +164,23 @@ class FinishedRun(msgspec.Struct, frozen=True, gc=False):
 
 def ids_of(item: Lease | Outcome) -> range:
     """Return the ids of the tasks that a lease or an outcome is of."""
-    return range(item.task_id, item.task_id + number_of(item.payload))
+    return range(item.task_id, item.task_id + len(item.payloads))
 
 
 def size_of(items: Iterable[Lease | Outcome]) -> int:
     """Count the tasks that leases or outcomes are of."""
-    return sum([number_of(item.payload) for item in items])
+    return sum([len(item.payloads) for item in items])
+
+
+def _only(payloads: Payloads) -> Payload:
+    """Return the payload of a single task.
+
+    Raises:
+        ValueError: There are several.
+    """
+    if isinstance(payloads, Chunk) or len(payloads) != 1:
+        raise ValueError(f"{len(payloads)} tasks, in the place of one")
+    return payloads[0]
 
 
 def _named(item: Lease | Outcome) -> str:

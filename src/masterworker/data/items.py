@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 from masterworker.core.chunks import Chunk
 
 if TYPE_CHECKING:
-    from masterworker.core.chunks import Payloads
+    from collections.abc import Sequence
+
+    from masterworker.core.task import Payload, Payloads
 
 #: What surrounds bytes and position in the pickle of a call of `masterworker.data.chunks.item`.
 _HEAD: Final = b"\x80\x05cmasterworker.data.chunks\nitem\nB"
@@ -29,7 +31,7 @@ def single(chunk: Chunk, at: int) -> bytes:
     return b"".join((_HEAD, size, chunk.data, b"J", place, _TAIL))
 
 
-def one_by_one(payloads: Payloads) -> list[bytes]:
+def one_by_one(payloads: Payloads) -> Sequence[Payload]:
     """Return the payload of each task."""
     if isinstance(payloads, Chunk):
         return [single(payloads, at) for at in range(payloads.number)]

@@ -196,7 +196,7 @@ class GuestOperations:
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """The attempt that it was handed."""
         process, attempt = self._handed(task_id)
-        good, _ = process.report([Outcome(task_id, attempt, kind, payload)])
+        good, _ = process.report([Outcome(task_id, attempt, kind, [payload])])
         if not good:
             return False
         member_id = next(iter(process.members), -1)

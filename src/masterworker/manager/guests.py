@@ -8,7 +8,7 @@ and no other guest's, when a connection breaks.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from masterworker import forks
 from masterworker.core.reports import OUTCOMES
@@ -19,7 +19,6 @@ from masterworker.errors import NotAllowedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from masterworker.core.chunks import Payloads
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Lease
     from masterworker.manager.replies import Replies
@@ -135,8 +134,8 @@ class GuestProcess:
 
 def _without(outcome: Outcome, wrong: list[int]) -> list[Outcome]:
     """Return the outcomes of single tasks, but for some of them."""
-    all_of_them = enumerate(one_by_one(cast("Payloads", outcome.payload)), outcome.task_id)
-    each = (Outcome(i, outcome.attempt, outcome.kind, p) for i, p in all_of_them)
+    all_of_them = enumerate(one_by_one(outcome.payloads), outcome.task_id)
+    each = (Outcome(i, outcome.attempt, outcome.kind, [p]) for i, p in all_of_them)
     return [one for one in each if one.task_id not in wrong]
 
 

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
     from masterworker.conversation.numbered import NumberedCalls
     from masterworker.core.census import Census
-    from masterworker.core.chunks import Chunk
     from masterworker.core.effects import Failed
     from masterworker.core.task import Finished, FinishedRun, Lease, Payload
     from masterworker.transport.base import Later
@@ -276,7 +275,7 @@ class Manager:
         self,
         task_id: int,
         kind: int,
-        payload: Payload | list[bytes] | Chunk,
+        payload: Payload,
         attempt: int = CURRENT,
     ) -> bool:
         """Deliver the outcome of (an attempt of) a task, in any worker. False: not accepted."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from masterworker.core.chunks import Chunk
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data import record
 from masterworker.data.items import one_by_one
@@ -47,16 +46,12 @@ def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
         who: The guest, for the text of the failure.
         data_only: Nothing may have to be unpickled.
     """
-    payload, kind = given.payload, given.kind
-    if not isinstance(payload, (list, Chunk)):
-        yield _one(given, payload, who, data_only=data_only)
-        return
-    each = one_by_one(payload)
+    kind, each = given.kind, one_by_one(given.payloads)
     if kind == RESULT and (not data_only or all(map(is_plain, each))):
         yield given
     else:
         for task_id, one in enumerate(each, given.task_id):
-            single = Outcome(task_id, given.attempt, kind, one)
+            single = Outcome(task_id, given.attempt, kind, [one])
             yield _one(single, one, who, data_only=data_only)
 
 
@@ -69,12 +64,12 @@ def _one(given: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outc
         try:
             found = record.decode(bytes_of(payload))
             if not (data_only and found.pickled):
-                return replace(given, payload=record.tidy(found).encode())
+                return replace(given, payloads=[record.tidy(found).encode()])
         except MalformedError:
             fault = _SENT_NOISE
     name, more = ("NotPlainError", _ONLY_DATA) if data_only else ("MalformedError", "")
     failure = record.Failure(name, f"{who} {fault}{more}", "", b"")
-    return replace(given, kind=FAILURE, payload=failure.encode())
+    return replace(given, kind=FAILURE, payloads=[failure.encode()])
 
 
 def failure(payload: Payload, *, data_only: bool) -> bytes | None:

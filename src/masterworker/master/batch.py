@@ -15,8 +15,7 @@ from masterworker.data.outcome import open_result, value_or_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.core.chunks import Payloads
-    from masterworker.core.task import Payload
+    from masterworker.core.task import Payload, Payloads
 
     #: What is to stand for an exception; None: it is raised.
     OnError = Callable[[BaseException], Any] | None

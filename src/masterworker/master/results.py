@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from masterworker.awaits.loops import Bell
-    from masterworker.core.chunks import Payloads
-    from masterworker.core.task import Finished
+    from masterworker.core.task import Finished, Payloads
     from masterworker.manager import Manager
     from masterworker.master.batch import Batch
     from masterworker.master.future import Future

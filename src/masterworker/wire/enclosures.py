@@ -14,8 +14,8 @@ from masterworker.wire.records import Exchange, Reply, Submission
 _PLACES: dict[type, str] = {
     Exchange: "outcomes",
     Finished: "payload",
-    Lease: "payload",
-    Outcome: "payload",
+    Lease: "payloads",
+    Outcome: "payloads",
     Reply: "leases",
     Submission: "payloads",
 }
@@ -61,8 +61,8 @@ class Enclosures(NamedTuple):
             attached = {key: self.attach(each) for key, each in message.items()}
         elif name := _PLACES.get(type(message)):
             value = getattr(message, name)
-            # Several payloads in one lease or outcome are small ones.
-            if isinstance(value, bytes) or not isinstance(message, (Lease, Outcome)):
+            # Several payloads in one lease or outcome are small ones, and a chunk is one, too.
+            if not isinstance(message, (Lease, Outcome)) or len(value) == 1:
                 attached = replace(message, **{name: self.attach(value)})
         return attached
 

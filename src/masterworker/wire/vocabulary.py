@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 #: Version of everything in this package. Two processes with different ones do not talk.
-PROTOCOL = 7
+PROTOCOL = 8
 
 #: Seconds that the manager keeps a call waiting, at most. Each return is a sign of life of the
 #: connection, so this is also the longest heartbeat.

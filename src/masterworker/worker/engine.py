@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
-from masterworker.core.chunks import Chunk
 from masterworker.core.filters import CALL_MARK
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.row import Row
-from masterworker.core.task import Lease, Outcome
+from masterworker.core.task import Lease, Outcome, size_of
 from masterworker.data import definitions
 from masterworker.data.outcome import open_finished
 from masterworker.data.pickling import dumps_call
@@ -260,7 +259,7 @@ class WorkerEngine:
             if not leases or session.outdated:
                 continue
             with working:
-                alone = len(leases) == 1 and not isinstance(leases[0].payload, (list, Chunk))
+                alone = size_of(leases) == 1
                 self._execute_batch(alone=alone)
             idle_since = time.monotonic()
 
@@ -348,7 +347,6 @@ class WorkerEngine:
         outer, held = board[TASK], interrupts.held
         hand.executing = task_id
         handler, only = self._handler(lease.tag), self._session.data_only
-        assert not isinstance(payload, (list, Chunk))  # noqa: S101  for the type checker
         try:
             board[TASK] = task_id
             interrupts.held = False
@@ -364,7 +362,7 @@ class WorkerEngine:
             interrupts.held = held  # first: what is meant for the outer task finds it waiting
             board[LAST], board[TASK] = task_id, outer  # from here on, nothing can be meant for it
             interrupts.is_over(task_id)
-        return Outcome(task_id, lease.attempt, kind, answer)
+        return Outcome(task_id, lease.attempt, kind, [answer])
 
     def _execute_limited(
         self, handler: Callable[..., Any], payload: Payload, terms: Terms

@@ -6,7 +6,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.core.chunks import Chunk
 from masterworker.core.filters import CALL_MARK
 from masterworker.core.streams import stream_of_run
 from masterworker.core.task import Outcome
@@ -59,7 +58,6 @@ class SerialWorker:
         if reply.leases:
             definitions.fetch_from(lambda key: self._manager.get(wire.DEFINITIONS, key))
         for lease in reply.leases:
-            assert not isinstance(lease.payload, (list, Chunk))  # noqa: S101  it has asked for one task
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
             try:
                 stream = stream_of_run(self._manager.instance, lease.task_id)
@@ -69,7 +67,7 @@ class SerialWorker:
             except KeyboardInterrupt:
                 self._manager.exchange(wire.Exchange(self.member_id, returned=[lease.task_id]))
                 raise
-            done = Outcome(lease.task_id, lease.attempt, kind, payload)
+            done = Outcome(lease.task_id, lease.attempt, kind, [payload])
             self._manager.exchange(wire.Exchange(self.member_id, [done]))
         return bool(reply.leases)
 
