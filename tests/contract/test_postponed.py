@@ -166,7 +166,7 @@ def test_only_those_are_woken_whose_outcome_has_come(monkeypatch: pytest.MonkeyP
     worker = manager.join(wire.introduce("worker", ["@"], None, "worker")).member_id
     futures = [requests.submit(abs, -number) for number in range(5)]
     calls = [Background(future.exception) for future in futures]
-    wait_until(lambda: len(router._sleepers) == 5)
+    wait_until(lambda: len(router.sleepers) == 5)
     ring, rung = Mailbox.ring, []
     monkeypatch.setattr(Mailbox, "ring", lambda box: (rung.append(box), ring(box)))
     leases = manager.exchange(wire.Exchange(worker, want=1)).leases

@@ -210,7 +210,7 @@ class Program:
         assert sorted(self.asked) == sorted(self.found), "tasks by tag"
         engine_of(self.master).manager.check()
         assert self.master.submit(abs, -5).result(HANG) == 5
-        assert not engine_of(self.master).router._sleepers
+        assert not engine_of(self.master).router.sleepers
         end = time.monotonic() + HANG
         while engine_of(self.master).manager.core.tasks or engine_of(self.master).router.futures:
             assert time.monotonic() < end, "something is left behind"

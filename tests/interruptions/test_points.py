@@ -161,7 +161,7 @@ def look(master: Master, got: list[Any], where: str) -> None:
         assert outcomes == asked_of_nobody
         asked_of_nobody.clear()
         assert not signals._depth
-        assert not engine_of(master).router._sleepers
+        assert not engine_of(master).router.sleepers
         wait_until(lambda: not engine_of(master).router.futures, 5.0, "no future is left behind")
         wait_until(lambda: not engine_of(master).manager.core.tasks, 5.0, "no task is left behind")
         assert not engine_of(master).manager.core.open_tags
