@@ -193,7 +193,7 @@ def test_the_end_reaches_every_waiting_thread(crew: Crew) -> None:
         Background(lambda: list(master.map("nobody", [1, 2], ordered=False))),
     ]
     wait_until(lambda: len(list(engine_of(master).manager.core.results.claims)) == 2)
-    wait_until(lambda: len(engine_of(master).router._sleepers) == 4)
+    wait_until(lambda: len(engine_of(master).router.sleepers) == 4)
 
     master.shutdown()
 

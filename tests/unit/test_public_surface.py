@@ -27,7 +27,7 @@ SUBMITTER = {
     "cancel": "(task_id)",
     "map": (
         "(function, iterable, /, *more, ordered=True, progress=False, return_errors=False, "
-        "seed=None)"
+        "seed=None, timeout=None)"
     ),
     "options": (
         "(*, timeout=None, retries=0, retry_on=(), delay=0.0, priority=0, pure=False, seed=None)"

@@ -68,6 +68,16 @@ def callable_or_none(value: Callable[..., object] | None, name: str) -> None:
         raise TypeError(f"{name} must be a callable")
 
 
+def function(value: Any) -> None:
+    """Check what is to be called.
+
+    Raises:
+        TypeError: It cannot be called.
+    """
+    if not callable(value):
+        raise TypeError(f"a function is to be called, not {value!r}")
+
+
 def _positive(value: Any, too_small: str, no_number: str) -> int:
     try:
         number = index(value)

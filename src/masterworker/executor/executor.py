@@ -6,12 +6,10 @@ import concurrent.futures
 import logging
 import os
 import threading
-import time
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from masterworker.checking import time_limit
 from masterworker.errors import Terminated, UnpicklableError, UsageError, WorkerStartError
 from masterworker.executor import checks
 from masterworker.executor.future import ExecutorFuture
@@ -19,7 +17,7 @@ from masterworker.executor.job import Job
 from masterworker.executor.serial import reduced
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
-from masterworker.master.map_call import Bounds
+from masterworker.master.map_call import Bounds, end_after
 from masterworker.master.maps import map_calls
 from masterworker.master.submission import OPTION_NAMES, TaskOptions, submission_of
 
@@ -143,6 +141,7 @@ class Executor(concurrent.futures.Executor):
 
         Raises:
             RuntimeError: After `shutdown`.
+            UsageError: `fn` cannot be called.
             BrokenExecutor: No worker could start.
         """
         job = self._job
@@ -186,13 +185,14 @@ class Executor(concurrent.futures.Executor):
 
         Raises:
             RuntimeError: After `shutdown`.
-            ValueError: `chunksize` or `buffersize` is less than 1.
+            ValueError: `chunksize` or `buffersize` is less than 1, `timeout` less than 0.
+            TypeError: `fn` cannot be called, or a number is none.
             TimeoutError: From the iterator: a result has not come in time.
         """
         checks.chunk_size(chunksize)
         most = checks.buffer_size(buffersize)
-        limit = time_limit(timeout)
-        end = None if limit is None else time.monotonic() + limit
+        checks.function(fn)
+        end = end_after(timeout)
         job = self._job
         job.require_open()
         if not iterables:

@@ -8,8 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from masterworker.awaits.iterators import NOT_YET, Pauses, Results
+from masterworker.checking import time_limit
 from masterworker.data.chunks import Values
 from masterworker.data.pickling import loads
+from masterworker.errors import UsageError
 from masterworker.master.batch import PICKLE, TAKEN
 from masterworker.master.requests import BATCH, FEW
 
@@ -44,6 +46,18 @@ class Bounds(NamedTuple):
 
 #: What `Master.map` has.
 USUAL: Final = Bounds()
+
+
+def end_after(timeout: Any) -> float | None:
+    """Return when a `map` with a timeout ends, by `time.monotonic`; None: it may take any time.
+
+    Raises:
+        UsageError: It is no number of seconds, or less than 0.
+    """
+    limit = time_limit(timeout)
+    if limit is not None and limit < 0:
+        raise UsageError(f"timeout must be 0 or more seconds, or None, not {timeout!r}")
+    return None if limit is None else time.monotonic() + limit
 
 
 class MapCall:

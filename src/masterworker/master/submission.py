@@ -28,6 +28,7 @@ from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError
 from masterworker.master.batching import call_payload
 from masterworker.master.future import Future, T
+from masterworker.master.map_call import Bounds, end_after
 from masterworker.master.maps import map_calls
 from masterworker.master.needs import holds
 from masterworker.master.task_options import check_tag, describe, make_options, refuse_options
@@ -241,6 +242,7 @@ class Submitter:
         progress: bool = False,
         return_errors: Literal[False] = False,
         seed: int | None = None,
+        timeout: float | None = None,
     ) -> Results[T]: ...
     @overload
     def map(
@@ -254,6 +256,7 @@ class Submitter:
         progress: bool = False,
         return_errors: Literal[False] = False,
         seed: int | None = None,
+        timeout: float | None = None,
     ) -> Results[T]: ...
     @overload
     def map(
@@ -268,6 +271,7 @@ class Submitter:
         progress: bool = False,
         return_errors: Literal[False] = False,
         seed: int | None = None,
+        timeout: float | None = None,
     ) -> Results[T]: ...
     @overload
     def map(
@@ -280,6 +284,7 @@ class Submitter:
         progress: bool = False,
         return_errors: bool,
         seed: int | None = None,
+        timeout: float | None = None,
     ) -> Results[T | BaseException]: ...
     @overload
     def map(
@@ -292,6 +297,7 @@ class Submitter:
         progress: bool = False,
         return_errors: bool = False,
         seed: int | None = None,
+        timeout: float | None = None,
     ) -> Results[Any]: ...
     @known_keywords("map")
     def map(
@@ -304,6 +310,7 @@ class Submitter:
         progress: bool = False,
         return_errors: bool = False,
         seed: int | None = None,
+        timeout: float | None = None,
     ) -> Results[Any]:
         """Call a function, or execute a tag, for each item.
 
@@ -320,6 +327,9 @@ class Submitter:
             seed: Of the calls' random numbers (`task_rng`): an integer, 0 or more. Item k has the
                 stream of `numpy.random.SeedSequence(seed).spawn(n)[k]`. None: the seed of
                 `options` or the master, which goes on from call to call; else a fresh one.
+            timeout: Seconds from this call in which each result must have come; None: any time.
+                When they have passed, the iterator raises `TimeoutError`, and ends as if it was
+                left early. The time limit of one call is an option: `options(timeout=...)`.
 
         Returns:
             An iterator over the results, for `for` and `async for`. The first tasks are under way
@@ -333,12 +343,14 @@ class Submitter:
             UnpicklableError: Says what cannot be sent.
             UsageError: It is neither a function nor the tag of tasks.
             Terminated: The job is over.
+            TimeoutError: While the results are iterated over: one has not come in time.
             Exception: While the results are iterated over: what a call, or the iterable, raised.
         """
         results = map_calls(
             *(self.__to, function, (iterable, *more)),
             ordered=ordered,
             return_errors=return_errors,
+            bounds=Bounds(end=end_after(timeout)),
             seed=seed,
         )
         if not progress:
