@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from masterworker import program, surroundings, wire
 from masterworker.cli import exit_codes
-from masterworker.cli.messages import describe, handed_over, report, show_log
+from masterworker.cli.stderr import describe, handed_over, report, show_log
 from masterworker.client import Client
 from masterworker.data import definitions
 from masterworker.data.pickling import open_payload

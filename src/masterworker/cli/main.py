@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from masterworker import errors
 from masterworker.cli import exit_codes
 from masterworker.cli.helping import command_in, help_of
-from masterworker.cli.messages import handed_over, report, show_log, without_tickets
+from masterworker.cli.stderr import handed_over, report, show_log, without_tickets
 from masterworker.version import __version__
 
 #: Where each command is.

@@ -1,4 +1,4 @@
-"""What all commands say in the same way: the log, and errors, each in one line and a number."""
+"""What all commands write to stderr: the log, and errors, each in one line and a number."""
 
 from __future__ import annotations
 
