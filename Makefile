@@ -34,7 +34,7 @@ help:
 	@echo "make simulate    many histories of master, workers and a bad network, in virtual time: SEEDS=20000"
 	@echo "make rain        a program that catches every Ctrl-C and goes on: INTERRUPTS=100000 SEED=1"
 	@echo "make races       futures of an executor, between four threads: ROUNDS=100000 SEED=1"
-	@echo "make fuzz        bad messages and tickets, searched for so many seconds each: SECONDS=600"
+	@echo "make fuzz        bad messages and tickets, searched for this many seconds each: SECONDS=600"
 	@echo "make bench       masterworker beside the pools of the standard library, as a table (python -m benchmarks --help)"
 
 $(BIN)/python:

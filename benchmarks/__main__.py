@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--repeat", type=int, help="runs of each (1; with --full 3)")
     parser.add_argument("--only", help="workloads, with commas", default=",".join(WORKLOADS))
     parser.add_argument("--libraries", help=f"with commas, of {', '.join(LIBRARIES)}")
-    parser.add_argument("--tasks", type=int, help="so many tasks in each workload")
+    parser.add_argument("--tasks", type=int, help="number of tasks in each workload")
     parser.add_argument("--limit", type=float, help="seconds for each run, in place of its own")
     parser.add_argument("--json", type=Path, help="write the raw figures to this file, too")
     options = parser.parse_args()

@@ -35,7 +35,7 @@ def die(status):
 
 
 def nap_slowly(seconds, folder, slow):
-    """Sleep; in one of the processes, the first to take the mark, so many times as long."""
+    """Sleep; in one of the processes, the first to take the mark, longer by this factor."""
     mark = Path(folder, "slow")
     try:
         mark.touch(exist_ok=False)

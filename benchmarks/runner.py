@@ -39,7 +39,7 @@ class Cell:
 
 
 def run_all(cells, repeat, tell, limit=None):
-    """Measure each cell so many times, in turn. Returns the records, as they can be stored.
+    """Measure each cell this many times, in turn. Returns the records, as they can be stored.
 
     `limit`, in seconds, takes the place of the workloads' own. A cell that failed at its limit, or
     cannot be measured at all, is not tried again.

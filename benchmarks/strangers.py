@@ -43,7 +43,7 @@ ARRIVAL = 0.2
 
 
 def silent(port, end):
-    """500 that say nothing, kept open; whoever is dropped comes again."""
+    """500 that say nothing, kept open; one that is dropped comes again."""
     made, held = 0, []
     while time.monotonic() < end:
         while len(held) < 500:
@@ -155,7 +155,7 @@ def _hello():
 
 
 def _saying(port, end, text, held=1):
-    """Connect and say something, at full speed; so many stay open at a time."""
+    """Connect and say something, at full speed; this many stay open at a time."""
     made, still_open = 0, []
     while time.monotonic() < end:
         sock = _connected(port)

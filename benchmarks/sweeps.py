@@ -38,7 +38,7 @@ def median_of(times, measure, *args):
 
 
 def timed(work, number):
-    """Microseconds for each of so many tasks: of time, and of this process's processor time.
+    """Microseconds for each of a number of tasks: of time, and of this process's processor time.
 
     The second is what the master itself does. Other programs hardly disturb it.
     """

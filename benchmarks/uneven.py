@@ -4,7 +4,7 @@ Workload: 400 naps, 90 % of 2 ms, 9 % of 50 ms and 1 % of 500 ms, shuffled with 
 peers' harness: same distribution, own code), for 8 workers. The figure is the makespan over its
 lower bound max(sum / workers, longest): no schedule can be below 1. "First come" is what list
 scheduling of this order needs with calls that cost nothing (Graham, "Bounds on multiprocessing
-timing anomalies", SIAM J. Appl. Math. 17(2), 1969): without knowing the durations nobody gets below
+timing anomalies", SIAM J. Appl. Math. 17(2), 1969): without the durations no scheduler gets below
 it on purpose. With priorities the longest go first (LPT, same source), which only a system with
 priorities can do; the pools get the same order as a sorted list.
 
