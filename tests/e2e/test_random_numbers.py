@@ -1,4 +1,4 @@
-"""Random numbers of tasks at the command line: replayed calls draw them again, explain tells them."""
+"""Random numbers at the command line: replayed calls draw them again, explain tells them."""
 
 from __future__ import annotations
 
