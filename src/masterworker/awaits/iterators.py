@@ -46,7 +46,7 @@ class Pauses:
         self.left: float | None = None
 
     def leave_to_loop(self, holds: Callable[[], bool], left: float | None) -> bool:
-        """Tell whether `NOT_YET` is to be yielded, since a loop waits until something holds.
+        """Return whether `NOT_YET` is to be yielded, since a loop waits until something holds.
 
         Args:
             holds: Is asked in other threads, too, with the manager's lock held.

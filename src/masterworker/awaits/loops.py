@@ -165,7 +165,7 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 def is_cancelled(kind: type[BaseException] | None) -> bool:
-    """Tell whether a block is left since its coroutine was cancelled, as by Ctrl-C."""
+    """Return whether a block is left since its coroutine was cancelled, as by Ctrl-C."""
     return kind is not None and issubclass(kind, asyncio.CancelledError)
 
 

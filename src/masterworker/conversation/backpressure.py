@@ -108,5 +108,5 @@ class BackPressure:
 
 
 def _is_counted(payloads: Payloads) -> TypeGuard[Sequence[Payload]]:
-    """Tell whether results are counted: any of them is not small. A chunk never is."""
+    """Return whether results are counted: any of them is not small. A chunk never is."""
     return not isinstance(payloads, Chunk) and max(map(len, payloads), default=0) > SMALL

@@ -51,7 +51,7 @@ class Progress:
             raise
 
     def is_here(self) -> bool:
-        """Tell whether all outcomes are here. Takes no lock."""
+        """Return whether all outcomes are here. Takes no lock."""
         batches, at = self.batches, self._done_before
         while at < len(batches) and not batches[at].left:
             at += 1
@@ -107,7 +107,7 @@ class Gathering(Generic[T]):
         self._opening = forks.rlock()
 
     def done(self) -> bool:
-        """Tell whether all calls have ended, or never will, since the job has ended."""
+        """Return whether all calls have ended, or never will, since the job has ended."""
         if self.progress._outcome is None:
             self.progress.router.picking_up(asking=True)
         return self.progress._outcome is not None

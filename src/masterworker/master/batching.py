@@ -51,7 +51,7 @@ class Batcher:
         function: What is called; no pickle, where the tag says what is to be done.
         iterables: Where the parameters come from.
         together: They may be put into chunks.
-        streams: Of their random numbers, of which the parameters tell.
+        streams: Of their random numbers, which the parameters name.
         starred: There is one iterable, whose items are all parameters of a call.
     """
 

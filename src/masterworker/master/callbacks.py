@@ -53,7 +53,7 @@ class Callbacks:
         _call(callback, argument)
 
     def is_current(self) -> bool:
-        """Tell whether it is a callback that asks."""
+        """Return whether it is a callback that asks."""
         return self._thread is threading.current_thread()
 
     def wait(self) -> None:

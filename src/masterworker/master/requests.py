@@ -116,7 +116,7 @@ class Requests:
         return batch
 
     def are_done(self) -> bool:
-        """Tell whether all tasks that were asked for have their outcomes."""
+        """Return whether all tasks that were asked for have their outcomes."""
         return not any(batch.left for batch in tuple(self._asked))
 
     def end(self, message: str = "") -> None:

@@ -103,7 +103,7 @@ class Pool:
     _processes = size
 
     def is_master(self) -> bool:
-        """Tell whether this is the process that asks for calls, and no worker."""
+        """Return whether this is the process that asks for calls, and no worker."""
         return True
 
     # -- one call ---------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class AsyncResult(Generic[T]):
         self._told: threading.Event | None = None
 
     def ready(self) -> bool:
-        """Tell whether the call has ended, or never will, since the pool was terminated.
+        """Return whether the call has ended, or never will, since the pool was terminated.
 
         Where there are callbacks, they have returned as well.
         """
@@ -48,7 +48,7 @@ class AsyncResult(Generic[T]):
         return done and (self._told is None or self._told.is_set())
 
     def successful(self) -> bool:
-        """Tell whether the call has returned, and raised nothing.
+        """Return whether the call has returned, and raised nothing.
 
         Raises:
             ValueError: It has not ended.
