@@ -21,7 +21,6 @@ DEVIATIONS: Final = {
     "test_pool_worker_lifetime": "there is no list of processes",
     "test_traceback": "the traceback is a note of the error, and not its cause",
     "test_unpickleable_result": "a lambda can be a result",
-    "test_wrapped_exception": "the class of the test holds a pool, and travels with its method",
 }
 
 

@@ -6,6 +6,7 @@ import itertools
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import warnings
@@ -73,6 +74,37 @@ def test_what_it_tells(pool: Pool) -> None:
     assert (pool.size, pool._processes, pool.is_master()) == (2, 2, True)
     assert repr(pool) == "<masterworker.Pool state=RUN size=2>"
     assert "pending" in repr(pool.apply_async(idle, (0.05,)))
+
+
+class Solver:
+    """Carries its pool along, as those of libraries do."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    def solve(self, x: int) -> tuple[int, bool, list[int]]:
+        """Ask the pool for further calls."""
+        pool = self.pool
+        with pool:
+            several = [
+                *pool.map(double, [x, x]),
+                *pool.starmap(pow, [(x, 2)]),
+                *pool.imap(double, [x]),
+                *pool(double, [x]),
+                pool.apply(double, (x,)),
+                pool.apply_async(double, (x,)).get(),
+            ]
+            failed = pool.map_async(divmod, [x])
+            assert failed.ready()
+            assert not failed.successful()
+        return pool.size, pool.is_master(), several
+
+
+def test_a_pool_that_is_pickled_executes_calls_at_once(pool: Pool) -> None:
+    """In its own process it is itself."""
+    expected = (1, False, [6, 6, 9, 6, 6, 6, 6])
+    assert pool.map(Solver(pool).solve, [3, 3]) == [expected] * 2
+    assert pickle.loads(pickle.dumps(pool)) is pool
 
 
 def test_lambdas_travel_in_both_directions(pool: Pool) -> None:

@@ -18,6 +18,7 @@ from masterworker.master.submission import submission_of
 from masterworker.pool import checks
 from masterworker.pool.iterators import IMapIterator
 from masterworker.pool.results import AsyncResult
+from masterworker.pool.serial import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,7 +42,8 @@ class Pool:
     """Executes calls in workers of a job, with the methods of `multiprocessing.Pool`. Thread-safe.
 
     A worker that dies is replaced, and costs no result. The pool itself can be called as `map`, for
-    libraries that take a function like the built-in one. `with` terminates the pool at its end.
+    libraries that take a function like the built-in one. `with` terminates the pool at its end. One
+    that is pickled (a solver may refer to it) executes calls at once where it arrives.
 
     Args:
         processes: Number of workers to start on this machine; None: one for each processor that
@@ -103,7 +105,7 @@ class Pool:
     _processes = size
 
     def is_master(self) -> bool:
-        """Return whether this is the process that asks for calls, and no worker."""
+        """Return whether this is the process that made the pool: false of one that was pickled."""
         return True
 
     # -- one call ---------------------------------------------------------------------------
@@ -348,8 +350,8 @@ class Pool:
             told = f"unclosed running multiprocessing pool {self!r}"
             warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
-    def __reduce__(self) -> Any:
-        raise NotImplementedError("pool objects cannot be passed between processes or pickled")
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self, self._job.pid)
 
     def __repr__(self) -> str:
         return f"<masterworker.Pool state={self._state} size={self.size}>"
