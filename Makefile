@@ -125,6 +125,7 @@ fuzz: $(VENV)/dev
 bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.joblib_backends
+	$(BIN)/python -m benchmarks.executors
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

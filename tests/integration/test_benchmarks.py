@@ -133,3 +133,9 @@ def test_backends_of_joblib() -> None:
     pytest.importorskip("joblib")
     said = run("benchmarks.joblib_backends", "--repeat", "1", "--megabytes", "8")
     assert "ours / loky" in said
+
+
+def test_executors_and_pools() -> None:
+    said = run("benchmarks.executors", "--repeat", "1", "--calls", "300")
+    for name in ("submit", "map_all", "trip", "pool_map", "pool_apply"):
+        assert name in said
