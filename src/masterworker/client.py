@@ -6,22 +6,26 @@ in-process master speaks to its manager directly.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
 from masterworker import forks, wire
-from masterworker.errors import NotRegisteredError, TransportError
+from masterworker.conversation.caller import Caller
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from typing import TypeVar
 
+    from masterworker.conversation.caller import Message
     from masterworker.core.census import Census
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease, Payload
     from masterworker.transport.base import Connection
+
+    T = TypeVar("T")
 
 
 class Client:
@@ -47,22 +51,18 @@ class Client:
         self._lock = forks.rlock()
         self._connection: Connection | None = None
         self._aside: Connection | None = None
-        self._number = 0
-        #: A numbered call that was given up without an answer, to be reported to the manager
-        #: first of all; 0: none.
-        self._unanswered = 0
-        #: Which run of the manager this process has joined; "" for none.
-        self._instance = ""
-        self._checked = False
-        #: Random name of this client, by which the manager recognises repeated calls.
-        self.name = random_name()
+        self._caller = Caller(random_name())
         forks.register(self)
 
     def after_fork(self) -> None:
         """Be another client, with a connection of its own once there is something to say."""
         self._connection = self._aside = None
-        self._number = self._unanswered = 0
-        self.name = random_name()
+        self._caller.become(random_name())
+
+    @property
+    def name(self) -> str:
+        """Random name of this client, by which the manager recognises repeated calls."""
+        return self._caller.name
 
     @property
     def is_private(self) -> bool:
@@ -78,7 +78,7 @@ class Client:
         with self._lock:
             if self._connection is None:
                 self._connection = self._connect()
-                self._checked = False
+                self._caller.checked = False
 
     def call(self, operation: str, *args: Any) -> Any:
         """Carry out one operation.
@@ -87,21 +87,17 @@ class Client:
             TransportError: The connection broke; the next call makes a new one.
             MasterworkerError: What the manager refused, and why.
         """
+        caller = self._caller
         with self._whole(), self._lock:
             if self._connection is None:
                 self.connect()
-            if operation == "join":
-                self._instance = ""  # whichever run of the manager it is
-            assert self._connection is not None  # noqa: S101  for the type checker
+            connection = self._connection
+            assert connection is not None  # noqa: S101  for the type checker
             try:
-                if self._instance and not self._checked:
-                    self._check_instance(self._connection)
-                if self._unanswered:
-                    with self._around():
-                        self._connection.call("forgo", self.name, self._unanswered)
-                    self._unanswered = 0
+                while (first := caller.before(operation)) is not None:
+                    caller.said(first, self._say_first(connection, first))
                 with self._around():
-                    good, reply = self._connection.call(operation, *args)
+                    good, reply = connection.call(operation, *args)
             except Exception:
                 self.disconnect()
                 raise
@@ -114,26 +110,36 @@ class Client:
             raise wire.decode_error(*reply)
         return reply
 
+    def _say_first(self, connection: Connection, first: Message) -> Any:
+        with self._around():
+            good, reply = connection.call(*first)
+        if not good and first[0] == "instance":
+            raise wire.decode_error(*reply)
+        return reply
+
     def call_once(self, operation: str, *args: Any) -> Any:
         """Carry out an operation that must not be carried out twice, also over a lost reply."""
-        with self._whole(), self._lock:
-            self._number += 1
-            number = self._number
-            try:
-                try:
-                    return self.call(operation, self.name, number, *args)
-                except TransportError:
-                    return self.call(operation, self.name, number, *args)
-            except BaseException:
-                self._unanswered = number
-                raise
+        return self._perform(self._caller.once(operation, args))
 
-    def _acknowledge(self) -> None:
-        """Confirm that the last reply has arrived, so that the manager need not keep it."""
-        for _ in range(2):
-            with suppress(TransportError):
-                self.call("acknowledge", self.name, self._number)
-                return
+    def _perform(self, steps: Generator[Message, Any, T]) -> T:
+        """Carry out several calls, one after the other, with none of another thread in between."""
+        reply: Any = None
+        error: BaseException | None = None
+        with self._whole(), self._lock:
+            try:
+                while True:
+                    message = steps.send(reply) if error is None else steps.throw(error)
+                    reply = error = None
+                    try:
+                        reply = self.call(*message)
+                    except BaseException as failure:
+                        error = failure
+            except StopIteration as end:
+                done: T = end.value
+                return done
+            finally:
+                error = None  # its traceback refers to this frame
+                steps.close()
 
     def disconnect(self) -> None:
         """Drop the connection; the next call makes a new one."""
@@ -148,24 +154,12 @@ class Client:
             released, self._connection = self._connection, None
         return released
 
-    def _check_instance(self, connection: Connection) -> None:
-        """Make sure that a new connection leads to the manager where this process has joined.
-
-        Task and process ids mean nothing to another run of it, or worse: something else.
-        """
-        good, instance = connection.call("instance", self.name)
-        if not good:
-            raise wire.decode_error(*instance)
-        if instance != self._instance:
-            raise NotRegisteredError("the master is another one by now")
-        self._checked = True
-
     # -- operations -------------------------------------------------------------------------
 
     def join(self, hello: wire.Hello) -> wire.Welcome:
         """Register this process."""
         welcome: wire.Welcome = self.call("join", *astuple(hello))
-        self._instance, self._checked = welcome.instance, True
+        self._caller.joined(welcome.instance)
         return welcome
 
     def leave(self, member_id: int) -> None:
@@ -208,14 +202,7 @@ class Client:
         wanted: Callable[[], bool] = lambda: True,
     ) -> tuple[list[Finished], list[Lease]]:
         """See `Manager.collect`. Outcomes that are not `wanted` any more go to others."""
-        with self._lock:
-            finished, leases = self.call_once("collect", member_id, tag, want, wait, lend)
-            if finished and not wanted():
-                self.call("forgo", self.name, self._number)
-                finished = []
-            elif finished:
-                self._acknowledge()
-        return finished, leases
+        return self._perform(self._caller.collect((member_id, tag, want, wait, lend), wanted))
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """Deliver an outcome by task id alone."""

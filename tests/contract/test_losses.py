@@ -127,7 +127,7 @@ def test_a_client_that_joins_again_takes_the_place_of_its_former_self(net: Net) 
     name = first.client.name
 
     second = net.client()
-    second.name = name
+    second._caller.become(name)
     number = second.join(net.hello(["a"], client=second)).member_id
 
     assert [p[0] for p in net.manager.census().processes] == [number]

@@ -69,7 +69,7 @@ def test_who_knows_a_clients_name_still_needs_its_ticket(job: Job) -> None:
     """It is a name of his own to him: no task, no membership, and no reply of the other one."""
     _, honest, _, lease = in_full_swing(job)
     state = honest.client.put_state({"s": b"v"})
-    number = honest.client._number
+    number = honest.client._caller.number
     thief = job.client(OTHER)
     hello = wire.introduce("pid 2 on there (x)", ["a"], None, honest.client.name)
     own = thief.join(hello).member_id

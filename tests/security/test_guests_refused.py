@@ -148,7 +148,7 @@ def test_what_a_guest_gave_back_it_does_not_deliver(job: Job) -> None:
 def test_names_of_clients_are_kept_apart(job: Job) -> None:
     """Who knows a trusted process's name gets none of its replies, and does not displace it."""
     trusted, guest, _, _ = in_full_swing(job)
-    number, line = trusted.client._number, job.client()
+    number, line = trusted.client._caller.number, job.client()
     hello = wire.introduce("somebody", ["a"], None, trusted.client.name)
     member_id = line.join(hello).member_id
     assert line.ping(member_id)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from masterworker import wire
 from masterworker.conversation.backpressure import BackPressure
+from masterworker.conversation.caller import Caller
 from masterworker.conversation.collecting import Collecting
 from masterworker.conversation.dispatcher import Dispatcher
 from masterworker.conversation.membership import Membership
@@ -23,13 +24,13 @@ from masterworker.conversation.waiting import Waiters
 from masterworker.core.options import Options
 from masterworker.errors import TransportError
 from simulation.desk import Desk
-from simulation.peers import SimClient
 from simulation.swarm import ALL
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from masterworker.conversation.waiting import Waiter
     from simulation.desk import Session
-    from simulation.kernel import Run
     from simulation.swarm import Swarm
 
 
@@ -336,17 +337,31 @@ class NobodyWaitsForTheAbsent(NumberedCalls):
 # -- clients ------------------------------------------------------------------------------------
 
 
-class NumbersAttempts(SimClient):
+class NumbersAttempts(Caller):
     """A request that is repeated looks like another one."""
 
-    def call_once(self, me: object, operation: str, *args: Any) -> Run:
-        yield from self._calls.acquire(me)
+    def once(self, operation: str, args: tuple[Any, ...]) -> Generator[Any, Any, Any]:
+        self.number += 1
         try:
-            self._number += 1
-            try:
-                return (yield from self.call(me, operation, self.client, self._number, *args))
-            except TransportError:
-                self._number += 1
-                return (yield from self.call(me, operation, self.client, self._number, *args))
-        finally:
-            self._calls.release()
+            return (yield operation, self.name, self.number, *args)
+        except TransportError:
+            self.number += 1
+            return (yield operation, self.name, self.number, *args)
+
+
+class ForgetsWhatItGaveUp(Caller):
+    """What a call brings that had no answer is not given to others."""
+
+    strengths: ClassVar = {"lose_reply": 0.3, "faults_end": 15.0}
+
+    def before(self, operation: str) -> Any:
+        self.unanswered = 0
+        return super().before(operation)
+
+
+class NumbersAreNotCounted(Caller):
+    """Each call has the number of the one before."""
+
+    def once(self, operation: str, args: tuple[Any, ...]) -> Generator[Any, Any, Any]:
+        self.number = 0
+        return super().once(operation, args)

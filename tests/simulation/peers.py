@@ -1,27 +1,34 @@
-"""What all processes that speak to the master share: a client with numbered calls.
-
-Follows `masterworker.client.Client`.
-"""
+"""What all processes that speak to the master share: a connection around the product's `Caller`."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from masterworker.errors import NotRegisteredError, Terminated, TransportError, UsageError
+from masterworker.conversation.caller import Caller
+from masterworker.errors import (
+    MasterworkerError,
+    NotRegisteredError,
+    Terminated,
+    TransportError,
+    UsageError,
+)
 from simulation.kernel import Mutex, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from masterworker.core.task import Finished
     from simulation.kernel import Run
     from simulation.network import Link
+    from simulation.oracle import Oracle
     from simulation.world import World
 
 
 class Peer(Process):
     """A process with a connection to the master."""
+
+    caller_class = Caller
 
     def __init__(self, world: World, name: str, serial: int) -> None:
         super().__init__(world.kernel, name)
@@ -29,63 +36,73 @@ class Peer(Process):
         #: By which the master recognises repeated calls; never used by another process.
         self.client = f"{name}/{serial}"
         self.link: Link | None = None
-        #: Which run of the master this process has joined; "" for none.
-        self.instance = ""
-        self._checked = False
-        self._number = 0
-        #: A numbered call that was given up without an answer; 0: none.
-        self._unanswered = 0
+        self.caller = self.caller_class(self.client)
         self._calls = Mutex()
+
+    @property
+    def instance(self) -> str:
+        """Which run of the master this process has joined; "" for none."""
+        return self.caller.instance
 
     def call(self, me: object, operation: str, *args: Any) -> Run:
         """Carry out one operation, with a new connection if need be."""
+        caller = self.caller
         yield from self._calls.acquire(me)
         try:
             if self.link is None:
                 self.link = yield from self.world.net.connect(self)
                 # Where there is one master only, this message is left out.
-                self._checked = not self.world.swarm.restart
-            if operation == "join":
-                self.instance = ""
-            try:
-                if self.instance and not self._checked:
-                    yield from self._check_instance(self.link)
-                return (yield from self.link.call(operation, args))
-            except TransportError as error:
-                if not isinstance(error, NotRegisteredError):
-                    self.disconnect()
-                raise
+                caller.checked = not self.world.swarm.restart
+            yield from self._say_first(self.link, operation)
+            return (yield from self.link.call(operation, args))
+        except TransportError as error:
+            if not isinstance(error, NotRegisteredError):
+                self.disconnect()
+            raise
         finally:
             self._calls.release()
 
-    def _check_instance(self, link: Link) -> Run:
-        """Make sure that a new connection leads to the master where this process has joined."""
-        if (yield from link.call("instance", ())) != self.instance:
-            self.disconnect()
-            raise NotRegisteredError("the master is another one by now")
-        self._checked = True
+    def _say_first(self, link: Link, operation: str) -> Run:
+        """Say what has to be said before an operation."""
+        while (first := self.caller.before(operation)) is not None:
+            name, *rest = first
+            reply = yield from link.call(name, () if name == "instance" else tuple(rest))
+            try:
+                self.caller.said(first, reply)
+            except NotRegisteredError:
+                self.disconnect()
+                raise
 
     def call_once(self, me: object, operation: str, *args: Any) -> Run:
         """Carry out an operation that must not be carried out twice."""
+        return (yield from self._call_in_turn(me, self.caller.once(operation, args)))
+
+    def _call_in_turn(self, me: object, steps: Generator[Any, Any, Any]) -> Run:
+        """Carry out several calls, one after the other, with none of another thread in between."""
+        reply: Any = None
+        error: MasterworkerError | None = None
+        arrived: list[tuple[Oracle, Finished]] = []
         yield from self._calls.acquire(me)
         try:
-            yield from self.forgo(me)
-            self._number += 1
-            number = self._unanswered = self._number
-            try:
-                reply = yield from self.call(me, operation, self.client, number, *args)
-            except TransportError:
-                reply = yield from self.call(me, operation, self.client, number, *args)
-            self._unanswered = 0
-            return reply
+            while True:
+                message = steps.send(reply) if error is None else steps.throw(error)
+                reply = error = None
+                if message[0] == "acknowledge":
+                    for oracle, outcome in arrived:
+                        oracle.received(outcome, self)
+                    arrived = []
+                try:
+                    reply = yield from self.call(me, *message)
+                except MasterworkerError as failure:
+                    error = failure
+                else:
+                    if message[0] == "collect":
+                        assert self.link is not None
+                        arrived = [(self.link.desk.oracle, outcome) for outcome in reply[0]]
+        except StopIteration as end:
+            return end.value
         finally:
             self._calls.release()
-
-    def forgo(self, me: object) -> Run:
-        """Say that nobody will come for the reply of a call that was given up."""
-        if self._unanswered:
-            yield from self.call(me, "forgo", self.client, self._unanswered)
-            self._unanswered = 0
 
     def disconnect(self) -> None:
         """Drop the connection; the next call makes a new one."""
@@ -98,8 +115,8 @@ class Peer(Process):
     ) -> Run:
         """Register. Returns the member id."""
         arguments = ("join", self.client, tags, heartbeat, supervisor)
-        member, self.instance = yield from self.call(me, *arguments)
-        self._checked = True
+        member, instance = yield from self.call(me, *arguments)
+        self.caller.joined(instance)
         return member
 
     def collect(
@@ -113,24 +130,8 @@ class Peer(Process):
         wanted: Callable[[], bool] = lambda: True,
     ) -> Run:
         """Ask for outcomes, and say when some have arrived, or are not wanted any more."""
-        arguments = ("collect", member, tag, want, wait, lend)
-        finished, leases = yield from self.call_once(me, *arguments)
-        number = self._number
-        if finished and not wanted():
-            self._unanswered = number
-            yield from self.forgo(me)
-            finished = []
-        if finished:
-            assert self.link is not None
-            for outcome in finished:
-                self.link.desk.oracle.received(outcome, self)
-            for _ in range(2):
-                try:
-                    yield from self.call(me, "acknowledge", self.client, number)
-                    break
-                except TransportError:
-                    pass
-        return finished, leases
+        steps = self.caller.collect((member, tag, want, wait, lend), wanted)
+        return (yield from self._call_in_turn(me, steps))
 
 
 class SimClient(Peer):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from masterworker.conversation.backpressure import BackPressure
+from masterworker.conversation.caller import Caller
 from masterworker.conversation.collecting import Collecting
 from masterworker.conversation.dispatcher import Dispatcher
 from masterworker.conversation.membership import Membership
@@ -113,6 +114,8 @@ PLANTED = [
     (talk.KeepsWhatWasGivenUp, 101),
     (talk.NobodyWaitsForTheAbsent, 3),
     (talk.NumbersAttempts, 19),
+    (talk.ForgetsWhatItGaveUp, 72),
+    (talk.NumbersAreNotCounted, 1),
     # rare
     (bugs.WaitsForTheNextRun, 931),
     (talk.OldMembersEndAgain, 91),
@@ -193,8 +196,9 @@ def plant(bug: Any) -> type[World]:
             machine_class = bug
 
         Planted.desk_class = WithMachine
-    elif issubclass(bug, SimClient):
-        Planted.client_class = bug
+    elif issubclass(bug, Caller):
+        Planted.worker_class = type("Worker", (SimWorker,), {"caller_class": bug})
+        Planted.client_class = type("Client", (SimClient,), {"caller_class": bug})
     else:
         Planted.desk_class = bug
     return Planted

@@ -335,7 +335,6 @@ class SimWorker(Peer):
                 member = yield from self.join(me, *hello)
                 return wire.Welcome(member, self.instance)
             case effects.Leave():
-                yield from self.forgo(me)
                 yield from self.call(me, "leave", effect.member_id)
             case effects.Collect():
                 asked = (effect.member_id, effect.tag, 1, effect.wait, effect.lend)
