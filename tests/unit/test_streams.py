@@ -106,9 +106,14 @@ def test_tasks_that_a_task_asks_for() -> None:
 
 
 def test_without_a_seed_each_run_has_one_of_its_own() -> None:
-    """Which repeats it."""
+    """Which repeats it, in a program that asks for one call after the other."""
     with Master(serial=True) as master:
         first = [*master.map(draw, range(5)), master.submit(draw).result()]
+        number = master.submit(draw).number
+        told = master._Master__engine.manager.story(number)[-1]  # type: ignore[attr-defined]
+    seed = int(told.partition("seed ")[2].partition(",")[0])
+    with Master(serial=True, seed=seed) as master:
+        assert [*master.map(draw, range(5)), master.submit(draw).result()] == first
     with Master(serial=True) as master:
         second = [*master.map(draw, range(5)), master.submit(draw).result()]
     assert len({*first, *second}) == 12
