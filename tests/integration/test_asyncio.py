@@ -388,6 +388,26 @@ def test_workers_that_cannot_start() -> None:
     run(use(), 3 * HANG)  # five starts
 
 
+def test_a_master_that_ends_meanwhile() -> None:
+    """Whatever is awaited is told at once."""
+
+    async def use() -> None:
+        async with Master() as master:
+            waiting = [asyncio.ensure_future(master.submit(abs, -n)) for n in range(3)]
+
+            async def loop() -> None:
+                async for _ in master.map(abs, range(3)):
+                    pass
+
+            waiting.append(asyncio.ensure_future(loop()))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(master.shutdown)
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {type(each) for each in found} == {Terminated}
+
+    run(use())
+
+
 def test_an_executor_in_a_coroutine() -> None:
     """With `run_in_executor`, whose futures asyncio wraps; no default executor is needed."""
 

@@ -171,7 +171,8 @@ class Launcher:
         """Workers have been started, or have ended; called by the supervisor's thread."""
         self._manager.notify()
         stuck = bool(self.local_workers.trouble())
-        if stuck and not self._is_stuck:
+        was_stuck, self._is_stuck = self._is_stuck, stuck
+        if stuck and not was_stuck:
             self._on_stuck()  # first of all: an import needs a descriptor, and there may be none
             if self.can_be_found:
                 import shlex  # hardly ever needed
@@ -181,7 +182,6 @@ class Launcher:
                     "task_manager worker %s",
                     shlex.quote(self._label),
                 )
-        self._is_stuck = stuck
 
     def _wait_for_start(self, started: list[Slot]) -> None:
         self._manager.wait_for(

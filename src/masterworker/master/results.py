@@ -133,6 +133,7 @@ class ResultRouter:
                 future._outcome = ENDED
                 future._notify()
             self.batches.tell()
+        self.wake()
 
     def abandon(self, batches: Iterable[Batch], message: str) -> None:
         """The outcomes of these batches are not wanted any more. May be called from a finalizer.
