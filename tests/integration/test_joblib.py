@@ -584,6 +584,49 @@ def test_ctrl_c_ends_a_program(tmp_path: Path) -> None:
     assert ran.returncode == 0
 
 
+def test_a_program_ends_when_its_last_call_is_done(tmp_path: Path) -> None:
+    """That of a thread; a generator that is left is broken off."""
+    script = tmp_path / "script.py"
+    source = """
+        import os, sys, threading, time
+        import joblib
+        import masterworker.joblib
+
+        def work(x):
+            while os.path.exists(sys.argv[1]) == bool(x):
+                time.sleep(0.01)
+            return x
+
+        def run(x, return_as="list"):
+            with joblib.parallel_config(backend="masterworker", n_jobs=2):
+                return joblib.Parallel(return_as=return_as, batch_size=1, pre_dispatch=2)(
+                    joblib.delayed(work)(x) for _ in range(6)
+                )
+
+        def tell():
+            print(sum(run(0)), flush=True)
+
+        left = run(1, "generator") if len(sys.argv) > 2 else None
+        if left is None:
+            threading.Thread(target=tell).start()
+        print("end", flush=True)
+    """
+    script.write_text(textwrap.dedent(source))
+    go = tmp_path / "go"
+    with subprocess.Popen(
+        [sys.executable, str(script), str(go)], stdout=subprocess.PIPE, text=True
+    ) as ran:
+        assert ran.stdout is not None
+        assert ran.stdout.readline() == "end\n"
+        go.touch()
+        assert ran.communicate(timeout=60)[0] == "0\n"
+    done = subprocess.run(
+        [sys.executable, str(script), str(go), "left"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "end\n"
+
+
 def test_a_script_prints_what_it_prints_with_loky(tmp_path: Path) -> None:
     """Results, what tasks print, errors, with all warnings as errors; it needs no guard."""
     script = tmp_path / "script.py"

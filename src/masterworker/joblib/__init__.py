@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from masterworker.launch.process_context import this_process
+
 try:
     from joblib import register_parallel_backend
 except ImportError as error:
@@ -21,7 +23,7 @@ __all__ = ["shutdown"]
 
 
 def _backend(**options: Any) -> Any:
-    from masterworker.joblib.backend import MasterworkerBackend  # workers do without
+    from masterworker.joblib.backend import MasterworkerBackend
 
     return MasterworkerBackend(**options)
 
@@ -37,3 +39,5 @@ def shutdown() -> None:
 
 
 register_parallel_backend("masterworker", _backend)
+if not this_process.is_worker:  # workers do without, as a rule
+    import masterworker.joblib.backend  # noqa: F401  not later: a program that ends cannot import it

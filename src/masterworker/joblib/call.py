@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from masterworker import forks
 from masterworker.joblib.batch import run_batch
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
 
     from masterworker.joblib.sharing import Entry, SharedArguments
     from masterworker.master import Master
+
+
+#: Those that have not ended when the program does.
+_calls: Final[weakref.WeakSet[Call]] = weakref.WeakSet()
 
 
 class Batch(NamedTuple):
@@ -49,6 +56,9 @@ class Call:
         self._under_way: set[Any] = set()
         self._waiting: deque[Batch] = deque()
         self._is_over = False
+        self._thread = threading.current_thread()
+        self._pid = os.getpid()
+        _calls.add(self)
         self._lock = forks.rlock()
 
     def submit(self, calls: Any, callback: Callable[[Any], object] | None) -> Any:
@@ -85,6 +95,16 @@ class Call:
             self._is_over = True
         self.free()
         self._callbacks.close(0.0)
+
+    def end_with_program(self) -> None:
+        """Let the thread finish that waits for the results; break off what none waits for."""
+        thread = self._thread
+        if self._is_over or self._pid != os.getpid():
+            return
+        if thread is threading.main_thread() or thread.daemon:
+            self.cancel()  # a generator that is left
+        else:
+            thread.join()
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -124,3 +144,12 @@ class Call:
         self._shared.release(used)
         if callback is not None:
             callback(future)
+
+
+def _at_exit() -> None:
+    for call in list(_calls):
+        call.end_with_program()
+
+
+# Before what ends the workers: that was registered earlier, and is called later.
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]  # as `concurrent.futures` does
