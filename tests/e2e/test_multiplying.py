@@ -211,6 +211,22 @@ def test_a_frozen_program_is_not_started_again(tmp_path: Path, mark: str) -> Non
     assert _starts(tmp_path) == 1
 
 
+def test_a_program_that_has_whatever_is_asked_for_is_not_frozen(tmp_path: Path) -> None:
+    """Its `__getattr__` answers for the module; nothing is concluded from that."""
+    (tmp_path / "program.py").write_text(
+        "from masterworker import Master\n"
+        "def __getattr__(name):\n"
+        "    return f'made for {name}'\n"
+        "def work():\n"
+        "    import __main__\n"
+        "    return __main__.anything\n"
+        "with Master(workers=1) as master:\n"
+        "    print(master.submit(work).result(60))\n"
+    )
+    done = _run(tmp_path, sys.executable, "program.py")
+    assert done.stdout == "made for anything\n", done.stderr
+
+
 def test_a_frozen_program_can_become_its_workers(tmp_path: Path) -> None:
     before = "sys.frozen = True; import masterworker; masterworker.freeze_support()"
     (tmp_path / "starts").touch()

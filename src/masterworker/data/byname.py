@@ -12,7 +12,7 @@ from enum import Enum
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from masterworker.data import definitions, mainmodule
+from masterworker.data import definitions, mainmodule, methods
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE
 
@@ -73,6 +73,7 @@ def pickled(
         Exception: It cannot be pickled.
     """
     buffers: list[memoryview] = []
+    value = methods.by_name(value)
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from masterworker.data import mainmodule, sourcecode
+from masterworker.data import mainmodule, methods, sourcecode
 from masterworker.data.byname import Pickled, pickled
 from masterworker.data.definitions import ABSENT, CACHES, DEFINED, SOURCE, VALUES, Definition
 from masterworker.data.fixed import check_of, is_fixed
@@ -181,7 +181,8 @@ class Plan:
     def _add_values(self) -> None:
         for names in _together({name: each.objects for name, each in self._values.items()}):
             values = tuple(self._main[name] for name in names)
-            again = partial(pickled, values, itself=_by_value(values))
+            named = tuple(map(methods.by_name, values))
+            again = partial(pickled, named, itself=_by_value(values))
             digest = self._add_definition(VALUES, names, again())
             checks = [_check_of(value) for value in values if _can_change(value)]
             if None in checks:

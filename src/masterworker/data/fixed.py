@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from abc import ABCMeta
 from collections import namedtuple
 from enum import Enum, EnumType
@@ -23,6 +24,7 @@ from types import (
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from masterworker.data import mainmodule
+from masterworker.data.methods import by_name, is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +44,8 @@ _FIXED: Final = frozenset(
             slice,
             NoneType,
             EllipsisType,
-            ModuleType,
         ),
-        *(BuiltinFunctionType, re.Pattern, GetSetDescriptorType, MemberDescriptorType),
+        *(re.Pattern, GetSetDescriptorType, MemberDescriptorType),
         *(WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType),
         type(vars(namedtuple("_", "field"))["field"]),  # noqa: PYI024
     )
@@ -69,11 +70,15 @@ _USUAL_METACLASSES: Final = frozenset((type, ABCMeta, EnumType))
 _OF_PICKLE: Final = "__slotnames__"
 
 
-def is_fixed(value: object) -> bool:
+def is_fixed(value: object) -> bool:  # noqa: PLR0911  one case after the other
     """Return whether an object can never change."""
     kind = type(value)
     if kind in _FIXED:
         return True
+    if kind is BuiltinFunctionType:  # of a list, say: that may change, as it does itself
+        return not is_bound(value) or by_name(value) is not value
+    if isinstance(value, ModuleType):  # those that no import finds travel with their content
+        return sys.modules.get(value.__name__) is value
     if kind is tuple or kind is frozenset:
         return all(map(is_fixed, value))  # type: ignore[call-overload]
     if isinstance(value, type):

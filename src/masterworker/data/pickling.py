@@ -24,7 +24,7 @@ import pickle
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data import layout, mainmodule
+from masterworker.data import layout, mainmodule, methods
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
@@ -217,7 +217,7 @@ def dumps_call(what: str, parameters: tuple[Any, ...]) -> Payload:
 def dumps_function_by_name(function: Callable[..., Any]) -> bytes | None:
     """Pickle a function by its name, where the other side can import it; else None."""
     try:
-        data = pickle.dumps(function, PROTOCOL)
+        data = pickle.dumps(methods.by_name(function), PROTOCOL)
     except Exception:
         return None
     return None if MAIN in data or len(data) > LARGE else data

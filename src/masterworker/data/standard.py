@@ -8,7 +8,7 @@ import struct
 from types import FunctionType
 from typing import Any
 
-from masterworker.data import rebuilding
+from masterworker.data import methods, rebuilding
 
 
 def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
@@ -44,7 +44,8 @@ def _of_one_class(obj: Any) -> tuple[Any, ...] | None:
         return struct.Struct, (obj.format,)
     if (type(obj).__module__, type(obj).__name__) == ("random", "SystemRandom"):  # has no state
         return type(obj), ()
-    return None
+    named = methods.by_name(obj)
+    return None if named is obj else named.__reduce__()
 
 
 def _of_ctypes(cls: Any) -> tuple[Any, ...] | None:

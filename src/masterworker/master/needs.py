@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from masterworker import forks, wire
 from masterworker.core.filters import CALL_MARK
-from masterworker.data import definitions, layout, mainmodule
+from masterworker.data import definitions, layout, mainmodule, methods
 from masterworker.data.pickling import dumps_function_by_name, line_of
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment, head_of
@@ -105,6 +105,7 @@ class Needs:
             UsageError: It cannot be called.
         """
         plain = isinstance(function, (FunctionType, BuiltinFunctionType, type, mainmodule.CACHED))
+        plain = plain and not methods.is_bound(function)  # whose object may change
         if plain:
             if (known := self.importable.get(function)) is not None:
                 return known

@@ -68,7 +68,8 @@ def is_frozen() -> bool:
         return False
     # PyInstaller, cx_Freeze, py2app; PyOxidizer; Nuitka
     made = getattr(sys, "frozen", False) or getattr(sys, "oxidized", False)
-    return bool(made) or hasattr(sys.modules.get("__main__"), "__compiled__") or _is_host()
+    main = getattr(sys.modules.get("__main__"), "__dict__", {})  # not its own `__getattr__`
+    return bool(made) or "__compiled__" in main or _is_host()
 
 
 def _is_host() -> bool:

@@ -1,0 +1,55 @@
+"""Methods that a module has under their own names, as `random.random` is: they travel by these.
+
+To pickle such a method is to copy its object. A copy of the hidden generator of `random` draws the
+same numbers in each worker.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import BuiltinFunctionType, MethodType, ModuleType
+from typing import Any
+
+from masterworker.data import mainmodule
+
+
+def is_bound(value: object) -> bool:
+    """Return whether this is a method with an object, which may change."""
+    if isinstance(value, MethodType):
+        return True
+    own = getattr(value, "__self__", None)
+    if own is None or isinstance(own, (ModuleType, type)):
+        return False
+    return isinstance(value, BuiltinFunctionType)
+
+
+class OfModule:
+    """Pickled as what a module has under a name.
+
+    Args:
+        module: Its name.
+        name: What it has.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._place = module, name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return find, self._place
+
+
+def find(module: str, name: str) -> Any:
+    """Return what a module has under a name; imports it."""
+    __import__(module)
+    return getattr(sys.modules[module], name)
+
+
+def by_name(value: Any) -> Any:
+    """Return what is pickled for a method that the module of its class has; else the value."""
+    if not is_bound(value):
+        return value
+    module = sys.modules.get(type(value.__self__).__module__)
+    name = getattr(value, "__name__", "")
+    if module is None or module.__name__ == mainmodule.MAIN or vars(module).get(name) is not value:
+        return value
+    return OfModule(module.__name__, name)
