@@ -23,6 +23,7 @@ from masterworker.master.batch import TAKEN
 from masterworker.master.batching import Batcher
 from masterworker.master.map_call import MapCall
 from masterworker.master.needs import Travelling
+from masterworker.master.requests import Requests
 from masterworker.taskid import task_name
 from support import HANG, wait_until
 
@@ -272,7 +273,8 @@ def test_results_that_come_on_the_way_are_yielded_once() -> None:
         drawing = Batcher(
             engine_of(master).needs, Travelling("a", b"", None), (range(10),), together=True
         )
-        mapping = MapCall(engine_of(master).manager, engine_of(master).router, None, drawing)
+        engine = engine_of(master)
+        mapping = MapCall(Requests(engine.manager, engine.router, None, drawing))
         drawing.draw, draw = (lambda _: draw(5)), drawing.draw  # type: ignore[method-assign]
         results = mapping.begin(ordered=False)
         batches = list(mapping._ready)
