@@ -19,6 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class Asked:
+    """A batch that was asked for, as joblib expects it of a backend without callbacks.
+
+    Args:
+        backend: Of which.
+        number: The number of its task.
+    """
+
+    def __init__(self, backend: NestedBackend, number: int) -> None:
+        self._backend = backend
+        self._number = number
+
+    def get(self) -> Any:
+        """Wait for the results, or raise what a call raised."""
+        return self._backend.wait(self._number)
+
+
 class NestedBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # untyped
     """Makes the calls of a `Parallel` inside of a call of joblib as further tasks of the job.
 
@@ -58,17 +75,17 @@ class NestedBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self._calls = FurtherCalls(worker, "joblib")
         return many
 
-    def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> int:
-        """Ask for the calls of a batch. Returns the task's number."""
+    def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Asked:
+        """Ask for the calls of a batch. Returns what waits for their results."""
         assert self._calls is not None  # joblib has called `configure`  # noqa: S101
         number = self._calls.submit(run_batch, func, self.inner_max_num_threads)
         self._callbacks[number] = callback
-        return number
+        return Asked(self, number)
 
     #: Its name until joblib 1.5.
     apply_async = submit
 
-    def retrieve_result(self, out: int, timeout: float | None = None) -> Any:  # noqa: ARG002
+    def wait(self, out: int) -> Any:
         """Wait for a batch. Return what it returned, or raise what it raised."""
         assert self._calls is not None  # as above  # noqa: S101
         while out not in self._outcomes:
