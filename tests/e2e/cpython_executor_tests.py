@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
+import tempfile
+import threading
 import time
 import unittest
+from pathlib import Path
 from typing import Any
 
 from masterworker import Executor
@@ -35,6 +39,23 @@ class ExecutorType:
         return Executor(*args, **kwargs)
 
 
+class Event:
+    """An event for processes: a file, since a manager of `multiprocessing` is for its children."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def set(self) -> None:
+        Path(self.path).touch()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        pause = threading.Event()
+        while not (is_set := Path(self.path).exists()) and time.monotonic() < end:
+            pause.wait(0.01)
+        return is_set
+
+
 def tests() -> dict[str, Any]:
     """Find the classes of tests, by name."""
     package = "test.test_concurrent_futures"
@@ -54,8 +75,15 @@ def cases(found: dict[str, Any]) -> list[type[unittest.TestCase]]:
         def setUp(self) -> None:
             found["BaseTestCase"].setUp(self)
             self.t1 = time.monotonic()
+            self.manager = None  # 3.14: of events for processes
             Name.is_first = True
             self.executor = Executor(self.worker_count, **self.executor_kwargs)
+            self.executor.submit(abs, 0).result()  # tests with seconds do not count the start
+
+        def create_event(self) -> Event:
+            folder = tempfile.mkdtemp()
+            self.addCleanup(shutil.rmtree, folder)
+            return Event(f"{folder}/set")
 
         def _prime_executor(self) -> None:
             """Older tests let all workers begin first, which is not needed here."""

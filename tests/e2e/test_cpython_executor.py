@@ -13,6 +13,8 @@ from typing import Final
 
 import pytest
 
+from security.hosts import other_python
+
 PROGRAM = Path(__file__).with_name("cpython_executor_tests.py")
 DEBIAN = Path(f"/usr/lib/python{sys.version_info.major}.{sys.version_info.minor}/test")
 #: What is different, with the reason; see `docs/executor.md`.
@@ -47,8 +49,25 @@ def interpreter(folder: Path) -> Path:
 @pytest.mark.timeout(400)
 def test_the_tests_of_the_standard_library(tmp_path: Path) -> None:
     """Those for any executor: executor, wait, as_completed, shutdown, initializer."""
-    command = [interpreter(tmp_path / "env"), PROGRAM]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=380)
+    require_that_all_pass(interpreter(tmp_path / "env"))
+
+
+@pytest.mark.timeout(400)
+def test_the_tests_of_another_python() -> None:
+    """Later ones have more of them."""
+    found = other_python.command(other_python.usual_folder())
+    if not other_python.is_made(found.parents[2]):
+        pytest.skip("no other Python: python tests/security/hosts/other_python.py makes one")
+    look = [found, "-c", "import test.test_concurrent_futures"]
+    if subprocess.run(look, capture_output=True, check=False).returncode:
+        pytest.skip("the other Python has no tests of its own")
+    require_that_all_pass(found)
+
+
+def require_that_all_pass(python: Path) -> None:
+    done = subprocess.run(
+        [python, PROGRAM], capture_output=True, text=True, check=False, timeout=380
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["run"] >= 25

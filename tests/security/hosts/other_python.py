@@ -143,7 +143,7 @@ def _download(folder: Path, mirror: str, suite: str, name: str) -> list[Path]:
     apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in settings.items())]
     _run(*apt, "update")
     fetch = ("install", "--yes", "--no-install-recommends", "--download-only")
-    _run(*apt, *fetch, f"{name}-minimal", f"lib{name}-stdlib")
+    _run(*apt, *fetch, f"{name}-minimal", f"lib{name}-stdlib", f"lib{name}-testsuite")
     shutil.rmtree(folder / "state")
     return sorted(folder.glob("cache/archives/*.deb"))
 
