@@ -123,7 +123,7 @@ def test_cancelling_the_coroutine_cancels_the_task(master: Master, tmp_path: Pat
         futures.append(master.submit(hold, str(tmp_path / "begun"), str(tmp_path / "never")))
         waiting = [asyncio.ensure_future(each) for each in futures]
         await asyncio.sleep(0)
-        for each in waiting:
+        for each in reversed(waiting):  # a worker that gets free would take the last one
             each.cancel()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert {type(each) for each in found} == {asyncio.CancelledError}
