@@ -65,9 +65,11 @@ WORKER = {
         "context=None)"
     ),
     "label": "",
+    "map": "(function, /, *iterables)",
     "request_task": "(tag, *parameters)",
     "retrieve_result": "(tag=None, timeout=None)",
     "run": "()",
+    "submit": "(function, /, *args, **kwargs)",
     "wants_to_stop": "()",
 }
 FUTURE = {

@@ -24,7 +24,7 @@ from masterworker.data.segment import bytes_of
 from masterworker.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from masterworker.core.task import Payload
 
@@ -51,11 +51,17 @@ class Definition(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class Environment:
-    """What calls need that were asked for at one time."""
+    """What calls need that were asked for at one time.
 
-    __slots__ = ("definitions", "meanings")
+    Args:
+        key: Under which it is stored.
+        definitions: Their names, and what these mean.
+    """
 
-    def __init__(self, definitions: list[Definition]) -> None:
+    __slots__ = ("definitions", "key", "meanings")
+
+    def __init__(self, key: str, definitions: list[Definition]) -> None:
+        self.key = key
         self.definitions = definitions
         #: The digest for each name.
         self.meanings = {name: each.digest for each in definitions for name in each.names}
@@ -206,7 +212,7 @@ def resolve(key: str, pickled: bytes, stored: str = "", buffers: tuple[str, ...]
     return Resolved(loads(content, buffers=views), environment, size)
 
 
-def opened(key: str, pickled: bytes, buffers: list[Any]) -> Any:
+def opened(key: str, pickled: bytes, buffers: Sequence[Any] = ()) -> Any:
     """Rebuild what refers to the main program, in the environment that it needs."""
     require(key)
     return loads(pickled, buffers=buffers)
@@ -221,7 +227,7 @@ def require(key: str) -> Environment | None:
         return None
     environment = _here.environments.get(key)
     if environment is None:
-        environment = Environment(_read(bytes_of(_get(key))))
+        environment = Environment(key, _read(bytes_of(_get(key))))
         if len(_here.environments) >= KEPT:
             _here.environments.pop(next(iter(_here.environments)))
         _here.environments[key] = environment
@@ -278,6 +284,23 @@ def find(qualname: str) -> Any:
     elif name in _here.opening and name not in begun:
         raise _UnfinishedError(f"{name} of the main program is not rebuilt yet")
     return mainmodule.find(qualname)
+
+
+class Further:
+    """What a further call has of the main program; opened in the environment of this one.
+
+    Args:
+        opener: `resolve` for a function, `opened` for anything else.
+        pickled: Its pickle.
+    """
+
+    def __init__(self, opener: Callable[..., Any], pickled: bytes) -> None:
+        self._call = opener, pickled
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        opener, pickled = self._call
+        key = "" if _here.entered is None or _here.at_home else _here.entered.key
+        return opener, (key, pickled)
 
 
 class ByName:

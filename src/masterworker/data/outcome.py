@@ -115,6 +115,10 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
             return None, failed
         from masterworker.data.exceptions import note  # most jobs have no failures
 
+        # Of a task inside a task, the traceback tells the notes: each is shown once.
+        notes = getattr(original, "__notes__", None)
+        if isinstance(notes, list):
+            notes[:] = [each for each in notes if str(each).rstrip() not in failed.traceback]
         note(original, f"in task {failed.task_id}, {failed.where()}:\n{failed.traceback}")
         if isinstance(original, TaskTimeout) and failed.attempts > 1:
             original.args = (f"{original}; it was the last of {failed.attempts} attempts",)

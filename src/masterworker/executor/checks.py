@@ -6,6 +6,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from masterworker.launch.checks import number_of_workers as usable_processors
+from masterworker.launch.process_context import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,16 @@ def number_of_workers(value: Any) -> int:
         ValueError: It is less than 1.
     """
     if value is None:
-        return usable_processors("auto")
+        return usual_number()
     return _positive(value, "max_workers must be greater than 0", "max_workers must be an integer")
+
+
+def usual_number() -> int:
+    """Return how many workers to start where no number is given: one for each usable processor.
+
+    Inside a task it is 1, since each processor has a worker of the job already.
+    """
+    return 1 if this_process.worker is not None else usable_processors("auto")
 
 
 def positive_or_none(value: Any, name: str) -> int | None:

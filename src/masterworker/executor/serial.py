@@ -1,4 +1,8 @@
-"""What a pickled executor is elsewhere: one that executes each call at once, where it is asked."""
+"""What a pickled executor is elsewhere: one whose `map` asks for further tasks of the same job.
+
+Single calls are executed at once, where they are asked: a thread that waits for a future of
+`concurrent.futures` executes nothing meanwhile, and with one worker it would wait for itself.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from masterworker.executor import checks
+from masterworker.worker.here import starmap_here, worker_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +26,7 @@ _pickled: Final[weakref.WeakValueDictionary[str, concurrent.futures.Executor]] =
 
 
 class SerialExecutor(concurrent.futures.Executor):
-    """Executes each call in the thread that asks for it, before `submit` returns.
+    """Executes each call in the thread that asks for it; those of a `map` as further tasks.
 
     Libraries give their functions a reference to the executor that calls them; few use it there.
     """
@@ -49,10 +54,16 @@ class SerialExecutor(concurrent.futures.Executor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[T]:
-        """Call a function for each item: now, or with `buffersize` when its result is taken."""
+        """Call a function for each item: as further tasks, where a task is executed.
+
+        Elsewhere, and with `timeout`, it is called here and now, with `buffersize` when a result
+        is taken.
+        """
         checks.chunk_size(chunksize)
         if checks.buffer_size(buffersize) is not None:
             return map(fn, *iterables)
+        if timeout is None and worker_here() is not None:
+            return starmap_here(fn, zip(*iterables, strict=False))
         return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize)
 
     def options(self, **_options: Any) -> SerialExecutor:

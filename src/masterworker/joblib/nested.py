@@ -14,6 +14,8 @@ from joblib.parallel import (
 
 from masterworker.joblib.batch import run_batch
 from masterworker.worker.further import FurtherCalls
+from masterworker.worker.here import worker_here
+from masterworker.worker.worker import engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,13 +68,13 @@ class NestedBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         Raises:
             FallbackToBackend: They are made one after the other, in this thread.
         """
-        many, worker = self.effective_n_jobs(n_jobs), FurtherCalls.worker()
+        many, worker = self.effective_n_jobs(n_jobs), worker_here()
         if many == 1 or worker is None:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         if self._calls is not None:  # another `Parallel` uses it
             raise FallbackToBackend(NestedBackend(self.nesting_level, self.inner_max_num_threads))
         self.parallel = parallel
-        self._calls = FurtherCalls(worker, "joblib")
+        self._calls = FurtherCalls(engine_of(worker), "joblib")
         return many
 
     def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Asked:

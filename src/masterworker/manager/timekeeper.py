@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import weakref
@@ -60,8 +59,11 @@ class Timekeeper:
         self.stop()
 
     def _ring(self) -> None:
-        with contextlib.suppress(RuntimeError):
+        # Not by contextlib, which may be gone when an object dies with the interpreter.
+        try:  # noqa: SIM105
             self.poke()
+        except RuntimeError:
+            pass
 
     def _run(self) -> None:
         while not self._stopped:

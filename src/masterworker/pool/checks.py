@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import index
 from typing import Any
 
-from masterworker.launch.checks import number_of_workers
+from masterworker.executor.checks import usual_number
 
 
 def processes(value: Any) -> int:
@@ -16,7 +16,7 @@ def processes(value: Any) -> int:
         ValueError: It is less than 1.
     """
     if value is None:
-        return number_of_workers("auto")
+        return usual_number()
     number = _whole(value)
     if number is None:
         raise TypeError(f"the number of processes must be an integer, not {value!r}")

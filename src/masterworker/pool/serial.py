@@ -1,14 +1,17 @@
-"""What a pickled pool is elsewhere: one that executes each call at once, where it is asked."""
+"""What a pickled pool is elsewhere: one whose maps are further tasks of the same job.
+
+Single calls are executed at once, where they are asked.
+"""
 
 from __future__ import annotations
 
 import os
 import weakref
-from itertools import starmap
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from masterworker.executor.checks import buffer_size
 from masterworker.pool import checks
+from masterworker.worker.here import starmap_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,7 +67,7 @@ class DoneResult(Generic[T]):
 
 
 class SerialPool:
-    """Executes each call in the thread that asks for it. It has the methods of `Pool`.
+    """Has the methods of `Pool`. The calls of maps are further tasks, where a task is executed.
 
     Solvers and samplers carry their pool along to the function that they call; few use it there.
     """
@@ -113,7 +116,7 @@ class SerialPool:
         """Do the same; return what `map_async` of a `Pool` returns."""
         checks.function(func)
         checks.chunk_size(chunksize)
-        return DoneResult(lambda: [func(item) for item in iterable], callback, error_callback)
+        return DoneResult(lambda: list(starmap_here(func, zip(iterable))), callback, error_callback)
 
     def starmap(
         self,
@@ -135,7 +138,9 @@ class SerialPool:
         """Do the same; return what `starmap_async` of a `Pool` returns."""
         checks.function(func)
         checks.chunk_size(chunksize)
-        return DoneResult(lambda: list(starmap(func, iterable)), callback, error_callback)
+        return DoneResult(
+            lambda: list(starmap_here(func, map(tuple, iterable))), callback, error_callback
+        )
 
     def imap(
         self,
@@ -145,18 +150,19 @@ class SerialPool:
         *,
         buffersize: int | None = None,
     ) -> Iterator[T]:
-        """Call a function for each item when its result is taken."""
+        """Call a function for each item; at most 256 calls are under way, or `buffersize`."""
         checks.function(func)
         checks.chunk_size(chunksize)
-        buffer_size(buffersize)
-        return map(func, iterable)
+        if buffer_size(buffersize) is not None:
+            return map(func, iterable)
+        return starmap_here(func, zip(iterable))
 
     #: Results come in the order of the items, which is one of those that may be.
     imap_unordered = imap
 
     def __call__(self, func: Callable[..., T], /, *iterables: Iterable[Any]) -> list[T]:
         """Do what the built-in `map` does, and return a list."""
-        return list(map(func, *iterables))
+        return list(starmap_here(func, zip(*iterables, strict=False)))
 
     def close(self) -> None:
         """Do nothing: the process that made the pool ends it."""

@@ -15,6 +15,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, Payload
     from masterworker.launch.process_context import ProcessContext
     from masterworker.transport.base import Connection
+    from masterworker.worker.nested import NestedCalls
 
 logger = logging.getLogger("masterworker.worker")
 
@@ -159,8 +161,24 @@ class WorkerEngine:
     def request_task(self, tag: str, parameters: tuple[Any, ...]) -> str:
         """Ask for a further task; see `Worker.request_task`."""
         payload = dumps_call(f"task {tag!r}", streams.further_parameters(parameters))
+        return task_name(tag, self.request(tag, payload))
+
+    def request(self, tag: str, payload: Payload) -> int:
+        """Ask for a further task. Returns its number."""
         with self._interrupts.holding():
-            return task_name(tag, self.talk.request(tag, payload))
+            return self.talk.request(tag, payload)
+
+    @property
+    def depth(self) -> int | None:
+        """How many tasks wait for others here; None: this thread executes none."""
+        return len(self._session.inside) if self.talk.is_mine else None
+
+    @cached_property
+    def nested(self) -> NestedCalls:
+        """What its tasks ask for by calls."""
+        from masterworker.worker.nested import NestedCalls  # most tasks ask for nothing
+
+        return NestedCalls(self)
 
     def look_at_clock(self) -> None:
         """Break off what has taken too long, and show that this thread is alive."""

@@ -1,69 +1,124 @@
-"""Further calls that a task asks for and waits for, in the thread that executes the task.
+"""Further calls that a task asks for and waits for.
 
-Outcomes are told apart by tags: each process has one for each depth of calls inside of calls.
+Outcomes are told apart by tags. A process uses as many of them as it has calls of several at one
+time, since the master keeps some figures for each tag.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
-from typing import TYPE_CHECKING, Any, Final
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from masterworker.core.filters import CALL_MARK
+from masterworker.data import definitions
+from masterworker.data.mainmodule import MAIN, NAME
 from masterworker.data.outcome import value_or_error
 from masterworker.data.pickling import dumps, dumps_call
-from masterworker.launch.process_context import this_process
 from masterworker.machine import random_name
-from masterworker.worker.worker import Worker, engine_of
+from masterworker.worker import streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from masterworker.core.task import Finished, Payload
 
 
-class _Here:
-    """What is true of this process."""
+class Asks(Protocol):
+    """What asks for tasks, and waits: the engine of a worker."""
 
-    depth = 0
-    #: Part of the tags, and the process that it was made in.
-    name = ""
-    pid = 0
+    @property
+    def depth(self) -> int | None:
+        """How many tasks wait for others here; None: this thread executes none."""
+
+    def request(self, tag: str, payload: Payload) -> int:
+        """Ask for a further task. Returns its number."""
+
+    def collect(self, tag: str | None, timeout: float | None) -> Finished:
+        """Wait for an outcome, and execute tasks meanwhile."""
 
 
-_here: Final = _Here()
+class _Tags:
+    """The tags of this process that are free."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._name = random_name()
+        self._pid = os.getpid()
+        self._made = 0
+        self._free: list[int] = []
+
+    def take(self) -> tuple[str, int]:
+        """Take one. Returns what it ends with, and its number."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._name, self._pid = random_name(), os.getpid()
+            if not self._free:
+                self._made += 1
+                return f"{self._name}.{self._made}", self._made
+            number = heapq.heappop(self._free)
+            return f"{self._name}.{number}", number
+
+    def free(self, number: int) -> None:
+        """No outcome has this tag any more."""
+        with self._lock:
+            heapq.heappush(self._free, number)
+
+
+_tags: Final = _Tags()
+
+#: Arguments of these classes have nothing of the main program.
+_PLAIN: Final = {int, float, str, bytes, bool, complex, type(None)}
+
+
+def pickled_function(function: Callable[..., Any]) -> bytes:
+    """Pickle a function for further calls: another worker finds what it refers to."""
+    pickled = dumps(function)
+    if not _names_main(pickled):
+        return pickled
+    return dumps(definitions.Further(definitions.resolve, pickled))
+
+
+def _sent(args: Any) -> Any:
+    """Return arguments as they are sent, likewise."""
+    if not args or all(each.__class__ in _PLAIN for each in args):
+        return args
+    pickled = dumps(args)
+    return definitions.Further(definitions.opened, pickled) if _names_main(pickled) else args
+
+
+def _names_main(pickled: bytes) -> bool:
+    return MAIN.encode() in pickled or NAME.encode() in pickled
 
 
 class FurtherCalls:
-    """Calls that a task asks for. For the thread that executes the task.
+    """Calls that a task asks for. For one thread.
 
     Args:
-        worker: Which executes it.
+        engine: Of the worker that executes the task.
         what: What they are called in status displays.
     """
 
-    def __init__(self, worker: Worker, what: str) -> None:
-        self._engine = engine_of(worker)
-        if _here.pid != os.getpid():
-            _here.name, _here.pid = random_name(), os.getpid()
-        _here.depth += 1
-        self._tag = f"{CALL_MARK}{what} {_here.name}.{_here.depth}"
+    def __init__(self, engine: Asks, what: str) -> None:
+        self._engine = engine
+        end, self._number = _tags.take()
+        self._tag = f"{CALL_MARK}{what} {end}"
         self._under_way: set[int] = set()
 
-    @staticmethod
-    def worker() -> Worker | None:
-        """Return the worker whose task this thread executes; None: it executes none."""
-        worker = this_process.worker
-        if isinstance(worker, Worker) and engine_of(worker).talk.is_mine:
-            return worker
-        return None
-
     def submit(self, function: Callable[..., Any], *args: Any) -> int:
-        """Ask for a call. Returns its number.
+        """Ask for a call. Returns its number; see `ask`."""
+        return self.ask(pickled_function(function), args)
+
+    def ask(self, pickled: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any] = {}) -> int:
+        """Ask for a call of a pickled function. Returns its number. Costs a round trip.
 
         Raises:
             UnpicklableError: An argument cannot be sent.
             Terminated: The job is over.
         """
-        payload = dumps_call("a further call", (dumps(function), args, {}))
-        number = self._engine.talk.request(self._tag, payload)
+        parameters = streams.further_parameters((pickled, _sent(args), _sent(dict(kwargs))))
+        number = self._engine.request(self._tag, dumps_call("a further call", parameters))
         self._under_way.add(number)
         return number
 
@@ -86,4 +141,4 @@ class FurtherCalls:
     def end(self) -> None:
         """No more calls come: the tag is free again."""
         self.drain()
-        _here.depth -= 1
+        _tags.free(self._number)

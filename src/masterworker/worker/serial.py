@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from masterworker import wire
 from masterworker.core.filters import CALL_MARK
@@ -18,12 +18,15 @@ from masterworker.machine import process_info, random_name
 from masterworker.taskid import task_name
 from masterworker.worker import streams
 from masterworker.worker.execution import call, execute
+from masterworker.worker.nested import NestedFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from masterworker.manager import Manager
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Time between looks while all tasks pause after a failure (seconds).
 PAUSE = 0.02
@@ -88,3 +91,18 @@ class SerialWorker:
                 return open_finished(finished[0])
             if not self.step():
                 raise TimeoutError(f"no outcome, and nothing left to do (timeout {timeout})")
+
+    def submit(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> NestedFuture[T]:
+        """Execute a further call now, from inside a handler or call; see `Worker.submit`."""
+        future: NestedFuture[T] = NestedFuture(None)
+        try:
+            future.settle(function(*args, **kwargs), None)
+        except Exception as error:  # others end the program, as ever in one process
+            future.settle(None, error)
+        return future
+
+    def map(self, function: Callable[..., T], /, *iterables: Iterable[Any]) -> Iterator[T]:
+        """Call a function for each item when its result is taken; see `Worker.map`."""
+        return map(function, *iterables)

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from masterworker.checking import known_keywords
 from masterworker.worker.conversation import HEARTBEAT, RECONNECT
 from masterworker.worker.engine import WorkerEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from masterworker.launch.process_context import ProcessContext
     from masterworker.transport.base import Connection
+    from masterworker.worker.nested import NestedFuture
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Worker:
@@ -128,6 +132,42 @@ class Worker:
             Terminated: The job is over.
         """
         return self.__engine.retrieve(tag, timeout)
+
+    def submit(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> NestedFuture[T]:
+        """Ask for a further call, from inside a handler or call. Costs a round trip to the master.
+
+        Wait for each: `future.result()` executes other tasks meanwhile, so that a job with one
+        worker goes on as well. A future is for the thread that asked for it.
+
+        Args:
+            function: Anything that can be called and sent.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+
+        Raises:
+            UnpicklableError: The function or an argument cannot be sent.
+            Terminated: The job is over.
+        """
+        return self.__engine.nested.submit(function, args, kwargs)
+
+    def map(self, function: Callable[..., T], /, *iterables: Iterable[Any]) -> Iterator[T]:
+        """Call a function for each item as further tasks, from inside a handler or call.
+
+        The first 256 are asked for now, the others as results are taken. Results come in order;
+        the first call that fails ends it. Close the iterator, or take all of it: then what is
+        under way is waited for.
+
+        Args:
+            function: As in `submit`.
+            iterables: Its arguments, one of each; ends with the shortest.
+
+        Raises:
+            UnpicklableError: The function or an argument cannot be sent.
+            Terminated: The job is over.
+        """
+        return self.__engine.nested.starmap(function, zip(*iterables, strict=False))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.__engine.label!r}>"
