@@ -122,7 +122,7 @@ def _alone(queued, batch=500):
     done = 0
     while done < queued:
         leases = manager.exchange(wire.Exchange(worker, want=batch)).leases
-        outcomes = [Outcome(each.task_id, each.attempt, RESULT, payload) for each in leases]
+        outcomes = [Outcome(each.task_id, each.attempt, RESULT, [payload]) for each in leases]
         manager.exchange(wire.Exchange(worker, outcomes))
         done += len(leases)
     while done:

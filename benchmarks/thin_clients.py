@@ -103,6 +103,5 @@ def client(where, label):
 
 
 def answer(task_id, attempt, _tag, payload, *_):
-    """A lease of several tasks has a list of payloads, and needs one of results."""
-    result = [DONE] * len(payload) if isinstance(payload, list) else DONE
-    return Outcome(task_id, attempt, RESULT, result)
+    """A lease has a list of payloads, and needs one of results."""
+    return Outcome(task_id, attempt, RESULT, [DONE] * len(payload))

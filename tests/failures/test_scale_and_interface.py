@@ -179,7 +179,7 @@ def use_many_tags(core: Scheduler, client: int, worker: int, tags: int, repeat: 
         reports = [
             replace(o, payloads=[b"r" * 50])
             for o in each_outcome(
-                Outcome(lease.task_id, lease.attempt, RESULT, [lease.payload]) for lease in leases
+                Outcome(lease.task_id, lease.attempt, RESULT, lease.payloads) for lease in leases
             )
         ]
         core.on_reported(worker, in_rows(reports), 0.0)

@@ -38,7 +38,14 @@ MODULES: dict[str, set[str] | None] = {
     "cloudpickle": {"dumps", "dump", "Pickler", "CloudPickler", "cloudpickle"},
     "marshal": {"dumps", "version"},
     "copyreg": {"__newobj__"},
-    **dict.fromkeys(("dill", "joblib", "jsonpickle", "shelve", "yaml")),
+    "joblib": {
+        "cpu_count",
+        "register_parallel_backend",
+        "Parallel",
+    }  # what its backends are made of
+    | {"AutoBatchingMixin", "FallbackToBackend", "ParallelBackendBase", "SequentialBackend"}
+    | {"ThreadingBackend", "_get_backing_memmap", "_reduce_memmap_backed"},
+    **dict.fromkeys(("dill", "jsonpickle", "shelve", "yaml")),
     **dict.fromkeys(("pandas", "torch")),
 }
 #: Constants and errors that anybody may use.
@@ -93,7 +100,11 @@ def _called(node: ast.AST) -> Iterator[str]:
         yield node.attr
     if isinstance(node, ast.Attribute) and node.attr in {"eval", "exec", "__import__"}:
         yield f"something.{node.attr}"
-    if isinstance(node, ast.Constant) and node.value in MODULES and node.value != "yaml":
+    if (
+        isinstance(node, ast.Constant)
+        and node.value in MODULES
+        and node.value not in {"yaml", "joblib"}
+    ):
         yield f"the name {node.value!r}"
 
 

@@ -7,6 +7,7 @@ same numbers in each worker.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import BuiltinFunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -40,8 +41,7 @@ class OfModule:
 
 def find(module: str, name: str) -> Any:
     """Return what a module has under a name; imports it."""
-    __import__(module)
-    return getattr(sys.modules[module], name)
+    return getattr(import_module(module), name)
 
 
 def by_name(value: Any) -> Any:
