@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from masterworker.core.task import CANCELLED, RESULT, Finished, Large
 from masterworker.data.items import single
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from masterworker.awaits.loops import Bell, Job
     from masterworker.core.task import Payload
-    from masterworker.data.chunks import Values
     from masterworker.master.callbacks import Callbacks
 
 T = TypeVar("T")
@@ -264,9 +263,9 @@ class Future(Generic[T]):
         if self._outcome is None and not self._router.wait_until(self._is_here, timeout):
             raise TimeoutError(f"task {self.task_id} is not done after {timeout} seconds")
         self._router.picking_up()
-        outcome = self._outcome
+        outcome: Any = self._outcome
         if outcome.__class__ is tuple:  # one of several small results, as most are
-            values, at = cast("tuple[Values, int]", outcome)
+            values, at = outcome
             try:
                 self._value, self._error = values.open()[at], None
             except KeyboardInterrupt:
@@ -281,7 +280,7 @@ class Future(Generic[T]):
         if outcome is not ENDED:
             self._outcome, self._holds = _OPENED, ()
 
-    def _opened(self, outcome: object) -> tuple[Any, BaseException | None]:
+    def _opened(self, outcome: Any) -> tuple[Any, BaseException | None]:
         """Return the result, and what the task raised. Whatever this raises is not of the task."""
         if isinstance(outcome, Finished):
             return value_or_error(outcome)
@@ -290,7 +289,7 @@ class Future(Generic[T]):
         try:
             if outcome.__class__ is bytes or isinstance(outcome, Large):
                 return open_result(outcome), None
-            values, at = cast("tuple[Values, int]", outcome)
+            values, at = outcome
             return values.open()[at], None
         except KeyboardInterrupt:
             raise
