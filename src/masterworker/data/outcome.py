@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _ENDS_LOOPS: Final = (StopIteration, StopAsyncIteration)
 
 
+#: Begins the notes that say in which task an exception was raised.
+_IN: Final = "in task "
+
+
 def open_result(payload: Payload) -> Any:
     """Rebuild a result: from plain data where that is what came, else from a pickle."""
     head = payload[:1] if isinstance(payload, bytes) else payload.head(1)
@@ -86,6 +90,10 @@ def open_finished(finished: Finished) -> tuple[str, str, Any]:
     ) from exception
 
 
+def _is_told(noted: object, traceback: str) -> bool:
+    return isinstance(noted, str) and noted.startswith(_IN) and noted.rstrip() in traceback
+
+
 def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
     """Return the result, or the exception that the task's function raised.
 
@@ -115,11 +123,11 @@ def value_or_error(finished: Finished) -> tuple[Any, BaseException | None]:
             return None, failed
         from masterworker.data.exceptions import note  # most jobs have no failures
 
-        # Of a task inside a task, the traceback tells the notes: each is shown once.
+        # Of a task inside a task: the traceback holds the note of that, and each is shown once.
         notes = getattr(original, "__notes__", None)
         if isinstance(notes, list):
-            notes[:] = [each for each in notes if str(each).rstrip() not in failed.traceback]
-        note(original, f"in task {failed.task_id}, {failed.where()}:\n{failed.traceback}")
+            notes[:] = [each for each in notes if not _is_told(each, failed.traceback)]
+        note(original, f"{_IN}{failed.task_id}, {failed.where()}:\n{failed.traceback}")
         if isinstance(original, TaskTimeout) and failed.attempts > 1:
             original.args = (f"{original}; it was the last of {failed.attempts} attempts",)
         return None, original
