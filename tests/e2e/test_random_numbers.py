@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.desk import until
 from e2e.replaying import replay
+from masterworker import failed
 
 if TYPE_CHECKING:
     from e2e.desk import Desk
@@ -40,6 +42,7 @@ def test_a_replayed_call_draws_the_same_numbers(desk: Desk) -> None:
     job = desk.python("job.py", JOB)
     desk.reach("drawn")
     fresh, seeded = job.lines[:2]
+    until(lambda: len(failed.saved(desk.label)) == 4, "the failed calls are kept")
     told = desk.command("explain", desk.label, "@fail_1").good().out
     assert "its random numbers: seed 42, key (0,)" in told
     told = desk.command("explain", desk.label, "@fail_3").good().out
