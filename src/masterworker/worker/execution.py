@@ -141,7 +141,6 @@ def broken_off(
     broken: Broken, terms: Terms | None, *, data_only: bool = False
 ) -> tuple[int, bytes]:
     """Make the outcome of a task that was broken off, with the traceback of where it was."""
-    integrity.forget_half_imported()
     if broken.cancelled:
         return FAILURE, describe(broken, data_only=data_only).encode()
     limit = 0.0 if terms is None else terms[0]

@@ -44,17 +44,3 @@ def check() -> None:
             raise Damaged(name)
     if __name__ not in _modules or _depth() < _LEAST_DEPTH:
         raise Damaged("sys")
-
-
-def forget_half_imported() -> None:
-    """Forget modules of packages whose own import was broken off.
-
-    Python forgets the package then, and keeps the modules that it had imported. At the next import
-    these are not imported again, so the package does not find them under its name.
-    """
-    for name in sorted(_modules):
-        package, _, _ = name.rpartition(".")
-        if package and package not in _modules:
-            spec = getattr(_modules[name], "__spec__", None)
-            if getattr(spec, "name", None) == name:
-                del _modules[name]
