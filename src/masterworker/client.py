@@ -13,6 +13,7 @@ from msgspec.structs import astuple
 
 from masterworker import forks, wire
 from masterworker.conversation.caller import Caller
+from masterworker.conversation.steps import carry_out
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -123,23 +124,11 @@ class Client:
 
     def _perform(self, steps: Generator[Message, Any, T]) -> T:
         """Carry out several calls, one after the other, with none of another thread in between."""
-        reply: Any = None
-        error: BaseException | None = None
         with self._whole(), self._lock:
-            try:
-                while True:
-                    message = steps.send(reply) if error is None else steps.throw(error)
-                    reply = error = None
-                    try:
-                        reply = self.call(*message)
-                    except BaseException as failure:
-                        error = failure
-            except StopIteration as end:
-                done: T = end.value
-                return done
-            finally:
-                error = None  # its traceback refers to this frame
-                steps.close()
+            return carry_out(steps, self._carry, BaseException)
+
+    def _carry(self, message: Message) -> Any:
+        return self.call(*message)
 
     def disconnect(self) -> None:
         """Drop the connection; the next call makes a new one."""

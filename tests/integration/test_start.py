@@ -78,6 +78,14 @@ def test_a_master_with_workers_loads_what_it_needs() -> None:
     assert sorted(loaded & NOT_FOR_MASTERS) == []
 
 
+@pytest.mark.parametrize("kind", ["Executor", "Pool"])
+def test_an_executor_does_not_load_the_workers_half(kind: str) -> None:
+    program = f"import masterworker\nwith masterworker.{kind}(1) as it: pass"
+    loaded = modules_after(program)
+    assert "masterworker.launch.supervisor" in loaded
+    assert "masterworker.worker" not in loaded
+
+
 def test_a_worker_that_has_executed_a_call_has_loaded_what_it_needs() -> None:
     with Master(workers=1) as master:
         loaded = set(master.submit(eval, MODULES).result(HANG))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from masterworker.errors import Terminated, UnpicklableError, UsageError, WorkerStartError
 from masterworker.executor import checks
+from masterworker.executor.elsewhere import reduced
 from masterworker.executor.future import ExecutorFuture
 from masterworker.executor.job import Job
-from masterworker.executor.serial import reduced
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
 from masterworker.master.map_call import Bounds, end_after
@@ -42,7 +42,7 @@ class Executor(concurrent.futures.Executor):
 
     Everything in `concurrent.futures` and `asyncio` that takes an executor takes this one. Futures
     are `concurrent.futures.Future`s. Thread-safe. One that is pickled (a function of a library may
-    refer to it) executes calls at once where it arrives.
+    refer to it) arrives as one whose `map` asks for further tasks of the job.
 
     Args:
         max_workers: Number of workers to start on this machine; None: one for each processor that
@@ -248,7 +248,9 @@ class Executor(concurrent.futures.Executor):
         self.shutdown()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reduced(self, self._job.pid)
+        from masterworker.executor.nested import NestedExecutor  # with the worker's half
+
+        return reduced(self, self._job.pid, NestedExecutor)
 
     async def __aenter__(self) -> Self:
         return self

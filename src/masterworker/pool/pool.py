@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from masterworker.executor import Executor
 from masterworker.executor.checks import buffer_size, callable_or_none
+from masterworker.executor.elsewhere import reduced
 from masterworker.executor.gathering import Gathering
 from masterworker.launch.output import PLAIN
 from masterworker.master.map_call import Bounds
@@ -18,7 +19,6 @@ from masterworker.master.submission import submission_of
 from masterworker.pool import checks
 from masterworker.pool.iterators import IMapIterator
 from masterworker.pool.results import AsyncResult
-from masterworker.pool.serial import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -43,7 +43,7 @@ class Pool:
 
     A worker that dies is replaced, and costs no result. The pool itself can be called as `map`, for
     libraries that take a function like the built-in one. `with` terminates the pool at its end. One
-    that is pickled (a solver may refer to it) executes calls at once where it arrives.
+    that is pickled (a solver may refer to it) arrives as one whose maps are further tasks.
 
     Args:
         processes: Number of workers to start on this machine; None: one for each processor that
@@ -351,7 +351,9 @@ class Pool:
             warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reduced(self, self._job.pid)
+        from masterworker.pool.nested import NestedPool  # with the worker's half
+
+        return reduced(self, self._job.pid, NestedPool)
 
     def __repr__(self) -> str:
         return f"<masterworker.Pool state={self._state} size={self.size}>"

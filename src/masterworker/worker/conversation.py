@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import forks, wire
 from masterworker.client import Client
+from masterworker.conversation.steps import carry_out
 from masterworker.conversation.worker import effects
 from masterworker.conversation.worker.session import HEARTBEAT, RECONNECT, WorkerSession
 from masterworker.conversation.worker.states import Event
@@ -217,24 +218,15 @@ class Conversation:
         What is no `Exception` is meant for this thread and not for the machine: it ends the
         procedure where it is, as the end of a connection would.
         """
-        session, acts = self.session, self._acts
-        answer: Any = None
-        error: Exception | None = None
         with self._lock:
-            try:
-                while True:
-                    session.now = time.monotonic()
-                    effect = steps.send(answer) if error is None else steps.throw(error)
-                    answer = error = None
-                    try:
-                        answer = acts[type(effect)](effect)
-                    except Exception as failure:
-                        error = failure
-            except StopIteration as end:
-                done: T = end.value
-                return done
-            finally:
-                error = None  # its traceback refers to this frame
+            self.session.now = time.monotonic()
+            return carry_out(steps, self._act)
+
+    def _act(self, effect: object) -> Any:
+        try:
+            return self._acts[type(effect)](effect)
+        finally:
+            self.session.now = time.monotonic()
 
     def _on_joined(self, joined: effects.Joined) -> None:
         self._named = False

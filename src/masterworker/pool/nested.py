@@ -5,9 +5,7 @@ Single calls are executed at once, where they are asked.
 
 from __future__ import annotations
 
-import os
-import weakref
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from masterworker.executor.checks import buffer_size
 from masterworker.pool import checks
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 T = TypeVar("T")
-
-#: Pools of this process that have been pickled, by the name under which they were.
-_pickled: Final[weakref.WeakValueDictionary[str, Any]] = weakref.WeakValueDictionary()
 
 
 class DoneResult(Generic[T]):
@@ -66,7 +61,7 @@ class DoneResult(Generic[T]):
         return self._value
 
 
-class SerialPool:
+class NestedPool:
     """Has the methods of `Pool`. The calls of maps are further tasks, where a task is executed.
 
     Solvers and samplers carry their pool along to the function that they call; few use it there.
@@ -174,21 +169,3 @@ class SerialPool:
 
     def __exit__(self, *_: object) -> None:
         """Do nothing, as `close`."""
-
-
-def reduced(pool: Any, pid: int) -> tuple[Any, ...]:
-    """Return what the pickle of a pool calls.
-
-    Args:
-        pool: Found again in its own process.
-        pid: That process.
-    """
-    name = f"{pid} {id(pool)}"
-    _pickled[name] = pool
-    return _find, (name,)
-
-
-def _find(name: str) -> Any:
-    """Return the pool itself in its own process, and a serial one elsewhere."""
-    known = _pickled.get(name) if name.startswith(f"{os.getpid()} ") else None
-    return SerialPool() if known is None else known

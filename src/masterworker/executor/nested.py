@@ -7,9 +7,7 @@ Single calls are executed at once, where they are asked: a thread that waits for
 from __future__ import annotations
 
 import concurrent.futures
-import os
-import weakref
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from masterworker.executor import checks
 from masterworker.worker.here import starmap_here, worker_here
@@ -19,13 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Executors of this process that have been pickled, by the name under which they were.
-_pickled: Final[weakref.WeakValueDictionary[str, concurrent.futures.Executor]] = (
-    weakref.WeakValueDictionary()
-)
 
-
-class SerialExecutor(concurrent.futures.Executor):
+class NestedExecutor(concurrent.futures.Executor):
     """Executes each call in the thread that asks for it; those of a `map` as further tasks.
 
     Libraries give their functions a reference to the executor that calls them; few use it there.
@@ -66,24 +59,6 @@ class SerialExecutor(concurrent.futures.Executor):
             return starmap_here(fn, zip(*iterables, strict=False))
         return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize)
 
-    def options(self, **_options: Any) -> SerialExecutor:
+    def options(self, **_options: Any) -> NestedExecutor:
         """Return this executor: time limits and further attempts are the whole task's."""
         return self
-
-
-def reduced(executor: concurrent.futures.Executor, pid: int) -> tuple[Any, ...]:
-    """Return what the pickle of an executor calls.
-
-    Args:
-        executor: Found again in its own process.
-        pid: That process.
-    """
-    name = f"{pid} {id(executor)}"
-    _pickled[name] = executor
-    return _find, (name,)
-
-
-def _find(name: str) -> concurrent.futures.Executor:
-    """Return the executor itself in its own process, and a serial one elsewhere."""
-    known = _pickled.get(name) if name.startswith(f"{os.getpid()} ") else None
-    return SerialExecutor() if known is None else known
