@@ -41,7 +41,7 @@ def say(name):
 def said(name):
     return (HERE / name).exists()
 
-def wait_for(name, seconds=60.0):
+def wait_for(name, seconds=600.0):  # a job may stand still for all tests of a module
     end = time.monotonic() + seconds
     while not said(name):
         if time.monotonic() > end:

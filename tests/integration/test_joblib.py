@@ -76,8 +76,8 @@ def wait_for(path: str) -> str:
 
 
 def wait_and_tell(begun: str, ended: str) -> None:
-    Path(begun).touch()
     try:
+        Path(begun).touch()
         threading.Event().wait(1000)
     finally:
         Path(ended).touch()

@@ -44,3 +44,19 @@ def check() -> None:
             raise Damaged(name)
     if __name__ not in _modules or _depth() < _LEAST_DEPTH:
         raise Damaged("sys")
+
+
+def has_half_imported() -> bool:
+    """Return whether there are modules of a package whose own import was broken off.
+
+    Python forgets the package then, and keeps the modules that it had imported. At the next import
+    they are not set in the package, which may need that, and some extensions refuse to be loaded
+    twice: nothing but a new process helps.
+    """
+    for name, module in list(_modules.items()):
+        package = name.rpartition(".")[0]
+        if package and package not in _modules:
+            spec = getattr(module, "__spec__", None)
+            if getattr(spec, "name", None) == name:  # it was not put there by hand
+                return True
+    return False

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
 from masterworker.launch.scoreboard import CANCEL, DEADLINE, END, LOOK, TASK
+from masterworker.worker import integrity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -306,7 +307,9 @@ class Interrupts:
     def is_over(self, task_id: int) -> None:
         """An execution has ended: nothing more can be meant for it."""
         if self._pending:
-            self._pending.pop(task_id, None)
+            was_broken_off = self._pending.pop(task_id, _NOTHING) is None
+            if was_broken_off and self._context.is_launched and integrity.has_half_imported():
+                self.leaving = self._context.is_recycled = True  # another process takes its place
 
     def _on_terminate(self, number: int, frame: Any) -> None:
         if os.getpid() != self._pid:
