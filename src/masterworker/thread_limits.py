@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.worker")
 
-#: Of Numba, which refuses another number in its variable once its threads run.
-_NUMBA: Final = "NUMBA_NUM_THREADS"
-VARIABLES: Final = (
+#: Variables by which numerical libraries choose their number of threads.
+THREADS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    _NUMBA,
     "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
 )
+#: Of Numba, which refuses another number in its variable once its threads run.
+_NUMBA: Final = "NUMBA_NUM_THREADS"
+VARIABLES: Final = (*THREADS, _NUMBA)
 #: Lets TBB's schedulers in several processes agree on the number of their threads.
 TBB: Final = "ENABLE_IPC"
 

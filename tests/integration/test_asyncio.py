@@ -451,3 +451,22 @@ def test_ctrl_c_in_a_program(tmp_path: Path) -> None:
     assert program.wait(HANG) == 0, program.told
     assert "interrupted" in program.out
     assert "Traceback" not in program.err
+
+
+def test_a_loop_may_go_on_without_asyncio(master: Master) -> None:
+    """What is not here yet is waited for there."""
+    results = master.map(slowly, range(4))
+
+    async def first() -> int:
+        async for result in results:
+            return result
+        return -1
+
+    assert run(first()) == 0
+    assert next(results) == 1
+    assert list(results) == [2, 3]
+
+
+def slowly(number: int) -> int:
+    threading.Event().wait(0.1)
+    return number

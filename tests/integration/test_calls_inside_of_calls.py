@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from masterworker import Executor, Master, Pool, current_worker
+from masterworker.worker.worker import engine_of
 from support import HANG
 
 PROGRAM = Path(__file__).parent / "programs" / "calls_inside_of_calls.py"
@@ -94,6 +95,21 @@ def sizes() -> tuple[int, int]:
 def test_an_executor_of_its_own_gets_a_workers_share() -> None:
     with Master(workers=1) as master:
         assert master.submit(sizes).result(timeout=HANG) == (1, 1)
+
+
+def drops_many() -> tuple[int, int]:
+    worker = current_worker()
+    for number in range(2_000):
+        worker.submit(abs, number)
+    (calls,) = engine_of(worker).nested._calls.values()
+    return calls._calls.under_way, worker.submit(abs, -7).result()
+
+
+def test_outcomes_that_are_dropped_do_not_pile_up() -> None:
+    with Master(workers=1) as master:
+        under_way, result = master.submit(drops_many).result(timeout=2 * HANG)
+    assert under_way < 1_000
+    assert result == 7
 
 
 def lost(path: str) -> int:

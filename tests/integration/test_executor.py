@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from masterworker import Executor, Master, TaskCancelled, TaskLost, UsageError
-from support import wait_until
+from support import lasting, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def executor() -> Iterator[Executor]:
     with Executor(2) as made:
+        lasting.add(made._job.master.label)  # a worker may give its place to a new process
         yield made
 
 
@@ -426,3 +427,83 @@ def test_one_that_is_pickled_executes_calls_where_it_is(executor: Executor) -> N
     assert executor.submit(doubled_by, executor, [1, 2]).result(60) == [2, 4, 2, 4, 2]
     assert executor.submit(failed_by, executor).result(60) == "no"
     assert pickle.loads(pickle.dumps(executor)) is executor
+
+
+# -- maps and the end ---------------------------------------------------------------------------
+
+
+def held_back(begun: str, go: str, number: int) -> int:
+    """The first call waits; each leaves a mark."""
+    Path(begun, str(number)).touch()
+    if number == 0:
+        wait_until(Path(go).exists, 1000)
+    return number
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_calls_of_a_map_are_cancelled_with_futures(tmp_path: Path, shared: bool) -> None:
+    marks, go = tmp_path / "marks", tmp_path / "go"
+    marks.mkdir()
+    with contextlib.ExitStack() as stack:
+        master = stack.enter_context(Master(workers=1)) if shared else None
+        executor = stack.enter_context(Executor(None if shared else 1, master=master))
+        later = [str(marks)] * 2000, [str(go)] * 2000, range(2000)
+        results = executor.map(held_back, *later)
+        wait_until((marks / "0").exists)
+        executor.shutdown(wait=False, cancel_futures=True)
+        go.touch()
+        with pytest.raises(CancelledError):
+            list(results)
+    assert len(list(marks.iterdir())) < 2000
+
+
+def test_shutdown_waits_for_maps_on_the_workers_of_a_master(tmp_path: Path) -> None:
+    marks, go = tmp_path / "marks", tmp_path / "go"
+    marks.mkdir()
+    with Master(workers=1) as master:
+        executor = Executor(master=master)
+        results = executor.map(held_back, [str(marks)] * 3, [str(go)] * 3, range(3))
+        wait_until((marks / "0").exists)
+        threading.Timer(0.2, go.touch).start()
+        executor.shutdown()
+        assert len(list(marks.iterdir())) == 3
+        assert list(results) == [0, 1, 2]
+        dropped = Executor(master=master)
+        del results
+        results = dropped.map(double, range(10_000))
+        del results
+        dropped.shutdown()  # waits for nothing that is not wanted
+
+
+def test_calls_that_are_done_are_forgotten_behind_one_that_runs(tmp_path: Path) -> None:
+    with Executor(2) as executor:
+        long = executor.submit(wait_for, str(tmp_path / "go"))
+        for _ in range(20):
+            concurrent.futures.wait([executor.submit(double, n) for n in range(500)], timeout=60)
+        assert len(executor._job._calls) < 5000
+        (tmp_path / "go").touch()
+        assert long.result(60)
+
+
+def test_a_call_that_is_interrupted_twice(tmp_path: Path) -> None:
+    with Executor(1) as executor:
+        future = executor.submit(wait_for, str(tmp_path / "never"))
+        wait_until(future.running)
+        assert executor.interrupt(future)
+        assert isinstance(future.exception(60), TaskCancelled)
+        assert not executor.interrupt(future)
+        assert isinstance(future.exception(60), TaskCancelled)
+        assert not future.cancelled()
+
+
+def test_a_call_with_a_seed_has_its_number_at_once(tmp_path: Path) -> None:
+    """Also while a request waits for the next step of the scheduler: so it can be cancelled."""
+    with Master(workers=1, seed=3) as master:
+        held = master.submit(wait_for, str(tmp_path / "go"))
+        wait_until(held.running)
+        waiting = [master.submit(double, n) for n in range(50)]
+        assert len({each.number for each in waiting}) == 50
+        assert waiting[-1].cancel()
+        (tmp_path / "go").touch()
+        assert [each.result(60) for each in waiting[:-1]] == [2 * n for n in range(49)]
+        assert waiting[-1].cancelled()

@@ -640,7 +640,8 @@ def test_a_script_prints_what_it_prints_with_loky(tmp_path: Path) -> None:
             pass
 
         def work(x):
-            print("at", x, flush=True)
+            sys.stdout.write(f"at {x}\\n")  # in one piece, also with PYTHONUNBUFFERED
+            sys.stdout.flush()
             if x == 3:
                 raise Own("three", x)
             return x * x

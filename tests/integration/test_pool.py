@@ -349,3 +349,16 @@ def test_a_timeout_that_is_over(pool: Pool) -> None:
         with pytest.raises(multiprocessing.TimeoutError):
             results.next(timeout)
     assert results.next(60) is None
+
+
+def test_an_iterable_that_raises_leaves_no_iterator_behind() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    with Pool(1) as pool:
+        results = pool.imap(double, items())
+        assert next(results) == 2
+        with pytest.raises(LookupError):
+            next(results)
+        assert not pool._iterators

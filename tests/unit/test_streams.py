@@ -75,6 +75,14 @@ def test_calls_that_share_a_seed_are_numbered_one_after_the_other() -> None:
         assert master.submit(draw).result() == drawn(5, LAST, 0)
 
 
+def test_maps_of_unknown_length_one_after_the_other() -> None:
+    """Each of them takes what is left of a row of streams; the next one begins another row."""
+    with Master(serial=True, seed=5) as master:
+        assert list(master.map(draw, np.arange(2))) == serial(5, 2)
+        assert list(master.map(draw, iter("abc"))) == [drawn(5, LAST, n) for n in range(3)]
+        assert list(master.map(draw, np.arange(1))) == [drawn(5, LAST, LAST, 0)]
+
+
 def test_tasks_by_tag_have_streams_too() -> None:
     """And what they are given is as ever."""
 

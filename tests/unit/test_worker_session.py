@@ -297,3 +297,11 @@ def test_batch_of_short_tasks_is_broken_up_when_it_takes_long(play: Play) -> Non
 def test_idle_worker_is_left_alone(play: Play) -> None:
     """Its waiting call is its sign of life."""
     assert Lookout(play.session).look(1000.0) is Look.NOTHING
+
+
+def test_who_waits_for_an_outcome_after_the_end_is_told_so(play: Play) -> None:
+    """A thread that a task has left, say."""
+    play.perform(play.session.leave(), None)
+    assert play.session.state is State.LEFT
+    with pytest.raises(Terminated, match="has left"):
+        play.perform(play.session.collect("tag", 1.0, mine=False))

@@ -80,16 +80,14 @@ class Results(Generic[T]):
         self._row = 0
 
     def __aiter__(self) -> Self:
-        self._pauses.asynchronous = True
         return self
 
     async def __anext__(self) -> T:
-        from masterworker.awaits.loops import (
-            let_others,
-            until,
-        )  # of use to programs with asyncio only
+        # Of use to programs with asyncio only.
+        from masterworker.awaits.loops import let_others, until
 
         pauses = self._pauses
+        pauses.asynchronous = True
         try:
             self._row += 1
             if self._row > _IN_A_ROW:
@@ -109,9 +107,11 @@ class Results(Generic[T]):
         self._generator.close()
 
     def __iter__(self) -> Iterator[T]:
+        self._pauses.asynchronous = False
         return self._generator
 
     def __next__(self) -> T:
+        self._pauses.asynchronous = False
         return next(self._generator)
 
     def close(self) -> None:

@@ -7,18 +7,25 @@ import logging
 import os
 import threading
 import weakref
+from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from masterworker.errors import Terminated, UnpicklableError, UsageError, WorkerStartError
+from masterworker.errors import (
+    TaskCancelled,
+    Terminated,
+    UnpicklableError,
+    UsageError,
+    WorkerStartError,
+)
 from masterworker.executor import checks
 from masterworker.executor.elsewhere import reduced
 from masterworker.executor.future import ExecutorFuture
-from masterworker.executor.job import Job
+from masterworker.executor.job import Job, Mapped
 from masterworker.launch.output import PLAIN
 from masterworker.master import Master
-from masterworker.master.map_call import Bounds, end_after
-from masterworker.master.maps import map_calls
+from masterworker.master.map_call import Bounds, MapCall, end_after
+from masterworker.master.maps import requests_of
 from masterworker.master.submission import OPTION_NAMES, TaskOptions, submission_of
 
 if TYPE_CHECKING:
@@ -198,7 +205,10 @@ class Executor(concurrent.futures.Executor):
         if not iterables:
             return iter(())
         submission = submission_of(self._options)
-        results = map_calls(submission, fn, iterables, bounds=Bounds(most, most is None, end))
+        requests = requests_of(submission, fn, iterables)
+        bounds = Bounds(most, most is None, end)
+        results = MapCall(requests, bounds=bounds).begin(ordered=True)
+        job.note(Mapped(requests))
         return _translated(job, results)
 
     # -- the end ----------------------------------------------------------------------------
@@ -277,11 +287,13 @@ def _translated(job: Job, results: Iterator[T]) -> Iterator[T]:
     """Yield results; what ends them is an error of executors."""
     try:
         yield from results
-    except Terminated:
-        raise job.broken() from None
-    except WorkerStartError as failure:
-        job.failure = failure
-        raise job.broken() from failure
+    except (Terminated, WorkerStartError) as error:
+        broken = job.broken(error)
+        raise broken from broken.__cause__
+    except TaskCancelled:
+        if not job.is_shut_down:
+            raise
+        raise CancelledError from None  # as of a future that `shutdown` has cancelled
 
 
 def _at_exit() -> None:

@@ -9,10 +9,10 @@ for nothing, and cost more than the task. So this one makes it when it is asked 
 from __future__ import annotations
 
 import concurrent.futures
-import threading
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from masterworker import forks
 from masterworker.checking import time_limit
 from masterworker.errors import TaskCancelled, Terminated, WorkerStartError
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 _MACHINERY: Final = frozenset(
     ("_condition", "_done_callbacks", "_exception", "_result", "_state", "_waiters")
 )
-_making = threading.RLock()
+_making = forks.rlock()
 
 
 class ExecutorFuture(concurrent.futures.Future[T]):
@@ -59,7 +59,8 @@ class ExecutorFuture(concurrent.futures.Future[T]):
 
     def interrupt(self) -> bool:
         """Break it off; see `Executor.interrupt`."""
-        self._is_interrupted = self._task.running()
+        if self._task.running():
+            self._is_interrupted = True
         return self._task.cancel()
 
     def running(self) -> bool:
@@ -102,11 +103,8 @@ class ExecutorFuture(concurrent.futures.Future[T]):
         limit = time_limit(timeout)
         try:
             error = self._task.exception(limit)
-        except Terminated:
-            return self._job.broken()
-        except WorkerStartError as failure:
-            self._job.failure = failure
-            return self._job.broken()
+        except (Terminated, WorkerStartError) as why:
+            return self._job.broken(why)
         if isinstance(error, TaskCancelled) and self.cancelled():
             raise CancelledError
         return self._job.broken() if isinstance(error, Terminated) else error

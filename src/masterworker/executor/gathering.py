@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from masterworker import forks
 from masterworker.data.chunks import Values
 from masterworker.data.items import one_by_one
+from masterworker.errors import Terminated
 from masterworker.master.batch import TAKEN
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Progress:
         try:
             while (batch := requests.ask()) is not None:
                 self.batches.append(batch)
+        except Terminated:
+            requests.end()
+            raise
         except Exception as error:  # of an iterable, say: it is the last item's
             self.failure = error
         except BaseException:
@@ -62,6 +66,10 @@ class Progress:
     def _outcome(self) -> object:
         """Of a `Future`: None as long as it is not done."""
         return self if self.is_here() or self.router.has_ended else None
+
+    def open_ids(self) -> list[int]:
+        """Return the ids of the calls that have not ended."""
+        return self._requests.open_ids()
 
     def cancel(self) -> None:
         """Cancel the calls that have not ended."""

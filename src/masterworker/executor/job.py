@@ -19,11 +19,40 @@ if TYPE_CHECKING:
 
     from masterworker.executor.gathering import Progress
     from masterworker.master import Master
+    from masterworker.master.requests import Requests
 
+
+#: Calls that are done are looked for when there are this many, and after as many again.
+SWEEP: Final = 1024
 #: Seconds after which it is looked whether any worker could start.
 LOOK: Final = 0.5
 #: Seconds that workers have to leave when all is done.
 GRACE: Final = 10.0
+
+
+class Mapped:
+    """The calls of one `map`, as a job knows them.
+
+    Args:
+        requests: Asks for them.
+    """
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    @property
+    def _outcome(self) -> object:
+        """Of a `Future`: None as long as they are not done, and are wanted."""
+        asked = self._requests
+        return self if asked.has_ended or asked.are_done() or asked.router.has_ended else None
+
+    def open_ids(self) -> list[int]:
+        """Return the ids of the calls that have not ended."""
+        return self._requests.open_ids()
+
+    def cancel(self) -> None:
+        """Cancel the calls that have not ended."""
+        self._requests.end()
 
 
 class Job:
@@ -44,7 +73,10 @@ class Job:
         #: The interpreter is ending.
         self.at_exit = False
         self.pid = os.getpid()
-        self._calls: deque[Future[Any] | Progress] = deque()
+        self._calls: deque[Future[Any] | Progress | Mapped] = deque()
+        #: Held by what takes calls out of these.
+        self._sweeping = forks.lock()
+        self._sweep_at = SWEEP
         #: The collector of garbage may end an executor while its thread is in here.
         self._lock = forks.rlock()
         self._over = threading.Event()
@@ -54,24 +86,34 @@ class Job:
             thread = threading.Thread(target=self._watch, name="masterworker-starts", daemon=True)
             thread.start()
 
-    def note(self, call: Future[Any] | Progress) -> None:
-        """A call was asked for, or many as one. Those at the front that are done are forgotten."""
-        self._calls.append(call)
-        self._forget_done()
+    def note(self, call: Future[Any] | Progress | Mapped) -> None:
+        """A call was asked for, or many as one. Those that are done are forgotten."""
+        calls = self._calls
+        calls.append(call)
+        if calls[0]._outcome is not None or len(calls) > self._sweep_at:
+            self._forget_done()
 
     def _forget_done(self) -> None:
+        """Forget those at the front, and if there are many, those behind one that takes long."""
         calls = self._calls
-        with contextlib.suppress(IndexError):  # also where another thread is faster
-            while calls[0]._outcome is not None:
+        with self._sweeping:
+            while calls and calls[0]._outcome is not None:
                 calls.popleft()
+            if len(calls) > self._sweep_at:
+                for _ in range(len(calls)):
+                    call = calls.popleft()
+                    if call._outcome is None:
+                        calls.append(call)
+                self._sweep_at = 2 * len(calls) + SWEEP
 
     def _is_done(self) -> bool:
         self._forget_done()
-        return not self._calls and not (self.owned and self.engine.router.batches)
+        return not self.outstanding() and not (self.owned and self.engine.router.batches)
 
-    def outstanding(self) -> list[Future[Any] | Progress]:
+    def outstanding(self) -> list[Future[Any] | Progress | Mapped]:
         """Return the calls that are not done."""
-        return [each for each in tuple(self._calls) if each._outcome is None]
+        with self._sweeping:
+            return [each for each in tuple(self._calls) if each._outcome is None]
 
     def cancel_waiting(self, futures: Iterable[Future[Any]]) -> bool:
         """Cancel calls that no worker has. False: there is none of these."""
@@ -97,8 +139,14 @@ class Job:
         end = "interpreter shutdown" if self.at_exit else "shutdown"
         return RuntimeError(f"cannot schedule new futures after {end}")
 
-    def broken(self) -> BrokenExecutor:
-        """Return the error of each call when no worker could start."""
+    def broken(self, why: Terminated | WorkerStartError | None = None) -> BrokenExecutor:
+        """Return the error of each call when no worker could start, or the workers were ended.
+
+        Args:
+            why: What the job says of it.
+        """
+        if isinstance(why, WorkerStartError):
+            self.failure = why
         if self.failure is None:
             return BrokenExecutor("the workers were ended before this call was done")
         error = BrokenExecutor(f"no worker could start: {self.failure}")
@@ -128,10 +176,13 @@ class Job:
 
     def _cancel_all(self) -> None:
         """Cancel what no worker has; the oldest is done all the same if none has any."""
-        left = [each for each in self.outstanding() if isinstance(each, Future)]
-        if left and not any(each.running() for each in left):
-            del left[0]
-        self.cancel_waiting(left)
+        manager = self.engine.manager
+        ids: list[int] = []
+        for each in self.outstanding():
+            ids += [each.number] if isinstance(each, Future) else each.open_ids()
+        if ids and not any(map(manager.is_handed_out, ids)):
+            del ids[0]
+        manager.cancel(ids, waiting_only=True)
 
     def kill(self) -> None:
         """End now: calls that are not done have no result."""

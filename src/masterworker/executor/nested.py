@@ -53,10 +53,9 @@ class NestedExecutor(concurrent.futures.Executor):
         is taken.
         """
         checks.chunk_size(chunksize)
-        if checks.buffer_size(buffersize) is not None:
-            return map(fn, *iterables)
-        if timeout is None and worker_here() is not None:
-            return starmap_here(fn, zip(*iterables, strict=False))
+        most = checks.buffer_size(buffersize)
+        if most is not None or (timeout is None and worker_here() is not None):
+            return starmap_here(fn, zip(*iterables, strict=False), most)
         return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize)
 
     def options(self, **_options: Any) -> NestedExecutor:

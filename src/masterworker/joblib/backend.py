@@ -15,7 +15,7 @@ from joblib.parallel import (
 )
 
 from masterworker.checking import refuse
-from masterworker.errors import Terminated, UsageError
+from masterworker.errors import Terminated, UsageError, WorkerStartError
 from masterworker.joblib import pools
 from masterworker.joblib.call import Call
 from masterworker.joblib.pools import Options
@@ -149,10 +149,10 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         """Return what a batch returned, or raise what it raised."""
         try:
             return out.result()
-        except Terminated as error:
+        except (Terminated, WorkerStartError) as error:
             if self._pool is None:
                 raise
-            raise self._pool.executor._job.broken() from error
+            raise self._pool.executor._job.broken(error) from error
 
     def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002  workers stay
         """Break off what is under way: its results are not wanted."""

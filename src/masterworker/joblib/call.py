@@ -78,7 +78,7 @@ class Call:
             return self._send(batch)
 
     def cancel(self) -> None:
-        """Break all calls off. Their callbacks are called."""
+        """Break off what is under way, whose callbacks are called, and forget what waits."""
         with self._lock:
             self._waiting.clear()
             futures = list(self._under_way)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker.launch.output import MARKED
 from masterworker.launch.resources import usable_cpus
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.surroundings.python import HASH_SEED, Interpreter
+from masterworker.thread_limits import THREADS
 
 if TYPE_CHECKING:
     from masterworker.security.ticket import Ticket
-
-#: Variables by which numerical libraries choose their number of threads.
-THREADS: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "BLIS_NUM_THREADS",
-)
 
 
 class Spec(NamedTuple):

@@ -77,6 +77,8 @@ class Requests:
         self._drawing: Batcher | None = drawing
         #: All batches, but those at the front that have all their outcomes.
         self._asked: deque[Batch] = deque()
+        #: What was asked for is not wanted any more.
+        self.has_ended = False
         #: The size of the next batch, and the id that is expected for its first task.
         self._size = self._following = 1
 
@@ -119,13 +121,17 @@ class Requests:
         """Return whether all tasks that were asked for have their outcomes."""
         return not any(batch.left for batch in tuple(self._asked))
 
+    def open_ids(self) -> list[int]:
+        """Return the ids of the tasks that were asked for and have no outcome."""
+        return [each for batch in tuple(self._asked) for each in batch.open_ids()]
+
     def end(self, message: str = "") -> None:
         """Ask for nothing any more; cancel the tasks that have no outcome.
 
         Args:
             message: Goes to the log if there are any; "" for nothing.
         """
-        self._drawing = None
+        self._drawing, self.has_ended = None, True
         left = [batch for batch in tuple(self._asked) if batch.left]
         if left:
             self.router.abandon(left, message)

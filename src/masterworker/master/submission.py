@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sized
-from functools import partial
 from operator import attrgetter
 from types import BuiltinFunctionType, FunctionType
 from typing import (
@@ -224,11 +223,9 @@ class Submitter:
         future: Future[T] = Future(router, tag)
         if hold is not None or more is not None:
             future._holds = holds(hold, more)
-        if share is None:
-            manager.submit(tag, payload, options, future, router.futures)
-        else:
-            expect = partial(router.expect, future)
-            share.note(manager.request(tag, (payload,), options, direct=True, expect=expect), 1)
+        manager.submit(tag, payload, options, future, router.futures)
+        if share is not None:
+            share.note(future.number, 1)
         return future
 
     @overload

@@ -88,14 +88,12 @@ class IMapIterator(Generic[T]):
         try:
             with self._lock:
                 result = next(self._results)
-        except StopIteration:
+        except Exception as end:  # the iterable's, or the end: errors of calls are results here
             self._on_end(self)
+            if isinstance(end, (Terminated, WorkerStartError)):
+                broken = self._job.broken(end)
+                raise broken from broken.__cause__
             raise
-        except Terminated:
-            raise self._job.broken() from None
-        except WorkerStartError as failure:
-            self._job.failure = failure
-            raise self._job.broken() from failure
         if result.__class__ is _Raised:
             error = result.error
             try:

@@ -62,7 +62,9 @@ class DoneResult(Generic[T]):
 
 
 class NestedPool:
-    """Has the methods of `Pool`. The calls of maps are further tasks, where a task is executed.
+    """Has the methods of `Pool`; its `imap` returns a plain iterator.
+
+    The calls of maps are further tasks, where a task is executed.
 
     Solvers and samplers carry their pool along to the function that they call; few use it there.
     """
@@ -148,9 +150,7 @@ class NestedPool:
         """Call a function for each item; at most 256 calls are under way, or `buffersize`."""
         checks.function(func)
         checks.chunk_size(chunksize)
-        if buffer_size(buffersize) is not None:
-            return map(func, iterable)
-        return starmap_here(func, zip(iterable))
+        return starmap_here(func, zip(iterable), buffer_size(buffersize))
 
     #: Results come in the order of the items, which is one of those that may be.
     imap_unordered = imap

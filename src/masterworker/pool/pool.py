@@ -8,6 +8,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from masterworker.errors import Terminated
 from masterworker.executor import Executor
 from masterworker.executor.checks import buffer_size, callable_or_none
 from masterworker.executor.elsewhere import reduced
@@ -236,9 +237,11 @@ class Pool:
         self._job.require_open()
         # Items are drawn whole before the first call: where that fails, none is executed.
         lists = [each if hasattr(each, "__len__") else list(each) for each in iterables]
-        gathering: Gathering[T] = Gathering(
-            requests_of(self._submission, func, lists, starred=starred)
-        )
+        requests = requests_of(self._submission, func, lists, starred=starred)
+        try:
+            gathering: Gathering[T] = Gathering(requests)
+        except Terminated as error:  # by another thread, while items were drawn
+            raise self._job.broken(error) from None
         self._job.note(gathering.progress)
         result: AsyncResult[list[T]] = AsyncResult(self, self._job, gathering)
         result._call_back(callback, error_callback)

@@ -105,11 +105,8 @@ class AsyncResult(Generic[T]):
             error: BaseException | None = self._call.exception(timeout)
         except TimeoutError:
             raise multiprocessing.TimeoutError from None
-        except Terminated:
-            return self._job.broken()
-        except WorkerStartError as failure:
-            self._job.failure = failure
-            return self._job.broken()
+        except (Terminated, WorkerStartError) as why:
+            return self._job.broken(why)
         return error
 
     def _call_back(

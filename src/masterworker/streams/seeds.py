@@ -70,7 +70,7 @@ class Streams:
                 the last one there can be.
         """
         with self._lock:
-            if number is not None and self._next + number > LAST:
+            if self._next + (1 if number is None else number) > LAST:
                 self._parent, self._next = self._parent.child(LAST), 0
             share = Share(self, self._parent, self._next)
             self._next = LAST if number is None else self._next + number
@@ -80,9 +80,7 @@ class Streams:
         """Return the pickle of a function whose calls have streams."""
         known, its, pickled = self._latest
         if known is not function or its is not parent:
-            from masterworker.worker.seeded import (
-                Seeded,
-            )  # a master needs no other part of a worker
+            from masterworker.worker.seeded import Seeded  # no other part of a worker is needed
 
             pickled = dumps(Seeded(function, parent))
             self._latest = function, parent, pickled
@@ -133,7 +131,10 @@ class Share:
 
 
 class SeedBook:
-    """The streams of all seeds of a job. Thread-safe. Keeps some 500 bytes for each seed.
+    """The streams of all seeds of a job. Thread-safe.
+
+    Keeps an entry for each seed, and for each row of tasks that follow one another in their ids and
+    in their streams: for each task, where several threads or seeds ask in turn.
 
     Args:
         table: Where it is noted which tasks have which stream.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import heapq
 import os
-import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from masterworker import forks
 from masterworker.core.filters import CALL_MARK
 from masterworker.data import definitions
 from masterworker.data.mainmodule import MAIN, NAME
@@ -43,7 +43,7 @@ class _Tags:
     """The tags of this process that are free."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._name = random_name()
         self._pid = os.getpid()
         self._made = 0
@@ -105,6 +105,11 @@ class FurtherCalls:
         end, self._number = _tags.take()
         self._tag = f"{CALL_MARK}{what} {end}"
         self._under_way: set[int] = set()
+
+    @property
+    def under_way(self) -> int:
+        """The number of calls whose outcomes have not been taken."""
+        return len(self._under_way)
 
     def submit(self, function: Callable[..., Any], *args: Any) -> int:
         """Ask for a call. Returns its number; see `ask`."""

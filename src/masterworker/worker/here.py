@@ -6,6 +6,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from masterworker.launch.process_context import this_process
+from masterworker.worker.nested import AHEAD
 from masterworker.worker.worker import Worker, engine_of
 
 if TYPE_CHECKING:
@@ -20,9 +21,17 @@ def worker_here() -> Worker | None:
     return worker if isinstance(worker, Worker) and engine_of(worker).depth is not None else None
 
 
-def starmap_here(function: Callable[..., T], rows: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-    """Call a function for each row: as further tasks where a task is executed, else here."""
+def starmap_here(
+    function: Callable[..., T], rows: Iterable[tuple[Any, ...]], ahead: int | None = None
+) -> Iterator[T]:
+    """Call a function for each row: as further tasks where a task is executed, else here.
+
+    Args:
+        function: What is called.
+        rows: Its arguments.
+        ahead: At most this many are under way, or done and not taken; None: as `Worker.map`.
+    """
     worker = worker_here()
     if worker is None:
         return starmap(function, rows)
-    return engine_of(worker).nested.starmap(function, rows)
+    return engine_of(worker).nested.starmap(function, rows, ahead or AHEAD)

@@ -92,7 +92,9 @@ class _Calls:
     def submit(
         self, function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> NestedFuture[T]:
-        """Ask for a call."""
+        """Ask for a call. Where many outcomes are not waited for, some are taken first."""
+        while self._calls.under_way > AHEAD + 2 * len(self._futures):
+            self.collect(None)
         future: NestedFuture[T] = NestedFuture(self)
         self._futures[self._calls.ask(pickled_function(function), args, kwargs)] = future
         return future
@@ -129,19 +131,29 @@ class NestedCalls:
             calls = self._calls[here] = _Calls(engine)
         return calls.submit(function, args, kwargs)
 
-    def starmap(self, function: Callable[..., T], rows: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-        """Ask for a call for each row of arguments; see `Worker.map`."""
+    def starmap(
+        self, function: Callable[..., T], rows: Iterable[tuple[Any, ...]], ahead: int = AHEAD
+    ) -> Iterator[T]:
+        """Ask for a call for each row of arguments; see `Worker.map`.
+
+        Args:
+            function: What is called.
+            rows: Its arguments.
+            ahead: At most this many are under way, or done and not taken.
+        """
         calls = FurtherCalls(self._engine, "map")
-        results = _results(calls, pickled_function(function), iter(rows))
+        results = _results(calls, pickled_function(function), iter(rows), ahead)
         next(results)  # asks for the first ones now, and is closed in order from here on
         return results
 
 
-def _results(calls: FurtherCalls, pickled: bytes, rows: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
+def _results(
+    calls: FurtherCalls, pickled: bytes, rows: Iterator[tuple[Any, ...]], ahead: int
+) -> Iterator[Any]:
     """Yield None once the first calls have been asked for, then the results in order."""
     outcomes: dict[int, tuple[Any, BaseException | None]] = {}
     try:
-        order = deque(calls.ask(pickled, row) for row in islice(rows, AHEAD))
+        order = deque(calls.ask(pickled, row) for row in islice(rows, ahead))
         yield None
         while order:
             number = order.popleft()

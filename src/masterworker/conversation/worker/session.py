@@ -292,6 +292,8 @@ class WorkerSession:
         Returns:
             An outcome; or what is to be executed before this is called again.
         """
+        if self.state is State.LEFT:  # a thread that a task has left waits still
+            raise Terminated("this worker has left the job")
         lend, began = wire.NOTHING, self.now
         if mine:
             lend = wire.ANY if len(self.inside) < self._max_depth else wire.AWAITED
