@@ -26,7 +26,7 @@ help:
 	@echo "make quick       the tests that need no processes, in half a minute"
 	@echo "make coverage    the same, with the branches of the core that they reach; fails below a bound"
 	@echo "make check       formatting, types, import rules, sizes"
-	@echo "make map         draw the maps of the package in ARCHITECTURE.md and docs/map.md anew"
+	@echo "make map         draw docs/map.md anew: imports, modules, tables of states"
 	@echo "make news        what the next entry of CHANGELOG.md will say"
 	@echo "make hooks       let git judge commit messages in this clone"
 	@echo "make trajectory  analyse a real protein trajectory with several workers (large download)"

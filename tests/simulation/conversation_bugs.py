@@ -75,7 +75,8 @@ class RejoinKeepsLeases(Membership):
     """A process that joins again is another one, and keeps what it had."""
 
     def join(self, hello: wire.Hello, now: float) -> int:
-        self._members.pop(hello.client, None)
+        if (process := self._here.pop(hello.client, None)) is not None:
+            del self._members[process.member_id]
         return super().join(hello, now)
 
 

@@ -32,17 +32,8 @@ def test_tables_of_states_are_drawn_whole() -> None:
     lines = states.draw_states().splitlines()
     for _, table in states.TABLES:
         kind = type(next(iter(table.values())))
-        assert all(f"  {state.name:<10} {state.value}" in lines for state in kind)
+        assert all(f"  {state.name:<11} {state.value}" in lines for state in kind)
     assert sum("...>" in line for line in lines) == sum(len(table) for _, table in states.TABLES)
-
-
-def test_drawing_needs_its_place() -> None:
-    """A file without it is not passed over."""
-    assert drawing.drawn(f"a{drawing.STATES}old{drawing.END}b", drawing.STATES, "new") == (
-        f"a{drawing.STATES}\n\nnew\n\n{drawing.END}b"
-    )
-    with pytest.raises(ValueError, match="no place"):
-        drawing.drawn("a", drawing.STATES, "new")
 
 
 def test_each_module_says_what_it_is_for() -> None:

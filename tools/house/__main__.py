@@ -1,7 +1,7 @@
 """Prints sizes and counts, and fails if a rule is broken.
 
 python -m tools.house           look
-python -m tools.house --draw    draw the maps in ARCHITECTURE.md and docs/map.md anew
+python -m tools.house --draw    draw docs/map.md anew
 """
 
 from __future__ import annotations

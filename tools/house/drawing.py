@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from tools.house.imports import Graph
     from tools.house.source import Module
 
-#: Where the drawings are: file, and what draws them.
-ARCHITECTURE: Final = ROOT / "ARCHITECTURE.md"
+#: Where all is drawn.
 MAP: Final = ROOT / "docs" / "map.md"
-BEGIN: Final = "<!-- drawn by `make map` from the imports: -->"
-STATES: Final = "<!-- drawn by `make map` from the tables of states: -->"
-END: Final = "<!-- end of the drawing -->"
 _WIDTH: Final = 100
+_HEAD: Final = """# The map
+
+Drawn by `make map` from the code: from the imports, the first lines of the docstrings, and the
+tables of states that the machines obey. Nothing in here is written by hand.
+"""
+_FOLDERS: Final = """## Which folder imports from which
+
+Downwards only; what stands on most of the others is the highest.
+"""
+_STATES: Final = """## The states of both halves
+
+An event that has no line in a state cannot happen there, and is an error if it does.
+"""
 
 
 def folders(modules: Iterable[Module], imports: Graph) -> dict[str, set[str]]:
@@ -67,11 +76,7 @@ def draw_folders(modules: Sequence[Module], imports: Graph) -> str:
 
 def draw_modules(modules: Sequence[Module]) -> str:
     """List every module with what it is for."""
-    lines = [
-        "# Every module, with what it is for",
-        "",
-        "Drawn by `make map` from the first lines of the docstrings.",
-    ]
+    lines = []
     by_folder: dict[str, list[Module]] = {}
     for module in modules:
         by_folder.setdefault(module.folder, []).append(module)
@@ -79,38 +84,21 @@ def draw_modules(modules: Sequence[Module]) -> str:
     groups = {"Files in no folder": alone}
     groups |= {f"`{folder}`": found for folder, found in by_folder.items() if len(found) > 1}
     for title, found in groups.items():
-        lines += ["", f"## {title}", "", "| module | what |", "|---|---|"]
+        lines += [f"## {title}", "", "| module | what |", "|---|---|"]
         lines += [
             f"| `{module.name.removeprefix('masterworker.')}` | {_in_table(module.summary)} |"
             for module in found
             if module.summary
         ]
-    return "\n".join(lines) + "\n"
+        lines.append("")
+    return "\n".join(lines[:-1])
 
 
 def _in_table(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def drawn(text: str, begin: str, drawing: str) -> str:
-    """Return what a text says with this drawing in the place of the one that it has.
-
-    Args:
-        text: The text.
-        begin: The line above the drawing.
-        drawing: The new one.
-    """
-    before, found, rest = text.partition(begin)
-    _, end, after = rest.partition(END)
-    if not found or not end:
-        raise ValueError(f"there is no place for the drawing: {begin}")
-    return f"{before}{begin}\n\n{drawing}\n\n{END}{after}"
-
-
 def pages(modules: Sequence[Module], imports: Graph) -> dict[Path, str]:
     """Return what the files with drawings should say."""
-    architecture = drawn(ARCHITECTURE.read_text(), BEGIN, draw_folders(modules, imports))
-    return {
-        ARCHITECTURE: drawn(architecture, STATES, draw_states()),
-        MAP: draw_modules(modules),
-    }
+    parts = [_HEAD, _FOLDERS, draw_folders(modules, imports), "", _STATES, draw_states()]
+    return {MAP: "\n".join([*parts, "", draw_modules(modules)]) + "\n"}

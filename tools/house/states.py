@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.conversation import numbered
+from masterworker.conversation import membership, numbered, waiting
 from masterworker.conversation.worker import states
+from masterworker.core import presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 #: What is drawn: its title, and the table.
 TABLES: Final[list[tuple[str, Table]]] = [
     ("A worker, as it sees itself", states.TRANSITIONS),
+    ("A call that waits, as the manager sees it", waiting.TRANSITIONS),
     ("A numbered call, as the manager sees it", numbered.TRANSITIONS),
+    ("A process that has joined, as the scheduler sees it", presence.TRANSITIONS),
+    ("A process that comes again, as the manager sees it", membership.TRANSITIONS),
 ]
 
 
@@ -31,7 +35,7 @@ def _rows(table: Table) -> Iterator[str]:
     """Yield each state, and what leads from it to which other."""
     kind = type(next(iter(table.values())))
     for state in kind:
-        yield f"  {state.name:<10} {state.value}"
+        yield f"  {state.name:<11} {state.value}"
         for (before, event), after in table.items():
             if before is state:
                 yield f"      {event.value + ' ':.<66}> {after.name}"

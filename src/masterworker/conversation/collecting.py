@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
-from masterworker.conversation.waiting import Waiter
+from masterworker.conversation.waiting import Event, Waiter
 from masterworker.errors import MasterworkerError, NotRegisteredError, Terminated
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Collecting:
     def interrupt(self, member_id: int, now: float) -> None:
         """There is an order for a process: if it waits here, it comes for that."""
         if member_id in self._waiting:
-            self._whole.answer(self._waiting[member_id], now)
+            self._whole.answer(self._waiting[member_id], Event.ORDERED, now)
 
     def others_execute(self) -> bool:
         """Return whether a process executes a task, and not only waits inside of one."""

@@ -35,7 +35,7 @@ from masterworker.conversation.orders import MemberOrders
 from masterworker.conversation.submissions import LOOK, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
-from masterworker.conversation.waiting import Waiter, Waiters
+from masterworker.conversation.waiting import Event, Waiter, Waiters
 from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome, ids_of
 from masterworker.errors import Terminated
@@ -261,32 +261,29 @@ class Dispatcher:
         if self.submissions.runs or self.repairs:  # what came since saw no call wait
             self.flush(now)
         if self.orders.waiting_for(waiter.member_id):
-            self.answer(waiter, now)
+            self.answer(waiter, Event.ORDERED, now)
         if waiter.until < self._due:
             self._due = waiter.until
             self.alarmed = True
 
     def expire(self, waiter: Waiter, now: float) -> Any:
         """The time of a call is up. Returns its reply; an exception: the call fails with it."""
-        if waiter.reply is None:
-            self._close(waiter)
-            waiter.reply = waiter.finish(waiter, now)
+        self._make_reply(waiter, Event.EXPIRED, now)
         return waiter.reply
 
     def give_up(self, waiter: Waiter, now: float) -> None:
         """A call that waits, or was answered, does not get its reply: what it has goes back."""
+        waiter.happens(Event.ABANDONED)
         self._close(waiter)
         finished, leases, orders = waiter.finished, waiter.leases, waiter.orders
         waiter.finished, waiter.leases, waiter.orders = [], [], []
-        if waiter.reply is None:
-            waiter.reply = ()
         self.orders.put_back(waiter.member_id, orders)
         self.put_back(waiter.member_id, finished, leases, now)
 
-    def answer(self, waiter: Waiter, now: float) -> None:
+    def answer(self, waiter: Waiter, why: Event, now: float) -> None:
         """There is something to say to a call that waits; once is enough."""
-        if waiter.reply is None:
-            self.effects.append(Reply(waiter.channel, self.expire(waiter, now)))
+        if self._make_reply(waiter, why, now):
+            self.effects.append(Reply(waiter.channel, waiter.reply))
 
     # -- time, and the end ------------------------------------------------------------------
 
@@ -304,7 +301,7 @@ class Dispatcher:
         self.troubles.look(core, now)
         if now >= self._due:
             for waiter in self.waiters.overdue(now) + self.supervision.overdue(now):
-                self.answer(waiter, now)
+                self.answer(waiter, Event.EXPIRED, now)
             self._due = min(self.waiters.next_deadline(), self.supervision.next_deadline())
         waiting = bool(core.waiting.count) and not core.terminated
         look = now + LOOK if self.rule.ticked(now, waiting=waiting) else inf
@@ -324,7 +321,7 @@ class Dispatcher:
         for member_id in self.core.members:
             self.orders.give(member_id, (wire.STOP, 0))
         for waiter in self.waiters.of(claims) + self.supervision.waiters():
-            self.answer(waiter, now)
+            self.answer(waiter, Event.DROPPED, now)
         self.effects.append(MEMBERS_CHANGED)
 
     def check(self) -> None:
@@ -346,8 +343,8 @@ class Dispatcher:
     def apply(self, effects: Effects, now: float) -> None:
         """Inform all processes that an event of the scheduler concerns."""
         if effects.leases or effects.results or effects.dropped:
-            for waiter in self.waiters.serve(effects):
-                self.answer(waiter, now)
+            for waiter, why in self.waiters.serve(effects):
+                self.answer(waiter, why, now)
         if effects.direct:
             self.effects.append(Settled(effects.direct))
         if effects.failed:
@@ -359,16 +356,25 @@ class Dispatcher:
             if held := member.in_hand:
                 go = "1 task goes" if held == 1 else f"{held} tasks go"
                 what = f"; {go} to another worker"
-            why = reason.partition("\n")[0]
-            message = f"worker {member.id} ({member.info}) lost: {why}{what}"
+            line = reason.partition("\n")[0]
+            message = f"worker {member.id} ({member.info}) lost: {line}{what}"
             self.effects.append(Warned(message, loud=not self.core.terminated))
             self.membership.forget(member.id)
 
     # -- inside -----------------------------------------------------------------------------
 
+    def _make_reply(self, waiter: Waiter, why: Event, now: float) -> bool:
+        """Make the reply of a call that waits. Returns False: it has one already."""
+        is_first = waiter.happens(why)
+        if is_first:
+            self._close(waiter)
+            waiter.reply = waiter.finish(waiter, now)
+        return is_first
+
     def _close(self, waiter: Waiter) -> None:
         self.waiters.close(waiter)
         self.collecting.close(waiter)
+        self.supervision.close(waiter)
 
     def _finish_exchange(self, waiter: Waiter, now: float) -> wire.Reply:
         orders = waiter.orders = self.orders.take(waiter.member_id)

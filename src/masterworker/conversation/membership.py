@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from masterworker.conversation.effects import MEMBERS_CHANGED
@@ -14,6 +15,56 @@ if TYPE_CHECKING:
 
 #: Keep at most this many processes whose loss has given a strike: they may come back.
 KEPT: Final = 1000
+
+
+class Standing(Enum):
+    """How a process stands, as its client's name shows that it is the same one."""
+
+    UNKNOWN = "has never been here, or nothing is known of it any more"
+    HERE = "takes part"
+    STRUCK = "is gone, and its loss has given a task a strike"
+
+
+class Event(Enum):
+    """What changes that."""
+
+    JOINED = "it joins; a strike that its loss has given is void"
+    STRUCK = "it is lost, and a task gets a strike for that"
+    GONE = "it leaves, or is lost otherwise"
+    CROWDED_OUT = "as many others have been lost since as are remembered"
+
+
+#: What follows from what; a pair that is not here cannot happen.
+TRANSITIONS: Final = {
+    (Standing.UNKNOWN, Event.JOINED): Standing.HERE,
+    (Standing.HERE, Event.STRUCK): Standing.STRUCK,
+    (Standing.HERE, Event.GONE): Standing.UNKNOWN,
+    (Standing.STRUCK, Event.JOINED): Standing.HERE,
+    (Standing.STRUCK, Event.CROWDED_OUT): Standing.UNKNOWN,
+}
+
+
+class Process:
+    """A process under the name of its client, whichever member it is by now."""
+
+    __slots__ = ("client", "member_id", "standing")
+
+    def __init__(self, client: str) -> None:
+        self.client = client
+        #: As what it has joined last; -1: not yet.
+        self.member_id = -1
+        self.standing = Standing.UNKNOWN
+
+    def __repr__(self) -> str:
+        return f"<Process {self.client}, member {self.member_id}: {self.standing.value}>"
+
+    def happens(self, event: Event) -> None:
+        """Change how it stands, as the table says.
+
+        Raises:
+            KeyError: As it stands that cannot happen.
+        """
+        self.standing = TRANSITIONS[self.standing, event]
 
 
 class Membership:
@@ -28,11 +79,11 @@ class Membership:
     def __init__(self, whole: Whole) -> None:
         self._whole = whole
         self._core = whole.core
-        #: As what each client has joined last, and the other way round.
-        self._members: dict[str, int] = {}
-        self._names: dict[int, str] = {}
-        #: As what the latest clients were lost whose loss has given a strike.
-        self._struck: OrderedDict[str, int] = OrderedDict()
+        #: Those that are here, by the names of their clients, and as members.
+        self._here: dict[str, Process] = {}
+        self._members: dict[int, Process] = {}
+        #: The latest whose loss has given a strike.
+        self._struck: OrderedDict[str, Process] = OrderedDict()
 
     def join(self, hello: wire.Hello, now: float) -> int:
         """Register a process. Returns its id.
@@ -42,14 +93,16 @@ class Membership:
         """
         core, whole, client = self._core, self._whole, hello.client
         whole.require_open()
-        before = self._members.pop(client, None)
-        if before is not None:  # it came back before its old connection was missed
+        if client in self._here:  # it came back before its old connection was missed
+            before = self._here[client].member_id
             whole.apply(core.on_departed(before, Blameless("it joined again"), now), now)
-        was = self._struck.pop(client, None)
+        process = self._struck.pop(client, None) or Process(client)
+        was = process.member_id if process.standing is Standing.STRUCK else None
         tags = None if hello.tags is None else frozenset(hello.tags)
         member_id = core.on_joined(hello.info, tags, hello.heartbeat, now, hello.supervisor, was)
-        self._members[client] = member_id
-        self._names[member_id] = client
+        process.happens(Event.JOINED)
+        process.member_id = member_id
+        self._here[client] = self._members[member_id] = process
         whole.effects.append(MEMBERS_CHANGED)
         return member_id
 
@@ -72,13 +125,15 @@ class Membership:
         whole = self._whole
         whole.orders.forget(member_id)
         whole.collecting.forget(member_id)
-        client = self._names.pop(member_id, "")
-        if self._members.get(client) == member_id:
-            del self._members[client]
-            if self._core.has_struck(member_id):
-                self._struck[client] = member_id
-                if len(self._struck) > KEPT:
-                    self._struck.popitem(last=False)
+        process = self._members.pop(member_id, None)
+        if process is not None:
+            del self._here[process.client]
+            has_struck = self._core.has_struck(member_id)
+            process.happens(Event.STRUCK if has_struck else Event.GONE)
+            if has_struck:
+                self._struck[process.client] = process
+            if len(self._struck) > KEPT:
+                self._struck.popitem(last=False)[1].happens(Event.CROWDED_OUT)
         whole.effects.append(MEMBERS_CHANGED)
 
     def order_workers(self, order: str, argument: int, now: float) -> None:

@@ -108,11 +108,11 @@ class SupervisorOrders:
         """A call of a supervisor waits for orders."""
         self._queues[name].waiters.append(waiter)
 
-    def close(self, name: str, waiter: Waiter) -> None:
+    def close(self, waiter: Waiter) -> None:
         """A call of a supervisor waits no more."""
-        queue = self._queues.get(name)
-        if queue is not None and waiter in queue.waiters:
-            queue.waiters.remove(waiter)
+        for queue in self._queues.values():
+            if waiter in queue.waiters:
+                queue.waiters.remove(waiter)
 
     def waiters(self) -> list[Waiter]:
         """Return all calls that wait for orders."""

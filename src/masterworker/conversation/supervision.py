@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
 from masterworker.conversation.orders import SupervisorOrders
-from masterworker.conversation.waiting import Waiter
+from masterworker.conversation.waiting import NO_MEMBER, Event, Waiter
 from masterworker.core.departure import Blameless, Ended, Stopped
 from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome
@@ -70,11 +70,10 @@ class Supervision:
         if orders or not wait > 0:
             return orders, None
 
-        def finish(waiter: Waiter, _: float) -> list[Order]:
-            self._orders.close(name, waiter)
+        def finish(_waiter: Waiter, _now: float) -> list[Order]:
             return self._take_orders(name)
 
-        waiter = Waiter(channel, -1, [], now, until, finish)
+        waiter = Waiter(channel, NO_MEMBER, [], now, until, finish)
         self._orders.wait(name, waiter)
         self._whole.begin_to_wait(waiter, now)
         return None, waiter
@@ -82,7 +81,12 @@ class Supervision:
     def order(self, name: str, order: Order, now: float) -> None:
         """Leave an order for a supervisor, and let the call that waits for one have it."""
         for waiter in self._orders.give(name, order):
-            self._whole.answer(waiter, now)
+            self._whole.answer(waiter, Event.ORDERED, now)
+
+    def close(self, waiter: Waiter) -> None:
+        """A call waits no more; one that is none of these is no error."""
+        if waiter.member_id == NO_MEMBER:
+            self._orders.close(waiter)
 
     def waiters(self) -> list[Waiter]:
         """Return the calls that wait for orders."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,12 +13,50 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, Lease
 
 
+#: In the place of a member's id: a supervisor calls.
+NO_MEMBER: Final = -1
+
+
+class State(Enum):
+    """How a call stands that has found nothing."""
+
+    WAITS = "has no reply yet"
+    ANSWERED = "has its reply, which is made once"
+    GIVEN_UP = "its caller has gone, and what it was given goes back"
+
+
+class Event(Enum):
+    """What changes that."""
+
+    SERVED = "something has come for it"
+    ORDERED = "there is an order for it"
+    DROPPED = "its process is gone, or the job has ended"
+    EXPIRED = "its time is up"
+    ABANDONED = "its caller does not get the reply"
+
+
+#: What follows from what; a pair that is not here cannot happen. What comes after the reply changes
+#: nothing: a call may have two claims, and a caller's clock may be a moment late.
+TRANSITIONS: Final = {
+    (State.WAITS, Event.SERVED): State.ANSWERED,
+    (State.WAITS, Event.ORDERED): State.ANSWERED,
+    (State.WAITS, Event.DROPPED): State.ANSWERED,
+    (State.WAITS, Event.EXPIRED): State.ANSWERED,
+    (State.WAITS, Event.ABANDONED): State.GIVEN_UP,
+    (State.ANSWERED, Event.SERVED): State.ANSWERED,
+    (State.ANSWERED, Event.ORDERED): State.ANSWERED,
+    (State.ANSWERED, Event.DROPPED): State.ANSWERED,
+    (State.ANSWERED, Event.EXPIRED): State.ANSWERED,
+    (State.ANSWERED, Event.ABANDONED): State.GIVEN_UP,
+}
+
+
 class Waiter:
     """One call that waits: for tasks, for outcomes, or for orders.
 
     Args:
         channel: Where its reply goes; opaque here.
-        member_id: The process that calls; -1 for a supervisor.
+        member_id: The process that calls; `NO_MEMBER`: a supervisor.
         claims: The claims that it waits with. When one is served, the others are taken back.
         began: When it was made.
         until: When it is to be answered at the latest; inf: the shell calls `Dispatcher.expire`.
@@ -27,7 +66,7 @@ class Waiter:
 
     __slots__ = (
         *("began", "channel", "claims", "finish", "finished", "leases", "member_id"),
-        *("orders", "refused", "reply", "until"),
+        *("orders", "refused", "reply", "state", "until"),
     )
 
     def __init__(
@@ -47,12 +86,22 @@ class Waiter:
         self.finished: list[Finished] = []
         #: The orders that its reply carries.
         self.orders: list[tuple[str, int]] = []
+        self.state = State.WAITS
         #: Set once, when there is something to say or its time is up.
         self.reply: Any = None
 
     def __repr__(self) -> str:
-        state = "waits" if self.reply is None else "is answered"
-        return f"<call of process {self.member_id} that {state}, claims {self.claims}>"
+        state = self.state.value
+        return f"<call of process {self.member_id}: {state}, claims {self.claims}>"
+
+    def happens(self, event: Event) -> bool:
+        """Change the state as the table says. Returns True: its reply is to be made now.
+
+        Raises:
+            KeyError: In this state that cannot happen.
+        """
+        before, self.state = self.state, TRANSITIONS[self.state, event]
+        return before is State.WAITS and self.state is State.ANSWERED
 
 
 class Waiters:
@@ -78,20 +127,18 @@ class Waiters:
                 self._unpark(claim)
         waiter.claims = []
 
-    def serve(self, effects: Effects) -> list[Waiter]:
-        """Give calls what has come for them. Returns those that can be answered now."""
-        served: list[Waiter] = []
+    def serve(self, effects: Effects) -> list[tuple[Waiter, Event]]:
+        """Give calls what has come for them. Returns those that can be answered now, and why."""
+        served: list[tuple[Waiter, Event]] = []
         for claim, leases in effects.leases:
             waiter = self._by_claim.pop(claim)  # it is served: only the other one is taken back
             waiter.leases += leases
-            served.append(waiter)
+            served.append((waiter, Event.SERVED))
         for claim, finished in effects.results:
             waiter = self._by_claim.pop(claim)
             waiter.finished += finished
-            served.append(waiter)
-        if effects.dropped:
-            served += self.of(effects.dropped)
-        return served
+            served.append((waiter, Event.SERVED))
+        return served + [(waiter, Event.DROPPED) for waiter in self.of(effects.dropped)]
 
     def of(self, claims: list[int]) -> list[Waiter]:
         """Return the calls that wait with these claims."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from masterworker.conversation.numbered import Call, NumberedCalls
     from masterworker.conversation.orders import MemberOrders
     from masterworker.conversation.troubles import Troubles
-    from masterworker.conversation.waiting import Waiter
+    from masterworker.conversation.waiting import Event, Waiter
     from masterworker.core.effects import Effects
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Finished, Lease
@@ -63,7 +63,7 @@ class Whole(Protocol):
     def begin_to_wait(self, waiter: Waiter, now: float) -> None:
         """A call waits from now on, with the claims that it has."""
 
-    def answer(self, waiter: Waiter, now: float) -> None:
+    def answer(self, waiter: Waiter, why: Event, now: float) -> None:
         """There is something to say to a call that waits; once is enough."""
 
     def expire(self, waiter: Waiter, now: float) -> Any:

@@ -89,10 +89,10 @@ class Departures:
         after `REPORT_WITHIN`. Until then it gets nothing more.
 
         Returns:
-            False: there is no such process, or this is known.
+            False: there is no such process.
         """
         member = self._members.members.get(member_id)
-        if member is None or member_id in self._members.closed:
+        if member is None:
             return False
         if self._members.close(member, reason, now):
             self._out.alarmed = True

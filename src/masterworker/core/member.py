@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from masterworker.core.presence import TRANSITIONS, Presence
+
 if TYPE_CHECKING:
     from masterworker.core.blocks import Item
     from masterworker.core.filters import TagFilter
+    from masterworker.core.presence import Event
 
 #: Heartbeats in a row that are missed until a process is lost. Four, as the published
 #: system had it: one lost packet or one slow moment must not cost a worker.
@@ -32,18 +35,33 @@ class Member(msgspec.Struct, eq=False):
     supervisor: str = ""
     #: What its supervisor says is to be believed.
     is_trusted: bool = True
-    #: Its supervisor is expected to explain its end: it has not said a word yet, or is here.
-    supervised: bool = False
+    #: How it stands. Its supervisor counts as here until it is known to be gone.
+    presence: Presence = Presence.ALONE
     #: Since when it has had nothing to do; None: it had a task since it was last seen idle.
     idle_since: float | None = None
     #: What is in its hands, by the last id of each item, in the order in which it executes it.
     leases: dict[int, Item] = {}
 
     def __post_init__(self) -> None:
-        self.supervised = bool(self.supervisor)
+        if self.supervisor:
+            self.presence = Presence.ATTENDED
 
     def __repr__(self) -> str:
         return f"<Member {self.id} ({self.info}), {self.in_hand} tasks in hand>"
+
+    def happens(self, event: Event) -> Presence:
+        """Change how it stands, as the table says.
+
+        Raises:
+            KeyError: As it stands that cannot happen.
+        """
+        self.presence = TRANSITIONS[self.presence, event]
+        return self.presence
+
+    @property
+    def supervised(self) -> bool:
+        """Whether its supervisor will say how it ends."""
+        return self.presence in {Presence.ATTENDED, Presence.UNEXPLAINED}
 
     @property
     def in_hand(self) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from masterworker.core.liveness import Liveness
 from masterworker.core.member import Member
+from masterworker.core.presence import Event, Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,6 +52,8 @@ class MemberTable:
 
     def remove(self, member: Member) -> None:
         """A process is gone."""
+        if member.presence is not Presence.GONE:
+            member.happens(Event.DEPARTED)
         del self.members[member.id]
         self.closed.pop(member.id, None)
         self.workers -= member.filter is not None
@@ -72,7 +75,7 @@ class MemberTable:
             member = self.members.get(member_id)
             if member is not None and member.supervisor == name:
                 member.heard = now
-                member.supervised = True
+                member.happens(Event.VOUCHED)
 
     def unattended(self, name: str) -> list[tuple[int, str]]:
         """A supervisor is gone.
@@ -81,13 +84,11 @@ class MemberTable:
             The processes whose end it should have explained, with what is known of it.
         """
         self.supervisors.discard(name)
-        for member in self.members.values():
-            if member.supervisor == name:
-                member.supervised = False
+        concerned = [member for member in self.members.values() if member.supervisor == name]
         return [
-            (member_id, reason)
-            for member_id, (_, reason) in self.closed.items()
-            if self.members[member_id].supervisor == name
+            (member.id, self.closed[member.id][1])
+            for member in concerned
+            if member.happens(Event.UNATTENDED) is Presence.GONE
         ]
 
     def close(self, member: Member, reason: str, now: float) -> bool:
@@ -96,9 +97,10 @@ class MemberTable:
         Returns:
             False: no supervisor will explain that, or there is nothing to explain.
         """
-        if not member.leases or not member.supervised:
+        closed = Event.CLOSED_BUSY if member.leases else Event.CLOSED_IDLE
+        if member.happens(closed) is Presence.GONE:
             return False
-        self.closed[member.id] = now + REPORT_WITHIN, reason
+        self.closed.setdefault(member.id, (now + REPORT_WITHIN, reason))
         return True
 
     # -- time -------------------------------------------------------------------------------
@@ -124,6 +126,9 @@ class MemberTable:
             yield "number of workers", 0
         for member_id in self.closed.keys() - self.members.keys():
             yield f"closed, but gone: {member_id}", 0
+        for member in self.members.values():
+            if (member.presence is Presence.UNEXPLAINED) is not (member.id in self.closed):
+                yield f"{member.presence.value}: {member.id}", 0
         for member in self.members.values():
             for item in member.leases.values():
                 if item.holder != member.id:

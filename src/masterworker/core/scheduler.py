@@ -27,6 +27,7 @@ from masterworker.core.dispatch import Dispatch
 from masterworker.core.effects import NOTHING
 from masterworker.core.member_table import MemberTable
 from masterworker.core.outbox import Outbox
+from masterworker.core.presence import Presence
 from masterworker.core.reports import Reports
 from masterworker.core.requests import Requests
 from masterworker.core.retries import Retries
@@ -251,7 +252,7 @@ class Scheduler:
         member = self.members.get(member_id)
         if member is None or member.filter is None or want < 1 or self.dispatch.terminated:
             return [], None
-        if member_id in self.processes.closed:
+        if member.presence is Presence.UNEXPLAINED:
             return [], None
         member.heard = now
         self.dispatch.reservation.is_back(member_id)
