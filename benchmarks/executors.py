@@ -4,6 +4,7 @@ They take turns, so that ratios of one run mean something.
 """
 
 import argparse
+import asyncio
 import concurrent.futures
 import multiprocessing
 import statistics
@@ -54,6 +55,20 @@ def trip(executor, _):
     return statistics.median(times) * 1e6
 
 
+def loop_trip(executor, _):
+    """Microseconds of one call that a loop of asyncio waits for: the median."""
+
+    async def measure():
+        loop, times = asyncio.get_running_loop(), []
+        for i in range(TRIPS):
+            begin = time.perf_counter()
+            await loop.run_in_executor(executor, same, i)
+            times.append(time.perf_counter() - begin)
+        return statistics.median(times) * 1e6
+
+    return asyncio.run(measure())
+
+
 def pool_map(pool, calls):
     """Calls of a pool's map a second, in chunks as it makes them."""
     begin = time.perf_counter()
@@ -79,7 +94,7 @@ def main(arguments=None):
         masterworker.Executor(WORKERS) as executor,
         concurrent.futures.ProcessPoolExecutor(WORKERS) as processes,
     ):
-        compare((submit, done, map_all, trip), executor, processes, options)
+        compare((submit, done, map_all, trip, loop_trip), executor, processes, options)
     with masterworker.Pool(WORKERS) as pool, multiprocessing.Pool(WORKERS) as processes:
         compare((pool_map, pool_apply), pool, processes, options)
 

@@ -423,6 +423,57 @@ def test_an_executor_in_a_coroutine() -> None:
     run(use())
 
 
+def test_calls_of_an_executor_wait_without_threads(tmp_path: Path) -> None:
+    """10,000 of them, whatever they bring; a cancelled one is taken back; nothing is left."""
+
+    async def use() -> None:
+        loop = asyncio.get_running_loop()
+        async with Executor(2) as executor:
+            await loop.run_in_executor(executor, abs, -1)
+            router = executor._job.engine.router
+            there = threading.active_count()
+            calls = [loop.run_in_executor(executor, abs, -n) for n in range(10_000)]
+            await asyncio.sleep(0)
+            assert threading.active_count() <= there + 2
+            assert await asyncio.gather(*calls) == list(range(10_000))
+            large = [loop.run_in_executor(executor, bytes, 1 << size) for size in (10, 15, 22)]
+            assert [len(each) for each in await asyncio.gather(*large)] == [
+                1 << 10,
+                1 << 15,
+                1 << 22,
+            ]
+            with pytest.raises(ValueError, match="invalid literal"):
+                await loop.run_in_executor(executor, int, "x")
+            paths = [(str(tmp_path / str(n)), str(tmp_path / "go")) for n in range(8)]
+            slow = [loop.run_in_executor(executor, hold, *each) for each in paths]
+            slow[-1].cancel()
+            (tmp_path / "go").touch()
+            *done, cancelled = await asyncio.gather(*slow, return_exceptions=True)
+            assert done == [str(tmp_path / "go")] * 7
+            assert isinstance(cancelled, asyncio.CancelledError)
+            wait_until(lambda: not router.sleepers, what="nothing waits")
+
+    run(use())
+
+
+def test_a_loop_that_ends_before_a_call_of_an_executor(tmp_path: Path) -> None:
+    """What no loop waits for any more is done all the same, and the next loop waits as well."""
+    with Executor(1) as executor:
+
+        async def leave() -> None:
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(executor, hold, str(tmp_path / "begun"), str(tmp_path / "go"))
+            while not (tmp_path / "begun").exists():  # noqa: ASYNC110  another process makes it
+                await asyncio.sleep(0.01)
+
+        async def again() -> int:
+            return await asyncio.get_running_loop().run_in_executor(executor, abs, -1)
+
+        asyncio.run(leave())
+        (tmp_path / "go").touch()
+        assert asyncio.run(again()) == 1
+
+
 def test_ctrl_c_in_a_program(tmp_path: Path) -> None:
     """It ends soon, with KeyboardInterrupt, and leaves no worker."""
     script = python_script(

@@ -13,10 +13,13 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from masterworker import forks
+from masterworker.awaits.chains import only_wakes
 from masterworker.checking import time_limit
 from masterworker.errors import TaskCancelled, Terminated, WorkerStartError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.executor.job import Job
     from masterworker.master.future import Future
 
@@ -110,6 +113,22 @@ class ExecutorFuture(concurrent.futures.Future[T]):
         return self._job.broken() if isinstance(error, Terminated) else error
 
     # -- the standard library's machinery ---------------------------------------------------
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
+        """Let a function be called when the call has ended; see `Future.add_done_callback`."""
+        if only_wakes(fn) and "_condition" not in self.__dict__:
+            self._job.chains.add(fn, self, self._task)
+        else:
+            super().add_done_callback(fn)
+
+    def _get_snapshot(self) -> tuple[bool, bool, T | None, BaseException | None]:
+        """Return what asyncio takes over as of Python 3.14, once this is done."""
+        if not self.done():
+            return False, False, None, None
+        if self.cancelled():
+            return True, True, None, None
+        error = self.exception()
+        return True, False, None if error is not None else self.result(), error
 
     def __getattr__(self, name: str) -> Any:
         if name not in _MACHINERY:

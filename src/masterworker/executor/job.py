@@ -10,6 +10,7 @@ from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
+from masterworker.awaits.chains import Chains
 from masterworker.errors import Terminated, WorkerStartError
 from masterworker.master import engine_of
 from masterworker.master.future import Future
@@ -67,6 +68,8 @@ class Job:
         self.master = master
         self.engine = engine_of(master)
         self.owned = owned
+        #: Of futures that loops of asyncio wait for.
+        self.chains = Chains(self.engine.router)
         #: Why no worker could start.
         self.failure: WorkerStartError | None = None
         self.is_shut_down = False
