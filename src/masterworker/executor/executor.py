@@ -82,9 +82,11 @@ class Executor(concurrent.futures.Executor):
         seed: int | None = None,
         output: str = PLAIN,
     ) -> None:
-        workers = checks.number_of_workers(max_workers)
-        checks.callable_or_none(initializer, "initializer")
-        max_tasks = checks.positive_or_none(max_tasks_per_child, "max_tasks_per_child")
+        workers = checks.number_of_workers(
+            max_workers, "max_workers", "max_workers must be greater than 0"
+        )
+        checks.functions_or_none("initializer", initializer)
+        max_tasks = checks.number_of_tasks(max_tasks_per_child, "max_tasks_per_child")
         if mp_context is not None:
             logger.info("mp_context has no effect: workers are fresh processes of their own")
         if master is not None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from masterworker.executor.checks import buffer_size
-from masterworker.pool import checks
+from masterworker.executor import checks
 from masterworker.worker.here import starmap_here
 
 if TYPE_CHECKING:
@@ -111,8 +110,7 @@ class NestedPool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> DoneResult[list[T]]:
         """Do the same; return what `map_async` of a `Pool` returns."""
-        checks.function(func)
-        checks.chunk_size(chunksize)
+        checks.mapped(func, chunksize)
         return DoneResult(lambda: list(starmap_here(func, zip(iterable))), callback, error_callback)
 
     def starmap(
@@ -133,8 +131,7 @@ class NestedPool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> DoneResult[list[T]]:
         """Do the same; return what `starmap_async` of a `Pool` returns."""
-        checks.function(func)
-        checks.chunk_size(chunksize)
+        checks.mapped(func, chunksize)
         return DoneResult(
             lambda: list(starmap_here(func, map(tuple, iterable))), callback, error_callback
         )
@@ -148,9 +145,8 @@ class NestedPool:
         buffersize: int | None = None,
     ) -> Iterator[T]:
         """Call a function for each item; at most 256 calls are under way, or `buffersize`."""
-        checks.function(func)
-        checks.chunk_size(chunksize)
-        return starmap_here(func, zip(iterable), buffer_size(buffersize))
+        checks.mapped(func, chunksize)
+        return starmap_here(func, zip(iterable), checks.buffer_size(buffersize))
 
     #: Results come in the order of the items, which is one of those that may be.
     imap_unordered = imap

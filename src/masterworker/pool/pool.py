@@ -9,15 +9,13 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from masterworker.errors import Terminated
-from masterworker.executor import Executor
-from masterworker.executor.checks import buffer_size, callable_or_none
+from masterworker.executor import Executor, checks
 from masterworker.executor.elsewhere import reduced
 from masterworker.executor.gathering import Gathering
 from masterworker.launch.output import PLAIN
 from masterworker.master.map_call import Bounds
 from masterworker.master.maps import requests_of
 from masterworker.master.submission import submission_of
-from masterworker.pool import checks
 from masterworker.pool.iterators import IMapIterator
 from masterworker.pool.results import AsyncResult
 
@@ -78,9 +76,15 @@ class Pool:
         output: str = PLAIN,
     ) -> None:
         self._state = TERMINATE  # as long as it has not begun
-        callable_or_none(initializer, "initializer")
-        max_tasks = checks.max_tasks(maxtasksperchild)
-        number = checks.processes(processes)
+        checks.functions_or_none("initializer", initializer)
+        try:
+            max_tasks = checks.number_of_tasks(maxtasksperchild, "maxtasksperchild")
+        except (TypeError, ValueError):  # the standard library has one error for both
+            told = f"maxtasksperchild must be a positive int or None, not {maxtasksperchild!r}"
+            raise ValueError(told) from None
+        number = checks.number_of_workers(
+            processes, "processes", "Number of processes must be at least 1"
+        )
         self._executor = Executor(
             *(None if master is not None and processes is None else number, context, initializer),
             *(tuple(initargs),),
@@ -151,8 +155,8 @@ class Pool:
             ValueError: The pool was closed.
         """
         self._require_running()
-        checks.function(func)
-        checks.callbacks(callback, error_callback)
+        checks.function(func, "func must be a callable")
+        checks.functions_or_none("a callback", callback, error_callback)
         call = self._executor.submit(func, *args, **kwds)
         result = AsyncResult(self, self._job, call)
         result._call_back(callback, error_callback)
@@ -231,9 +235,8 @@ class Pool:
         starred: bool = False,
     ) -> AsyncResult[list[T]]:
         self._require_running()
-        checks.function(func)
-        checks.chunk_size(chunksize)
-        checks.callbacks(callback, error_callback)
+        checks.mapped(func, chunksize)
+        checks.functions_or_none("a callback", callback, error_callback)
         self._job.require_open()
         # Items are drawn whole before the first call: where that fails, none is executed.
         lists = [each if hasattr(each, "__len__") else list(each) for each in iterables]
@@ -295,9 +298,8 @@ class Pool:
         ordered: bool,
     ) -> IMapIterator[T]:
         self._require_running()
-        checks.function(func)
-        checks.chunk_size(chunksize)
-        bounds = Bounds(buffer_size(buffersize))
+        checks.mapped(func, chunksize)
+        bounds = Bounds(checks.buffer_size(buffersize))
         self._job.require_open()
         requests = requests_of(self._submission, func, (iterable,))
         iterator: IMapIterator[T] = IMapIterator(
