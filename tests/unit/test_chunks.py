@@ -107,8 +107,8 @@ def test_parameters_of_calls() -> None:
     """All of them, some, and one alone."""
     chunk = calls_together(b"f", [[1, 2, 3], ["a", "b", "c"]])
     assert chunk is not None
-    assert open_calls(chunk) == (b"f", [(1, "a"), (2, "b"), (3, "c")])
-    assert open_calls(chunk[1:]) == (b"f", [(2, "b"), (3, "c")])
+    assert open_calls(chunk) == (b"f", [[1, 2, 3], ["a", "b", "c"]])
+    assert open_calls(chunk[1:]) == (b"f", [[2, 3], ["b", "c"]])
     assert pickle.loads(single(chunk[1:], 1)) == (b"f", (3, "c"), {})
 
 

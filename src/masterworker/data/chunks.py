@@ -80,11 +80,17 @@ def calls_together(function: bytes, columns: Sequence[Sequence[Any]]) -> Chunk |
     return Chunk(data, 0, len(columns[0]))
 
 
-def open_calls(chunk: Chunk) -> tuple[bytes, list[tuple[Any, ...]]]:
-    """Return the pickle of the function, and the positional parameters of each call."""
+def open_calls(chunk: Chunk) -> tuple[bytes, list[Sequence[Any]]]:
+    """Return the pickle of the function, and for each parameter its values.
+
+    Raises:
+        Exception: They cannot be rebuilt, or are not as many.
+    """
     function, columns = loads(chunk.data)
     begin, end = chunk.at, chunk.at + chunk.number
-    return function, list(zip(*(column[begin:end] for column in columns), strict=True))
+    if any(len(column) < end for column in columns):
+        raise ValueError("the number of parameters is not that of the tasks")
+    return function, [column[begin:end] for column in columns]
 
 
 # -- results --------------------------------------------------------------------------------

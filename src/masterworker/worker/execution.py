@@ -118,11 +118,11 @@ def failed(
         Damaged: This process is broken, so another one shall try.
     """
     integrity.check()
+    if forks.mark.is_fork:
+        forks.leave(error)
     if stage == HANDLER:
         if isinstance(error, Broken):
             return broken_off(error, terms, data_only=data_only)
-        if forks.mark.is_fork:
-            forks.leave(error)
         if isinstance(error, KeyboardInterrupt) and interrupted():
             raise error
         kind = AGAIN if may_be_tried_again(type(error), terms) else FAILURE

@@ -215,6 +215,7 @@ class Interrupts:
         self._context.after_fork()
         self._pending.clear()
         self.calm_down()
+        self.leaving = True  # once it comes back from the task, it begins nothing more
         if self.in_charge:
             ours = self._on_interrupt, self._on_terminate, self._on_look
             self._give_back(number for number in self._before if signal.getsignal(number) in ours)

@@ -30,7 +30,7 @@ from masterworker.worker.execution import (
 from masterworker.worker.interrupts import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from masterworker.core.hand import Hand
     from masterworker.core.row import Odd, Row
@@ -97,8 +97,10 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     held = interrupts.held
     is_call, last, found = handler is call, b"", handler
     first, payloads = row.first, row.payloads
-    calls: list[tuple[Any, ...]] | None = None
-    together = isinstance(payloads, Chunk)
+    columns: list[Sequence[Any]] | None = None
+    calls: Sequence[tuple[Any, ...]] = ()
+    #: The only parameters of tasks of which nothing else is to be seen to.
+    alike: Sequence[Any] | None = None
     function, args, kwargs, done = b"", (), {}, None
     stage, task_id = PARAMETERS, row.next - 1
     # To get the next id is one step, which a signal leaves done or undone.
@@ -112,18 +114,23 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                 board[TASK] = task_id
                 interrupts.held = False
                 stage = PARAMETERS
-                if together:
-                    if calls is None:
-                        function, calls = open_calls(payloads)  # type: ignore[arg-type]
+                if isinstance(payloads, Chunk):
+                    if columns is None:
+                        function, columns = open_calls(payloads)
                         last = last if is_call else function  # a tag says what is to be done
-                    args = calls[task_id - first]
+                        if len(columns) > 1:
+                            calls = list(zip(*columns, strict=True))
+                        elif not data_only and wants_to_stop is None:
+                            alike = columns[0]
+                    at = task_id - first
+                    args = calls[at] if calls else (columns[0][at],)
                     stage = HANDLER
                     if function is not last:  # for the first time
                         found = ready(function)
                         last = function
                     done = found(*args)
                 else:
-                    args = loads(payloads[task_id - first])  # type: ignore[index]  # no chunk
+                    args = loads(payloads[task_id - first])
                     stage = HANDLER
                     if is_call:
                         function, args, kwargs = args
@@ -133,15 +140,28 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                     done = found(*args, **kwargs) if kwargs else found(*args)
                 if process.is_fork:
                     forks.leave()
-                stage = SENDING
-                kind = type(done)
-                if not data_only and (
-                    kind is float or (kind is int and -LARGEST < done < LARGEST) or is_small(done)
-                ):
+                stage, kind = SENDING, type(done)
+                if kind is float and not data_only:
                     keep(done)
                 else:
-                    row.add(_pickled(done, data_only=data_only))
-                    done = None  # perhaps a large one
+                    _keep(row, done, data_only=data_only)
+                done = None  # perhaps a large one
+                if alike is not None and not dropped:
+                    rest, stage = alike[task_id + 1 - first :], HANDLER
+                    for task_id, each in zip(ids, rest, strict=False):  # noqa: PLW2901  it is next
+                        board[TASK] = task_id
+                        done = found(each)
+                        kind = type(done)
+                        if kind is float or (kind is int and -LARGEST < done < LARGEST):
+                            keep(done)
+                        else:
+                            stage = SENDING
+                            _keep(row, done)
+                            done, stage = None, HANDLER
+                        if interrupts.leaving or dropped:
+                            break
+                    if process.is_fork:
+                        forks.leave()
                 if interrupts.leaving:
                     return
                 if wants_to_stop is not None and todo:
@@ -174,6 +194,18 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                 return
             if wants_to_stop is not None and todo and wants_to_stop():
                 return
+
+
+def _keep(row: Row, result: object, *, data_only: bool = False) -> None:
+    """The next task has returned this: fix it, unless it cannot change.
+
+    Raises:
+        Exception: It cannot be sent.
+    """
+    if not data_only and is_small(result):
+        row.results.append(result)
+    else:
+        row.add(_pickled(result, data_only=data_only))
 
 
 def _pickled(result: object, *, data_only: bool) -> Odd:
