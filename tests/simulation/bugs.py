@@ -131,13 +131,8 @@ class NoRequeueOnLoss(Departures):
 class ClaimOfTheLostStays(Departures):
     """A worker that is gone goes on waiting for tasks, and gets them."""
 
-    def depart(self, member_id: int, *rest: Any) -> None:
-        claims = self._dispatch.waiting.claims
-        kept = [claim for claim in claims if claim.taker.id == member_id]
-        super().depart(member_id, *rest)
-        for claim in kept:
-            claims._claims[claim.id] = claim
-            claims._ranked.setdefault(claim.filter, []).append(claim)
+    def _drop_claims(self, member: Member) -> None:
+        pass
 
 
 class StrikeForAllHeld(Departures):

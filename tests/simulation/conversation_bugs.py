@@ -68,6 +68,12 @@ def clients_that_hang_up(swarm: Swarm) -> None:
             spec.seconds = max(spec.seconds, 1.0)
 
 
+def clients_that_call_again_at_once(swarm: Swarm) -> None:
+    """Connections break twice while a call waits, and the next one comes before that has ended."""
+    clients_that_hang_up(swarm)
+    swarm.faults_end, swarm.reset, swarm.latency = 25.0, 3.0, 0.05
+
+
 # -- joining, leaving, endings ------------------------------------------------------------------
 
 
@@ -317,7 +323,7 @@ class KeepsWhatWasGivenUp(NumberedCalls):
 class ForgoesOnlyWhatIsDone(NumberedCalls):
     """What a call brings that was given up while it was under way stays where it is."""
 
-    strengths: ClassVar = {"lose_reply": 0.3, "lose_request": 0.3, "delay": 0.2, "faults_end": 15.0}
+    tune = staticmethod(clients_that_call_again_at_once)
 
     def forgo(self, client: str, number: int | None = None) -> Any:
         if (call := self._last.get(client)) is not None and call.done:
