@@ -244,7 +244,7 @@ class Desk:
         box.done = True
         if box.reply is None:
             with self.step() as machine:
-                box.reply = machine.expire(box.waiter, self.kernel.now)
+                box.reply = machine.answering.expire(box.waiter, self.kernel.now)
         box.finish(box.reply)
 
     # -- connections ------------------------------------------------------------------------
@@ -614,7 +614,7 @@ class Desk:
         except AssertionError as error:
             return str(error)
         now, looks = self.kernel.now, self._due
-        due = min(machine.next_deadline(), machine.waiters.next_deadline())
+        due = min(machine.next_deadline(), machine.answering.waiters.next_deadline())
         if due < inf and max(due, now) < looks - LATE:
             return f"something is due at {due}, and nobody looks before {looks}"
         if machine.submissions.runs and not self._noting and looks > now + LOOK + LATE:

@@ -6,6 +6,7 @@ search goes on from there; a bug that is not found any more is a failure.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,7 +136,7 @@ PARTS: dict[type, str] = {
     NumberedCalls: "calls",
     SubmissionBuffer: "submissions",
     Supervision: "supervision",
-    Waiters: "waiters",
+    Waiters: "answering.waiters",
 }
 
 
@@ -181,7 +182,7 @@ def plant(bug: Any) -> type[World]:
         class WithPart(Desk):
             def __init__(self, *args: Any) -> None:
                 super().__init__(*args)
-                part = getattr(self.machine, name)
+                part = attrgetter(name)(self.machine)
                 if hasattr(part, "__dict__"):
                     part.__class__ = bug
                 else:

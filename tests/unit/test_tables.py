@@ -157,9 +157,9 @@ class Master:
         elif event is waiting.Event.DROPPED:
             machine.terminate(0.0)
         elif event is waiting.Event.EXPIRED:
-            machine.expire(waiter, 5.0)
+            machine.answering.expire(waiter, 5.0)
         else:
-            machine.give_up(waiter, 0.0)
+            machine.answering.give_up(waiter, 0.0)
 
     def replies(self) -> int:
         return sum(type(each).__name__ == "Reply" for each in self.machine.effects)
@@ -205,7 +205,7 @@ def test_call_of_a_supervisor_that_is_given_up_gets_no_order() -> None:
     attend = machine.supervision.attend
     _, waiter = attend("s", [], [], 5.0, "channel", 5.0, 0.0)
     assert waiter is not None
-    machine.give_up(waiter, 0.0)
+    machine.answering.give_up(waiter, 0.0)
     assert machine.supervision.waiters() == []
     machine.supervision.order("s", (wire.CANCEL, 1, 2), 0.0)
     assert waiter.state is waiting.State.GIVEN_UP

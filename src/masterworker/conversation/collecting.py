@@ -73,7 +73,7 @@ class Collecting:
         finish = partial(self._finish, ended)
         waiter = Waiter(channel, member_id, claims, now, until, finish)
         self._waiting[member_id] = waiter
-        whole.begin_to_wait(waiter, now)
+        whole.answering.begin(waiter, now)
         if core.held_back:
             whole.weigh(now)
         return None, waiter
@@ -107,7 +107,7 @@ class Collecting:
     def interrupt(self, member_id: int, now: float) -> None:
         """There is an order for a process: if it waits here, it comes for that."""
         if member_id in self._waiting:
-            self._whole.answer(self._waiting[member_id], Event.ORDERED, now)
+            self._whole.answering.answer(self._waiting[member_id], Event.ORDERED, now)
 
     def others_execute(self) -> bool:
         """Return whether a process executes a task, and not only waits inside of one."""

@@ -20,6 +20,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
+from masterworker.conversation.answering import Answering
 from masterworker.conversation.collecting import Collecting
 from masterworker.conversation.effects import (
     MEMBERS_CHANGED,
@@ -35,7 +36,7 @@ from masterworker.conversation.orders import MemberOrders
 from masterworker.conversation.submissions import LOOK, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
-from masterworker.conversation.waiting import Event, Waiter, Waiters
+from masterworker.conversation.waiting import Waiter
 from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome, ids_of
 from masterworker.errors import Terminated
@@ -81,16 +82,14 @@ class Dispatcher:
         self.pressure = pressure
         self.submissions = SubmissionBuffer(lock)
         self.rule = FlushRule(self.submissions, core.waiting.claims.by_id)
-        self.waiters = Waiters(core.on_unparked)
         self.membership = Membership(self)
         self.orders = MemberOrders()
         self.supervision = Supervision(self, same_process)
+        self.answering = Answering(self)
         #: Of trusted processes, and of those with a ticket: neither pushes the other's out.
         self.calls, self.guest_calls = NumberedCalls(), NumberedCalls()
         self.troubles = Troubles(self._warn)
         self.collecting = Collecting(self)
-        #: No waiting call is due before.
-        self._due = inf
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -194,8 +193,10 @@ class Dispatcher:
             if claim is not None:
                 core.on_unparked(claim)
             return wire.Reply(refused, leases, self.orders.take(member_id), 0.0), None
-        waiter = Waiter(channel, member_id, [claim], now, until, self._finish_exchange, refused)
-        self.begin_to_wait(waiter, now)
+        answering = self.answering
+        finish = answering.finish_exchange
+        waiter = Waiter(channel, member_id, [claim], now, until, finish, refused)
+        answering.begin(waiter, now)
         return None, waiter
 
     # -- outcomes ---------------------------------------------------------------------------
@@ -253,38 +254,6 @@ class Dispatcher:
         calls.abandon(client, now)
         self.alarmed = True
 
-    # -- waiting ----------------------------------------------------------------------------
-
-    def begin_to_wait(self, waiter: Waiter, now: float) -> None:
-        """A call waits from now on, with the claims that it has."""
-        self.waiters.add(waiter)
-        if self.submissions.runs or self.repairs:  # what came since saw no call wait
-            self.flush(now)
-        if self.orders.waiting_for(waiter.member_id):
-            self.answer(waiter, Event.ORDERED, now)
-        if waiter.until < self._due:
-            self._due = waiter.until
-            self.alarmed = True
-
-    def expire(self, waiter: Waiter, now: float) -> Any:
-        """The time of a call is up. Returns its reply; an exception: the call fails with it."""
-        self._make_reply(waiter, Event.EXPIRED, now)
-        return waiter.reply
-
-    def give_up(self, waiter: Waiter, now: float) -> None:
-        """A call that waits, or was answered, does not get its reply: what it has goes back."""
-        waiter.happens(Event.ABANDONED)
-        self._close(waiter)
-        finished, leases, orders = waiter.finished, waiter.leases, waiter.orders
-        waiter.finished, waiter.leases, waiter.orders = [], [], []
-        self.orders.put_back(waiter.member_id, orders)
-        self.put_back(waiter.member_id, finished, leases, now)
-
-    def answer(self, waiter: Waiter, why: Event, now: float) -> None:
-        """There is something to say to a call that waits; once is enough."""
-        if self._make_reply(waiter, why, now):
-            self.effects.append(Reply(waiter.channel, waiter.reply))
-
     # -- time, and the end ------------------------------------------------------------------
 
     def on_tick(self, now: float) -> float:
@@ -299,10 +268,7 @@ class Dispatcher:
         for calls in (self.calls, self.guest_calls):
             self.undelivered(calls.on_tick(now), now)
         self.troubles.look(core, now)
-        if now >= self._due:
-            for waiter in self.waiters.overdue(now) + self.supervision.overdue(now):
-                self.answer(waiter, Event.EXPIRED, now)
-            self._due = min(self.waiters.next_deadline(), self.supervision.next_deadline())
+        self.answering.on_tick(now)
         waiting = bool(core.waiting.count) and not core.terminated
         look = now + LOOK if self.rule.ticked(now, waiting=waiting) else inf
         self.alarmed = core.alarmed = False
@@ -311,7 +277,8 @@ class Dispatcher:
     def next_deadline(self) -> float:
         """Return when a tick is due for something that is known by now; inf: for nothing."""
         core = self.core.next_deadline()
-        due = min(self._due, self.calls.next_deadline(), self.guest_calls.next_deadline())
+        parts = (self.answering, self.calls, self.guest_calls)
+        due = min(part.next_deadline() for part in parts)
         return due if core is None else min(due, core)
 
     def terminate(self, now: float) -> None:
@@ -320,8 +287,7 @@ class Dispatcher:
         claims = self.core.on_terminated()
         for member_id in self.core.members:
             self.orders.give(member_id, (wire.STOP, 0))
-        for waiter in self.waiters.of(claims) + self.supervision.waiters():
-            self.answer(waiter, Event.DROPPED, now)
+        self.answering.terminate(claims, now)
         self.effects.append(MEMBERS_CHANGED)
 
     def check(self) -> None:
@@ -331,7 +297,7 @@ class Dispatcher:
             AssertionError: They are not.
         """
         parked = {*self.core.waiting.claims.by_id, *self.core.results.claims.by_id}
-        self.waiters.check(parked)
+        self.answering.waiters.check(parked)
 
     def require_open(self) -> None:
         """Raise `Terminated` if the job is over."""
@@ -343,8 +309,7 @@ class Dispatcher:
     def apply(self, effects: Effects, now: float) -> None:
         """Inform all processes that an event of the scheduler concerns."""
         if effects.leases or effects.results or effects.dropped:
-            for waiter, why in self.waiters.serve(effects):
-                self.answer(waiter, why, now)
+            self.answering.serve(effects, now)
         if effects.direct:
             self.effects.append(Settled(effects.direct))
         if effects.failed:
@@ -362,23 +327,6 @@ class Dispatcher:
             self.membership.forget(member.id)
 
     # -- inside -----------------------------------------------------------------------------
-
-    def _make_reply(self, waiter: Waiter, why: Event, now: float) -> bool:
-        """Make the reply of a call that waits. Returns False: it has one already."""
-        is_first = waiter.happens(why)
-        if is_first:
-            self._close(waiter)
-            waiter.reply = waiter.finish(waiter, now)
-        return is_first
-
-    def _close(self, waiter: Waiter) -> None:
-        self.waiters.close(waiter)
-        self.collecting.close(waiter)
-        self.supervision.close(waiter)
-
-    def _finish_exchange(self, waiter: Waiter, now: float) -> wire.Reply:
-        orders = waiter.orders = self.orders.take(waiter.member_id)
-        return wire.Reply(waiter.refused, waiter.leases, orders, now - waiter.began)
 
     def _holder(self, task_id: int, attempt: int) -> int:
         """Return the process that has an attempt of a task in hand; -1 for none."""

@@ -75,13 +75,13 @@ class Supervision:
 
         waiter = Waiter(channel, NO_MEMBER, [], now, until, finish)
         self._orders.wait(name, waiter)
-        self._whole.begin_to_wait(waiter, now)
+        self._whole.answering.begin(waiter, now)
         return None, waiter
 
     def order(self, name: str, order: Order, now: float) -> None:
         """Leave an order for a supervisor, and let the call that waits for one have it."""
         for waiter in self._orders.give(name, order):
-            self._whole.answer(waiter, Event.ORDERED, now)
+            self._whole.answering.answer(waiter, Event.ORDERED, now)
 
     def close(self, waiter: Waiter) -> None:
         """A call waits no more; one that is none of these is no error."""

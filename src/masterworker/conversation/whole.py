@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from masterworker.conversation.effects import Effect
     from masterworker.conversation.numbered import Call, NumberedCalls
     from masterworker.conversation.orders import MemberOrders
+    from masterworker.conversation.submissions import SubmissionBuffer
     from masterworker.conversation.troubles import Troubles
     from masterworker.conversation.waiting import Event, Waiter
     from masterworker.core.effects import Effects
@@ -27,6 +28,35 @@ class Collectors(Protocol):
     def forget(self, member_id: int) -> None:
         """A process is gone."""
 
+    def close(self, waiter: Waiter) -> None:
+        """A call waits no more."""
+
+
+class Supervisors(Protocol):
+    """The part about supervisors, which wait for orders."""
+
+    def close(self, waiter: Waiter) -> None:
+        """A call waits no more."""
+
+    def waiters(self) -> list[Waiter]:
+        """Return the calls that wait for orders."""
+
+    def overdue(self, now: float) -> list[Waiter]:
+        """Return the calls that have waited for orders for long enough."""
+
+    def next_deadline(self) -> float:
+        """Return when `overdue` is of use next."""
+
+
+class Answers(Protocol):
+    """The part about calls that wait."""
+
+    def begin(self, waiter: Waiter, now: float) -> None:
+        """A call waits from now on, with the claims that it has."""
+
+    def answer(self, waiter: Waiter, why: Event, now: float) -> None:
+        """There is something to say to a call that waits; once is enough."""
+
 
 class Whole(Protocol):
     """See `Dispatcher`."""
@@ -35,6 +65,17 @@ class Whole(Protocol):
     effects: deque[Effect]
     orders: MemberOrders
     troubles: Troubles
+    submissions: SubmissionBuffer
+    repairs: deque[tuple[Any, ...]]
+    alarmed: bool
+
+    @property
+    def answering(self) -> Answers:
+        """The part about calls that wait."""
+
+    @property
+    def supervision(self) -> Supervisors:
+        """The part about supervisors."""
 
     @property
     def collecting(self) -> Collectors:
@@ -59,12 +100,3 @@ class Whole(Protocol):
         self, member_id: int, finished: Sequence[Finished], leases: Sequence[Lease], now: float
     ) -> None:
         """Take back what a call was given that did not get it."""
-
-    def begin_to_wait(self, waiter: Waiter, now: float) -> None:
-        """A call waits from now on, with the claims that it has."""
-
-    def answer(self, waiter: Waiter, why: Event, now: float) -> None:
-        """There is something to say to a call that waits; once is enough."""
-
-    def expire(self, waiter: Waiter, now: float) -> Any:
-        """The time of a call is up. Returns its reply."""

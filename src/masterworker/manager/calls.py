@@ -66,7 +66,7 @@ class Calls:
                 reply = box.reply
                 if reply is None:  # its time is up; or it has just been answered
                     with self._guard as machine:
-                        reply = machine.expire(waiter, self._clock())
+                        reply = machine.answering.expire(waiter, self._clock())
             failed = isinstance(reply, MasterworkerError)  # here: handlers run after such calls
         except BaseException:  # a Ctrl-C, say: to note a repair is one step, whatever comes next
             if waiter is not None:
@@ -102,7 +102,7 @@ class Calls:
     # -- repairs, with the lock held --------------------------------------------------------
 
     def _give_up(self, waiter: Waiter) -> None:
-        self._guard.held().give_up(waiter, self._clock())
+        self._guard.held().answering.give_up(waiter, self._clock())
 
     def _undo(self, what: tuple[Any, ...], reply: Any) -> None:
         machine, now = self._guard.held(), self._clock()
