@@ -398,10 +398,10 @@ class GivesBackWhatItKeeps(Hand):
     """What is given back of a row is executed here as well."""
 
     def put_down(self) -> list[int]:
-        rows = [(row, tuple(row.todo)) for row in self.leases if isinstance(row, Row)]
+        rows = [(row, tuple(row.ids)) for row in self.leases if isinstance(row, Row)]
         ids = super().put_down()
-        for row, todo in rows:
-            row.todo.extend(todo)
+        for row, before in rows:
+            row.ids[:] = before
         return ids
 
 

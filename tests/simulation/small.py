@@ -146,9 +146,11 @@ class System:
         current = hand.leases[0]
         if isinstance(current, Row):
             executing = current.next
-            current.todo.popleft()
+            next(current.coming)
             returned = hand.put_down()
-            current.todo.append(executing)
+            current.coming = iter(current.ids)
+            for _ in current.results:
+                next(current.coming)
         else:
             executing = current.task_id
             hand.leases.popleft()
@@ -172,10 +174,10 @@ class System:
         if not row.begun:
             row.begun = True
             hand.outcomes.append(row)
-        row.todo.popleft()
+        next(row.coming)
         kind, payload = self._outcome(number, row.next, row.attempt)
         row.add(payload if kind == RESULT else (kind, payload))
-        if not row.todo:
+        if not row.has_more():
             row.over = True
             hand.done_with(row)
 

@@ -127,8 +127,7 @@ class SimWorker(Peer):
         row.begun = row.executing = True
         outcomes.append(row)
         began = pace.begin(row.tag, self.kernel.now)
-        while row.todo:
-            task_id = row.todo.popleft()
+        for task_id in row.coming:
             payload = one_by_one(row.payloads)[task_id - row.first]
             if task_id in row.dropped:
                 row.add(None)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from masterworker.core.chunks import Chunk
 from masterworker.core.hand import Hand
 from masterworker.core.row import Row
 from masterworker.core.task import FAILURE, RESULT, Lease, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def pack(values: list[Any], together: bool) -> list[bytes] | Chunk:
@@ -31,7 +37,7 @@ def execute(hand: Hand, row: Row, number: int) -> None:
         row.begun = True
         hand.outcomes.append(row)
     for _ in range(number):
-        row.results.append(f"r{row.todo.popleft()}")
+        row.results.append(f"r{next(row.coming)}")
 
 
 def test_results_are_sent_together_and_once() -> None:
@@ -56,7 +62,7 @@ def test_what_was_not_acknowledged_is_sent_again() -> None:
     hand.cut_off()
     sent = list(hand.to_send())
     assert sent == [Outcome(10, 1, RESULT, [b"r10", b"r11"]), Outcome(12, 1, RESULT, [b"r12"])]
-    assert not row.todo
+    assert not row.has_more()
 
 
 def test_failures_are_outcomes_of_their_own() -> None:
@@ -113,7 +119,7 @@ def test_what_has_not_been_begun_is_put_down_in_order() -> None:
     """The rest of a row, and what comes after it."""
     hand, row = hand_with()
     execute(hand, row, 1)
-    row.todo.popleft()  # it is being executed
+    next(row.coming)  # it is being executed
     assert hand.put_down() == [12, 13, 14, 20]
     assert hand.put_down() == []
     assert list(hand.leases) == [row]
@@ -139,4 +145,58 @@ def test_another_run_of_the_manager_gets_nothing_of_a_row() -> None:
     hand.joined("two")
     row.results.append("late")
     assert list(hand.to_send()) == []
-    assert not row.todo
+    assert not row.has_more()
+
+
+class Interleaved(list[int]):
+    """Lets the main thread go on while the courier looks, and while it cuts."""
+
+    steps: Callable[[], None]
+
+    def __getitem__(self, part: Any) -> Any:
+        self.steps()
+        found = super().__getitem__(part)
+        self.steps()
+        return found
+
+    def __delitem__(self, part: Any) -> None:
+        super().__delitem__(part)
+        self.steps()
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_each_task_is_begun_or_given_back_whatever_comes_between(steps: int) -> None:
+    """The main thread does not wait for the courier, and begins none that was given back."""
+    _, row = hand_with(20)
+
+    def go_on() -> None:
+        for task_id in itertools.islice(row.coming, steps):
+            assert task_id == row.next
+            row.results.append("")
+
+    row.ids = ids = Interleaved(row.ids)
+    row.coming = iter(ids)
+    go_on()
+    ids.steps = go_on
+    given = row.put_down()
+    go_on()
+    assert [*range(10, row.next), *given] == list(range(10, 30))
+    assert row.last == row.next - 1 or not given
+    assert not row.has_more()
+
+
+def test_a_row_that_is_done_has_nothing_to_give_back() -> None:
+    """Nor has one whose tasks nobody wants any more, nor one that was given back."""
+    _, row = hand_with(2)
+    for task_id in row.coming:
+        row.results.append(task_id)
+    assert row.put_down() == []
+    _, row = hand_with(2)
+    assert row.put_down() == [10, 11]
+    assert row.put_down() == []
+    assert list(row.coming) == []
+    hand, row = hand_with(2)
+    next(row.coming)
+    hand.cut_off()
+    assert row.put_down() == []
+    assert row.next == 10

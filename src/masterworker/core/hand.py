@@ -10,6 +10,7 @@ worker's conversation lock held.
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from masterworker.core.grain import DOWN, KEPT_TAGS, UP, Spent
@@ -91,7 +92,7 @@ class Hand:
         """
         for lease in tuple(self.leases):
             if isinstance(lease, Row):
-                lease.todo.clear()
+                lease.ids.clear()
         self.leases.clear()
 
     def joined(self, instance: str) -> None:
@@ -123,14 +124,13 @@ class Hand:
 
     def put_down(self) -> list[int]:
         """Take all tasks that have not been started out of the hand. Returns their ids."""
-        ids: list[int] = []
+        parts: list[list[int]] = []
         for lease in reversed(tuple(self.leases)):
             if isinstance(lease, Row):
-                ids += lease.put_down()
+                parts.append(lease.put_down())
             elif self.done_with(lease):
-                ids.append(lease.task_id)
-        ids.reverse()
-        return ids
+                parts.append([lease.task_id])
+        return list(chain.from_iterable(reversed(parts)))
 
 
 class Pace:

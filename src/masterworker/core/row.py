@@ -1,14 +1,15 @@
 """A lease of several tasks while a worker has it in its hands.
 
 The main thread executes its tasks one after the other, while the courier may deliver what is done
-and give back what has not been begun. Each of them takes from one end of a deque, which is atomic,
-so no task is with both.
+and give back what has not been begun. The main thread goes through a list, which costs nothing for
+each task. The courier cuts off the end of that list: an iterator takes no more from where there is
+nothing any more, and its position then says what it had taken before. So no task is with both.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import groupby
+from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.chunks import Chunk
@@ -35,19 +36,8 @@ class Row:
     """
 
     __slots__ = (
-        "_sent",
-        "attempt",
-        "begun",
-        "dropped",
-        "executing",
-        "first",
-        "last",
-        "odd",
-        "over",
-        "payloads",
-        "results",
-        "tag",
-        "todo",
+        *("_sent", "attempt", "begun", "coming", "dropped", "executing", "first", "ids", "last"),
+        *("odd", "over", "payloads", "results", "tag"),
     )
 
     def __init__(self, lease: Lease) -> None:
@@ -56,8 +46,10 @@ class Row:
         self.first, self.attempt, self.tag = lease.task_id, lease.attempt, lease.tag
         #: The last one that has not been given back.
         self.last = self.first + len(self.payloads) - 1
-        #: What has not been begun. The main thread takes from the left.
-        self.todo = deque(range(self.first, self.last + 1))
+        #: All that have not been given back, and what goes through them: to take the next one is
+        #: one step of the main thread, which begins it.
+        self.ids = list(range(self.first, self.last + 1))
+        self.coming = iter(self.ids)
         #: What has been done, from the first on: values that can be pickled later, or None where
         #: `odd` has something else, which is there before. The main thread adds.
         self.results: list[Any] = []
@@ -93,17 +85,25 @@ class Row:
         self.dropped.add(task_id)
         return task_id > self.next
 
+    def has_more(self) -> bool:
+        """Return whether there are tasks that have not been begun."""
+        return length_hint(self.coming) > 0
+
     def put_down(self) -> list[int]:
-        """Take all that has not been begun out of the hand. Returns the ids, the last first."""
-        ids = []
-        while self.todo:
-            try:
-                task_id = self.todo.pop()
-            except IndexError:  # the main thread was faster
-                break
-            ids.append(task_id)
-            self.last = task_id - 1
-        return ids
+        """Take all that has not been begun out of the hand. Returns the ids."""
+        begun = self._begun()
+        cut = self.ids[begun:]
+        del self.ids[begun:]
+        # Meanwhile the main thread may have begun some of them; from here on, it does not.
+        left = cut[self._begun() - begun :]
+        if left:
+            self.last = left[0] - 1
+        return left
+
+    def _begun(self) -> int:
+        """Return how many have been begun."""
+        found: Any = self.coming.__reduce__()  # shorter, once it has come to an end
+        return found[2] if len(found) > 2 else len(self.results)
 
     def outcomes(self, pack: Pack) -> list[Outcome]:
         """Return what is done and has not been asked for before."""

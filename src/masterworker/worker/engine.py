@@ -350,7 +350,7 @@ class WorkerEngine:
         if done:
             self._pace.observe(row.tag, row.next - 1, done, time.monotonic() - began)
         row.executing = False
-        if not row.todo:
+        if not row.has_more():
             row.over = True
             self.hand.done_with(row)
         return done

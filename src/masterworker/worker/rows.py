@@ -30,7 +30,7 @@ from masterworker.worker.execution import (
 from masterworker.worker.interrupts import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from masterworker.core.hand import Hand
     from masterworker.core.row import Odd, Row
@@ -93,7 +93,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     that is not ours. A signal that was meant for it may so come when it has its outcome: then it is
     too late, and nothing follows.
     """
-    process, dropped, todo, keep = forks.mark, row.dropped, row.todo, row.results.append
+    process, dropped, coming, keep = forks.mark, row.dropped, row.coming, row.results.append
     held = interrupts.held
     is_call, last, found = handler is call, b"", handler
     first, payloads = row.first, row.payloads
@@ -103,11 +103,9 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     alike: Sequence[Any] | None = None
     function, args, kwargs, done = b"", (), {}, None
     stage, task_id = PARAMETERS, row.next - 1
-    # To get the next id is one step, which a signal leaves done or undone.
-    ids: Iterator[int] = iter(todo.popleft, 0)
     while True:
         try:
-            for task_id in ids:
+            for task_id in coming:
                 if dropped and task_id in dropped:
                     row.add(None)
                     continue
@@ -148,11 +146,15 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                 done = None  # perhaps a large one
                 if alike is not None and not dropped:
                     rest, stage = alike[task_id + 1 - first :], HANDLER
-                    for task_id, each in zip(ids, rest, strict=False):  # noqa: PLW2901  it is next
+                    for task_id, each in zip(coming, rest, strict=False):  # noqa: PLW2901  it is next
                         board[TASK] = task_id
                         done = found(each)
                         kind = type(done)
-                        if kind is float or (kind is int and -LARGEST < done < LARGEST):
+                        if (
+                            kind is float
+                            or (kind is int and -LARGEST < done < LARGEST)
+                            or done is None
+                        ):
                             keep(done)
                         else:
                             stage = SENDING
@@ -164,21 +166,18 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                         forks.leave()
                 if interrupts.leaving:
                     return
-                if wants_to_stop is not None and todo:
+                if wants_to_stop is not None and row.has_more():
                     interrupts.held = held
                     board[TASK] = outer
                     if wants_to_stop():
                         return
         except BaseException as error:
             outcome: Odd = None
-            over = False
             try:
                 try:
                     if row.next <= task_id:
                         has_come = interrupts.has_come
                         outcome = failed(stage, error, done, has_come, None, data_only=data_only)
-                    elif isinstance(error, IndexError) and not todo:
-                        over = True
                     elif not isinstance(error, Broken):
                         raise
                 finally:
@@ -190,10 +189,12 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
             if row.next <= task_id:
                 row.add(outcome)
             done = None
-            if over or interrupts.leaving:
+            if interrupts.leaving:
                 return
-            if wants_to_stop is not None and todo and wants_to_stop():
+            if wants_to_stop is not None and row.has_more() and wants_to_stop():
                 return
+        else:
+            return
 
 
 def _keep(row: Row, result: object, *, data_only: bool = False) -> None:
