@@ -13,7 +13,7 @@ import pytest
 from blocks import each_finished, each_lease, plain, together
 from masterworker.core import audit
 from masterworker.core.blocks import PAGE_BITS
-from masterworker.core.chunks import MOST, MOST_BYTES, Chunk, weight
+from masterworker.core.chunks import APART, MOST, MOST_BYTES, PICKLED, PLAIN, Chunk, weight
 from masterworker.core.departure import Ended
 from masterworker.core.options import Options
 from masterworker.core.scheduler import Scheduler
@@ -25,8 +25,8 @@ from masterworker.data.chunks import (
     LONGEST,
     WIDEST,
     Values,
-    are_small,
     calls_together,
+    coding_of,
     is_small,
     open_calls,
     put_together,
@@ -80,7 +80,7 @@ def test_there_is_no_chunk_without_items_or_with_too_many(at: int, number: int) 
 )
 def test_what_nobody_can_change_is_small(value: object) -> None:
     assert is_small(value)
-    assert are_small([value])
+    assert coding_of([value])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_nobody_can_change_is_small(value: object) -> None:
 def test_what_could_have_a_state_is_not_small(value: object) -> None:
     """Also not in a tuple, nor an object of a subclass."""
     assert not is_small(value)
-    assert not are_small([value])
+    assert not coding_of([value])
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,33 @@ def test_parameters_of_a_tag() -> None:
     assert pickle.loads(single(chunk, 2)) == (3,)
 
 
+PLAIN_VALUES = [1, True, 0, False, -(2**63), 2**63 - 1, 2.5, -0.0, 1e300, None, "tëxt", b"\0\xff"]
+
+
+@pytest.mark.parametrize("coding", [PICKLED, PLAIN])
+@pytest.mark.parametrize("odd", [7, 2**64, -(2**64), "\ud800", math.inf, ""])
+def test_values_come_as_they_were_however_they_were_put_together(coding: int, odd: Any) -> None:
+    """Also a number or a text that plain data has no place for: then it is a pickle after all."""
+    values = [*PLAIN_VALUES, odd]
+    chunk = put_together(values, coding)
+    assert isinstance(chunk, Chunk)
+    calls = calls_together(b"f", [values, values], coding)
+    assert calls is not None
+    _, (column, other) = open_calls(calls)
+    for found in (Values(chunk).open(), list(column), list(other)):
+        assert list(map(repr, found)) == list(map(repr, values))
+    singles = [pickle.loads(single(chunk, at)) for at in range(len(values))]
+    assert list(map(repr, singles)) == list(map(repr, values))
+    assert pickle.loads(single(calls[2:], 1)) == (b"f", (False, False), {})
+
+
+def test_what_can_be_plain() -> None:
+    """Tuples and complex numbers would come back as something else."""
+    assert coding_of(PLAIN_VALUES) == PLAIN
+    assert {coding_of([value]) for value in (1j, (1, 2), ())} == {PICKLED}
+    assert coding_of([(1, 2), 3]) == coding_of([[1]]) == coding_of([(1, [2])]) == APART
+
+
 def test_too_many_bytes_are_not_put_together() -> None:
     """The function does not count: it would be in each of them."""
     assert calls_together(b"", [[f"{i:64}" for i in range(MOST)]]) is None
@@ -139,7 +166,7 @@ def test_results_are_opened_once() -> None:
 def test_few_results_are_not_put_together() -> None:
     few = list(range(FEW - 1))
     assert put_together(few) == [pickle.dumps(i, 5) for i in few]
-    assert put_together([1] * FEW, together=False) == [pickle.dumps(1, 5)] * FEW
+    assert put_together([1] * FEW, coding=0) == [pickle.dumps(1, 5)] * FEW
 
 
 @pytest.mark.parametrize("sent", [[1, 2], {0: 1, 1: 2, 2: 3}, (1, 2, 3), None])

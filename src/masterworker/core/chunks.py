@@ -17,6 +17,8 @@ from masterworker.errors import InternalError
 if TYPE_CHECKING:
     from collections.abc import Sequence, Sized
 
+#: How values may be put together: not at all; in one pickle; as plain data, which is quicker.
+APART, PICKLED, PLAIN = range(3)
 #: No chunk has more items, ...
 MOST: Final = 1024
 #: ... nor more bytes: each item that leaves it takes all of them along, so this bounds what

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
-from masterworker.core.chunks import Chunk
+from masterworker.core.chunks import APART, PICKLED, PLAIN, Chunk
 from masterworker.core.task import RESULT, Outcome, Payload
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from masterworker.core.task import Lease, Payloads
 
-    #: Pickles values, all at once if that may be.
-    Pack = Callable[[list[Any], bool], Payloads]
+    #: Makes payloads of values: how they may be put together, `core.chunks` says.
+    Pack = Callable[[list[Any], int], Payloads]
 
 #: What becomes of a task whose result is not a value that can be kept: its pickle; kind and payload
 #: of another outcome; None for one that was not executed, since it was cancelled.
@@ -37,7 +37,7 @@ class Row:
 
     __slots__ = (
         *("_sent", "attempt", "begun", "coming", "dropped", "executing", "first", "ids", "last"),
-        *("odd", "over", "payloads", "results", "tag"),
+        *("odd", "over", "payloads", "plain", "results", "tag"),
     )
 
     def __init__(self, lease: Lease) -> None:
@@ -55,6 +55,8 @@ class Row:
         self.results: list[Any] = []
         #: What else became of tasks, by the position in `results`, until it is sent.
         self.odd: dict[int, Odd] = {}
+        #: All values so far are of classes that are kept as plain data.
+        self.plain = True
         #: Tasks that are no longer wanted.
         self.dropped: set[int] = set()
         #: The main thread has begun with it; is at it; and nothing will be added any more.
@@ -115,7 +117,7 @@ class Row:
         first, attempt = self.first + begin, self.attempt
         odd = {i - begin: self.odd.pop(i) for i in list(self.odd) if i < self._sent}
         if not odd:
-            return [Outcome(first, attempt, RESULT, pack(done, True))]
+            return [Outcome(first, attempt, RESULT, pack(done, PLAIN if self.plain else PICKLED))]
         return list(_sorted_out(first, attempt, done, odd, pack))
 
 
@@ -130,7 +132,7 @@ def _sorted_out(
         positions = list(group)
         at = first + positions[0]
         if not is_odd:
-            values = pack([done[i] for i in positions], together)
+            values = pack([done[i] for i in positions], PICKLED if together else APART)
             if isinstance(values, list) and not together:
                 run += values
             else:

@@ -11,8 +11,8 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from masterworker.core.chunks import MOST_BYTES
-from masterworker.data.chunks import MOST_VALUES, are_small, calls_together, is_small
+from masterworker.core.chunks import MOST_BYTES, PICKLED, PLAIN
+from masterworker.data.chunks import MOST_VALUES, calls_together, coding_of, is_small
 from masterworker.data.items import single
 from masterworker.data.pickling import (
     MAIN,
@@ -73,6 +73,8 @@ class Batcher:
         self._together = together and len(self._function) <= MOST_BYTES - MOST_VALUES
         self._single = len(iterables) == 1 and not starred
         self._quick = all(type(each) in _QUICK for each in iterables)
+        #: All parameters are whole numbers.
+        self._whole = not starred and all(type(each) is range for each in iterables)
         #: Parameters themselves, where there is one for each task; else tuples of them.
         self._items: Iterator[Any]
         if starred:
@@ -104,8 +106,8 @@ class Batcher:
             return self._draw_slowly(most, together=together)
         items = list(islice(self._items, most))
         columns = self._columns(items) if together and items else None
-        if columns and all(map(are_small, columns)):
-            return self._put_together(items, columns)
+        if columns and (coding := PLAIN if self._whole else min(map(coding_of, columns))):
+            return self._put_together(items, columns, coding)
         return self._each(items)
 
     def were_asked_for(self, first: int, number: int) -> None:
@@ -147,9 +149,9 @@ class Batcher:
         return payloads
 
     def _put_together(
-        self, items: list[Any], columns: Sequence[Sequence[Any]]
+        self, items: list[Any], columns: Sequence[Sequence[Any]], coding: int = PICKLED
     ) -> Sequence[Payload] | Chunk:
-        chunk = calls_together(self._function, columns)
+        chunk = calls_together(self._function, columns, coding)
         if chunk is None:
             return self._each(items)
         self._mean = max(1, (len(chunk.data) - len(self._function)) // len(items))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker import forks
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT
-from masterworker.data.chunks import LARGEST, is_small, open_calls
+from masterworker.data.chunks import LARGEST, PLAIN_KINDS, is_small, open_calls
 from masterworker.data.pickling import (
     CANNOT_NAME_MAIN,
     dumps_payload,
@@ -204,6 +204,7 @@ def _keep(row: Row, result: object, *, data_only: bool = False) -> None:
         Exception: It cannot be sent.
     """
     if not data_only and is_small(result):
+        row.plain &= type(result) in PLAIN_KINDS
         row.results.append(result)
     else:
         row.add(_pickled(result, data_only=data_only))
