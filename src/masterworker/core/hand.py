@@ -30,7 +30,7 @@ ROUND_TRIPS = 4
 #: ... but never for more than this many seconds, ...
 MAX_BUDGET = 0.25
 #: ... nor for more tasks than this.
-MAX_WANT = 5000
+MAX_WANT = 20_000
 #: Weight of the newest observation in the moving average of round trips.
 WEIGHT = 0.3
 

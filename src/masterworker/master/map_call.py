@@ -27,6 +27,10 @@ FIRST_DRAW = 0.5
 #: all; as long as nothing is known, this number of tasks.
 PACE = 0.005
 AT_FIRST = 128
+#: Where results are yielded very quickly, a usual number of tasks is done before this process is
+#: next awake, so there may be more: as many times as many as full batches are yielded in `PACE`,
+#: and this at most.
+FURTHEST = 4
 
 
 class Bounds(NamedTuple):
@@ -97,6 +101,8 @@ class MapCall:
         #: How many have been yielded since when, and how many that makes in `PACE`.
         self._yielded, self._since = 0, 0.0
         self._pace = AT_FIRST
+        #: How many times as many tasks are under way as is usual.
+        self._times = 1
 
     def begin(self, *, ordered: bool) -> Results[Any]:
         """Ask for the first tasks. Returns what yields the results.
@@ -287,13 +293,17 @@ class MapCall:
             return False
 
     def _has_room(self) -> bool:
-        return self._pending < (self._bounds.most or self._requests.look_ahead)
+        return self._pending < (self._bounds.most or self._ahead)
+
+    @property
+    def _ahead(self) -> int:
+        return self._times * self._requests.look_ahead
 
     def _is_low(self) -> bool:
         """Return whether it is time to ask for more: some at a time, where many are allowed."""
         most = self._bounds.most
         if most is None:
-            return self._pending <= max(self._requests.look_ahead - BATCH, 2 * FEW - 1)
+            return self._pending <= max(self._ahead - BATCH, 2 * FEW - 1)
         return self._pending <= most - max(1, most // 8)
 
     def _take(self, number: int) -> None:
@@ -304,8 +314,9 @@ class MapCall:
         while self._is_low():
             now = time.monotonic()
             if now - self._since >= PACE:
-                pace = self._yielded / (now - self._since) * PACE
-                self._pace = min(BATCH, max(FEW, int(pace)))
+                pace = int(self._yielded / (now - self._since) * PACE)
+                self._pace = min(BATCH, max(FEW, pace))
+                self._times = min(FURTHEST, max(1, pace // BATCH))
                 self._yielded, self._since = 0, now
             if not self._ask_for_more():
                 return

@@ -331,7 +331,8 @@ class Submitter:
         Returns:
             An iterator over the results, for `for` and `async for`. The first tasks are under way
             when it is returned, and at most 10,000 (or 64 MB of arguments) are under way whose
-            results it has not yielded.
+            results it has not yielded; of tiny tasks, of which it yields more than 400,000 a
+            second, up to 40,000.
             An iterator that is left early (it has raised, a loop was left, it was closed or
             dropped) takes the rest back: tasks that no worker has begun are not executed, others
             are broken off, as `Future.cancel` does.

@@ -270,7 +270,7 @@ class Pool:
             iterable: The items.
             chunksize: Has no effect: the size of portions is found out.
             buffersize: This many calls at most are under way, or done and not taken. None: 10,000,
-                or 64 MB of arguments.
+                or 64 MB of arguments; of tiny ones up to 40,000.
 
         Raises:
             ValueError: The pool was closed, or a number is less than 1.
