@@ -136,6 +136,35 @@ def test_a_call_that_waits_is_cancelled_and_one_that_runs_is_not(
     assert not Path(late).exists()
 
 
+def take(seconds: float, path: str) -> str:
+    """Say that this runs, and take some time."""
+    Path(path).touch()
+    threading.Event().wait(seconds)
+    return path
+
+
+def test_a_call_that_a_worker_has_and_has_not_begun_is_cancelled(tmp_path: Path) -> None:
+    """It never runs; and what runs is not cancelled, although the worker has just begun."""
+    with Executor(1) as executor:
+        list(executor.map(take, [0.01] * 40, [str(tmp_path / "some")] * 40))
+        cancelled: list[str] = []
+        for turn in range(20):
+            paths = [str(tmp_path / f"{turn}-{number}") for number in range(6)]
+            futures = [executor.submit(take, 0.01, path) for path in paths]
+            wait_until(Path(paths[0]).exists)
+            assert not futures[0].cancel()
+            assert futures[0].result(60) == paths[0]
+            for future, path in zip(futures[::-1], paths[::-1], strict=True):
+                if future.cancel():
+                    assert future.cancelled()
+                    cancelled.append(path)
+                else:
+                    assert future.result(60) == path
+        assert cancelled
+        assert executor.submit(double, 1).result(60) == 2
+        assert not [path for path in cancelled if Path(path).exists()]
+
+
 def test_interrupt_breaks_off_what_runs(executor: Executor, tmp_path: Path) -> None:
     """That is no cancelling for `concurrent.futures`: it has begun."""
     future = executor.submit(wait_for, str(tmp_path / "never"))

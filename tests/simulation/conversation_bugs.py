@@ -18,6 +18,7 @@ from masterworker.conversation.dispatcher import Dispatcher
 from masterworker.conversation.membership import Membership
 from masterworker.conversation.numbered import Call, Event, NumberedCalls
 from masterworker.conversation.orders import MemberOrders
+from masterworker.conversation.revoking import Revoking
 from masterworker.conversation.submissions import Flush, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.waiting import Waiters
@@ -72,6 +73,34 @@ def clients_that_call_again_at_once(swarm: Swarm) -> None:
     """Connections break twice while a call waits, and the next one comes before that has ended."""
     clients_that_hang_up(swarm)
     swarm.faults_end, swarm.reset, swarm.latency = 25.0, 3.0, 0.05
+
+
+def asked_back_in_vain(swarm: Swarm) -> None:
+    """Tasks are asked back from workers that no supervisor tells, and which are slow to answer."""
+    swarm.workers = [(ALL, slowness, -1) for _, slowness, _ in swarm.workers]
+    swarm.faults_end, swarm.revoke = max(swarm.faults_end, 5.0), 20.0
+    for batch in swarm.batches:
+        batch.options = None
+
+
+class CancelsWhatItHasRefused(Revoking):
+    """A caller that was told that a task goes on has it cancelled all the same, later."""
+
+    tune = staticmethod(asked_back_in_vain)
+
+    def close(self, waiter: Waiter) -> None:
+        pass
+
+
+class PromisesToCancel(Revoking):
+    """Whatever a worker has is taken for cancelled as soon as the worker is asked."""
+
+    tune = staticmethod(asked_back_in_vain)
+
+    def _look_at(self, call: Any, now: float) -> None:
+        super()._look_at(call, now)
+        call.cancelled += call.open
+        call.open.clear()
 
 
 # -- joining, leaving, endings ------------------------------------------------------------------

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Answer = Callable[[bool, Any], None]
 
+#: A caller waits at most so long for workers to give back what they have not begun (seconds).
+REVOKE_SECONDS = 0.5
 #: A deadline may be missed by so much (seconds): by the rounding of a sum.
 LATE = 1e-6
 #: Another thread gets hold of the interpreter within this time (seconds).
@@ -550,6 +552,15 @@ class Desk:
         if not self.held_up(self.cancel_here, task_ids):
             with self.step() as machine:
                 machine.cancel(task_ids, self.kernel.now)
+
+    def revoke_here(self, task_ids: list[int]) -> None:
+        """The master itself wants tasks cancelled that have not begun, and waits for that."""
+        if self.held_up(self.revoke_here, task_ids):
+            return
+        oracle = self.oracle
+        oracle.asks_back(task_ids)
+        box = Box(lambda cancelled: oracle.answered(task_ids, cancelled))
+        self._call(self.machine.revoking.revoke, task_ids, wait=REVOKE_SECONDS, box=box)
 
     # -- results in memory ------------------------------------------------------------------
 

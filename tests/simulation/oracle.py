@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from blocks import each_finished, each_lease, each_outcome
@@ -81,6 +82,9 @@ class Oracle:
         #: Members whose connections broke, who they are, and who each process is by now.
         self._broken: dict[int, None] = {}
         self._client_of: dict[int, str] = {}
+        #: Which attempts have begun; for which tasks a caller waits that wants them cancelled.
+        self._executed: set[tuple[int, int]] = set()
+        self._asked_back: Counter[int] = Counter()
         self._member_of: dict[str, int] = {}
 
     # -- requests ---------------------------------------------------------------------------
@@ -112,6 +116,28 @@ class Oracle:
         self.trace(f"cancelled: {task_ids}")
         for task in task_ids:
             self._accept(task, CANCELLED, b"")
+
+    def asks_back(self, task_ids: Sequence[int]) -> None:
+        """A caller wants these tasks cancelled if they have not begun, and waits."""
+        self._asked_back.update(task_ids)
+
+    def dropped(self, member: int, task_ids: Sequence[int]) -> None:
+        """Tasks are cancelled since their worker has given them back, as it was asked to."""
+        for task in task_ids:
+            if (task, self._attempts[task]) in self._executed:
+                raise Violation(f"task {task} is cancelled as not begun, and {member} has begun")
+            if self._asked_back[task] < 1:
+                raise Violation(
+                    f"task {task} is cancelled after its caller was told that it is not"
+                )
+
+    def answered(self, task_ids: Sequence[int], cancelled: Sequence[int]) -> None:
+        """The caller is told which of these tasks never run."""
+        self._asked_back.subtract(task_ids)
+        self.trace(f"asked back: {task_ids}, cancelled: {cancelled}")
+        for task in cancelled:
+            if self._accepted.get(task, (None,))[0] != CANCELLED:
+                raise Violation(f"task {task} is not cancelled, and its caller is told that it is")
 
     # -- who does what ----------------------------------------------------------------------
 
@@ -164,6 +190,7 @@ class Oracle:
         if self._given.get((task, attempt)) != worker.member:
             raise Violation(f"{worker.client} executes a lease that is not its own: {lease}")
         self._begun[task, worker.member] = None
+        self._executed.add((task, attempt))
         if (task, worker.client) in self._done:
             raise Violation(f"{worker.client} executes task {task} again, which it has done")
         self.trace(f"{worker.client} ({worker.member}) executes {lease}")

@@ -80,7 +80,10 @@ class SimSupervisor:
             if order == wire.STOP:
                 self._over = True
             for worker in self._mine():
-                if order == wire.CANCEL and worker.member == member:
+                if worker.member != member:
+                    continue
+                worker.orders += 1
+                if order == wire.CANCEL:
                     worker.break_off(task)
                     if worker.deaf and worker.executing == task:
                         self.world.kernel.after(KILL_GRACE_SECONDS, self._insist, worker, task)

@@ -89,6 +89,8 @@ class Swarm:
     depth: int = MAX_DEPTH
     #: Who waits inside a task, and is lent another one, may be cancelled in that instant.
     cancel_waiting: float = 0.0
+    #: How often tasks that workers have are asked back.
+    revoke: float = 0.0
     #: Workers that have promised no heartbeats.
     unwatched: frozenset[int] = frozenset()
     #: Results have so many bytes more than what they say, and so many together are too many.
@@ -184,6 +186,13 @@ def draw_more(random: Random, swarm: Swarm) -> None:
     if random.random() < 0.3:
         swarm.cancel_waiting = 0.5 * random.random()
         swarm.kinds.append("cancel_waiting")
+
+
+def draw_revoking(random: Random, swarm: Swarm) -> None:
+    """Draw how often tasks are asked back."""
+    if random.random() < 0.3:
+        swarm.revoke = 20.0 * random.random() ** 2
+        swarm.kinds.append("revoke")
 
 
 def draw_submissions(random: Random, swarm: Swarm) -> None:

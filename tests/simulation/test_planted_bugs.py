@@ -18,6 +18,7 @@ from masterworker.conversation.dispatcher import Dispatcher
 from masterworker.conversation.membership import Membership
 from masterworker.conversation.numbered import NumberedCalls
 from masterworker.conversation.orders import MemberOrders
+from masterworker.conversation.revoking import Revoking
 from masterworker.conversation.submissions import FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.waiting import Waiters
@@ -90,6 +91,8 @@ PLANTED = [
     (half.IsNeverHeardOf, 1),
     (half.NeverGivesBack, 196),
     (half.BorrowsNothing, 8),
+    (half.GivesBackWhatItHasBegun, 0),
+    (half.KeepsWhatItGivesBack, 0),
     # the manager's half
     (talk.RejoinKeepsLeases, 1),
     (talk.StrangersAreServed, 3),
@@ -119,6 +122,8 @@ PLANTED = [
     (talk.NumbersAttempts, 19),
     (talk.ForgetsWhatItGaveUp, 72),
     (talk.NumbersAreNotCounted, 1),
+    (talk.CancelsWhatItHasRefused, 0),
+    (talk.PromisesToCancel, 0),
     # rare
     (bugs.WaitsForTheNextRun, 931),
     (talk.OldMembersEndAgain, 91),
@@ -134,6 +139,7 @@ PARTS: dict[type, str] = {
     MemberOrders: "orders",
     Membership: "membership",
     NumberedCalls: "calls",
+    Revoking: "revoking",
     SubmissionBuffer: "submissions",
     Supervision: "supervision",
     Waiters: "answering.waiters",

@@ -25,12 +25,15 @@ class Watch:
         self._follows(effects)
         return refused, effects
 
-    def on_cancelled(self, task_ids: Any, now: float) -> Any:
+    def on_cancelled(self, task_ids: Any, now: float, dropped_by: int | None = None) -> Any:
         ids = list(task_ids)
         found = [(i, self.find(i)) for i in ids]  # type: ignore[attr-defined]
         held = [(t.holder, i) for i, t in found if t is not None and t.holder is not None]
+        if dropped_by is not None:
+            self.oracle.dropped(dropped_by, ids)
+            held = [(holder, i) for holder, i in held if holder != dropped_by]
         inside = self._inside
-        cancelled, effects = self._event("on_cancelled", ids, now)
+        cancelled, effects = self._event("on_cancelled", ids, now, dropped_by)
         if not inside:
             self.oracle.cancelled(cancelled, held, effects.orders)
             self._follows(effects)

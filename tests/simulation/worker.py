@@ -58,6 +58,8 @@ class SimWorker(Peer):
         self.hand = self.session.hand
         self._talk = Mutex()
         self._lookout = self.lookout_class(self.session)
+        #: How many orders its supervisor has told it of, and how many it has asked for.
+        self.orders = self._heard = 0
         self._ended = self._bell = False
         self._courier: Thread | None = None
         self._asleep = self._sleeping = self.deaf = False
@@ -96,8 +98,7 @@ class SimWorker(Peer):
                 yield from self._execute_batch(size_of(reply.leases))
 
     def _execute_batch(self, size: int) -> Run:
-        if size > 1:
-            self._lookout.batch_began = self.kernel.now
+        if self._lookout.begins(self.kernel.now, alone=size == 1):
             self._ring()
         yield from self._execute_leases()
         if size > 1:
@@ -269,6 +270,8 @@ class SimWorker(Peer):
         outer = self.hand.current
         self.session.inside.append(outer)
         self.hand.leases.append(lease)
+        if self._lookout.begins(self.kernel.now, alone=True):
+            self._ring()
         yield from self._execute_leases()
         self.session.inside.pop()
         self.hand.current = outer
@@ -292,7 +295,8 @@ class SimWorker(Peer):
             self._bell = False
             try:
                 if not self._ended:
-                    yield from self._look(lookout.look(self.kernel.now))
+                    has_order, self._heard = self.orders != self._heard, self.orders
+                    yield from self._look(lookout.look(self.kernel.now, has_order=has_order))
             except (TransportError, Terminated):
                 lookout.forget()
 

@@ -14,6 +14,7 @@ from masterworker.conversation.worker.lookout import Look, Lookout
 from masterworker.conversation.worker.session import WorkerSession
 from masterworker.conversation.worker.states import STOPS
 from simulation.bugs import cancelled_as_they_wait
+from simulation.conversation_bugs import supervised
 
 if TYPE_CHECKING:
     from masterworker.conversation.worker.session import Steps
@@ -27,6 +28,14 @@ def long_tasks(swarm: Swarm) -> None:
         batch.options = None
         for spec in batch.specs:
             spec.seconds, spec.poison, spec.further = 2.0 * swarm.silence, False, 0
+
+
+def asked_back(swarm: Swarm) -> None:
+    """Tasks are often asked back from workers that have several."""
+    supervised(swarm)
+    swarm.faults_end, swarm.revoke = max(swarm.faults_end, 5.0), 20.0
+    for batch in swarm.batches:
+        batch.options = None
 
 
 class AppliesRepliesTwice(WorkerSession):
@@ -94,6 +103,33 @@ class NeverGivesBack(Lookout):
     def look(self, now: float) -> Look:
         what = super().look(now)
         return Look.NOTHING if what is Look.GIVE_BACK else what
+
+
+class GivesBackWhatItHasBegun(WorkerSession):
+    """What it is asked back it gives back, whether it has begun or not."""
+
+    tune = staticmethod(asked_back)
+
+    def exchange(self, want: int, wait: float, returned: list[int]) -> Steps[wire.Reply]:
+        reply = yield from super().exchange(want, wait, returned)
+        asked = [argument for order, argument in reply.orders if order == wire.REVOKE]
+        if begun := [each for each in asked if each == self.hand.current]:
+            yield from super().exchange(0, 0.0, begun)
+        return reply
+
+
+class KeepsWhatItGivesBack(WorkerSession):
+    """What it is asked back it gives back, and executes it all the same."""
+
+    tune = staticmethod(asked_back)
+
+    def exchange(self, want: int, wait: float, returned: list[int]) -> Steps[wire.Reply]:
+        kept = list(self.hand.leases)
+        reply = yield from super().exchange(want, wait, returned)
+        if any(order == wire.REVOKE for order, _ in reply.orders):
+            self.hand.leases.clear()
+            self.hand.leases.extend(kept)
+        return reply
 
 
 class BorrowsNothing(WorkerSession):

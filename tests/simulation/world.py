@@ -39,6 +39,7 @@ RATES = (
     "partition",
     "master_pause",
     "cancel",
+    "revoke",
     "kill_supervisor",
     "kill_client",
 )
@@ -59,6 +60,7 @@ class World(Masters):
         self.swarm = swarms.draw(self.kernel.random)
         swarms.draw_more(Random(seed + MORE), self.swarm)
         swarms.draw_submissions(Random(seed + 2 * MORE), self.swarm)
+        swarms.draw_revoking(Random(seed + 3 * MORE), self.swarm)
         for name, value in self.strengths.items():
             setattr(self.swarm, name, value)
         self.tune(self.swarm)
@@ -232,6 +234,17 @@ class World(Masters):
         random = self.kernel.random
         some = [random.randint(1, self.oracle.asked + 1) for _ in range(random.randint(1, 3))]
         self.desk.cancel_here(some)
+
+    def _do_revoke(self) -> None:
+        """Ask tasks back: mostly some that are in a worker's hand."""
+        random = self.kernel.random
+        members = [member for member in self.core.members.values() if member.leases]
+        if members and random.random() < 0.9:
+            held = list(random.choice(members).leases)
+            some = random.sample(held, random.randint(1, len(held)))
+        else:
+            some = [random.randint(1, self.oracle.asked + 1)]
+        self.desk.revoke_here(some)
 
     def _do_kill_supervisor(self) -> None:
         if self.supervisors:

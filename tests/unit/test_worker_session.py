@@ -9,7 +9,13 @@ import pytest
 from blocks import pack
 from masterworker import wire
 from masterworker.conversation.worker import effects
-from masterworker.conversation.worker.lookout import LONGEST_BATCH, Look, Lookout
+from masterworker.conversation.worker.lookout import (
+    GLANCE,
+    IDLE_LOOKS,
+    LONGEST_BATCH,
+    Look,
+    Lookout,
+)
 from masterworker.conversation.worker.session import PAUSES, WorkerSession
 from masterworker.conversation.worker.states import TRANSITIONS, Event, State
 from masterworker.core.task import RESULT, Lease, Outcome
@@ -277,6 +283,7 @@ def test_overrun_task_has_what_is_behind_it_given_back(play: Play) -> None:
     session.hand.executing = 4
     assert lookout.look(0.01) is Look.NOTHING
     assert lookout.look(0.2) is Look.GIVE_BACK
+    session.hand.put_down()
     lookout.has_given_back()
     assert lookout.look(0.4) is Look.NOTHING
     assert lookout.pause() == session.heartbeat / 2
@@ -292,6 +299,63 @@ def test_batch_of_short_tasks_is_broken_up_when_it_takes_long(play: Play) -> Non
         play.session.hand.executing = task_id
         assert lookout.look(0.01 * task_id) is Look.NOTHING
     assert lookout.look(LONGEST_BATCH + 0.1) is Look.GIVE_BACK
+
+
+def test_task_that_goes_on_is_said_to_have_begun(play: Play) -> None:
+    """Once, when two looks have found it; and again when it is executed again."""
+    session, lookout = play.session, Lookout(play.session)
+    assert lookout.begins(0.0, alone=True)  # nothing looks yet
+    session.hand.executing = 4
+    assert lookout.pause() == GLANCE
+    assert not lookout.begins(0.0, alone=True)
+    assert lookout.look(0.010) is Look.NOTHING
+    assert lookout.look(0.025) is Look.BEGUN
+    assert lookout.look(0.040) is Look.NOTHING
+    assert lookout.pause() == session.heartbeat / 2
+    assert lookout.begins(1.0, alone=True)
+    assert lookout.look(1.010) is Look.NOTHING
+    assert lookout.look(1.025) is Look.BEGUN
+
+
+def test_short_tasks_are_not_said_to_have_begun(play: Play) -> None:
+    """Each look finds another one."""
+    lookout = Lookout(play.session)
+    for task_id in range(1, 50):
+        play.session.hand.executing = task_id
+        assert lookout.pause() == GLANCE
+        assert lookout.look(GLANCE * task_id) is Look.NOTHING
+
+
+def test_courier_dozes_when_there_is_nothing_to_execute(play: Play) -> None:
+    """Not at once, since the next task may be on its way."""
+    lookout = Lookout(play.session)
+    for _ in range(IDLE_LOOKS):
+        assert lookout.pause() == GLANCE
+        assert not lookout.is_dozing
+    assert lookout.pause() == play.session.heartbeat / 2
+    assert lookout.is_dozing
+    play.session.hand.leases.append(Lease(4, 1, "a", [b"4"]))  # here, but not begun
+    assert lookout.pause() == GLANCE
+
+
+def test_order_that_is_left_is_asked_for(play: Play) -> None:
+    """At the next look, whatever is executed."""
+    lookout = Lookout(play.session)
+    assert lookout.look(0.0, has_order=True) is Look.LISTEN
+    play.session.hand.executing = 4
+    assert lookout.look(0.01, has_order=True) is Look.LISTEN
+
+
+def test_what_has_not_begun_is_given_back_when_it_is_asked_back(play: Play) -> None:
+    """All of it, in one step that does not race with its begin; and the call says what has begun."""
+    session = play.session
+    session.hand.take([Lease(5, 1, "a", [b"5"]), Lease(6, 1, "a", [b"6", b"7", b"8"])])
+    session.run, session.hand.executing = session.hand.instance, 4
+    orders = [(wire.REVOKE, 4), (wire.REVOKE, 5), (wire.REVOKE, 8), (wire.REVOKE, 9)]
+    play.perform(session.deliver(give_back=False), wire.Reply([], [], orders, 0.0), NOTHING)
+    asked = play.asked[-1]
+    assert (asked.returned, asked.started, asked.want) == ([5, 6, 7, 8], 4, 0)
+    assert not session.hand.has_more
 
 
 def test_idle_worker_is_left_alone(play: Play) -> None:

@@ -82,7 +82,8 @@ class Answering:
 
     def terminate(self, claims: list[int], now: float) -> None:
         """The job ends, and these claims wait no more: every call that waits is answered."""
-        for waiter in self.waiters.of(claims) + self._whole.supervision.waiters():
+        others = self._whole.supervision.waiters() + self._whole.revoking.waiters()
+        for waiter in self.waiters.of(claims) + others:
             self.answer(waiter, Event.DROPPED, now)
 
     def finish_exchange(self, waiter: Waiter, now: float) -> wire.Reply:
@@ -104,3 +105,4 @@ class Answering:
         self.waiters.close(waiter)
         self._whole.collecting.close(waiter)
         self._whole.supervision.close(waiter)
+        self._whole.revoking.close(waiter)

@@ -33,6 +33,7 @@ from masterworker.conversation.effects import (
 from masterworker.conversation.membership import Membership
 from masterworker.conversation.numbered import Call, NumberedCalls
 from masterworker.conversation.orders import MemberOrders
+from masterworker.conversation.revoking import Revoking
 from masterworker.conversation.submissions import LOOK, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
@@ -88,8 +89,9 @@ class Dispatcher:
         self.answering = Answering(self)
         #: Of trusted processes, and of those with a ticket: neither pushes the other's out.
         self.calls, self.guest_calls = NumberedCalls(), NumberedCalls()
-        self.troubles = Troubles(self._warn)
+        self.troubles = Troubles(lambda text: self.effects.append(Warned(text)))
         self.collecting = Collecting(self)
+        self.revoking = Revoking(self)
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -127,12 +129,7 @@ class Dispatcher:
         self.apply(self.core.on_withdrawn(task_ids, now), now)
 
     def settle(
-        self,
-        task_id: int,
-        kind: int,
-        payload: Payload,
-        attempt: int,
-        now: float,
+        self, task_id: int, kind: int, payload: Payload, attempt: int, now: float
     ) -> bool:
         """Take the outcome of (an attempt of) a task, whichever process holds it.
 
@@ -141,8 +138,7 @@ class Dispatcher:
         """
         self.flush(now)
         outcome = Outcome(task_id, attempt, kind, [payload])
-        holder = self._holder(task_id, attempt)
-        refused, effects = self.core.on_reported(holder, [outcome], now)
+        refused, effects = self.core.on_reported(self._holder(task_id, attempt), [outcome], now)
         self.apply(effects, now)
         return not refused
 
@@ -182,9 +178,11 @@ class Dispatcher:
             order = wire.STOP if core.terminated else wire.REJOIN
             return wire.Reply(refused, [], [(order, 0)], 0.0), None
         if asked.returned:
+            self.revoking.given_back(member_id, asked.returned, now)
             self.apply(core.on_returned(member_id, asked.returned, now), now)
         if asked.started:
             core.on_started(member_id, asked.started, now)
+            self.revoking.look(now)
         leases: list[Lease] = []
         claim = None
         if asked.want:
@@ -325,6 +323,7 @@ class Dispatcher:
             message = f"worker {member.id} ({member.info}) lost: {line}{what}"
             self.effects.append(Warned(message, loud=not self.core.terminated))
             self.membership.forget(member.id)
+        self.revoking.look(now)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -343,6 +342,3 @@ class Dispatcher:
         self.orders.give(member_id, (wire.CANCEL, task_id))
         self.collecting.interrupt(member_id, now)  # if its task waits for others
         self.supervision.order(member.supervisor, (wire.CANCEL, member_id, task_id), now)
-
-    def _warn(self, text: str) -> None:
-        self.effects.append(Warned(text))

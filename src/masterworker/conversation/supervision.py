@@ -88,6 +88,12 @@ class Supervision:
         if waiter.member_id == NO_MEMBER:
             self._orders.close(waiter)
 
+    def let_listen(self, member_id: int, now: float) -> None:
+        """There is an order for a process, which may be busy: let its supervisor say so."""
+        member = self._core.members.get(member_id)
+        if member is not None:
+            self.order(member.supervisor, (wire.LISTEN, member_id, 0), now)
+
     def waiters(self) -> list[Waiter]:
         """Return the calls that wait for orders."""
         return self._orders.waiters()

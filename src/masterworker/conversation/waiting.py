@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Finished, Lease
 
 
-#: In the place of a member's id: a supervisor calls.
+#: In the place of a member's id: a supervisor calls, or the master itself.
 NO_MEMBER: Final = -1
 
 
@@ -52,11 +52,11 @@ TRANSITIONS: Final = {
 
 
 class Waiter:
-    """One call that waits: for tasks, for outcomes, or for orders.
+    """One call that waits: for tasks, for outcomes, for orders, or for what workers say.
 
     Args:
         channel: Where its reply goes; opaque here.
-        member_id: The process that calls; `NO_MEMBER`: a supervisor.
+        member_id: The process that calls; `NO_MEMBER`: none does.
         claims: The claims that it waits with. When one is served, the others are taken back.
         began: When it was made.
         until: When it is to be answered at the latest; inf: the shell calls `Dispatcher.expire`.

@@ -41,6 +41,9 @@ class Supervisors(Protocol):
     def waiters(self) -> list[Waiter]:
         """Return the calls that wait for orders."""
 
+    def let_listen(self, member_id: int, now: float) -> None:
+        """There is an order for a process, which may be busy: let its supervisor say so."""
+
     def overdue(self, now: float) -> list[Waiter]:
         """Return the calls that have waited for orders for long enough."""
 
@@ -56,6 +59,16 @@ class Answers(Protocol):
 
     def answer(self, waiter: Waiter, why: Event, now: float) -> None:
         """There is something to say to a call that waits; once is enough."""
+
+
+class Askers(Protocol):
+    """The part about cancelling what has not begun."""
+
+    def close(self, waiter: Waiter) -> None:
+        """A call waits no more."""
+
+    def waiters(self) -> list[Waiter]:
+        """Return the calls that wait."""
 
 
 class Whole(Protocol):
@@ -80,6 +93,10 @@ class Whole(Protocol):
     @property
     def collecting(self) -> Collectors:
         """The part about processes that wait for outcomes."""
+
+    @property
+    def revoking(self) -> Askers:
+        """The part about cancelling what has not begun."""
 
     def flush(self, now: float) -> None:
         """Let the scheduler know of all requests."""

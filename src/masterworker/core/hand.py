@@ -65,6 +65,18 @@ class Hand:
     def current(self, task_id: int) -> None:
         self.executing = task_id
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything that has not been begun."""
+        leases = self.leases
+        if len(leases) != 1:
+            return bool(leases)
+        try:
+            first = leases[0]
+        except IndexError:  # another thread was faster
+            return False
+        return not isinstance(first, Row) or first.has_more()
+
     def to_send(self) -> list[Outcome]:
         """Return all outcomes that are finished and not acknowledged."""
         outcomes = self.outcomes

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Chunk
     from masterworker.core.dispatch import Dispatch
+    from masterworker.core.member import Member
     from masterworker.core.options import Options
     from masterworker.core.outbox import Outbox
     from masterworker.core.settlement import Settlement
@@ -82,15 +83,23 @@ class Requests:
             dispatch.match(now)
         return first
 
-    def cancel(self, task_ids: Iterable[int], now: float) -> list[int]:
-        """Settle tasks as cancelled. Returns the ids of those that were not settled before."""
+    def cancel(
+        self, task_ids: Iterable[int], now: float, dropper: Member | None = None
+    ) -> list[int]:
+        """Settle tasks as cancelled. Returns the ids of those that were not settled before.
+
+        Args:
+            task_ids: Their ids.
+            now: The time.
+            dropper: A worker that has dropped them already.
+        """
         cancelled: list[int] = []
         for task_id in task_ids:
             item = self._table.find(task_id)
             if item is None or item.state is SETTLED:
                 continue
             task = self._table.single_out(item, task_id)
-            self._dispatch.stop_others(task, None, now, always=True)
+            self._dispatch.stop_others(task, dropper, now, always=True)
             self._settlement.settle(task, CANCELLED, b"", None)
             cancelled.append(task_id)
         return cancelled

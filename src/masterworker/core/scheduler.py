@@ -307,16 +307,20 @@ class Scheduler:
         refused = self.reports.judge(member_id, outcomes, now)
         return refused, self._done()
 
-    def on_cancelled(self, task_ids: Iterable[int], now: float) -> tuple[list[int], Effects]:
+    def on_cancelled(
+        self, task_ids: Iterable[int], now: float, dropped_by: int | None = None
+    ) -> tuple[list[int], Effects]:
         """These tasks are not wanted any more.
 
         One that waits is never executed; a worker that has one in hand is asked to drop it or break
         it off. One that is settled already stays as it is.
+        `dropped_by` is a worker that has dropped them already, if one has.
 
         Returns:
             The ids of those that are cancelled now.
         """
-        cancelled = self.requests.cancel(task_ids, now)
+        dropper = None if dropped_by is None else self.members.get(dropped_by)
+        cancelled = self.requests.cancel(task_ids, now, dropper)
         return cancelled, self._done()
 
     def on_withdrawn(self, task_ids: Iterable[int], now: float) -> Effects:

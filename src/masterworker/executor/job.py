@@ -119,9 +119,12 @@ class Job:
             return [each for each in tuple(self._calls) if each._outcome is None]
 
     def cancel_waiting(self, futures: Iterable[Future[Any]]) -> bool:
-        """Cancel calls that no worker has. False: there is none of these."""
-        ids = [each.number for each in futures]
-        return bool(self.engine.manager.cancel(ids, waiting_only=True))
+        """Cancel calls that have not begun; see `Manager.revoke`. False: there is none of these."""
+        return bool(self.engine.manager.revoke([each.number for each in futures]))
+
+    def is_handed_out(self, future: Future[Any]) -> bool:
+        """Return whether a worker has a call."""
+        return self.engine.manager.is_handed_out(future.number)
 
     def require_open(self) -> None:
         """Refuse a call that comes too late.
@@ -162,14 +165,14 @@ class Job:
         """Take no more calls; when those that were asked for are done, end the job."""
         with self._lock:
             first, self.is_shut_down = not self.is_shut_down, True
-            if cancel:
-                self._cancel_all()
             if first:
                 self._ending = threading.Thread(
                     target=self._end, name="masterworker-executor-end", daemon=False
                 )
                 self._ending.start()
             ending = self._ending
+        if cancel:
+            self._cancel_all()
         if wait and ending is not None and ending is not threading.current_thread():
             try:
                 ending.join()
@@ -178,14 +181,14 @@ class Job:
                 raise
 
     def _cancel_all(self) -> None:
-        """Cancel what no worker has; the oldest is done all the same if none has any."""
+        """Cancel what has not begun; the oldest is done all the same if none is known to have."""
         manager = self.engine.manager
         ids: list[int] = []
         for each in self.outstanding():
             ids += [each.number] if isinstance(each, Future) else each.open_ids()
-        if ids and not any(map(manager.is_handed_out, ids)):
+        if ids and not manager.is_running(ids):
             del ids[0]
-        manager.cancel(ids, waiting_only=True)
+        manager.revoke(ids)
 
     def kill(self) -> None:
         """End now: calls that are not done have no result."""

@@ -233,6 +233,10 @@ class WorkerProcess:
         self.asked = self.asked or why
         self._plan = deque(steps)
 
+    def let_listen(self) -> None:
+        """The master has left an order for it: let its courier ask for that."""
+        self.board[scoreboard.ORDERS] += 1
+
     def cancel(self, task_id: int, now: float) -> None:
         """Break off a task, as soon as that is what it is executing."""
         if self.asked:

@@ -49,8 +49,10 @@ SHELF: Final = 10
 LAST: Final = 11
 #: The exit status that the worker has chosen, plus 1; 0: it has chosen none. Written last of all.
 VERDICT: Final = 12
+#: Written by the supervisor: counts up when the master has left an order for this worker.
+ORDERS: Final = 13
 #: From here on: the tag of the task that is being executed, as text that ends with a zero.
-TAG: Final = 13
+TAG: Final = 14
 #: From here on: why the worker ends, as text that ends with a zero.
 _REASON: Final = TAG + 32
 #: How many numbers there are. Longer texts are cut.

@@ -248,7 +248,10 @@ class Supervisor:
         for order, member_id, task_id in orders:
             for slot in self.slots:
                 process = slot.process
-                if order == wire.CANCEL and process and process.member_id == member_id:
+                if process is None or process.member_id != member_id:
+                    continue
+                process.let_listen()
+                if order == wire.CANCEL:
                     process.cancel(task_id, now)
 
     # -- the end of a worker ----------------------------------------------------------------

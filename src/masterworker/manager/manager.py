@@ -33,6 +33,7 @@ from masterworker.data.record import timed_out
 from masterworker.errors import RejectedError
 from masterworker.machine import is_same_process, random_name
 from masterworker.manager.calls import Calls
+from masterworker.manager.cancelling import Cancelling
 from masterworker.manager.guard import Guard
 from masterworker.manager.guests import Guests
 from masterworker.manager.memory import as_segment, default_bound
@@ -99,6 +100,10 @@ class Manager:
         self.troubles = self.machine.troubles
         self._submitter = Submitter(self.guard, self.machine, self._timekeeper, clock)
         self._calls = Calls(self.guard, clock, self.repairs, self._timekeeper.look_again)
+        cancelling = Cancelling(self.guard, self._calls, self.machine.revoking.revoke, clock)
+        #: Cancel tasks, or those that have not begun; see `Cancelling`.
+        self.cancel, self.revoke = cancelling.cancel, cancelling.revoke
+        self.is_handed_out, self.is_running = cancelling.is_handed_out, cancelling.is_running
         #: Ask for one direct task, for tasks of one tag; the caller is about to wait.
         self.submit, self.request = self._submitter.submit, self._submitter.request
         self.about_to_wait = self._submitter.about_to_wait
@@ -256,20 +261,6 @@ class Manager:
             machine.supervision.detach(name, self._clock())
 
     # -- tasks; for asking see `Submitter` ------------------------------------------------------
-
-    def cancel(self, task_ids: Sequence[int], *, waiting_only: bool = False) -> list[int]:
-        """Cancel tasks, or only those no worker has. Returns those without an outcome."""
-        with self.guard as machine:
-            if waiting_only:
-                machine.flush(self._clock())
-                task_ids = [each for each in task_ids if self.core.holder_of(each) is None]
-            return machine.cancel(task_ids, self._clock())
-
-    def is_handed_out(self, task_id: int) -> bool:
-        """Return whether a worker has a task that has no outcome yet."""
-        with self.guard as machine:
-            machine.flush(self._clock())
-            return self.core.holder_of(task_id) is not None
 
     def settle(
         self,

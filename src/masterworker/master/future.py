@@ -58,7 +58,7 @@ class Router(Protocol):
         """Wait until something holds. False: it does not after this time (seconds)."""
 
     def is_running(self, number: int) -> bool:
-        """Return whether a worker has a task."""
+        """Return whether a worker has begun with a task."""
 
     def cancel(self, number: int) -> bool:
         """Cancel a task. False: it has its outcome already."""
@@ -120,9 +120,9 @@ class Future(Generic[T]):
         return self._outcome is not None
 
     def running(self) -> bool:
-        """Return whether a worker has the task. Does not wait; takes the manager's lock.
+        """Return whether a worker executes the task. Does not wait; takes the manager's lock.
 
-        Workers take several short tasks at a time, so it may not have begun with this one yet.
+        A worker says so when a task has gone on for about 20 ms, so this is false for shorter ones.
         """
         return self._outcome is None and self._router.is_running(self.number)
 

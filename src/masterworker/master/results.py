@@ -121,8 +121,8 @@ class ResultRouter:
         return bool(self._manager.cancel([number]))
 
     def is_running(self, number: int) -> bool:
-        """Return whether a worker has a task."""
-        return self._manager.is_handed_out(number)
+        """Return whether a worker has begun with a task."""
+        return self._manager.is_running((number,))
 
     def end(self) -> None:
         """The job has ended: what has no outcome by now has none for good."""

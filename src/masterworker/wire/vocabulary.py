@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 #: Version of everything in this package. Two processes with different ones do not talk.
-PROTOCOL = 8
+PROTOCOL = 9
 
 #: Seconds that the manager keeps a call waiting, at most. Each return is a sign of life of the
 #: connection, so this is also the longest heartbeat.
@@ -20,6 +20,9 @@ FORGET = "forget"  # a state has been deleted; argument: its id
 REJOIN = "rejoin"  # it is not registered (any more): join again
 RENEW = "renew"  # the master has loaded a module again; argument: see `RELOADED`
 CANCEL = "cancel"  # do not execute that task, or break it off; argument: its id
+REVOKE = "revoke"  # give back what has not begun; argument: the task that is meant
+#: An order to a supervisor: let that worker ask for the orders that it has been left.
+LISTEN = "listen"
 
 #: What a caller that waits for an outcome would execute meanwhile: nothing, a task of any tag, or
 #: only one of the tag that it waits for (since many of its own tasks wait already).

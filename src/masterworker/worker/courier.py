@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from masterworker.conversation.worker.lookout import Look, Lookout
+from masterworker.launch.scoreboard import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +28,16 @@ class Courier:
     Args:
         talk: The worker's conversation.
         look_at_clock: Called at each look: breaks off what has taken too long.
+        board: Where the supervisor says that the manager has an order.
     """
 
-    def __init__(self, talk: Conversation, look_at_clock: Callable[[], None]) -> None:
+    def __init__(
+        self, talk: Conversation, look_at_clock: Callable[[], None], board: memoryview
+    ) -> None:
         self._talk = talk
+        self._board = board
+        #: How many orders it has asked for.
+        self._heard = 0
         self._look_at_clock = look_at_clock
         self._lookout = Lookout(talk.session)
         self._bell = threading.Event()
@@ -53,10 +60,10 @@ class Courier:
             self._lookout.limited = True
             self._bell.set()
 
-    def batch_begins(self) -> None:
-        """Several tasks are about to be executed."""
-        self._lookout.batch_began = time.monotonic()
-        self._bell.set()
+    def batch_begins(self, *, alone: bool) -> None:
+        """Tasks are about to be executed: several, or one alone."""
+        if self._lookout.begins(time.monotonic(), alone=alone):
+            self._bell.set()
 
     def batch_ends(self) -> None:
         """They are done."""
@@ -76,9 +83,11 @@ class Courier:
                 lookout.forget()
 
     def _look(self) -> None:
-        what = self._lookout.look(time.monotonic())
+        orders = self._board[ORDERS]
+        has_order, self._heard = orders != self._heard, orders
+        what = self._lookout.look(time.monotonic(), has_order=has_order)
         if what is Look.GIVE_BACK:
             self._talk.deliver(give_back=True)
             self._lookout.has_given_back()
-        elif what is Look.BEAT:
+        elif what is not Look.NOTHING:
             self._talk.deliver(give_back=False)

@@ -96,7 +96,7 @@ class WorkerEngine:
         self._session, self._interrupts, self.client = talk.session, talk.interrupts, talk.client
         self.hand, self._pace = talk.session.hand, talk.session.pace
         self.states = talk.states
-        self._courier = Courier(talk, self.look_at_clock)
+        self._courier = Courier(talk, self.look_at_clock, self._context.board)
 
     @property
     def process_id(self) -> int:
@@ -220,6 +220,7 @@ class WorkerEngine:
         try:
             with limits.suspended(context.board), streams.executing(None):
                 self.hand.leases.append(lease)
+                self._courier.batch_begins(alone=True)
                 self._execute_leases()
         finally:
             inside.pop()
@@ -301,8 +302,7 @@ class WorkerEngine:
 
     def _execute_batch(self, *, alone: bool) -> None:
         """Execute what has come; one task alone needs no courier to look after the others."""
-        if not alone:
-            self._courier.batch_begins()
+        self._courier.batch_begins(alone=alone)
         done = self._execute_leases()
         if not alone:
             self._courier.batch_ends()

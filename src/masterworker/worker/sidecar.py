@@ -155,6 +155,7 @@ class Sidecar:
         for order, member, task in orders:
             if self._pidfd is None or self._board[scoreboard.MEMBER] - 1 != member:
                 continue
+            self._board[scoreboard.ORDERS] += 1
             if order == wire.CANCEL and self._board[scoreboard.TASK] == task:
                 self._board[scoreboard.CANCEL] = task
                 with contextlib.suppress(ProcessLookupError):

@@ -1,8 +1,8 @@
 """The courier's looks at what its worker executes: when, and what follows from each.
 
-Nothing follows as long as tasks are short. When one overruns, what is finished is delivered and
-what has not been started is given back, so that no task waits behind a long one; and a long task
-has its heart beaten for it.
+Nothing follows as long as tasks are short. When one goes on for some time, the manager is told that
+it has begun. When one overruns, what is finished is delivered and what has not been started is
+given back, so that no task waits behind a long one; and a long task has its heart beaten for it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ OVERRUN = 2.0
 #: than it saves.
 SOON, OFTENEST, SHORT = 2.5, 0.005, 0.001
 
+#: While anything is executed, look this often (seconds), so that the manager knows of a task
+#: that it has begun when it has gone on for one to two times as long.
+GLANCE = 0.015
+#: After this many looks that have found nothing to be executed, look no more until there is.
+IDLE_LOOKS = 20
+
 #: A batch that goes on for longer than this is broken up, also when each of its tasks is short.
 LONGEST_BATCH = 0.25
 #: While there are tasks with a time limit, look at the clock this often (seconds).
@@ -34,7 +40,9 @@ class Look(Enum):
 
     NOTHING = "nothing"
     GIVE_BACK = "deliver what is finished, and give back what has not been started"
-    BEAT = "deliver what is finished, and be heard of"
+    BEGUN = "deliver what is finished, and say what is being executed"
+    LISTEN = "the same, since the manager has an order"
+    BEAT = "the same, to be heard of"
 
 
 def look_after(task_seconds: float) -> float:
@@ -50,6 +58,9 @@ class Lookout:
     """What the courier knows between two looks.
 
     The main thread says when a batch begins and ends; each of that is one step.
+    `is_dozing` is written before it is looked whether there is anything to execute, and the main
+    thread reads it when there is: so either it finds that it has to wake the courier, or the
+    courier finds the batch.
 
     Args:
         session: Of the worker that it looks after.
@@ -61,33 +72,83 @@ class Lookout:
         self.batch_began: float | None = None
         #: A task with a time limit has been executed.
         self.limited = False
-        #: Which task the last look has seen, and when the first did that has seen it.
+        #: The next look is far away: a batch that begins has to ring.
+        self.is_dozing = True
+        #: Which task the last look has seen, and since when it has been executed, at least.
         self._last = 0
-        self._seen = 0.0
+        self._since = 0.0
+        #: Which task the manager has been told of; 0: of none.
+        self._told = 0
+        self._pause = GLANCE
+        self._idle_looks = 0
+
+    def begins(self, now: float, *, alone: bool) -> bool:
+        """Tasks are about to be executed. True: the courier has to look now.
+
+        Args:
+            now: The time.
+            alone: It is one task, so there is nothing to give back.
+        """
+        self._last = self._told = 0
+        if not alone:
+            self.batch_began = now
+            return True
+        return self.is_dozing
 
     def pause(self) -> float:
         """Return how many seconds to wait before the next look."""
         if self.batch_began is not None:
-            return look_after(self._session.pace.task_seconds)
-        self._last = 0
+            self.is_dozing = False
+            self._pause = min(GLANCE, look_after(self._session.pace.task_seconds))
+            return self._pause
+        self._pause = GLANCE
+        if self._is_awake():
+            return GLANCE
         return LIMIT_LOOK if self.limited else self._session.heartbeat / 2
 
-    def look(self, now: float) -> Look:
-        """Return what is to be done now."""
+    def look(self, now: float, *, has_order: bool = False) -> Look:
+        """Return what is to be done now.
+
+        Args:
+            now: The time.
+            has_order: The manager has left an order for this worker.
+        """
+        what = self._decide(now, has_order=has_order)
+        if what is not Look.NOTHING:
+            self._told = self._last
+        return what
+
+    def _decide(self, now: float, *, has_order: bool) -> Look:
         session, hand = self._session, self._session.hand
         last, current, began = self._last, hand.current, self.batch_began
         self._last = current
+        if current != last:
+            self._since, self._told = now - self._pause, 0
+        seconds = now - self._since
         if began is not None and current and (hand.leases or hand.outcomes):
             usual = session.pace.task_seconds
-            pause = look_after(usual)
-            if current != last:
-                self._seen = now - pause
-            patience = max(2 * pause, OVERRUN * usual)
-            if now - self._seen >= 0.9 * patience or now - began > LONGEST_BATCH:
+            patience = max(2 * look_after(usual), OVERRUN * usual)
+            if seconds >= 0.9 * patience or now - began > LONGEST_BATCH:
                 return Look.GIVE_BACK
         elif current and now - session.last_call >= session.heartbeat:
             return Look.BEAT
+        if has_order:
+            return Look.LISTEN
+        if current and current != self._told and seconds >= 0.9 * 2 * GLANCE:
+            return Look.BEGUN
         return Look.NOTHING
+
+    def _is_awake(self) -> bool:
+        """Return whether to look again soon: there is something to do, or was a moment ago."""
+        self.is_dozing = True
+        hand = self._session.hand
+        current = hand.current
+        if hand.has_more or (current and current != self._told):
+            self._idle_looks = 0
+        else:
+            self._idle_looks += 1
+        self.is_dozing = self._idle_looks > (0 if current else IDLE_LOOKS)
+        return not self.is_dozing
 
     def has_given_back(self) -> None:
         """Nothing waits behind the task any more: it needs signs of life, and no looks."""
@@ -95,4 +156,4 @@ class Lookout:
 
     def forget(self) -> None:
         """What was to be done has failed: the next look is a first one."""
-        self._last = 0
+        self._last = self._told = 0

@@ -254,8 +254,12 @@ class WorkerSession:
         self.last_call = now = self.now
         pace.observe_round_trip(now - began - reply.waited)
         hand.take(reply.leases)
+        asked_back = False
         for order, argument in reply.orders:
+            asked_back = asked_back or order == wire.REVOKE
             yield from self._obey(order, argument)
+        if asked_back:  # a caller waits: what is not given back has begun
+            yield from self.exchange(0, 0.0, hand.put_down())
         return reply
 
     def _obey(self, order: str, argument: int) -> Steps[None]:
