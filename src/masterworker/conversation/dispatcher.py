@@ -128,9 +128,7 @@ class Dispatcher:
         """The caller that has asked for these tasks was interrupted before it knew of them."""
         self.apply(self.core.on_withdrawn(task_ids, now), now)
 
-    def settle(
-        self, task_id: int, kind: int, payload: Payload, attempt: int, now: float
-    ) -> bool:
+    def settle(self, task_id: int, kind: int, payload: Payload, attempt: int, now: float) -> bool:
         """Take the outcome of (an attempt of) a task, whichever process holds it.
 
         Returns:

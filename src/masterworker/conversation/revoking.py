@@ -68,7 +68,9 @@ class Revoking:
         self.look(now)
         if not call.open:
             return call.cancelled, None
-        call.waiter = Waiter(channel, NO_MEMBER, [], now, until, lambda _waiter, _now: call.cancelled)
+        call.waiter = Waiter(
+            channel, NO_MEMBER, [], now, until, lambda _waiter, _now: call.cancelled
+        )
         return None, call.waiter
 
     def has_begun(self, task_id: int) -> bool:
