@@ -347,7 +347,7 @@ def test_order_that_is_left_is_asked_for(play: Play) -> None:
 
 
 def test_what_has_not_begun_is_given_back_when_it_is_asked_back(play: Play) -> None:
-    """All of it, in one step that does not race with its begin; and the call says what has begun."""
+    """All of it, in one step that cannot race; and the same call says what has begun."""
     session = play.session
     session.hand.take([Lease(5, 1, "a", [b"5"]), Lease(6, 1, "a", [b"6", b"7", b"8"])])
     session.run, session.hand.executing = session.hand.instance, 4
