@@ -51,6 +51,7 @@ REGRESSIONS = [
     (3224, "a task of one master that waits for what it has asked that one for"),
     (3466, "the same: it took what another task of the next master waited for"),
     (10852, "a client that was about to join: the simulator itself"),
+    (12209, "a call that was given up, and the next one as well before that could be said"),
     (11, "a worker was lent a task that it cannot execute, since it waited for its like"),
 ]
 

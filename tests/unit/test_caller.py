@@ -52,6 +52,17 @@ def test_call_that_is_given_up_is_said_first_of_all(error: BaseException) -> Non
     assert caller.before("ping") is None
 
 
+def test_first_of_several_calls_that_were_given_up_is_said() -> None:
+    """Those after it have never been sent: to say so came before them, and failed."""
+    caller = Caller("me")
+    for _ in range(3):
+        with pytest.raises(TransportError):
+            perform(caller.once("collect", ()), TransportError("1"), TransportError("2"))
+    assert caller.before("request") == ("forgo", "me", 1)
+    caller.said(("forgo", "me", 1), None)
+    assert caller.before("request") is None
+
+
 def test_call_whose_shell_was_interrupted_is_given_up() -> None:
     """An exception that is not thrown into it closes it."""
     caller = Caller("me")

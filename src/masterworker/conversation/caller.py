@@ -83,7 +83,8 @@ class Caller:
             except TransportError:
                 return (yield message)
         except BaseException:
-            self.unanswered = number
+            # An earlier one goes first, and this one has not been sent: that had to be said before.
+            self.unanswered = self.unanswered or number
             raise
 
     def collect(
