@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from masterworker import forks
 from masterworker.data.chunks import Values
 from masterworker.data.items import one_by_one
+from masterworker.deadline import Deadline
 from masterworker.errors import Terminated
 from masterworker.master.batch import TAKEN
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from masterworker.master.requests import Requests
 
 T = TypeVar("T")
+
+#: Results of this number of batches are opened at a time.
+OPENED: Final = 32
 
 
 class Progress:
@@ -54,13 +59,13 @@ class Progress:
             requests.end()
             raise
 
-    def is_here(self) -> bool:
-        """Return whether all outcomes are here. Takes no lock."""
+    def is_here(self, number: int | None = None) -> bool:
+        """Return whether all outcomes are here, or those of the first batches. Takes no lock."""
         batches, at = self.batches, self._done_before
         while at < len(batches) and not batches[at].left:
             at += 1
         self._done_before = at
-        return at >= len(batches)
+        return at >= (len(batches) if number is None else number)
 
     @property
     def _outcome(self) -> object:
@@ -148,22 +153,32 @@ class Gathering(Generic[T]):
             Terminated: The job has ended without them.
         """
         if not self._is_open:
-            if not self.progress.router.wait_until(self.progress.is_here, timeout):
-                raise TimeoutError(f"map is not done after {timeout} seconds")
-            with self._opening:
-                self._open()
+            progress, deadline = self.progress, Deadline(timeout)
+            number = len(progress.batches)
+            # Results are opened while workers go on, but this thread is not woken for each batch.
+            for some in (*range(OPENED, number, OPENED), number):
+                left = None if timeout is None else deadline.left()
+                if not progress.router.wait_until(partial(progress.is_here, some), left):
+                    raise TimeoutError(f"map is not done after {timeout} seconds")
+                with self._opening:
+                    self._open(some)
         return self._error
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        """Open what has not been opened: a signal handler may have broken this off."""
+    def _open(self, number: int) -> None:
+        """Open what has not been opened of the first batches.
+
+        A signal handler may have broken this off.
+        """
         if self._is_open:
             return
-        begin = 0
-        for batch in self.progress.batches:
+        begin, batches = 0, self.progress.batches
+        for batch in batches[:number]:
             self._open_batch(batch, begin)
             begin += len(batch.outcomes)
+        if number < len(batches):
+            return
         if self._error is None:
             self._error = self.progress.failure
         if self._error is not None:
