@@ -7,6 +7,7 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import BrokenExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Calls that are done are looked for when there are this many, and after as many again.
 SWEEP: Final = 1024
-#: Seconds after which it is looked whether any worker could start.
-LOOK: Final = 0.5
 #: Seconds that workers have to leave when all is done.
 GRACE: Final = 10.0
 
@@ -82,12 +81,11 @@ class Job:
         self._sweep_at = SWEEP
         #: The collector of garbage may end an executor while its thread is in here.
         self._lock = forks.rlock()
-        self._over = threading.Event()
         self._ending: threading.Thread | None = None
         launcher = self.engine.launcher
         if owned and launcher is not None and not launcher.can_be_found:
-            thread = threading.Thread(target=self._watch, name="masterworker-starts", daemon=True)
-            thread.start()
+            launcher.when_stuck.bind(self._on_stuck)
+            self._on_stuck()  # it may be so already
 
     def note(self, call: Future[Any] | Progress | Mapped) -> None:
         """A call was asked for, or many as one. Those that are done are forgotten."""
@@ -193,7 +191,6 @@ class Job:
     def kill(self) -> None:
         """End now: calls that are not done have no result."""
         self.is_shut_down = True
-        self._over.set()
         if self.owned:
             self.master.shutdown(0.0)
         else:
@@ -203,17 +200,19 @@ class Job:
     def _end(self) -> None:
         with contextlib.suppress(Terminated, WorkerStartError):
             self.engine.router.wait_until(self._is_done, None)
-        self._over.set()
         if self.owned:
             self.master.shutdown(GRACE)
 
-    def _watch(self) -> None:
-        """End the job when none of its workers could start, since no other one can join."""
-        while not self._over.wait(LOOK):
-            try:
-                self.engine.waiting.require_workers()
-            except WorkerStartError as error:
-                self.failure = error
-                self.is_shut_down = True
-                self._over.set()
-                self.master.shutdown(0.0)
+    def _on_stuck(self) -> None:
+        """End the job if none of its workers could start, since no other one can join.
+
+        By a thread of its own: this is called by the one that the end waits for.
+        """
+        try:
+            self.engine.waiting.require_workers()
+        except WorkerStartError as error:
+            self.failure = error
+            self.is_shut_down = True
+            with contextlib.suppress(RuntimeError):  # no more threads: waits find out by themselves
+                ending = partial(self.master.shutdown, 0.0)
+                threading.Thread(target=ending, name="masterworker-starts", daemon=True).start()

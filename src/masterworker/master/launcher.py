@@ -106,6 +106,8 @@ class Launcher:
         self._on_stuck = on_stuck
         #: Workers from elsewhere can join, so the job need not fail when its own do not start.
         self.can_be_found = can_be_found
+        #: Called as `on_stuck` is, by the supervisor's thread: must neither block nor raise.
+        self.when_stuck = WeakCallback()
         on_change = WeakCallback()  # the supervisor's thread does not keep the job
         on_change.bind(self._on_workers)
         self.local_workers = LocalWorkers(label, manager.attend, on_change)
@@ -174,6 +176,7 @@ class Launcher:
         was_stuck, self._is_stuck = self._is_stuck, stuck
         if stuck and not was_stuck:
             self._on_stuck()  # first of all: an import needs a descriptor, and there may be none
+            self.when_stuck()
             if self.can_be_found:
                 import shlex  # hardly ever needed
 
