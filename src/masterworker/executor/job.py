@@ -19,7 +19,6 @@ from masterworker.master.future import Future
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from masterworker.executor.gathering import Progress
     from masterworker.master import Master
     from masterworker.master.requests import Requests
 
@@ -75,7 +74,7 @@ class Job:
         #: The interpreter is ending.
         self.at_exit = False
         self.pid = os.getpid()
-        self._calls: deque[Future[Any] | Progress | Mapped] = deque()
+        self._calls: deque[Future[Any] | Mapped] = deque()
         #: Held by what takes calls out of these.
         self._sweeping = forks.lock()
         self._sweep_at = SWEEP
@@ -87,7 +86,7 @@ class Job:
             launcher.when_stuck.bind(self._on_stuck)
             self._on_stuck()  # it may be so already
 
-    def note(self, call: Future[Any] | Progress | Mapped) -> None:
+    def note(self, call: Future[Any] | Mapped) -> None:
         """A call was asked for, or many as one. Those that are done are forgotten."""
         calls = self._calls
         calls.append(call)
@@ -111,7 +110,7 @@ class Job:
         self._forget_done()
         return not self.outstanding() and not (self.owned and self.engine.router.batches)
 
-    def outstanding(self) -> list[Future[Any] | Progress | Mapped]:
+    def outstanding(self) -> list[Future[Any] | Mapped]:
         """Return the calls that are not done."""
         with self._sweeping:
             return [each for each in tuple(self._calls) if each._outcome is None]

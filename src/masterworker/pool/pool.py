@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from masterworker.errors import Terminated
 from masterworker.executor import Executor, checks
 from masterworker.executor.elsewhere import reduced
-from masterworker.executor.gathering import Gathering
+from masterworker.executor.job import Job, Mapped
 from masterworker.launch.output import PLAIN
 from masterworker.master.map_call import Bounds
 from masterworker.master.maps import requests_of
 from masterworker.master.submission import submission_of
+from masterworker.pool.gathering import Gathering
 from masterworker.pool.iterators import IMapIterator
 from masterworker.pool.results import AsyncResult
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Self
 
-    from masterworker.executor.job import Job
     from masterworker.master import Master
 
 T = TypeVar("T")
@@ -245,7 +245,7 @@ class Pool:
             gathering: Gathering[T] = Gathering(requests)
         except Terminated as error:  # by another thread, while items were drawn
             raise self._job.broken(error) from None
-        self._job.note(gathering.progress)
+        self._job.note(Mapped(requests))
         result: AsyncResult[list[T]] = AsyncResult(self, self._job, gathering)
         result._call_back(callback, error_callback)
         return result

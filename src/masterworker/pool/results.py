@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from masterworker.executor.gathering import Gathering
     from masterworker.executor.job import Job
+    from masterworker.pool.gathering import Gathering
 
 T = TypeVar("T")
 

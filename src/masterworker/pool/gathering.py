@@ -25,79 +25,6 @@ T = TypeVar("T")
 OPENED: Final = 32
 
 
-class Progress:
-    """How far the calls of one `map` have come, all of which are asked for now. Thread-safe.
-
-    It is what a job keeps of them: their results are the caller's alone.
-
-    Args:
-        requests: Asks for the tasks.
-
-    Raises:
-        Terminated: The job is over.
-    """
-
-    def __init__(self, requests: Requests) -> None:
-        self._requests = requests
-        self.router = requests.router
-        self.batches: list[Batch] = []
-        #: What has ended the drawing of items.
-        self.failure: Exception | None = None
-        #: All batches before this one are done. It is written by all threads that look, and none
-        #: writes more than what is true.
-        self._done_before = 0
-        self._callbacks: deque[Callable[[Progress], object]] = deque()
-        try:
-            while (batch := requests.ask()) is not None:
-                self.batches.append(batch)
-        except Terminated:
-            requests.end()
-            raise
-        except Exception as error:  # of an iterable, say: it is the last item's
-            self.failure = error
-        except BaseException:
-            requests.end()
-            raise
-
-    def is_here(self, number: int | None = None) -> bool:
-        """Return whether all outcomes are here, or those of the first batches. Takes no lock."""
-        batches, at = self.batches, self._done_before
-        while at < len(batches) and not batches[at].left:
-            at += 1
-        self._done_before = at
-        return at >= (len(batches) if number is None else number)
-
-    @property
-    def _outcome(self) -> object:
-        """Of a `Future`: None as long as it is not done."""
-        return self if self.is_here() or self.router.has_ended else None
-
-    def open_ids(self) -> list[int]:
-        """Return the ids of the calls that have not ended."""
-        return self._requests.open_ids()
-
-    def cancel(self) -> None:
-        """Cancel the calls that have not ended."""
-        self._requests.end()
-
-    def add_done_callback(self, callback: Callable[[Progress], object]) -> None:
-        """Let a function be called when all is done; as `Future.add_done_callback`."""
-        self.router.callbacks.start()
-        self._callbacks.append(callback)
-        for batch in self.batches:
-            batch.watcher = self._look
-        self._look()
-
-    def _look(self, _: object = None) -> None:
-        """Call back if all is done. May be called with the manager's lock held."""
-        while self._callbacks and self._outcome is not None:
-            try:
-                callback = self._callbacks.popleft()
-            except IndexError:  # another thread was faster
-                return
-            self.router.callbacks.post(callback, self)
-
-
 class Gathering(Generic[T]):
     """The results of one `map`, as the future of a list. Thread-safe.
 
@@ -113,21 +40,44 @@ class Gathering(Generic[T]):
     """
 
     def __init__(self, requests: Requests) -> None:
-        self.progress = Progress(requests)
+        self._router = requests.router
+        self._batches: list[Batch] = []
+        #: All batches before this one are done. It is written by all threads that look, and none
+        #: writes more than what is true.
+        self._done_before = 0
+        self._callbacks: deque[Callable[[Gathering[T]], object]] = deque()
+        #: What the first call that failed has raised.
         self._error: BaseException | None = None
         self._values: list[T] = []
         self._is_open = False
         self._opening = forks.rlock()
+        #: What has ended the drawing of items.
+        self._failure: Exception | None = None
+        try:
+            while (batch := requests.ask()) is not None:
+                self._batches.append(batch)
+        except Terminated:
+            requests.end()
+            raise
+        except Exception as error:  # of an iterable, say: it is the last item's
+            self._failure = error
+        except BaseException:
+            requests.end()
+            raise
 
     def done(self) -> bool:
         """Return whether all calls have ended, or never will, since the job has ended."""
-        if self.progress._outcome is None:
-            self.progress.router.picking_up(asking=True)
-        return self.progress._outcome is not None
+        if not self._has_ended():
+            self._router.picking_up(asking=True)
+        return self._has_ended()
 
-    def add_done_callback(self, callback: Callable[[Progress], object]) -> None:
-        """Let a function be called when this is done; see `Future.add_done_callback`."""
-        self.progress.add_done_callback(callback)
+    def add_done_callback(self, callback: Callable[[Gathering[T]], object]) -> None:
+        """Let a function be called when all is done; as `Future.add_done_callback`."""
+        self._router.callbacks.start()
+        self._callbacks.append(callback)
+        for batch in self._batches:
+            batch.watcher = self._look
+        self._look()
 
     def result(self, timeout: float | None = None) -> list[T]:
         """Wait for all calls; return their results in the order of the items.
@@ -153,18 +103,37 @@ class Gathering(Generic[T]):
             Terminated: The job has ended without them.
         """
         if not self._is_open:
-            progress, deadline = self.progress, Deadline(timeout)
-            number = len(progress.batches)
+            number, deadline = len(self._batches), Deadline(timeout)
             # Results are opened while workers go on, but this thread is not woken for each batch.
             for some in (*range(OPENED, number, OPENED), number):
                 left = None if timeout is None else deadline.left()
-                if not progress.router.wait_until(partial(progress.is_here, some), left):
+                if not self._router.wait_until(partial(self._is_here, some), left):
                     raise TimeoutError(f"map is not done after {timeout} seconds")
                 with self._opening:
                     self._open(some)
         return self._error
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _is_here(self, number: int | None = None) -> bool:
+        """Return whether all outcomes are here, or those of the first batches. Takes no lock."""
+        batches, at = self._batches, self._done_before
+        while at < len(batches) and not batches[at].left:
+            at += 1
+        self._done_before = at
+        return at >= (len(batches) if number is None else number)
+
+    def _has_ended(self) -> bool:
+        return self._is_here() or self._router.has_ended
+
+    def _look(self, _: object = None) -> None:
+        """Call back if all is done. May be called with the manager's lock held."""
+        while self._callbacks and self._has_ended():
+            try:
+                callback = self._callbacks.popleft()
+            except IndexError:  # another thread was faster
+                return
+            self._router.callbacks.post(callback, self)
 
     def _open(self, number: int) -> None:
         """Open what has not been opened of the first batches.
@@ -173,18 +142,18 @@ class Gathering(Generic[T]):
         """
         if self._is_open:
             return
-        begin, batches = 0, self.progress.batches
+        begin, batches = 0, self._batches
         for batch in batches[:number]:
             self._open_batch(batch, begin)
             begin += len(batch.outcomes)
         if number < len(batches):
             return
         if self._error is None:
-            self._error = self.progress.failure
+            self._error = self._failure
         if self._error is not None:
             self._values = []
         self._is_open = True
-        self.progress.batches = []
+        self._batches = []
 
     def _open_batch(self, batch: Batch, begin: int) -> None:
         """Open the outcomes of a batch whose first value is to be at `begin`."""
