@@ -6,12 +6,22 @@ Users see them numbered from 0, as published. Only this module knows of the diff
 
 from __future__ import annotations
 
+from typing import Final
+
 from masterworker.errors import UsageError
+
+#: In the tags of calls that tasks ask for: what follows tells who collects the outcomes.
+COLLECTED_BY: Final = " ~"
 
 
 def task_name(tag: str, number: int) -> str:
     """Make the id of a task from its tag and its number inside."""
-    return f"{tag}_{shown_number(number)}"
+    return f"{shown_tag(tag)}_{shown_number(number)}"
+
+
+def shown_tag(tag: str) -> str:
+    """Return the tag that users see, from the tag inside."""
+    return tag.partition(COLLECTED_BY)[0] if tag.startswith("@") else tag
 
 
 def shown_number(number: int) -> int:

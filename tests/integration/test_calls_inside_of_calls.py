@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from masterworker import Executor, Master, Pool, current_worker
 from masterworker.worker.worker import engine_of
-from support import HANG
+from support import HANG, wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "calls_inside_of_calls.py"
 EXPECTED = """\
@@ -52,6 +53,42 @@ def test_each_traceback_is_told_once() -> None:
     text = "\n".join(caught.value.__notes__)
     assert text.count('raise ValueError("deep")') == 1
     assert text.count("\nin task ") == 6
+
+
+def wait_for(path: str) -> None:
+    wait_until(Path(path).exists, 100)
+
+
+def ask(path: str) -> None:
+    calls = [current_worker().submit(wait_for, path) for _ in range(2)]
+    calls.append(current_worker().submit(abs, -1))
+    for _ in current_worker().map(wait_for, [path] * 3):
+        pass
+    for each in calls:
+        each.result()
+
+
+def test_further_calls_are_called_by_their_names(tmp_path: Path) -> None:
+    """In status displays, and in the ids of tasks, with no sign of who has asked for them."""
+    label = f"named-{os.getpid()}"
+    with Master(label, workers=1) as master:
+        future = master.submit(ask, str(tmp_path / "go"))
+        state = wait_until(lambda: shown(label, "@wait_for: 4, 1, 0"), what="calls are asked for")
+        assert "@ask: 0, 1, 0" in state
+        assert "@abs: 1, 0, 0" in state
+        assert "~" not in state
+        (tmp_path / "go").touch()
+        future.result(HANG)
+    with Master(workers=1) as master, pytest.raises(ValueError, match="deep") as caught:
+        master.submit(boom, 1).result()
+    assert "in task @boom_1, " in "\n".join(caught.value.__notes__)
+
+
+def shown(label: str, line: str) -> str:
+    """What `task_manager show` says, if that has a line."""
+    command = [sys.executable, "-m", "masterworker.cli", "-v", "show", label]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=True)
+    return done.stdout if line in done.stdout else ""
 
 
 def total(numbers: list[int]) -> int:

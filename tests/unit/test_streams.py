@@ -10,7 +10,7 @@ import pytest
 
 import masterworker
 from masterworker import Executor, Master, UsageError, current_worker, task_rng
-from masterworker.core.streams import LAST, Stream, StreamTable, stream_of_run
+from masterworker.core.streams import LAST, REMEMBERED, Stream, StreamTable, stream_of_run
 
 np = pytest.importorskip("numpy")
 
@@ -217,6 +217,28 @@ def test_streams_are_found_by_task() -> None:
     assert table.find(17) == (7, (15,))
     assert table.find(21) == (8, (4, 4))
     assert table.find(22) is table.find(0) is None
+
+
+def test_tasks_of_seeds_in_turn_are_not_piled_up() -> None:
+    """Of the latest it is known which stream they have; of the others that it is not known."""
+    table, parents = StreamTable(), (Stream(7, ()), Stream(8, ()))
+    for task in range(1, 5 * REMEMBERED):
+        table.note(task, 1, parents[task % 2], task // 2)
+    assert len(table._ranges) <= 2 * REMEMBERED
+    assert REMEMBERED < task - table.known_from < 2 * REMEMBERED
+    for known in (table.known_from, task):
+        assert table.find(known) == (7 + known % 2, (known // 2,))
+    assert table.find(table.known_from - 1) is None
+
+
+def test_the_story_of_a_task_does_not_guess_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that had a seed once is not said to have had none."""
+    monkeypatch.setattr("masterworker.core.streams.REMEMBERED", 1)
+    with Master(serial=True) as master:
+        manager = master._Master__engine.manager  # type: ignore[attr-defined]
+        futures = [master.options(seed=seed).submit(draw) for seed in (1, 2, 1, 2)]
+        assert manager.story(futures[0].number)[-1] == "its random numbers: that was too long ago"
+        assert manager.story(futures[3].number)[-1] == "its random numbers: seed 2, key (1,)"
 
 
 def test_the_story_of_a_task_tells_its_stream() -> None:

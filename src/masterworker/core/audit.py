@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from masterworker.core.census import Census
 from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
-from masterworker.taskid import shown_number, task_name
+from masterworker.taskid import shown_number, shown_tag, task_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from masterworker.core.blocks import Item
     from masterworker.core.scheduler import Scheduler
@@ -64,12 +64,12 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
         waiting[task.tag] = waiting.get(task.tag, 0) + 1
     tally = core.tally
     return Census(
-        waiting=waiting,
-        running=dict(running),
-        finished=core.results.counts(),
+        waiting=_shown(waiting),
+        running=_shown(running),
+        finished=_shown(core.results.counts()),
         submitted=core.tally.submitted,
         delivered=core.tally.delivered,
-        stranded=stranded,
+        stranded=list(dict.fromkeys(map(shown_tag, stranded))),
         processes=[(m.id, m.info, m.in_hand) for m in core.members.values()],
         duplicates=tally.duplicates,
         done=tally.results,
@@ -78,6 +78,14 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
         paused=len(paused),
         troubles=list(troubles),
     )
+
+
+def _shown(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by the tags that users see."""
+    shown: Counter[str] = Counter()
+    for tag, count in counts.items():
+        shown[shown_tag(tag)] += count
+    return dict(shown)
 
 
 def story(core: Scheduler, task_id: int, now: float | None = None) -> list[str]:

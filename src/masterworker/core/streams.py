@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 #: The numbers in a key are below this: NumPy makes one word of 32 bits of each, and two of a larger
 #: one, which would be the key of another stream. The last one is the begin of further keys.
 LAST: Final = (1 << 32) - 1
+#: Least number of entries that a table keeps. It has more than one for tasks in a row where several
+#: threads, or seeds, ask in turn.
+REMEMBERED: Final = 10_000
 
 
 class Stream(NamedTuple):
@@ -47,11 +50,14 @@ class _Range(NamedTuple):
 class StreamTable:
     """The streams of the tasks that were asked for with a seed. One entry for tasks in a row.
 
-    Entries may be added by several threads, so the last ones may be out of order.
+    Entries may be added by several threads, so the last ones may be out of order. The oldest are
+    forgotten when there are many.
     """
 
     def __init__(self) -> None:
         self._ranges: list[_Range] = []
+        #: The number inside of the first task of which it is known whether it has an entry.
+        self.known_from = 0
 
     def note(self, first: int, number: int, parent: Stream, begin: int) -> None:
         """Tasks were asked for.
@@ -72,10 +78,13 @@ class StreamTable:
             if last.first > first:
                 ranges.insert(bisect_right(ranges, added), added)
                 return
+        if len(ranges) >= 2 * REMEMBERED:
+            self.known_from = ranges[REMEMBERED].first
+            del ranges[:REMEMBERED]
         ranges.append(added)
 
     def find(self, task_id: int) -> Stream | None:
-        """Return the stream of a task; None: it was asked for without a seed."""
+        """Return the stream of a task; None: it was asked for without a seed, or is forgotten."""
         at = bisect_right(self._ranges, task_id, key=lambda each: each.first) - 1
         if at < 0 or task_id >= self._ranges[at].end:
             return None

@@ -74,7 +74,7 @@ class NestedBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         if self._calls is not None:  # another `Parallel` uses it
             raise FallbackToBackend(NestedBackend(self.nesting_level, self.inner_max_num_threads))
         self.parallel = parallel
-        self._calls = FurtherCalls(engine_of(worker), "joblib")
+        self._calls = FurtherCalls(engine_of(worker), run_batch.__name__)
         return many
 
     def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Asked:

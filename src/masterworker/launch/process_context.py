@@ -15,6 +15,7 @@ import threading
 from os import _exit
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
+from masterworker import taskid
 from masterworker.errors import MasterNotFoundError
 from masterworker.launch import exits, scoreboard
 from masterworker.launch.worker_limits import UNLIMITED, WorkerLimits
@@ -87,7 +88,7 @@ class ProcessContext:
         """Show the supervisor the tag of the tasks that are executed from now on."""
         if tag != self.shown_tag:
             self.shown_tag = tag
-            scoreboard.write_tag(self.board, tag)
+            scoreboard.write_tag(self.board, taskid.shown_tag(tag))
 
     def has_left(self) -> None:
         """Take note that the worker has left: its supervisor may expect the process to end.

@@ -144,8 +144,12 @@ class Manager:
             now = self._clock()
             machine.flush(now)
             lines = audit.story(self.core, task_id, now)
-        stream = self.streams.find(task_id)
-        if stream is None and len(lines) > 1 and lines[0].startswith(f"task {CALL_MARK}"):
+        streams = self.streams
+        stream = streams.find(task_id)
+        is_call = len(lines) > 1 and lines[0].startswith(f"task {CALL_MARK}")
+        if is_call and task_id < streams.known_from:
+            return [*lines, "its random numbers: that was too long ago"]
+        if stream is None and is_call:
             stream = stream_of_run(self.instance, task_id)
         if stream is not None:
             lines.append(f"its random numbers: seed {stream.seed}, key {stream.key}")

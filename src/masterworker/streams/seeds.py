@@ -133,8 +133,7 @@ class Share:
 class SeedBook:
     """The streams of all seeds of a job. Thread-safe.
 
-    Keeps an entry for each seed, and for each row of tasks that follow one another in their ids and
-    in their streams: for each task, where several threads or seeds ask in turn.
+    Keeps an entry for each seed.
 
     Args:
         table: Where it is noted which tasks have which stream.

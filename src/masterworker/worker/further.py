@@ -1,7 +1,8 @@
 """Further calls that a task asks for and waits for.
 
-Outcomes are told apart by tags. A process uses as many of them as it has calls of several at one
-time, since the master keeps some figures for each tag.
+Outcomes are told apart by tags: the name of what is called, and who collects them. A process uses
+as many of them as it has calls of several at one time, since the master keeps some figures for each
+tag.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from masterworker.data.mainmodule import MAIN, NAME
 from masterworker.data.outcome import value_or_error
 from masterworker.data.pickling import dumps, dumps_call
 from masterworker.machine import random_name
+from masterworker.taskid import COLLECTED_BY
 from masterworker.worker import streams
 
 if TYPE_CHECKING:
@@ -97,13 +99,13 @@ class FurtherCalls:
 
     Args:
         engine: Of the worker that executes the task.
-        what: What they are called in status displays.
+        what: The name of what is called.
     """
 
     def __init__(self, engine: Asks, what: str) -> None:
         self._engine = engine
         end, self._number = _tags.take()
-        self._tag = f"{CALL_MARK}{what} {end}"
+        self._tag = f"{CALL_MARK}{what}{COLLECTED_BY}{end}"
         self._under_way: set[int] = set()
 
     @property

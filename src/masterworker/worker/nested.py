@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 #: A `map` has asked for at most this many calls whose results it has not returned.
 AHEAD: Final = 256
+#: After this number of names, depths and threads further calls have one name.
+NAMES: Final = 100
+SOME: Final = "call"
 
 
 class NestedFuture(Generic[T]):
@@ -76,14 +79,15 @@ class NestedFuture(Generic[T]):
 
 
 class _Calls:
-    """The calls that were asked for in one thread, at one depth.
+    """The calls of functions of one name that were asked for in one thread, at one depth.
 
     Args:
         engine: Of the worker.
+        name: Theirs.
     """
 
-    def __init__(self, engine: Asks) -> None:
-        self._calls = FurtherCalls(engine, "call")
+    def __init__(self, engine: Asks, name: str) -> None:
+        self._calls = FurtherCalls(engine, name)
         #: What was dropped is not kept: its outcome is taken and forgotten.
         self._futures: weakref.WeakValueDictionary[int, NestedFuture[Any]] = (
             weakref.WeakValueDictionary()
@@ -116,19 +120,21 @@ class NestedCalls:
 
     def __init__(self, engine: Asks) -> None:
         self._engine = engine
-        #: By depth of tasks inside tasks, and by thread where a task has threads.
-        self._calls: dict[tuple[int, int], _Calls] = {}
+        #: By name, by depth of tasks inside tasks, and by thread where a task has threads.
+        self._calls: dict[tuple[str, int, int], _Calls] = {}
 
     def submit(
         self, function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> NestedFuture[T]:
         """Ask for a call; see `Worker.submit`."""
-        engine = self._engine
+        engine, name = self._engine, _name_of(function)
         depth = engine.depth
-        here = (0, threading.get_ident()) if depth is None else (depth, 0)
+        here = (name, 0, threading.get_ident()) if depth is None else (name, depth, 0)
         calls = self._calls.get(here)
         if calls is None:
-            calls = self._calls[here] = _Calls(engine)
+            if len(self._calls) >= NAMES:  # the master keeps some figures for each
+                name, here = SOME, (SOME, *here[1:])
+            calls = self._calls.setdefault(here, _Calls(engine, name))
         return calls.submit(function, args, kwargs)
 
     def starmap(
@@ -141,10 +147,15 @@ class NestedCalls:
             rows: Its arguments.
             ahead: At most this many are under way, or done and not taken.
         """
-        calls = FurtherCalls(self._engine, "map")
+        calls = FurtherCalls(self._engine, _name_of(function))
         results = _results(calls, pickled_function(function), iter(rows), ahead)
         next(results)  # asks for the first ones now, and is closed in order from here on
         return results
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) else type(function).__name__
 
 
 def _results(
