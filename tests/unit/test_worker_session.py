@@ -338,6 +338,17 @@ def test_courier_dozes_when_there_is_nothing_to_execute(play: Play) -> None:
     assert lookout.pause() == GLANCE
 
 
+def test_short_tasks_ring_once(play: Play) -> None:
+    """To wake the courier costs more than they do. It looks on until none has come for long."""
+    lookout = Lookout(play.session)
+    for _ in range(2 * IDLE_LOOKS):
+        lookout.pause()
+    assert lookout.begins(1.0, alone=True)  # done before the courier looks
+    assert lookout.look(1.0) is Look.NOTHING
+    assert lookout.pause() == GLANCE
+    assert not lookout.begins(1.001, alone=True)
+
+
 def test_order_that_is_left_is_asked_for(play: Play) -> None:
     """At the next look, whatever is executed."""
     lookout = Lookout(play.session)

@@ -89,7 +89,7 @@ class Lookout:
             now: The time.
             alone: It is one task, so there is nothing to give back.
         """
-        self._last = self._told = 0
+        self._last = self._told = self._idle_looks = 0
         if not alone:
             self.batch_began = now
             return True
