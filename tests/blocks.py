@@ -8,7 +8,7 @@ from msgspec.structs import astuple, replace
 
 from masterworker.core.audit import ids_in
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import RESULT, Finished, FinishedRun, Lease, Outcome
+from masterworker.core.task import RESULT, Finished, Lease, Outcome
 from masterworker.data.items import one_by_one
 from masterworker.data.pickling import dumps, loads
 
@@ -55,18 +55,14 @@ def each_outcome(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return found
 
 
-def each_finished(finished: Iterable[Finished | FinishedRun]) -> list[Finished]:
+def each_finished(finished: Iterable[Finished]) -> list[Finished]:
     """One outcome for each task."""
     found = []
     for one in finished:
-        if isinstance(one, FinishedRun):
-            first, tag, payloads, worker = astuple(one)
-            found += [
-                Finished(i, tag, RESULT, plain(p), worker)
-                for i, p in enumerate(one_by_one(payloads), first)
-            ]
-        else:
-            found.append(replace(one, payload=plain(one.payload)))
+        found += [
+            replace(one, task_id=i, payloads=[plain(p)])
+            for i, p in enumerate(one_by_one(one.payloads), one.task_id)
+        ]
     return found
 
 

@@ -42,8 +42,8 @@ def test_a_task_goes_out_and_its_outcome_comes_back(net: Net) -> None:
     worker.report(leases[1], b"two", kind=FAILURE)
 
     assert client.collect(5) == [
-        Finished(1, "a", RESULT, b"one", "somebody"),
-        Finished(2, "a", FAILURE, b"two", "somebody"),
+        Finished(1, "a", RESULT, [b"one"], "somebody"),
+        Finished(2, "a", FAILURE, [b"two"], "somebody"),
     ]
     assert client.collect(5) == []
 
@@ -234,7 +234,7 @@ SCRIPT: list[tuple[str, list[Any], Any]] = [
     ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[], [], [], 0.0]),
     ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[1], [], [], 0.0]),
     ("exchange", [9, [], [], 0, 0, 0.0, None], [[], [], [["rejoin", 0]], 0.0]),
-    ("collect", ["me", 2, 0, None, 1, 0.0, 0], [[[1, "a", 0, b"r", "info", 1]], []]),
+    ("collect", ["me", 2, 0, None, 1, 0.0, 0], [[[1, "a", 0, [b"r"], "info", 1]], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
     ("collect", ["me", 5, 0, "a", 9, 0.0, 1], [[], [[2, 1, "a", [b"q"], None]]]),

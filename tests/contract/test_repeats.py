@@ -129,7 +129,7 @@ def test_a_call_that_is_repeated_while_it_is_under_way_gets_its_reply(net: Net) 
 
     worker.report(worker.fetch()[0], b"r")
 
-    reply = [True, ([Finished(1, "a", RESULT, b"r", "somebody", 1)], [])]
+    reply = [True, ([Finished(1, "a", RESULT, [b"r"], "somebody", 1)], [])]
     assert (first.result(), second.result()) == (reply, reply)
     assert net.manager.census().delivered == 1
 

@@ -14,7 +14,7 @@ import pytest
 from integration import work
 from masterworker import Master, failed
 from masterworker.core.chunks import MOST, Chunk
-from masterworker.core.task import FinishedRun
+from masterworker.core.task import Finished
 from masterworker.data.chunks import put_together
 from masterworker.data.pickling import loads
 from masterworker.errors import TaskCancelled, TaskLost
@@ -52,7 +52,7 @@ def chunks(warm: Master, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def noted(*args: Any) -> None:
         settle(*args)
         run = engine_of(warm).manager.core.out.effects.direct[-1]
-        assert isinstance(run, FinishedRun)
+        assert isinstance(run, Finished)
         if isinstance(run.payloads, Chunk):
             found.append(len(run.payloads))
 

@@ -185,7 +185,7 @@ class Model:
             self.members[task.owner].held.remove(i)
         if i in self.waiting:
             self.waiting.remove(i)
-        task.owner, task.outcome = None, Finished(i, task.tag, kind, payload, worker)
+        task.owner, task.outcome = None, Finished(i, task.tag, kind, [payload], worker)
         if task.direct:
             assert answer.direct, f"the outcome of task {i} does not leave at once"
             assert [answer.direct.pop(0)] == self.deliver([i])

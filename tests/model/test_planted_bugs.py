@@ -100,7 +100,7 @@ class DuplicateDelivered(Scheduler):
             task_id, kind, payload = outcome.task_id, outcome.kind, outcome.payload
             known = not 0 < task_id < self.table.next_id or self.find(task_id) is not None
             if task_id in refused and not known:
-                effects.direct.append(Finished(task_id, "a", kind, payload, ""))
+                effects.direct.append(Finished(task_id, "a", kind, [payload], ""))
         return refused, effects
 
 

@@ -65,5 +65,5 @@ def outcomes(job: Job) -> list[Finished]:
     """What has been settled, and waits to be picked up."""
     tasks = job.manager.core.tasks.values()
     settled = [task for task in tasks if task.state is State.SETTLED]
-    told = [(task.id, task.tag, task.kind, task.payload, task.worker) for task in settled]
+    told = [(task.id, task.tag, task.kind, [task.payload], task.worker) for task in settled]
     return [Finished(*each) for each in told]

@@ -316,7 +316,7 @@ class RowsAreNeverRefused(Reports):
     def _judge_several(self, outcome: Outcome, *rest: Any) -> list[int]:
         for task_id in super()._judge_several(outcome, *rest):
             payload = list(one_by_one(outcome.payloads))[task_id - outcome.task_id]
-            done = Finished(task_id, "a", outcome.kind, payload, "")
+            done = Finished(task_id, "a", outcome.kind, [payload], "")
             self._out.effects.direct.append(done)
         return []
 

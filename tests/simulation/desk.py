@@ -564,11 +564,11 @@ class Desk:
 
     # -- results in memory ------------------------------------------------------------------
 
-    def _arrives(self, outcome: Any) -> None:
+    def _arrives(self, outcome: Finished) -> None:
         """An outcome is with the master's own program."""
-        payloads = getattr(outcome, "payloads", None)
-        each = list(payloads) if isinstance(payloads, list) else [getattr(outcome, "payload", b"")]
-        self._open -= len(payloads) if payloads is not None else 1
+        payloads = outcome.payloads
+        self._open -= len(payloads)
+        each = payloads if isinstance(payloads, list) else []
         bulk = [payload for payload in each if isinstance(payload, Bulk)]
         if self.swarm.hoards:
             self._hoard += bulk

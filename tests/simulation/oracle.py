@@ -17,7 +17,6 @@ from masterworker.core.task import (
     LOST,
     RESULT,
     Finished,
-    FinishedRun,
     Lease,
     Outcome,
     State,
@@ -305,7 +304,7 @@ class Oracle:
             raise Violation(f"a second outcome of task {task} was accepted")
         self._accepted[task] = kind, payload
 
-    def left(self, outcomes: Sequence[Finished | FinishedRun]) -> None:
+    def left(self, outcomes: Sequence[Finished]) -> None:
         """Outcomes have left the scheduler."""
         for outcome in each_finished(outcomes):
             task = outcome.task_id

@@ -73,7 +73,7 @@ def test_failure_is_tried_again_so_many_times(core: Scheduler) -> None:
         audit.check(core)
     assert fetch(core, w, 1) == [task]
     _, effects = core.on_reported(w, [Outcome(task, 3, AGAIN, [b"why"])], 0.0)
-    assert [astuple(done)[2:] for done in effects.direct] == [(FAILURE, b"why", "w0", 3)]
+    assert [astuple(done)[2:] for done in effects.direct] == [(FAILURE, [b"why"], "w0", 3)]
     assert core.tally.retried == 2
 
 

@@ -214,12 +214,12 @@ def test_outcomes_are_collected_in_the_order_of_reports(core: Scheduler) -> None
     failed.failed.append((1, "a", b"a", FAILURE, b"1 by 1", "w1"))
     assert report(core, w, 1, kind=FAILURE) == ([], failed)
     assert core.on_collect(c, 5) == (
-        [Finished(2, "b", RESULT, b"2 by 1", "w1"), Finished(1, "a", FAILURE, b"1 by 1", "w1")],
+        [Finished(2, "b", RESULT, [b"2 by 1"], "w1"), Finished(1, "a", FAILURE, [b"1 by 1"], "w1")],
         None,
     )
     report(core, w, 3)
     assert collected(core, c, "b") == []
-    assert core.on_collect(c, 1, "a")[0] == [Finished(3, "a", RESULT, b"3 by 1", "w1")]
+    assert core.on_collect(c, 1, "a")[0] == [Finished(3, "a", RESULT, [b"3 by 1"], "w1")]
     assert core.members[w].leases == {}
     assert core.tasks == {}
 
@@ -232,7 +232,7 @@ def test_waiting_client_is_served_with_its_own_tag(core: Scheduler) -> None:
     _, claim = core.on_collect(c, 5, "b")
     assert report(core, w, 1)[1].results == []
     _, effects = report(core, w, 2)
-    assert effects.results == [(claim, [Finished(2, "b", RESULT, b"2 by 1", "w1")])]
+    assert effects.results == [(claim, [Finished(2, "b", RESULT, [b"2 by 1"], "w1")])]
     assert collected(core, c) == [1]
 
 
@@ -241,7 +241,7 @@ def test_direct_outcome_leaves_at_once(core: Scheduler) -> None:
     c, w = client(core), worker(core)
     request(core, "a", direct=True)
     fetch(core, w, 1)
-    assert report(core, w, 1)[1].direct == [Finished(1, "a", RESULT, b"1 by 1", "w1")]
+    assert report(core, w, 1)[1].direct == [Finished(1, "a", RESULT, [b"1 by 1"], "w1")]
     assert collected(core, c) == []
     assert core.tally.delivered == 1
 
@@ -254,7 +254,7 @@ def test_late_result_of_a_waiting_task_is_accepted(core: Scheduler) -> None:
     core.on_departed(lost, Blameless("silent"), 0.0)
     assert report(core, lost, 1, attempt=1)[0] == []
     assert fetch(core, w, 1) == [2]
-    assert core.on_collect(c, 5)[0] == [Finished(1, "a", RESULT, b"1 by 1", "")]
+    assert core.on_collect(c, 5)[0] == [Finished(1, "a", RESULT, [b"1 by 1"], "")]
 
 
 def test_late_result_of_a_task_in_other_hands_is_accepted(core: Scheduler) -> None:
@@ -267,7 +267,7 @@ def test_late_result_of_a_task_in_other_hands_is_accepted(core: Scheduler) -> No
     assert report(core, old, 1, attempt=1)[0] == []
     assert core.members[new].leases == {}
     assert report(core, new, 1, attempt=2)[0] == [1]
-    assert core.on_collect(c, 5)[0] == [Finished(1, "a", RESULT, b"1 by 1", "w1")]
+    assert core.on_collect(c, 5)[0] == [Finished(1, "a", RESULT, [b"1 by 1"], "w1")]
     assert core.tally.duplicates == 1
     assert fetch(core, new, 1) == [2]
 

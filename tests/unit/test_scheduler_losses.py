@@ -24,7 +24,7 @@ def test_third_loss_ends_a_task_with_its_history(core: Scheduler) -> None:
         core.on_started(w, 1, 0.0)
         core.on_departed(w, Vanished(f"signal {n}"), 0.0)
     assert core.on_collect(c, 1)[0] == [
-        Finished(1, "a", LOST, b"pid 0: signal 0\npid 1: signal 1\npid 2: signal 2", "")
+        Finished(1, "a", LOST, [b"pid 0: signal 0\npid 1: signal 1\npid 2: signal 2"], "")
     ]
     assert core.tally.given_up == 1
     assert core.on_fetch(worker(core), 1, 0.0)[0] == []
@@ -37,7 +37,7 @@ def test_given_up_outcome_reaches_who_waits(core: Scheduler) -> None:
     request(core, "a")
     request(core, "a", direct=True)
     _, claim = core.on_collect(c, 1)
-    lost = Finished(1, "a", LOST, b"w1: gone", "")
+    lost = Finished(1, "a", LOST, [b"w1: gone"], "")
     for expected in ([(claim, [lost])], []), ([], [replace(lost, task_id=2)]):
         w = worker(core)
         fetch(core, w, 1)

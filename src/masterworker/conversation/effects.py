@@ -8,7 +8,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from masterworker.core.effects import Failed
-    from masterworker.core.task import Finished, FinishedRun
+    from masterworker.core.task import Finished
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Reply(msgspec.Struct, frozen=True):
 class Settled(msgspec.Struct, frozen=True):
     """Tasks that were requested as direct have outcomes."""
 
-    outcomes: list[Finished | FinishedRun]
+    outcomes: list[Finished]
 
 
 class CallsFailed(msgspec.Struct, frozen=True):

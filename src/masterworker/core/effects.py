@@ -10,7 +10,7 @@ from masterworker.core.task import Payload
 
 if TYPE_CHECKING:
     from masterworker.core.member import Member
-    from masterworker.core.task import Finished, FinishedRun, Lease
+    from masterworker.core.task import Finished, Lease
 
 
 #: A call that has failed: task id, tag, parameters, kind of outcome, its payload, and the
@@ -26,7 +26,7 @@ class Effects(msgspec.Struct, repr_omit_defaults=True):
     #: Outcomes for claims that waited: (claim id, outcomes).
     results: list[tuple[int, list[Finished]]] = []
     #: Outcomes of tasks that were requested as direct.
-    direct: list[Finished | FinishedRun] = []
+    direct: list[Finished] = []
     #: Claims that will never be served: their takers are gone.
     dropped: list[int] = []
     #: Processes that were taken out, and why.

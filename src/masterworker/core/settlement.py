@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
-from masterworker.core.task import CANCELLED, FAILURE, RESULT, Finished, FinishedRun, State, Task
+from masterworker.core.task import CANCELLED, FAILURE, RESULT, Finished, State, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,8 +87,8 @@ class Settlement:
         tally = self._out.tally
         tally.results += number
         tally.delivered += number
-        run = FinishedRun(block.id, block.tag, results, member.info)
-        self._out.effects.direct.append(run)
+        done = Finished(block.id, block.tag, RESULT, results, member.info)
+        self._out.effects.direct.append(done)
         if number == len(block.payloads):
             del member.leases[block.last]
         block.drop(number)
@@ -157,7 +157,7 @@ class Settlement:
         self._out.tally.delivered += 1
         if not task.direct:
             self._table.close(task.tag)
-        return Finished(task.id, task.tag, task.kind, task.payload, task.worker, task.tries)
+        return Finished(task.id, task.tag, task.kind, [task.payload], task.worker, task.tries)
 
     def _count_failure(self, task: Task, kind: int, payload: Payload, worker: str) -> None:
         tally = self._out.tally

@@ -135,34 +135,29 @@ class Outcome(Travels, frozen=True):
 
 
 class Finished(Travels, frozen=True):
-    """An outcome on its way to the caller that asked for the task."""
+    """What became of a task, on its way to the caller that asked; or of several with results."""
 
+    #: Of the first; the others count up from it.
     task_id: int
     tag: str
     kind: int
-    payload: Payload
+    #: The result of each, or what else became of it.
+    payloads: Payloads
     #: Which process delivered it, as text.
     worker: str
     #: How many attempts it took, without those that were lost or given back.
     attempts: int = 1
 
-    def __repr__(self) -> str:
-        return f"<Finished task {self.task_id}, {self.tag!r}, kind {self.kind}>"
-
-
-class FinishedRun(msgspec.Struct, frozen=True, gc=False):
-    """Results of several tasks, whose ids count up, on their way to the caller that asked."""
-
-    task_id: int
-    tag: str
-    payloads: Payloads
-    worker: str
+    @property
+    def payload(self) -> Payload:
+        """The payload of the only task."""
+        return _only(self.payloads)
 
     def __repr__(self) -> str:
-        return f"<{len(self.payloads)} results, {self.tag!r}, from task {self.task_id} on>"
+        return f"<Finished {_named(self)}, {self.tag!r}, kind {self.kind}>"
 
 
-def ids_of(item: Lease | Outcome) -> range:
+def ids_of(item: Lease | Outcome | Finished) -> range:
     """Return the ids of the tasks that a lease or an outcome is of."""
     return range(item.task_id, item.task_id + len(item.payloads))
 
@@ -183,7 +178,7 @@ def _only(payloads: Payloads) -> Payload:
     return payloads[0]
 
 
-def _named(item: Lease | Outcome) -> str:
+def _named(item: Lease | Outcome | Finished) -> str:
     ids = ids_of(item)
     return f"task {item.task_id}" if len(ids) == 1 else f"tasks {ids[0]} to {ids[-1]}"
 

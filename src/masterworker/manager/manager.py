@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from masterworker.conversation.numbered import NumberedCalls
     from masterworker.core.census import Census
     from masterworker.core.effects import Failed
-    from masterworker.core.task import Finished, FinishedRun, Lease, Payload
+    from masterworker.core.task import Finished, Lease, Payload
     from masterworker.transport.base import Later
 
 logger = logging.getLogger("masterworker.manager")
@@ -73,7 +73,7 @@ class Manager:
 
     def __init__(
         self,
-        on_direct: Callable[[list[Finished | FinishedRun]], None] | None = None,
+        on_direct: Callable[[list[Finished]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_failed: Callable[[list[Failed]], None] | None = None,
         accept: str = wire.ANYTHING,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from masterworker.conversation.dispatcher import Dispatcher
     from masterworker.core.effects import Failed
-    from masterworker.core.task import Finished, FinishedRun
+    from masterworker.core.task import Finished
     from masterworker.manager.observers import Observers
     from masterworker.manager.outbox import Outbox
     from masterworker.manager.timekeeper import Timekeeper
@@ -37,7 +37,7 @@ class Sinks:
         outbox: Outbox,
         observers: Observers,
         timekeeper: Timekeeper,
-        on_direct: Callable[[list[Finished | FinishedRun]], None] | None,
+        on_direct: Callable[[list[Finished]], None] | None,
         on_failed: Callable[[list[Failed]], None] | None,
     ) -> None:
         self._outbox, self._observers, self._timekeeper = outbox, observers, timekeeper

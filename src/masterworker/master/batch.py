@@ -137,7 +137,7 @@ class Batch:
             except BaseException:
                 writers = [(begin, worker) for begin, worker in self._written if begin <= at]
                 worker = max(writers, default=(0, ""))[1]
-                outcome = Finished(self.first + at, self.tag, RESULT, outcome, worker)
+                outcome = Finished(self.first + at, self.tag, RESULT, [outcome], worker)
                 value, error = value_or_error(outcome)
                 if error is None:  # a signal handler has raised it
                     raise

@@ -302,7 +302,7 @@ class Future(Generic[T]):
 
     def _wrong_with(self, result: Payload) -> BaseException | None:
         """Say what is wrong with a result that could not be opened."""
-        return value_or_error(Finished(self.number, self.tag, RESULT, result, self._worker))[1]
+        return value_or_error(Finished(self.number, self.tag, RESULT, [result], self._worker))[1]
 
     def _describe(self) -> str:
         """Say how it stands, without a lock."""

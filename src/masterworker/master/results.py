@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from masterworker import forks, wire
 from masterworker.checking import time_limit
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import RESULT, FinishedRun
+from masterworker.core.task import RESULT
 from masterworker.data.chunks import Values
 from masterworker.deadline import Deadline
 from masterworker.manager import Mailbox
@@ -144,15 +144,16 @@ class ResultRouter:
         """
         self._manager.repair_soon(self._take_back_all, batches, message)
 
-    def arrive(self, finished: list[Finished | FinishedRun]) -> None:
+    def arrive(self, finished: list[Finished]) -> None:
         """Take direct outcomes; called with the manager's lock held."""
         for outcome in finished:
-            if isinstance(outcome, FinishedRun):
+            payloads = outcome.payloads
+            if payloads.__class__ is not list or len(payloads) > 1:  # only results come together
                 distribute = self._distribute if self.batches else self._to_futures
-                distribute(outcome.task_id, outcome.payloads, outcome.worker)
+                distribute(outcome.task_id, payloads, outcome.worker)
             elif (future := self.futures.pop(outcome.task_id, None)) is not None:
                 future._worker = outcome.worker
-                future._outcome = outcome.payload if outcome.kind == RESULT else outcome
+                future._outcome = payloads[0] if outcome.kind == RESULT else outcome
                 if future._watchers:
                     future._notify()
             elif (batch := self.batches.find(outcome.task_id)) is not None:

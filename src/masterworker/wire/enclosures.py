@@ -13,7 +13,7 @@ from masterworker.wire.records import Exchange, Reply, Submission
 #: Which fields of records may have large payloads.
 _PLACES: dict[type, str] = {
     Exchange: "outcomes",
-    Finished: "payload",
+    Finished: "payloads",
     Lease: "payloads",
     Outcome: "payloads",
     Reply: "leases",
@@ -61,8 +61,8 @@ class Enclosures(NamedTuple):
             attached = {key: self.attach(each) for key, each in message.items()}
         elif name := _PLACES.get(type(message)):
             value = getattr(message, name)
-            # Several payloads in one lease or outcome are small ones, and a chunk is one, too.
-            if not isinstance(message, (Lease, Outcome)) or len(value) == 1:
+            # Several payloads in one of these are small ones, and a chunk is one, too.
+            if not isinstance(message, (Lease, Outcome, Finished)) or len(value) == 1:
                 attached = replace(message, **{name: self.attach(value)})
         return attached
 
