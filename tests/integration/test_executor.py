@@ -177,6 +177,28 @@ def test_interrupt_breaks_off_what_runs(executor: Executor, tmp_path: Path) -> N
         executor.interrupt(concurrent.futures.Future())
 
 
+def test_a_future_that_is_done_takes_no_result(executor: Executor) -> None:
+    """Also if no other part of the standard library has looked at it yet."""
+    future = executor.submit(double, 1)
+    assert future.result(60) == 2
+    with pytest.raises(concurrent.futures.InvalidStateError):
+        future.set_result(3)
+    with pytest.raises(concurrent.futures.InvalidStateError):
+        future.set_exception(ValueError())
+    assert future.result() == 2
+
+
+def group() -> None:
+    raise ExceptionGroup("some", [ValueError(1), KeyError("k")])
+
+
+def test_groups_of_exceptions_keep_their_arguments(executor: Executor) -> None:
+    """The exceptions in a list, if they were given in one."""
+    error = executor.submit(group).exception(60)
+    assert repr(error) == "ExceptionGroup('some', [ValueError(1), KeyError('k')])"
+    assert isinstance(error.args[1], list)
+
+
 def test_asyncio(executor: Executor) -> None:
     """`run_in_executor`, and a coroutine that is cancelled."""
 

@@ -176,7 +176,8 @@ def _take_apart(error: BaseException, errors: Errors) -> Parts:
     extra = dict(reduced[2]) if len(reduced) > 2 and isinstance(reduced[2], dict) else {}
     args = tuple(reduced[1])
     if isinstance(error, BaseExceptionGroup):
-        args = (error.message, error.exceptions)
+        given = list if len(args) > 1 and args[1].__class__ is list else tuple
+        args = (error.message, given(error.exceptions))
     return Parts(
         type(error),
         [encoded(value) for value in args],

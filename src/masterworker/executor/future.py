@@ -9,6 +9,7 @@ for nothing, and cost more than the task. So this one makes it when it is asked 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -135,14 +136,23 @@ class ExecutorFuture(concurrent.futures.Future[T]):
     def __getattr__(self, name: str) -> Any:
         if name not in _MACHINERY:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if self._task._is_here():
+            with contextlib.suppress(CancelledError):
+                self.exception()  # which may take long, so not below
         with _making:
             if name not in self.__dict__:
                 super().__init__()
-                self._task.add_done_callback(self._settle)
+                if self._task._is_here():  # what is refused depends on it: now, and not soon
+                    self._settle(self._task)
+                else:
+                    self._task.add_done_callback(self._settle)
         return self.__dict__[name]
 
     def _settle(self, future: Future[T]) -> None:
-        """Notify all that wait, and call back. In the thread of the job's callbacks."""
+        """Notify all that wait, and call back. In the thread of the job's callbacks.
+
+        Or in one that asks for the machinery when the call has ended: then none waits yet.
+        """
         try:
             error = self.exception()
         except CancelledError:
