@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: What `concurrent.futures.Future.__init__` makes, and its functions use.
-_MACHINERY: Final = frozenset(
+MACHINERY: Final = frozenset(
     ("_condition", "_done_callbacks", "_exception", "_result", "_state", "_waiters")
 )
 _making = forks.rlock()
@@ -134,7 +134,7 @@ class ExecutorFuture(concurrent.futures.Future[T]):
         return True, False, None if error is not None else self.result(), error
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _MACHINERY:
+        if name not in MACHINERY:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if self._task._is_here():
             with contextlib.suppress(CancelledError):

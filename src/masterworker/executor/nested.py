@@ -1,28 +1,105 @@
-"""What a pickled executor is elsewhere: one whose `map` asks for further tasks of the same job.
+"""What a pickled executor is elsewhere: one whose calls are further tasks of the same job.
 
-Single calls are executed at once, where they are asked: a thread that waits for a future of
-`concurrent.futures` executes nothing meanwhile, and with one worker it would wait for itself.
+A thread that waits for a future of the standard library executes nothing meanwhile, and with one
+worker it would wait for itself. So the futures here are waited for in another way: by executing
+tasks, whatever looks at them.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from masterworker.checking import time_limit
 from masterworker.executor import checks
+from masterworker.executor.future import MACHINERY
 from masterworker.worker.here import starmap_here, worker_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from masterworker.worker.nested import NestedFuture
+
 T = TypeVar("T")
 
 
-class NestedExecutor(concurrent.futures.Executor):
-    """Executes each call in the thread that asks for it; those of a `map` as further tasks.
+#: Calls that are done are forgotten when there are more than this, and after as many again.
+SWEEP: Final = 256
 
-    Libraries give their functions a reference to the executor that calls them; few use it there.
+
+class FurtherFuture(concurrent.futures.Future[T]):
+    """The future of a further task. For the thread that has asked for it.
+
+    What waits for it executes other tasks meanwhile. That are `result`, `exception` and `done`, and
+    also `concurrent.futures.wait`, `as_completed` and callbacks, which find it done, whatever their
+    time limits.
+
+    Args:
+        call: The further task.
     """
+
+    def __init__(self, call: NestedFuture[T]) -> None:  # the machinery comes when it is done
+        self._call = call
+
+    def cancel(self) -> bool:
+        """Return False: it is under way."""
+        return False
+
+    def cancelled(self) -> bool:
+        """Return False."""
+        return False
+
+    def running(self) -> bool:
+        """Return whether it is not done, as far as is known: this executes nothing."""
+        return not self._call.has_ended
+
+    def done(self) -> bool:
+        """Return whether it is done. Executes a task if not, so that asking again is of use."""
+        try:
+            self._call.exception(0.0)
+        except TimeoutError:
+            return False
+        return True
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the result, and execute other tasks meanwhile.
+
+        Args:
+            timeout: Seconds to wait at most, beside a task that is executed meanwhile; None: as
+                long as it takes.
+
+        Raises:
+            TimeoutError: It was not done in this time.
+            Exception: What the function has raised.
+        """
+        return self._call.result(time_limit(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait as `result` does; return what the function has raised, or None."""
+        return self._call.exception(time_limit(timeout))
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in MACHINERY:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        error = self._call.exception()
+        super().__init__()
+        if error is None:
+            super().set_result(self._call.result())
+        else:
+            super().set_exception(error)
+        return self.__dict__[name]
+
+
+class NestedExecutor(concurrent.futures.Executor):
+    """Asks for each call as a further task, where a task is executed; else it executes it.
+
+    Libraries give their functions a reference to the executor that calls them.
+    """
+
+    def __init__(self) -> None:
+        self._calls: deque[FurtherFuture[Any]] = deque()
+        self._sweep_at = SWEEP
 
     #: As consumers read it of any executor.
     _max_workers = 1
@@ -31,11 +108,17 @@ class NestedExecutor(concurrent.futures.Executor):
     def submit(
         self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
     ) -> concurrent.futures.Future[T]:
-        """Execute a call; return its future, which is done."""
+        """Ask for a call as a further task.
+
+        In a thread that executes no task, a thread of the task say, it is called here and now.
+        """
+        worker = worker_here()
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
+            if worker is not None:
+                return self._note(FurtherFuture(worker.submit(fn, *args, **kwargs)))
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # others break off the task that asks
+        except Exception as error:  # also: it cannot be sent. Others break off the task that asks
             future.set_exception(error)
         return future
 
@@ -58,6 +141,23 @@ class NestedExecutor(concurrent.futures.Executor):
             return starmap_here(fn, zip(*iterables, strict=False), most)
         return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize)
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Wait for what this thread has asked for; the workers go on."""
+        while wait and self._calls and worker_here() is not None:
+            self._calls.popleft().exception()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NestedExecutor, ()
+
     def options(self, **_options: Any) -> NestedExecutor:
         """Return this executor: time limits and further attempts are the whole task's."""
         return self
+
+    def _note(self, future: FurtherFuture[T]) -> FurtherFuture[T]:
+        """Keep a future that is not done, for `shutdown`."""
+        calls = self._calls
+        calls.append(future)
+        if len(calls) >= self._sweep_at:
+            self._calls = deque(each for each in calls if each.running())
+            self._sweep_at = 2 * len(self._calls) + SWEEP
+        return future

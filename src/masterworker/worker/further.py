@@ -86,7 +86,10 @@ def _sent(args: Any) -> Any:
     """Return arguments as they are sent, likewise."""
     if not args or all(each.__class__ in _PLAIN for each in args):
         return args
-    pickled = dumps(args)
+    try:
+        pickled = dumps(args)
+    except Exception:  # what is wrong is said when all of it is pickled
+        return args
     return definitions.Further(definitions.opened, pickled) if _names_main(pickled) else args
 
 

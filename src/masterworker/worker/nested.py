@@ -46,6 +46,11 @@ class NestedFuture(Generic[T]):
         """Note the outcome."""
         self._outcome = value, error
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the outcome is known; does not ask for it."""
+        return self._outcome is not None
+
     def result(self, timeout: float | None = None) -> T:
         """Wait for the result, and execute other tasks meanwhile.
 
