@@ -91,8 +91,10 @@ class Callbacks:
                 self._is_closed = True
                 self._closing.set()
                 self._queue.put(None)
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(seconds)
+            watch = self._watch
+        for each in (thread, watch):
+            if each is not None and each is not threading.current_thread():
+                each.join(seconds)
 
     def _run(self) -> None:
         while (posted := self._queue.get()) is not None:
