@@ -1,4 +1,7 @@
-"""Bugs that are put in on purpose: the state machine has to find each of them."""
+"""Bugs that are put in on purpose: the state machine has to find each of them.
+
+Those of the scheduler that the simulation finds as well are written there.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,11 @@ from blocks import each_outcome
 from masterworker.core.chunks import Chunk
 from masterworker.core.claims import Claims
 from masterworker.core.crashes import CrashPolicy
-from masterworker.core.departure import Blameless, Departure, Left, Vanished
+from masterworker.core.departure import Departure, Left
 from masterworker.core.departures import Departures
 from masterworker.core.dispatch import Dispatch
 from masterworker.core.effects import Effects
 from masterworker.core.filters import TagFilter, TagFilters
-from masterworker.core.liveness import Liveness
-from masterworker.core.member_table import MemberTable
 from masterworker.core.reports import CURRENT, Reports
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.settlement import Settlement
@@ -31,13 +32,13 @@ from masterworker.errors import InternalError
 from model.machine import SchedulerMachine
 from model.test_scheduler_model import SETTINGS
 from planting import plant, planted
+from simulation import bugs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Block, Item
     from masterworker.core.chunks import Single
-    from masterworker.core.member import Member
     from masterworker.core.task import Lease
 
 pytestmark = pytest.mark.search
@@ -217,23 +218,6 @@ class DeafToNewTasks(Scheduler):
             self.dispatch.match = heard  # type: ignore[method-assign]
 
 
-class DeafToPutBack(Dispatch):
-    """No claim that waits is served when tasks come back."""
-
-    deaf = False
-
-    def put_back(self, *args: Any) -> None:
-        self.deaf = True
-        try:
-            super().put_back(*args)
-        finally:
-            self.deaf = False
-
-    def match(self, now: float) -> None:
-        if not self.deaf:
-            super().match(now)
-
-
 class DeafToResults(Settlement):
     """No claim that waits for outcomes is served."""
 
@@ -247,14 +231,6 @@ class InnocentsBlamed(CrashPolicy):
     def suspect(self, held: list[Task]) -> list[Task]:
         super().suspect(held)
         return held
-
-
-class AlwaysBlames(Departures):
-    """Tasks are blamed although only the network was silent."""
-
-    def depart(self, member_id: int, why: Departure, now: float) -> None:
-        blamed = Vanished(why.reason) if isinstance(why, Blameless) else why
-        super().depart(member_id, blamed, now)
 
 
 class NeverGivesUp(CrashPolicy):
@@ -287,29 +263,6 @@ class NeverExpires(Scheduler):
 
     def on_tick(self, now: float) -> Effects:
         return Effects()
-
-
-class MassExpiry(Liveness):
-    """After standing still itself, the master takes everybody for lost."""
-
-    def expired(self, now: float) -> list[Member]:
-        self._last_tick = now
-        return super().expired(now)
-
-
-class NeverHears(MemberTable):
-    """Signs of life are not noted down."""
-
-    def heard(self, member_id: int, now: float) -> bool:
-        return member_id in self.members
-
-
-class CountsABlockAsOne(TaskQueues):
-    """A block that is queued counts as one task."""
-
-    def put_back(self, items: Sequence[Item]) -> None:
-        super().put_back(items)
-        self.count -= sum(item.size - 1 for item in items)
 
 
 class ForgetsTheRest(TaskTable):
@@ -354,15 +307,6 @@ class SettlesARowBlindly(Settlement):
             self.settle(task, RESULT, results[-1], None)
 
 
-class WithdrawnButHandedOut(TaskTable):
-    """A late result of one task of a block that waits settles it, and it stays in the block."""
-
-    def _out_of_block(self, block: Block, task_id: int) -> Task:
-        task = super()._out_of_block(block, task_id)
-        block.gone.discard(task_id)
-        return task
-
-
 class ChunksBeginAnew(Dispatch):
     """A part of a chunk is handed out as if it were its beginning."""
 
@@ -402,21 +346,21 @@ DECISIONS = [
     LeaseStaysInHands,
     NoRequeueOnLoss,
     DeafToNewTasks,
-    DeafToPutBack,
+    bugs.DeafToWhatComesBack,
     DeafToResults,
     InnocentsBlamed,
-    AlwaysBlames,
+    bugs.StrikeForSilence,
     NeverGivesUp,
     HandsOutAfterTheEnd,
     UndeliveredAtTheEnd,
     NeverExpires,
-    MassExpiry,
-    NeverHears,
+    bugs.MassExpiry,
+    bugs.SignsOfLifeAreNotNoted,
     ForgetsTheRest,
     PartsBeginAnew,
     PartsInDisorder,
     SettlesARowBlindly,
-    WithdrawnButHandedOut,
+    bugs.SettlesWhatIsGone,
     ChunksBeginAnew,
     ChunksOfResultsBeginAnew,
 ]
@@ -429,7 +373,7 @@ QUEUES = [
     FirstComeFirstServed,
     NewestClaimFirst,
     KeepsClaimsOfTheLost,
-    CountsABlockAsOne,
+    bugs.BlocksCountAsOne,
 ]
 
 
