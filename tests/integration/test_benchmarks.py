@@ -139,3 +139,9 @@ def test_executors_and_pools() -> None:
     said = run("benchmarks.executors", "--repeat", "1", "--calls", "300")
     for name in ("submit", "map_all", "trip", "pool_map", "pool_apply"):
         assert name in said
+
+
+def test_maps_over_tiny_tasks() -> None:
+    said = run("benchmarks.bulk", "--repeat", "1", "--tasks", "3000")
+    for name in ("map", "Pool.map", "multiprocessing"):
+        assert name in said

@@ -21,7 +21,7 @@ from masterworker.errors import TaskCancelled, TaskLost
 from masterworker.master import engine_of
 from masterworker.master.batch import TAKEN
 from masterworker.master.batching import Batcher
-from masterworker.master.map_call import MapCall
+from masterworker.master.map_call import AT_FIRST, MapCall
 from masterworker.master.needs import Travelling
 from masterworker.master.requests import Requests
 from masterworker.taskid import task_name
@@ -292,3 +292,22 @@ def test_process_id_of_each_is_its_own(warm: Master) -> None:
     seen: set[int] = set()
     wait_until(lambda: seen.update(warm.map(work.pid_of, range(20_000))) or len(seen) == 2)
     assert os.getpid() not in set(warm.map(work.pid_of, range(10)))
+
+
+def test_a_map_begins_as_quickly_as_the_one_before(
+    warm: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How large batches may be is known of a function that was mapped before."""
+    router, ask, asked = engine_of(warm).router, Requests.ask, list[int]()
+
+    def noted(self: Requests, most: int = MOST) -> Batch | None:
+        asked.append(most)
+        return ask(self, most)
+
+    monkeypatch.setattr(Requests, "ask", noted)
+    assert list(warm.map(divmod, range(10), [3] * 10))
+    assert asked[0] == AT_FIRST
+    router.paces = {engine_of(warm).needs.of_function(divmod).tag: 500}
+    asked.clear()
+    assert list(warm.map(divmod, range(10), [3] * 10))
+    assert asked[0] == 500

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 #: Where items come slowly, `map` returns after drawing them for this time (seconds).
 FIRST_DRAW = 0.5
 #: A batch is what is done in this time (seconds), since a lease of one task carries the bytes of
-#: all; as long as nothing is known, this number of tasks.
+#: all; as long as nothing is known, this number of tasks, or what the last `map` has found, if
+#: that is more, and it was of the same function.
 PACE = 0.005
 AT_FIRST = 128
 #: Where results are yielded very quickly, a usual number of tasks is done before this process is
@@ -100,7 +101,7 @@ class MapCall:
         self._pending = 0
         #: How many have been yielded since when, and how many that makes in `PACE`.
         self._yielded, self._since = 0, 0.0
-        self._pace = AT_FIRST
+        self._pace = requests.router.paces.get(requests.tag, AT_FIRST)
         #: How many times as many tasks are under way as is usual.
         self._times = 1
 
@@ -293,17 +294,15 @@ class MapCall:
             return False
 
     def _has_room(self) -> bool:
-        return self._pending < (self._bounds.most or self._ahead)
-
-    @property
-    def _ahead(self) -> int:
-        return self._times * self._requests.look_ahead
+        return self._pending < (self._bounds.most or self._requests.look_ahead)
 
     def _is_low(self) -> bool:
         """Return whether it is time to ask for more: some at a time, where many are allowed."""
         most = self._bounds.most
         if most is None:
-            return self._pending <= max(self._ahead - BATCH, 2 * FEW - 1)
+            return self._pending <= max(
+                self._times * self._requests.look_ahead - BATCH, 2 * FEW - 1
+            )
         return self._pending <= most - max(1, most // 8)
 
     def _take(self, number: int) -> None:
@@ -316,6 +315,7 @@ class MapCall:
             if now - self._since >= PACE:
                 pace = int(self._yielded / (now - self._since) * PACE)
                 self._pace = min(BATCH, max(FEW, pace))
+                self._router.paces = {self._requests.tag: max(AT_FIRST, self._pace)}
                 self._times = min(FURTHEST, max(1, pace // BATCH))
                 self._yielded, self._since = 0, now
             if not self._ask_for_more():

@@ -112,7 +112,7 @@ class Requests:
             self._drawing = None
             raise
         most_under_way = LOOK_AHEAD_BYTES // max(1, weight(payloads) // len(payloads))
-        self._size = min(2 * self._size, BATCH, max(FEW, most_under_way // 4))
+        self._size = min(4 * self._size, BATCH, max(FEW, most_under_way // 4))
         self.look_ahead = max(self._size, min(LOOK_AHEAD, most_under_way))
         self._following = first + len(payloads)
         return batch

@@ -53,6 +53,8 @@ class ResultRouter:
         self.callbacks = Callbacks()
         #: Held for a moment while a future gets something that watches it.
         self.watching = forks.rlock()
+        #: How large the batches of the latest `map` were, by its tag.
+        self.paces: dict[str, int] = {}
         #: What waits for outcomes. Both are entered before any worker can have the task.
         self.futures: dict[int, Future[Any]] = {}
         self.batches = Batches()

@@ -94,9 +94,8 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     too late, and nothing follows.
     """
     process, dropped, coming, keep = forks.mark, row.dropped, row.coming, row.results.append
-    held = interrupts.held
-    is_call, last, found = handler is call, b"", handler
-    first, payloads = row.first, row.payloads
+    first, payloads, held = row.first, row.payloads, interrupts.held
+    is_call, last, found, together = handler is call, b"", handler, isinstance(payloads, Chunk)
     columns: list[Sequence[Any]] | None = None
     calls: Sequence[tuple[Any, ...]] = ()
     #: The only parameters of tasks of which nothing else is to be seen to.
@@ -112,9 +111,9 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                 board[TASK] = task_id
                 interrupts.held = False
                 stage = PARAMETERS
-                if isinstance(payloads, Chunk):
+                if together:
                     if columns is None:
-                        function, columns = open_calls(payloads)
+                        function, columns = open_calls(payloads)  # type: ignore[arg-type]
                         last = last if is_call else function  # a tag says what is to be done
                         if len(columns) > 1:
                             calls = list(zip(*columns, strict=True))
@@ -128,7 +127,7 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
                         last = function
                     done = found(*args)
                 else:
-                    args = loads(payloads[task_id - first])
+                    args = loads(payloads[task_id - first])  # type: ignore[index]  # no chunk
                     stage = HANDLER
                     if is_call:
                         function, args, kwargs = args
