@@ -90,3 +90,57 @@ def test_modules_that_no_import_finds_change(tmp_path: Path) -> None:
         print("good")
         """,
     )
+
+
+def test_hidden_generators_differ_wherever_their_methods_are(tmp_path: Path) -> None:
+    """In lists, tables and objects of the program, and in parameters of all kinds of calls."""
+    executed(
+        tmp_path,
+        """
+        import functools
+        import random
+        import threading
+        import numpy as np
+        from masterworker import Executor, Master
+
+        class Model:
+            def __init__(self): self.draw = [np.random.normal]
+            def value(self): return self.draw[0]()
+
+        class Default:
+            draw = random.random
+
+        LIST = [random.random, np.random.normal]
+        TABLE = {"one": {"two": (random.choice,)}}
+        MODEL = Model()
+        PARTIAL = functools.partial(random.uniform, 0, 1)
+
+        def draw(_):
+            choice = TABLE["one"]["two"][0](range(10**12))
+            return LIST[0](), LIST[1](), choice, MODEL.value(), PARTIAL(), Default.draw()
+
+        def of(functions): return functions[0]()
+        def called(function): return function()
+
+        def draw_slowly(number):
+            threading.Event().wait(0.01)
+            return draw(number)
+
+        with Master(workers=2) as master, Executor(max_workers=1) as executor:
+            futures = [master.submit(draw_slowly, n) for n in range(10)]
+            for numbers in zip(*(future.result() for future in futures)):
+                assert len(set(numbers)) == 10, numbers
+            for function, parameter in (
+                (of, [random.random]),
+                (of, (np.random.normal,)),
+                (called, random.random),
+                (called, MODEL.value),
+                (called, functools.partial(random.random)),
+            ):
+                drawn = [master.submit(function, parameter).result() for _ in range(2)]
+                drawn += [executor.submit(function, parameter).result() for _ in range(2)]
+                drawn += master.map(function, [parameter] * 300)
+                assert len(set(drawn)) == 304, (function, parameter)
+        print("good")
+        """,
+    )

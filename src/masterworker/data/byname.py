@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 from enum import Enum
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from masterworker.data import definitions, mainmodule, methods
@@ -40,6 +40,8 @@ class Pickled(NamedTuple):
 
     #: Functions that remember their results are in it.
     has_caches: bool = False
+    #: Code in it may find names that it does not mention.
+    looks_up: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -96,6 +98,7 @@ def pickled(
             *(out.getvalue(), buffers, pickler.parts, pickler.names, pickler.hints, pickler.files),
             _objects(pickler) if objects else {},
             pickler.has_caches,
+            pickler.looks_up,
         )
 
 
@@ -116,7 +119,7 @@ def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: b
         plain = pickle.Pickler(out, PROTOCOL, buffer_callback=keep)
         plain.dump(value)
         data = out.getvalue()
-        if _MAIN not in data:
+        if _MAIN not in data and methods.MARK not in data:
             return Pickled(data, buffers, objects=_objects(plain) if objects else {})
     buffers.clear()
     with io.BytesIO() as out:
@@ -140,6 +143,10 @@ class _ByName(pickle.Pickler):
         if isinstance(obj, (type, FunctionType, mainmodule.CACHED)) and mainmodule.is_found(obj):
             self.names[obj.__qualname__.partition(".")[0]] = None
             return definitions.find, (obj.__qualname__,)
+        if isinstance(obj, (MethodType, BuiltinFunctionType)):
+            named = methods.by_name(obj)
+            if named is not obj:
+                return named.__reduce__()
         if isinstance(obj, MethodType) and obj != getattr(obj.__self__, obj.__name__, None):
             raise pickle.PicklingError("a method that is not found by its name")
         return NotImplemented

@@ -70,6 +70,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self.names: dict[str, None] = {}
         #: Names that only annotations refer to.
         self.hints: set[str] = set()
+        #: Code in it may find names that it does not mention.
+        self.looks_up = False
         #: Sources of the code in it.
         self.files: dict[str, None] = {}
         #: Variables of closures, by identity, which the functions' states fill.
@@ -132,7 +134,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self.names.update(dict.fromkeys(names))
         self.hints |= sourcecode.annotation_names(function)
         if sourcecode.looks_names_up(code):
+            self.looks_up = True
             self.hints.update(self._main)
+        elif sourcecode.looks_for_subclasses(code):
+            self.looks_up = True
+            self.hints.update(name for name, each in self._main.items() if isinstance(each, type))
         values = [self._main.get(name) for name in names]
         contents = tuple(map(self._content, cells)) if cells is not None else None
         self._cells.update((id(cell), cell) for cell in cells or ())
@@ -181,6 +187,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     def _class(self, cls: type, make: Any, args: Any, state: Any, *rest: Any) -> Any:
         self.hints |= sourcecode.annotation_names(cls)
         attributes, more = state
+        *nothing, fill = rest
+        rest = (*nothing, partial(rebuilding.fill_class, fill))
         attributes.pop("__slotnames__", None)  # a note of pickle's own
         if issubclass(cls, Enum):
             return self._enum(cls, args, attributes, more, *rest)

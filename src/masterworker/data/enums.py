@@ -90,7 +90,10 @@ def fill_enum(cls: Any, rest: tuple[Callable[[type, Any], object], Any, Mapping[
     fill, state, attributes = rest
     fill(cls, state)
     for name, own in attributes.items():
-        vars(cls[name]).update(own)
+        member = vars(cls[name])
+        for each in member.keys() - own.keys() - _OF_CLASS:  # the program has deleted it
+            del member[each]
+        member.update(own)
 
 
 def _own_class(cls: type) -> Any:

@@ -11,6 +11,7 @@ Values that have parts in common are one definition, so that they have them in c
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections import deque
 from functools import partial
@@ -21,22 +22,24 @@ import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from masterworker.data import mainmodule, methods, sourcecode
+from masterworker.data.builtin import BUILTINS, MISSING, is_usual
 from masterworker.data.byname import Pickled, pickled
 from masterworker.data.definitions import ABSENT, CACHES, DEFINED, SOURCE, VALUES, Definition
 from masterworker.data.fixed import check_of, is_fixed
+from masterworker.data.groups import reached, together
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.task import Payload
 
 #: Larger definitions are stored by themselves (bytes).
 INLINE: Final = 16 << 10
 
-#: In the place of the value of a name that is not defined.
-_MISSING: Final = object()
+#: All names that workers have been told.
+_sent: Final = set[str]()
 
 #: Files in memory with large buffers, by digest, as long as something needs them.
 _blobs: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
@@ -70,15 +73,27 @@ class Plan:
     Args:
         names: Names to begin with.
         files: Sources of code that is not in the environment.
+        hints: Names that such code may look up.
+        looks_up: Such code may find further names.
 
     Raises:
         UnpicklableError: Names what cannot be sent, and why.
     """
 
-    def __init__(self, names: Iterable[str], files: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        files: Iterable[str] = (),
+        hints: Iterable[str] = (),
+        *,
+        looks_up: bool = False,
+    ) -> None:
         self._main = mainmodule.namespace()
         #: What each name is bound to.
         self.bindings: list[tuple[str, object]] = []
+        #: What names mean that the main program leaves to the builtins.
+        self._builtins: list[tuple[str, object]] = []
+        self._watches_names = False
         #: What has to be looked at, besides: whether it is what it was.
         self._checks: list[Callable[[], bool]] = []
         self._definitions: list[Definition] = []
@@ -92,14 +107,20 @@ class Plan:
         self._needs: dict[str, Iterable[str]] = {}
         #: Names with functions that remember their results.
         self._cached: list[str] = []
-        self._build(names)
+        self._build(names, hints)
+        if looks_up:
+            self._watch_names()
         self.environment = self._finish()
 
     def is_true(self) -> bool:
         """Return whether all names mean what they did when this was made."""
         get = self._main.get
         for name, value in self.bindings:
-            if get(name, _MISSING) is not value:
+            if get(name, MISSING) is not value:
+                return False
+        builtin = BUILTINS.get
+        for name, value in self._builtins:
+            if builtin(name, MISSING) is not value:
                 return False
         try:
             return all(check() for check in self._checks)
@@ -108,8 +129,8 @@ class Plan:
 
     # -- making it --------------------------------------------------------------------------
 
-    def _build(self, names: Iterable[str]) -> None:
-        todo, hints = deque(names), deque(["__file__"])
+    def _build(self, names: Iterable[str], more: Iterable[str]) -> None:
+        todo, hints = deque(names), deque(["__file__", *more])
         seen: set[str] = set()
         left_out: set[str] = set()
         hinted: dict[str, set[str]] = {}
@@ -118,8 +139,8 @@ class Plan:
             name = hints.popleft() if hint else todo.popleft()
             if name in seen or name in mainmodule.OF_MODULES:
                 continue
-            value = self._main.get(name, _MISSING)
-            if hint and value is _MISSING:
+            value = self._main.get(name, MISSING)
+            if hint and value is MISSING:
                 continue
             seen.add(name)
             self.bindings.append((name, value))
@@ -133,6 +154,8 @@ class Plan:
             if hint:
                 hinted[name] = set(found.parts)
             self._needs[name] = found.needs
+            if found.looks_up:
+                self._watch_names()
             if found.has_caches:
                 self._cached.append(name)
             (hints if hint else todo).extend(found.needs)
@@ -140,6 +163,15 @@ class Plan:
             self._files.update(dict.fromkeys(found.files))
         self._leave_out(left_out, hinted)
         self._add_values()
+
+    def _watch_names(self) -> None:
+        """Let a name that the main program gets, or loses, be a change."""
+        if not self._watches_names:
+            self._watches_names = True
+            known = set(self._main)
+            self._checks.append(lambda: self._main.keys() == known)
+            for name in _sent - known:  # which workers may have, and find
+                self._definitions.append(Definition(ABSENT, (name,), b""))
 
     def _leave_out(self, names: set[str], hinted: dict[str, set[str]]) -> None:
         """Leave out what only hints lead to, and has parts that cannot be sent."""
@@ -153,19 +185,34 @@ class Plan:
 
     def _add(self, name: str, value: object) -> Pickled:
         """Add what a name means; values are put aside until it is known what they share."""
-        if value is _MISSING:
-            self._definitions.append(Definition(ABSENT, (name,), b""))
-            return Pickled(b"", [])
+        if value is MISSING:
+            return self._add_builtin(name)
         if not self._is_defined(name, value):
-            found = pickled(value, itself=_by_value([value]), objects=_can_change(value))
-            self._values[name] = found
-            return found
+            return self._add_value(name, value)
         again = partial(pickled, value, itself=(value,), share=True)
         found = again()
         if isinstance(value, type):  # whose source is looked for in the file of its module
             self._files[str(self._main.get("__file__", ""))] = None
         digest = self._add_definition(DEFINED, (name,), found)
         self._checks.append(check_of(value) or _compare(DEFINED, again, digest))
+        return found
+
+    def _add_builtin(self, name: str) -> Pickled:
+        """Add a name that the main program does not define; it may have added it to the builtins.
+
+        What cannot be sent is not defined in workers, such as what an interactive shell adds.
+        """
+        value = BUILTINS.get(name, MISSING)
+        self._builtins.append((name, value))
+        if not is_usual(value):
+            with contextlib.suppress(Exception):
+                return self._add_value(name, value)
+        self._definitions.append(Definition(ABSENT, (name,), b""))
+        return Pickled(b"", [])
+
+    def _add_value(self, name: str, value: object) -> Pickled:
+        found = pickled(value, itself=_by_value([value]), objects=_can_change(value))
+        self._values[name] = found
         return found
 
     def _is_defined(self, name: str, value: object) -> bool:
@@ -179,8 +226,8 @@ class Plan:
         return mainmodule.own_name(value) == name
 
     def _add_values(self) -> None:
-        for names in _together({name: each.objects for name, each in self._values.items()}):
-            values = tuple(self._main[name] for name in names)
+        for names in together({name: each.objects for name, each in self._values.items()}):
+            values = tuple(map(self._value, names))
             named = tuple(map(methods.by_name, values))
             again = partial(pickled, named, itself=_by_value(values))
             digest = self._add_definition(VALUES, names, again())
@@ -189,6 +236,9 @@ class Plan:
                 checks = [_compare(VALUES, again, digest)]
             self._checks += filter(None, checks)
         self._values.clear()  # which holds what was made for pickling
+
+    def _value(self, name: str) -> object:
+        return self._main[name] if name in self._main else BUILTINS.get(name)
 
     def _add_definition(self, kind: int, names: tuple[str, ...], found: Pickled) -> bytes:
         buffers = tuple(store_buffer(each, self._parts) for each in found.buffers)
@@ -200,7 +250,7 @@ class Plan:
         self._definitions.append(Definition(kind, names, digest, inline, stored, buffers))
         self._made_of.update(dict.fromkeys(names, found.parts))
         if found.size > INLINE:
-            value = self._main.get(names[0])
+            value = self._value(names[0])
             self._sizes.append((", ".join(names), found.size, type(value).__name__))
         return digest
 
@@ -210,6 +260,7 @@ class Plan:
                 self._add_definition(SOURCE, (name,), Pickled(text.encode(errors="replace"), []))
         if not self._definitions:
             return Environment("", {})
+        _sent.update(name for each in self._definitions for name in each.names)
         encoded = msgspec.msgpack.encode(self._with_parts())
         key = xxh3_128_hexdigest(encoded)
         return Environment(key, {**self._parts, key: _payload(encoded)}, self._sizes)
@@ -226,13 +277,13 @@ class Plan:
 
         found = []
         for each in self._definitions:
-            reached = _reached(each.names, self._made_of)
-            if len(reached) > len(each.names):
-                digest = xxh3_128_digest(each.digest + digest_of(reached))
+            leads_to = reached(each.names, self._made_of)
+            if len(leads_to) > len(each.names):
+                digest = xxh3_128_digest(each.digest + digest_of(leads_to))
                 each = msgspec.structs.replace(each, digest=digest)  # noqa: PLW2901
             found.append(each)
         caches = [
-            Definition(CACHES, (f"{name}()",), digest_of(_reached((name,), self._needs)))
+            Definition(CACHES, (f"{name}()",), digest_of(reached((name,), self._needs)))
             for name in self._cached
         ]
         return self._in_order(found) + caches
@@ -320,32 +371,6 @@ def _compare(kind: int, again: Callable[[], Pickled], digest: bytes) -> Callable
         return _digest(kind, found.data, map(xxh3_128_hexdigest, found.buffers)) == digest
 
     return check
-
-
-def _together(parts: dict[str, Iterable[int]]) -> list[tuple[str, ...]]:
-    """Put names together whose values have parts in common."""
-    groups: list[tuple[list[str], set[int]]] = []
-    for name, own in parts.items():
-        names, all_parts = [name], set(own)
-        apart = []
-        for group in groups:
-            if not group[1].isdisjoint(own):
-                names += group[0]
-                all_parts |= group[1]
-            else:
-                apart.append(group)
-        groups = [*apart, (names, all_parts)]
-    return [tuple(sorted(names)) for names, _ in groups]
-
-
-def _reached(names: Iterable[str], leads_to: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return names, and all others to which they lead."""
-    reached, todo = set(names), list(names)
-    while todo:
-        new = set(leads_to.get(todo.pop(), ())) - reached
-        reached |= new
-        todo += new
-    return reached
 
 
 def _cannot(name: str, value: object, error: Exception) -> str:

@@ -133,11 +133,18 @@ def own_name(obj: Any) -> str:
 
 def is_found(obj: Any) -> bool:
     """Return whether a class or function is found by its name in this process's main program."""
-    if getattr(obj, "__module__", None) != MAIN:
-        return False
     if not isinstance(obj, (type, FunctionType, CACHED)):
+        return False
+    module = getattr(obj, "__module__", None)
+    if module != MAIN and (obj.__qualname__ not in namespace() or _has(module, obj)):
         return False
     try:
         return find(obj.__qualname__) is obj
     except AttributeError:
         return False
+
+
+def _has(module: object, obj: Any) -> bool:
+    """Return whether a module has a class or function, which may only say so (`__module__`)."""
+    found = sys.modules.get(module) if isinstance(module, str) else None
+    return getattr(found, obj.__qualname__, None) is obj

@@ -9,9 +9,14 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import BuiltinFunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, Final
 
 from masterworker.data import mainmodule
+
+#: How a pickle spells what makes a method of an object: "getattr", by its length and the text.
+MARK: Final = b"\x8c\x07getattr"
+#: Pickles with fewer bytes hold no copy of a generator, whose state is large.
+SMALLEST: Final = 1 << 10
 
 
 def is_bound(value: object) -> bool:

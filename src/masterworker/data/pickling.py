@@ -25,6 +25,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import layout, mainmodule, methods
+from masterworker.data.methods import MARK, SMALLEST
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment
 from masterworker.errors import UnpicklableError
@@ -62,8 +63,19 @@ def share_names(*, shared: bool) -> None:
 
 def goes_plainly(data: bytes) -> bool:
     """Return whether a plain pickle will do: the receiver finds all that it names."""
+    if len(data) >= SMALLEST and MARK in data:
+        return False
     return (MAIN not in data and _HERE_ONLY not in data) or (
         _names.shared and _HERE_ONLY not in data
+    )
+
+
+def calls_plainly(data: bytes) -> bool:
+    """Return whether a plain pickle of a call will do, where it may be large."""
+    return (
+        MAIN not in data
+        and (len(data) < SMALLEST or MARK not in data)  # no copy of a hidden generator
+        and len(data) <= LARGE
     )
 
 
@@ -182,8 +194,9 @@ def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> lis
     if max(map(len, data)) > LARGE:
         return None
     if sum(map(len, data)) > _MUCH:
-        return None if any(MAIN in each for each in data) else data
-    return None if MAIN in b"".join(data) else data
+        return data if all(map(calls_plainly, data)) else None
+    joined = b"".join(data)
+    return None if MAIN in joined or (len(joined) >= SMALLEST and MARK in joined) else data
 
 
 def dumps_call(what: str, parameters: tuple[Any, ...]) -> Payload:

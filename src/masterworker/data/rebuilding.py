@@ -5,10 +5,12 @@ It is loaded by each worker, so it needs little.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import linecache
 import marshal
+import weakref
 from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +23,9 @@ _SUBCLASSED: Final = "__init_subclass__"
 
 #: What has been made of definitions, by name, while their pickles are being opened.
 begun: dict[str, Any] = {}
+
+#: Which attributes classes have got last.
+_filled: Final = weakref.WeakKeyDictionary[type, frozenset[str]]()
 
 
 def load_code(data: bytes) -> CodeType:
@@ -70,13 +75,32 @@ def make_class(make: Callable[..., type], args: tuple[Any, ...], bases: tuple[ty
         (base for each in bases for base in each.__mro__ if _SUBCLASSED in vars(base)), None
     )
     if base_with_hook is None or base_with_hook.__module__ != mainmodule.MAIN:
-        return make(*args)
+        return _based_on(bases, make(*args))
     usual = vars(base_with_hook)[_SUBCLASSED]
     setattr(base_with_hook, _SUBCLASSED, classmethod(lambda cls, **keywords: None))  # noqa: ARG005
     try:
-        return make(*args)
+        return _based_on(bases, make(*args))
     finally:
         setattr(base_with_hook, _SUBCLASSED, usual)
+
+
+def _based_on(bases: tuple[type, ...], made: type) -> type:
+    """Return a class, which may be one that has come before, with the bases that it has now."""
+    if made.__bases__ != bases:
+        made.__bases__ = bases
+    return made
+
+
+def fill_class(
+    fill: Callable[[type, Any], object], cls: type, state: tuple[dict[str, Any], Any]
+) -> None:
+    """Finish what `make_class` has begun: a class that has come before loses what it lost there."""
+    now = frozenset(state[0])
+    for name in _filled.get(cls, now) - now:
+        with contextlib.suppress(AttributeError):  # a task has deleted it
+            type.__delattr__(cls, name)
+    fill(cls, state)
+    _filled[cls] = now
 
 
 def new_class(

@@ -76,6 +76,11 @@ def looks_names_up(code: CodeType) -> bool:
     return not words.isdisjoint(_LOOK_UP) or words >= _OWN_MODULE
 
 
+def looks_for_subclasses(code: CodeType) -> bool:
+    """Return whether code may find classes that it does not name, by a base class of theirs."""
+    return "__subclasses__" in _attribute_names(code)
+
+
 def submodules(code: CodeType, values: Iterable[object]) -> list[str]:
     """Return the names of modules that code reaches through packages that have been imported.
 

@@ -15,13 +15,12 @@ from masterworker.core.chunks import MOST_BYTES, PICKLED, PLAIN
 from masterworker.data.chunks import MOST_VALUES, calls_together, coding_of, is_small
 from masterworker.data.items import single
 from masterworker.data.pickling import (
-    MAIN,
+    calls_plainly,
     dumps_call,
     dumps_many_quickly,
     dumps_plainly,
     line_of,
 )
-from masterworker.data.segment import LARGE
 from masterworker.errors import UnpicklableError
 from masterworker.master.needs import holds
 
@@ -199,7 +198,7 @@ class Batcher:
             return dumps_call(f"task {self.tag!r}", args)
         try:
             payload = dumps_plainly((self._function, args, {}))
-            if MAIN not in payload and len(payload) <= LARGE:
+            if calls_plainly(payload):
                 return payload
         except Exception:  # noqa: S110  not plainly: the next try decides
             pass

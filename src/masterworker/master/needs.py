@@ -176,7 +176,7 @@ class Needs:
         found = pickled(value, larger_than=larger_than)
         data, buffers, hold = found.data, found.buffers, None
         if found.needs or found.files:
-            plan, hold = self._plan(found.needs, tuple(found.files))
+            plan, hold = self._plan(found)
             outer: list[memoryview] = []
             data = pickle.dumps(
                 _Opening(plan.environment.key, found),
@@ -190,9 +190,9 @@ class Needs:
 
     def _travelling(self, tag: str, function: Callable[..., Any], root: Pickled) -> Travelling:
         small = not root.buffers and len(root.data) <= SMALL
-        if small and not root.needs and not root.files:
+        if small and not root.needs and not root.files and not root.hints:
             return Travelling(tag, root.data, None)
-        plan, hold = self._plan(root.needs, tuple(root.files))
+        plan, hold = self._plan(root)
         self._warn(tag, plan.environment, root)
         if small:
             args: tuple[Any, ...] = plan.environment.key, root.data
@@ -208,16 +208,17 @@ class Needs:
             _keep(self._functions, function, _Kept(travelling, plan))
         return travelling
 
-    def _plan(self, names: tuple[str, ...], files: tuple[str, ...]) -> tuple[Plan, Hold | None]:
-        """Return what names mean now."""
-        about = names, files
+    def _plan(self, found: Pickled) -> tuple[Plan, Hold | None]:
+        """Return what the names in a pickle mean now."""
+        names, files, hints = found.needs, tuple(found.files), frozenset(found.hints)
+        about = names, files, hints, found.looks_up
         with self._lock:
             known = self._plans.get(about)
             if known is not None and known[0].is_true():
                 return known
             from masterworker.data.environment import Plan
 
-            plan = Plan(names, files)
+            plan = Plan(names, files, hints, looks_up=found.looks_up)
             environment = plan.environment
             environment.copies = copied.look_at(plan.bindings)
             hold = self._hold(environment.key, environment.parts) if environment.key else None

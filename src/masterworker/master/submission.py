@@ -22,8 +22,7 @@ from typing import (
 )
 
 from masterworker.checking import known_keywords
-from masterworker.data.pickling import MAIN, dumps_call, dumps_plainly
-from masterworker.data.segment import LARGE
+from masterworker.data.pickling import calls_plainly, dumps_call, dumps_plainly
 from masterworker.errors import UnpicklableError
 from masterworker.master.batching import call_payload
 from masterworker.master.future import Future, T
@@ -215,7 +214,7 @@ class Submitter:
         more = None
         try:
             payload = dumps_plainly((fixed, args, kwargs))
-            plain = MAIN not in payload and len(payload) <= LARGE
+            plain = calls_plainly(payload)
         except Exception:
             plain = False
         if not plain:
