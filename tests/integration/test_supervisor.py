@@ -191,11 +191,11 @@ def test_processes_that_cannot_be_started(
 ) -> None:
     """Out of processes or memory: tried again, and told."""
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr("masterworker.launch.supervisor.WorkerProcess", fail)
+        patch.setattr(subprocess, "Popen", fail)
         with pytest.raises(WorkerStartError, match="temporarily unavailable"):
             master.launch_workers(1, wait=True)
         master.launch_workers(1)

@@ -9,7 +9,6 @@ import contextlib
 import os
 import resource
 import signal
-import subprocess
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +17,10 @@ from masterworker.core.task import AGAIN, FAILURE
 from masterworker.data.failure import describe
 from masterworker.errors import TaskTimeout
 from masterworker.launch import exits, scoreboard
-from masterworker.launch.command import worker_command
-from masterworker.launch.descriptors import pidfd_of, readable
+from masterworker.launch.descriptors import pidfd_of
 from masterworker.launch.health import KILL_GRACE_SECONDS, Health, excess_of_memory
 from masterworker.launch.output import KEPT_LINES, KEPT_WIDTH, NONE, Stream, marked
 from masterworker.machine import process_info
-from masterworker.surroundings.python import STARTING
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
 
     from masterworker.launch.health import Look
     from masterworker.launch.spec import Spec
+    from masterworker.launch.start import Started
 
 #: What a worker writes to stderr before it has joined is shown after this time, since it may say
 #: why joining takes this time. If the worker ends before, the report of its end says it, once.
@@ -59,38 +57,18 @@ class WorkerProcess:
 
     Args:
         spec: What kind of worker.
-        supervisor: Name of the supervisor.
+        started: Its process.
         now: Seconds of the monotonic clock.
         show: Prints a line that was written to stdout or, with `error=True`, to stderr.
-
-    Raises:
-        OSError: The system does not start any more processes.
     """
 
-    def __init__(self, spec: Spec, supervisor: str, now: float, show: Callable[..., None]) -> None:
+    def __init__(self, spec: Spec, started: Started, now: float, show: Callable[..., None]) -> None:
         self.spec = spec
         self._show = show
         self._our_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * exits.MAXRSS_UNIT
-        fd, self.board = scoreboard.create(supervisor, spec.interpreter.path)
-        ticket_fd = None if spec.ticket is None else readable(spec.ticket.text())
-        fds = [fd] if ticket_fd is None else [fd, ticket_fd]
-        try:
-            self._popen = subprocess.Popen(
-                worker_command(spec, fd, ticket_fd),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
-                pass_fds=fds,
-                env=_environment(spec),
-            )
-        finally:
-            for inherited in fds:
-                os.close(inherited)
-        self.pid = self._popen.pid
+        self.pid, self.board, self._popen = started.pid, started.board, started.popen
         self.pidfd = pidfd_of(self.pid)
-        self.out, self.err = Stream(self._popen.stdout, now), Stream(self._popen.stderr, now)
+        self.out, self.err = Stream(started.out, now), Stream(started.err, now)
         #: The last lines of stderr, and those that have not been shown yet.
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._held: list[str] | None = []
@@ -342,7 +320,8 @@ class WorkerProcess:
             self.status, self._usage = os.waitstatus_to_exitcode(status), usage
         except ChildProcessError:  # the program has waited for all children, or ignores them
             self.status = None
-        self._popen.returncode = 0 if self.status is None else self.status
+        if self._popen is not None:
+            self._popen.returncode = 0 if self.status is None else self.status
         self.ended = True
         return True
 
@@ -389,9 +368,3 @@ class WorkerProcess:
         """
         lines = list(self.tail if shown else self._held or ())[-KEPT_LINES:]
         return [*lines, exits.PROGRAM + self.reason] if self.reason else lines
-
-
-def _environment(spec: Spec) -> dict[str, str]:
-    variables = {**spec.environment, STARTING: "1"}
-    variables.pop("PYTHONINSPECT", None)  # it would take the place of the exit status
-    return variables

@@ -51,8 +51,10 @@ LAST: Final = 11
 VERDICT: Final = 12
 #: Written by the supervisor: counts up when the master has left an order for this worker.
 ORDERS: Final = 13
+#: Written by a fork of a template, first of all: its process id.
+PID: Final = 14
 #: From here on: the tag of the task that is being executed, as text that ends with a zero.
-TAG: Final = 14
+TAG: Final = 15
 #: From here on: why the worker ends, as text that ends with a zero.
 _REASON: Final = TAG + 32
 #: How many numbers there are. Longer texts are cut.

@@ -69,6 +69,12 @@ class Slot:
         self.process: WorkerProcess | None = None
         #: When the next one is to be started; None: not at all, as long as things are as they are.
         self.due: float | None = 0.0
+        #: A template has been asked for one, and has not answered.
+        self.is_asked = False
+        #: The next one waits until then at most for a template to become ready.
+        self.held_until: float | None = None
+        #: The next one is started as a program of its own.
+        self.is_plain = False
         #: Starts in a row that have failed.
         self.failures = 0
         #: No process will work here any more.
@@ -78,17 +84,24 @@ class Slot:
 
     def is_due(self, now: float) -> bool:
         """Return whether a process is to be started here now."""
-        return self.process is None and self.due is not None and self.due <= now
+        return self.process is None and (due := self.next_due) is not None and due <= now
+
+    @property
+    def next_due(self) -> float | None:
+        """When a process is to be started here; None: not at all, as long as things are so."""
+        if self.due is None or self.held_until is None:
+            return self.due
+        return max(self.due, self.held_until)
 
     @property
     def was_tried(self) -> bool:
         """Return whether the first one has been started, or could not be."""
-        return self.process is not None or self.due != 0.0
+        return self.process is not None or self.due != 0.0 or self.held_until is not None
 
     @property
     def is_done(self) -> bool:
         """Return whether there is no process here, and none will come."""
-        return self.closed and self.process is None
+        return self.closed and self.process is None and not self.is_asked
 
     @property
     def gave_up(self) -> bool:

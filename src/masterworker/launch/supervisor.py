@@ -24,11 +24,11 @@ from masterworker.launch import exits, health, scoreboard
 from masterworker.launch.health import KILL_GRACE_SECONDS
 from masterworker.launch.loop import Loop
 from masterworker.launch.output import Printer
-from masterworker.launch.process import WorkerProcess
 from masterworker.launch.reaper import Reaper
 from masterworker.launch.reporter import Reporter
 from masterworker.launch.resources import OomWatch
 from masterworker.launch.slot import Reason, Slot, reason_of
+from masterworker.launch.starter import Starter
 from masterworker.machine import random_name
 from masterworker.signals import held
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from masterworker.launch.output import Stream
+    from masterworker.launch.process import WorkerProcess
     from masterworker.launch.reporter import Attend
     from masterworker.launch.spec import Spec
 
@@ -93,6 +94,9 @@ class Supervisor:
         self._shelf = -1 if self._local else _make_shelf()
         self._printer = Printer()
         self._loop = Loop(self._next_due, self._turn)
+        self._starter = Starter(
+            self.name, self._loop, self._printer.put, self._take_in, lambda: self.slots
+        )
         self._changed = threading.Condition()
         self._over = False
         self._next_look = 0.0
@@ -158,6 +162,7 @@ class Supervisor:
             self._reporter.close()
             self._printer.close(LAST_PRINTS_SECONDS)
         self._loop.close(LAST_PRINTS_SECONDS)
+        self._starter.close()
         self._reaper.close()
         if self._shelf >= 0:
             os.close(self._shelf)
@@ -166,12 +171,15 @@ class Supervisor:
     # -- the thread -------------------------------------------------------------------------
 
     def _next_due(self) -> float | None:
-        due = [slot.due for slot in self.slots if slot.due is not None]
+        due = [slot_due for slot in self.slots if (slot_due := slot.next_due) is not None]
+        if (template_due := self._starter.due()) is not None:
+            due.append(template_due)
         if any(slot.process is not None for slot in self.slots):
             due.append(self._next_look)
         return min(due, default=None)
 
     def _turn(self, now: float) -> None:
+        self._starter.look(now)
         started = 0
         for slot in self.slots:
             if self._over:
@@ -179,19 +187,21 @@ class Supervisor:
             elif slot.is_due(now) and started < STARTS:
                 self._start(slot, now)
                 started += 1
-        if started:  # their own start takes longer than anything here, so they come first
+        if started or self._starter.has_news:  # their own start takes longer, so they come first
+            self._starter.has_news = False
             self._notice()
         if now >= self._next_look:
             self._look_at_all(now)
 
     def _start(self, slot: Slot, now: float) -> None:
         try:
-            process = WorkerProcess(slot.spec, self.name, now, self._printer.put)
+            self._starter.start(slot, now)
         except Exception as error:  # no more processes, file descriptors, memory, ...
             slot.trouble = f"a worker process cannot be started: {error}"
             slot.after(Reason.FAILED, now)
             logger.warning("%s; %s", slot.trouble, self._what_next(slot, now))
-            return
+
+    def _take_in(self, slot: Slot, process: WorkerProcess) -> None:
         process.board[scoreboard.SHELF] = self._shelf + 1
         slot.process, slot.due = process, None
         for stream in (process.out, process.err):

@@ -190,7 +190,7 @@ class Launcher:
         self._manager.wait_for(
             lambda core: (
                 {slot.pid for slot in started}
-                <= {process_number(m.info) for m in core.members.values()}
+                <= {process_number(m.info) for m in core.members.values()} - {None}
                 or any(slot.trouble for slot in started)
             ),
             START_BOUND,

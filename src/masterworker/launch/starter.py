@@ -1,0 +1,116 @@
+"""Starts the processes of slots: by a template where there is one, else as programs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from masterworker.launch import start
+from masterworker.launch.process import WorkerProcess
+from masterworker.launch.template.choice import Templates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from masterworker.launch.loop import Loop
+    from masterworker.launch.slot import Slot
+    from masterworker.launch.start import Started
+
+logger = logging.getLogger("masterworker.launch")
+
+#: A worker waits this long for a template that is starting (seconds).
+PATIENCE_SECONDS: Final = 1.0
+
+
+class Starter:
+    """Starts the processes of one supervisor, whose thread alone calls this, and never waits.
+
+    Args:
+        name: Name of the supervisor.
+        loop: Its loop.
+        show: Prints a line that a worker has written.
+        take_in: Is given each process with its slot.
+        slots: Returns all slots.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loop: Loop,
+        show: Callable[..., None],
+        take_in: Callable[[Slot, WorkerProcess], None],
+        slots: Callable[[], Iterable[Slot]],
+    ) -> None:
+        self._name, self._show = name, show
+        self._take_in, self._slots = take_in, slots
+        self._templates = Templates(loop, self._on_templates)
+        #: A template has answered since this was made False.
+        self.has_news = False
+
+    @property
+    def why_not(self) -> str:
+        """Why workers are not forked from a template; "": they are."""
+        return self._templates.why_not
+
+    def due(self) -> float | None:
+        """Return when `look` is to be called at the latest; None: not at all."""
+        return self._templates.due()
+
+    def look(self, now: float) -> None:
+        """Look after the templates."""
+        self._templates.look(now)
+
+    def start(self, slot: Slot, now: float) -> None:
+        """Start a process in a slot, or let a template start it, now or when it is ready.
+
+        Raises:
+            OSError: The system does not start any more processes.
+        """
+        if not slot.is_plain and self._ask_template(slot, now):
+            return
+        slot.held_until, slot.is_plain = None, False
+        process = WorkerProcess(slot.spec, start.start(slot.spec, self._name), now, self._show)
+        self._take_in(slot, process)
+
+    def close(self) -> None:
+        """End the templates."""
+        self._templates.close()
+
+    def _ask_template(self, slot: Slot, now: float) -> bool:
+        """Return whether a template forks the worker, or is about to be ready for that."""
+        template = self._templates.find(slot.spec.interpreter, slot.spec.environment, now)
+        if template is None or template.over:
+            return False
+        if template.is_ready:
+            then = partial(self._on_answer, slot)
+            slot.is_asked = start.ask(template, slot.spec, self._name, now, then)
+            if slot.is_asked:
+                slot.due = slot.held_until = None
+            return slot.is_asked
+        if slot.held_until is not None:  # it has waited long enough
+            return False
+        slot.held_until = now + PATIENCE_SECONDS
+        return True
+
+    def _on_answer(self, slot: Slot, started: Started | None, why: str) -> None:
+        """A template has answered, or never will."""
+        slot.is_asked, self.has_news, now = False, True, time.monotonic()
+        if started is None:
+            logger.info("a worker is started as a program of its own: %s", why)
+            if not slot.closed:
+                slot.due, slot.is_plain = now, True
+            return
+        process = WorkerProcess(slot.spec, started, now, self._show)
+        self._take_in(slot, process)
+        if slot.closed:  # meanwhile, so it is not wanted, and has not begun anything
+            process.mute = True
+            process.end("not needed", (now, signal.SIGKILL))
+            process.take_steps(now)
+
+    def _on_templates(self) -> None:
+        """A template has become ready, or will not be asked any more."""
+        for slot in self._slots():
+            slot.held_until = None

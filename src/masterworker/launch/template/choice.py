@@ -1,0 +1,148 @@
+"""The templates of one supervisor: which one forks a worker, if any, and when there is one."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from masterworker.launch.template.decision import reason_against
+from masterworker.launch.template.inherited import early, inherited
+from masterworker.launch.template.supervised import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from masterworker.launch.loop import Loop
+    from masterworker.surroundings.python import Interpreter
+
+logger = logging.getLogger("masterworker.launch")
+
+#: Templates that a supervisor keeps, for workers of different kinds.
+MOST: Final = 3
+#: After this number of templates that have ended without a worker, no further one is started.
+TRIES: Final = 3
+
+
+class _Kind(NamedTuple):
+    """What a template and its workers have in common from their first instant."""
+
+    interpreter: Interpreter
+    early: tuple[tuple[str, str], ...]
+    inherited: str
+
+
+class Templates:
+    """The templates of one supervisor, whose thread alone calls this.
+
+    Args:
+        loop: Its loop.
+        on_change: Called when a template has become ready, or will not be asked any more.
+    """
+
+    def __init__(self, loop: Loop, on_change: Callable[[], None]) -> None:
+        self._loop, self._on_change = loop, on_change
+        self._of: dict[_Kind, Template] = {}
+        self._fading: list[Template] = []
+        self._failures = 0
+        #: Why workers are not forked from a template; "": they are.
+        self.why_not = ""
+        self._told = False
+        #: The environment that was judged last, and how.
+        self._decided: tuple[object, str] = (None, "")
+
+    def find(
+        self, interpreter: Interpreter, environment: Mapping[str, str], now: float
+    ) -> Template | None:
+        """Return the template for such a worker, which may not be ready; None: it needs none."""
+        if why := self._reason(interpreter, environment):
+            self._tell(why)
+            return None
+        try:
+            kind = _Kind(interpreter, early(environment), inherited())
+        except OSError as error:
+            self._tell(f"the system does not tell what is inherited: {error}")
+            return None
+        return self._of.get(kind) or self._start(kind, environment, now)
+
+    def due(self) -> float | None:
+        """Return when `look` is to be called at the latest; None: not at all."""
+        return min((t.due for t in self._all() if t.due is not None), default=None)
+
+    def look(self, now: float) -> None:
+        """End those that owe an answer for too long, and forget those that have ended."""
+        for template in self._all():
+            template.look(now)
+        for kind, template in list(self._of.items()):
+            if template.over:
+                self._fading.append(self._of.pop(kind))
+                self._judge(template)
+                if self._failures < TRIES:  # so that the next worker need not wait for it
+                    self._start(kind, template.environment, now)
+        for template in [each for each in self._fading if each.has_gone()]:
+            self._fading.remove(template)
+            self._close(template)
+
+    def close(self) -> None:
+        """End all of them. Their workers go on."""
+        for template in self._all():
+            self._close(template)
+        self._of.clear()
+        self._fading.clear()
+
+    def _all(self) -> list[Template]:
+        return [*self._of.values(), *self._fading]
+
+    def _reason(self, interpreter: Interpreter, environment: Mapping[str, str]) -> str:
+        if self._failures >= TRIES:
+            return self.why_not
+        known, why = self._decided
+        if known is not environment:
+            why = reason_against(interpreter, environment)
+            self._decided = environment, why
+        return why
+
+    def _tell(self, why: str) -> None:
+        self.why_not = why
+        if not self._told:
+            self._told = True
+            logger.info("each worker is started as a program of its own: %s", why)
+
+    def _start(self, kind: _Kind, environment: Mapping[str, str], now: float) -> Template | None:
+        if len(self._of) >= MOST:
+            oldest = self._of.pop(next(iter(self._of)))
+            oldest.end("another one has taken its place")
+            self._fading.append(oldest)
+        try:
+            template = Template(kind.interpreter, environment, now, self._on_change)
+        except OSError as error:  # no more processes, file descriptors, memory, ...
+            self._tell(str(error))
+            return None
+        link, out = template.fds
+        self._loop.listen(link, partial(self._hear, template, link))
+        self._loop.listen(out, partial(self._read, template, out))
+        self._of[kind] = template
+        self.why_not = ""
+        return template
+
+    def _hear(self, template: Template, link: int, now: float) -> None:
+        template.hear(now)
+        if template.fds[0] < 0:
+            self._loop.forget(link)
+
+    def _read(self, template: Template, out: int, now: float) -> None:  # noqa: ARG002
+        if not template.read():
+            self._loop.forget(out)
+
+    def _judge(self, template: Template) -> None:
+        """Decide whether another one is tried in the place of one that has ended."""
+        self._failures = 0 if template.served else self._failures + 1
+        if template.is_unfit:
+            self._failures = TRIES
+        if self._failures >= TRIES:
+            self._tell(template.over)
+
+    def _close(self, template: Template) -> None:
+        for fd in template.fds:
+            self._loop.forget(fd)
+        template.close()

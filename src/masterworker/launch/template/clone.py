@@ -1,0 +1,130 @@
+"""Forks this process so that the child is its sibling: a child of the same parent.
+
+The system call is made without the C library's `fork`, which cannot say whose child it is to be.
+What that one does besides is done here: the thread's id in the library's own record of it, the
+kernel's address of that record, and the list of robust locks. Locks of the library need no care,
+since the process has one thread. Python's own hooks are called around it, as `os.fork` does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Final, NamedTuple
+
+#: Numbers of prctl(2) and clone(2).
+_PR_GET_TID_ADDRESS: Final = 40
+_CLONE_PARENT: Final = 0x8000
+_CLONE_CHILD_CLEARTID: Final = 0x200000
+_CLONE_CHILD_SETTID: Final = 0x1000000
+_FLAGS: Final = _CLONE_PARENT | _CLONE_CHILD_CLEARTID | _CLONE_CHILD_SETTID | signal.SIGCHLD
+
+
+class _Calls(NamedTuple):
+    """Numbers of system calls, and where clone(2) takes the address of the child's thread id."""
+
+    clone: int
+    set_robust_list: int
+    get_robust_list: int
+    child_tid: int
+
+
+_OF_MACHINE: Final = {"x86_64": _Calls(56, 273, 274, 3), "aarch64": _Calls(220, 99, 100, 4)}
+
+
+def reason_against() -> str:
+    """Return why this process cannot be forked so, as far as its kind decides it; "": it can."""
+    if sys.platform != "linux":
+        return "only Linux lets a fork be the child of another process"
+    if sys.implementation.name != "cpython":
+        return f"the interpreter is {sys.implementation.name}"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return "the interpreter has no lock of its own"
+    machine = os.uname().machine
+    if machine not in _OF_MACHINE or sys.maxsize < 1 << 32:
+        return f"the machine is {machine}"
+    if not _is_glibc():
+        return "the C library is not glibc"
+    return ""
+
+
+def threads() -> int:
+    """Return how many threads this process has, also those that Python does not know of."""
+    return os.stat("/proc/self/task").st_nlink - 2  # noqa: PTH116  workers go without pathlib
+
+
+class Cloner:
+    """Forks this process, as often as it is called.
+
+    Raises:
+        OSError: The system does not tell what is needed for it.
+    """
+
+    def __init__(self) -> None:
+        self._calls = _OF_MACHINE[os.uname().machine]
+        # Functions that keep the interpreter's lock: there is one thread, and no other may run.
+        library = ctypes.PyDLL(None, use_errno=True)
+        self._syscall = library.syscall
+        self._syscall.restype = ctypes.c_long
+        python = ctypes.pythonapi
+        self._before, self._in_parent, self._in_child = (
+            python.PyOS_BeforeFork,
+            python.PyOS_AfterFork_Parent,
+            python.PyOS_AfterFork_Child,
+        )
+        for hook in (self._before, self._in_parent, self._in_child):
+            hook.restype, hook.argtypes = None, []
+        self._record = _address_of_thread_id(library)
+        self._robust, self._robust_size = self._robust_list()
+
+    def __call__(self) -> int:
+        """Fork. Returns the child's process id, and 0 in the child.
+
+        Raises:
+            OSError: The system refuses it.
+        """
+        number = self._calls
+        words = [ctypes.c_long(0)] * 4
+        words[number.child_tid - 1] = ctypes.c_long(self._record)
+        self._before()
+        pid = int(self._syscall(ctypes.c_long(number.clone), ctypes.c_long(_FLAGS), *words))
+        if pid:
+            error = ctypes.get_errno()
+            self._in_parent()
+            if pid < 0:
+                raise OSError(error, os.strerror(error))
+            return pid
+        self._syscall(
+            ctypes.c_long(number.set_robust_list),
+            ctypes.c_long(self._robust),
+            ctypes.c_long(self._robust_size),
+        )
+        self._in_child()
+        return 0
+
+    def _robust_list(self) -> tuple[int, int]:
+        head, size = ctypes.c_void_p(), ctypes.c_size_t()
+        number = ctypes.c_long(self._calls.get_robust_list)
+        if self._syscall(number, ctypes.c_long(0), ctypes.byref(head), ctypes.byref(size)):
+            raise OSError("the kernel does not tell the list of robust locks")
+        return head.value or 0, size.value
+
+
+def _address_of_thread_id(library: ctypes.PyDLL) -> int:
+    """Return where the C library keeps the id of this thread."""
+    address = ctypes.c_void_p()
+    answer = library.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0)
+    if answer or not address.value:
+        raise OSError("the kernel does not tell where the C library keeps a thread's id")
+    if ctypes.c_int.from_address(address.value).value != os.getpid():
+        raise OSError("the C library keeps a thread's id elsewhere")
+    return address.value
+
+
+def _is_glibc() -> bool:
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (ValueError, OSError, AttributeError):
+        return False

@@ -1,0 +1,44 @@
+"""What a supervisor and its template say to each other, one message at a time."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: A longer message is not sent: environments and import paths are rarely a tenth of it.
+LONGEST: Final = 1 << 17
+#: File descriptors that come with a request, in this order: the folder, stdout, stderr, the
+#: scoreboard, and the ticket if there is one.
+MOST_FDS: Final = 5
+#: The numbers that the last two have in each worker.
+BOARD_FD: Final = 3
+TICKET_FD: Final = 4
+
+#: How replies begin.
+READY: Final = b"ready"
+FORKED: Final = b"forked "
+FAILED: Final = b"failed "
+#: The template cannot be forked, and ends.
+UNFIT: Final = b"unfit "
+
+
+def request(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
+    """Ask for a worker.
+
+    Args:
+        command: What would start it as a program of its own.
+        environment: Its variables.
+    """
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return os.fsencode("\0".join([str(len(command)), *command, *variables]))
+
+
+def read_request(data: bytes) -> tuple[list[str], dict[bytes, bytes]]:
+    """Return the command, and the variables."""
+    number, *rest = data.split(b"\0")
+    split = int(number)
+    variables = (each.partition(b"=") for each in rest[split:])
+    return [os.fsdecode(word) for word in rest[:split]], {name: v for name, _, v in variables}

@@ -1,0 +1,239 @@
+"""One template as its supervisor sees it: started, asked for workers, and ended.
+
+Everything here is called by the supervisor's thread, which never waits for a template. What a
+template was asked for, and does not answer, is found out from the scoreboard that came with the
+request: a fork writes its process id there before it lets go of the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from masterworker.launch import scoreboard
+from masterworker.launch.template import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from masterworker.surroundings.python import Interpreter
+
+logger = logging.getLogger("masterworker.launch")
+
+#: A template that owes an answer for this time is ended (seconds).
+ANSWER_SECONDS: Final = 2.0
+#: So is one that is not ready after this time (seconds).
+READY_SECONDS: Final = 10.0
+#: Time for its connection to close after it was killed: a fork may hold it still (seconds).
+CLOSING_SECONDS: Final = 1.0
+
+#: Becomes a template, and in each of its forks a worker.
+_BEGIN: Final = (
+    "import gc; gc.disable(); {path}from masterworker.cli.child import begin; "
+    "from masterworker.launch.template.server import serve; serve({fd}, {pid}); begin()"
+)
+#: Reads from the connection where to import from, before anything of ours can be found.
+_PATH: Final = (
+    "import posix, sys; sys.path[:] = posix.read({fd}, {size})"
+    ".decode(sys.getfilesystemencoding(), 'surrogateescape').split(chr(0)); "
+)
+
+
+class Request(NamedTuple):
+    """A worker that was asked for."""
+
+    board: memoryview
+    #: Is given the worker's process id, or None and why there is no worker.
+    then: Callable[[int | None, str], None]
+
+
+class Template:
+    """One template.
+
+    Args:
+        interpreter: What is started.
+        environment: Its variables.
+        now: Seconds of the monotonic clock.
+        on_change: Called when it has become ready, or will not be asked any more.
+
+    Raises:
+        OSError: The system does not start any more processes.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        environment: Mapping[str, str],
+        now: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.environment = environment
+        self.is_ready = False
+        #: Why it is not asked any more; "": it may be.
+        self.over = ""
+        #: It has said itself that it cannot be forked, so no other one will do better.
+        self.is_unfit = False
+        self.served = 0
+        self._on_change = on_change
+        self._asked: deque[Request] = deque()
+        self._due: float | None = now + READY_SECONDS
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._link.setblocking(False)
+            fd, path = theirs.fileno(), ""
+            if interpreter.path:
+                self._link.send(os.fsencode("\0".join(interpreter.path)))
+                path = _PATH.format(fd=fd, size=messages.LONGEST)
+            begin = _BEGIN.format(path=path, fd=fd, pid=os.getpid())
+            safe = [] if interpreter.path else ["-P"]
+            try:
+                self._process = subprocess.Popen(
+                    [interpreter.executable, *safe, *interpreter.options, "-c", begin],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    bufsize=0,
+                    process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
+                    pass_fds=[fd],
+                    env=dict(environment),
+                )
+            except BaseException:
+                self._link.close()
+                raise
+        assert self._process.stdout is not None  # noqa: S101  for the type checker
+        self._out = self._process.stdout
+        os.set_blocking(self._out.fileno(), False)
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        """Where it answers, and what it writes. -1: nothing comes any more."""
+        link = self._link.fileno()
+        return link, -1 if self._out.closed else self._out.fileno()
+
+    @property
+    def due(self) -> float | None:
+        """When `look` is to be called at the latest, by the monotonic clock; None: not at all."""
+        return self._due
+
+    def ask(
+        self, command: Sequence[str], environment: Mapping[str, str], fds: list[int],
+        request: Request, now: float,
+    ) -> bool:  # fmt: skip
+        """Ask for a worker, without waiting.
+
+        Args:
+            command: What would start it as a program of its own.
+            environment: Its variables.
+            fds: What it inherits; see `messages`.
+            request: What comes of it.
+            now: Seconds of the monotonic clock.
+
+        Returns:
+            False: the template cannot be asked now.
+        """
+        message = messages.request(command, environment)
+        if len(message) > messages.LONGEST:
+            return False
+        try:
+            socket.send_fds(self._link, [message], fds)
+        except OSError:
+            return False
+        self._asked.append(request)
+        if self._due is None:
+            self._due = now + ANSWER_SECONDS
+        return True
+
+    def hear(self, now: float) -> None:
+        """Take what it has answered."""
+        while True:
+            try:
+                reply = self._link.recv(1 << 12)
+            except BlockingIOError:
+                break
+            except OSError:
+                reply = b""
+            if not reply:
+                self.end("it has ended")
+                self._settle_all()
+                self._link.close()
+                break
+            self._take(reply, now)
+
+    def read(self) -> bool:
+        """Log what it has written. False: nothing will come any more."""
+        try:
+            data = os.read(self._out.fileno(), 1 << 14)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        if text := data.decode(errors="replace").strip():
+            logger.info("the template of workers (process %d) writes: %s", self._process.pid, text)
+        return bool(data)
+
+    def look(self, now: float) -> None:
+        """End it if it owes an answer for too long."""
+        if self._due is None or now < self._due:
+            return
+        if not self.over:
+            self.end("it does not answer")
+        else:
+            self._due = None
+            self._settle_all()
+
+    def end(self, why: str) -> None:
+        """End it, but not its workers. What it owes is settled when its connection closes."""
+        if not self.over:
+            self.over = why
+            with contextlib.suppress(OSError):
+                self._process.send_signal(signal.SIGKILL)
+            self._due = time.monotonic() + CLOSING_SECONDS if self._asked else None
+            self._on_change()
+
+    def close(self) -> None:
+        """End it. Its workers go on."""
+        self.end("it is not needed")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(CLOSING_SECONDS)
+        self._link.close()
+        self._out.close()
+
+    def has_gone(self) -> bool:
+        """Return whether its process has ended, and nothing is asked for any more."""
+        return bool(self.over) and not self._asked and self._process.poll() is not None
+
+    def _take(self, reply: bytes, now: float) -> None:
+        self._due = None
+        if reply == messages.READY:
+            self.is_ready = True
+            self._on_change()
+        elif reply.startswith(messages.UNFIT):
+            self.is_unfit = True
+            self.end(reply.removeprefix(messages.UNFIT).decode(errors="replace"))
+        elif self._asked:
+            request = self._asked.popleft()
+            if reply.startswith(messages.FORKED):
+                self.served += 1
+                request.then(int(reply.removeprefix(messages.FORKED)), "")
+            else:
+                why = reply.removeprefix(messages.FAILED).decode(errors="replace")
+                request.then(None, why)
+        if self._asked:
+            self._due = now + ANSWER_SECONDS
+
+    def _settle_all(self) -> None:
+        """Find out what has become of all that it was asked for, and has not answered."""
+        while self._asked:
+            request = self._asked.popleft()
+            pid = int(request.board[scoreboard.PID])
+            if not pid:  # it is not there, or will find that it is not wanted
+                request.board[scoreboard.OVER] = 1
+                pid = int(request.board[scoreboard.PID])
+            request.then(pid or None, self.over)
