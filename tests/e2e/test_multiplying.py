@@ -265,4 +265,4 @@ def test_an_executable_that_only_looks_like_an_interpreter(tmp_path: Path) -> No
     """Nothing says so before it is started: each of its starts ends at once, and says why."""
     done = _run(tmp_path, _application(tmp_path, name="python-app"), WAIT="20")
     assert "was started as a worker, and is no Python interpreter" in done.stderr
-    assert 2 <= _starts(tmp_path) <= 3
+    assert 2 <= _starts(tmp_path) <= 4  # the program, a template, a worker and the next try

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,12 +87,12 @@ def test_whoever_waits_is_told(kind: Callable[[], None]) -> None:
 def test_processes_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more processes, or no file descriptors."""
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise OSError(24, "Too many open files")
 
     with Master() as master:
         with monkeypatch.context() as patch:
-            patch.setattr("masterworker.launch.supervisor.WorkerProcess", fail)
+            patch.setattr(subprocess, "Popen", fail)
             master.launch_workers(1)
             with pytest.raises(WorkerStartError, match="Too many open files"):
                 master.submit(abs, -1).result(HANG)

@@ -74,8 +74,8 @@ class Templates:
         for template in self._all():
             template.look(now)
         for kind, template in list(self._of.items()):
-            if template.over:
-                self._fading.append(self._of.pop(kind))
+            if template.has_gone():
+                self._close(self._of.pop(kind))
                 self._judge(template)
                 if self._failures < TRIES:  # so that the next worker need not wait for it
                     self._start(kind, template.environment, now)
@@ -137,10 +137,10 @@ class Templates:
     def _judge(self, template: Template) -> None:
         """Decide whether another one is tried in the place of one that has ended."""
         self._failures = 0 if template.served else self._failures + 1
-        if template.is_unfit:
+        if template.is_hopeless:
             self._failures = TRIES
         if self._failures >= TRIES:
-            self._tell(template.over)
+            self._tell(f"the template has ended: {template.over}")
 
     def _close(self, template: Template) -> None:
         for fd in template.fds:

@@ -33,6 +33,8 @@ ANSWER_SECONDS: Final = 2.0
 READY_SECONDS: Final = 10.0
 #: Time for its connection to close after it was killed: a fork may hold it still (seconds).
 CLOSING_SECONDS: Final = 1.0
+#: Time between looks whether one that was ended is gone (seconds).
+REAPING_SECONDS: Final = 0.02
 
 #: Becomes a template, and in each of its forks a worker.
 _BEGIN: Final = (
@@ -78,9 +80,9 @@ class Template:
         self.is_ready = False
         #: Why it is not asked any more; "": it may be.
         self.over = ""
-        #: It has said itself that it cannot be forked, so no other one will do better.
-        self.is_unfit = False
+        self._is_unfit = False
         self.served = 0
+        self._over_since = 0.0
         self._on_change = on_change
         self._asked: deque[Request] = deque()
         self._due: float | None = now + READY_SECONDS
@@ -116,6 +118,11 @@ class Template:
         """Where it answers, and what it writes. -1: nothing comes any more."""
         link = self._link.fileno()
         return link, -1 if self._out.closed else self._out.fileno()
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Return whether no other one will do better, now that this one has gone."""
+        return self._is_unfit or (not self.is_ready and (self._process.returncode or 0) >= 0)
 
     @property
     def due(self) -> float | None:
@@ -160,7 +167,7 @@ class Template:
             except OSError:
                 reply = b""
             if not reply:
-                self.end("it has ended")
+                self._is_over("it has ended")
                 self._settle_all()
                 self._link.close()
                 break
@@ -184,18 +191,27 @@ class Template:
             return
         if not self.over:
             self.end("it does not answer")
-        else:
-            self._due = None
+            return
+        if now - self._over_since >= CLOSING_SECONDS:
             self._settle_all()
+            self._kill()
+        self._due = None if self.has_gone() else now + REAPING_SECONDS
 
     def end(self, why: str) -> None:
         """End it, but not its workers. What it owes is settled when its connection closes."""
         if not self.over:
-            self.over = why
-            with contextlib.suppress(OSError):
-                self._process.send_signal(signal.SIGKILL)
-            self._due = time.monotonic() + CLOSING_SECONDS if self._asked else None
-            self._on_change()
+            self._is_over(why)
+            self._kill()
+
+    def _is_over(self, why: str) -> None:
+        self.over = self.over or why
+        self._over_since = time.monotonic()
+        self._due = self._over_since + REAPING_SECONDS
+        self._on_change()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
         """End it. Its workers go on."""
@@ -215,7 +231,7 @@ class Template:
             self.is_ready = True
             self._on_change()
         elif reply.startswith(messages.UNFIT):
-            self.is_unfit = True
+            self._is_unfit = True
             self.end(reply.removeprefix(messages.UNFIT).decode(errors="replace"))
         elif self._asked:
             request = self._asked.popleft()
