@@ -11,7 +11,7 @@ from masterworker.launch.template.inherited import early, inherited
 from masterworker.launch.template.supervised import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from masterworker.launch.loop import Loop
     from masterworker.surroundings.python import Interpreter
@@ -52,7 +52,7 @@ class Templates:
         self._decided: tuple[object, str] = (None, "")
 
     def find(
-        self, interpreter: Interpreter, environment: Mapping[str, str], now: float
+        self, interpreter: Interpreter, environment: dict[str, str], now: float
     ) -> Template | None:
         """Return the template for such a worker, which may not be ready; None: it needs none."""
         if why := self._reason(interpreter, environment):
@@ -93,7 +93,7 @@ class Templates:
     def _all(self) -> list[Template]:
         return [*self._of.values(), *self._fading]
 
-    def _reason(self, interpreter: Interpreter, environment: Mapping[str, str]) -> str:
+    def _reason(self, interpreter: Interpreter, environment: dict[str, str]) -> str:
         if self._failures >= TRIES:
             return self.why_not
         known, why = self._decided
@@ -108,7 +108,7 @@ class Templates:
             self._told = True
             logger.info("each worker is started as a program of its own: %s", why)
 
-    def _start(self, kind: _Kind, environment: Mapping[str, str], now: float) -> Template | None:
+    def _start(self, kind: _Kind, environment: dict[str, str], now: float) -> Template | None:
         if len(self._of) >= MOST:
             oldest = self._of.pop(next(iter(self._of)))
             oldest.end("another one has taken its place")

@@ -19,7 +19,13 @@ VARIABLE: Final = "MASTERWORKER_TEMPLATE"
 _OPTIONS: Final = frozenset({"-P", "-B", "-s", "-u", "-q", "-O", "-OO", "-b", "-bb"})
 _X_OPTIONS: Final = frozenset({"utf8", "int_max_str_digits", "no_debug_ranges", "pycache_prefix"})
 #: Variables of tools that trace new processes from their first line on.
-_TRACERS: Final = ("COV_CORE_", "COVERAGE_PROCESS_", "PYTHONTRACEMALLOC", "PYTHONPROFILEIMPORTTIME")
+_TRACERS: Final = (
+    "COV_CORE_",
+    "COVERAGE_PROCESS_",
+    "PYTHONTRACEMALLOC",
+    "PYTHONINSPECT",
+    "PYTHONPROFILEIMPORTTIME",
+)
 
 
 def reason_against(interpreter: Interpreter, environment: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.launch import scoreboard
 from masterworker.launch.template import messages
+from masterworker.surroundings.python import STARTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +62,7 @@ class Template:
 
     Args:
         interpreter: What is started.
-        environment: Its variables.
+        environment: Its variables, which are those of its first worker.
         now: Seconds of the monotonic clock.
         on_change: Called when it has become ready, or will not be asked any more.
 
@@ -72,7 +73,7 @@ class Template:
     def __init__(
         self,
         interpreter: Interpreter,
-        environment: Mapping[str, str],
+        environment: dict[str, str],
         now: float,
         on_change: Callable[[], None],
     ) -> None:
@@ -104,7 +105,7 @@ class Template:
                     bufsize=0,
                     process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
                     pass_fds=[fd],
-                    env=dict(environment),
+                    env={**environment, STARTING: "1"},
                 )
             except BaseException:
                 self._link.close()
