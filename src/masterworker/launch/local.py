@@ -83,6 +83,11 @@ class LocalWorkers:
             return ""
         return next((slot.trouble for slot in reversed(slots) if slot.gave_up), "")
 
+    @property
+    def why_no_template(self) -> str:
+        """Why workers are programs of their own; "": they are forks of a template, or none is."""
+        return "" if self._supervisor is None else self._supervisor.why_no_template
+
     def starting(self) -> list[float]:
         """Return since when processes have existed that have not joined (monotonic seconds)."""
         slots = () if self._supervisor is None else self._supervisor.slots

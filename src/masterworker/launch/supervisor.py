@@ -153,6 +153,11 @@ class Supervisor:
         """Return whether no worker is here and none will come."""
         return all(slot.is_done for slot in self.slots)
 
+    @property
+    def why_no_template(self) -> str:
+        """Why workers are not forked from a template; "": they are, or none has been started."""
+        return self._starter.why_not
+
     def close(self) -> None:
         """Kill the workers that are left, print and report what is left, and end the thread."""
         if self._loop.has_begun:

@@ -153,7 +153,9 @@ class Launcher:
             return ""
         since = time.monotonic() - starting[0]
         many = "1 worker process has" if len(starting) == 1 else f"{len(starting)} of them have"
-        return f"; {many} been starting for {since:.0f} s (importing, or in the initializer)"
+        why = self.local_workers.why_no_template
+        alone = f", each as a program of its own: {why}" if why else ""
+        return f"; {many} been starting for {since:.0f} s (importing, or in the initializer{alone})"
 
     # -- inside -----------------------------------------------------------------------------
 

@@ -1,0 +1,285 @@
+"""Workers that are forks of a template: like programs of their own, and never worse off."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from integration import work
+from masterworker import Master
+from masterworker.launch.template import clone, messages, supervised
+from masterworker.launch.template.decision import reason_against
+from masterworker.master import engine_of
+from masterworker.surroundings.python import Interpreter
+from support import HANG, wait_until, workers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+needs_templates = pytest.mark.skipif(
+    bool(reason_against(Interpreter(), dict(os.environ))),
+    reason=reason_against(Interpreter(), dict(os.environ)) or "none",
+)
+
+
+def look() -> dict[str, Any]:
+    """Describe this process as far as it should not depend on how it was started."""
+    status = {}
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        status[name] = value.strip()
+    wanted = ("Umask", "Uid", "Gid", "Groups", "Threads", "SigBlk", "SigIgn", "SigCgt", "CapEff")
+    wanted += ("NoNewPrivs", "Seccomp", "Cpus_allowed")
+    descriptors = {}
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # of the listing itself
+            descriptors[int(each.name)] = str(each.readlink()).partition(":")[0]
+    me = psutil.Process()
+    return {
+        **{name: status.get(name) for name in wanted},
+        "descriptors": sorted(descriptors.values()),
+        "inheritable": [fd for fd in descriptors if fd > 2 and os.get_inheritable(fd)],
+        "threads": sorted(each.name for each in threading.enumerate()),
+        "leads its group": os.getpgid(0) == os.getpid(),
+        "session": os.getsid(0),
+        "folder": str(Path.cwd()),
+        "environment": dict(os.environ),
+        "environment in C": sorted(me.environ()),
+        "argv": len(sys.argv),
+        "words shown": [word.partition("=")[0] for word in me.cmdline()[-6:-1]],
+        "original words": [word.partition("=")[0] for word in sys.orig_argv[-6:-1]],
+        "path": sys.path,
+        "limits": [resource.getrlimit(each) for each in range(16)],
+        "priority": os.getpriority(os.PRIO_PROCESS, 0),
+        "oom": Path("/proc/self/oom_score_adj").read_text(),
+        "handlers": {n: str(signal.getsignal(n)).partition(" at ")[0] for n in range(1, 32)},
+        "collector": gc.isenabled(),
+        "thresholds": gc.get_threshold(),
+        "hash": hash("a text"),
+        "launched by": os.getppid(),
+        "streams": [
+            (s.encoding, s.errors, s.line_buffering, s.isatty(), s.seekable(), s.fileno())
+            for s in (sys.stdout, sys.stderr)
+        ],
+        "main": sorted(vars(sys.modules["__main__"])),
+        "recursion": sys.getrecursionlimit(),
+    }
+
+
+@pytest.fixture
+def master() -> Iterator[Master]:
+    with Master() as found:
+        yield found
+
+
+@pytest.fixture(params=["template", "program"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How workers are started."""
+    if request.param == "program":
+        monkeypatch.setenv("MASTERWORKER_TEMPLATE", "0")
+    return str(request.param)
+
+
+def template_of(master: Master) -> psutil.Process | None:
+    """Return the template of a master, once there is one."""
+    assert engine_of(master).launcher is not None
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if "template.server" in " ".join(child.cmdline()):
+                return child
+    return None
+
+
+@needs_templates
+def test_a_worker_is_the_same_whichever_way_it_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Descriptors, threads, signals, environment, groups, limits, and what Python keeps."""
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    with Master() as first:
+        first.launch_workers(1, wait=True)
+        assert template_of(first) is not None
+        fork = first.submit(look).result(HANG)
+    monkeypatch.setenv("MASTERWORKER_TEMPLATE", "0")
+    with Master() as second:
+        second.launch_workers(1, wait=True)
+        assert template_of(second) is None
+        program = second.submit(look).result(HANG)
+    del program["environment"]["MASTERWORKER_TEMPLATE"]
+    program["environment in C"].remove("MASTERWORKER_TEMPLATE")
+    program["main"] = fork["main"] = sorted({*fork["main"]} - {"serve"})  # of its first line
+    assert fork == program
+
+
+def draw(_: int) -> tuple[int, float]:
+    """The first number of this process, whatever is drawn later."""
+    if not _drawn:
+        _drawn.append(random.random())
+    return os.getpid(), _drawn[0]
+
+
+_drawn: list[float] = []
+
+
+def test_workers_draw_numbers_of_their_own(master: Master, way: str) -> None:
+    master.launch_workers(4, wait=True)
+    futures = [master.submit(draw, n) for n in range(200)]
+    drawn = dict(future.result(HANG) for future in futures)
+    assert len(set(drawn.values())) == len(drawn)
+
+
+def test_a_later_environment_is_that_of_later_workers(
+    master: Master, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Variables that are set and removed between two launches."""
+    monkeypatch.setenv("AS_IT_WAS", "1")
+    master.launch_workers(1, max_tasks=1, wait=True)
+    monkeypatch.delenv("AS_IT_WAS")
+    monkeypatch.setenv("AS_IT_IS", "2")
+    master.launch_workers(1, max_tasks=1, wait=True)
+    wanted = [("1", None), (None, "2")]
+    futures = [master.submit(variables) for _ in range(40)]
+    seen = {future.result(HANG) for future in futures}
+    assert seen <= set(wanted)
+    assert len(seen) == 2
+
+
+def variables() -> tuple[str | None, str | None]:
+    threading.Event().wait(0.01)
+    return os.environ.get("AS_IT_WAS"), os.environ.get("AS_IT_IS")
+
+
+@needs_templates
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
+def test_a_template_that_ends_is_replaced_and_its_workers_go_on(
+    master: Master, number: int
+) -> None:
+    master.launch_workers(2, wait=True)
+    before = {child.pid for child in workers_of(os.getpid())}
+    template = wait_until(lambda: template_of(master), HANG)
+    template.send_signal(number)
+    master.launch_workers(2, wait=True)
+    assert before < {child.pid for child in workers_of(os.getpid())}
+    assert sorted(master.map(abs, range(100))) == list(range(100))
+    if number != signal.SIGSTOP:
+        wait_until(lambda: (new := template_of(master)) and new.pid != template.pid, HANG)
+    else:
+        wait_until(lambda: not template.is_running() or template.status() == "zombie", HANG)
+
+
+@needs_templates
+def test_a_template_ends_with_its_supervisor() -> None:
+    """Also if that is killed."""
+    program = (
+        "import os, psutil, sys\n"
+        "from masterworker import Master\n"
+        "master = Master(); master.launch_workers(1, wait=True)\n"
+        "print(*[c.pid for c in psutil.Process().children()], flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG, check=False
+    )
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) >= 2
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), HANG)
+
+
+def test_one_that_is_not_an_interpreter_is_tried_once(
+    master: Master, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A template that cannot begin: said once, and workers are programs of their own."""
+    caplog.set_level(logging.INFO, "masterworker.launch")
+    monkeypatch.setattr(supervised, "_BEGIN", "raise SystemExit('{path:.0}{fd:.0f}{pid:.0f}')")
+    master.launch_workers(2, wait=True)
+    master.launch_workers(2, wait=True)
+    assert caplog.text.count("each worker is started as a program of its own") == 1
+    assert sorted(master.map(abs, range(100))) == list(range(100))
+
+
+@needs_templates
+def test_a_template_that_never_answers_is_ended(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes requests, and forks nothing: workers are programs of their own after the bound."""
+    monkeypatch.setattr(supervised, "ANSWER_SECONDS", 0.2)
+    mute = (
+        "import socket, threading; link = socket.socket(fileno={fd}); link.send(b'ready')"
+        "; threading.Event().wait() # {path} {pid}"
+    )
+    monkeypatch.setattr(supervised, "_BEGIN", mute)
+    monkeypatch.setattr(supervised, "_PATH", "")
+    master.launch_workers(2, wait=True)
+    assert sorted(master.map(abs, range(100))) == list(range(100))
+
+
+@needs_templates
+def test_an_environment_that_is_too_large_for_a_message(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "LONGEST", 100)
+    master.launch_workers(2, wait=True)
+    assert sorted(master.map(abs, range(100))) == list(range(100))
+
+
+@pytest.mark.parametrize("disposition", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_program_that_ignores_the_ends_of_its_children(
+    master: Master, way: str, disposition: Any
+) -> None:
+    before = signal.signal(signal.SIGCHLD, disposition)
+    try:
+        master.launch_workers(1, wait=True)
+        victim = master.submit(work.pid).result(HANG)
+        os.kill(victim, signal.SIGKILL)
+        assert master.submit(work.pid).result(HANG) != victim
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@needs_templates
+def test_what_processes_inherit_is_looked_at_each_time(master: Master) -> None:
+    """A worker that is launched after the umask was changed has the new one."""
+    master.launch_workers(1, wait=True)
+    first = master.submit(work.pid).result(HANG)
+    before = os.umask(0o123)
+    try:
+        os.kill(first, signal.SIGKILL)
+        assert master.submit(eval, "__import__('os').umask(0o22)").result(HANG) == 0o123
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "why"),
+    [
+        (Interpreter(), {"MASTERWORKER_TEMPLATE": "0"}, "MASTERWORKER_TEMPLATE"),
+        (Interpreter(executable="/other/python"), {}, "another interpreter"),
+        (Interpreter(frozen=True), {}, "another interpreter"),
+        (Interpreter(options=("-v",)), {}, "-v"),
+        (Interpreter(options=("-Xtracemalloc=5",)), {}, "tracemalloc"),
+        (Interpreter(), {"COVERAGE_PROCESS_START": "x"}, "traced"),
+    ],
+)
+def test_why_there_is_no_template(given: Interpreter, variables: dict[str, str], why: str) -> None:
+    assert why in (clone.reason_against() or reason_against(given, variables))
+
+
+def test_the_reason_can_be_read(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTERWORKER_TEMPLATE", "0")
+    master.launch_workers(1, wait=True)
+    launcher = engine_of(master).launcher
+    assert launcher is not None
+    assert "MASTERWORKER_TEMPLATE" in launcher.local_workers.why_no_template
