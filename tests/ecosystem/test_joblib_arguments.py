@@ -42,6 +42,17 @@ def change_sparse(matrix: Any, number: int) -> tuple[bool, float]:
     return was_sorted, float(own.data[0])
 
 
+def write(value: Any, number: int) -> tuple[float, bool]:
+    """What is there, and whether this call can change it."""
+    numbers = value if isinstance(value, np.ndarray) else value.data
+    before = float(numbers.ravel()[0])
+    try:
+        numbers[...] = -number
+    except ValueError:
+        return before, False
+    return before, True
+
+
 def add_column(table: Any, number: int) -> tuple[bool, int]:
     had = "new" in table.columns
     table["new"] = number
@@ -71,6 +82,28 @@ def test_a_sparse_matrix() -> None:
     parallel = joblib.Parallel(batch_size=1)
     found = parallel(joblib.delayed(change_sparse)(matrix, number) for number in range(8))
     assert found == [(True, number) for number in range(8)]
+
+
+def test_views_that_are_not_whole() -> None:
+    """Steps, columns, backwards, other axes: no call changes what another one reads, as in loky."""
+    table = np.arange(1_000_000.0).reshape(100, 100, 100) + 1
+    views = [table[::2], table[:, 1:], table[::-1], table.transpose(1, 0, 2), table.T]
+    parallel = joblib.Parallel(batch_size=1, max_nbytes=1000)
+    for view in views:
+        found = parallel(joblib.delayed(write)(view, number) for number in range(1, 7))
+        assert found == [(float(view.ravel()[0]), False)] * 6
+    assert table.min() == 1
+
+
+def test_a_sparse_matrix_of_parts_that_are_not_whole() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    numbers = np.arange(1, 400_001.0)
+    matrix = sparse.csr_matrix((1000, 1000))
+    matrix.data, matrix.indices = numbers[::2], np.arange(200_000, dtype=np.int32) % 1000
+    matrix.indptr = np.arange(0, 200_001, 200, dtype=np.int32)
+    parallel = joblib.Parallel(batch_size=1, max_nbytes=1000)
+    found = parallel(joblib.delayed(write)(matrix, number) for number in range(1, 7))
+    assert found == [(1.0, False)] * 6
 
 
 def test_a_table() -> None:

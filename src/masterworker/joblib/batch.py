@@ -6,12 +6,16 @@ Nothing of the master is imported here.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.thread_limits import limit_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+#: Arrays of a sparse matrix.
+PARTS: Final = ("data", "indices", "indptr", "row", "col")
 
 
 def run_batch(batch: Callable[[], list[Any]], threads: int | None) -> list[Any]:
@@ -41,10 +45,19 @@ class Stand:
 
 
 def own(value: Any) -> Any:
-    """Return an object of one call alone, around memory that all calls read."""
-    return (
-        value.view() if hasattr(value, "view") and hasattr(value, "strides") else copy.copy(value)
-    )
+    """Return an object of one call alone, around memory that all calls read, and none changes."""
+    if hasattr(value, "view") and hasattr(value, "strides"):
+        found = value.view()
+        found.flags.writeable = (
+            False  # an array that is not mapped is this worker's, not the call's
+        )
+        return found
+    found = copy.copy(value)
+    for name in PARTS:
+        flags = getattr(getattr(found, name, None), "flags", None)
+        if getattr(flags, "writeable", False):
+            flags.writeable = False  # type: ignore[union-attr]  # it has some
+    return found
 
 
 def changeable(value: Any) -> Any:

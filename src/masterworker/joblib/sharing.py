@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
-from masterworker.joblib.batch import Stand, changeable, own
+from masterworker.joblib.batch import PARTS, Stand, changeable, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +162,9 @@ class SharedArguments:
     def _store(self, value: Any, in_file: Stand | None) -> Entry:
         if in_file is not None:
             return Entry(value, None, in_file)
-        shared = self._master.share(value=value)
+        flags = getattr(value, "flags", None)
+        whole = value if getattr(flags, "forc", True) else value.copy()  # else it cannot be mapped
+        shared = self._master.share(value=whole)
         return Entry(value, shared, Stand(self._make, shared.value))
 
     def _in_file(self, value: Any) -> Stand | None:
@@ -200,7 +202,7 @@ def size(value: Any) -> int:
         return 0 if value.dtype.hasobject else int(value.nbytes)
     module = value.__class__.__module__
     if module.startswith("scipy.sparse"):
-        parts = (getattr(value, name, None) for name in ("data", "indices", "indptr", "row", "col"))
+        parts = (getattr(value, name, None) for name in PARTS)
         return sum(part.nbytes for part in parts if isinstance(part, numpy.ndarray))
     if module.startswith("pandas.") and hasattr(value, "memory_usage"):
         used = value.memory_usage()
