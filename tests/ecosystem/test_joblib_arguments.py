@@ -106,6 +106,15 @@ def test_a_sparse_matrix_of_parts_that_are_not_whole() -> None:
     assert found == [(1.0, False)] * 6
 
 
+def test_a_table_with_a_column_named_as_a_part_of_a_matrix() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"data": np.arange(200_000.0)})
+    found = joblib.Parallel(batch_size=1)(joblib.delayed(total)(table.data, n) for n in range(2))
+    assert found[1] == found[0] + 1
+    rows = joblib.Parallel(batch_size=1)(joblib.delayed(len)(table) for _ in range(2))
+    assert rows == [200_000] * 2
+
+
 def test_a_table() -> None:
     """A column that a call adds, no other call sees."""
     pandas = pytest.importorskip("pandas")

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 _UNUSED: Final = frozenset(("context", "prefer", "require", "temp_folder", "verbose"))
 #: Keywords of this backend.
 _KNOWN: Final = frozenset(("master", "nested", *Options._fields))
-#: Batches that take less than this part of the least time that they should grow by this factor.
-FAR: Final = 16
-STEP: Final = 8
 #: What makes calls inside of calls: threads, or tasks of the same job.
 _NESTED: Final = ("threads", "masterworker")
 
@@ -77,10 +74,6 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         self._user: Callable[[], Parallel | None] = _nothing
         self._call: Call | None = None
         self._pool: Pool | None = None
-
-    #: Of joblib's: the batch that is tried, and how long such ones have taken (seconds).
-    _effective_batch_size: int
-    _smoothed_batch_duration: float
 
     # -- joblib's interface -----------------------------------------------------------------
 
@@ -143,15 +136,6 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         self.parallel = parallel
         self._user = _nothing if parallel is None else weakref.ref(parallel)
         return many
-
-    def compute_batch_size(self) -> int:
-        """Return how many calls make a batch; of tiny ones soon many."""
-        before: int = self._effective_batch_size
-        took: float = self._smoothed_batch_duration
-        size: int = super().compute_batch_size()
-        if size == 2 * before and took * FAR < self.MIN_IDEAL_BATCH_DURATION:
-            size = self._effective_batch_size = STEP * before
-        return size
 
     def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Any:
         """Ask for the calls of a batch; joblib's `callback` gets their future."""

@@ -6,16 +6,12 @@ Nothing of the master is imported here.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from masterworker.thread_limits import limit_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-#: Arrays of a sparse matrix.
-PARTS: Final = ("data", "indices", "indptr", "row", "col")
 
 
 def run_batch(batch: Callable[[], list[Any]], threads: int | None) -> list[Any]:
@@ -53,11 +49,16 @@ def own(value: Any) -> Any:
         )
         return found
     found = copy.copy(value)
-    for name in PARTS:
-        flags = getattr(getattr(found, name, None), "flags", None)
-        if getattr(flags, "writeable", False):
-            flags.writeable = False  # type: ignore[union-attr]  # it has some
+    for part in parts(found):
+        part.flags.writeable = False
     return found
+
+
+def parts(value: Any) -> list[Any]:
+    """Return the arrays of a sparse matrix."""
+    names = ("data", "indices", "indptr", "row", "col")
+    found = (getattr(value, name, None) for name in names)  # a table may have such columns
+    return [each for each in found if hasattr(each, "strides") and hasattr(each, "flags")]
 
 
 def changeable(value: Any) -> Any:

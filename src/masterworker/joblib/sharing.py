@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
-from masterworker.joblib.batch import PARTS, Stand, changeable, own
+from masterworker.joblib.batch import Stand, changeable, own, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,8 +202,7 @@ def size(value: Any) -> int:
         return 0 if value.dtype.hasobject else int(value.nbytes)
     module = value.__class__.__module__
     if module.startswith("scipy.sparse"):
-        parts = (getattr(value, name, None) for name in PARTS)
-        return sum(part.nbytes for part in parts if isinstance(part, numpy.ndarray))
+        return sum(part.nbytes for part in parts(value))
     if module.startswith("pandas.") and hasattr(value, "memory_usage"):
         used = value.memory_usage()
         return int(used if isinstance(used, int) else numpy.sum(used))

@@ -80,8 +80,7 @@ class Pool:
         try:
             max_tasks = checks.number_of_tasks(maxtasksperchild, "maxtasksperchild")
         except (TypeError, ValueError):  # the standard library has one error for both
-            told = f"maxtasksperchild must be a positive int or None, not {maxtasksperchild!r}"
-            raise ValueError(told) from None
+            raise ValueError("maxtasksperchild must be a positive int or None") from None
         number = checks.number_of_workers(
             processes, "processes", "Number of processes must be at least 1"
         )
