@@ -20,7 +20,7 @@ import pytest
 
 from integration import work
 from masterworker import Master
-from masterworker.launch.template import clone, messages, supervised
+from masterworker.launch.template import machines, messages, supervised
 from masterworker.launch.template.decision import reason_against
 from masterworker.master import engine_of
 from masterworker.surroundings.python import Interpreter
@@ -274,7 +274,7 @@ def test_what_processes_inherit_is_looked_at_each_time(master: Master) -> None:
     ],
 )
 def test_why_there_is_no_template(given: Interpreter, variables: dict[str, str], why: str) -> None:
-    assert why in (clone.reason_against() or reason_against(given, variables))
+    assert why in (machines.reason_against() or reason_against(given, variables))
 
 
 def test_the_reason_can_be_read(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:

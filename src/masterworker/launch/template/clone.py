@@ -11,8 +11,9 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import sys
-from typing import Final, NamedTuple
+from typing import Final
+
+from masterworker.launch.template.machines import CALLS
 
 #: Numbers of prctl(2) and clone(2).
 _PR_GET_TID_ADDRESS: Final = 40
@@ -20,34 +21,6 @@ _CLONE_PARENT: Final = 0x8000
 _CLONE_CHILD_CLEARTID: Final = 0x200000
 _CLONE_CHILD_SETTID: Final = 0x1000000
 _FLAGS: Final = _CLONE_PARENT | _CLONE_CHILD_CLEARTID | _CLONE_CHILD_SETTID | signal.SIGCHLD
-
-
-class _Calls(NamedTuple):
-    """Numbers of system calls, and where clone(2) takes the address of the child's thread id."""
-
-    clone: int
-    set_robust_list: int
-    get_robust_list: int
-    child_tid: int
-
-
-_OF_MACHINE: Final = {"x86_64": _Calls(56, 273, 274, 3), "aarch64": _Calls(220, 99, 100, 4)}
-
-
-def reason_against() -> str:
-    """Return why this process cannot be forked so, as far as its kind decides it; "": it can."""
-    if sys.platform != "linux":
-        return "only Linux lets a fork be the child of another process"
-    if sys.implementation.name != "cpython":
-        return f"the interpreter is {sys.implementation.name}"
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return "the interpreter has no lock of its own"
-    machine = os.uname().machine
-    if machine not in _OF_MACHINE or sys.maxsize < 1 << 32:
-        return f"the machine is {machine}"
-    if not _is_glibc():
-        return "the C library is not glibc"
-    return ""
 
 
 def threads() -> int:
@@ -63,7 +36,7 @@ class Cloner:
     """
 
     def __init__(self) -> None:
-        self._calls = _OF_MACHINE[os.uname().machine]
+        self._calls = CALLS[os.uname().machine]
         # Functions that keep the interpreter's lock: there is one thread, and no other may run.
         library = ctypes.PyDLL(None, use_errno=True)
         self._syscall = library.syscall
@@ -121,10 +94,3 @@ def _address_of_thread_id(library: ctypes.PyDLL) -> int:
     if ctypes.c_int.from_address(address.value).value != os.getpid():
         raise OSError("the C library keeps a thread's id elsewhere")
     return address.value
-
-
-def _is_glibc() -> bool:
-    try:
-        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
-    except (ValueError, OSError, AttributeError):
-        return False

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from masterworker.launch.resources import usable_cpus
-from masterworker.launch.template import clone
+from masterworker.launch.template import machines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ def reason_against(interpreter: Interpreter, environment: Mapping[str, str]) -> 
 def _reasons(interpreter: Interpreter, environment: Mapping[str, str]) -> Iterator[str]:
     if environment.get(VARIABLE) == "0":
         yield f"{VARIABLE} is 0"
-    if why := clone.reason_against():
+    if why := machines.reason_against():
         yield why
     if interpreter.frozen or interpreter.executable != sys.executable:
         yield "another interpreter than that of this process executes them"
