@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from integration import tiny
@@ -201,10 +203,11 @@ def test_a_worker_that_is_told_to_stop_in_a_row_loses_nothing(warm: Master) -> N
 
     def tell() -> None:
         while not over.wait(0.05):
-            for each in workers_of(os.getpid()):
-                if each.pid not in told and len(told) < 6:
-                    told.add(each.pid)
-                    each.send_signal(signal.SIGTERM)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just left
+                for each in workers_of(os.getpid()):
+                    if each.pid not in told and len(told) < 6:
+                        told.add(each.pid)
+                        each.send_signal(signal.SIGTERM)
 
     thread = threading.Thread(target=tell)
     thread.start()
