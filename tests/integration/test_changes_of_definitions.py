@@ -203,3 +203,33 @@ def test_a_change_counts_for_the_next_call(kind: str, tmp_path: Path) -> None:
     running = start_script(python_script(tmp_path, "program.py", "\n".join(lines)))
     assert running.wait(HANG) == 0, running.told
     assert "good" in running.out
+
+
+def test_what_is_a_copy_in_a_worker(tmp_path: Path) -> None:
+    """Marks as parameters, and what pickle leaves out or does twice, as the documentation says."""
+    source = """
+        import numpy as np
+        from masterworker import Master
+
+        MARK = object()
+
+        class Doubling(dict):
+            def __setitem__(self, key, value): super().__setitem__(key, value * 2)
+
+        class Labelled(np.ndarray):
+            def __array_finalize__(self, other): self.label = getattr(other, "label", None)
+
+        TABLE, ARRAY = Doubling(), np.zeros(2).view(Labelled)
+        TABLE["a"], ARRAY.label = 1, "a label"
+
+        def is_mark(given): return given is MARK
+        def found(): return dict(TABLE), ARRAY.label
+
+        with Master(workers=1) as master:
+            assert master.submit(is_mark, MARK).result() is False
+            assert master.submit(found).result() == ({"a": 4}, None)
+        print("good")
+        """
+    running = start_script(python_script(tmp_path, "program.py", source))
+    assert running.wait(HANG) == 0, running.told
+    assert "good" in running.out
