@@ -27,6 +27,8 @@ OTHERS = {
     *("activate", "pyro5", "toolbox"),
     *("RUNNING", "MaybeEncodingError", "_async"),  # names of the standard library
     *("renames", "revs"),
+    "TerminatedWorkerError",  # of loky
+    *("set_printoptions", "setdefaulttimeout"),  # of NumPy and the standard library
 }
 #: Modules of other packages that are executed in the documentation.
 PROGRAMS = {"venv", "pytest", "pdb", "trace", "cProfile", "bench", "package"}
