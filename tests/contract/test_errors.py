@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec.structs import asdict
+from msgspec.structs import asdict, astuple
 
 from contract.nets import Background, make_net
 from masterworker import errors, wire
@@ -97,6 +97,7 @@ def _all_of(net: Net) -> dict[str, Any]:
 
 
 HELLO = wire.introduce("info", ["a"], None, "client")
+EXCHANGE = astuple(wire.Exchange(0, [], [], 0, 0, 0.0, None, 0.1, []))
 
 
 def _hello(**changes: Any) -> list[Any]:
@@ -121,9 +122,9 @@ BAD: dict[str, tuple[str, list[Any]]] = {
     "ping of two": ("ping", [0, 0]),
     "join of none": ("join", []),
     "join of three": ("join", [wire.PROTOCOL, "3.11", "1"]),
-    "join of nine": ("join", [*fields(HELLO), 1]),
+    "join with one more": ("join", [*fields(HELLO), 1]),
     "exchange of none": ("exchange", []),
-    "exchange of ten": ("exchange", [0, [], [], 0, 0, 0.0, None, 0.1, [], 1]),
+    "exchange with one more": ("exchange", [*EXCHANGE, 1]),
     "exchange: spent is a number": ("exchange", [0, [], [], 0, 0, 0.0, None, 0.1, 1]),
     "exchange: spent of three": ("exchange", [0, [], [], 0, 0, 0.0, None, 0.1, [[1, 1, 0.1]]]),
     "exchange: work is text": ("exchange", [0, [], [], 0, 0, 0.0, None, "much"]),

@@ -27,6 +27,7 @@ from masterworker.manager import Manager, Service
 from masterworker.security.peer import OWNER
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.link import Link
+from masterworker.wire.operations import OPERATIONS
 from security.attackers import (
     GOOD,
     Parsed,
@@ -256,6 +257,9 @@ SHAPES: dict[str, list[Any]] = {
         odd_floats,
     ],
 }  # fmt: skip
+for _name, _values in SHAPES.items():  # a new field is tried, too
+    _fields = getattr(OPERATIONS[_name].request, "__struct_fields__", None)
+    assert _fields is None or len(_values) == len(_fields), (_name, _fields)
 calls = st.sampled_from(sorted(SHAPES)).flatmap(
     lambda name: st.tuples(st.just(name), *SHAPES[name])
 )

@@ -265,7 +265,7 @@ class Desk:
         if self.held_up(self.request, session, operation, args, sender):
             return
         if operation == "exchange":
-            self.oracle.spoke(args[0], self.kernel.now)
+            self.oracle.spoke(args[0].member_id, self.kernel.now)
         numbered = operation in {"request", "collect"}
 
         def answer(good: bool, value: Any) -> None:
@@ -392,16 +392,13 @@ class Desk:
         box = Box(lambda orders: answer(True, orders), thread=not session.deferred)
         self._call(attend, name, members, ends, wait, wait=wait, box=box)
 
-    def _exchange(self, answer: Answer, session: Session, *asked: Any) -> None:
-        member_id, outcomes, returned, started, want, wait, *more = asked
-        told = wire.Exchange(member_id, outcomes, returned, started, want, wait, None, *more)
-
+    def _exchange(self, answer: Answer, session: Session, asked: wire.Exchange) -> None:
         def finish(reply: wire.Reply) -> None:
-            self.oracle.told(member_id, reply.orders)
+            self.oracle.told(asked.member_id, reply.orders)
             answer(True, reply)
 
         box = Box(finish, thread=not session.deferred)
-        self._call(self.machine.exchange, told, wait=wait, box=box)
+        self._call(self.machine.exchange, asked, wait=asked.wait, box=box)
 
     def _collect(
         self,

@@ -363,9 +363,7 @@ class SimWorker(Peer):
         run = self.hand.instance
         for task_id in asked.returned:
             self._given_back.add((run, task_id, self._attempts[run, task_id]))
-        said = asked.member_id, asked.outcomes, asked.returned, asked.started, asked.want
-        how_long = asked.wait, asked.seconds, asked.spent
-        reply = yield from self.call(me, "exchange", *said, *how_long)
+        reply = yield from self.call(me, "exchange", asked)
         self._are_given(reply.leases)
         return reply
 

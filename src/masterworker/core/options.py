@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+#: No time is as long (seconds), and no number farther from 0.
+LONGEST: Final = 1e9
+FARTHEST: Final = 1_000_000
+
 
 class Options(NamedTuple):
-    """How a task is to be treated. All tasks of one request share one of these."""
+    """How a task is to be treated. All tasks of one request share one of these, which travels."""
 
     #: Seconds that one execution may take; None: as long as it wants.
     timeout: float | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from masterworker.core.options import FARTHEST, LONGEST
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data import record
 from masterworker.data.items import one_by_one
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 LINE, HOW, TAIL = 300, 1000, 8000
 #: A tag that it asks for is not longer (characters): it is shown to people.
 LONGEST_TAG = 200
-#: Bounds of what it can say about a task, as a master has them: seconds, and numbers.
-LONGEST, FARTHEST = 1e9, 1_000_000
 
 _SENT_PICKLE = "sent a pickle"
 _SENT_NOISE = "sent the record of a failure that cannot be read"

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from masterworker.checking import seconds, whole_number
 from masterworker.core.filters import CALL_MARK
-from masterworker.core.options import DEFAULT, Options
+from masterworker.core.options import DEFAULT, FARTHEST, LONGEST, Options
 from masterworker.data.pickling import dumps, loads
 from masterworker.errors import UnknownKeywordError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: No priority is farther from 0.
-FARTHEST = 1_000_000
-#: No time is longer (seconds).
-LONGEST = 1e9
 _LEAST = 5e-324
 
 
