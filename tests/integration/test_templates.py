@@ -235,6 +235,27 @@ def test_an_environment_that_is_too_large_for_a_message(
     assert sorted(master.map(abs, range(100))) == list(range(100))
 
 
+@needs_templates
+def test_more_kinds_of_workers_than_templates(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is ended before it has become ready for the sake of another one."""
+    began: list[object] = []
+    begin = supervised.Template.__init__
+
+    def count(self: supervised.Template, *given: Any) -> None:
+        began.append(self)
+        begin(self, *given)
+
+    monkeypatch.setattr(supervised.Template, "__init__", count)
+    for number in range(6):
+        monkeypatch.syspath_prepend(f"/there/is/no/folder/{number}")
+        master.launch_workers(1)
+    wait_until(lambda: len(workers_of(os.getpid())) == 6, HANG)
+    assert sorted(master.map(abs, range(100))) == list(range(100))
+    assert len(began) <= 6
+
+
 @pytest.mark.parametrize("disposition", [signal.SIG_IGN, signal.SIG_DFL])
 def test_a_program_that_ignores_the_ends_of_its_children(
     master: Master, way: str, disposition: Any

@@ -71,8 +71,10 @@ class Slot:
         self.due: float | None = 0.0
         #: A template has been asked for one, and has not answered.
         self.is_asked = False
-        #: The next one waits until then at most for a template to become ready.
+        #: The next one waits until then at most for a template to become ready, or has waited; and
+        #: nothing has become of a template since.
         self.held_until: float | None = None
+        self.is_held = False
         #: The next one is started as a program of its own.
         self.is_plain = False
         #: Starts in a row that have failed.
@@ -89,7 +91,7 @@ class Slot:
     @property
     def next_due(self) -> float | None:
         """When a process is to be started here; None: not at all, as long as things are so."""
-        if self.due is None or self.held_until is None:
+        if self.due is None or self.held_until is None or not self.is_held:
             return self.due
         return max(self.due, self.held_until)
 

@@ -71,7 +71,7 @@ class Starter:
         """
         if not slot.is_plain and self._ask_template(slot, now):
             return
-        slot.held_until, slot.is_plain = None, False
+        slot.held_until, slot.is_held, slot.is_plain = None, False, False
         process = WorkerProcess(slot.spec, start.start(slot.spec, self._name), now, self._show)
         self._take_in(slot, process)
 
@@ -88,12 +88,12 @@ class Starter:
             then = partial(self._on_answer, slot)
             slot.is_asked = start.ask(template, slot.spec, self._name, now, then)
             if slot.is_asked:
-                slot.due = slot.held_until = None
+                slot.due, slot.held_until, slot.is_held = None, None, False
             return slot.is_asked
-        if slot.held_until is not None:  # it has waited long enough
-            return False
-        slot.held_until = now + PATIENCE_SECONDS
-        return True
+        if slot.held_until is None:
+            slot.held_until = now + PATIENCE_SECONDS
+        slot.is_held = now < slot.held_until  # else it has waited long enough
+        return slot.is_held
 
     def _on_answer(self, slot: Slot, started: Started | None, why: str) -> None:
         """A template has answered, or never will."""
@@ -113,4 +113,4 @@ class Starter:
     def _on_templates(self) -> None:
         """A template has become ready, or will not be asked any more."""
         for slot in self._slots():
-            slot.held_until = None
+            slot.is_held = False

@@ -109,10 +109,8 @@ class Templates:
             logger.info("each worker is started as a program of its own: %s", why)
 
     def _start(self, kind: _Kind, environment: dict[str, str], now: float) -> Template | None:
-        if len(self._of) >= MOST:
-            oldest = self._of.pop(next(iter(self._of)))
-            oldest.end("another one has taken its place")
-            self._fading.append(oldest)
+        if len(self._of) >= MOST and not self._make_room():
+            return None
         try:
             template = Template(kind.interpreter, environment, now, self._on_change)
         except OSError as error:  # no more processes, file descriptors, memory, ...
@@ -124,6 +122,16 @@ class Templates:
         self._of[kind] = template
         self.why_not = ""
         return template
+
+    def _make_room(self) -> bool:
+        """End the oldest that no worker waits for. False: all are starting, or owe an answer."""
+        for kind, template in self._of.items():
+            if template.is_idle:
+                del self._of[kind]
+                template.end("another one has taken its place")
+                self._fading.append(template)
+                return True
+        return False
 
     def _hear(self, template: Template, link: int, now: float) -> None:
         template.hear(now)

@@ -121,6 +121,11 @@ class Template:
         return link, -1 if self._out.closed else self._out.fileno()
 
     @property
+    def is_idle(self) -> bool:
+        """Return whether it is ready, and nothing is asked for."""
+        return self.is_ready and not self.over and not self._asked
+
+    @property
     def is_hopeless(self) -> bool:
         """Return whether no other one will do better, now that this one has gone."""
         return self._is_unfit or (not self.is_ready and (self._process.returncode or 0) >= 0)
