@@ -256,6 +256,35 @@ def test_more_kinds_of_workers_than_templates(
     assert len(began) <= 6
 
 
+@needs_templates
+def test_a_folder_in_which_nothing_may_be_looked_for(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may be in a folder that it cannot open: that of another user who started it."""
+    real = os.open
+
+    def refuse(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if path == ".":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    master.launch_workers(2, wait=True)
+    assert sorted(master.map(abs, range(100))) == list(range(100))
+
+
+@needs_templates
+def test_forks_that_do_not_become_workers(
+    master: Master, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After one that has failed a program of its own is tried."""
+    begin = supervised._BEGIN.replace(" begin()", " raise SystemExit(1)")
+    monkeypatch.setattr(supervised, "_BEGIN", begin)
+    master.launch_workers(2)
+    assert sorted(master.map(abs, range(100))) == list(range(100))
+    assert "another one starts" in caplog.text
+
+
 @pytest.mark.parametrize("disposition", [signal.SIG_IGN, signal.SIG_DFL])
 def test_a_program_that_ignores_the_ends_of_its_children(
     master: Master, way: str, disposition: Any

@@ -130,6 +130,7 @@ class Slot:
             self.due = now
         else:
             self.failures += 1
+            self.is_plain = True  # in case it is the fault of a template
             first, longest = PAUSES
             self.due = now + min(longest, first * 2 ** (self.failures - 1))
             if self.failures >= TRIES:

@@ -86,7 +86,10 @@ class Starter:
             return False
         if template.is_ready:
             then = partial(self._on_answer, slot)
-            slot.is_asked = start.ask(template, slot.spec, self._name, now, then)
+            try:
+                slot.is_asked = start.ask(template, slot.spec, self._name, now, then)
+            except OSError as error:  # of the folder, say, where nothing may be looked for
+                logger.info("a worker is started as a program of its own: %s", error)
             if slot.is_asked:
                 slot.due, slot.held_until, slot.is_held = None, None, False
             return slot.is_asked
