@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -325,6 +326,49 @@ def test_what_processes_inherit_is_looked_at_each_time(master: Master) -> None:
 )
 def test_why_there_is_no_template(given: Interpreter, variables: dict[str, str], why: str) -> None:
     assert why in (machines.reason_against() or reason_against(given, variables))
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [("glibc 2.36", True), ("glibc 2.25", True), ("glibc 2.17", False), ("musl 1.2", False)]
+    + [(odd, False) for odd in ("glibc", "glibc x.y", "", None)],
+)
+def test_which_c_libraries_fit(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, fits: bool
+) -> None:
+    """Before 2.25 `getpid` in a fork that the library has not made told the template's id."""
+    monkeypatch.setattr(os, "confstr", lambda _: version)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine="x86_64"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert (machines.reason_against() == "") == fits
+
+
+def test_variables_of_pyro_are_read_anew(
+    master: Master, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pyro reads them when it is imported, which templates do."""
+    master.launch_workers(1, wait=True)
+    monkeypatch.setenv("PYRO_NS_PORT", "7777")
+    master.launch_workers(1, wait=True)
+    futures = [master.submit(port_of_name_server) for _ in range(40)]
+    assert 7777 in {future.result(HANG) for future in futures}
+
+
+def port_of_name_server() -> int:
+    import Pyro5
+
+    threading.Event().wait(0.01)
+    return int(Pyro5.config.NS_PORT)
+
+
+@needs_templates
+def test_an_import_path_that_is_too_long_for_a_template(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, *(f"/{n}{'x' * 200}" for n in range(700))])
+    master.launch_workers(2, wait=True)
+    assert template_of(master) is None
+    assert sorted(master.map(abs, range(100))) == list(range(100))
 
 
 def test_the_reason_can_be_read(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 #: Lines of `/proc/self/status` that a child has in common with the thread that starts it.
 _LINES: Final = (
     *("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "NoNewPrivs", "Seccomp"),
+    "Seccomp_filters",
     *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "Cpus_allowed", "Mems_allowed"),
 )
 _FILES: Final = ("limits", "cgroup", "oom_score_adj")
 #: Variables that a process reads before its first line of Python, or at its libraries' start.
-_EARLY: Final = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "GCONV_", "TZ", "HOME")
+_EARLY: Final = (
+    *("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "GCONV_", "TZ", "HOME"),
+    "PYRO_",  # read when Pyro is imported, which tasks may use as well
+)
 
 
 def inherited(proc: Path = Path("/proc")) -> str:
@@ -25,8 +29,10 @@ def inherited(proc: Path = Path("/proc")) -> str:
     status = (own / "status").read_text(encoding="ascii", errors="replace")
     lines = [line for line in status.splitlines() if line.partition(":")[0] in _LINES]
     lines += [(own / name).read_text(encoding="utf-8", errors="replace") for name in _FILES]
-    priority = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
-    return "\n".join([*lines, str(priority)])
+    links = [own / "root", *sorted((own / "ns").iterdir())]
+    lines += [str(link.readlink()) for link in links]
+    numbers = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), os.getsid(0)
+    return "\n".join([*lines, str(numbers)])
 
 
 def early(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -17,6 +17,8 @@ class Calls(NamedTuple):
 
 
 CALLS: Final = {"x86_64": Calls(56, 273, 274, 3), "aarch64": Calls(220, 99, 100, 4)}
+#: Older ones remember the process id, so that in a fork of ours they would tell the template's.
+OLDEST_GLIBC: Final = (2, 25)
 
 
 def reason_against() -> str:
@@ -30,13 +32,15 @@ def reason_against() -> str:
     machine = os.uname().machine
     if machine not in CALLS or sys.maxsize < 1 << 32:
         return f"the machine is {machine}"
-    if not _is_glibc():
-        return "the C library is not glibc"
+    if _glibc_version() < OLDEST_GLIBC:
+        return "the C library is not glibc, or an old one"
     return ""
 
 
-def _is_glibc() -> bool:
+def _glibc_version() -> tuple[int, ...]:
+    """Return major and minor version; (): it is another library."""
     try:
-        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+        return tuple(map(int, version.split(".")[:2])) if name == "glibc" else ()
     except (ValueError, OSError, AttributeError):
-        return False
+        return ()

@@ -92,7 +92,11 @@ class Template:
             self._link.setblocking(False)
             fd, path = theirs.fileno(), ""
             if interpreter.path:
-                self._link.send(os.fsencode("\0".join(interpreter.path)))
+                folders = os.fsencode("\0".join(interpreter.path))
+                if len(folders) > messages.LONGEST:
+                    self._link.close()
+                    raise OSError("the import path is too long for a template")
+                self._link.send(folders)
                 path = _PATH.format(fd=fd, size=messages.LONGEST)
             begin = _BEGIN.format(path=path, fd=fd, pid=os.getpid())
             safe = [] if interpreter.path else ["-P"]
