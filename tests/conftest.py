@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -48,6 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _is_over_memory(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
     return call is not None and "memory" in call.params.values()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_interrupts() -> None:
+    """A program in the background of a shell may ignore Ctrl-C, and with it what it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -153,9 +161,10 @@ def _children() -> list[psutil.Process]:
 
 
 def _is_of_a_lasting_job(child: psutil.Process) -> bool:
-    """A worker that was replaced, or the reaper that came with it."""
+    """A worker that came late, or the template or the reaper that came with it."""
     words = child.cmdline()
-    return bool(lasting) and (not lasting.isdisjoint(words) or reaper.PROGRAM in words)
+    helpers = reaper.PROGRAM in words or any("template.server" in word for word in words)
+    return bool(lasting) and (not lasting.isdisjoint(words) or helpers)
 
 
 def _at_work_in(folder: str) -> list[psutil.Process]:

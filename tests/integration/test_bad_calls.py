@@ -14,6 +14,7 @@ import pytest
 from masterworker import Master, UsageError, Worker, run_job
 from masterworker.errors import UnknownKeywordError, UnpicklableError
 from Scientific.DistributedComputing.MasterSlave import runJob
+from support import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ HANG = 30.0
 @pytest.fixture(scope="module")
 def master() -> Iterator[Master]:
     with Master(workers=1) as master:
+        lasting.add(master.label)
         yield master
 
 

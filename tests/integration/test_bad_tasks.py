@@ -12,7 +12,7 @@ from integration import work
 from masterworker import Master, RemoteError, TaskFailed
 from masterworker.errors import UnpicklableError
 from masterworker.master import engine_of
-from support import HANG
+from support import HANG, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ BOUND = 8.0
 def masters() -> Iterator[list[Master]]:
     """One master with one worker process for a whole module, as long as no test ruins it."""
     made = [Master(workers=1)]
+    lasting.add(made[0].label)
     yield made
     for master in made:
         master.shutdown()

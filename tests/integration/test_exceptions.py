@@ -8,6 +8,7 @@ import pytest
 
 from integration import raising
 from masterworker import Master
+from support import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ HANG = 30.0
 @pytest.fixture(scope="module")
 def master() -> Iterator[Master]:
     with Master(workers=1) as master:
+        lasting.add(master.label)
         yield master
 
 

@@ -75,6 +75,10 @@ class Starter:
         process = WorkerProcess(slot.spec, start.start(slot.spec, self._name), now, self._show)
         self._take_in(slot, process)
 
+    def rest(self) -> None:
+        """End the templates, without waiting for that: no slot waits for a worker, or has one."""
+        self._templates.rest()
+
     def close(self) -> None:
         """End the templates."""
         self._templates.close()

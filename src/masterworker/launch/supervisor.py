@@ -197,6 +197,8 @@ class Supervisor:
             self._notice()
         if now >= self._next_look:
             self._look_at_all(now)
+        if self.is_done():  # a program whose workers have gone has no other children either
+            self._starter.rest()
 
     def _start(self, slot: Slot, now: float) -> None:
         try:

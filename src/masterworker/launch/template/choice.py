@@ -83,6 +83,13 @@ class Templates:
             self._fading.remove(template)
             self._close(template)
 
+    def rest(self) -> None:
+        """End all of them, without waiting for that: for now there is no worker to fork."""
+        for template in self._of.values():
+            template.end("there is no worker to fork")
+        self._fading.extend(self._of.values())
+        self._of.clear()
+
     def close(self) -> None:
         """End all of them. Their workers go on."""
         for template in self._all():
