@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -106,3 +107,18 @@ def test_a_slow_source_does_not_keep_map_from_beginning() -> None:
         gate.set()
         thread.join(30.0)
         assert results == [1, 2]
+
+
+def test_a_connection_comes_while_workers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread notes it without the lock under which the end of a job counts them."""
+    manager = Manager()
+    here = _join(manager, ["a"], "worker")
+    manager.remote.add(here)
+
+    class Members(dict[int, Any]):
+        def __contains__(self, key: object) -> bool:
+            manager.remote.add(len(manager.remote) + 1_000)  # as another thread would
+            return super().__contains__(key)
+
+    monkeypatch.setattr(manager.core, "members", Members(manager.core.members))
+    assert manager.remote_workers() == {here}

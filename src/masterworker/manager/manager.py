@@ -176,7 +176,8 @@ class Manager:
     def remote_workers(self) -> set[int]:
         """Return the workers that came through a connection; asked in `wait_for`."""
         members = self.core.members
-        return {i for i in self.remote if i in members and members[i].filter is not None}
+        remote = tuple(self.remote)  # as it is now: threads of connections change it
+        return {i for i in remote if i in members and members[i].filter is not None}
 
     def terminate(self) -> None:
         """End the job: nothing more is handed out, and every call that waits gets a reply."""
