@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from integration import work
-from masterworker import Master
+from masterworker import Master, forks
 from masterworker.launch.template import machines, messages, supervised
 from masterworker.launch.template.decision import reason_against
 from masterworker.master import engine_of
@@ -272,6 +272,16 @@ def test_a_folder_in_which_nothing_may_be_looked_for(
     monkeypatch.setattr(os, "open", refuse)
     master.launch_workers(2, wait=True)
     assert sorted(master.map(abs, range(100))) == list(range(100))
+
+
+def test_a_worker_is_no_fork_of_a_worker(master: Master, way: str) -> None:
+    """Not in its initializer, either."""
+    master.launch_workers(1, initializer=note_whether_fork, wait=True)
+    assert master.submit(os.getenv, "IS_FORK").result(HANG) == "False"
+
+
+def note_whether_fork() -> None:
+    os.environ["IS_FORK"] = str(forks.mark.is_fork)
 
 
 @needs_templates

@@ -16,6 +16,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
+from masterworker import forks
 from masterworker.launch import exits, scoreboard
 from masterworker.launch.template import clone, messages, processtext
 
@@ -129,6 +130,7 @@ def _become(link: socket.socket, data: bytes, fds: list[int]) -> None:
     processtext.show(command, environment)
     _forget_searches()
     _draw_new_numbers()
+    forks.begin()  # it is no fork of a worker, which could do less
 
 
 def _give_descriptors(fds: list[int]) -> None:
