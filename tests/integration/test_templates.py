@@ -53,6 +53,7 @@ def look() -> dict[str, Any]:
         **{name: status.get(name) for name in wanted},
         "descriptors": sorted(descriptors.values()),
         "inheritable": [fd for fd in descriptors if fd > 2 and os.get_inheritable(fd)],
+        "native id": threading.main_thread().native_id == os.getpid(),
         "threads": sorted(each.name for each in threading.enumerate()),
         "leads its group": os.getpgid(0) == os.getpid(),
         "session": os.getsid(0),

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Final
 
 from masterworker import forks
@@ -130,6 +131,8 @@ def _become(link: socket.socket, data: bytes, fds: list[int]) -> None:
     processtext.show(command, environment)
     _forget_searches()
     _draw_new_numbers()
+    with contextlib.suppress(AttributeError):  # Python itself does not do this after a fork
+        threading.current_thread()._set_native_id()  # type: ignore[attr-defined]
     forks.begin()  # it is no fork of a worker, which could do less
 
 
