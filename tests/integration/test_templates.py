@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -363,6 +363,27 @@ def test_variables_of_pyro_are_read_anew(
     master.launch_workers(1, wait=True)
     futures = [master.submit(port_of_name_server) for _ in range(40)]
     assert 7777 in {future.result(HANG) for future in futures}
+
+
+def test_a_sitecustomize_may_read_any_variable(
+    master: Master, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is executed as an interpreter begins, so in the template and not in its forks."""
+    text = "import os\nseen = os.environ.get('ANY_AT_ALL')\n"
+    (tmp_path / "sitecustomize.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "sitecustomize", ModuleType("sitecustomize"))
+    master.launch_workers(1, wait=True)
+    monkeypatch.setenv("ANY_AT_ALL", "1")
+    master.launch_workers(1, wait=True)
+    futures = [master.submit(what_the_site_has_seen) for _ in range(40)]
+    assert "1" in {future.result(HANG) for future in futures}
+
+
+def what_the_site_has_seen() -> str | None:
+    threading.Event().wait(0.01)
+    return getattr(sys.modules["sitecustomize"], "seen", None)
 
 
 def port_of_name_server() -> int:

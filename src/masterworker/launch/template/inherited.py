@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from masterworker.thread_limits import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +24,8 @@ _EARLY: Final = (
     *("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "GCONV_", "TZ", "HOME"),
     "PYRO_",  # read when Pyro is imported, which tasks may use as well
 )
+#: Modules of the user's or the installation's that each interpreter executes as it begins.
+_CUSTOM: Final = frozenset({"sitecustomize", "usercustomize"})
 
 
 def inherited(proc: Path = Path("/proc")) -> str:
@@ -37,4 +42,7 @@ def inherited(proc: Path = Path("/proc")) -> str:
 
 def early(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the variables that matter before a process could be told others."""
-    return tuple(sorted(each for each in environment.items() if each[0].startswith(_EARLY)))
+    if not _CUSTOM & sys.modules.keys():
+        return tuple(sorted(each for each in environment.items() if each[0].startswith(_EARLY)))
+    # These may read any; those that we set for each launch, libraries read when they are loaded.
+    return tuple(sorted(each for each in environment.items() if each[0] not in THREADS))
