@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import importlib
 import itertools
 import logging
 import os
+import pkgutil
 import random
 import signal
 import sys
@@ -23,6 +25,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import masterworker
 from masterworker import Master, Worker
 from masterworker.errors import TaskCancelled
 from masterworker.master import engine_of
@@ -245,6 +248,17 @@ def rain(
     return f"{told}: 0 lost, 0 wedged, check() clean"
 
 
+def load() -> None:
+    """Import what is imported late.
+
+    An exception of a handler at one step of an import leaves the lock of all imports held (in
+    `_get_module_lock` of importlib, seen with 3.11), and then no thread of any program goes on.
+    """
+    for found in pkgutil.walk_packages(masterworker.__path__, "masterworker."):
+        if found.name.split(".")[1] not in {"cli", "joblib"}:  # the former is for programs
+            importlib.import_module(found.name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--interrupts", type=int, default=100_000)
@@ -254,6 +268,7 @@ def main() -> None:
     parser.add_argument("--unprotected", action="store_true", help="plant a bug")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    load()
     bound = 15.0 if options.unprotected else 4 * HANG
     faulthandler.dump_traceback_later(bound, exit=True)
     numbers = [signal.Signals[name] for name in options.signals.split(",")]
