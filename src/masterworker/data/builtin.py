@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from types import BuiltinFunctionType, EllipsisType, NoneType, NotImplementedType
-from typing import Final
+from typing import Any, Final
 
 #: All builtins of this process.
 BUILTINS: Final = vars(builtins)
@@ -14,10 +14,11 @@ MISSING: Final = object()
 _USUAL_CONSTANTS: Final = frozenset((NoneType, EllipsisType, NotImplementedType, bool))
 
 
-def is_usual(value: object) -> bool:
+def is_usual(value: Any) -> bool:
     """Return whether a value is one that Python itself has among the builtins, or none at all."""
-    if value is MISSING or type(value) in _USUAL_CONSTANTS:
+    kind = type(value)  # a proxy may say that it is something else, or raise
+    if value is MISSING or kind in _USUAL_CONSTANTS:
         return True
-    if isinstance(value, (type, BuiltinFunctionType)):
+    if issubclass(kind, (type, BuiltinFunctionType)):
         return value.__module__ in ("builtins", "_io")
-    return type(value).__module__ == "_sitebuiltins"  # `exit` and the like
+    return kind.__module__ == "_sitebuiltins"  # `exit` and the like

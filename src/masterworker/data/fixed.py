@@ -71,20 +71,23 @@ _USUAL_METACLASSES: Final = frozenset((type, ABCMeta, EnumType))
 _OF_PICKLE: Final = "__slotnames__"
 
 
-def is_fixed(value: object) -> bool:
-    """Return whether an object can never change."""
+def is_fixed(value: Any) -> bool:
+    """Return whether an object can never change.
+
+    What it says of its class is not asked: a proxy says what its object is, or raises.
+    """
     kind = type(value)
     if kind in _FIXED:
         return True
     if kind is BuiltinFunctionType:  # of a list, say: that may change, as it does itself
         return not is_bound(value) or by_name(value) is not value
-    if isinstance(value, ModuleType):  # those that no import finds travel with their content
+    if issubclass(kind, ModuleType):  # those that no import finds travel with their content
         return sys.modules.get(value.__name__) is value
     if kind is tuple or kind is frozenset:
-        return all(map(is_fixed, value))  # type: ignore[call-overload]
-    if isinstance(value, (type, FunctionType)):  # with no name it travels with what it holds
+        return all(map(is_fixed, value))
+    if issubclass(kind, (type, FunctionType)):  # with no name it travels with what it holds
         return mainmodule.is_found(value) or is_importable(value)
-    return isinstance(value, _FIXED_KINDS)
+    return issubclass(kind, _FIXED_KINDS)
 
 
 def is_importable(value: type | FunctionType) -> bool:
@@ -110,7 +113,7 @@ def names_of_objects() -> dict[int, str]:
     return {
         id(value): name
         for name, value in mainmodule.namespace().items()
-        if not isinstance(value, (type, *_FIXED_KINDS))
+        if not issubclass(type(value), (type, *_FIXED_KINDS))
         and name not in mainmodule.OF_MODULES
         and (type(value) is object or not is_fixed(value))
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from types import BuiltinFunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, MethodType, ModuleType, NoneType
 from typing import Any, Final
 
 from masterworker.data import mainmodule
@@ -19,14 +19,13 @@ MARK: Final = b"\x8c\x07getattr"
 SMALLEST: Final = 1 << 10
 
 
-def is_bound(value: object) -> bool:
+def is_bound(value: Any) -> bool:
     """Return whether this is a method with an object, which may change."""
-    if isinstance(value, MethodType):
-        return True
-    own = getattr(value, "__self__", None)
-    if own is None or isinstance(own, (ModuleType, type)):
-        return False
-    return isinstance(value, BuiltinFunctionType)
+    kind = type(value)  # a proxy may say that it is something else, or raise
+    if kind is not BuiltinFunctionType:
+        return kind is MethodType
+    own_kind = type(value.__self__)
+    return own_kind is not NoneType and not issubclass(own_kind, (ModuleType, type))
 
 
 class OfModule:
