@@ -8,6 +8,7 @@ held, and the loop opens the result. What takes long to open is opened in the th
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
         #: The thread of callbacks.
         callbacks: Any
 
+
+logger = logging.getLogger("masterworker.master")
 
 #: A loop opens results of at most this size (bytes).
 SMALL: Final = 1 << 14
@@ -82,12 +85,23 @@ class Chains:
                 self._open -= 1
                 if not self._open:
                     self._router.sleepers.remove(self._sleeper)
-            if _is_small(outcome):
-                with contextlib.suppress(RuntimeError):  # the loop is closed
-                    callback(future)
-            else:
+            self._wake(callback, future, outcome)
+
+    def _wake(
+        self, callback: Callable[[Any], object], future: Future[Any], outcome: object
+    ) -> None:
+        """Wake a loop. Never raises: the thread has others to wake, and a worker to answer."""
+        if not _is_small(outcome):
+            with contextlib.suppress(RuntimeError):  # no more threads: then the loop opens it
                 self._router.callbacks.start()
                 self._router.callbacks.post(partial(_open_first, callback), future)
+                return
+        try:
+            callback(future)
+        except RuntimeError:  # the loop is closed
+            pass
+        except Exception:  # it is a loop of another library
+            logger.exception("a loop could not be woken for %r", future)
 
     def _arrive(self, callback: Callable[[Any], object], future: Future[Any], task: Any) -> None:
         self._arrived.append((callback, future, task._outcome))

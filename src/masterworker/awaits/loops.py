@@ -185,7 +185,7 @@ class _Bell:
 
     def ring(self) -> None:
         """Wake the loop, from any thread."""
-        with contextlib.suppress(RuntimeError):  # it is closed
+        with contextlib.suppress(Exception):  # it is closed, and may be of another library
             self._loop.call_soon_threadsafe(self._function)
 
 
@@ -226,7 +226,7 @@ class _Bridge:
             if loop is not None:
                 loop.call_soon_threadsafe(self._look)
                 return
-        except RuntimeError:  # it is closed
+        except Exception:  # noqa: S110  it is closed, and may be of another library
             pass
         self._give_up()
 
