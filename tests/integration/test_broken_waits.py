@@ -16,6 +16,8 @@ import pytest
 from integration.conftest import lasting_master
 from masterworker import Master, Terminated, current_worker
 from masterworker.errors import TaskCancelled, TaskFailed, TaskTimeout
+from masterworker.launch.process_context import this_process
+from masterworker.launch.scoreboard import TICK
 from masterworker.master import engine_of
 from support import HANG, unique_label, wait_until
 
@@ -56,6 +58,15 @@ def wait_and_interrupt(number: int) -> object:
         return current_worker().retrieve_result("nothing")
     finally:
         timer.join()
+
+
+def hold_the_conversation() -> int:
+    """Is in the middle of a call, as it were, until the courier has looked 20 times."""
+    board = this_process.context.board
+    with current_worker()._Worker__engine.talk._lock:  # type: ignore[union-attr]
+        first = board[TICK]
+        wait_until(lambda: board[TICK] >= first + 20, HANG)
+    return 20
 
 
 def quick(x: int) -> int:
@@ -129,6 +140,11 @@ def test_task_that_waits_is_interrupted_by_itself(master: Master) -> None:
         with pytest.raises(TaskFailed, match="KeyboardInterrupt"):
             master.submit(wait_and_interrupt, number).result(HANG)
         assert master.submit(quick, number).result(HANG) == number
+
+
+def test_the_clock_is_looked_at_while_a_call_is_under_way(master: Master) -> None:
+    """So the courier does not wait for the call in which a task waits for another one."""
+    assert master.submit(hold_the_conversation).result(2 * HANG) == 20
 
 
 def test_time_limit_of_the_waiting_task_does_not_end_those_inside_it(master: Master) -> None:

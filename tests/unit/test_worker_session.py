@@ -317,6 +317,33 @@ def test_task_that_goes_on_is_said_to_have_begun(play: Play) -> None:
     assert lookout.look(1.025) is Look.BEGUN
 
 
+def test_what_is_missed_is_done_at_the_next_look(play: Play) -> None:
+    """The main thread was in a call; an order may have been left."""
+    lookout = Lookout(play.session)
+    play.session.hand.executing = 4
+    lookout.pause()
+    lookout.look(0.010)
+    for now in (0.025, 0.040):
+        assert lookout.look(now) is Look.BEGUN
+        lookout.missed()
+        assert lookout.pause() == GLANCE
+    assert lookout.look(0.055, has_order=True) is Look.LISTEN
+    lookout.missed()
+    assert lookout.pause() == GLANCE
+    assert lookout.look(0.070, has_order=True) is Look.LISTEN
+
+
+def test_what_the_main_thread_has_said_is_no_news(play: Play) -> None:
+    """It says what it executes when it begins to wait for another task."""
+    session, lookout = play.session, Lookout(play.session)
+    session.hand.executing = 4
+    lookout.pause()
+    assert lookout.look(0.010) is Look.NOTHING
+    session.started = 4
+    assert lookout.look(0.025) is Look.NOTHING
+    assert lookout.pause() == session.heartbeat / 2
+
+
 def test_short_tasks_are_not_said_to_have_begun(play: Play) -> None:
     """Each look finds another one."""
     lookout = Lookout(play.session)

@@ -155,6 +155,20 @@ class Conversation:
         """Send what is finished and what is being executed; get nothing new."""
         self._perform(self.session.deliver(give_back=give_back))
 
+    def deliver_if_free(self, seconds: float, *, give_back: bool) -> bool:
+        """Do the same, unless another thread's call goes on for longer than this.
+
+        Returns:
+            False: it does. One that waits for an outcome may go on for `longest_wait`.
+        """
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        try:
+            self.deliver(give_back=give_back)
+        finally:
+            self._lock.release()
+        return True
+
     def collect(self, tag: str | None, wait: float) -> tuple[Finished | None, list[Lease]]:
         """Ask once for an outcome, or for tasks to execute meanwhile if this thread executes."""
         return self._perform(self.session.collect(tag, wait, mine=self.is_mine))

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from masterworker.conversation.worker.lookout import Look, Lookout
+from masterworker.conversation.worker.lookout import GLANCE, Look, Lookout
 from masterworker.launch.scoreboard import ORDERS
 
 if TYPE_CHECKING:
@@ -83,11 +83,16 @@ class Courier:
                 lookout.forget()
 
     def _look(self) -> None:
-        orders = self._board[ORDERS]
-        has_order, self._heard = orders != self._heard, orders
-        what = self._lookout.look(time.monotonic(), has_order=has_order)
-        if what is Look.GIVE_BACK:
-            self._talk.deliver(give_back=True)
-            self._lookout.has_given_back()
-        elif what is not Look.NOTHING:
-            self._talk.deliver(give_back=False)
+        lookout, orders = self._lookout, self._board[ORDERS]
+        what = lookout.look(time.monotonic(), has_order=orders != self._heard)
+        if what is Look.NOTHING:
+            return
+        give_back = what is Look.GIVE_BACK
+        # The main thread may wait in a call of its own, which time limits are to end: so this
+        # thread must not wait for it, but look at the clock.
+        if not self._talk.deliver_if_free(GLANCE, give_back=give_back):
+            lookout.missed()
+            return
+        self._heard = orders
+        if give_back:
+            lookout.has_given_back()

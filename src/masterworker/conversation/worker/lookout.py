@@ -79,6 +79,8 @@ class Lookout:
         self._since = 0.0
         #: Which task the manager has been told of; 0: of none.
         self._told = 0
+        #: What follows from the last look is still to be done.
+        self._has_missed = False
         self._pause = GLANCE
         self._idle_looks = 0
 
@@ -89,7 +91,7 @@ class Lookout:
             now: The time.
             alone: It is one task, so there is nothing to give back.
         """
-        self._last = self._told = self._idle_looks = 0
+        self._last = self._told = self._idle_looks = self._session.started = 0
         if not alone:
             self.batch_began = now
             return True
@@ -102,7 +104,8 @@ class Lookout:
             self._pause = min(GLANCE, look_after(self._session.pace.task_seconds))
             return self._pause
         self._pause = GLANCE
-        if self._is_awake():
+        if self._is_awake() or self._has_missed:
+            self.is_dozing = False
             return GLANCE
         return LIMIT_LOOK if self.limited else self._session.heartbeat / 2
 
@@ -113,6 +116,7 @@ class Lookout:
             now: The time.
             has_order: The manager has left an order for this worker.
         """
+        self._has_missed = False
         what = self._decide(now, has_order=has_order)
         if what is not Look.NOTHING:
             self._told = self._last
@@ -134,16 +138,20 @@ class Lookout:
             return Look.BEAT
         if has_order:
             return Look.LISTEN
-        if current and current != self._told and seconds >= 0.9 * 2 * GLANCE:
+        if self._is_news(current) and seconds >= 0.9 * 2 * GLANCE:
             return Look.BEGUN
         return Look.NOTHING
+
+    def _is_news(self, current: int) -> bool:
+        """Return whether the manager does not know that this task is being executed."""
+        return current not in {0, self._told, self._session.started}
 
     def _is_awake(self) -> bool:
         """Return whether to look again soon: there is something to do, or was a moment ago."""
         self.is_dozing = True
         hand = self._session.hand
         current = hand.current
-        if hand.has_more or (current and current != self._told):
+        if hand.has_more or self._is_news(current):
             self._idle_looks = 0
         else:
             self._idle_looks += 1
@@ -153,6 +161,10 @@ class Lookout:
     def has_given_back(self) -> None:
         """Nothing waits behind the task any more: it needs signs of life, and no looks."""
         self.batch_began = None
+
+    def missed(self) -> None:
+        """What follows from the last look could not be done: another thread is in a call."""
+        self._told, self._has_missed = 0, True
 
     def forget(self) -> None:
         """What was to be done has failed: the next look is a first one."""

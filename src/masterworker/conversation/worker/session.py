@@ -95,6 +95,8 @@ class WorkerSession:
         self.run = ""
         #: The tasks that wait for others, outermost first, inside which this worker executes one.
         self.inside: list[int] = []
+        #: The task of which the manager was told last that it is being executed; 0: none.
+        self.started = 0
         #: When the last call ended.
         self.last_call = now
         #: The job was ended in good order, and its manager is gone.
@@ -251,6 +253,7 @@ class WorkerSession:
                 returned = []
                 continue
             break
+        self.started = current
         self.last_call = now = self.now
         pace.observe_round_trip(now - began - reply.waited)
         hand.take(reply.leases)
