@@ -125,7 +125,7 @@ PLANTED = [
     (talk.CancelsWhatItHasRefused, 0),
     (talk.PromisesToCancel, 0),
     # rare
-    (bugs.WaitsForTheNextRun, 931),
+    (bugs.WaitsForTheNextRun, 1528),
     (talk.OldMembersEndAgain, 91),
     (talk.EndsAreNoticedOnce, 64),
 ]
