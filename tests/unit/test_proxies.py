@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pathlib
+import sys
+import types
 import weakref
 from typing import Any
 from unittest import mock
@@ -50,6 +52,21 @@ def test_a_proxy_is_not_asked_what_it_is(make: Any) -> None:
     assert not is_bound(proxy)
     assert by_name(proxy) is proxy
     assert not is_usual(proxy)
+
+
+class LazyModule(types.ModuleType):
+    """One that is loaded when an attribute is asked for, which fails."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"this cannot be loaded, not even for {name}")
+
+
+def test_a_module_that_cannot_be_loaded_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is found without its help."""
+    module = LazyModule("lazy")
+    assert not is_fixed(module)
+    monkeypatch.setitem(sys.modules, "lazy", module)
+    assert is_fixed(module)
 
 
 @pytest.mark.parametrize("spec", [pathlib.PurePath, logging.Logger])

@@ -82,7 +82,8 @@ def is_fixed(value: Any) -> bool:
     if kind is BuiltinFunctionType:  # of a list, say: that may change, as it does itself
         return not is_bound(value) or by_name(value) is not value
     if issubclass(kind, ModuleType):  # those that no import finds travel with their content
-        return sys.modules.get(value.__name__) is value
+        name = object.__getattribute__(value, "__dict__").get("__name__")
+        return isinstance(name, str) and sys.modules.get(name) is value
     if kind is tuple or kind is frozenset:
         return all(map(is_fixed, value))
     if issubclass(kind, (type, FunctionType)):  # with no name it travels with what it holds
