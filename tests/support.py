@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -58,8 +59,12 @@ def python_script(tmp_path: Path, name: str, source: str) -> Path:
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """The worker processes that a process has launched."""
-    children = psutil.Process(pid).children()
-    return [child for child in children if "--supervised" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            if "--supervised" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 class Script:
