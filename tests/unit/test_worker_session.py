@@ -284,6 +284,7 @@ def test_overrun_task_has_what_is_behind_it_given_back(play: Play) -> None:
     assert lookout.look(0.01) is Look.NOTHING
     assert lookout.look(0.2) is Look.GIVE_BACK
     session.hand.put_down()
+    session.started = 4
     lookout.has_given_back()
     assert lookout.look(0.4) is Look.NOTHING
     assert lookout.pause() == session.heartbeat / 2
@@ -310,6 +311,7 @@ def test_task_that_goes_on_is_said_to_have_begun(play: Play) -> None:
     assert not lookout.begins(0.0, alone=True)
     assert lookout.look(0.010) is Look.NOTHING
     assert lookout.look(0.025) is Look.BEGUN
+    session.started = 4
     assert lookout.look(0.040) is Look.NOTHING
     assert lookout.pause() == session.heartbeat / 2
     assert lookout.begins(1.0, alone=True)

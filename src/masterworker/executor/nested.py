@@ -63,20 +63,11 @@ class FurtherFuture(concurrent.futures.Future[T]):
         return True
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for the result, and execute other tasks meanwhile.
-
-        Args:
-            timeout: Seconds to wait at most, beside a task that is executed meanwhile; None: as
-                long as it takes.
-
-        Raises:
-            TimeoutError: It was not done in this time.
-            Exception: What the function has raised.
-        """
+        """See `NestedFuture.result`."""
         return self._call.result(time_limit(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait as `result` does; return what the function has raised, or None."""
+        """See `NestedFuture.exception`."""
         return self._call.exception(time_limit(timeout))
 
     def __getattr__(self, name: str) -> Any:

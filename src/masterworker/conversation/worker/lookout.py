@@ -77,8 +77,6 @@ class Lookout:
         #: Which task the last look has seen, and since when it has been executed, at least.
         self._last = 0
         self._since = 0.0
-        #: Which task the manager has been told of; 0: of none.
-        self._told = 0
         #: What follows from the last look is still to be done.
         self._has_missed = False
         self._pause = GLANCE
@@ -91,7 +89,7 @@ class Lookout:
             now: The time.
             alone: It is one task, so there is nothing to give back.
         """
-        self._last = self._told = self._idle_looks = self._session.started = 0
+        self._last = self._idle_looks = self._session.started = 0
         if not alone:
             self.batch_began = now
             return True
@@ -117,17 +115,11 @@ class Lookout:
             has_order: The manager has left an order for this worker.
         """
         self._has_missed = False
-        what = self._decide(now, has_order=has_order)
-        if what is not Look.NOTHING:
-            self._told = self._last
-        return what
-
-    def _decide(self, now: float, *, has_order: bool) -> Look:
         session, hand = self._session, self._session.hand
         last, current, began = self._last, hand.current, self.batch_began
         self._last = current
         if current != last:
-            self._since, self._told = now - self._pause, 0
+            self._since = now - self._pause
         seconds = now - self._since
         if began is not None and current and (hand.leases or hand.outcomes):
             usual = session.pace.task_seconds
@@ -144,7 +136,7 @@ class Lookout:
 
     def _is_news(self, current: int) -> bool:
         """Return whether the manager does not know that this task is being executed."""
-        return current not in {0, self._told, self._session.started}
+        return current not in {0, self._session.started}
 
     def _is_awake(self) -> bool:
         """Return whether to look again soon: there is something to do, or was a moment ago."""
@@ -164,8 +156,8 @@ class Lookout:
 
     def missed(self) -> None:
         """What follows from the last look could not be done: another thread is in a call."""
-        self._told, self._has_missed = 0, True
+        self._has_missed = True
 
     def forget(self) -> None:
         """What was to be done has failed: the next look is a first one."""
-        self._last = self._told = 0
+        self._last = 0

@@ -95,7 +95,7 @@ class WorkerSession:
         self.run = ""
         #: The tasks that wait for others, outermost first, inside which this worker executes one.
         self.inside: list[int] = []
-        #: The task of which the manager was told last that it is being executed; 0: none.
+        #: The task that was being executed when the manager was last told of that; 0: none.
         self.started = 0
         #: When the last call ended.
         self.last_call = now
@@ -229,8 +229,8 @@ class WorkerSession:
         hand, pace = self.hand, self.pace
         seconds, spent = (pace.seconds, pace.report()) if want else (0.0, ())
         while True:
-            current = hand.current if hand.executing and self.run == hand.instance else 0
-            began = self.now
+            executing, began = hand.current, self.now
+            current = executing if hand.executing and self.run == hand.instance else 0
             try:
                 member_id = self.member_id
                 if member_id is None:
@@ -253,7 +253,7 @@ class WorkerSession:
                 returned = []
                 continue
             break
-        self.started = current
+        self.started = executing
         self.last_call = now = self.now
         pace.observe_round_trip(now - began - reply.waited)
         hand.take(reply.leases)
