@@ -334,6 +334,7 @@ except Exception as error:
     print(f"{type(error).__name__}: {error}", flush=True)
 else:
     print("all is well", flush=True)
+    threading.Event().wait(600)  # the test ends it
 
 me = psutil.Process()
 end = threading.Event()
