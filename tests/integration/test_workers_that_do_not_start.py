@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import logging
+import math
 import os
+import signal
 import subprocess
-import threading
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from masterworker import Master, WorkerStartError
+from integration.hanging import hang, hang_in_an_import, hang_in_the_second, take_a_moment
+from masterworker import Executor, Master, Pool, TaskLost, UsageError, WorkerStartError
+from masterworker.launch import starting
 from masterworker.master import engine_of, waiting
 from support import HANG, unique_label, wait_until
 
@@ -145,17 +150,89 @@ def test_the_job_goes_on_as_long_as_one_works(tmp_path: Path) -> None:
         assert list(master.map(abs, range(-100, 0))) == list(range(100, 0, -1))
 
 
-def hang() -> None:
-    threading.Event().wait(10 * HANG)
-
-
 def test_an_initializer_that_takes_long_is_named(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be at work; whoever waits is told what for."""
+    """It may be at work: it is said once what it does, and to a caller that waits what for."""
     monkeypatch.setattr(waiting, "NOTICE_AFTER", 1.0)
+    monkeypatch.setattr(starting, "NAMED_AFTER", 0.5)
     with Master(workers=2, initializer=hang) as master:
+        future = master.submit(abs, -1)
         with pytest.raises(TimeoutError):
-            master.submit(abs, -1).result(3)
+            future.result(3)
         assert "have been starting for" in caplog.text
-        assert "in the initializer" in caplog.text
+        assert "no workers" not in caplog.text
+        told = "(executing the initializer)"
+        wait_until(lambda: any(told in each for each in master.status().troubles), HANG)
+        (trouble,) = master.status().troubles
+        assert trouble.startswith("1 task waits; 2 workers have been starting for ")
+    named = [r for r in caplog.records if "not ready after" in r.getMessage()]
+    assert 1 <= len(named) <= 2  # one line for both, or one for each
+
+
+def test_a_start_that_takes_too_long_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """With `start_timeout`: with where it was, and it is not tried again and again."""
+    with Master(workers=2, initializer=hang, start_timeout=5.0) as master:
+        with pytest.raises(WorkerStartError, match="not ready after 5 s, executing the init") as e:
+            master.submit(abs, -1).result(HANG)
+        assert " in hang\n" in str(e.value)
+        ended = [r for r in caplog.records if "no worker takes its place" in r.getMessage()]
+        assert len(ended) == 2
+
+
+def test_an_import_that_hangs(tmp_path: Path) -> None:
+    """The line of the import is named."""
+    (tmp_path / "never_ready.py").write_text("import time\ntime.sleep(1000)\n")
+    start = functools.partial(hang_in_an_import, str(tmp_path))
+    with (
+        Executor(1, initializer=start, start_timeout=5.0) as executor,
+        pytest.raises(BrokenExecutor, match=r"never_ready.py\", line 2") as raised,
+    ):
+        executor.submit(abs, -1).result(HANG)
+    assert isinstance(raised.value.__cause__, WorkerStartError)
+
+
+def test_a_start_that_hangs_before_anything_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python itself does not come to its main program: there is no stack, and it is ended."""
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(1000)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (
+        Pool(1, start_timeout=1.0) as pool,
+        pytest.raises(BrokenExecutor, match="not ready after 1 s, loading Python"),
+    ):
+        pool.apply_async(abs, (-1,)).get(HANG)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_replacement_that_hangs_is_replaced(tmp_path: Path) -> None:
+    """Where a worker has worked, a start that takes too long is one that failed: tried again."""
+    start = functools.partial(hang_in_the_second, str(tmp_path))
+    with Executor(1, initializer=start, start_timeout=5.0) as executor:
+        assert executor.submit(abs, -1).result(HANG) == 1
+        with pytest.raises(TaskLost):
+            executor.options(retries=0).submit(die).result(HANG)
+        assert executor.submit(abs, -2).result(HANG) == 2
+    assert (tmp_path / "second").exists()
+
+
+def test_a_start_in_time_is_none_of_that() -> None:
+    """The bound is a bound, and nothing else."""
+    with Executor(2, initializer=take_a_moment, start_timeout=HANG) as executor:
+        assert list(executor.map(abs, range(-9, 0))) == list(range(9, 0, -1))
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "3", True])
+def test_a_bound_that_makes_no_sense(value: Any) -> None:
+    """At once, in each place that takes it."""
+    for make in (Executor, Pool):
+        with pytest.raises(UsageError):
+            make(1, start_timeout=value)
+    with pytest.raises(UsageError):
+        Master(workers=1, start_timeout=value)
+    with Master() as master, pytest.raises(UsageError):
+        Executor(master=master, start_timeout=5.0)

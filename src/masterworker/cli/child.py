@@ -6,6 +6,7 @@ here delays the first result of each job, and each replacement of a worker.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import io
 import logging
@@ -89,6 +90,10 @@ def run(order: Order, context: ProcessContext) -> int:
         context.supervised_by(order.slot_fd)
     except (OSError, ValueError):
         raise UsageError(_NOT_LAUNCHED) from None
+    board = context.board
+    board[scoreboard.STEP] = scoreboard.CONNECTING
+    # A worker that hangs says where. What handles this signal in a worker takes the place of this.
+    faulthandler.register(scoreboard.LOOK, file=2, all_threads=False)
     raise_descriptor_limit()
     os.environ.pop(python.STARTING, None)  # what a task starts is not to become a worker
     if isinstance(sys.stdout, io.TextIOWrapper):  # it is a pipe now, whatever the user has
@@ -101,6 +106,7 @@ def run(order: Order, context: ProcessContext) -> int:
     discovery.remember(label, master=order.master)
     client = Client(lambda: discovery.reach(label))
     what = _fetch(client, label)
+    board[scoreboard.STEP] = scoreboard.ENTERING
     try:
         difference = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
         if difference:
@@ -112,6 +118,7 @@ def run(order: Order, context: ProcessContext) -> int:
         if order.limits.initializer:
             _initialize(client, order.limits.initializer, context)
             client.disconnect()
+        board[scoreboard.STEP] = scoreboard.JOINING
         _execute(what, order, client, context)
     except Terminated:  # it ended while we were joining
         context.has_left()
@@ -157,7 +164,9 @@ def _initialize(client: Client, initializer: str, context: ProcessContext) -> No
     Raises:
         RuntimeError: What would end this process in good order was raised: it is a failure here.
     """
+    context.board[scoreboard.STEP] = scoreboard.IMPORTING
     function = _find_initializer(client, initializer)
+    context.board[scoreboard.STEP] = scoreboard.INITIALIZING
     try:
         function()
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:

@@ -116,6 +116,7 @@ def _add_worker_options(group: argparse._ArgumentGroup) -> None:
     add("--until", metavar="TIME", help="leave at a time, as 14:30 or 2026-01-31T14:30")
     add("--grace", type=float, metavar="S", help="after SIGTERM, finish within S s (default: 10)")
     add("--initializer", metavar="MODULE:FUNCTION", help="what each process calls first")
+    add("--start-timeout", type=float, metavar="S", help="end a process not ready after S seconds")
 
 
 def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +135,7 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
 #: Options that only some commands have.
 _OF_WORKERS = ("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace")
 OPTIONS: Final = {
-    ("slave", "worker"): (*_OF_WORKERS, "initializer"),
+    ("slave", "worker"): (*_OF_WORKERS, "initializer", "start_timeout"),
     ("ticket",): ("out", "valid", "observer", "address"),
     ("nameserver",): ("host", "port"),
     ("slave", "worker", "show", "explain"): ("ticket",),

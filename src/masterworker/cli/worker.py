@@ -88,6 +88,7 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, Spec]:
     if number < 1:
         raise UsageError("no worker at all: -n must be 1 or more")
     checks.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)
+    checks.span(options.start_timeout)
     lifetimes = [] if options.lifetime is None else [options.lifetime]
     if options.until is not None:
         lifetimes.append(units.seconds_until(options.until))
@@ -105,8 +106,9 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, Spec]:
             options.initializer or "",
         ),
         checks.memory_size(options.memory_limit),
-        options.verbose,
-        ticket_of(label),
+        verbose=options.verbose,
+        ticket=ticket_of(label),
+        start_timeout=options.start_timeout,
     )
 
 

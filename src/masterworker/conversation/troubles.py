@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 NAMED_AFTER = 5.0
 #: What has happened (a worker that did not start, say) is shown for this time (seconds).
 SHOWN_FOR = 120.0
+#: Of those that wait for workers which are starting.
+STARTING = "starting"
 #: Name at most this many tags.
 MOST_TAGS = 5
 
@@ -38,6 +40,8 @@ class Troubles:
     def __init__(self, warn: Callable[[str], object]) -> None:
         self._warn = warn
         self._known: dict[str, _Trouble] = {}
+        #: Says which workers of the master's machine are starting; "": none. Takes no lock.
+        self.starting: Callable[[], str] = lambda: ""
 
     def note(self, key: str, text: str, now: float, details: str = "") -> None:
         """Something has happened. It is logged unless the same is known already.
@@ -54,14 +58,15 @@ class Troubles:
 
     def look(self, core: Scheduler, now: float) -> None:
         """Find out what the waiting tasks wait for in vain."""
-        found = {} if core.terminated else _in_vain(core)
+        found = {} if core.terminated else _in_vain(core, self.starting)
         for key, text in found.items():
             known = self._known.get(key)
             since = now if known is None else known.since
             named = known is not None and known.named
             if not named and now - since >= NAMED_AFTER:
                 named = True
-                self._warn(text)
+                if key != STARTING:  # their supervisor has said it in the log
+                    self._warn(text)
             self._known[key] = _Trouble(text, since, named, None)
         for key, known in list(self._known.items()):
             if key not in found and (known.until is None or known.until <= now):
@@ -72,13 +77,15 @@ class Troubles:
         return [known.text for known in self._known.values() if known.named]
 
 
-def _in_vain(core: Scheduler) -> dict[str, str]:
+def _in_vain(core: Scheduler, starting: Callable[[], str]) -> dict[str, str]:
     count = core.waiting.count
     if not count:
         return {}
     views = {m.filter for m in core.members.values() if m.filter is not None}
     if not views:
         waiting = "1 task waits" if count == 1 else f"{count} tasks wait"
+        if coming := starting():
+            return {STARTING: f"{waiting}; {coming}"}
         return {"workers": f"{waiting}, and there are no workers{HOW_TO_START}"}
     tags = [t for t in core.waiting.tags if not any(view.accepts(t) for view in views)]
     if not tags:

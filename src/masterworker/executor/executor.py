@@ -62,6 +62,7 @@ class Executor(concurrent.futures.Executor):
         master: Use the workers of this master, which lives on after `shutdown`.
         seed: Of the calls' random numbers; as for `Master`.
         output: As for `Master.launch_workers`.
+        start_timeout: Likewise; when no worker is ready in time, calls end with `BrokenExecutor`.
 
     Raises:
         ValueError: A number is out of bounds.
@@ -81,6 +82,7 @@ class Executor(concurrent.futures.Executor):
         master: Master | None = None,
         seed: int | None = None,
         output: str = PLAIN,
+        start_timeout: float | None = None,
     ) -> None:
         workers = checks.number_of_workers(
             max_workers, "max_workers", "max_workers must be greater than 0"
@@ -90,13 +92,18 @@ class Executor(concurrent.futures.Executor):
         if mp_context is not None:
             logger.info("mp_context has no effect: workers are fresh processes of their own")
         if master is not None:
-            if label is not None or max_workers is not None or initializer is not None:
+            if any(e is not None for e in (label, max_workers, initializer, start_timeout)):
                 raise UsageError("a master has its own label and workers: give only master=")
             job, workers = Job(master, owned=False), max(1, master.number_of_workers)
         else:
             start = None if initializer is None else partial(initializer, *initargs)
             made = Master(
-                label, workers=workers, max_tasks=max_tasks, initializer=start, output=output
+                label,
+                workers=workers,
+                max_tasks=max_tasks,
+                initializer=start,
+                start_timeout=start_timeout,
+                output=output,
             )
             job = Job(made, owned=True)
         submitter = job.master if seed is None else job.master.options(seed=seed)

@@ -20,7 +20,7 @@ from masterworker.joblib import pools
 from masterworker.joblib.call import Call
 from masterworker.joblib.pools import Options
 from masterworker.joblib.sharing import SharedArguments
-from masterworker.launch.checks import output_kind
+from masterworker.launch.checks import output_kind, span
 from masterworker.launch.process_context import this_process
 from masterworker.master import engine_of
 
@@ -49,9 +49,10 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
         nesting_level: How many calls of `Parallel` this one is inside of.
         inner_max_num_threads: Threads that numerical libraries may use in a worker; None: as for
             `Master.launch_workers`.
-        options: `label`, `initializer`, `initargs`, `max_tasks_per_child` and `output` as for
-            `Executor`, or `master`: the workers of this one are used. `nested`: "threads" make
-            calls inside of calls, or they are tasks of the same job ("masterworker").
+        options: `label`, `initializer`, `initargs`, `max_tasks_per_child`, `output` and
+            `start_timeout` as for `Executor`, or `master`: the workers of this one are used.
+            `nested`: "threads" make calls inside of calls, or they are tasks of the same job
+            ("masterworker").
     """
 
     supports_retrieve_callback = True
@@ -232,4 +233,5 @@ def _checked(options: dict[str, Any]) -> tuple[Master | None, Options]:
         raise UsageError("a master has its own workers: give only master=")
     found = Options(**rest)
     output_kind(found.output)
+    span(found.start_timeout)
     return master, found

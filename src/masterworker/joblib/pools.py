@@ -23,6 +23,7 @@ class Options(NamedTuple):
     initargs: tuple[Any, ...] = ()
     max_tasks_per_child: int | None = None
     output: str = PLAIN
+    start_timeout: float | None = None
 
     def is_same(self, other: Options) -> bool:
         """Return whether they are the same. Arguments are compared by identity: they may be big."""
@@ -53,6 +54,7 @@ class Pool:
             label=options.label,
             max_tasks_per_child=options.max_tasks_per_child,
             output=options.output,
+            start_timeout=options.start_timeout,
         )
 
     @property
@@ -68,6 +70,7 @@ class Pool:
                 initializer=self._initializer(threads),
                 max_tasks=self.options.max_tasks_per_child,
                 output=self.options.output,
+                start_timeout=self.options.start_timeout,
             )
             self.size = workers
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Final
 
 from masterworker.launch.spec import Spec, environment
+from masterworker.launch.starting import describe
 from masterworker.launch.supervisor import Supervisor
 from masterworker.surroundings import folders, python
 
@@ -45,6 +47,7 @@ class LocalWorkers:
         memory_limit: int | None,
         hash_seed: str,
         output: str,
+        start_timeout: float | None,
     ) -> list[Slot]:
         """Start workers. Returns their slots.
 
@@ -68,6 +71,7 @@ class LocalWorkers:
             socket=self.socket,
             interpreter=interpreter,
             output=output,
+            start_timeout=start_timeout,
         )
         return self._supervisor.launch(spec, number)
 
@@ -88,11 +92,10 @@ class LocalWorkers:
         """Why workers are programs of their own; "": they are forks of a template, or none is."""
         return "" if self._supervisor is None else self._supervisor.why_no_template
 
-    def starting(self) -> list[float]:
-        """Return since when processes have existed that have not joined (monotonic seconds)."""
+    def starting(self) -> str:
+        """Say how many have not joined yet, since when, and what they do; "": all have."""
         slots = () if self._supervisor is None else self._supervisor.slots
-        here = [process for slot in slots if (process := slot.process) is not None]
-        return sorted(process.began for process in here if process.member_id < 0)
+        return describe(slots, time.monotonic())
 
     def expect_end(self) -> None:
         """The job ends: start no more processes, and end those that have not begun to work."""

@@ -39,6 +39,8 @@ ON_ITS_WAY_SECONDS: Final = 10.0
 MOST_HELD: Final = 100
 #: A worker that has joined and lived for this time did not fail to start (seconds).
 SETTLED_SECONDS: Final = 10.0
+#: Time for a process that did not start in time to write where it is (seconds).
+STACK_SECONDS: Final = 0.25
 #: Time for a process whose worker has left, for its exit handlers, say (seconds).
 LINGER_SECONDS: Final = 10.0
 #: What becomes of a task that is ended with its worker.
@@ -94,6 +96,10 @@ class WorkerProcess:
         self._unwanted: dict[int, float] = {}
         self.health = Health(self.board, now)
         self._left_since: float | None = None
+        #: Since when it should have joined, and was asked where it is.
+        self._late_since: float | None = None
+        #: It was ended since it had not joined in time.
+        self.is_overdue = False
 
     # -- what it is doing -------------------------------------------------------------------
 
@@ -270,7 +276,11 @@ class WorkerProcess:
         """End it if it has overstepped a limit, or stands still for good."""
         if self.asked:
             return
-        if self._lingers(now):
+        if self._is_late(now):
+            self.is_overdue = True
+            doing = scoreboard.read_step(self.board)
+            self._put_down(f"not ready after {self.spec.start_timeout:g} s, {doing}")
+        elif self._lingers(now):
             self._put_down("its worker had left, and the process did not end", guilty=False)
         elif why := excess_of_memory(seen, self.spec.memory_limit):
             self._put_down(why)
@@ -283,6 +293,16 @@ class WorkerProcess:
         elif (deadline := self.spec.limits.deadline) is not None and now >= deadline:
             kill = now + KILL_GRACE_SECONDS
             self.end("its time is over", (now, signal.SIGINT), (kill, signal.SIGKILL))
+
+    def _is_late(self, now: float) -> bool:
+        """Return whether it has not joined in time, and had a moment to write where it is."""
+        limit = self.spec.start_timeout
+        if limit is None or self.member_id >= 0 or now - self.began < limit:
+            return False
+        if self._late_since is None:
+            self._late_since = now
+            self.signal(scoreboard.LOOK)
+        return now - self._late_since >= STACK_SECONDS
 
     def _put_down(self, why: str, *, guilty: bool = True) -> None:
         self.asked, self.guilty = why, guilty

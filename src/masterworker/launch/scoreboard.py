@@ -53,14 +53,28 @@ VERDICT: Final = 12
 ORDERS: Final = 13
 #: Written by a fork of a template, first of all: its process id.
 PID: Final = 14
+#: What the process does before it joins, one of the numbers below.
+STEP: Final = 15
 #: From here on: the tag of the task that is being executed, as text that ends with a zero.
-TAG: Final = 15
+TAG: Final = 16
 #: From here on: why the worker ends, as text that ends with a zero.
 _REASON: Final = TAG + 32
 #: How many numbers there are. Longer texts are cut.
 _COUNT: Final = _REASON + 256
 _SIZE: Final = 8 * _COUNT
-#: The signal that lets a worker look whether its task is to be broken off. Only supervisors send
+#: What `STEP` says, from 0 on.
+LOADING, CONNECTING, ENTERING, IMPORTING, INITIALIZING, JOINING = range(6)
+#: The same in words.
+_STEPS: Final = (
+    "loading Python and masterworker",
+    "connecting to the master",
+    "setting up its folder, variables and import path",
+    "importing what the initializer needs",
+    "executing the initializer",
+    "joining, or executing a script up to where it starts a worker",
+)
+#: The signal that lets a worker look whether its task is to be broken off, and one that
+#: has not joined write to stderr where it is. Only supervisors send
 #: it, and a process that does not handle it, a fork of a handler say, ignores it.
 LOOK: Final = signal.SIGURG
 #: The name is not longer than this (bytes).
@@ -135,6 +149,11 @@ def read_verdict(numbers: memoryview) -> tuple[int | None, str]:
     """Read the exit status that the worker has chosen (None: it has chosen none), and why."""
     status = int(numbers[VERDICT]) - 1
     return (None, "") if status < 0 else (status, _read_text(numbers, _REASON, _COUNT))
+
+
+def read_step(numbers: memoryview) -> str:
+    """Return what a process does that has not joined."""
+    return _STEPS[int(numbers[STEP])]
 
 
 def _write_text(numbers: memoryview, begin: int, end: int, text: str) -> None:

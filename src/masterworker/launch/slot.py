@@ -32,20 +32,25 @@ class Reason(Enum):
     FELL = "fell"
     #: It did not come to work at all.
     FAILED = "failed"
+    #: It did not come to work in time.
+    OVERDUE = "overdue"
     #: It will never work, however often it is tried.
     HOPELESS = "hopeless"
     #: It says that its master is gone.
     ORPHANED = "orphaned"
 
 
-def reason_of(chosen: int | None, *, worked: bool) -> Reason:
+def reason_of(chosen: int | None, *, worked: bool, overdue: bool = False) -> Reason:
     """Judge the end of a worker process.
 
     Args:
         chosen: The exit status that the worker itself has chosen; None: a handler or the system
             has ended the process.
         worked: It has executed or begun a task.
+        overdue: It was ended since it did not come to work in time.
     """
+    if overdue:
+        return Reason.OVERDUE
     if chosen in exits.LEFT:
         return Reason.LEFT
     if chosen == exits.RECYCLED:
@@ -79,6 +84,8 @@ class Slot:
         self.is_plain = False
         #: Starts in a row that have failed.
         self.failures = 0
+        #: A process has worked here.
+        self.has_worked = False
         #: No process will work here any more.
         self.closed = False
         #: What was said of the last one that failed to start; "" if it did not.
@@ -126,14 +133,15 @@ class Slot:
         if reason is Reason.LEFT or reason is Reason.HOPELESS or self.closed:
             self.close()
         elif reason is Reason.RECYCLED or reason is Reason.FELL:
-            self.failures = 0
+            self.failures, self.has_worked = 0, True
             self.due = now
         else:
             self.failures += 1
             self.is_plain = True  # in case it is the fault of a template
             first, longest = PAUSES
             self.due = now + min(longest, first * 2 ** (self.failures - 1))
-            if self.failures >= TRIES:
+            # The caller waits for a start that hangs each time, and has said for how long.
+            if self.failures >= TRIES or (reason is Reason.OVERDUE and not self.has_worked):
                 self.close()
         deadline = self.spec.limits.deadline
         if self.due is not None and deadline is not None and self.due >= deadline:

@@ -26,6 +26,8 @@ class Spec(NamedTuple):
     limits: WorkerLimits = WorkerLimits()
     #: More memory than this ends a worker (bytes); None: any.
     memory_limit: int | None = None
+    #: A process that has not joined after this time is ended (seconds); None: it may take any time.
+    start_timeout: float | None = None
     #: Workers log more.
     verbose: bool = False
     #: By which they join; None: they are this user's own.

@@ -29,6 +29,7 @@ from masterworker.launch.reporter import Reporter
 from masterworker.launch.resources import OomWatch
 from masterworker.launch.slot import Reason, Slot, reason_of
 from masterworker.launch.starter import Starter
+from masterworker.launch.starting import SlowStarts
 from masterworker.machine import random_name
 from masterworker.signals import held
 
@@ -100,7 +101,7 @@ class Supervisor:
         self._changed = threading.Condition()
         self._over = False
         self._next_look = 0.0
-        self._oom = OomWatch()
+        self._oom, self._slow_starts = OomWatch(), SlowStarts()
         self._reaper = Reaper()
         #: What the last worker that failed to start has said.
         self._last_words = ""
@@ -246,6 +247,7 @@ class Supervisor:
             process.take_steps(now)
         self._reporter.vouch(well)
         self._oom.look(now)
+        self._slow_starts.look(self.slots, now)
         announced = all(p.process is None or p.process.pidfd is not None for p in self.slots)
         self._next_look = now + (LOOK_SECONDS if announced else LOOK_FOR_ENDS_SECONDS)
 
@@ -287,7 +289,7 @@ class Supervisor:
             process.release_held()
             self._reporter.report(process.ending(how))
         worked = process.has_worked(now)
-        reason = reason_of(process.chosen_status, worked=worked)
+        reason = reason_of(process.chosen_status, worked=worked, overdue=process.is_overdue)
         if reason is Reason.ORPHANED and (self._local or self._reporter.in_touch()):
             reason = Reason.FAILED  # it alone has lost its way
         self._explain(slot, process, reason, how, now)
@@ -305,12 +307,12 @@ class Supervisor:
         if process.task:
             message += f", while it executed task {printable(process.task_name)}"
         slot.trouble = ""
-        if reason in {Reason.FAILED, Reason.HOPELESS} and not quiet:
+        if reason in {Reason.FAILED, Reason.OVERDUE, Reason.HOPELESS} and not quiet:
             slot.trouble = "\n".join([f"{message}:", *process.last_words(shown=True)])
         if reason in {Reason.HOPELESS, Reason.ORPHANED} and not quiet:
             self._fail(process.status or 0, process.reason or message)
         told_by_manager = self._local and process.member_id >= 0 and process.task != 0
-        told_at_the_end = not self._local and reason not in {Reason.FELL, Reason.FAILED}
+        told_at_the_end = not self._local and reason in {Reason.HOPELESS, Reason.ORPHANED}
         ordinary = reason in {Reason.LEFT, Reason.RECYCLED}
         if quiet or ordinary or told_at_the_end or told_by_manager:
             logger.info("%s", message)

@@ -48,6 +48,12 @@ class WeakCallback:
             method(*arguments)
 
 
+def weakly(method: Callable[[], str], otherwise: str) -> Callable[[], str]:
+    """Return what calls a method as long as its object lives, and does not keep that alive."""
+    find = weakref.WeakMethod(method)
+    return lambda: otherwise if (known := find()) is None else known()
+
+
 def end_with(waiting: object, label: str, end: JobEnd) -> None:
     """End a job when nothing refers to it any more.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from masterworker import forks, wire
@@ -39,6 +38,7 @@ class WorkerOptions(TypedDict, total=False):
     memory_limit: int | str | None
     lifetime: float | None
     initializer: Callable[[], object] | None
+    start_timeout: float | None
     output: str
 
 
@@ -50,6 +50,7 @@ class Bounds(NamedTuple):
     memory_limit: int | None
     lifetime: float | None
     initializer: Callable[[], object] | None
+    start_timeout: float | None
     output: str
 
 
@@ -60,6 +61,7 @@ def check_bounds(
     memory_limit: int | str | None = None,
     lifetime: float | None = None,
     initializer: Callable[[], object] | None = None,
+    start_timeout: float | None = None,
     output: str = MARKED,
 ) -> Bounds:
     """Check what is said about workers.
@@ -73,6 +75,7 @@ def check_bounds(
         checks.memory_size(memory_limit),
         checks.span(lifetime),
         initializer,
+        checks.span(start_timeout),
         checks.output_kind(output),
     )
 
@@ -126,10 +129,10 @@ class Launcher:
         self._stored.bring_up_to_date()
         seed = self._stored.hash_seed
         started = self.local_workers.launch(
-            number, limits, bounds.memory_limit, seed, bounds.output
+            number, limits, bounds.memory_limit, seed, bounds.output, bounds.start_timeout
         )
         if wait:
-            self._wait_for_start(started)
+            self._wait_for_start(started, bounds.start_timeout)
 
     def require_workers(self) -> None:
         """Refuse to wait where no worker will ever execute anything.
@@ -147,15 +150,13 @@ class Launcher:
         )
 
     def describe_starting(self) -> str:
-        """Say how many workers have been starting, and for how long; "": none are."""
+        """Say how many workers have been starting, for how long, and what they do; "": none are.
+
+        Takes no lock.
+        """
         starting = self.local_workers.starting()
-        if not starting:
-            return ""
-        since = time.monotonic() - starting[0]
-        many = "1 worker process has" if len(starting) == 1 else f"{len(starting)} of them have"
-        why = self.local_workers.why_no_template
-        alone = f", each as a program of its own: {why}" if why else ""
-        return f"; {many} been starting for {since:.0f} s (importing, or in the initializer{alone})"
+        why = self.local_workers.why_no_template if starting else ""
+        return f"{starting}, each as a program of its own: {why}" if why else starting
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -188,14 +189,14 @@ class Launcher:
                     shlex.quote(self._label),
                 )
 
-    def _wait_for_start(self, started: list[Slot]) -> None:
+    def _wait_for_start(self, started: list[Slot], timeout: float | None) -> None:
         self._manager.wait_for(
             lambda core: (
                 {slot.pid for slot in started}
                 <= {process_number(m.info) for m in core.members.values()} - {None}
                 or any(slot.trouble for slot in started)
             ),
-            START_BOUND,
+            START_BOUND if timeout is None else timeout + START_BOUND,
         )
         for slot in started:
             if slot.trouble:

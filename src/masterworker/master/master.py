@@ -235,7 +235,7 @@ class Master(Submitter):
     # -- the job ----------------------------------------------------------------------------
 
     @known_keywords("launch_workers")
-    def launch_workers(
+    def launch_workers(  # noqa: PLR0913  most are rarely given
         self,
         number: int | str = 1,
         *,
@@ -245,19 +245,24 @@ class Master(Submitter):
         memory_limit: int | str | None = None,
         lifetime: float | None = None,
         initializer: Callable[[], object] | None = None,
+        start_timeout: float | None = None,
         output: str = MARKED,
     ) -> None:
         """Start workers on this machine. One that dies is replaced; all end with this process.
 
         Args:
             number: How many; "auto" is one for each processor that may be used.
-            wait: Return when they are there, or after 5 s.
+            wait: Return when they are there, or after 5 s; with `start_timeout` as long as that
+                says.
             max_tasks: Number of tasks after which a worker process is replaced by a new one.
             idle_timeout: Seconds without a task after which a worker leaves.
             memory_limit: A worker with more memory than this is killed: bytes, or "500M".
             lifetime: Seconds after which these workers leave, and give back what they have not
                 finished.
             initializer: Called by each worker process before its first task.
+            start_timeout: Seconds after which a worker process that is not ready (it imports, or
+                its initializer hangs) is ended, and its start has failed. None: it may take any
+                time, and is named in the log after 5 s.
             output: What tasks write comes out "marked" with the worker, "plain" as it was written,
                 or not at all ("none"). Lines are never mixed.
 
@@ -273,6 +278,7 @@ class Master(Submitter):
             memory_limit=memory_limit,
             lifetime=lifetime,
             initializer=initializer,
+            start_timeout=start_timeout,
             output=output,
         )
 

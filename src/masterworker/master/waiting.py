@@ -95,7 +95,7 @@ class Waiting:
         """Say in one sentence what a wait for an outcome (of a tag) is waiting for."""
         self.picking_up(asking=True)
         starting = "" if self._launcher is None else self._launcher.describe_starting()
-        return situation(self._manager.census(), tag) + starting
+        return situation(self._manager.census(), tag, starting)
 
     def explain(self, tag: str | None = None) -> None:
         """Say the same in the log."""

@@ -55,6 +55,7 @@ class Pool:
         master: Use the workers of this master, which lives on.
         seed: Of the calls' random numbers; as for `Master`.
         output: As for `Master.launch_workers`.
+        start_timeout: Likewise.
 
     Raises:
         ValueError: A number is out of bounds.
@@ -74,6 +75,7 @@ class Pool:
         master: Master | None = None,
         seed: int | None = None,
         output: str = PLAIN,
+        start_timeout: float | None = None,
     ) -> None:
         self._state = TERMINATE  # as long as it has not begun
         checks.functions_or_none("initializer", initializer)
@@ -92,6 +94,7 @@ class Pool:
             master=master,
             seed=seed,
             output=output,
+            start_timeout=start_timeout,
         )
         self._job = self._executor._job
         self._submission = submission_of(self._executor._options)

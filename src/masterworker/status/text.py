@@ -56,14 +56,24 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
     return "\n".join(lines)
 
 
-def situation(census: Census, tag: str | None) -> str:
-    """Return in one sentence what a caller that waits for a result (of a tag) is waiting for."""
+def situation(census: Census, tag: str | None, starting: str = "") -> str:
+    """Return in one sentence what a caller that waits for a result (of a tag) is waiting for.
+
+    Args:
+        census: The counts of the job.
+        tag: Of this tag; None: of any.
+        starting: How many workers of this machine are about to come, and what they do; "": none.
+    """
     if not census.waiting and not census.running and not census.finished:
         kind = "" if tag is None else f" of tag {tag!r}"
         return f"no task{kind} is outstanding; one must be requested first"
     counts = f"{sum(census.waiting.values())} waiting, {sum(census.running.values())} running"
     tags = ", ".join(repr(t) for t in census.stranded[:5])
     workers = len(census.processes) - 1
+    if starting:
+        counts = f"{counts}; {starting}"
+    if not workers and starting:
+        return counts
     if not workers:
         for_these = f" that could execute {tags}" if tags else ""
         return f"{counts}; there are no workers{for_these}{HOW_TO_START}"
