@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from masterworker.checking import time_limit
 from masterworker.executor import checks
 from masterworker.executor.future import MACHINERY
+from masterworker.executor.nested_waits import Waiters
 from masterworker.worker.here import starmap_here, worker_here
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class FurtherFuture(concurrent.futures.Future[T]):
     """The future of a further task. For the thread that has asked for it.
 
     What waits for it executes other tasks meanwhile. That are `result`, `exception` and `done`, and
-    also `concurrent.futures.wait`, `as_completed` and callbacks, which find it done, whatever their
-    time limits.
+    also `concurrent.futures.wait` and `as_completed`; their time limits count beside a task that is
+    executed meanwhile. Callbacks find it done: to add one waits for it.
 
     Args:
         call: The further task.
@@ -70,16 +71,29 @@ class FurtherFuture(concurrent.futures.Future[T]):
         """See `NestedFuture.exception`."""
         return self._call.exception(time_limit(timeout))
 
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
+        """Wait until it is done, and call a function with it."""
+        self._call.exception()
+        super().add_done_callback(fn)
+
     def __getattr__(self, name: str) -> Any:
         if name not in MACHINERY:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        error = self._call.exception()
         super().__init__()
+        self._waiters = Waiters(self._call)
+        if self._call.has_ended:
+            self._settle()
+        else:
+            self._call.on_settled = self._settle
+        return self.__dict__[name]
+
+    def _settle(self) -> None:
+        """Tell what waits for this future. In a thread that collects outcomes."""
+        error = self._call.exception()
         if error is None:
             super().set_result(self._call.result())
         else:
             super().set_exception(error)
-        return self.__dict__[name]
 
 
 class NestedExecutor(concurrent.futures.Executor):

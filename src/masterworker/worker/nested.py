@@ -41,15 +41,34 @@ class NestedFuture(Generic[T]):
     def __init__(self, calls: _Calls | None) -> None:
         self._calls = calls
         self._outcome: tuple[Any, BaseException | None] | None = None
+        #: Called once the outcome is known.
+        self.on_settled: Callable[[], object] | None = None
 
     def settle(self, value: Any, error: BaseException | None) -> None:
         """Note the outcome."""
         self._outcome = value, error
+        tell, self.on_settled = self.on_settled, None
+        if tell is not None:
+            tell()
 
     @property
     def has_ended(self) -> bool:
         """Whether the outcome is known; does not ask for it."""
         return self._outcome is not None
+
+    @property
+    def collected_with(self) -> object:
+        """What is the same for calls whose outcomes are collected together."""
+        return self._calls
+
+    def collect(self, timeout: float | None) -> None:
+        """Wait for one outcome: of this call, or of one that is collected with it.
+
+        Raises:
+            TimeoutError: None came in this time.
+        """
+        if self._outcome is None and self._calls is not None:
+            self._calls.collect(timeout)
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the result, and execute other tasks meanwhile.
@@ -73,8 +92,7 @@ class NestedFuture(Generic[T]):
         """Wait as `result` does; return what the function has raised, or None."""
         deadline = Deadline(timeout)
         while self._outcome is None:
-            assert self._calls is not None  # noqa: S101  one that has ended has an outcome
-            self._calls.collect(deadline.left())
+            self.collect(deadline.left())
         return self._outcome[1]
 
     def __reduce__(self) -> Any:
