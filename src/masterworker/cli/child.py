@@ -37,7 +37,7 @@ from masterworker.launch.exits import PROGRAM
 from masterworker.launch.process_context import Assignment, ProcessContext, this_process
 from masterworker.launch.worker_limits import STORED
 from masterworker.machine import raise_descriptor_limit
-from masterworker.surroundings import python
+from masterworker.surroundings import logs, python
 from masterworker.transport import discovery
 from masterworker.worker import Worker, script
 from masterworker.worker.execution import ready
@@ -111,6 +111,8 @@ def run(order: Order, context: ProcessContext) -> int:
         difference = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
         if difference:
             logger.warning("%s", difference)
+        if what.kind != program.SCRIPT:  # that one sets up its own when it is executed
+            logs.enter(what.surroundings.settings.logs, elsewhere=not client.is_private)
         _follow(what, client, label)
         context.assignment = Assignment(label, what.digest, what.worker_class)
         script.fresh_main(what.package)

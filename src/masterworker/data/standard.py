@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import operator
 import struct
-from types import FunctionType
+import sys
+from types import FunctionType, ModuleType
 from typing import Any
 
-from masterworker.data import methods, rebuilding
+from masterworker.data import mainmodule, methods, rebuilding
 
 
 def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
@@ -17,7 +19,7 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
     A cached property has a lock (up to Python 3.11), a function with one implementation for each
     class a cache of weak references. Both are made anew where the pickle is opened, and so are
     formats of `struct`, the system's random numbers, and what `ctypes` makes of types and of
-    libraries.
+    libraries. Modules of a class of their own are imported, as all others are.
 
     Returns:
         As `pickle.Pickler.reducer_override`; None: it is none of these.
@@ -26,6 +28,8 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
         return _of_ctypes(obj)
     if type(obj).__module__ == "ctypes":
         return _library(obj)
+    if issubclass(type(obj), ModuleType):
+        return _module(obj)
     if isinstance(obj, FunctionType) and obj.__globals__ is vars(functools):
         registry, first = getattr(obj, "registry", None), getattr(obj, "__wrapped__", None)
         if registry is not None and first is not None:
@@ -35,6 +39,18 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
                 rebuilding.register_all,
             )
     return _of_one_class(obj)
+
+
+def _module(obj: ModuleType) -> tuple[Any, ...] | None:
+    """Return how to import a module whose class is its own; cloudpickle knows the usual one only.
+
+    Libraries give themselves such a class to load lazily, or to have properties (mpmath).
+    """
+    name = object.__getattribute__(obj, "__dict__").get("__name__")
+    if type(obj) is ModuleType or name in (mainmodule.MAIN, mainmodule.NAME):
+        return None
+    found = isinstance(name, str) and sys.modules.get(name) is obj
+    return (importlib.import_module, (name,)) if found else None
 
 
 def _of_one_class(obj: Any) -> tuple[Any, ...] | None:

@@ -70,7 +70,7 @@ def of_data(stored: Iterable[Any]) -> Surroundings:
         folder=folders.as_text(found.folder),  # type: ignore[arg-type]
         path=list(map(folders.as_text, found.path)),  # type: ignore[arg-type]
         argv=list(map(folders.as_text, found.argv)),  # type: ignore[arg-type]
-        settings=settings.Settings(*found.settings),
+        settings=settings.of_data(found.settings),
     )
 
 

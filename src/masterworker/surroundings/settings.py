@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import _locale  # the other half of `locale`, without the tables that it loads
 import contextlib
+import gc
 import re
 import sys
 import warnings
 from typing import Any, Final, NamedTuple
+
+from masterworker.surroundings import libraries, logs
 
 #: A text in a filter of warnings: none, as it is, or a regular expression and its flags.
 Pattern = None | str | tuple[str, int]
@@ -29,6 +32,12 @@ class Settings(NamedTuple):
     decimal: tuple[int, str, int, int, int, int, list[str]] | tuple[()] = ()
     #: What NumPy does with floating-point errors; {}: the usual.
     numpy: dict[str, str] = {}  # noqa: RUF012  never changed
+    #: Whether garbage is collected by itself, and from when on.
+    garbage: tuple[bool, tuple[int, ...]] = (True, ())
+    #: What has been set by calls of libraries.
+    libraries: dict[str, Any] = {}  # noqa: RUF012  never changed
+    #: How `logging` is set up.
+    logs: logs.Logs = logs.Logs([], 0, False, {})
 
 
 #: NumPy's defaults.
@@ -48,7 +57,16 @@ def capture() -> Settings:
         sys.getswitchinterval(),
         _decimal(),
         _numpy(),
+        (gc.isenabled(), gc.get_threshold()),
+        libraries.capture(),
+        logs.capture(),
     )
+
+
+def of_data(stored: Any) -> Settings:
+    """Read what has been stored."""
+    found = Settings(*stored)
+    return found._replace(logs=logs.of_data(found.logs))
 
 
 def enter(theirs: Settings) -> None:
@@ -65,6 +83,10 @@ def enter(theirs: Settings) -> None:
         _enter_decimal(theirs.decimal)
     if theirs.numpy:
         _enter_numpy(theirs.numpy)
+    is_enabled, thresholds = theirs.garbage
+    gc.set_threshold(*thresholds or gc.get_threshold())
+    (gc.enable if is_enabled else gc.disable)()
+    libraries.enter(theirs.libraries)
     if theirs.locale != _locale.setlocale(_locale.LC_ALL, None):
         with contextlib.suppress(Exception):  # not every machine has every language
             _locale.setlocale(_locale.LC_ALL, theirs.locale)

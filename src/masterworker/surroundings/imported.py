@@ -1,0 +1,77 @@
+"""What is to be done when a module has been imported, without importing it for that."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+_waiting: Final = dict[str, list["Callable[[ModuleType], None]"]]()
+
+
+def when_imported(name: str, call: Callable[[ModuleType], None]) -> None:
+    """Call something with a module: now if it is loaded, else as soon as it is.
+
+    It is called before what has imported the module goes on. An exception that it raises is the
+    import's.
+
+    Args:
+        name: Of the module.
+        call: What is called, once.
+    """
+    if name in sys.builtin_module_names:  # costs nothing
+        importlib.import_module(name)
+    module = sys.modules.get(name)
+    if module is not None and not getattr(module.__spec__, "_initializing", False):
+        call(module)
+        return
+    if not any(isinstance(each, _Finder) for each in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+    _waiting.setdefault(name, []).append(call)
+
+
+class _Finder:
+    """Sees that a module is looked for that is waited for. Other imports cost it one look-up."""
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002  as all finders
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Let the other finders find it, and its loader tell when it is loaded."""
+        calls = _waiting.pop(name, None)
+        if calls is None:
+            return None
+        spec = importlib.util.find_spec(name)
+        loader = None if spec is None else spec.loader
+        if spec is None or loader is None:  # it is not there, or has nothing to execute
+            _waiting[name] = calls
+            return None
+        if isinstance(loader, type):  # one for all modules
+            _waiting[name] = calls
+            return None
+        execute = loader.exec_module
+
+        def execute_and_tell(module: ModuleType) -> None:
+            vars(loader).pop("exec_module", None)
+            try:
+                execute(module)
+            except BaseException:
+                _waiting.setdefault(name, []).extend(calls)  # it may work the next time
+                raise
+            for call in calls:
+                call(module)
+
+        try:  # for this one: the others see a loader of the class that they know
+            loader.exec_module = execute_and_tell  # type: ignore[method-assign]
+        except (AttributeError, TypeError):
+            _waiting[name] = calls
+            return None
+        return spec
