@@ -16,8 +16,8 @@ from masterworker.core.task import RESULT, Outcome
 from masterworker.data.segment import Segment
 from masterworker.errors import Terminated, TransportError
 from masterworker.manager import Mailbox, Manager
+from masterworker.master.asking import Submission
 from masterworker.master.needs import Needs
-from masterworker.master.requests import Submission
 from masterworker.master.results import ResultRouter
 from masterworker.master.submission import Submitter
 from masterworker.master.waiting import Waiting

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 from masterworker.launch.spec import Spec, environment
 from masterworker.launch.starting import describe
 from masterworker.launch.supervisor import Supervisor
-from masterworker.surroundings import folders, python
+from masterworker.surroundings import python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.launch.reporter import Attend
     from masterworker.launch.slot import Slot
+    from masterworker.launch.template.ahead import Ahead
     from masterworker.launch.worker_limits import WorkerLimits
 
 #: Time for a worker to end after it was asked to, before it is killed (seconds).
@@ -37,6 +38,8 @@ class LocalWorkers:
         self._attend = attend
         self._on_change = on_change
         self._supervisor: Supervisor | None = None
+        #: A template that has begun before there was a supervisor; None: there is none.
+        self.ahead: Ahead | None = None
         #: Path of the master's private socket; "": they look it up.
         self.socket = ""
 
@@ -54,11 +57,11 @@ class LocalWorkers:
         Raises:
             WorkerStartError: There is no Python interpreter to be started.
         """
-        path = folders.standard_first(folders.import_path(folders.here()))
-        interpreter = python.interpreter(python.inherited_options(), path)
+        interpreter = python.own_interpreter()
         if self._supervisor is None:
+            ahead, self.ahead = self.ahead, None
             self._supervisor = Supervisor(
-                self._attend, self._attend, patience=None, on_change=self._on_change
+                *(self._attend, self._attend), patience=None, on_change=self._on_change, ahead=ahead
             )
         here = sum(not slot.closed for slot in self._supervisor.slots)
         variables = environment(dict(os.environ), here + number, hash_seed)

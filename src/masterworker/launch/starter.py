@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from masterworker.launch.loop import Loop
     from masterworker.launch.slot import Slot
     from masterworker.launch.start import Started
+    from masterworker.launch.template.ahead import Ahead
 
 logger = logging.getLogger("masterworker.launch")
 
@@ -34,6 +35,7 @@ class Starter:
         show: Prints a line that a worker has written.
         take_in: Is given each process with its slot.
         slots: Returns all slots.
+        ahead: A template that has begun already; None: there is none.
     """
 
     def __init__(
@@ -43,10 +45,11 @@ class Starter:
         show: Callable[..., None],
         take_in: Callable[[Slot, WorkerProcess], None],
         slots: Callable[[], Iterable[Slot]],
+        ahead: Ahead | None = None,
     ) -> None:
         self._name, self._show = name, show
         self._take_in, self._slots = take_in, slots
-        self._templates = Templates(loop, self._on_templates)
+        self._templates = Templates(loop, self._on_templates, ahead)
         #: A template has answered since this was made False.
         self.has_news = False
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from masterworker.launch.process import WorkerProcess
     from masterworker.launch.reporter import Attend
     from masterworker.launch.spec import Spec
+    from masterworker.launch.template.ahead import Ahead
 
 logger = logging.getLogger("masterworker.launch")
 
@@ -70,6 +71,7 @@ class Supervisor:
         report: How to send it reports meanwhile.
         patience: Seconds to look for a master that does not answer; None: it is this process.
         on_change: Called by the supervisor's thread when workers have been started or have ended.
+        ahead: A template of workers that has begun already; None: there is none.
 
     Thread-safe.
     """
@@ -81,6 +83,7 @@ class Supervisor:
         *,
         patience: float | None,
         on_change: Callable[[], None] = lambda: None,
+        ahead: Ahead | None = None,
     ) -> None:
         self.name = random_name()
         self.slots: list[Slot] = []
@@ -96,7 +99,7 @@ class Supervisor:
         self._printer = Printer()
         self._loop = Loop(self._next_due, self._turn)
         self._starter = Starter(
-            self.name, self._loop, self._printer.put, self._take_in, lambda: self.slots
+            self.name, self._loop, self._printer.put, self._take_in, lambda: self.slots, ahead
         )
         self._changed = threading.Condition()
         self._over = False

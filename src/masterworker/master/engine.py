@@ -20,6 +20,7 @@ from masterworker.launch import checks
 from masterworker.machine import process_info, raise_descriptor_limit, random_name
 from masterworker.manager import Manager
 from masterworker.master import forgotten
+from masterworker.master.asking import Submission
 from masterworker.master.changes import Changes
 from masterworker.master.dead_letters import DeadLetters
 from masterworker.master.endpoint import Endpoint
@@ -28,7 +29,6 @@ from masterworker.master.launcher import Launcher, check_bounds
 from masterworker.master.needs import Needs
 from masterworker.master.outcomes import OutcomeQueue
 from masterworker.master.recursion_guard import require_a_place
-from masterworker.master.requests import Submission
 from masterworker.master.results import ResultRouter
 from masterworker.master.shared import SharedValues
 from masterworker.master.shutdown import JobEnd, Parts
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from masterworker.core.census import Census
+    from masterworker.launch.template.ahead import Ahead
     from masterworker.master.launcher import WorkerOptions
     from masterworker.transport.pyro.server import Server
     from masterworker.worker.serial import SerialWorker
@@ -55,6 +56,7 @@ class MasterEngine:
         is_generic: Workers that are started from the label alone can execute calls of functions,
             without a stored program.
         manager_class: What keeps the tasks.
+        ahead: A template of workers that has begun already; None: there is none.
     """
 
     def __init__(  # noqa: PLR0913  as many as Master's
@@ -71,6 +73,7 @@ class MasterEngine:
         seed: int | None = None,
         is_generic: bool = True,
         manager_class: type[Manager] = Manager,
+        ahead: Ahead | None = None,
     ) -> None:
         if accept not in (wire.ANYTHING, wire.PLAIN):  # of any type
             raise UsageError(f'accept must be "any" or "data", not {accept!r}')
@@ -93,7 +96,7 @@ class MasterEngine:
             require_a_place()
             raise_descriptor_limit()
         self.needs = Needs(manager)
-        self.program = StoredProgram(manager)
+        self.program = StoredProgram(manager, "" if ahead is None else ahead.hash_seed)
         changes = None if serial else Changes(manager)
         here = _executor(manager, handlers or {}) if serial else None
         found = by_label or name_server
@@ -112,7 +115,7 @@ class MasterEngine:
         wake.bind(self.router.wake)
         on_ended.bind(self.router.end)
         seeds = SeedBook(manager.streams)
-        self.submission = Submission(
+        self.submission: Submission = Submission(
             manager, self.router, self.needs, seeds, not serial, streams=seeds.shared(seed)
         )
         self.outcomes = OutcomeQueue(manager, self.process_id, waiting)
@@ -131,12 +134,12 @@ class MasterEngine:
         local = None
         if self.launcher is not None and self.endpoint is not None:
             local = self.launcher.local_workers
-            local.socket = self.endpoint.socket
+            local.socket, local.ahead = self.endpoint.socket, ahead
         leave = None if here is None else partial(manager.leave, here.member_id)
         parts = Parts(
             manager, self.dead_letters, leave, local, changes, self.endpoint, self.router.callbacks
         )
-        self.end = JobEnd(label, parts, wake, on_ended, by_label=by_label)
+        self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)
 
     @property

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.awaits.iterators import Results
-    from masterworker.master.requests import Submission
+    from masterworker.master.asking import Submission
 
 
 def map_calls(

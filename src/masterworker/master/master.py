@@ -10,14 +10,8 @@ from functools import cached_property, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from masterworker import wire
 from masterworker.checking import keywords_of, known_keywords, refuse
-from masterworker.launch import checks
 from masterworker.launch.output import MARKED
-from masterworker.master import completion
-from masterworker.master.engine import MasterEngine
-from masterworker.master.launcher import WorkerOptions
-from masterworker.master.outcomes import ResultIterator
 from masterworker.master.shutdown import GRACE, grace_after
 from masterworker.master.submission import Submitter
 
@@ -28,7 +22,9 @@ if TYPE_CHECKING:
     from masterworker.awaits.iterators import Results
     from masterworker.core.audit import Summary
     from masterworker.core.census import Census
+    from masterworker.master.engine import MasterEngine
     from masterworker.master.future import Future, T
+    from masterworker.master.launcher import WorkerOptions
     from masterworker.master.shared import Shared
 
 
@@ -80,33 +76,48 @@ class Master(Submitter):
         ports: Sequence[int] = (0,),
         serial: bool = False,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
-        accept: str = wire.ANYTHING,
+        accept: str = "any",
         results_memory: int | str | None = None,
         seed: int | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
-        known = frozenset(WorkerOptions.__annotations__)
-        if worker_options.keys() - known:
-            refuse("Master", worker_options, known | keywords_of(Master.__init__))
-        number = checks.number_of_workers(workers)
-        self.__engine = engine = MasterEngine(
-            label,
-            name_server=name_server,
-            host=host,
-            ports=ports,
-            serial=serial,
-            handlers=handlers,
-            accept=accept,
-            results_memory=results_memory,
-            seed=seed,
-        )
-        super().__init__(engine.submission)
-        if number:
-            try:
-                engine.launch_workers(number, wait=False, **worker_options)
-            except BaseException:
-                engine.end.shutdown(0.0)
-                raise
+        ahead = None
+        if workers and not serial:  # first of all: it imports while this process does
+            from masterworker.launch.template.ahead import Ahead
+
+            ahead = Ahead.begin()
+        try:
+            from masterworker.launch import checks
+            from masterworker.master.engine import MasterEngine
+            from masterworker.master.launcher import WorkerOptions
+
+            known = frozenset(WorkerOptions.__annotations__)
+            if worker_options.keys() - known:
+                refuse("Master", worker_options, known | keywords_of(Master.__init__))
+            number = checks.number_of_workers(workers)
+            self.__engine = engine = MasterEngine(
+                label,
+                name_server=name_server,
+                host=host,
+                ports=ports,
+                serial=serial,
+                handlers=handlers,
+                accept=accept,
+                results_memory=results_memory,
+                seed=seed,
+                ahead=ahead,
+            )
+            super().__init__(engine.submission)
+            if number:
+                try:
+                    engine.launch_workers(number, wait=False, **worker_options)
+                except BaseException:
+                    engine.end.shutdown(0.0)
+                    raise
+        except BaseException:
+            if ahead is not None:
+                ahead.end()
+            raise
 
     @cached_property
     def label(self) -> str:
@@ -139,6 +150,8 @@ class Master(Submitter):
             TimeoutError: Not all were done in time. Raised by the iterator.
             Terminated: The job has ended without some of them.
         """
+        from masterworker.master import completion  # a master begins without
+
         return completion.as_completed(self.__engine.router, futures, timeout)
 
     def retrieve_result(
@@ -181,6 +194,8 @@ class Master(Submitter):
         Raises:
             Terminated: The job has ended before the tasks.
         """
+        from masterworker.master.outcomes import ResultIterator
+
         return ResultIterator(self.__engine.outcomes, tag, return_errors=return_errors)
 
     # -- values that all tasks use ----------------------------------------------------------

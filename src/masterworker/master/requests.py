@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import weight
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.manager import Manager
     from masterworker.master.batching import Batcher
-    from masterworker.master.needs import Needs
     from masterworker.master.results import ResultRouter
-    from masterworker.streams.seeds import SeedBook, Streams
 
 #: Most tasks that are asked for at a time: they fit into one page of ids.
 BATCH: Final = 1 << PAGE_BITS
@@ -25,29 +23,6 @@ LOOK_AHEAD: Final = 10_000
 #: ... or this many bytes of parameters, but always a few tasks.
 LOOK_AHEAD_BYTES: Final = 64 << 20
 FEW: Final = 16
-
-
-class Submission(NamedTuple):
-    """Where requests of one kind go, and with what options.
-
-    Args:
-        manager: The task manager of the job.
-        router: Where futures and batches wait for outcomes.
-        needs: What calls need of the main program.
-        seeds: The streams of random numbers of the job.
-        together: Tasks of `map` may be put together. False: they are taken one at a time, so
-            nothing is gained.
-        options: What all tasks get; None: nothing special.
-        streams: Of their random numbers; None: those of the run.
-    """
-
-    manager: Manager
-    router: ResultRouter
-    needs: Needs
-    seeds: SeedBook
-    together: bool = True
-    options: Options | None = None
-    streams: Streams | None = None
 
 
 class Requests:

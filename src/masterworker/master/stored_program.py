@@ -16,12 +16,12 @@ class StoredProgram:
 
     Args:
         manager: The task manager of the job.
+        hash_seed: All processes of the job hash alike; "": with one that is made up.
     """
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: Manager, hash_seed: str = "") -> None:
         self._manager = manager
-        #: All processes of the job hash alike.
-        self.hash_seed = python.hash_seed(manager.instance)
+        self.hash_seed = hash_seed or python.hash_seed(manager.instance)
         self._is_generic = False
 
     def store(self, what: program.Program) -> None:

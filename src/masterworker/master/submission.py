@@ -1,7 +1,7 @@
 """Submitter for tasks: by tag, as calls of functions, and many at a time.
 
-Turns calls into payloads. It pickles in the caller's thread, so errors surface at the call, and
-holds no lock while it does.
+What programs see of it. A master begins by importing this, so what it takes to ask for a task is
+imported with the master's other parts (`asking`), meanwhile.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sized
 from operator import attrgetter
-from types import BuiltinFunctionType, FunctionType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,29 +21,19 @@ from typing import (
 )
 
 from masterworker.checking import known_keywords
-from masterworker.data.pickling import calls_plainly, dumps_call, dumps_plainly
 from masterworker.errors import UnpicklableError
-from masterworker.master.batching import call_payload
-from masterworker.master.future import Future, T
-from masterworker.master.map_call import Bounds, end_after
-from masterworker.master.maps import map_calls
-from masterworker.master.needs import holds
-from masterworker.master.task_options import check_tag, describe, make_options, refuse_options
-from masterworker.taskid import task_name, task_number
+from masterworker.taskid import task_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from masterworker.awaits.iterators import Results
-    from masterworker.core.task import Payload
-    from masterworker.master.requests import Submission
+    from masterworker.master.asking import Submission
+    from masterworker.master.future import Future, T
 
 P = ParamSpec("P")
 A = TypeVar("A")
 B = TypeVar("B")
-
-#: Most functions that are called are of these classes; those that can be imported are remembered.
-_FUNCTIONS = frozenset((FunctionType, BuiltinFunctionType))
 
 logger = logging.getLogger("masterworker.master")
 
@@ -115,6 +104,8 @@ class Submitter:
         Raises:
             UsageError: One of the values cannot be used.
         """
+        from masterworker.master.task_options import make_options  # a master begins without
+
         chosen = make_options(timeout, retries, retry_on, delay, priority, pure)
         to = self.__to
         streams = to.streams if seed is None else to.seeds.shared(seed)
@@ -127,6 +118,8 @@ class Submitter:
         )
 
     def __repr__(self) -> str:
+        from masterworker.master.task_options import describe
+
         to = self.__to
         return f"<tasks of {to.router.label!r} with {describe(to.options)}>"
 
@@ -164,20 +157,7 @@ class Submitter:
             UsageError: The tag cannot be used.
             Terminated: The job is over.
         """
-        share = None if self.__to.streams is None else self.__to.streams.take(1)
-        if share is not None:
-            parameters = *parameters, next(share.each())
-        payload = dumps_call(f"task {tag!r}", parameters)
-        manager, number = self.__to.manager, -1
-        try:
-            number = manager.request(check_tag(tag), (payload,), self.__to.options)
-            if share is not None:
-                share.note(number, 1)
-            return task_name(tag, number)
-        except BaseException:
-            if number >= 0:
-                manager.repairs.append((manager.to_withdraw, number, 1))
-            raise
+        return self.__to.request(tag, parameters)
 
     # -- calls of functions -----------------------------------------------------------------
 
@@ -202,30 +182,10 @@ class Submitter:
             Terminated: The job is over.
         """
         if kwargs and not OPTION_NAMES.isdisjoint(kwargs):
+            from masterworker.master.task_options import refuse_options
+
             refuse_options(function, kwargs)
-        manager, router, needs, _, _, options, streams = self.__to
-        known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
-        tag, fixed, hold = known or needs.of_function(function)
-        share = None
-        if streams is not None:
-            share = streams.take(1)
-            fixed, args = share.seeded(fixed), (*args, share.numbers[0])  # type: ignore[assignment]
-        payload: Payload
-        more = None
-        try:
-            payload = dumps_plainly((fixed, args, kwargs))
-            plain = calls_plainly(payload)
-        except Exception:
-            plain = False
-        if not plain:
-            payload, more = call_payload(needs, tag, fixed, args, kwargs)
-        future: Future[T] = Future(router, tag)
-        if hold is not None or more is not None:
-            future._holds = holds(hold, more)
-        manager.submit(tag, payload, options, future, router.futures)
-        if share is not None:
-            share.note(future.number, 1)
-        return future
+        return self.__to.submit(function, args, kwargs)
 
     @overload
     def map(
@@ -343,6 +303,9 @@ class Submitter:
             TimeoutError: While the results are iterated over: one has not come in time.
             Exception: While the results are iterated over: what a call, or the iterable, raised.
         """
+        from masterworker.master.map_call import Bounds, end_after  # a master begins without
+        from masterworker.master.maps import map_calls
+
         results = map_calls(
             *(self.__to, function, (iterable, *more)),
             ordered=ordered,

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.errors import WorkerStartError
+from masterworker.surroundings import folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,16 @@ def interpreter(options: Sequence[str], path: Sequence[str]) -> Interpreter:
     chosen, frozen = executable(), is_frozen()
     own = chosen == sys.executable and not frozen
     return Interpreter(chosen, tuple(options), tuple(path) if own else (), frozen)
+
+
+def own_interpreter() -> Interpreter:
+    """Say what is to be started for a worker that has what this process has at this moment.
+
+    Raises:
+        WorkerStartError: There is no Python interpreter that could be one.
+    """
+    path = folders.standard_first(folders.import_path(folders.here()))
+    return interpreter(inherited_options(), path)
 
 
 def is_frozen() -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.launch.loop import Loop
+    from masterworker.launch.template.ahead import Ahead
     from masterworker.surroundings.python import Interpreter
 
 logger = logging.getLogger("masterworker.launch")
@@ -38,10 +39,13 @@ class Templates:
     Args:
         loop: Its loop.
         on_change: Called when a template has become ready, or will not be asked any more.
+        ahead: A template that has begun already; None: there is none.
     """
 
-    def __init__(self, loop: Loop, on_change: Callable[[], None]) -> None:
-        self._loop, self._on_change = loop, on_change
+    def __init__(
+        self, loop: Loop, on_change: Callable[[], None], ahead: Ahead | None = None
+    ) -> None:
+        self._loop, self._on_change, self._ahead = loop, on_change, ahead
         self._of: dict[_Kind, Template] = {}
         self._fading: list[Template] = []
         self._failures = 0
@@ -85,6 +89,7 @@ class Templates:
 
     def rest(self) -> None:
         """End all of them, without waiting for that: for now there is no worker to fork."""
+        self._end_ahead()
         for template in self._of.values():
             template.end("there is no worker to fork")
         self._fading.extend(self._of.values())
@@ -92,6 +97,7 @@ class Templates:
 
     def close(self) -> None:
         """End all of them. Their workers go on."""
+        self._end_ahead()
         for template in self._all():
             self._close(template)
         self._of.clear()
@@ -119,7 +125,9 @@ class Templates:
         if len(self._of) >= MOST and not self._make_room():
             return None
         try:
-            template = Template(kind.interpreter, environment, now, self._on_change)
+            template = self._take_ahead(kind)
+            if template is None:
+                template = Template(kind.interpreter, environment, now, self._on_change)
         except OSError as error:  # no more processes, file descriptors, memory, ...
             self._tell(str(error))
             return None
@@ -129,6 +137,16 @@ class Templates:
         self._of[kind] = template
         self.why_not = ""
         return template
+
+    def _take_ahead(self, kind: _Kind) -> Template | None:
+        """Return what has begun already, if it is of this kind; None: nothing is."""
+        ahead, self._ahead = self._ahead, None
+        return None if ahead is None else ahead.take(kind, self._on_change)
+
+    def _end_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.end()
 
     def _make_room(self) -> bool:
         """End the oldest that no worker waits for. False: all are starting, or owe an answer."""

@@ -84,7 +84,7 @@ class Template:
         self._is_unfit = False
         self.served = 0
         self._over_since = 0.0
-        self._on_change = on_change
+        self.on_change = on_change
         self._asked: deque[Request] = deque()
         self._due: float | None = now + READY_SECONDS
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -217,7 +217,7 @@ class Template:
         self.over = self.over or why
         self._over_since = time.monotonic()
         self._due = self._over_since + REAPING_SECONDS
-        self._on_change()
+        self.on_change()
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):
@@ -239,7 +239,7 @@ class Template:
         self._due = None
         if reply == messages.READY:
             self.is_ready = True
-            self._on_change()
+            self.on_change()
         elif reply.startswith(messages.UNFIT):
             self._is_unfit = True
             self.end(reply.removeprefix(messages.UNFIT).decode(errors="replace"))
