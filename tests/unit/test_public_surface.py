@@ -46,7 +46,8 @@ MASTER = {
     "label": "",
     "launch_workers": (
         "(number=1, *, wait=False, max_tasks=None, idle_timeout=None, memory_limit=None, "
-        "lifetime=None, initializer=None, start_timeout=None, output='marked')"
+        "lifetime=None, initializer=None, start_timeout=None, output='marked', "
+        "preload=None)"
     ),
     "number_of_workers": "",
     "results": "(tag=None, *, return_errors=False)",

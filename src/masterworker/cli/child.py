@@ -111,6 +111,7 @@ def run(order: Order, context: ProcessContext) -> int:
         difference = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
         if difference:
             logger.warning("%s", difference)
+        _check_libraries()
         if what.kind != program.SCRIPT:  # that one sets up its own when it is executed
             logs.enter(what.surroundings.settings.logs, elsewhere=not client.is_private)
         _follow(what, client, label)
@@ -133,6 +134,20 @@ def run(order: Order, context: ProcessContext) -> int:
     if context.is_recycled:
         return exit_codes.RECYCLED
     return exit_codes.OK
+
+
+def _check_libraries() -> None:
+    """Go on with what the template has imported, if this is what would be imported here.
+
+    Raises:
+        UsageError: It is not; the next process is a program of its own.
+    """
+    loading = sys.modules.get("masterworker.launch.template.loading")
+    if loading is None:
+        return
+    if not loading.is_as_found():
+        raise MasterworkerError("a library is not found where the template of workers has found it")
+    loading.restore_filters()
 
 
 def _follow(what: program.Program, client: Client, label: str) -> None:

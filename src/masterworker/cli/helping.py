@@ -26,7 +26,7 @@ _WORKER: Final = _About(
     "are doing, Ctrl-C makes them give it back; twice ends them at once.",
     (
         *("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace"),
-        *("initializer", "start_timeout", "ticket", *_REACHING),
+        *("initializer", "start_timeout", "preload", "ticket", *_REACHING),
     ),
     (
         "task_manager worker demo -n auto          one worker for each processor",

@@ -117,6 +117,7 @@ def _add_worker_options(group: argparse._ArgumentGroup) -> None:
     add("--grace", type=float, metavar="S", help="after SIGTERM, finish within S s (default: 10)")
     add("--initializer", metavar="MODULE:FUNCTION", help="what each process calls first")
     add("--start-timeout", type=float, metavar="S", help="end a process not ready after S seconds")
+    add("--preload", metavar="MODULES", help="libraries that workers have from the start: a,b")
 
 
 def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +136,7 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
 #: Options that only some commands have.
 _OF_WORKERS = ("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace")
 OPTIONS: Final = {
-    ("slave", "worker"): (*_OF_WORKERS, "initializer", "start_timeout"),
+    ("slave", "worker"): (*_OF_WORKERS, "initializer", "start_timeout", "preload"),
     ("ticket",): ("out", "valid", "observer", "address"),
     ("nameserver",): ("host", "port"),
     ("slave", "worker", "show", "explain"): ("ticket",),

@@ -16,12 +16,14 @@ from masterworker.data.segment import bytes_of
 from masterworker.errors import JobEndedError, NotTrustedError, TransportError, UsageError
 from masterworker.launch import checks
 from masterworker.launch.exits import PROGRAM
+from masterworker.launch.preload import Preload, check, choose
 from masterworker.launch.spec import Spec, deadline_after, environment
 from masterworker.launch.supervisor import Supervisor
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.machine import raise_descriptor_limit
 from masterworker.security.peer import Role
 from masterworker.surroundings import folders, python
+from masterworker.surroundings.installed import SAFE, package_of
 from masterworker.transport.discovery import reach, ticket_of
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def run(label: str, options: argparse.Namespace) -> int:
         if talks:
             print(f"{PROGRAM}{ended}", file=sys.stderr)
         return exit_codes.OK
-    spec = _like_the_master(client, spec)
+    spec = _like_the_master(client, spec, is_given=options.preload is not None)
     messenger = Client(lambda: reach(label, options.master))
     supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
     log = _Log(supervisor)
@@ -109,10 +111,15 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, Spec]:
         verbose=options.verbose,
         ticket=ticket_of(label),
         start_timeout=options.start_timeout,
+        preload=choose(_modules(options)) if options.preload is not None else Preload(),
     )
 
 
-def _like_the_master(client: Client, spec: Spec) -> Spec:
+def _modules(options: argparse.Namespace) -> tuple[str, ...]:
+    return check(name.strip() for name in options.preload.split(",") if name.strip()) or ()
+
+
+def _like_the_master(client: Client, spec: Spec, *, is_given: bool) -> Spec:
     """Let workers start as the master's own do, as far as that holds on every machine."""
     path = folders.path_of_tool()
     try:
@@ -122,7 +129,9 @@ def _like_the_master(client: Client, spec: Spec) -> Spec:
     if stored is None:  # each worker will say so
         return spec._replace(interpreter=python.interpreter((), path))
     theirs = program.decode(bytes_of(stored)).surroundings
+    safe = [name for name in theirs.libraries if package_of(name) in SAFE]
     return spec._replace(
+        preload=spec.preload if is_given else choose(safe, is_given=False),
         interpreter=python.interpreter(python.understood(theirs.options), path),
         environment={**spec.environment, python.HASH_SEED: theirs.hash_seed},
     )

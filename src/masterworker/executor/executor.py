@@ -63,6 +63,7 @@ class Executor(concurrent.futures.Executor):
         seed: Of the calls' random numbers; as for `Master`.
         output: As for `Master.launch_workers`.
         start_timeout: Likewise; when no worker is ready in time, calls end with `BrokenExecutor`.
+        preload: As for `Master.launch_workers`.
 
     Raises:
         ValueError: A number is out of bounds.
@@ -83,6 +84,7 @@ class Executor(concurrent.futures.Executor):
         seed: int | None = None,
         output: str = PLAIN,
         start_timeout: float | None = None,
+        preload: Iterable[str] | None = None,
     ) -> None:
         workers = checks.number_of_workers(
             max_workers, "max_workers", "max_workers must be greater than 0"
@@ -104,6 +106,7 @@ class Executor(concurrent.futures.Executor):
                 initializer=start,
                 start_timeout=start_timeout,
                 output=output,
+                preload=preload,
             )
             job = Job(made, owned=True)
         submitter = job.master if seed is None else job.master.options(seed=seed)

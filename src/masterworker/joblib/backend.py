@@ -21,6 +21,7 @@ from masterworker.joblib.call import Call
 from masterworker.joblib.pools import Options
 from masterworker.joblib.sharing import SharedArguments
 from masterworker.launch.checks import output_kind, span
+from masterworker.launch.preload import check as check_preload
 from masterworker.launch.process_context import this_process
 from masterworker.master import engine_of
 
@@ -234,4 +235,4 @@ def _checked(options: dict[str, Any]) -> tuple[Master | None, Options]:
     found = Options(**rest)
     output_kind(found.output)
     span(found.start_timeout)
-    return master, found
+    return master, found._replace(preload=check_preload(found.preload))

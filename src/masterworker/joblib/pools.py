@@ -24,6 +24,7 @@ class Options(NamedTuple):
     max_tasks_per_child: int | None = None
     output: str = PLAIN
     start_timeout: float | None = None
+    preload: tuple[str, ...] | None = None
 
     def is_same(self, other: Options) -> bool:
         """Return whether they are the same. Arguments are compared by identity: they may be big."""
@@ -55,6 +56,7 @@ class Pool:
             max_tasks_per_child=options.max_tasks_per_child,
             output=options.output,
             start_timeout=options.start_timeout,
+            preload=options.preload,
         )
 
     @property
@@ -71,6 +73,7 @@ class Pool:
                 max_tasks=self.options.max_tasks_per_child,
                 output=self.options.output,
                 start_timeout=self.options.start_timeout,
+                preload=self.options.preload,
             )
             self.size = workers
 

@@ -7,6 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
+from masterworker.launch.preload import choose
 from masterworker.launch.spec import Spec, environment
 from masterworker.launch.starting import describe
 from masterworker.launch.supervisor import Supervisor
@@ -51,6 +52,7 @@ class LocalWorkers:
         hash_seed: str,
         output: str,
         start_timeout: float | None,
+        preload: tuple[str, ...] | None,
     ) -> list[Slot]:
         """Start workers. Returns their slots.
 
@@ -75,6 +77,7 @@ class LocalWorkers:
             interpreter=interpreter,
             output=output,
             start_timeout=start_timeout,
+            preload=choose(preload),
         )
         return self._supervisor.launch(spec, number)
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from masterworker.launch.output import MARKED
+from masterworker.launch.preload import Preload
 from masterworker.launch.resources import usable_cpus
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.surroundings.python import HASH_SEED, Interpreter
@@ -37,6 +38,8 @@ class Spec(NamedTuple):
     interpreter: Interpreter = Interpreter()
     #: How what they write is shown: MARKED, PLAIN or NONE.
     output: str = MARKED
+    #: What their template imports.
+    preload: Preload = Preload()
 
 
 def environment(given: dict[str, str], workers: int, hash_seed: str = "") -> dict[str, str]:

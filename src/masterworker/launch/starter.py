@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker.launch import start
 from masterworker.launch.process import WorkerProcess
+from masterworker.launch.resources import usable_cpus
 from masterworker.launch.template.choice import Templates
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.launch")
 
-#: A worker waits this long for a template that is starting (seconds).
+#: A worker waits this long for a template that is starting (seconds); so does one for which there
+#: is no processor left, for a template that imports what it will need.
 PATIENCE_SECONDS: Final = 1.0
 
 
@@ -58,6 +60,11 @@ class Starter:
         """Why workers are not forked from a template; "": they are."""
         return self._templates.why_not
 
+    @property
+    def why_not_preloaded(self) -> str:
+        """Why workers import their libraries themselves; "": no attempt has failed."""
+        return self._templates.why_not_preloaded
+
     def due(self) -> float | None:
         """Return when `look` is to be called at the latest; None: not at all."""
         return self._templates.due()
@@ -88,10 +95,15 @@ class Starter:
 
     def _ask_template(self, slot: Slot, now: float) -> bool:
         """Return whether a template forks the worker, or is about to be ready for that."""
-        template = self._templates.find(slot.spec.interpreter, slot.spec.environment, now)
+        spec = slot.spec
+        template, is_loading = self._templates.find(
+            spec.interpreter, spec.environment, spec.preload, now
+        )
         if template is None or template.over:
             return False
-        if template.is_ready:
+        may_wait = slot.held_until is None or now < slot.held_until
+        waits = is_loading and may_wait and self._is_crowded()
+        if template.is_ready and not waits:
             then = partial(self._on_answer, slot)
             try:
                 slot.is_asked = start.ask(template, slot.spec, self._name, now, then)
@@ -104,6 +116,10 @@ class Starter:
             slot.held_until = now + PATIENCE_SECONDS
         slot.is_held = now < slot.held_until  # else it has waited long enough
         return slot.is_held
+
+    def _is_crowded(self) -> bool:
+        """Return whether there is a worker for each processor: a further one would begin later."""
+        return sum(p.process is not None or p.is_asked for p in self._slots()) >= usable_cpus()
 
     def _on_answer(self, slot: Slot, started: Started | None, why: str) -> None:
         """A template has answered, or never will."""

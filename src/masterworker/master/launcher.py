@@ -11,13 +11,14 @@ from masterworker.errors import Terminated, WorkerStartError
 from masterworker.launch import checks
 from masterworker.launch.local import LocalWorkers
 from masterworker.launch.output import MARKED
+from masterworker.launch.preload import check as check_preload
 from masterworker.launch.spec import deadline_after
 from masterworker.launch.worker_limits import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.forgotten import WeakCallback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from masterworker.launch.slot import Slot
     from masterworker.manager import Manager
@@ -40,6 +41,7 @@ class WorkerOptions(TypedDict, total=False):
     initializer: Callable[[], object] | None
     start_timeout: float | None
     output: str
+    preload: Iterable[str] | None
 
 
 class Bounds(NamedTuple):
@@ -52,6 +54,7 @@ class Bounds(NamedTuple):
     initializer: Callable[[], object] | None
     start_timeout: float | None
     output: str
+    preload: tuple[str, ...] | None
 
 
 def check_bounds(
@@ -63,6 +66,7 @@ def check_bounds(
     initializer: Callable[[], object] | None = None,
     start_timeout: float | None = None,
     output: str = MARKED,
+    preload: Iterable[str] | None = None,
 ) -> Bounds:
     """Check what is said about workers.
 
@@ -77,6 +81,7 @@ def check_bounds(
         initializer,
         checks.span(start_timeout),
         checks.output_kind(output),
+        check_preload(preload),
     )
 
 
@@ -129,7 +134,8 @@ class Launcher:
         self._stored.bring_up_to_date()
         seed = self._stored.hash_seed
         started = self.local_workers.launch(
-            number, limits, bounds.memory_limit, seed, bounds.output, bounds.start_timeout
+            *(number, limits, bounds.memory_limit, seed),
+            *(bounds.output, bounds.start_timeout, bounds.preload),
         )
         if wait:
             self._wait_for_start(started, bounds.start_timeout)

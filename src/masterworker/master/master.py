@@ -262,6 +262,7 @@ class Master(Submitter):
         initializer: Callable[[], object] | None = None,
         start_timeout: float | None = None,
         output: str = MARKED,
+        preload: Iterable[str] | None = None,
     ) -> None:
         """Start workers on this machine. One that dies is replaced; all end with this process.
 
@@ -280,6 +281,9 @@ class Master(Submitter):
                 time, and is named in the log after 5 s.
             output: What tasks write comes out "marked" with the worker, "plain" as it was written,
                 or not at all ("none"). Lines are never mixed.
+            preload: Modules of installed libraries, which workers then have from the start where
+                they are forks of a template. None: what this program has imported of NumPy,
+                SciPy, pandas, xarray and networkx; `()`: none.
 
         Raises:
             WorkerStartError: With `wait`: one of them ended at once. Shows its stderr.
@@ -295,6 +299,7 @@ class Master(Submitter):
             initializer=initializer,
             start_timeout=start_timeout,
             output=output,
+            preload=preload,
         )
 
     @property

@@ -56,6 +56,7 @@ class Pool:
         seed: Of the calls' random numbers; as for `Master`.
         output: As for `Master.launch_workers`.
         start_timeout: Likewise.
+        preload: As for `Master.launch_workers`.
 
     Raises:
         ValueError: A number is out of bounds.
@@ -76,6 +77,7 @@ class Pool:
         seed: int | None = None,
         output: str = PLAIN,
         start_timeout: float | None = None,
+        preload: Iterable[str] | None = None,
     ) -> None:
         self._state = TERMINATE  # as long as it has not begun
         checks.functions_or_none("initializer", initializer)
@@ -95,6 +97,7 @@ class Pool:
             seed=seed,
             output=output,
             start_timeout=start_timeout,
+            preload=preload,
         )
         self._job = self._executor._job
         self._submission = submission_of(self._executor._options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from masterworker.surroundings import folders, late, python, settings
+from masterworker.surroundings import folders, installed, late, python, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +35,8 @@ class Surroundings(NamedTuple):
     #: What PYTHONHASHSEED is to be in all workers of the job; "": the master fills it in.
     hash_seed: str
     settings: settings.Settings
+    #: Modules that it has imported, and workers may have from the start.
+    libraries: list[str]
 
     def as_data(self) -> tuple[Any, ...]:
         """Make the form that can be stored: names of files need not be texts."""
@@ -60,6 +62,7 @@ def capture(argv: list[str] | None = None) -> Surroundings:
         python.portable_options(),
         "",
         settings.capture(),
+        installed.imported(),
     )
 
 

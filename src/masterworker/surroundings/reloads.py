@@ -6,12 +6,16 @@ The import system says so itself: it asks all finders for the module, also those
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
+
+
+#: What has been loaded again since this process watches for that.
+_again: Final[set[str]] = set()
 
 
 class _Finder:
@@ -33,9 +37,15 @@ class _Finder:
             self._loaded.add(self._last)
         self._last = name
         if target is not None or name in self._loaded:
+            _again.add(name)
             for listener in list(self.listeners):
                 if (call := listener()) is not None:
                     call(name)
+
+
+def loaded_again() -> frozenset[str]:
+    """Return the names of modules that were loaded again while this process watched for that."""
+    return frozenset(_again)
 
 
 def watch(listener: Callable[[str], None]) -> Callable[[], None]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.launch.template.decision import reason_against
 from masterworker.launch.template.inherited import early, inherited
+from masterworker.launch.template.preloaded import Preloaded, key_of
 from masterworker.launch.template.supervised import Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.launch.loop import Loop
+    from masterworker.launch.preload import Preload
     from masterworker.launch.template.ahead import Ahead
     from masterworker.surroundings.python import Interpreter
 
@@ -33,6 +35,15 @@ class _Kind(NamedTuple):
     inherited: str
 
 
+class Found(NamedTuple):
+    """The template for a worker."""
+
+    #: It may not be ready; None: the worker needs none.
+    template: Template | None
+    #: Another one is about to be ready that has imported what the worker will need.
+    is_loading: bool = False
+
+
 class Templates:
     """The templates of one supervisor, whose thread alone calls this.
 
@@ -48,6 +59,7 @@ class Templates:
         self._loop, self._on_change, self._ahead = loop, on_change, ahead
         self._of: dict[_Kind, Template] = {}
         self._fading: list[Template] = []
+        self._preloaded = Preloaded(self._open, self._close)
         self._failures = 0
         #: Why workers are not forked from a template; "": they are.
         self.why_not = ""
@@ -55,19 +67,29 @@ class Templates:
         #: The environment that was judged last, and how.
         self._decided: tuple[object, str] = (None, "")
 
+    @property
+    def why_not_preloaded(self) -> str:
+        """Why workers import their libraries themselves; "": no attempt has failed."""
+        return self._preloaded.why_not
+
     def find(
-        self, interpreter: Interpreter, environment: dict[str, str], now: float
-    ) -> Template | None:
-        """Return the template for such a worker, which may not be ready; None: it needs none."""
+        self, interpreter: Interpreter, environment: dict[str, str], preload: Preload, now: float
+    ) -> Found:
+        """Return the template for such a worker."""
         if why := self._reason(interpreter, environment):
             self._tell(why)
-            return None
+            return Found(None)
         try:
             kind = _Kind(interpreter, early(environment), inherited())
         except OSError as error:
             self._tell(f"the system does not tell what is inherited: {error}")
-            return None
-        return self._of.get(kind) or self._start(kind, environment, now)
+            return Found(None)
+        plain = self._of.get(kind) or self._start(kind, environment, now)
+        if plain is None or not (preload := preload.unchanged()).modules:
+            return Found(plain)
+        key = key_of(kind, environment, preload)
+        found = self._preloaded.find(key, environment)
+        return Found(found or plain, self._preloaded.is_coming(key))
 
     def due(self) -> float | None:
         """Return when `look` is to be called at the latest; None: not at all."""
@@ -77,6 +99,7 @@ class Templates:
         """End those that owe an answer for too long, and forget those that have ended."""
         for template in self._all():
             template.look(now)
+        self._preloaded.look(self._of, now)
         for kind, template in list(self._of.items()):
             if template.has_gone():
                 self._close(self._of.pop(kind))
@@ -90,9 +113,10 @@ class Templates:
     def rest(self) -> None:
         """End all of them, without waiting for that: for now there is no worker to fork."""
         self._end_ahead()
-        for template in self._of.values():
+        ended = [*self._of.values(), *self._preloaded.release()]
+        for template in ended:
             template.end("there is no worker to fork")
-        self._fading.extend(self._of.values())
+        self._fading.extend(ended)
         self._of.clear()
 
     def close(self) -> None:
@@ -101,10 +125,11 @@ class Templates:
         for template in self._all():
             self._close(template)
         self._of.clear()
+        self._preloaded.release()
         self._fading.clear()
 
     def _all(self) -> list[Template]:
-        return [*self._of.values(), *self._fading]
+        return [*self._of.values(), *self._preloaded.all(), *self._fading]
 
     def _reason(self, interpreter: Interpreter, environment: dict[str, str]) -> str:
         if self._failures >= TRIES:
@@ -125,18 +150,28 @@ class Templates:
         if len(self._of) >= MOST and not self._make_room():
             return None
         try:
-            template = self._take_ahead(kind)
-            if template is None:
-                template = Template(kind.interpreter, environment, now, self._on_change)
+            if (template := self._take_ahead(kind)) is None:
+                template = self._open(kind, environment, now)
+            else:
+                self._listen_to(template)
         except OSError as error:  # no more processes, file descriptors, memory, ...
             self._tell(str(error))
             return None
-        link, out = template.fds
-        self._loop.listen(link, partial(self._hear, template, link))
-        self._loop.listen(out, partial(self._read, template, out))
         self._of[kind] = template
         self.why_not = ""
         return template
+
+    def _open(
+        self, kind: _Kind, environment: dict[str, str], now: float, *preload: Preload
+    ) -> Template:
+        template = Template(kind.interpreter, environment, now, self._on_change, *preload)
+        self._listen_to(template)
+        return template
+
+    def _listen_to(self, template: Template) -> None:
+        link, out = template.fds
+        self._loop.listen(link, partial(self._hear, template, link))
+        self._loop.listen(out, partial(self._read, template, out))
 
     def _take_ahead(self, kind: _Kind) -> Template | None:
         """Return what has begun already, if it is of this kind; None: nothing is."""

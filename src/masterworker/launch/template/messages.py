@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from masterworker.launch.preload import Preload
+
 #: A longer message is not sent: environments and import paths are rarely a tenth of it.
 LONGEST: Final = 1 << 17
 #: File descriptors that come with a request, in this order: the folder, stdout, stderr, the
@@ -42,3 +44,15 @@ def read_request(data: bytes) -> tuple[list[str], dict[bytes, bytes]]:
     split = int(number)
     variables = (each.partition(b"=") for each in rest[split:])
     return [os.fsdecode(word) for word in rest[:split]], {name: v for name, _, v in variables}
+
+
+def import_request(preload: Preload) -> bytes:
+    """Say what a template is to import before it is ready."""
+    modules = [f"{name}={origin}" for name, origin in preload.modules]
+    return os.fsencode("\0".join([str(int(preload.is_given)), *modules]))
+
+
+def read_import_request(data: bytes) -> tuple[list[tuple[str, str]], bool]:
+    """Return modules with the files of their packages, and whether the caller has named them."""
+    given, *modules = map(os.fsdecode, data.split(b"\0"))
+    return [(name, origin) for name, _, origin in (m.partition("=") for m in modules)], given == "1"

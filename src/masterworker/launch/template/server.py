@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from masterworker import forks
 from masterworker.launch import exits, scoreboard
@@ -30,18 +30,19 @@ _GIVEN: Final = 5
 _OPEN: Final = "/proc/self/fd"
 
 
-def serve(fd: int, supervisor: int) -> None:
+def serve(fd: int, supervisor: int, *, loads: bool = False) -> None:
     """Fork workers for a supervisor. Returns in each of them, and never in the template.
 
     Args:
         fd: Of the connection to the supervisor.
         supervisor: Its process id.
+        loads: The first message says what this process is to import.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:
         os._exit(exits.MASTER_GONE)
     link = socket.socket(fileno=fd)
-    cloner = _prepare(link)
+    cloner = _prepare(link, loads=loads)
     path = list(sys.path)
     while True:
         data, fds, flags, _ = socket.recv_fds(link, messages.LONGEST, messages.MOST_FDS)
@@ -60,24 +61,45 @@ def serve(fd: int, supervisor: int) -> None:
 
 
 _template: Final = os.getpid()
+#: The module that has imported libraries into this process; none: it has not.
+_loading: Final[list[Any]] = []
 
 
-def _prepare(link: socket.socket) -> Cloner:
+def _prepare(link: socket.socket, *, loads: bool) -> Cloner:
     """Make this process fit to be forked; end it where it cannot be."""
     why = _unfit()
+    if loads and not why:
+        why = _load(link)
     try:
         cloner = clone.Cloner()
     except OSError as error:
         why = why or str(error)
     if why:
-        link.send(messages.UNFIT + why.encode())
-        os._exit(0)
+        _end_unfit(link, why)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     gc.collect()
     gc.freeze()  # no search for garbage touches what forks share with the template
     link.send(messages.READY)
     return cloner
+
+
+def _load(link: socket.socket) -> str:
+    """Import what the supervisor says. Returns why no process could be a fork of this one then."""
+    from masterworker.launch.preload import Module
+    from masterworker.launch.template import loading  # few templates have anything to import
+
+    modules, is_given = messages.read_import_request(link.recv(messages.LONGEST))
+    _loading.append(loading)
+    return loading.load([Module(*each) for each in modules], optional=not is_given)
+
+
+def _end_unfit(link: socket.socket, why: str) -> NoReturn:
+    """End this process, and what an import may have started in its process group."""
+    link.send(messages.UNFIT + why.encode())
+    if _loading:
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
 
 
 def _unfit() -> str:
@@ -128,6 +150,8 @@ def _become(link: socket.socket, data: bytes, fds: list[int]) -> None:
     words = command.index("-c")
     sys.argv[:] = ["-c", *command[words + 2 :]]
     sys.orig_argv[:] = command
+    if _loading:
+        _have_what_was_loaded(command)
     processtext.show(command, environment)
     _forget_searches()
     _draw_new_numbers()
@@ -153,6 +177,17 @@ def _enter_environment(given: dict[bytes, bytes]) -> None:
     for name, value in given.items():
         if os.environb.get(name) != value:
             os.environb[name] = value
+
+
+def _have_what_was_loaded(command: list[str]) -> None:
+    """Use libraries as if they had just been loaded; where they differ, begin from the start."""
+    (loading,) = _loading
+    processors = len(os.sched_getaffinity(0))
+    if not loading.fits(os.environ, processors):
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # an interpreter sets these itself
+            signal.signal(number, signal.SIG_DFL)
+        os.execv(command[0], command)  # noqa: S606  no shell
+    loading.use_threads(os.environ, processors)
 
 
 def _forget_searches() -> None:

@@ -18,8 +18,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.launch import scoreboard
+from masterworker.launch.preload import NOTHING, Preload
 from masterworker.launch.template import messages
 from masterworker.surroundings.python import STARTING
+from masterworker.thread_limits import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +34,8 @@ logger = logging.getLogger("masterworker.launch")
 ANSWER_SECONDS: Final = 2.0
 #: So is one that is not ready after this time (seconds).
 READY_SECONDS: Final = 10.0
+#: ... where it imports libraries first (seconds).
+PRELOAD_SECONDS: Final = 60.0
 #: Time for its connection to close after it was killed: a fork may hold it still (seconds).
 CLOSING_SECONDS: Final = 1.0
 #: Time between looks whether one that was ended is gone (seconds).
@@ -40,7 +44,7 @@ REAPING_SECONDS: Final = 0.02
 #: Becomes a template, and in each of its forks a worker.
 _BEGIN: Final = (
     "import gc; gc.disable(); {path}from masterworker.cli.child import begin; "
-    "from masterworker.launch.template.server import serve; serve({fd}, {pid}); begin()"
+    "from masterworker.launch.template.server import serve; serve({fd}, {pid}{loads}); begin()"
 )
 #: Reads from the connection where to import from, before anything of ours can be found.
 _PATH: Final = (
@@ -65,6 +69,7 @@ class Template:
         environment: Its variables, which are those of its first worker.
         now: Seconds of the monotonic clock.
         on_change: Called when it has become ready, or will not be asked any more.
+        preload: What it imports before it is ready.
 
     Raises:
         OSError: The system does not start any more processes.
@@ -76,6 +81,7 @@ class Template:
         environment: dict[str, str],
         now: float,
         on_change: Callable[[], None],
+        preload: Preload = NOTHING,
     ) -> None:
         self.environment = environment
         self.is_ready = False
@@ -86,7 +92,7 @@ class Template:
         self._over_since = 0.0
         self.on_change = on_change
         self._asked: deque[Request] = deque()
-        self._due: float | None = now + READY_SECONDS
+        self._due: float | None = now + (PRELOAD_SECONDS if preload.modules else READY_SECONDS)
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._link.setblocking(False)
@@ -98,9 +104,15 @@ class Template:
                     raise OSError("the import path is too long for a template")
                 self._link.send(folders)
                 path = _PATH.format(fd=fd, size=messages.LONGEST)
-            begin = _BEGIN.format(path=path, fd=fd, pid=os.getpid())
+            variables, loads = {**environment, STARTING: "1"}, ""
+            if preload.modules:
+                variables |= dict.fromkeys(THREADS, "1")
+                loads = ", loads=True"
+            begin = _BEGIN.format(path=path, fd=fd, pid=os.getpid(), loads=loads)
             safe = [] if interpreter.path else ["-P"]
             try:
+                if preload.modules:
+                    self._link.send(messages.import_request(preload))
                 self._process = subprocess.Popen(
                     [interpreter.executable, *safe, *interpreter.options, "-c", begin],
                     stdin=subprocess.DEVNULL,
@@ -109,7 +121,7 @@ class Template:
                     bufsize=0,
                     process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
                     pass_fds=[fd],
-                    env={**environment, STARTING: "1"},
+                    env=variables,
                 )
             except BaseException:
                 self._link.close()
@@ -177,7 +189,7 @@ class Template:
             except OSError:
                 reply = b""
             if not reply:
-                self._is_over("it has ended")
+                self.end("it has ended")
                 self._settle_all()
                 self._link.close()
                 break
@@ -221,7 +233,10 @@ class Template:
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):
-            self._process.send_signal(signal.SIGKILL)
+            if self.is_ready or self._process.returncode is not None:
+                self._process.send_signal(signal.SIGKILL)
+            else:  # its group has no worker, but perhaps what an import has started
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End it. Its workers go on."""
