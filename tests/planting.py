@@ -18,11 +18,11 @@ def planted(bug: type, single: Single) -> Scheduler:
     core = Scheduler(single=single)
     parts = [core.out, core.table, core.processes, core.processes._liveness, core.retries]
     parts += [core.crashes, core.dispatch, core.settlement, core.reports]
-    parts += [core.requests, core.departures, core.time_limits]
+    parts += [core.requests, core.departures, core.time_limits, core.further]
     for part in parts:
         if issubclass(bug, type(part)):
             part.__class__ = bug
-            core.find = core.table.find
+            core.find, core.on_further = core.table.find, core.further.asked
             return core
     plant(core.waiting, bug)
     return core

@@ -164,9 +164,22 @@ class Client:
         reply: wire.Reply = self.call("exchange", *astuple(asked))
         return reply
 
-    def request(self, tag: str, payloads: Sequence[Payload], options: Options | None = None) -> int:
-        """Ask for tasks of one tag. Returns the id of the first."""
-        first: int = self.call_once("request", tag, payloads, options)
+    def request(
+        self,
+        tag: str,
+        payloads: Sequence[Payload],
+        options: Options | None = None,
+        task_id: int = 0,
+    ) -> int:
+        """Ask for tasks of one tag. Returns the id of the first.
+
+        Args:
+            tag: Their tag.
+            payloads: Their parameters.
+            options: How they are to be treated.
+            task_id: The task that this process executes, for which their outcomes are kept.
+        """
+        first: int = self.call_once("request", tag, payloads, options, task_id)
         return first
 
     def cancel(self, task_ids: Sequence[int]) -> list[int]:
@@ -189,9 +202,11 @@ class Client:
         wait: float = 0.0,
         lend: int = 0,
         wanted: Callable[[], bool] = lambda: True,
+        task_id: int = 0,
     ) -> tuple[list[Finished], list[Lease]]:
         """See `Manager.collect`. Outcomes that are not `wanted` any more go to others."""
-        return self._perform(self._caller.collect((member_id, tag, want, wait, lend), wanted))
+        asked = (member_id, tag, want, wait, lend, task_id)
+        return self._perform(self._caller.collect(asked, wanted))
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """Deliver an outcome by task id alone."""

@@ -18,6 +18,7 @@ from masterworker.core.crashes import CrashPolicy
 from masterworker.core.departure import Blameless, Departure, Left, Vanished
 from masterworker.core.departures import Departures
 from masterworker.core.dispatch import Dispatch
+from masterworker.core.further import FurtherTasks
 from masterworker.core.hand import Hand
 from masterworker.core.liveness import Liveness
 from masterworker.core.member_table import MemberTable
@@ -440,4 +441,11 @@ class WaitsForTheNextRun(WorkerSession):
     tune = staticmethod(another_master_for_nested_tasks)
 
     def require_same_run(self) -> None:
+        pass
+
+
+class OnePoolForAll(FurtherTasks):
+    """Outcomes of further tasks are in the pool, and another task gets them."""
+
+    def asked(self, task_id: int, process: str, tag: str, children: range) -> None:
         pass

@@ -306,12 +306,12 @@ class Desk:
             with self.step() as machine:
                 orphan = machine.complete(calls, call, reply)
             if orphan and isinstance(reply, tuple):
-                member_id, *_ = rest
+                member_id = rest[0]
                 with self.step() as machine:
                     machine.put_back(member_id, *reply, self.kernel.now)
             _tell(answer, reply)
 
-        action(end, *rest)
+        action(end, client, *rest)
 
     def closed(self, session: Session) -> None:
         """A connection has ended: a process that joined and did not sign off is lost."""
@@ -403,11 +403,9 @@ class Desk:
     def _collect(
         self,
         end: Callable[[Any], None],
+        client: str,
         member_id: int,
-        tag: str | None,
-        want: int,
-        wait: float,
-        lend: int,
+        *rest: Any,
     ) -> None:
         def finish(reply: Any) -> None:
             if not isinstance(reply, MasterworkerError):
@@ -416,8 +414,8 @@ class Desk:
                     self._is_dropped_soon(outcome.payload)
             end(reply)
 
-        asked = wire.Collect("", 0, member_id, tag, want, wait, lend)
-        self._call(self.machine.collecting.collect, asked, wait=wait, box=Box(finish))
+        asked = wire.Collect(client, 0, member_id, *rest)
+        self._call(self.machine.collecting.collect, asked, wait=asked.wait, box=Box(finish))
 
     def _collect_later(self, answer: Answer, asked: wire.Collect) -> None:
         """Collect with a deferred reply: as a numbered call of the machine itself."""
@@ -466,21 +464,31 @@ class Desk:
     def _request(
         self,
         end: Callable[[Any], None],
+        client: str,
         tag: str,
         payloads: list[bytes],
         options: Options | None,
+        task_id: int = 0,
     ) -> None:
-        end(self.request_here(tag, payloads, options, direct=False))
+        asked = wire.Submission(client, 0, tag, list(payloads), options, task_id)
+        expect = self.machine.expect(asked)
+        end(self.request_here(tag, payloads, options, direct=False, expect=expect))
 
     def request_here(
-        self, tag: str, payloads: list[bytes], options: Options | None, *, direct: bool
+        self,
+        tag: str,
+        payloads: list[bytes],
+        options: Options | None,
+        *,
+        direct: bool,
+        expect: Callable[[int], object] | None = None,
     ) -> int:
         """A thread of the master asks."""
         chunk = direct and options is None and int(payloads[0]) % 2
         noted = [-1]
         self._note(direct, len(payloads))
         asked = together(payloads) if chunk else payloads
-        expect = (lambda _: None) if chunk else None
+        expect = (lambda _: None) if chunk else expect
         self.machine.submissions.add(tag, asked, options, noted, direct=direct, expect=expect)
         self.oracle.requested(noted[0], tag, payloads, direct, options)
         self._later(self._after_many)
@@ -533,7 +541,9 @@ class Desk:
         self._noting -= 1
         rule = self.machine.rule
         if self.core.waiting.claims.by_id or not rule.watching:
-            what = rule.after_one(kept=options is None and self.core.kept_tag == tag)
+            what = rule.after_one(
+                kept=options is None and self.core.dispatch.reservation.tag == tag
+            )
             if what is Flush.NOW:
                 self._flush()
             elif what is Flush.POKE:

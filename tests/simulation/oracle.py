@@ -194,6 +194,10 @@ class Oracle:
             raise Violation(f"{worker.client} executes task {task} again, which it has done")
         self.trace(f"{worker.client} ({worker.member}) executes {lease}")
 
+    def is_open(self, task: int, attempt: int) -> bool:
+        """Return whether a task has no outcome yet, and this attempt of it is the only one."""
+        return task not in self._accepted and self._attempts[task] == attempt == 1
+
     def produced(self, task: int, kind: int, payload: bytes, client: str) -> None:
         """A worker has really come to this."""
         if kind == RESULT:

@@ -127,10 +127,11 @@ class Peer(Process):
         want: int,
         wait: float,
         lend: int,
+        task_id: int = 0,
         wanted: Callable[[], bool] = lambda: True,
     ) -> Run:
         """Ask for outcomes, and say when some have arrived, or are not wanted any more."""
-        steps = self.caller.collect((member, tag, want, wait, lend), wanted)
+        steps = self.caller.collect((member, tag, want, wait, lend, task_id), wanted)
         return (yield from self._call_in_turn(me, steps))
 
 

@@ -90,7 +90,7 @@ class Masters:
         desk.touched = True
         tag = self.kernel.random.choice(self.tags)
         wait = self.kernel.random.choice((0.0, 1.0, 5.0))
-        desk._collect(end, self._master, tag, 1, wait, 0)
+        desk._collect(end, "", self._master, tag, 1, wait, 0)
 
     def _requested_here(self, desk: Desk) -> None:
         if not desk.held_up(self._requested_here, desk):

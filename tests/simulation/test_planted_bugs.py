@@ -125,6 +125,7 @@ PLANTED = [
     (talk.CancelsWhatItHasRefused, 0),
     (talk.PromisesToCancel, 0),
     # rare
+    (bugs.OnePoolForAll, 11491),
     (bugs.WaitsForTheNextRun, 1528),
     (talk.OldMembersEndAgain, 91),
     (talk.EndsAreNoticedOnce, 64),
@@ -176,7 +177,7 @@ def plant(bug: Any) -> type[World]:
 
     if bug.__module__ == bugs.__name__ and not issubclass(bug, IN_THE_WORKER):
 
-        class WithCore(World):
+        class WithCore(Planted):
             def make_core(self) -> Scheduler:
                 return planted(bug, single)
 

@@ -52,6 +52,7 @@ REGRESSIONS = [
     (3466, "the same: it took what another task of the next master waited for"),
     (10852, "a client that was about to join: the simulator itself"),
     (12209, "a call that was given up, and the next one as well before that could be said"),
+    (11491, "two tasks, one inside the other, waited for what a third one had got"),
     (11, "a worker was lent a task that it cannot execute, since it waited for its like"),
 ]
 

@@ -14,6 +14,7 @@ from masterworker import wire
 from masterworker.conversation.worker import effects
 from masterworker.conversation.worker.lookout import Look, Lookout
 from masterworker.conversation.worker.session import WorkerSession
+from masterworker.core.further import KEPT
 from masterworker.core.hand import MAX_WANT
 from masterworker.core.row import Row
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, size_of
@@ -238,13 +239,15 @@ class SimWorker(Peer):
     # -- further tasks ----------------------------------------------------------------------
 
     def _further_tasks(self, number: int) -> Run:
-        """Ask for further tasks, and wait for as many outcomes; whosever they are."""
+        """Ask for further tasks, and wait for as many outcomes: those of these tasks."""
+        mine, began = set(), self.kernel.now
         for _ in range(number):
             payload = self.world.further_task()
             yield from self._talk.acquire(MAIN)
             try:
                 self.session.require_same_run()
-                yield from self.call_once(MAIN, "request", FURTHER, [payload], None)
+                arguments = (FURTHER, [payload], None, self.hand.current)
+                mine.add((yield from self.call_once(MAIN, "request", *arguments)))
             except TransportError:
                 self.world.oracle.unsure([payload])
                 raise
@@ -252,8 +255,17 @@ class SimWorker(Peer):
                 self._talk.release()
             if self._is_pending():
                 raise BrokenOff
+        task_id = self.hand.current
         for _ in range(number):
-            yield from self._collect_one()
+            outcome = yield from self._collect_one()
+            may_be_known = self.kernel.now < began + KEPT
+            if outcome.task_id not in mine and may_be_known and self._is_current(task_id):
+                raise Violation(f"task {task_id} gets {outcome}, and has asked for {mine}")
+
+    def _is_current(self, task_id: int) -> bool:
+        """Return whether this is the only attempt of a task under way that counts."""
+        oracle, attempt = self.world.oracles[self.run], self._attempts[self.run, task_id]
+        return oracle.is_open(task_id, attempt)
 
     def _collect_one(self) -> Run:
         session = self.session
@@ -262,7 +274,7 @@ class SimWorker(Peer):
             steps = session.collect(FURTHER, session.longest_wait, mine=True)
             finished, leases = yield from self._perform(MAIN, steps)
             if finished is not None:
-                return
+                return finished
             for lease in leases:
                 yield from self._execute_inside(lease)
 
@@ -340,7 +352,7 @@ class SimWorker(Peer):
             case effects.Leave():
                 yield from self.call(me, "leave", effect.member_id)
             case effects.Collect():
-                asked = (effect.member_id, effect.tag, 1, effect.wait, effect.lend)
+                asked = (effect.member_id, effect.tag, 1, effect.wait, effect.lend, effect.task_id)
                 found = yield from self.collect(me, *asked, lambda: not self._is_pending())
                 self._are_given(found[1])
                 return found

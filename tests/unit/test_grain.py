@@ -227,7 +227,7 @@ def woken(core: Scheduler, tag: str, number: int, now: float, **how: Any) -> int
 def test_nobody_is_woken_for_a_few_tiny_tasks(keeping: Scheduler) -> None:
     """Whoever is at some comes for more at once, and gets them."""
     assert woken(keeping, "tiny", 3, 1.001) == 0
-    assert keeping.kept_tag == "tiny"
+    assert keeping.dispatch.reservation.tag == "tiny"
     audit.check(keeping)
     assert size_of(keeping.on_fetch(0, MAX_WANT, 1.0011, None, WORK)[0]) == 3
 
@@ -239,7 +239,7 @@ def test_what_is_kept_in_vain_goes_to_others_soon(keeping: Scheduler) -> None:
     assert keeping.next_deadline() == pytest.approx(1.001 + KEPT)
     assert keeping.on_tick(1.002).leases == []
     assert len(keeping.on_tick(1.001 + KEPT).leases) == 1
-    assert keeping.dispatch.reservation.until is keeping.kept_tag is None
+    assert keeping.dispatch.reservation.until is keeping.dispatch.reservation.tag is None
     audit.check(keeping)
 
 

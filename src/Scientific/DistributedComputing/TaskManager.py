@@ -33,7 +33,7 @@ from Scientific.DistributedComputing.traced import TracedManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from masterworker.core.task import Finished, Lease
+    from masterworker.core.task import Finished, Lease, Payload
     from masterworker.manager import Manager
 
 __all__ = [
@@ -64,6 +64,7 @@ class TaskManager:
         link: A manager in this process, or a connection to one; None: make a new manager.
         collect: Waits for one outcome of a tag (or any) in a better way than asking for it.
         on_data: Called with data items before they are stored, and for deleted ones with None.
+        request: Asks for one task, from its tag and parameters, instead of the link.
 
     Thread-safe.
     """
@@ -73,10 +74,12 @@ class TaskManager:
         link: Manager | Client | None = None,
         collect: Callable[[str | None, float | None], Finished] | None = None,
         on_data: Callable[[Mapping[str, Any]], None] | None = None,
+        request: Callable[[str, Payload], int] | None = None,
     ) -> None:
         self._link = TracedManager() if link is None else link
         self._own_collect = collect
         self._on_data = on_data
+        self._own_request = request
         self._lock = threading.Lock()
         #: Under this process the calls are made that name none; not counted as active.
         self._observer: int | None = None
@@ -156,6 +159,8 @@ class TaskManager:
             TaskManagerTermination: The job is over.
         """
         payload = dumps_call(f"task {tag!r}", tuple(parameters))
+        if self._own_request is not None:
+            return task_name(tag, self._own_request(check_tag(tag), payload))
         return task_name(tag, self._link.request(check_tag(tag), (payload,)))
 
     @as_published

@@ -23,7 +23,9 @@ class SlaveWorker:
         heartbeat = None if watchdog_period is None else min(watchdog_period, HEARTBEAT)
         option = 'master_host="HOST:PORT"'
         self.engine = WorkerEngine(self, label, master_host, heartbeat=heartbeat, option=option)
-        self.task_manager = TaskManager(self.engine.client, self.engine.collect)
+        self.task_manager = TaskManager(
+            self.engine.client, self.engine.collect, request=self.engine.request
+        )
 
     @property
     def label(self) -> str:

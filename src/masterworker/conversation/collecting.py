@@ -60,7 +60,7 @@ class Collecting:
         whole.flush(now)
         if not core.on_heard(member_id, now):
             raise NotRegisteredError(f"process {member_id} is not registered")
-        finished, claim = core.on_collect(member_id, asked.want, tag)
+        finished, claim = core.on_collect(member_id, asked.want, tag, asked.task_id, asked.client)
         if claim is None:
             return (finished, []), None
         leases, lent = self._lend(member_id, asked.lend, tag, now)

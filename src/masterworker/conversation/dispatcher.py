@@ -111,6 +111,20 @@ class Dispatcher:
             repair, *what = self.repairs.popleft()
             repair(*what)
 
+    def expect(self, asked: wire.Submission) -> Callable[[int], None] | None:
+        """Return what is to be done with the id of the first task of a request, if anything.
+
+        It notes which task has asked for them; see `SubmissionBuffer.add`.
+        """
+        if not asked.task_id:
+            return None
+
+        def note(first: int) -> None:
+            children = range(first, first + len(asked.payloads))
+            self.core.on_further(asked.task_id, asked.client, asked.tag, children)
+
+        return note
+
     def flush_requests(self, now: float) -> None:
         """The same, for a caller to which the rule has said so."""
         self.flush(now)

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.core.census import Census
+from masterworker.core.filters import tag_of
 from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
 from masterworker.taskid import shown_number, shown_tag, task_name
@@ -66,7 +67,7 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
     return Census(
         waiting=_shown(waiting),
         running=_shown(running),
-        finished=_shown(core.results.counts()),
+        finished=_shown(Counter(task.tag for task in core.results.items())),
         submitted=core.tally.submitted,
         delivered=core.tally.delivered,
         stranded=list(dict.fromkeys(map(shown_tag, stranded))),
@@ -183,7 +184,7 @@ def ids_in(item: Item) -> list[int]:
 
 def _check_claims(core: Scheduler) -> None:
     for lanes, work in ((core.waiting, True), (core.results, False)):
-        tags = {task.tag for task in lanes.items()}
+        tags = {tag_of(lanes.lane_of(task)) for task in lanes.items()}
         for claim in lanes.claims:
             _require(core, core.members.get(claim.taker.id) is claim.taker, "claim of one gone")
             able = [tag for tag in tags if claim.filter.accepts(tag)]

@@ -88,6 +88,7 @@ class Reports:
             task = self._table.single_out(task, task_id)
         if task.options is not None:
             if kind == AGAIN and (decision := self._retries.decide(task)) is not None:
+                self._settlement.tried_again(task)
                 self._dispatch.retry(task, decision, now)
                 return True
             self._dispatch.stop_others(task, member, now)

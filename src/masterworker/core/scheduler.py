@@ -6,12 +6,7 @@ done about it. No threads, sockets, clocks, randomness or logging may ever live 
 calls always give the same answers.
 
 What comes from outside never raises: a late, repeated or false report is an ordinary event that
-is judged, counted and answered.
-
-    requested                 taken by a claim             reported
-    ---------> [waiting] ----------------------> leases ------------> [results] ----> delivered
-                   ^                                 |
-                   +-- very front -- returned, lost -+
+is judged, counted and answered. ARCHITECTURE.md has a drawing of the life of a task.
 """
 
 from __future__ import annotations
@@ -25,6 +20,7 @@ from masterworker.core.crashes import MAX_LOSSES, CrashPolicy
 from masterworker.core.departures import Departures
 from masterworker.core.dispatch import Dispatch
 from masterworker.core.effects import NOTHING
+from masterworker.core.further import FurtherTasks
 from masterworker.core.member_table import MemberTable
 from masterworker.core.outbox import Outbox
 from masterworker.core.presence import Presence
@@ -71,14 +67,16 @@ class Scheduler:
         claim_ids = count(1)
         #: The tasks that wait for a worker, and the outcomes that wait to be collected.
         self.waiting = TaskQueues(WAITING, claim_ids)
-        self.results = TaskQueues(SETTLED, claim_ids)
         self.processes = MemberTable()
         self.table = TaskTable(self.waiting, self.processes.members, single)
+        self.further = FurtherTasks(self.table, self.out)
+        self.results = TaskQueues(SETTLED, claim_ids, self.further.lane_of)
         self.retries = Retries(self.table.tasks, self.out)
         self.crashes = CrashPolicy(self.table.tasks, max_losses)
         self.dispatch = Dispatch(self.waiting, self.processes, self.retries, self.out)
         self.settlement = Settlement(
-            self.table, self.processes, self.results, self.retries, self.crashes, self.out
+            *(self.table, self.processes, self.results, self.further, self.retries, self.crashes),
+            self.out,
         )
         self.reports = Reports(
             self.table, self.processes, self.dispatch, self.retries, self.settlement, self.out
@@ -101,6 +99,8 @@ class Scheduler:
         self.open_tags = self.table.open_tags
         self.paused = self.retries.paused
         self.has_struck = self.crashes.has_struck
+        #: A task asks for further tasks, which is known before they are requested.
+        self.on_further = self.further.asked
 
     # -- looking on -------------------------------------------------------------------------
 
@@ -126,15 +126,10 @@ class Scheduler:
         """Nothing is handed out until some results have been picked up."""
         return self.dispatch.held_back
 
-    @property
-    def kept_tag(self) -> str | None:
-        """Of which tag those are: no thread has to look at more of it. Read without the lock."""
-        return self.dispatch.reservation.tag
-
     def check(self) -> Iterator[tuple[str, int]]:
         """Yield each invariant of a part that does not hold. See `audit.check` for the whole."""
         parts = (self.table, self.processes, self.retries, self.crashes, self.settlement)
-        for part in (self.waiting, self.results, *parts):
+        for part in (self.waiting, self.results, self.further, *parts):
             yield from part.check()
         yield from self.dispatch.stragglers.check(self.tasks)
 
@@ -332,9 +327,12 @@ class Scheduler:
         return self._done()
 
     def on_collect(
-        self, member_id: int, want: int, tag: str | None = None
+        self, member_id: int, want: int, tag: str | None = None, task_id: int = 0, process: str = ""
     ) -> tuple[list[Finished], int | None]:
         """A process asks for outcomes, of one tag or of any, in the order of their arrival.
+
+        The task that it executes, if any, gets those that it has asked for, as long as there are or
+        will be such; `process` is the name that `on_further` was given.
 
         Returns:
             Outcomes; or none, and the id of a claim that waits for some.
@@ -342,7 +340,8 @@ class Scheduler:
         member = self.members.get(member_id)
         if member is None or want < 1 or self.terminated:
             return [], None
-        return self.settlement.collect(member, want, tag)
+        lanes = self.further.lanes(task_id, process, tag)
+        return self.settlement.collect(member, want, tag, lanes)
 
     def on_undelivered(self, outcomes: Sequence[Finished]) -> Effects:
         """Outcomes did not reach their collector: back to the very front, for the next one."""
@@ -376,11 +375,13 @@ class Scheduler:
         self.departures.look(now)
         self.time_limits.enforce(now)
         self.dispatch.look(self.tasks, now)
+        self.further.look(now)
         return self._done()
 
     def next_deadline(self) -> float | None:
         """When `on_tick` is due next, on the same clock; None: not before something happens."""
-        due = [self.processes.next_deadline(), self.dispatch.next_deadline()]
+        parts = (self.processes, self.dispatch, self.further)
+        due = [part.next_deadline() for part in parts]
         if not self.terminated:
             due.append(self.retries.next_deadline())
         return min((deadline for deadline in due if deadline is not None), default=None)
@@ -394,6 +395,6 @@ class Scheduler:
 
     def _done(self) -> Effects:
         """The event has been dealt with. Returns what follows."""
-        if self.settlement.settled:
+        if self.settlement.settled or self.further.freed:
             self.settlement.flush()
         return self.out.take()

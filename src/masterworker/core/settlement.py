@@ -7,7 +7,6 @@ in queues of its own until it is collected.
 from __future__ import annotations
 
 from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 from masterworker.core.task import CANCELLED, FAILURE, RESULT, Finished, State, Task
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.blocks import Block, Item
     from masterworker.core.crashes import CrashPolicy
+    from masterworker.core.further import FurtherTasks
     from masterworker.core.member import Member
     from masterworker.core.member_table import MemberTable
     from masterworker.core.outbox import Outbox
@@ -35,6 +35,7 @@ class Settlement:
         table: The tasks.
         members: The processes in whose hands they are.
         results: The queues of outcomes that are to be collected.
+        further: Which of them are kept for which task.
         retries: Learns which tasks have their outcome.
         crashes: The same.
         out: Is given what leaves.
@@ -45,6 +46,7 @@ class Settlement:
         table: TaskTable,
         members: MemberTable,
         results: TaskQueues,
+        further: FurtherTasks,
         retries: Retries,
         crashes: CrashPolicy,
         out: Outbox,
@@ -52,6 +54,7 @@ class Settlement:
         self._table = table
         self._members = members.members
         self.results = results
+        self._further = further
         self._retries = retries
         self._crashes = crashes
         self._out = out
@@ -76,6 +79,8 @@ class Settlement:
         task.kind = kind
         task.suspect = False
         task.worker = worker
+        if self._further:
+            self._further.ended(task.id, task.id)
         if task.direct:
             self._out.effects.direct.append(self._deliver(task))
         else:
@@ -91,27 +96,48 @@ class Settlement:
         self._out.effects.direct.append(done)
         if number == len(block.payloads):
             del member.leases[block.last]
+        if self._further:
+            self._further.ended(block.id, block.id + number - 1)
         block.drop(number)
+
+    def tried_again(self, task: Task) -> None:
+        """An attempt has failed, and is not the last one: what it has asked for is for all."""
+        self._further.ended(task.id, task.id)
 
     def flush(self) -> None:
         """Queue what has been settled, and serve those that wait for it."""
+        further = self._further
         settled, self.settled = self.settled, []
-        for tag, run in groupby(settled, attrgetter("tag")):
-            self.results.append(tag, run)
+        if further:
+            further.arrived(settled)
+        freed, further.freed = further.freed, []
+        for lane, tag in freed:
+            self.results.merge(lane, tag)
+        for key, run in groupby(settled, further.lane_of):
+            self.results.append(key, run)
         self._match()
 
     def collect(
-        self, member: Member, want: int, tag: str | None
+        self, member: Member, want: int, tag: str | None, lanes: frozenset[str]
     ) -> tuple[list[Finished], int | None]:
-        """Return outcomes; or none, and the id of a claim that waits for some."""
-        wanted = self._any_tag if tag is None else self.results.use_filter(frozenset((tag,)))
+        """Return outcomes; or none, and the id of a claim that waits for some.
+
+        Args:
+            member: The process that collects.
+            want: How many, at most.
+            tag: Only those of this tag; None: of any.
+            lanes: Only those that are kept here, where these are any.
+        """
+        if tag is not None and not lanes:
+            lanes = frozenset((tag,))
+        wanted = self.results.use_filter(lanes) if lanes else self._any_tag
         try:
             tasks = self.results.take(wanted, want)
             if tasks:
                 return self._deliver_all(tasks), None
             return [], self.results.claims.park(member, want, wanted)
         finally:
-            if tag is not None:
+            if lanes:
                 self.results.release(wanted)
 
     def put_back(self, outcomes: Sequence[Finished]) -> None:
@@ -123,6 +149,7 @@ class Settlement:
             task = Task(done.task_id, done.tag, done.payload, direct=False, state=SETTLED)
             task.kind, task.worker, task.tries = done.kind, done.worker, done.attempts
             self._table.add(task.tag, [task])
+            self._further.delivered(task.id, task.tag, -1)
             items.append(task)
         self._out.tally.delivered -= len(items)
         self.results.put_back(items)
@@ -157,6 +184,8 @@ class Settlement:
         self._out.tally.delivered += 1
         if not task.direct:
             self._table.close(task.tag)
+        if self._further:
+            self._further.delivered(task.id, task.tag)
         return Finished(task.id, task.tag, task.kind, [task.payload], task.worker, task.tries)
 
     def _count_failure(self, task: Task, kind: int, payload: Payload, worker: str) -> None:

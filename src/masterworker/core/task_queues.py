@@ -52,10 +52,17 @@ class TaskQueues:
     Args:
         alive: The state in which an item counts; one in another state has been withdrawn.
         claim_ids: Where the ids of claims come from, so that several queues can share them.
+        lane_of: Names the lane that an item belongs to.
     """
 
-    def __init__(self, alive: State, claim_ids: Iterator[int] | None = None) -> None:
+    def __init__(
+        self,
+        alive: State,
+        claim_ids: Iterator[int] | None = None,
+        lane_of: Callable[[Item], Key] = key_of,
+    ) -> None:
         self._alive = alive
+        self.lane_of = lane_of
         self._lanes: dict[Key, deque[Item]] = {}
         #: The lanes of other priorities than 0.
         self._ranked: set[Key] = set()
@@ -95,7 +102,7 @@ class TaskQueues:
         for item in reversed(items):
             self._front -= 1
             item.order = self._front - item.priority * BAND
-            key = key_of(item)
+            key = self.lane_of(item)
             lane = self._lanes.get(key)
             if lane is None:
                 self._open(key, deque((item,)))
@@ -103,6 +110,15 @@ class TaskQueues:
                 lane.appendleft(item)
                 self._announce(item.order, key)
             self.count += item.size
+
+    def merge(self, key: str, tag: str) -> None:
+        """Queue what is in one lane in that of a tag, behind everything else."""
+        lane = self._lanes.get(key)
+        if lane is not None:
+            self._drop(key)
+            alive = [item for item in lane if item.state is self._alive]
+            self.count -= sum(item.size for item in alive)
+            self.append(tag, alive)
 
     def withdraw(self) -> None:
         """Take note that the caller has withdrawn one task, by changing its state or its block."""

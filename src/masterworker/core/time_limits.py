@@ -73,6 +73,7 @@ class TimeLimits:
         assert options is not None  # noqa: S101  for the type checker
         task.note(now, f"its time limit is over, and worker {holder.id} does not say so")
         if may_try_again(options.retry_on) and (again := self._retries.decide(task)):
+            self._settlement.tried_again(task)
             self._dispatch.retry(task, again, now)
             return
         self._dispatch.stop_others(task, holder, now)

@@ -107,6 +107,8 @@ class Manager:
         #: Ask for one direct task, for tasks of one tag; the caller is about to wait.
         self.submit, self.request = self._submitter.submit, self._submitter.request
         self.about_to_wait = self._submitter.about_to_wait
+        #: What to do with the id of what a process asks for; see `Dispatcher.expect`.
+        self.expect = self.machine.expect
         #: Let the next step do something, and let there be one soon; takes no lock.
         self.repair_soon = self._submitter.repair_soon
         #: Let threads in `wait_for` look again.
@@ -308,6 +310,8 @@ class Manager:
         want: int = 1,
         wait: float = 0.0,
         lend: int = wire.NOTHING,
+        task_id: int = 0,
+        process: str = "",
     ) -> wire.Collected:
         """Pick up outcomes in the order of their arrival, or get tasks to execute meanwhile.
 
@@ -318,12 +322,14 @@ class Manager:
             wait: Seconds to wait, at most.
             lend: While there is none, it would execute a task: `wire.ANY`, `wire.AWAITED` (only
                 one of the tag that it waits for), or `wire.NOTHING`.
+            task_id: The task that it executes: it gets those outcomes that are kept for it.
+            process: The name of the process that executes it.
 
         Raises:
             Terminated: The job is over.
             NotRegisteredError: The caller has to join again.
         """
-        asked = wire.Collect("", 0, member_id, tag, want, wait, lend)
+        asked = wire.Collect(process, 0, member_id, tag, want, wait, lend, task_id)
         return self._calls.call(self.machine.collecting.collect, asked, wait=wait)
 
     def collect_later(

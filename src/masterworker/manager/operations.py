@@ -111,11 +111,11 @@ class Operations:
 
     def request(self, asked: wire.Submission) -> Any:
         """See `Manager.request`."""
-        request = self._manager.request
+        request, expect = self._manager.request, self._manager.expect(asked)
         return self._once(
             asked.client,
             asked.number,
-            lambda: request(asked.tag, asked.payloads, asked.options),
+            lambda: request(asked.tag, asked.payloads, asked.options, expect=expect),
         )
 
     def cancel(self, task_ids: list[int]) -> list[int]:
@@ -125,6 +125,7 @@ class Operations:
     def collect(self, asked: wire.Collect) -> Any:
         """See `Manager.collect`. Or `LATER`."""
         manager, member_id = self._manager, asked.member_id
+        what = (member_id, asked.tag, asked.want, asked.wait, asked.lend)
         if self.later is not None:
             self._clients.add(asked.client)
             reply = manager.collect_later(self.later, asked, self._replies.calls)
@@ -132,7 +133,7 @@ class Operations:
         return self._once(
             asked.client,
             asked.number,
-            lambda: manager.collect(member_id, asked.tag, asked.want, asked.wait, asked.lend),
+            lambda: manager.collect(*what, asked.task_id, asked.client),
             lambda reply: manager.take_back(member_id, *reply),
         )
 

@@ -102,6 +102,8 @@ class Submission(Travels, frozen=True):
     #: The parameters of each.
     payloads: list[Payload]
     options: Options | None = None
+    #: The task that the client executes, for which their outcomes are kept; 0: none.
+    task_id: Number = 0
 
 
 class Collect(Travels, frozen=True):
@@ -118,6 +120,8 @@ class Collect(Travels, frozen=True):
     wait: float = 0.0
     #: What the caller would execute meanwhile: `NOTHING`, `ANY` or `AWAITED`.
     lend: Number = NOTHING
+    #: The task that the client executes: it gets the outcomes that are kept for it; 0: none.
+    task_id: Number = 0
 
 
 class Ending(Travels, frozen=True):

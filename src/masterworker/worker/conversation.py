@@ -177,7 +177,7 @@ class Conversation:
         """Ask for a further task. Returns its id."""
         with self._lock:
             self.session.require_same_run()
-            return self.client.request(tag, [payload])
+            return self.client.request(tag, [payload], task_id=self.session.hand.current)
 
     def begin_to_leave(self) -> None:
         """From now on no thread waits for a master that is gone."""
@@ -254,7 +254,8 @@ class Conversation:
     def _collect(self, asked: effects.Collect) -> tuple[list[Finished], list[Lease]]:
         mine, is_pending = asked.mine, self.interrupts.is_pending
         is_wanted = lambda: not (mine and is_pending())  # noqa: E731
-        return self.client.collect(asked.member_id, asked.tag, 1, asked.wait, asked.lend, is_wanted)
+        what = (asked.member_id, asked.tag, 1, asked.wait, asked.lend)
+        return self.client.collect(*what, is_wanted, asked.task_id)
 
     def _on_cut_off(self, cut_off: effects.CutOff) -> None:
         logger.info("%s; looking for the master", cut_off.error)

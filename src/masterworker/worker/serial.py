@@ -43,6 +43,8 @@ class SerialWorker:
     def __init__(self, manager: Manager, handlers: Mapping[str, Callable[..., Any]]) -> None:
         self._manager = manager
         self._pause = threading.Event()
+        #: The task that is being executed; 0: none.
+        self._task_id = 0
         self._handlers = {**handlers, CALL_MARK: call}
         self.states = StateCache(lambda name: manager.get(wire.STATES, name))
         hello = wire.introduce(process_info(), sorted(self._handlers), None, random_name())
@@ -62,6 +64,7 @@ class SerialWorker:
             definitions.fetch_from(lambda key: self._manager.get(wire.DEFINITIONS, key))
         for lease in reply.leases:
             handler = self._handlers[CALL_MARK if lease.tag[0] == CALL_MARK else lease.tag]
+            outer, self._task_id = self._task_id, lease.task_id
             try:
                 stream = stream_of_run(self._manager.instance, lease.task_id)
                 working = this_process.working_as(self)
@@ -70,6 +73,8 @@ class SerialWorker:
             except KeyboardInterrupt:
                 self._manager.exchange(wire.Exchange(self.member_id, returned=[lease.task_id]))
                 raise
+            finally:
+                self._task_id = outer
             done = Outcome(lease.task_id, lease.attempt, kind, [payload])
             self._manager.exchange(wire.Exchange(self.member_id, [done]))
         return bool(reply.leases)
@@ -77,7 +82,9 @@ class SerialWorker:
     def request_task(self, tag: str, *parameters: Any) -> str:
         """Ask for a further task, from inside a handler. Returns its id."""
         payload = dumps_call(f"task {tag!r}", streams.further_parameters(parameters))
-        return task_name(tag, self._manager.request(tag, (payload,)))
+        asked = wire.Submission("", 0, tag, [payload], task_id=self._task_id)
+        expect = self._manager.expect(asked)
+        return task_name(tag, self._manager.request(tag, asked.payloads, expect=expect))
 
     def retrieve_result(self, tag: str | None = None, timeout: float | None = None) -> Any:
         """Execute tasks until there is an outcome; from inside a handler.
@@ -86,7 +93,7 @@ class SerialWorker:
             TimeoutError: Nothing is left to be executed, so there will be none.
         """
         while True:
-            finished, _ = self._manager.collect(self.member_id, tag)
+            finished, _ = self._manager.collect(self.member_id, tag, task_id=self._task_id)
             if finished:
                 return open_finished(finished[0])
             if not self.step():

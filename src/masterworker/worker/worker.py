@@ -114,10 +114,11 @@ class Worker:
     def retrieve_result(
         self, tag: str | None = None, timeout: float | None = None
     ) -> tuple[str, str, Any]:
-        """Wait for the outcome of some further task, from inside a handler.
+        """Wait for the outcome of some further task that this one has asked for.
 
-        While it waits, this worker executes waiting tasks itself, so that a job with one worker
-        goes on as well.
+        Where it has asked for none (of this tag) whose outcome it lacks, it gets those of others:
+        of the master's tasks, and what tasks have left. While it waits, this worker executes
+        waiting tasks itself, so that a job with one worker goes on as well.
 
         Args:
             tag: Only of tasks of this tag.

@@ -42,6 +42,8 @@ class Collect(msgspec.Struct, frozen=True):
     lend: int
     #: It is for the task that is being executed, not for another thread.
     mine: bool
+    #: The task that is being executed; 0: none.
+    task_id: int
 
 
 class CutOff(msgspec.Struct, frozen=True):

@@ -311,7 +311,8 @@ class WorkerSession:
             if self.member_id is None:
                 yield from self.join()
             assert self.member_id is not None  # noqa: S101  for the type checker
-            finished, leases = yield effects.Collect(self.member_id, tag, wait, lend, mine)
+            current = self.hand.current
+            finished, leases = yield effects.Collect(self.member_id, tag, wait, lend, mine, current)
         except TransportError as error:
             yield from self._find_again(error)
             if self._is_over:
