@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import textwrap
 import xml.dom.minidom  # noqa: F401  it is looked at
@@ -89,3 +90,31 @@ def test_what_is_half_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not integrity.has_half_imported()  # nor is `os.path`, which has another name
     del modules["xml.dom"]
     assert integrity.has_half_imported()
+
+
+MISSED_ON_THE_WAY = """
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import masterworker.transport
+from masterworker.cli import child
+
+program = SimpleNamespace(surroundings=SimpleNamespace(owners=None))
+child._follow(program, SimpleNamespace(is_private=True), "there-is-no-such-job")
+for name in ("transport.notice", "transport.runtime"):
+    sys.modules.pop(f"masterworker.{name}", None)
+for name in ("pathlib", "ntpath"):
+    sys.modules.pop(name, None)
+vars(masterworker.transport).pop("notice", None)
+from masterworker.transport import notice  # pathlib looks for what other systems have
+
+print(notice.__name__)
+"""
+
+
+def test_what_asking_for_folders_needs_may_be_what_is_imported() -> None:
+    """A module that is nowhere is looked for by asking the master: also in the middle of that."""
+    command = [sys.executable, "-c", MISSED_ON_THE_WAY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout == "masterworker.transport.notice\n", done.stderr

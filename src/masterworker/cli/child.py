@@ -157,7 +157,8 @@ def _follow(what: program.Program, client: Client, label: str) -> None:
         asking = Client(lambda: discovery.reach(label))
         try:
             found = asking.get(wire.PROGRAM, wire.IMPORT_PATH)
-        except MasterworkerError:
+        except (MasterworkerError, ImportError, AttributeError):
+            # The last two: what is missed is missed by an import that asking needs itself.
             return None
         finally:
             asking.disconnect()

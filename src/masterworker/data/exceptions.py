@@ -126,16 +126,7 @@ def put_together(parts: list[Parts | Whole]) -> BaseException:
     Raises:
         Exception: Whatever the classes do that is not expected of them.
     """
-    made: list[BaseException | None] = [None] * len(parts)
-
-    def get(position: int) -> BaseException:
-        error = made[position]
-        if error is None:
-            part = parts[position]
-            error = _make(part, get) if isinstance(part, Parts) else part[0]
-            made[position] = error
-        return error
-
+    get = _Making(parts).get
     for position, part in enumerate(parts):
         error = get(position)
         cause, context, suppresses = part[-3:]
@@ -148,6 +139,30 @@ def put_together(parts: list[Parts | Whole]) -> BaseException:
         elif part[1]:
             _set(get(position), "__notes__", part[1])
     return get(0)
+
+
+class _Making:
+    """Makes exceptions of a list, each when it is first asked for.
+
+    An object, since an inner function that calls itself refers to itself, and would keep the
+    exceptions, with all that their tracebacks refer to, until the collector of garbage comes.
+
+    Args:
+        parts: What `take_apart` has returned.
+    """
+
+    def __init__(self, parts: list[Parts | Whole]) -> None:
+        self._parts = parts
+        self._made: list[BaseException | None] = [None] * len(parts)
+
+    def get(self, position: int) -> BaseException:
+        """Return the exception at a position."""
+        error = self._made[position]
+        if error is None:
+            part = self._parts[position]
+            error = _make(part, self.get) if isinstance(part, Parts) else part[0]
+            self._made[position] = error
+        return error
 
 
 def without(parts: list[Parts | Whole], bad: Callable[[Any], str]) -> list[Parts | Whole]:

@@ -192,7 +192,8 @@ class Executor(concurrent.futures.Executor):
         """Call a function for each item; return an iterator over the results, in their order.
 
         Each call is a task of its own, however they travel: it fails alone. An iterator that is
-        closed or dropped cancels the calls that have not begun.
+        closed or dropped after its first result cancels the calls that have not begun; one of which
+        no result was taken does not.
 
         Args:
             fn: Any function.
@@ -218,7 +219,7 @@ class Executor(concurrent.futures.Executor):
             return iter(())
         submission = submission_of(self._options)
         requests = requests_of(submission, fn, iterables)
-        bounds = Bounds(most, most is None, end)
+        bounds = Bounds(most, most is None, end, unattended=True)
         results = MapCall(requests, bounds=bounds).begin(ordered=True)
         job.note(Mapped(requests))
         return _translated(job, results)

@@ -96,7 +96,7 @@ class ExecutorFuture(concurrent.futures.Future[T]):
             try:
                 raise error
             finally:
-                del error  # which refers to this frame
+                del error, self  # the error refers to this frame, and this future to the error
         return self._task.result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:

@@ -65,7 +65,10 @@ class FurtherFuture(concurrent.futures.Future[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """See `NestedFuture.result`."""
-        return self._call.result(time_limit(timeout))
+        try:
+            return self._call.result(time_limit(timeout))
+        finally:
+            del self  # an error refers to this frame, and this future to the error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """See `NestedFuture.exception`."""

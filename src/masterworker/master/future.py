@@ -170,7 +170,10 @@ class Future(Generic[T]):
             self._open(timeout)
         error = self._error
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error, self  # the error refers to this frame, and this future to the error
         value: T = self._value
         return value
 

@@ -42,11 +42,14 @@ class Bounds(NamedTuple):
             usual for their size.
         eager: All items are drawn at once.
         end: When each result must have come, by `time.monotonic`; None: any time.
+        unattended: Where it is dropped before a result is taken, what was asked for is executed all
+            the same: as the standard library's executors do it, it was called for what it does.
     """
 
     most: int | None = None
     eager: bool = False
     end: float | None = None
+    unattended: bool = False
 
 
 #: What `Master.map` has.
@@ -96,6 +99,8 @@ class MapCall:
         self._failure: Exception | None = None
         #: What is to be said in the log if it is dropped now.
         self._message = ""
+        #: It was dropped, and what was asked for is to be executed.
+        self._is_unattended = False
         self._ready: deque[Batch] = deque()
         #: How many tasks are under way.
         self._pending = 0
@@ -181,7 +186,7 @@ class MapCall:
                     self._take(1)
             self._finish()
         finally:
-            self._requests.end(self._message)
+            self._end()
 
     def _as_come(self) -> Generator[Any]:
         """Yield nothing of interest, and then the results as they come."""
@@ -214,7 +219,7 @@ class MapCall:
                     at += 1
             self._finish()
         finally:
-            self._requests.end(self._message)
+            self._end()
 
     def _taken(self, values: list[Any]) -> Iterable[Any]:
         """Return results that came as one, each of which counts as taken in its time."""
@@ -251,7 +256,13 @@ class MapCall:
         except GeneratorExit:
             name = self._requests.tag.removeprefix("@")
             self._message = f"no result has been taken of map({name})"
+            self._is_unattended = self._bounds.unattended
             raise
+
+    def _end(self) -> None:
+        """Ask for nothing any more, and take back what has no outcome."""
+        if not self._is_unattended:
+            self._requests.end(self._message)
 
     def _finish(self) -> None:
         """All has been yielded: raise what has ended it early, if anything has."""

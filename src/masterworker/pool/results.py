@@ -84,7 +84,7 @@ class AsyncResult(Generic[T]):
             try:
                 raise error
             finally:
-                del error  # which refers to this frame
+                del error, self  # the error refers to this frame, and this result to the error
         result: T = self._call.result()
         return result
 

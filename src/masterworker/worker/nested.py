@@ -83,7 +83,10 @@ class NestedFuture(Generic[T]):
         """
         error = self.exception(timeout)
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error, self  # the error refers to this frame, and this future to the error
         assert self._outcome is not None  # noqa: S101  `exception` has waited for it
         result: T = self._outcome[0]
         return result

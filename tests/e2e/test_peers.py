@@ -1,0 +1,127 @@
+"""Programs of users of other pools print the same here; what they reported of theirs holds here.
+
+The programs are in `peers`, a file for each of these. A file is executed once with what its
+programs were written for, and once with ours, and what they print is compared, program by program:
+results, classes and arguments of errors, and output of tasks.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from e2e.peers.running import MARK
+
+E2E: Final = Path(__file__).parent
+PEERS: Final = E2E / "peers"
+DOCS: Final = E2E.parents[1] / "docs"
+
+
+class Different(NamedTuple):
+    """A line that differs."""
+
+    theirs: str
+    ours: str
+    #: Where that is documented: a page, and how a row of its table begins.
+    page: str
+    row: str
+
+
+#: Each file, and what its programs are written for.
+FILES: Final = {
+    "executor_programs": "standard",
+    "asyncio_programs": "standard",
+    "pool_programs": "standard",
+    "joblib_programs": "loky",
+}
+#: Where our programs print something else.
+DIFFERENT: Final = {
+    "a_map_in_time_and_late": Different(
+        "raised TimeoutError ()",
+        "raised TimeoutError ('a result of map has not come in time',)",
+        "executor.md",
+        "| texts of `TimeoutError` |",
+    ),
+    "items_that_fail": Different(
+        """raised TypeError ("'NoneType' object is not callable",)""",
+        "raised TypeError ('func must be a callable, not None',)",
+        "pool.md",
+        "| `map` of what cannot be called |",
+    ),
+}
+#: What a text of an error may have in addition: which value was given.
+INITIALIZERS: Final = {
+    "raised TypeError ('initializer must be a callable, not 5',)",
+    "raised TypeError ('initializer must be a callable, not 3',)",
+}
+
+
+def programs(file: str) -> list[str]:
+    """The names of the programs of a file."""
+    tree = ast.parse((PEERS / f"{file}.py").read_text())
+    names = [each.name for each in tree.body if isinstance(each, ast.FunctionDef)]
+    return [name.removeprefix("program_") for name in names if name.startswith("program_")]
+
+
+@functools.cache
+def printed(file: str, kind: str) -> dict[str, str]:
+    """Execute the programs of a file. Returns what each has printed."""
+    done = subprocess.run(
+        [sys.executable, PEERS / f"{file}.py", kind],
+        capture_output=True,
+        text=True,
+        timeout=540,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},  # children of the standard library
+    )
+    assert done.returncode == 0, done.stderr
+    parts = done.stdout.split(MARK)[1:]
+    return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
+
+
+def as_ours(text: str) -> str:
+    """Return what the standard library's classes print as ours do."""
+    return text.replace("ProcessPoolExecutor.", "Executor.")
+
+
+def without_values(text: str) -> str:
+    """Leave out which value was refused, where the standard library does not say it."""
+    for line in INITIALIZERS:
+        text = text.replace(line, "raised TypeError ('initializer must be a callable',)")
+    return text
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [(file, name) for file in FILES for name in programs(file)]
+)
+def test_it_prints_the_same(file: str, name: str) -> None:
+    """But for what a page says."""
+    theirs = as_ours(printed(file, FILES[file])[name])
+    ours = without_values(printed(file, "masterworker")[name])
+    difference = DIFFERENT.get(name)
+    if difference is not None:
+        assert difference.row in (DOCS / difference.page).read_text()
+        assert difference.theirs in theirs.splitlines()
+        theirs = theirs.replace(difference.theirs, difference.ours)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", programs("reported_programs"))
+def test_what_was_reported_holds(name: str) -> None:
+    """Each program asserts what it is about, and prints nothing."""
+    assert printed("reported_programs", "masterworker")[name] == ""
+
+
+def test_a_program_that_differs_is_noticed() -> None:
+    """By what it prints, and by what it raises."""
+    names = programs("executor_programs")
+    assert len(names) == len(set(names)) > 20
+    theirs = printed("executor_programs", "standard")
+    assert theirs["counted_words"] != theirs["primes"] != ""
