@@ -15,6 +15,7 @@ import pytest
 
 from integration.test_templates import needs_templates
 from masterworker import Master, UsageError
+from masterworker.launch import starter
 from masterworker.launch.template import choice
 from masterworker.launch.template.ahead import Ahead
 from masterworker.launch.template.decision import VARIABLE
@@ -77,6 +78,7 @@ def test_a_program_without_workers_imports_no_part_of_a_master() -> None:
 
 def test_the_first_workers_are_forks_of_what_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "Template", _none)
+    monkeypatch.setattr(starter, "PATIENCE_SECONDS", HANG)
     with Master(workers=2) as master:
         assert master.submit(eval, IS_FORK).result(HANG)
 

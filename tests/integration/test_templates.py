@@ -21,6 +21,7 @@ import pytest
 
 from integration import work
 from masterworker import Master, forks
+from masterworker.launch import starter
 from masterworker.launch.template import machines, messages, supervised
 from masterworker.launch.template.decision import reason_against
 from masterworker.master import engine_of
@@ -292,6 +293,7 @@ def test_forks_that_do_not_become_workers(
     """After one that has failed a program of its own is tried."""
     begin = supervised._BEGIN.replace(" begin()", " raise SystemExit(1)")
     monkeypatch.setattr(supervised, "_BEGIN", begin)
+    monkeypatch.setattr(starter, "PATIENCE_SECONDS", HANG)
     master.launch_workers(2)
     assert sorted(master.map(abs, range(100))) == list(range(100))
     assert "another one starts" in caplog.text

@@ -53,6 +53,17 @@ logger = logging.getLogger("masterworker.cli")
 _NOT_LAUNCHED: Final = "only a supervisor starts a worker with --supervised"
 
 
+#: In a fork of a template: the order for it, which is read already, and the log is shown.
+_prepared: Final[list[Order]] = []
+
+
+def prepare(words: Sequence[str]) -> None:
+    """Do in a template what each of its forks with these words would do first."""
+    if not _prepared:
+        show_log(logging.WARNING)
+    _prepared[:] = [read_order(words)]
+
+
 def begin() -> NoReturn:
     """Be the main program of a worker."""
     gc.enable()
@@ -61,11 +72,16 @@ def begin() -> NoReturn:
 
 def main(words: Sequence[str]) -> int:
     """Be a worker that a supervisor launches with these words. Returns the exit status."""
-    try:
-        order = read_order(words)
-    except (ValueError, KeyError):
-        return report(UsageError(_NOT_LAUNCHED))
-    show_log(logging.INFO if order.verbose else logging.WARNING)
+    if _prepared:
+        order = _prepared[0]
+        if order.verbose:
+            logging.getLogger("masterworker").setLevel(logging.INFO)
+    else:
+        try:
+            order = read_order(words)
+        except (ValueError, KeyError):
+            return report(UsageError(_NOT_LAUNCHED))
+        show_log(logging.INFO if order.verbose else logging.WARNING)
     # A script that the master has stored makes its worker itself, and finds the context there.
     context = this_process.context = ProcessContext(order.launcher, order.limits)
     reason = ""

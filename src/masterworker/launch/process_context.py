@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from functools import cache
 from os import _exit
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
@@ -141,11 +142,7 @@ class ProcessContext:
 
         What the system watches is the *thread* that launched it, which must live as long.
         """
-        if sys.platform == "linux":
-            import ctypes
-
-            with contextlib.suppress(OSError, AttributeError):
-                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        end_with_parent()
         if self.is_orphaned:  # it has ended before
             os._exit(exits.MASTER_GONE)
 
@@ -194,6 +191,22 @@ class ProcessContext:
         if not self.conclude(exits.MASTER_GONE, reason):
             logger.warning("%s; this worker ends", reason)
         os._exit(exits.MASTER_GONE)
+
+
+def end_with_parent() -> None:
+    """Let the system end this process when the thread that started it ends, where it can."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            _prctl()(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+@cache
+def _prctl() -> Callable[..., int]:
+    """Return a function of the C library. A template has it for all its workers."""
+    import ctypes
+
+    found: Callable[..., int] = ctypes.CDLL(None).prctl
+    return found
 
 
 def end_broken() -> NoReturn:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.launch")
 
-#: A worker waits this long for a template that is starting (seconds); so does one for which there
-#: is no processor left, for a template that imports what it will need.
+#: A worker waits this long for a template that is starting (seconds), and longer where as many as
+#: there are processors start already: more programs would only be in the way of each other and of
+#: the template. One for which there is no processor left waits as long for a template that imports
+#: what it will need.
 PATIENCE_SECONDS: Final = 1.0
 
 
@@ -112,7 +114,7 @@ class Starter:
             if slot.is_asked:
                 slot.due, slot.held_until, slot.is_held = None, None, False
             return slot.is_asked
-        if slot.held_until is None:
+        if slot.held_until is None or (now >= slot.held_until and self._is_crowded()):
             slot.held_until = now + PATIENCE_SECONDS
         slot.is_held = now < slot.held_until  # else it has waited long enough
         return slot.is_held

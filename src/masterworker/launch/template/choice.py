@@ -32,7 +32,7 @@ class _Kind(NamedTuple):
 
     interpreter: Interpreter
     early: tuple[tuple[str, str], ...]
-    inherited: str
+    inherited: tuple[object, ...]
 
 
 class Found(NamedTuple):
@@ -66,6 +66,8 @@ class Templates:
         self._told = False
         #: The environment that was judged last, and how.
         self._decided: tuple[object, str] = (None, "")
+        #: When it was looked what is inherited, and that: workers are started some at a time.
+        self._seen: tuple[float, tuple[object, ...]] = (-1.0, ())
 
     @property
     def why_not_preloaded(self) -> str:
@@ -80,7 +82,9 @@ class Templates:
             self._tell(why)
             return Found(None)
         try:
-            kind = _Kind(interpreter, early(environment), inherited())
+            if self._seen[0] != now:
+                self._seen = now, inherited()
+            kind = _Kind(interpreter, early(environment), self._seen[1])
         except OSError as error:
             self._tell(f"the system does not tell what is inherited: {error}")
             return Found(None)

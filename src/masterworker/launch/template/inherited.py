@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from masterworker.thread_limits import THREADS
@@ -13,12 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Lines of `/proc/self/status` that a child has in common with the thread that starts it.
-_LINES: Final = (
-    *("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "NoNewPrivs", "Seccomp"),
-    "Seccomp_filters",
-    *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "Cpus_allowed", "Mems_allowed"),
+_LINES: Final = frozenset(
+    (
+        *(b"Umask", b"Uid", b"Gid", b"Groups", b"SigBlk", b"SigIgn", b"NoNewPrivs", b"Seccomp"),
+        *(b"Seccomp_filters", b"Cpus_allowed", b"Mems_allowed"),
+        *(b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb"),
+    )
 )
 _FILES: Final = ("limits", "cgroup", "oom_score_adj")
+_OWN: Final = "/proc/thread-self"
+#: More than any of these files has (bytes).
+_MOST: Final = 1 << 16
 #: Variables that a process reads before its first line of Python, or at its libraries' start.
 _EARLY: Final = (
     *("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "GCONV_", "TZ", "HOME"),
@@ -28,16 +32,22 @@ _EARLY: Final = (
 _CUSTOM: Final = frozenset({"sitecustomize", "usercustomize"})
 
 
-def inherited(proc: Path = Path("/proc")) -> str:
-    """Describe what a process that this thread starts now has from it."""
-    own = proc / "thread-self"
-    status = (own / "status").read_text(encoding="ascii", errors="replace")
-    lines = [line for line in status.splitlines() if line.partition(":")[0] in _LINES]
-    lines += [(own / name).read_text(encoding="utf-8", errors="replace") for name in _FILES]
-    links = [own / "root", *sorted((own / "ns").iterdir())]
-    lines += [str(link.readlink()) for link in links]
+def inherited() -> tuple[object, ...]:
+    """Describe what a process that this thread starts now has from it. Costs 0.1 ms."""
+    lines = [line for line in _read("status").splitlines() if line.partition(b":")[0] in _LINES]
+    files = map(_read, _FILES)
+    names = ["root", *(f"ns/{name}" for name in sorted(os.listdir(f"{_OWN}/ns")))]  # noqa: PTH208
+    links = [os.readlink(f"{_OWN}/{name}") for name in names]  # noqa: PTH115  four times as fast
     numbers = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), os.getsid(0)
-    return "\n".join([*lines, str(numbers)])
+    return *lines, *files, *links, *numbers
+
+
+def _read(name: str) -> bytes:
+    fd = os.open(f"{_OWN}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _MOST)
+    finally:
+        os.close(fd)
 
 
 def early(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -36,25 +36,34 @@ class _Map(ctypes.Structure):
     ]
 
 
-#: The kernel reads these as long as the process lives.
+#: The kernel reads these as long as a fork lives.
 _shown: Final[list[Any]] = []
 
 
-def show(command: Sequence[str], environment: Mapping[bytes, bytes]) -> None:
-    """Let the system show this command and environment from now on."""
-    words = b"".join(os.fsencode(word) + b"\0" for word in command)
-    variables = b"".join(b"%s=%s\0" % each for each in environment.items())
-    texts = [ctypes.create_string_buffer(text, len(text)) for text in (words, variables)]
-    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123  workers go without pathlib
-        stat = file.read().rpartition(b") ")[2].split()
-    library = ctypes.CDLL(None)
-    library.sbrk.restype = ctypes.c_void_p
-    described = _Map(exe_fd=0xFFFFFFFF, brk=library.sbrk(0))
-    for name, place in _FIELDS.items():
-        setattr(described, name, int(stat[place]))
-    for name, text in zip(("arg", "env"), texts, strict=True):
-        setattr(described, f"{name}_start", ctypes.addressof(text))
-        setattr(described, f"{name}_end", ctypes.addressof(text) + len(text))
-    size = ctypes.c_ulong(ctypes.sizeof(described))
-    _shown[:] = texts
-    library.prctl(_PR_SET_MM, _PR_SET_MM_MAP, ctypes.byref(described), size, 0)
+class ProcessText:
+    """What forks of this process will show, which is written before they are made."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self._sbrk, self._prctl = library.sbrk, library.prctl
+        self._sbrk.restype = ctypes.c_void_p
+        self._map = _Map(exe_fd=0xFFFFFFFF)
+        self._size = ctypes.c_ulong(ctypes.sizeof(_Map))
+        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123  workers go without pathlib
+            stat = file.read().rpartition(b") ")[2].split()
+        for name, place in _FIELDS.items():
+            setattr(self._map, name, int(stat[place]))
+
+    def write(self, command: Sequence[str], environment: Mapping[bytes, bytes]) -> None:
+        """Write a command and an environment."""
+        words = b"".join(os.fsencode(word) + b"\0" for word in command)
+        variables = b"".join(b"%s=%s\0" % each for each in environment.items())
+        _shown[:] = [ctypes.create_string_buffer(text, len(text)) for text in (words, variables)]
+        for name, text in zip(("arg", "env"), _shown, strict=True):
+            setattr(self._map, f"{name}_start", ctypes.addressof(text))
+            setattr(self._map, f"{name}_end", ctypes.addressof(text) + len(text))
+
+    def show(self) -> None:
+        """Let the system show them of this process from now on."""
+        self._map.brk = self._sbrk(0)  # it must not be another one than that of this instant
+        self._prctl(_PR_SET_MM, _PR_SET_MM_MAP, ctypes.byref(self._map), self._size, 0)

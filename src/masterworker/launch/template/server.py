@@ -2,13 +2,15 @@
 
 It is a fresh interpreter that has loaded what every worker needs, executes nothing of users, and
 has one thread. Each fork gives away all that is the template's and becomes what a program of its
-own would be: see `_Fork`.
+own would be. What a fork would have to find out or to make first, the template does before it forks
+(`_Ready`): a fork pays for each page of memory that it writes to, and so does one that only uses an
+object, which is counted there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import fcntl
 import gc
 import os
 import signal
@@ -19,37 +21,49 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from masterworker import forks
 from masterworker.launch import exits, scoreboard
-from masterworker.launch.template import clone, messages, processtext
+from masterworker.launch.process_context import end_with_parent
+from masterworker.launch.template import clone, messages
+from masterworker.launch.template.processtext import ProcessText
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from masterworker.launch.template.clone import Cloner
 
-_PR_SET_PDEATHSIG: Final = 1
 #: Numbers below this one are given to a fork.
 _GIVEN: Final = 5
 _OPEN: Final = "/proc/self/fd"
 
 
-def serve(fd: int, supervisor: int, *, loads: bool = False) -> None:
+def serve(
+    fd: int,
+    supervisor: int,
+    prepare: Callable[[Sequence[str]], None],
+    *,
+    loads: bool = False,
+) -> None:
     """Fork workers for a supervisor. Returns in each of them, and never in the template.
 
     Args:
         fd: Of the connection to the supervisor.
         supervisor: Its process id.
+        prepare: Called before a fork with its words, if they are others than before.
         loads: The first message says what this process is to import.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent()
     if os.getppid() != supervisor:
         os._exit(exits.MASTER_GONE)
     link = socket.socket(fileno=fd)
     cloner = _prepare(link, loads=loads)
     path = list(sys.path)
+    ready = _Ready(prepare)
     while True:
         data, fds, flags, _ = socket.recv_fds(link, messages.LONGEST, messages.MOST_FDS)
         if not data and not fds:
             os._exit(0)
         try:
-            is_worker = _answer(link, cloner, fds, cut=bool(flags & socket.MSG_CTRUNC))
+            cut = bool(flags & socket.MSG_CTRUNC)
+            is_worker = _answer(link, cloner, ready, data, fds, cut=cut)
         finally:
             if os.getpid() == _template:
                 for each in fds:
@@ -57,7 +71,41 @@ def serve(fd: int, supervisor: int, *, loads: bool = False) -> None:
         if is_worker:
             break
     sys.path[:] = path
-    _become(link, data, fds)
+    _become(link, ready, fds)
+
+
+class _Ready:
+    """What all forks that are asked for with the same message have in common from the beginning.
+
+    Args:
+        prepare: See `serve`.
+    """
+
+    def __init__(self, prepare: Callable[[Sequence[str]], None]) -> None:
+        self._prepare = prepare
+        self._message = b""
+        self._environment = dict(os.environb)
+        #: Higher than the file descriptors of the template.
+        self.bound = 0
+        self.text = ProcessText()
+
+    def enter(self, message: bytes) -> None:
+        """Have the variables and words of a worker, in the template itself."""
+        if message == self._message:
+            return
+        command, environment = messages.read_request(message)
+        for name in self._environment.keys() - environment.keys():
+            del os.environb[name]
+        for name, value in environment.items():
+            if self._environment.get(name) != value:
+                os.environb[name] = value
+        self._environment = environment
+        words = command[command.index("-c") + 2 :]
+        sys.argv[:], sys.orig_argv[:] = ["-c", *words], command
+        self.text.write(command, environment)
+        self._prepare(words)
+        self.bound = max(map(int, os.listdir(_OPEN))) + 1  # noqa: PTH208  workers go without pathlib
+        self._message = message
 
 
 _template: Final = os.getpid()
@@ -78,6 +126,7 @@ def _prepare(link: socket.socket, *, loads: bool) -> Cloner:
         _end_unfit(link, why)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    _forget_searches()
     gc.collect()
     gc.freeze()  # no search for garbage touches what forks share with the template
     link.send(messages.READY)
@@ -102,6 +151,15 @@ def _end_unfit(link: socket.socket, why: str) -> NoReturn:
     os._exit(0)
 
 
+def _forget_searches() -> None:
+    """Look into folders anew: what the template has found in them, or not, may have changed."""
+    for path, finder in list(sys.path_importer_cache.items()):
+        if finder is None:
+            del sys.path_importer_cache[path]
+        elif hasattr(finder, "invalidate_caches"):
+            finder.invalidate_caches()
+
+
 def _unfit() -> str:
     """Return why no process could be a fork of this one now; "": one could."""
     number = clone.threads()
@@ -112,7 +170,9 @@ def _unfit() -> str:
     return ""
 
 
-def _answer(link: socket.socket, cloner: Cloner, fds: list[int], *, cut: bool) -> bool:
+def _answer(
+    link: socket.socket, cloner: Cloner, ready: _Ready, message: bytes, fds: list[int], *, cut: bool
+) -> bool:
     """Answer one request. Returns whether this is the worker that was asked for."""
     if why := _unfit():
         link.send(messages.UNFIT + why.encode())
@@ -120,6 +180,7 @@ def _answer(link: socket.socket, cloner: Cloner, fds: list[int], *, cut: bool) -
     if cut or len(fds) < messages.MOST_FDS - 1:
         link.send(messages.FAILED + b"a template has no free file descriptors")
         return False
+    ready.enter(message)
     try:
         pid = cloner()
     except OSError as error:
@@ -133,7 +194,7 @@ def _answer(link: socket.socket, cloner: Cloner, fds: list[int], *, cut: bool) -
 # -- in the worker --------------------------------------------------------------------------
 
 
-def _become(link: socket.socket, data: bytes, fds: list[int]) -> None:
+def _become(link: socket.socket, ready: _Ready, fds: list[int]) -> None:
     """Become a worker, as if this were a program of its own."""
     folder, board = fds[0], fds[3]
     os.pwrite(board, os.getpid().to_bytes(8, sys.byteorder), 8 * scoreboard.PID)
@@ -144,39 +205,28 @@ def _become(link: socket.socket, data: bytes, fds: list[int]) -> None:
         os.setpgid(0, 0)
     with contextlib.suppress(OSError):
         os.fchdir(folder)
-    _give_descriptors(fds[1:])
-    command, environment = messages.read_request(data)
-    _enter_environment(environment)
-    words = command.index("-c")
-    sys.argv[:] = ["-c", *command[words + 2 :]]
-    sys.orig_argv[:] = command
+    _give_descriptors(fds[1:], max(ready.bound, *fds) + 1)
     if _loading:
-        _have_what_was_loaded(command)
-    processtext.show(command, environment)
-    _forget_searches()
+        _have_what_was_loaded(sys.orig_argv)
+    ready.text.show()
     _draw_new_numbers()
     with contextlib.suppress(AttributeError):  # Python itself does not do this after a fork
         threading.current_thread()._set_native_id()  # type: ignore[attr-defined]
     forks.begin()  # it is no fork of a worker, which could do less
 
 
-def _give_descriptors(fds: list[int]) -> None:
-    """Have the given ones as 1, 2, 3, ... and close all others but stdin."""
-    import fcntl
+def _give_descriptors(fds: list[int], bound: int) -> None:
+    """Have the given ones as 1, 2, 3, ... and close all others but stdin.
 
-    safe = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _GIVEN + len(fds)) for fd in fds]
-    for number, fd in enumerate(safe, 1):
+    Args:
+        fds: In this order.
+        bound: Higher than all that are open.
+    """
+    if any(fd <= number for number, fd in enumerate(fds, 1)):  # one would take another's place
+        fds = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _GIVEN + len(fds)) for fd in fds]
+    for number, fd in enumerate(fds, 1):
         os.dup2(fd, number, inheritable=True)
-    os.closerange(1 + len(safe), max(map(int, os.listdir(_OPEN))) + 1)  # noqa: PTH208  no pathlib
-
-
-def _enter_environment(given: dict[bytes, bytes]) -> None:
-    for name in list(os.environb):
-        if name not in given:
-            del os.environb[name]
-    for name, value in given.items():
-        if os.environb.get(name) != value:
-            os.environb[name] = value
+    os.closerange(1 + len(fds), max(bound, *fds) + 1)
 
 
 def _have_what_was_loaded(command: list[str]) -> None:
@@ -188,15 +238,6 @@ def _have_what_was_loaded(command: list[str]) -> None:
             signal.signal(number, signal.SIG_DFL)
         os.execv(command[0], command)  # noqa: S606  no shell
     loading.use_threads(os.environ, processors)
-
-
-def _forget_searches() -> None:
-    """Look into folders anew: what the template has found in them, or not, may have changed."""
-    for path, finder in list(sys.path_importer_cache.items()):
-        if finder is None:
-            del sys.path_importer_cache[path]
-        elif hasattr(finder, "invalidate_caches"):
-            finder.invalidate_caches()
 
 
 def _draw_new_numbers() -> None:

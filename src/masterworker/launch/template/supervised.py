@@ -43,8 +43,9 @@ REAPING_SECONDS: Final = 0.02
 
 #: Becomes a template, and in each of its forks a worker.
 _BEGIN: Final = (
-    "import gc; gc.disable(); {path}from masterworker.cli.child import begin; "
-    "from masterworker.launch.template.server import serve; serve({fd}, {pid}{loads}); begin()"
+    "import gc; gc.disable(); {path}from masterworker.cli.child import begin, prepare; "
+    "from masterworker.launch.template.server import serve; "
+    "serve({fd}, {pid}, prepare{loads}); begin()"
 )
 #: Reads from the connection where to import from, before anything of ours can be found.
 _PATH: Final = (
