@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import random
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import masterworker
 from masterworker import Executor, Master, UsageError, current_worker, task_rng
 from masterworker.core.streams import LAST, REMEMBERED, Stream, StreamTable, stream_of_run
+from masterworker.streams import seeds
 
 np = pytest.importorskip("numpy")
 
@@ -229,6 +231,23 @@ def test_tasks_of_seeds_in_turn_are_not_piled_up() -> None:
     for known in (table.known_from, task):
         assert table.find(known) == (7 + known % 2, (known // 2,))
     assert table.find(table.known_from - 1) is None
+
+
+def test_many_seeds_leave_numbers_only() -> None:
+    """And calls with the first one go on where they were, also one that was kept meanwhile."""
+    with Master(serial=True) as master:
+        kept = master.options(seed=1)
+        found = [kept.submit(draw).result(), master.options(seed=1).submit(draw).result()]
+        for seed in range(2, 2 + 3 * seeds.RECENT):
+            master.options(seed=seed).submit(draw)
+        found += [master.options(seed=1).submit(draw).result(), kept.submit(draw).result()]
+        found += list(master.options(seed=1).map(draw, range(2)))
+        assert found == serial(1, 6)
+        gc.collect()
+        book = master._Master__engine.submission.seeds  # type: ignore[attr-defined]
+        objects = [each for each in gc.get_objects() if isinstance(each, seeds.Streams)]
+        assert len([each for each in objects if each._taken is book._taken]) <= seeds.RECENT + 2
+        assert len(book._taken) == 3 * seeds.RECENT + 1
 
 
 def test_the_story_of_a_task_does_not_guess_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Seeds have at most this many bits: NumPy's own entropy has 128.
 _MOST_BITS: Final = 4096
+#: For this number of seeds objects are kept, and for all a number.
+RECENT: Final = 128
 
 
 def check_seed(value: Any) -> int:
@@ -45,22 +47,27 @@ def check_seed(value: Any) -> int:
     )
 
 
+#: How far the streams of each seed have been taken: to this number, or to one below a parent.
+Taken = dict[int, int | tuple[Stream, int]]
+
+
 class Streams:
     """The streams of calls that share a seed. Thread-safe.
 
     Args:
         seed: Their seed.
         table: Where it is noted which tasks they are.
-        lock: Guards the table.
+        lock: Guards the table, and what follows.
+        taken: How far streams have been taken, by seed.
     """
 
-    def __init__(self, seed: int, table: StreamTable, lock: threading.Lock) -> None:
+    def __init__(self, seed: int, table: StreamTable, lock: threading.Lock, taken: Taken) -> None:
         self.seed = seed
         self._table = table
         self._lock = lock
-        self._parent = Stream(seed, ())
-        self._next = 0
-        self._latest = b"", self._parent, b""
+        self._taken = taken
+        self._root = Stream(seed, ())
+        self._latest = b"", self._root, b""
 
     def take(self, number: int | None) -> Share:
         """Return streams for tasks, which no other task gets.
@@ -70,11 +77,13 @@ class Streams:
                 the last one there can be.
         """
         with self._lock:
-            if self._next + (1 if number is None else number) > LAST:
-                self._parent, self._next = self._parent.child(LAST), 0
-            share = Share(self, self._parent, self._next)
-            self._next = LAST if number is None else self._next + number
-            return share
+            found = self._taken.get(self.seed, 0)
+            parent, begin = (self._root, found) if isinstance(found, int) else found
+            if begin + (1 if number is None else number) > LAST:
+                parent, begin = parent.child(LAST), 0
+            following = LAST if number is None else begin + number
+            self._taken[self.seed] = following if parent is self._root else (parent, following)
+            return Share(self, parent, begin)
 
     def wrapped(self, function: bytes, parent: Stream) -> bytes:
         """Return the pickle of a function whose calls have streams."""
@@ -133,7 +142,8 @@ class Share:
 class SeedBook:
     """The streams of all seeds of a job. Thread-safe.
 
-    Keeps an entry for each seed.
+    Keeps a number for each seed that calls share (0.1 kB), as long as the job lives: were one
+    forgotten, later calls with that seed would draw what earlier ones have drawn.
 
     Args:
         table: Where it is noted which tasks have which stream.
@@ -142,7 +152,9 @@ class SeedBook:
     def __init__(self, table: StreamTable) -> None:
         self._table = table
         self._lock = forks.lock()
-        self._known: dict[int, Streams] = {}
+        self._taken: Taken = {}
+        #: Some of the latest: each has pickled the function that was asked for last.
+        self._recent: dict[int, Streams] = {}
 
     def shared(self, seed: Any) -> Streams | None:
         """Return the streams of a seed that several calls share; None: there is none.
@@ -152,8 +164,14 @@ class SeedBook:
         """
         if seed is None:
             return None
-        number = check_seed(seed)
-        return self._known.setdefault(number, self._streams(number))  # one step
+        number, recent = check_seed(seed), self._recent
+        known = recent.get(number)
+        if known is None:
+            if len(recent) >= RECENT:
+                recent.clear()
+            known = Streams(number, self._table, self._lock, self._taken)
+            known = recent.setdefault(number, known)
+        return known
 
     def for_map(self, seed: Any) -> Share:
         """Return the streams of one `map`, whose items are numbered from 0.
@@ -161,10 +179,7 @@ class SeedBook:
         Raises:
             UsageError: It cannot be a seed.
         """
-        return self._streams(check_seed(seed)).take(None)
-
-    def _streams(self, seed: int) -> Streams:
-        return Streams(seed, self._table, self._lock)
+        return Streams(check_seed(seed), self._table, self._lock, {}).take(None)
 
 
 def upper_bound(iterables: Iterable[Iterable[Any]]) -> int | None:
