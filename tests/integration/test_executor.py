@@ -290,6 +290,8 @@ def test_bad_values_are_refused(given: dict[str, Any], error: type[Exception]) -
         ({"buffersize": -1}, ValueError),
         ({"buffersize": "3"}, TypeError),
         ({"timeout": float("nan")}, UsageError),
+        ({"timeout": -1}, UsageError),
+        ({"timeout": "3"}, UsageError),
     ],
 )
 def test_bad_values_for_map_are_refused(
