@@ -4,13 +4,12 @@
                            <digest>.needs               what several calls refer to, once
 
 Folders and files are the user's alone, and what others could have changed is not read: to
-replay a call is to unpickle it. Nothing is unpickled here.
+replay a call is to unpickle it. Nothing is unpickled here. `failed_keeping` writes them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import stat
@@ -24,24 +23,18 @@ import msgspec
 from masterworker.core.task import LOST, read_history
 from masterworker.data.record import decode
 from masterworker.errors import NotKeptError, UsageError
-from masterworker.machine import random_name
 from masterworker.statefolder import (
-    FOLDER,
-    changed,
     check_owner,
-    entered,
     folder_of,
     names_in,
     place_of,
-    remove,
-    size_of,
     state_folder,
 )
 from masterworker.taskid import shown_number, task_name
 from masterworker.wire import python_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from masterworker.core.effects import Failed
 
@@ -49,23 +42,8 @@ logger = logging.getLogger("masterworker.failed")
 
 #: Version of the files.
 FORMAT = 2
-#: How many calls of a label are kept, and of how many labels.
-KEPT_CALLS = 100
-KEPT_LABELS = 50
-#: At most this many bytes for all labels together, ...
-KEPT_BYTES = 200 * 10**6
-#: ... and none is kept for longer (seconds; 30 days).
-KEPT_SECONDS = 30 * 86_400.0
-#: Larger parameters are not kept (bytes).
-LARGEST = 64 << 20
-
-_ENDING, _NEEDS, _NEW = ".call", ".needs", ".new-"
-#: A file that was begun before this time will not be finished any more (seconds).
-_ABANDONED = 3600.0
-#: What calls refer to is written before them, by other processes, too (seconds).
-_FRESH = 60.0
-#: Words for no.
-_NO = {"0", "no", "off", "false", "never", "none"}
+#: What the names of files end with: calls, and what several of them refer to.
+ENDING, NEEDS = ".call", ".needs"
 #: What one file can hold at most (bytes), for the reader's buffer.
 _LARGEST_FILE = (1 << 31) - 1
 
@@ -106,7 +84,7 @@ class Summary(NamedTuple):
     @property
     def name(self) -> str:
         """Name of its file. Later ones sort behind."""
-        return f"{self.when:020d}-{self.number}-{self.run[:8]}{_ENDING}"
+        return f"{self.when:020d}-{self.number}-{self.run[:8]}{ENDING}"
 
 
 class Call(NamedTuple):
@@ -147,160 +125,6 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in line[:200])
 
 
-# -- writing --------------------------------------------------------------------------------
-
-
-def save(label: str, calls: Sequence[Call]) -> None:
-    """Write failed calls of a label, and remove those that are too many.
-
-    Raises:
-        OSError: The disk is full, or nothing can be written there.
-        UsageError: The folder could be changed by others.
-    """
-    with folder_of(label, make=True) as (base, folder):
-        for call in calls:
-            _write(folder, call)
-        names = names_in(folder)
-        kept = sorted(name for name in names if name.endswith(_ENDING))
-        for name in kept[:-KEPT_CALLS]:
-            remove(name, folder)
-        _forget_needs(folder, place_of(label))
-        for name in names:
-            if name.startswith(_NEW) and changed(name, folder) < time.time() - _ABANDONED:
-                remove(name, folder)
-        _forget_labels(base)
-        _forget_old(base)
-
-
-def _write(folder: int, call: Call) -> None:
-    summary = call.summary
-    if call.needs:
-        digest = hashlib.sha256("".join(sorted(call.needs)).encode()).hexdigest()[:32]
-        summary = summary._replace(needs=digest + _NEEDS)
-        if not changed(summary.needs, folder):
-            _write_file(folder, summary.needs, call.needs)
-    _write_file(folder, summary.name, (FORMAT, summary), call[1:-1])
-
-
-def _write_file(folder: int, name: str, *parts: object) -> None:
-    new = _NEW + random_name()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(new, flags, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(file, "wb") as out:
-            for part in parts:
-                out.write(msgpack.packb(part))
-        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        remove(new, folder)
-        raise
-
-
-# -- forgetting -----------------------------------------------------------------------------
-
-
-def is_wanted() -> bool:
-    """Return whether failed calls are kept at all: MASTERWORKER_KEEP_FAILED=0 says no."""
-    return os.environ.get("MASTERWORKER_KEEP_FAILED", "").strip().lower() not in _NO
-
-
-def clear(label: str | None = None) -> int:
-    """Remove all failed calls that are kept. Returns how many.
-
-    Args:
-        label: Those of one label; None: of all.
-
-    Raises:
-        UsageError: Others could have changed the folder.
-    """
-    try:
-        with entered(state_folder()) as base:
-            chosen = names_in(base) if label is None else [place_of(label).parent.name]
-            return sum(_forget(base, name) for name in chosen)
-    except FileNotFoundError:
-        return 0
-    except OSError as error:
-        raise _unreadable(error) from None
-
-
-def tidy() -> None:
-    """Remove what is too old."""
-    with contextlib.suppress(OSError, UsageError), entered(state_folder()) as base:
-        _forget_old(base)
-
-
-def _forget_old(base: int) -> None:
-    """Remove the oldest calls of all labels that are too old, or too large together."""
-    kept: list[tuple[str, str, int]] = []
-    beside: dict[str, int] = {}
-    doomed: dict[str, list[str]] = {}
-    too_old = time.time() - KEPT_SECONDS
-    for label in names_in(base):
-        with contextlib.suppress(OSError, UsageError), _inside(base, label) as folder:
-            for name in names_in(folder):
-                if not name.endswith(_ENDING):
-                    beside[label] = beside.get(label, 0) + size_of(name, folder)
-                elif changed(name, folder) < too_old:
-                    doomed.setdefault(label, []).append(name)
-                else:
-                    kept.append((name, label, size_of(name, folder)))
-    room = KEPT_BYTES
-    for number, (name, label, size) in enumerate(sorted(kept, reverse=True)):
-        room -= size + beside.pop(label, 0)  # what they share counts with the newest
-        if room < 0 and number:
-            doomed.setdefault(label, []).append(name)
-    for label, names in doomed.items():
-        with contextlib.suppress(OSError, UsageError), _inside(base, label) as folder:
-            for name in names:
-                remove(name, folder)
-            _forget_needs(folder, state_folder() / label / FOLDER, since=time.time() - _FRESH)
-
-
-def _forget_needs(folder: int, place: Path, since: float = float("inf")) -> None:
-    """Remove what no call refers to any more, if it was written before some time."""
-    names = names_in(folder)
-    needs = [name for name in names if name.endswith(_NEEDS)]
-    wanted = set()
-    for name in names if needs else ():
-        if name.endswith(_ENDING):
-            with contextlib.suppress(OSError, UsageError):
-                wanted.add(_read(folder, place / name, whole=False).summary.needs)
-    for name in needs:
-        if name not in wanted and changed(name, folder) < since:
-            remove(name, folder)
-
-
-def _forget_labels(base: int) -> None:
-    """Remove the failed calls of labels that have had none for the longest time."""
-    labels = names_in(base)
-    if len(labels) <= KEPT_LABELS:
-        return
-    labels.sort(key=lambda name: changed(f"{name}/{FOLDER}", base))
-    for label in labels[:-KEPT_LABELS]:
-        _forget(base, label)
-
-
-def _forget(base: int, label: str) -> int:
-    """Remove all calls of a label, whose folder this is. Returns how many there were."""
-    number = 0
-    with contextlib.suppress(OSError, UsageError):
-        with _inside(base, label) as folder:
-            for name in names_in(folder):
-                number += name.endswith(_ENDING)
-                remove(name, folder)
-        with entered(state_folder() / label, base) as own:
-            os.rmdir(FOLDER, dir_fd=own)
-        os.rmdir(label, dir_fd=base)
-    return number
-
-
-@contextlib.contextmanager
-def _inside(base: int, label: str) -> Iterator[int]:
-    place = state_folder() / label / FOLDER
-    with entered(place.parent, base) as own, entered(place, own) as folder:
-        yield folder
-
-
 # -- reading --------------------------------------------------------------------------------
 
 
@@ -314,13 +138,13 @@ def saved(label: str) -> list[Summary]:
     try:
         with folder_of(label) as (_, folder):
             for name in sorted(names_in(folder), reverse=True):
-                if name.endswith(_ENDING):
+                if name.endswith(ENDING):
                     with contextlib.suppress(FileNotFoundError):  # removed just now
-                        found.append(_read(folder, place_of(label) / name, whole=False).summary)
+                        found.append(read_in(folder, place_of(label) / name, whole=False).summary)
     except FileNotFoundError:
         return found
     except OSError as error:
-        raise _unreadable(error) from None
+        raise unreadable(error) from None
     return [summary for summary in found if summary.label == label]
 
 
@@ -350,14 +174,19 @@ def read(summary: Summary) -> Call:
     """
     try:
         with folder_of(summary.label) as (_, folder):
-            return _read(folder, place_of(summary.label) / summary.name, whole=True)
+            return read_in(folder, place_of(summary.label) / summary.name, whole=True)
     except FileNotFoundError:
         raise NotKeptError(f"the call of {summary.task_id} is not kept any more") from None
     except OSError as error:
-        raise _unreadable(error) from None
+        raise unreadable(error) from None
 
 
-def _read(folder: int, path: Path, *, whole: bool) -> Call:
+def read_in(folder: int, path: Path, *, whole: bool) -> Call:
+    """Read a failed call from an opened folder: its summary alone, or the whole.
+
+    Raises:
+        UsageError: It cannot be read, or others could have changed it.
+    """
     with _opened(folder, path, 1 << 20 if whole else 1 << 12) as unpacker:
         written, summary = unpacker.unpack()
         if written != FORMAT:
@@ -389,5 +218,6 @@ def _opened(folder: int, path: Path, size: int) -> Iterator[msgpack.Unpacker]:
             raise UsageError(f"{path} cannot be read, remove it: {_one_line(message)}") from None
 
 
-def _unreadable(error: OSError) -> UsageError:
+def unreadable(error: OSError) -> UsageError:
+    """Return the error for a caller that cannot enter the folder."""
     return UsageError(f"the failed calls in {state_folder()} cannot be read: {error.strerror}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.replaying import one_line, replay
-from masterworker import failed, wire
+from masterworker import failed, failed_keeping, wire
 from masterworker.core.task import FAILURE
 from masterworker.data.failure import describe
 from masterworker.data.pickling import dumps
@@ -165,7 +165,7 @@ def test_another_python(desk: Desk) -> None:
     outcome = describe(ValueError()).encode()
     summary = failed.summarise(desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), 1, 3)
     summary = summary._replace(python="3.99")
-    failed.save(desk.label, [failed.Call(summary, dumps(()), outcome, b"")])
+    failed_keeping.save(desk.label, [failed.Call(summary, dumps(()), outcome, b"")])
     told = one_line(replay(desk, "0"), 5)
     assert "3.99" in told
     assert wire.python_version() in told
@@ -175,7 +175,7 @@ def test_parameters_that_were_too_large(desk: Desk) -> None:
     """Said, with the size."""
     outcome = describe(ValueError()).encode()
     summary = failed.summarise(desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), 1, 10**8)
-    failed.save(desk.label, [failed.Call(summary, None, outcome, b"")])
+    failed_keeping.save(desk.label, [failed.Call(summary, None, outcome, b"")])
     assert "100,000,000 bytes" in one_line(replay(desk, "0"), 2)
 
 
@@ -214,7 +214,7 @@ def test_clearing(desk: Desk) -> None:
     for label in desk.label, f"{desk.label} too":
         found = (1, "@f", b"", FAILURE, outcome, "")
         summary = failed.summarise(label, "run", found, 1, 1)
-        failed.save(label, [failed.Call(summary, b"", outcome, b"")])
+        failed_keeping.save(label, [failed.Call(summary, b"", outcome, b"")])
     assert desk.command("replay", desk.label, "--clear").good().out == (
         f"1 failed call of {desk.label!r} removed\n"
     )
@@ -293,7 +293,7 @@ def test_calls_that_others_could_have_changed(desk: Desk) -> None:
     summary = failed.summarise(
         desk.label, "run", (1, "@f", b"", FAILURE, outcome, ""), time.time_ns(), 3
     )
-    failed.save(desk.label, [failed.Call(summary, dumps(()), outcome, b"")])
+    failed_keeping.save(desk.label, [failed.Call(summary, dumps(()), outcome, b"")])
     (path,) = Path(os.environ["MASTERWORKER_STATE"]).rglob(summary.name)
     path.parent.chmod(0o777)
     for words in [], ["1"]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from integration import work
-from masterworker import Master, failed
+from masterworker import Master, failed_limits
 from masterworker.core.chunks import MOST, Chunk
 from masterworker.core.task import Finished
 from masterworker.data.chunks import put_together
@@ -151,7 +151,7 @@ def test_each_task_fails_by_itself_and_can_be_replayed(
         engine_of(warm).manager._sinks.on_failed = before
     kept = [loads(parameters)[1:] for _, _, parameters, *_ in calls]
     assert sorted(kept)[::2] == [((n,), {}) for n in sorted(numbers) if n < 0]
-    assert max(len(call[2]) for call in calls) < failed.LARGEST
+    assert max(len(call[2]) for call in calls) < failed_limits.LARGEST
     engine_of(warm).manager.check()
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from masterworker import failed, wire
+from masterworker import failed, failed_keeping, wire
 from masterworker.cli import explain, replay
 from masterworker.core.task import AGAIN, FAILURE, RESULT
 from masterworker.data import record
@@ -141,7 +141,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> failed.Summary:
     outcome = record.Failure("E", "m", "", b"").encode()
     call = (7, f"{EVIL}tag", b"p", FAILURE, outcome, "w")
     summary = failed.summarise("label", "r" * 32, call, 1, 1)  # type: ignore[arg-type]
-    failed.save("label", [failed.Call(summary, b"p", outcome, b"")])
+    failed_keeping.save("label", [failed.Call(summary, b"p", outcome, b"")])
     return summary
 
 

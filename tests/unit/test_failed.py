@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from masterworker import failed, wire
+from masterworker import failed, failed_keeping, failed_limits, wire
 from masterworker.core.task import FAILURE, LOST, write_history
 from masterworker.data.failure import describe
 from masterworker.errors import UsageError
@@ -53,7 +53,7 @@ def failing(number: int, parameters: bytes = b"p", tag: str = "sqrt") -> Failed:
 def test_a_call_comes_back_as_it_was() -> None:
     """Also bytes that are no pickle; its summary can be printed."""
     one = call("demo", 3, parameters=b"\x80no pickle\xff")
-    failed.save("demo", [one])
+    failed_keeping.save("demo", [one])
     (summary,) = failed.saved("demo")
     assert failed.read(summary) == one
     assert summary.task_id == "sqrt_2"
@@ -66,7 +66,7 @@ def test_nobody_else_can_read_them(state: Path) -> None:
     """Folders 0700, files 0600, whatever the umask says."""
     before = os.umask(0)
     try:
-        failed.save("demo", [call("demo", 1)])
+        failed_keeping.save("demo", [call("demo", 1)])
     finally:
         os.umask(before)
     paths = [state, *state.rglob("*")]
@@ -77,17 +77,17 @@ def test_nobody_else_can_read_them(state: Path) -> None:
 
 def test_the_last_hundred_are_kept(state: Path) -> None:
     """Across runs of the job; newest first."""
-    failed.save("demo", [call("demo", n, "first run") for n in range(1, 81)])
-    failed.save("demo", [call("demo", n, "second run") for n in range(101, 151)])
+    failed_keeping.save("demo", [call("demo", n, "first run") for n in range(1, 81)])
+    failed_keeping.save("demo", [call("demo", n, "second run") for n in range(101, 151)])
     assert [s.number for s in failed.saved("demo")] == [*range(150, 100, -1), *range(80, 30, -1)]
-    assert len(kept_in(state)) == failed.KEPT_CALLS
+    assert len(kept_in(state)) == failed_limits.KEPT_CALLS
 
 
 def test_labels_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     """Jobs without a label have a new one each time."""
-    monkeypatch.setattr(failed, "KEPT_LABELS", 3)
+    monkeypatch.setattr(failed_limits, "KEPT_LABELS", 3)
     for number in range(6):
-        failed.save(f"job-{number}", [call(f"job-{number}", 1)])
+        failed_keeping.save(f"job-{number}", [call(f"job-{number}", 1)])
         folder = next(p for p in state.glob(f"job-{number}-*"))
         os.utime(folder / "failed", (number, number))
     assert [bool(failed.saved(f"job-{n}")) for n in range(6)] == [False] * 3 + [True] * 3
@@ -101,7 +101,7 @@ def test_labels_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch, state:
 )
 def test_any_label_is_safe(label: str, state: Path) -> None:
     """Nothing is written outside, and labels are not mixed up."""
-    failed.save(label, [call(label, 1)])
+    failed_keeping.save(label, [call(label, 1)])
     (path,) = kept_in(state)
     assert path.parents[2] == state
     assert [p.name for p in state.parent.iterdir()] == [state.name]
@@ -112,17 +112,17 @@ def test_any_label_is_safe(label: str, state: Path) -> None:
 def test_labels_that_look_alike() -> None:
     """They have folders of their own."""
     for label in "a/b", "a_b", "a.b":
-        failed.save(label, [call(label, 1)])
+        failed_keeping.save(label, [call(label, 1)])
     for label in "a/b", "a_b", "a.b":
         assert [s.label for s in failed.saved(label)] == [label]
 
 
 def test_find() -> None:
     """By id or number, the newest; or only of one run."""
-    failed.save("demo", [call("demo", 7, "old"), call("demo", 8, "old")])
+    failed_keeping.save("demo", [call("demo", 7, "old"), call("demo", 8, "old")])
     later = call("demo", 7, "new")
     later = later._replace(summary=later.summary._replace(when=2 * 10**18))
-    failed.save("demo", [later])
+    failed_keeping.save("demo", [later])
     for task in "sqrt_6", "6":
         assert failed.find("demo", task) == later.summary
         assert failed.find("demo", task, "old") == call("demo", 7, "old").summary
@@ -134,32 +134,34 @@ def test_find() -> None:
 
 def test_bytes_of_a_label_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go first; the newest stays whatever its size."""
-    monkeypatch.setattr(failed, "KEPT_BYTES", 5000)
-    failed.save("demo", [call("demo", n, parameters=b"x" * 2000) for n in range(5)])
+    monkeypatch.setattr(failed_limits, "KEPT_BYTES", 5000)
+    failed_keeping.save("demo", [call("demo", n, parameters=b"x" * 2000) for n in range(5)])
     assert [summary.number for summary in failed.saved("demo")] == [4, 3]
-    failed.save("demo", [call("demo", 9, parameters=b"x" * 50_000)])
+    failed_keeping.save("demo", [call("demo", 9, parameters=b"x" * 50_000)])
     assert [summary.number for summary in failed.saved("demo")] == [9]
 
 
 def test_bytes_of_all_labels_are_bounded(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     """Together; the oldest go first, whosever they are."""
-    monkeypatch.setattr(failed, "KEPT_BYTES", 10_000)
+    monkeypatch.setattr(failed_limits, "KEPT_BYTES", 10_000)
     for number in range(20):
-        failed.save(f"job-{number}", [call(f"job-{number}", number, parameters=b"x" * 2000)])
+        failed_keeping.save(
+            f"job-{number}", [call(f"job-{number}", number, parameters=b"x" * 2000)]
+        )
         assert sum(path.stat().st_size for path in kept_in(state)) <= 10_000
     assert [bool(failed.saved(f"job-{n}")) for n in range(20)] == [False] * 16 + [True] * 4
 
 
 def test_what_calls_share_counts_too(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     """And goes with the last call that refers to it."""
-    monkeypatch.setattr(failed, "KEPT_BYTES", 10_000)
+    monkeypatch.setattr(failed_limits, "KEPT_BYTES", 10_000)
     old = call("old", 1)._replace(needs={"key": b"x" * 6000})
-    failed.save("old", [old])
+    failed_keeping.save("old", [old])
     (needs,) = state.rglob("*.needs")
     os.utime(needs, (1e9, 1e9))
-    failed.save("new", [call("new", 2, parameters=b"x" * 3000)])
+    failed_keeping.save("new", [call("new", 2, parameters=b"x" * 3000)])
     assert failed.read(failed.saved("old")[0]).needs == old.needs
-    failed.save("new", [call("new", 3, parameters=b"x" * 3000)])
+    failed_keeping.save("new", [call("new", 3, parameters=b"x" * 3000)])
     assert [summary.number for summary in failed.saved("new")] == [3, 2]
     assert not failed.saved("old")
     assert not list(state.rglob("*.needs"))
@@ -167,35 +169,35 @@ def test_what_calls_share_counts_too(monkeypatch: pytest.MonkeyPatch, state: Pat
 
 def test_old_ones_are_forgotten(state: Path) -> None:
     """With the next that is kept, or looked for; of all labels."""
-    failed.save("demo", [call("demo", n) for n in range(3)])
-    failed.save("other", [call("other", 1)])
+    failed_keeping.save("demo", [call("demo", n) for n in range(3)])
+    failed_keeping.save("other", [call("other", 1)])
     for path in kept_in(state):
         if "demo" in path.parents[1].name:
             os.utime(path, (1e9, 1e9))
-    failed.tidy()
+    failed_keeping.tidy()
     assert not failed.saved("demo")
     assert failed.saved("other")
 
 
 def test_clearing(state: Path) -> None:
     """One label, or all; others' files are not touched, and nothing is no error."""
-    assert failed.clear() == failed.clear("demo") == 0
+    assert failed_keeping.clear() == failed_keeping.clear("demo") == 0
     for label in "demo", "other", "third":
-        failed.save(label, [call(label, n)._replace(needs={"k": b"v"}) for n in (1, 2)])
-    assert failed.clear("demo") == 2
+        failed_keeping.save(label, [call(label, n)._replace(needs={"k": b"v"}) for n in (1, 2)])
+    assert failed_keeping.clear("demo") == 2
     assert not failed.saved("demo")
     assert [len(failed.saved(label)) for label in ("other", "third")] == [2, 2]
     (state / "mine").write_text("not theirs")
-    assert failed.clear() == 4
+    assert failed_keeping.clear() == 4
     assert kept_in(state) == [state / "mine"]
 
 
 def test_clearing_what_others_can_write(state: Path) -> None:
     """It is refused, as reading is."""
-    failed.save("demo", [call("demo", 1)])
+    failed_keeping.save("demo", [call("demo", 1)])
     state.chmod(0o777)
     with pytest.raises(UsageError, match="written by others"):
-        failed.clear()
+        failed_keeping.clear()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_clearing_what_others_can_write(state: Path) -> None:
 def test_the_switch(monkeypatch: pytest.MonkeyPatch, told: str, wanted: bool) -> None:
     """One variable."""
     monkeypatch.setenv("MASTERWORKER_KEEP_FAILED", told)
-    assert failed.is_wanted() is wanted
+    assert failed_limits.is_wanted() is wanted
 
 
 def test_losses() -> None:
@@ -219,7 +221,7 @@ def test_losses() -> None:
 def test_a_worker_sends_nonsense(outcome: bytes) -> None:
     """Its record is kept, and tells that it cannot be read."""
     summary = failed.summarise("demo", "run", (1, "t", b"", FAILURE, outcome, ""), 1, 0)
-    failed.save("demo", [failed.Call(summary, b"", outcome, b"")])
+    failed_keeping.save("demo", [failed.Call(summary, b"", outcome, b"")])
     assert failed.read(failed.saved("demo")[0]).outcome == outcome
 
 
@@ -230,7 +232,7 @@ def test_a_worker_sends_nonsense(outcome: bytes) -> None:
 @pytest.mark.parametrize("mode", [0o020, 0o002])
 def test_what_others_can_write_is_refused(state: Path, level: int, mode: int) -> None:
     """With its name, and what to do."""
-    failed.save("demo", [call("demo", 1)])
+    failed_keeping.save("demo", [call("demo", 1)])
     (path,) = kept_in(state)
     place = [state, path.parents[1], path.parent, path][level]
     place.chmod(place.stat().st_mode | mode)
@@ -239,18 +241,18 @@ def test_what_others_can_write_is_refused(state: Path, level: int, mode: int) ->
     assert place.name in str(raised.value)
     if level < 3:
         with pytest.raises(UsageError, match="can be written by others"):
-            failed.save("demo", [call("demo", 2)])
+            failed_keeping.save("demo", [call("demo", 2)])
 
 
 def test_what_is_somebody_elses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """For reading and for writing."""
-    failed.save("demo", [call("demo", 1)])
+    failed_keeping.save("demo", [call("demo", 1)])
     (summary,) = failed.saved("demo")
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     for access in (
         lambda: failed.saved("demo"),
         lambda: failed.read(summary),
-        lambda: failed.save("demo", [call("demo", 2)]),
+        lambda: failed_keeping.save("demo", [call("demo", 2)]),
     ):
         with pytest.raises(UsageError, match="not yours"):
             access()
@@ -259,7 +261,7 @@ def test_what_is_somebody_elses_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("level", range(4), ids=["state", "label", "failed", "file"])
 def test_symbolic_links_are_not_followed(state: Path, tmp_path: Path, level: int) -> None:
     """Wherever they lead."""
-    failed.save("demo", [call("demo", 1)])
+    failed_keeping.save("demo", [call("demo", 1)])
     (path,) = kept_in(state)
     place = [state, path.parents[1], path.parent, path][level]
     moved = tmp_path / "moved"
@@ -272,7 +274,7 @@ def test_symbolic_links_are_not_followed(state: Path, tmp_path: Path, level: int
 @pytest.mark.parametrize("content", [b"", b"\xc1", b"\x92\x02\x90", b"\x92\x01\x90", b"\x01" * 99])
 def test_a_damaged_file(state: Path, content: bytes) -> None:
     """One clear error that names it."""
-    failed.save("demo", [call("demo", 1)])
+    failed_keeping.save("demo", [call("demo", 1)])
     (path,) = kept_in(state)
     path.write_bytes(content)
     with pytest.raises(UsageError, match=path.name):
@@ -349,12 +351,12 @@ def test_a_million_failures(manager: Manager, state: Path) -> None:
     keeping.close(20.0)
     newest = [s.number for s in failed.saved("demo")][:100]
     assert newest == list(range(999_999, 999_899, -1))
-    assert len(kept_in(state)) == failed.KEPT_CALLS
+    assert len(kept_in(state)) == failed_limits.KEPT_CALLS
 
 
 def test_large_parameters(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are left out, which is said; what waits is bounded by bytes."""
-    monkeypatch.setattr(failed, "LARGEST", 1000)
+    monkeypatch.setattr(failed_limits, "LARGEST", 1000)
     monkeypatch.setattr(dead_letters, "HELD_BYTES", 2 * len(OUTCOME) + 500)
     monkeypatch.setattr(threading.Thread, "start", _refuse)
     keeping = DeadLetters("demo", lambda: manager)
@@ -382,7 +384,7 @@ def test_the_disk_is_full(
         tried.append(len(calls))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(failed, "save", full)
+    monkeypatch.setattr(failed_keeping, "save", full)
     keeping = DeadLetters("demo", lambda: manager)
     for number in range(3):
         keeping.take([failing(number)])

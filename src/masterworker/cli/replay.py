@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from masterworker import failed, program, surroundings, wire
+from masterworker import failed, failed_keeping, failed_limits, program, surroundings, wire
 from masterworker.cli import exit_codes
 from masterworker.client import Client
 from masterworker.core.filters import CALL_MARK
@@ -53,7 +53,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     if options.clear:
         return _clear(label or None)
     check_label(label)
-    failed.tidy()
+    failed_keeping.tidy()
     if len(options.words) < 3:
         return _list(label)
     task = options.words[2]
@@ -73,7 +73,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     if call.parameters is None:
         raise UsageError(
             f"the parameters of {summary.task_id} have {summary.size:,} bytes, so they were not "
-            f"kept (at most {failed.LARGEST:,})"
+            f"kept (at most {failed_limits.LARGEST:,})"
         )
     if summary.kind == LOST:
         ended = len(read_history(call.outcome))
@@ -85,7 +85,7 @@ def run(label: str, options: argparse.Namespace) -> int:
 
 
 def _clear(label: str | None) -> int:
-    number = failed.clear(label)
+    number = failed_keeping.clear(label)
     whose = "" if label is None else f" of {label!r}"
     print(f"{number} failed call{'' if number == 1 else 's'}{whose} removed")
     return exit_codes.OK
@@ -196,7 +196,7 @@ class _Replay:
         except KeyError:
             raise NotKeptError(
                 f"what {self.call.summary.task_id} refers to was not kept: it had more than "
-                f"{failed.LARGEST:,} bytes"
+                f"{failed_limits.LARGEST:,} bytes"
             ) from None
 
     def _tell_failure(self, error: BaseException) -> int:

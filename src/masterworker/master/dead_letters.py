@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from masterworker import forks, program, wire
+from masterworker import failed_limits, forks, program, wire
 from masterworker.data.segment import bytes_of
 from masterworker.master.needs import stored_for
 
@@ -65,24 +65,20 @@ class DeadLetters:
         """Take calls that have failed; called with the manager's lock held."""
         if not calls or self._closing.is_set():
             return
-        from masterworker import failed  # most masters never need it
-
-        if not failed.is_wanted():
+        if not failed_limits.is_wanted():
             return
-        when = time.time_ns()
+        when, most = time.time_ns(), failed_limits.KEPT_CALLS
         with self._lock:
-            for call in calls[-failed.KEPT_CALLS :]:
+            for call in calls[-most:]:
                 size = len(call[2])
-                if size > failed.LARGEST:
+                if size > failed_limits.LARGEST:
                     call = (*call[:2], b"", *call[3:])  # noqa: PLW2901  without them
                 needs = stored_for(call[2], self._manager())
-                if sum(map(len, needs.values())) > failed.LARGEST:
+                if sum(map(len, needs.values())) > failed_limits.LARGEST:
                     needs = {}
                 self._newest.append(_Waiting(when, size, call, needs))
                 self._bytes += _weight(call)
-            while len(self._newest) > failed.KEPT_CALLS or (
-                self._bytes > HELD_BYTES and len(self._newest) > 1
-            ):
+            while len(self._newest) > most or (self._bytes > HELD_BYTES and len(self._newest) > 1):
                 self._bytes -= _weight(self._newest.popleft().call)
             self._there.set()
             if self._thread is None:
@@ -117,10 +113,10 @@ class DeadLetters:
             self._there.clear()
         if not waiting:
             return
-        from masterworker import failed
+        from masterworker import failed_keeping  # most masters never need it
 
         try:
-            failed.save(self._label, [self._complete(each) for each in waiting])
+            failed_keeping.save(self._label, [self._complete(each) for each in waiting])
         except Exception as error:  # whatever is wrong with the disk, the job goes on
             self._complain(error)
 
@@ -131,7 +127,7 @@ class DeadLetters:
         when, size, call, needs = waiting
         summary = failed.summarise(self._label, manager.instance, call, when, size)
         stored = bytes_of(manager.get(wire.PROGRAM, program.KEY) or b"")
-        kept = bytes_of(call[2]) if size <= failed.LARGEST else None
+        kept = bytes_of(call[2]) if size <= failed_limits.LARGEST else None
         needs = {**needs, **stored_for(stored, manager)}
         parts = {key: bytes_of(part) for key, part in needs.items()}
         return failed.Call(summary, kept, call[4], stored, parts)
