@@ -123,7 +123,8 @@ class TaskManager:
     @as_published
     def numberOfActiveProcesses(self) -> int:
         """Count the registered processes."""
-        return sum(pid != self._observer for pid, _, _ in self._link.census().processes)
+        processes = self._link.census().processes
+        return sum(process.member_id != self._observer for process in processes)
 
     @as_published
     def activeProcessInfo(self, pid: int) -> str:
@@ -132,9 +133,9 @@ class TaskManager:
         Raises:
             UsageError: There is no such process (any more).
         """
-        for process_id, info, _ in self._link.census().processes:
-            if process_id == pid:
-                return info
+        for process in self._link.census().processes:
+            if process.member_id == pid:
+                return process.info
         raise UsageError(f"there is no process {pid}, or it has ended")
 
     # -- tasks ------------------------------------------------------------------------------

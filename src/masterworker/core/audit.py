@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from masterworker.core.census import Census
+from masterworker.core.census import Census, Process
 from masterworker.core.filters import tag_of
 from masterworker.core.task import State, Task
 from masterworker.errors import InternalError
@@ -71,7 +71,7 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
         submitted=core.tally.submitted,
         delivered=core.tally.delivered,
         stranded=list(dict.fromkeys(map(shown_tag, stranded))),
-        processes=[(m.id, m.info, m.in_hand) for m in core.members.values()],
+        processes=[Process(m.id, m.info, m.in_hand) for m in core.members.values()],
         duplicates=tally.duplicates,
         done=tally.results,
         failed=tally.failures + tally.given_up,

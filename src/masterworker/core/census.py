@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
+
+
+class Process(NamedTuple):
+    """A process that has joined."""
+
+    #: The number under which the manager knows it.
+    member_id: int
+    #: Its line of information: process id, host, machine.
+    info: str
+    #: How many tasks it has in its hands.
+    tasks: int
 
 
 class Census(msgspec.Struct, frozen=True):
@@ -16,8 +29,7 @@ class Census(msgspec.Struct, frozen=True):
     delivered: int
     #: Tags that wait although no process that is here can execute them.
     stranded: list[str]
-    #: (process id, its line of information, number of tasks in its hands).
-    processes: list[tuple[int, str, int]]
+    processes: list[Process]
     duplicates: int
     #: Of the tasks that are settled: how many have a result, have failed (or were given up), and
     #: were cancelled.

@@ -306,7 +306,8 @@ class Master(Submitter):
     def number_of_workers(self) -> int:
         """How many workers have joined and are here, from anywhere; costs as much as `status`."""
         engine = self.__engine
-        return sum(pid != engine.process_id for pid, _, _ in engine.status().processes)
+        processes = engine.status().processes
+        return sum(process.member_id != engine.process_id for process in processes)
 
     def status(self) -> Census:
         """Count everything at one instant: tasks by tag, workers, troubles.

@@ -43,9 +43,9 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
     lines += [f"  trouble: {printable(trouble)}" for trouble in census.troubles]
     if verbose:
         lines.append("Processes:")
-        for pid, info, held in census.processes:
+        for member_id, info, held in census.processes:
             in_hand = f", {counted(held, 'task')} in hand" if held else ""
-            lines.append(f"  {pid}: {printable(info)}{in_hand}")
+            lines.append(f"  {member_id}: {printable(info)}{in_hand}")
         lines.append("Tasks by tag (waiting, running, results to be picked up):")
         tags = sorted(census.waiting.keys() | census.running.keys() | census.finished.keys())
         for tag in tags:
@@ -90,7 +90,8 @@ def as_json(label: str, census: Census) -> str:
     content = {
         "label": label,
         "processes": [
-            {"id": pid, "info": info, "tasks": held} for pid, info, held in census.processes
+            {"id": member_id, "info": info, "tasks": held}
+            for member_id, info, held in census.processes
         ],
         "waiting": census.waiting,
         "running": census.running,
