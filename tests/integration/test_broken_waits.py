@@ -223,16 +223,16 @@ def test_serial_job_waits_for_what_pauses() -> None:
 NEWCOMER = """
 import signal, sys
 from masterworker import Worker
-from masterworker.worker.conversation import Conversation
+from masterworker.worker.session_shell import SessionShell
 
-join = Conversation.join_first
+join = SessionShell.join_first
 
 def join_and_signal(self):
     joined = join(self)
     signal.raise_signal(int(sys.argv[2]))
     return joined
 
-Conversation.join_first = join_and_signal
+SessionShell.join_first = join_and_signal
 Worker(sys.argv[1], handlers={"a": abs}).run()
 """
 

@@ -17,7 +17,7 @@ from masterworker.launch.scoreboard import ORDERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.worker.conversation import Conversation
+    from masterworker.worker.session_shell import SessionShell
 
 logger = logging.getLogger("masterworker.worker")
 
@@ -32,7 +32,7 @@ class Courier:
     """
 
     def __init__(
-        self, talk: Conversation, look_at_clock: Callable[[], None], board: memoryview
+        self, talk: SessionShell, look_at_clock: Callable[[], None], board: memoryview
     ) -> None:
         self._talk = talk
         self._board = board

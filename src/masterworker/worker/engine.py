@@ -35,11 +35,11 @@ from masterworker.launch.worker_limits import UNLIMITED
 from masterworker.taskid import task_name
 from masterworker.transport.discovery import reach
 from masterworker.worker import limits, streams
-from masterworker.worker.conversation import HEARTBEAT, RECONNECT, Conversation
 from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute
 from masterworker.worker.interrupts import Broken, LeftIdle
 from masterworker.worker.rows import execute_row
+from masterworker.worker.session_shell import HEARTBEAT, RECONNECT, SessionShell
 
 if TYPE_CHECKING:
     from collections import deque
@@ -92,7 +92,7 @@ class WorkerEngine:
         main = threading.current_thread() is threading.main_thread()
         self._watchable = main and connect is None and heartbeat is not None
         connect = connect or (lambda: reach(label, master, option=option))
-        self.talk = talk = Conversation(connect, heartbeat, reconnect, self._context)
+        self.talk = talk = SessionShell(connect, heartbeat, reconnect, self._context)
         self._session, self._interrupts, self.client = talk.session, talk.interrupts, talk.client
         self.hand, self._pace = talk.session.hand, talk.session.pace
         self.states = talk.states

@@ -10,8 +10,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from masterworker.checking import known_keywords
-from masterworker.worker.conversation import HEARTBEAT, RECONNECT
 from masterworker.worker.engine import WorkerEngine
+from masterworker.worker.session_shell import HEARTBEAT, RECONNECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

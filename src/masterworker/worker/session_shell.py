@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["HEARTBEAT", "RECONNECT", "Conversation"]
+__all__ = ["HEARTBEAT", "RECONNECT", "SessionShell"]
 
 logger = logging.getLogger("masterworker.worker")
 
 
-class Conversation:
+class SessionShell:
     """What a worker process says to the manager, and hears from it.
 
     Thread-safe: one procedure of the machine after the other.
