@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
 
-ROOT: Final = Path("/")
+    Root: TypeAlias = str | os.PathLike[str]
+
+ROOT: Final = "/"
 #: Where batch systems say how many processors a job, or a part of it, was allotted.
 ALLOTTED: Final = (
     *("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"),
@@ -26,7 +28,7 @@ _ENDLESS: Final = 1 << 60
 OOM_LOOK: Final = 5.0
 
 
-def usable_cpus(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> int:
+def usable_cpus(root: Root = ROOT, environ: Mapping[str, str] = os.environ) -> int:
     """Return how many processors this process may keep busy, at least 1.
 
     The least of what it may run on, of what its control groups allow, rounded up, and of what a
@@ -49,22 +51,23 @@ def usable_cpus(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> i
     return max(1, number)
 
 
-def memory_limit(root: Path = ROOT) -> int | None:
+def memory_limit(root: Root = ROOT) -> int | None:
     """Return how much memory the control groups of this process allow, in bytes; None: any."""
-    limits = [_number(group / "memory.max") for group in _groups("", root)]
-    limits += [_number(group / "memory.limit_in_bytes") for group in _groups("memory", root)]
+    limits = [_number(f"{group}/memory.max") for group in _groups("", root)]
+    limits += [_number(f"{group}/memory.limit_in_bytes") for group in _groups("memory", root)]
     known = [limit for limit in limits if limit is not None and limit < _ENDLESS]
     return min(known, default=None)
 
 
-def oom_kills(root: Path = ROOT) -> int:
+def oom_kills(root: Root = ROOT) -> int:
     """Count the processes that were killed because memory ran out, here or on the machine.
 
     Only a change of this number says something.
     """
-    found = [_field(group / "memory.events", "oom_kill") for group in _groups("", root)]
-    found += [_field(group / "memory.oom_control", "oom_kill") for group in _groups("memory", root)]
-    found.append(_field(root / "proc/vmstat", "oom_kill"))
+    found = [_field(f"{group}/memory.events", "oom_kill") for group in _groups("", root)]
+    older = _groups("memory", root)
+    found += [_field(f"{group}/memory.oom_control", "oom_kill") for group in older]
+    found.append(_field(f"{root}/proc/vmstat", "oom_kill"))
     return sum(count for count in found if count is not None)
 
 
@@ -91,19 +94,19 @@ class OomWatch:
         return self._count() > self._counts[0]
 
 
-def _cpu_shares(root: Path) -> Iterator[float]:
+def _cpu_shares(root: Root) -> Iterator[float]:
     for group in _groups("", root):
-        quota, _, period = _text(group / "cpu.max").partition(" ")
+        quota, _, period = _text(f"{group}/cpu.max").partition(" ")
         if quota.isdecimal() and period.strip().isdecimal():
             yield int(quota) / int(period)
     for group in _groups("cpu", root):
-        share = _number(group / "cpu.cfs_quota_us")
-        span = _number(group / "cpu.cfs_period_us")
+        share = _number(f"{group}/cpu.cfs_quota_us")
+        span = _number(f"{group}/cpu.cfs_period_us")
         if share is not None and share > 0 and span:
             yield share / span
 
 
-def _groups(controller: str, root: Path) -> Iterator[Path]:
+def _groups(controller: str, root: Root) -> Iterator[str]:
     """Yield the folders of this process's control group and of all above it.
 
     Args:
@@ -115,16 +118,16 @@ def _groups(controller: str, root: Path) -> Iterator[Path]:
         return
     for mount, top in _mounts(controller, root):
         inside = os.path.relpath(path, top) if _is_below(path, top) else "."
-        folder = mount / inside
+        folder = os.path.normpath(f"{mount}/{inside}")
         while True:
             yield folder
-            if folder == mount or mount not in folder.parents:
+            if folder == mount or not _is_below(folder, mount):
                 break
-            folder = folder.parent
+            folder = os.path.dirname(folder)
 
 
-def _own_group(controller: str, root: Path) -> str | None:
-    for line in _text(root / "proc/self/cgroup").splitlines():
+def _own_group(controller: str, root: Root) -> str | None:
+    for line in _text(f"{root}/proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         names, _, path = rest.partition(":")
         if (controller in names.split(",")) if controller else (number == "0" and not names):
@@ -132,35 +135,36 @@ def _own_group(controller: str, root: Path) -> str | None:
     return None
 
 
-def _mounts(controller: str, root: Path) -> Iterator[tuple[Path, str]]:
+def _mounts(controller: str, root: Root) -> Iterator[tuple[str, str]]:
     """Yield where a hierarchy is mounted, and which group is the top of what is seen there."""
-    for line in _text(root / "proc/self/mountinfo").splitlines():
+    for line in _text(f"{root}/proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         fields, kind = before.split(), after.split()
         if len(fields) < 5 or len(kind) < 3:
             continue
         wanted = kind[0] == "cgroup2" if not controller else kind[0] == "cgroup"
         if wanted and (not controller or controller in kind[2].split(",")):
-            yield root / fields[4].lstrip("/"), fields[3]
+            yield os.path.normpath(f"{root}/{fields[4]}"), fields[3]
 
 
 def _is_below(path: str, top: str) -> bool:
     return path == top or path.startswith(top.rstrip("/") + "/")
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
         return ""
 
 
-def _number(path: Path) -> int | None:
+def _number(path: str) -> int | None:
     text = _text(path).strip()
     return int(text) if text.lstrip("-").isdecimal() else None
 
 
-def _field(path: Path, name: str) -> int | None:
+def _field(path: str, name: str) -> int | None:
     for line in _text(path).splitlines():
         key, _, value = line.partition(" ")
         if key == name and value.strip().isdecimal():

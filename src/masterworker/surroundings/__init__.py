@@ -10,8 +10,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from masterworker.surroundings import folders, installed, late, python, settings
 
 if TYPE_CHECKING:
@@ -79,6 +77,8 @@ def of_data(stored: Iterable[Any]) -> Surroundings:
 
 def encode_import_path() -> bytes:
     """Describe where this process imports from, for a worker that misses something."""
+    import msgspec  # a master begins without
+
     path = folders.import_path(folders.here())
     return msgspec.msgpack.encode(list(map(folders.as_bytes, path)))
 
@@ -96,6 +96,8 @@ def follow(theirs: Surroundings, fetch: Callable[[], bytes | None], *, elsewhere
         found = fetch()
         if found is None:
             return None
+        import msgspec
+
         return list(map(folders.as_text, msgspec.msgpack.decode(found, type=list[bytes])))
 
     late.look_for_late_folders(decoded, theirs.owners if elsewhere else None)
