@@ -47,7 +47,7 @@ MASTER = {
     "launch_workers": (
         "(number=1, *, wait=False, max_tasks=None, idle_timeout=None, memory_limit=None, "
         "lifetime=None, initializer=None, start_timeout=None, output='marked', "
-        "preload=None)"
+        "preload=None, on=None, no_workers_timeout=None, **resources)"
     ),
     "number_of_workers": "",
     "results": "(tag=None, *, return_errors=False)",

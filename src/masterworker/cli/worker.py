@@ -28,6 +28,7 @@ from masterworker.transport.discovery import reach, ticket_of
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 logger = logging.getLogger("masterworker.cli")
 
@@ -47,24 +48,65 @@ def run(label: str, options: argparse.Namespace) -> int:
             f"this ticket lets an observer look on, not work: ask for one for a worker "
             f"(task_manager ticket {label!r} --out FILE)"
         )
+
+    def begin(supervisor: Supervisor) -> Stops:
+        stops = Stops(supervisor, GRACE if options.grace is None else options.grace)
+        stops.install()
+        hangup.watch()
+        if talks:
+            workers = "1 worker" if number == 1 else f"{number} workers"
+            print(f"{workers} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
+        return stops
+
     try:
-        client = find(label, options.master, wait=options.wait)
+        status, why = supervise(
+            spec, number, begin, wait=options.wait, preloads=options.preload is not None
+        )
     except JobEndedError as ended:
         if not ended.is_fresh:
             raise
         if talks:
             print(f"{PROGRAM}{ended}", file=sys.stderr)
         return exit_codes.OK
-    spec = _like_the_master(client, spec, is_given=options.preload is not None)
-    messenger = Client(lambda: reach(label, options.master))
-    supervisor = Supervisor(client.attend, messenger.attend, patience=RECONNECT)
+    if why:
+        print(f"{PROGRAM}{why}", file=sys.stderr)
+    return status
+
+
+def supervise(
+    spec: Spec,
+    number: int,
+    begin: Callable[[Supervisor], Stops],
+    *,
+    wait: bool = False,
+    name: str = "",
+    patience: float = RECONNECT,
+    preloads: bool = False,
+) -> tuple[int, str]:
+    """Be the supervisor of these workers, until they have left or the job ends.
+
+    Args:
+        spec: What kind of worker.
+        number: How many.
+        begin: Called first; returns what the signals mean.
+        wait: Wait for the master to appear.
+        name: Of the supervisor; "": a random one.
+        patience: Seconds to look for a master that does not answer.
+        preloads: It is said already which libraries they have from the start.
+
+    Returns:
+        The exit status, and why it is not 0, if that is to be said.
+
+    Raises:
+        JobEndedError: The job had ended before.
+        MasterworkerError: The master cannot be reached, or does not take workers of ours.
+    """
+    client = find(spec.label, spec.master, wait=wait)
+    spec = _like_the_master(client, spec, is_given=preloads)
+    messenger = Client(lambda: reach(spec.label, spec.master))
+    supervisor = Supervisor(client.attend, messenger.attend, patience=patience, name=name)
     log = _Log(supervisor)
-    stops = Stops(supervisor, GRACE if options.grace is None else options.grace)
-    stops.install()
-    hangup.watch()
-    if talks:
-        workers = "1 worker" if number == 1 else f"{number} workers"
-        print(f"{workers} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
+    stops = begin(supervisor)
     try:
         log.begin()
         supervisor.launch(spec, number)
@@ -75,12 +117,8 @@ def run(label: str, options: argparse.Namespace) -> int:
         client.disconnect()
         messenger.disconnect()
     if stops.status is not None:
-        return stops.status
-    if supervisor.failed is not None:
-        status, why = supervisor.failed
-        print(f"{PROGRAM}{why}", file=sys.stderr)
-        return status
-    return exit_codes.OK
+        return stops.status, ""
+    return (exit_codes.OK, "") if supervisor.failed is None else supervisor.failed
 
 
 def _spec(label: str, options: argparse.Namespace) -> tuple[int, Spec]:

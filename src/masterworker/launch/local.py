@@ -86,6 +86,12 @@ class LocalWorkers:
         if self._supervisor is not None:
             self._supervisor.drop(slots)
 
+    def has_any(self) -> bool:
+        """Return whether workers have been launched that have not all left in good order."""
+        return self._supervisor is not None and any(
+            not slot.is_done or slot.gave_up for slot in self._supervisor.slots
+        )
+
     def trouble(self) -> str:
         """Return why none of them will ever work; "": some do, or may, or left in good order."""
         slots = () if self._supervisor is None else self._supervisor.slots

@@ -72,6 +72,7 @@ class Supervisor:
         patience: Seconds to look for a master that does not answer; None: it is this process.
         on_change: Called by the supervisor's thread when workers have been started or have ended.
         ahead: A template of workers that has begun already; None: there is none.
+        name: By which the manager knows it, and which no other one can guess; "": a random one.
 
     Thread-safe.
     """
@@ -84,8 +85,9 @@ class Supervisor:
         patience: float | None,
         on_change: Callable[[], None] = lambda: None,
         ahead: Ahead | None = None,
+        name: str = "",
     ) -> None:
-        self.name = random_name()
+        self.name = name or random_name()
         self.slots: list[Slot] = []
         #: Once the supervisor gives up: the exit status that says why, and the reason.
         self.failed: tuple[int, str] | None = None
@@ -102,10 +104,8 @@ class Supervisor:
             self.name, self._loop, self._printer.put, self._take_in, lambda: self.slots, ahead
         )
         self._changed = threading.Condition()
-        self._over = False
-        self._next_look = 0.0
-        self._oom, self._slow_starts = OomWatch(), SlowStarts()
-        self._reaper = Reaper()
+        self._over, self._next_look = False, 0.0
+        self._oom, self._slow_starts, self._reaper = OomWatch(), SlowStarts(), Reaper()
         #: What the last worker that failed to start has said.
         self._last_words = ""
 

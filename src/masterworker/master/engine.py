@@ -25,7 +25,7 @@ from masterworker.master.changes import Changes
 from masterworker.master.dead_letters import DeadLetters
 from masterworker.master.endpoint import Endpoint
 from masterworker.master.forgotten import WeakCallback
-from masterworker.master.launcher import Launcher, check_bounds
+from masterworker.master.launcher import START_BOUND, Launcher, check_bounds
 from masterworker.master.needs import Needs
 from masterworker.master.outcomes import OutcomeQueue
 from masterworker.master.recursion_guard import require_a_place
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from masterworker.core.census import Census
+    from masterworker.engine.pilots.crews import Crews
     from masterworker.launch.template.ahead import Ahead
-    from masterworker.master.launcher import WorkerOptions
+    from masterworker.master.launcher import Bounds, WorkerOptions
     from masterworker.transport.pyro.server import Server
     from masterworker.worker.serial import SerialWorker
 
@@ -100,7 +101,7 @@ class MasterEngine:
         changes = None if serial else Changes(manager)
         here = _executor(manager, handlers or {}) if serial else None
         found = by_label or name_server
-        self.launcher = (
+        self.launcher = launcher = (
             None
             if serial
             else Launcher(label, manager, self.needs, self.program, wake, can_be_found=found)
@@ -131,16 +132,23 @@ class MasterEngine:
             if changes is not None:
                 changes.close()
             raise
-        local = None
-        if self.launcher is not None and self.endpoint is not None:
-            local = self.launcher.local_workers
+        local = None if launcher is None else launcher.local_workers
+        if local is not None and self.endpoint is not None:
             local.socket, local.ahead = self.endpoint.socket, ahead
-        leave = None if here is None else partial(manager.leave, here.member_id)
         parts = Parts(
-            manager, self.dead_letters, leave, local, changes, self.endpoint, self.router.callbacks
+            manager,
+            self.dead_letters,
+            None if here is None else partial(manager.leave, here.member_id),
+            local,
+            changes,
+            self.endpoint,
+            self.router.callbacks,
+            lambda: None if launcher is None else launcher.crews,
         )
         self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)
+        #: Its workers are the ranks of MPI, whatever number the program asks for.
+        self._is_on_ranks = self._join_ranks()
 
     @property
     def server(self) -> Server | None:
@@ -148,12 +156,62 @@ class MasterEngine:
         return None if self.endpoint is None else self.endpoint.server
 
     def launch_workers(
-        self, number: int | str, *, wait: bool, **given: Unpack[WorkerOptions]
+        self,
+        number: int | str,
+        *,
+        wait: bool,
+        resources: Mapping[str, Any] | None = None,
+        **given: Unpack[WorkerOptions],
     ) -> None:
-        """Start workers on this machine; see `Master.launch_workers`."""
-        many, bounds = checks.number_of_workers(number), check_bounds(**given)
-        if self.launcher is not None and many:
+        """Start workers on this machine, or in an engine; see `Master.launch_workers`."""
+        bounds = check_bounds(**given)
+        if bounds.on is not None and self.launcher is not None:
+            self._launch_in_engine(number, bounds, resources or {}, wait=wait)
+            return
+        many = checks.number_of_workers(number)
+        if self.launcher is not None and many and not self._is_on_ranks:
             self.launcher.launch(many, bounds, wait=wait)
+
+    def _launch_in_engine(
+        self, number: int | str, bounds: Bounds, resources: Mapping[str, Any], *, wait: bool
+    ) -> None:
+        assert self.launcher is not None  # noqa: S101  for the type checker
+        from masterworker.engine.pilots.travelling import Order
+
+        order = Order(
+            max_tasks=bounds.max_tasks,
+            idle_timeout=bounds.idle_timeout,
+            lifetime=bounds.lifetime,
+            initializer=self.launcher.prepare(bounds),
+            memory_limit=bounds.memory_limit,
+            start_timeout=bounds.start_timeout,
+            output=bounds.output,
+            preload=bounds.preload,
+        )
+        bound = (bounds.start_timeout or START_BOUND) if wait else None
+        self._crews().launch(
+            number, bounds.on, order, bounds.no_workers_timeout, resources, wait=bound
+        )
+
+    def _join_ranks(self) -> bool:
+        """Have workers on the ranks, if `masterworker.mpi` runs this program and found some."""
+        ranks = sys.modules.get("masterworker.engine.pilots.ranks")
+        if self.launcher is None or ranks is None or ranks.of_program.executor is None:
+            return False
+        self._crews().launch_on_ranks()
+        return True
+
+    def _crews(self) -> Crews:
+        """Return the workers in engines, which are loaded where a program has some."""
+        assert self.launcher is not None and self.endpoint is not None  # noqa: S101, PT018
+        if self.launcher.crews is None:
+            from masterworker.engine.pilots.crews import Crews
+
+            make = partial(self.endpoint.ticket, role="worker")
+            self.launcher.crews = Crews(
+                self.manager, make, self.launcher.on_crews, self.end.at_exit
+            )
+        return self.launcher.crews
 
     def status(self) -> Census:
         """Count everything at one instant."""

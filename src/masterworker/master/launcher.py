@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from masterworker import forks, wire
 from masterworker.errors import Terminated, WorkerStartError
@@ -20,6 +20,7 @@ from masterworker.master.forgotten import WeakCallback
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from masterworker.engine.pilots.crews import Crews
     from masterworker.launch.slot import Slot
     from masterworker.manager import Manager
     from masterworker.master.needs import Needs
@@ -42,6 +43,8 @@ class WorkerOptions(TypedDict, total=False):
     start_timeout: float | None
     output: str
     preload: Iterable[str] | None
+    on: Any
+    no_workers_timeout: float | None
 
 
 class Bounds(NamedTuple):
@@ -55,9 +58,12 @@ class Bounds(NamedTuple):
     start_timeout: float | None
     output: str
     preload: tuple[str, ...] | None
+    #: The engine; None: this machine.
+    on: Any
+    no_workers_timeout: float | None
 
 
-def check_bounds(
+def check_bounds(  # noqa: PLR0913  as many as there are
     *,
     max_tasks: int | None = None,
     idle_timeout: float | None = None,
@@ -67,6 +73,8 @@ def check_bounds(
     start_timeout: float | None = None,
     output: str = MARKED,
     preload: Iterable[str] | None = None,
+    on: Any = None,
+    no_workers_timeout: float | None = None,
 ) -> Bounds:
     """Check what is said about workers.
 
@@ -82,6 +90,8 @@ def check_bounds(
         checks.span(start_timeout),
         checks.output_kind(output),
         check_preload(preload),
+        on,
+        checks.span(no_workers_timeout),
     )
 
 
@@ -116,22 +126,20 @@ class Launcher:
         self.can_be_found = can_be_found
         #: Called as `on_stuck` is, by the supervisor's thread: must neither block nor raise.
         self.when_stuck = WeakCallback()
-        on_change = WeakCallback()  # the supervisor's thread does not keep the job
+        #: Called by the threads of supervisors and crews, which do not keep the job.
+        self.on_crews = on_change = WeakCallback()
         on_change.bind(self._on_workers)
         self.local_workers = LocalWorkers(label, manager.attend, on_change)
+        #: Its workers in engines; None: none was ever launched there.
+        self.crews: Crews | None = None
         self._is_stuck = False
         self._pid = os.getpid()
 
     def launch(self, number: int, bounds: Bounds, *, wait: bool) -> None:
         """Start workers; see `Master.launch_workers`."""
+        initializer = self.prepare(bounds)
         end = deadline_after(bounds.lifetime)
-        initializer = self._store_initializer(bounds.initializer)
         limits = WorkerLimits(bounds.max_tasks, bounds.idle_timeout, end, initializer)
-        if self._manager.core.terminated:
-            raise Terminated("the job is over: no more workers are launched")
-        if os.getpid() != self._pid:
-            forks.refuse()
-        self._stored.bring_up_to_date()
         seed = self._stored.hash_seed
         started = self.local_workers.launch(
             *(number, limits, bounds.memory_limit, seed),
@@ -140,16 +148,33 @@ class Launcher:
         if wait:
             self._wait_for_start(started, bounds.start_timeout)
 
+    def prepare(self, bounds: Bounds) -> str:
+        """Store what workers need. Returns the name of their initializer.
+
+        Raises:
+            Terminated: The job is over.
+        """
+        if self._manager.core.terminated:
+            raise Terminated("the job is over: no more workers are launched")
+        if os.getpid() != self._pid:
+            forks.refuse()
+        initializer = self._store_initializer(bounds.initializer)
+        self._stored.bring_up_to_date()
+        return initializer
+
     def require_workers(self) -> None:
         """Refuse to wait where no worker will ever execute anything.
 
         Raises:
             WorkerStartError: Says why no worker could start.
         """
-        if not self._is_stuck or self.can_be_found or not (why := self.local_workers.trouble()):
+        in_vain = "" if self.crews is None else self.crews.in_vain()
+        if not in_vain and (not self._is_stuck or self.can_be_found or not (why := self._why())):
             return
         if self._manager.wait_for(lambda _: bool(self._manager.remote_workers()), 0.0):
             return
+        if in_vain:
+            raise WorkerStartError(in_vain)
         raise WorkerStartError(
             "no worker could start, so nothing will ever be done: none that this master has "
             f"launched, and without a label no other can join. The last one: {why}"
@@ -178,15 +203,23 @@ class Launcher:
         self._manager.put(wire.PROGRAM, name, pickled)
         return STORED + name
 
+    def _why(self) -> str:
+        """Return why no worker that was launched will ever work; "": some do, or may."""
+        here = self.local_workers.trouble()
+        if not self.crews:
+            return here
+        return self.crews.trouble() if here or not self.local_workers.has_any() else ""
+
     def _on_workers(self) -> None:
         """Workers have been started, or have ended; called by the supervisor's thread."""
         self._manager.notify()
-        stuck = bool(self.local_workers.trouble())
+        in_vain = self.crews is not None and bool(self.crews.in_vain())
+        stuck = in_vain or bool(self._why())
         was_stuck, self._is_stuck = self._is_stuck, stuck
         if stuck and not was_stuck:
             self._on_stuck()  # first of all: an import needs a descriptor, and there may be none
             self.when_stuck()
-            if self.can_be_found:
+            if self.can_be_found and not in_vain:
                 import shlex  # hardly ever needed
 
                 logger.warning(

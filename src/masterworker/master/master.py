@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from masterworker.checking import keywords_of, known_keywords, refuse
+from masterworker.checking import keywords_of, refuse
 from masterworker.launch.output import MARKED
 from masterworker.master.shutdown import GRACE, grace_after
 from masterworker.master.submission import Submitter
@@ -249,7 +249,6 @@ class Master(Submitter):
 
     # -- the job ----------------------------------------------------------------------------
 
-    @known_keywords("launch_workers")
     def launch_workers(  # noqa: PLR0913  most are rarely given
         self,
         number: int | str = 1,
@@ -263,11 +262,17 @@ class Master(Submitter):
         start_timeout: float | None = None,
         output: str = MARKED,
         preload: Iterable[str] | None = None,
+        on: Any = None,
+        no_workers_timeout: float | None = None,
+        **resources: Any,
     ) -> None:
-        """Start workers on this machine. One that dies is replaced; all end with this process.
+        """Start workers on this machine, or in an engine. One that dies is replaced.
+
+        All end with this process. From an engine they must reach this master: see `host` there.
 
         Args:
-            number: How many; "auto" is one for each processor that may be used.
+            number: How many; "auto" is one for each processor that may be used, or one for each
+                place of the engine.
             wait: Return when they are there, or after 5 s; with `start_timeout` as long as that
                 says.
             max_tasks: Number of tasks after which a worker process is replaced by a new one.
@@ -284,11 +289,21 @@ class Master(Submitter):
             preload: Modules of installed libraries, which workers then have from the start where
                 they are forks of a template. None: what this program has imported of NumPy,
                 SciPy, pandas, xarray and networkx; `()`: none.
+            on: The engine in which they are to be: a Dask client or address ("dask://host:8786"),
+                "ray" or "ray://host:port", "mpi" or a communicator (see `masterworker.mpi`), or an
+                executor of `concurrent.futures`, or a function that makes one. A worker that has
+                left after `idle_timeout` comes back when tasks wait.
+            no_workers_timeout: Seconds in which the engine must have begun one of them, or waiting
+                raises WorkerStartError. After 10 s the log says that it has not.
+            resources: In the engine's own terms: `workers`, `resources`, `priority` of Dask;
+                `num_gpus` and other options of Ray's remote functions.
 
         Raises:
-            WorkerStartError: With `wait`: one of them ended at once. Shows its stderr.
+            WorkerStartError: With `wait`: one ended at once. Shows its stderr. Or: no engine there.
             UsageError: One of these makes no sense.
         """
+        if resources and on is None:
+            refuse("launch_workers", resources, keywords_of(Master.launch_workers))
         self.__engine.launch_workers(
             number,
             wait=wait,
@@ -300,6 +315,9 @@ class Master(Submitter):
             start_timeout=start_timeout,
             output=output,
             preload=preload,
+            on=on,
+            no_workers_timeout=no_workers_timeout,
+            resources=resources,
         )
 
     @property

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from masterworker.core.audit import Summary
+    from masterworker.engine.pilots.crews import Crews
     from masterworker.launch.local import LocalWorkers
     from masterworker.manager import Manager
     from masterworker.master.callbacks import Callbacks
@@ -48,6 +49,8 @@ class Parts(NamedTuple):
     changes: Changes | None
     endpoint: Endpoint | None
     callbacks: Callbacks
+    #: Returns its workers in engines.
+    crews: Callable[[], Crews | None] = lambda: None
 
 
 class JobEnd:
@@ -82,7 +85,7 @@ class JobEnd:
         self._pid = os.getpid()
         self._kept: object = None
         self.is_over = False
-        atexit.register(self._at_exit)
+        atexit.register(self.at_exit)
 
     def keep(self, owner: object) -> None:
         """Let the job last as long as the program, also where that does not refer to it.
@@ -126,7 +129,8 @@ class JobEnd:
     ) -> None:
         self.shutdown(grace_after(kind))
 
-    def _at_exit(self) -> None:
+    def at_exit(self) -> None:
+        """The program ends."""
         self.shutdown(GRACE_AT_EXIT)
 
     def _announce(self) -> None:
@@ -135,6 +139,8 @@ class JobEnd:
         parts.manager.terminate()
         if parts.local_workers is not None:
             parts.local_workers.expect_end()
+        if (crews := parts.crews()) is not None:
+            crews.finish()
         if parts.leave is not None:
             parts.leave()
         self._wake()
@@ -150,10 +156,12 @@ class JobEnd:
             parts.changes.close()
         if parts.local_workers is not None:
             parts.local_workers.stop(seconds)
+        if (crews := parts.crews()) is not None:
+            crews.stop(seconds)
         parts.dead_letters.close()
         if parts.endpoint is not None:
             parts.endpoint.release()
         self._on_ended()
         parts.callbacks.close(min(seconds, CALLBACKS))
         self.is_over, self._kept = True, None
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self.at_exit)

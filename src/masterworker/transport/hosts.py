@@ -43,7 +43,7 @@ def hosts_to_listen_at(host: str | None, directory: tuple[str, int] | None) -> t
     if host is not None:
         raise UsageError("host is empty: name an address of this machine, or leave it out")
     if directory is not None and directory[0] not in LOCAL:
-        return (_address_towards(*directory) or LOOPBACK,)
+        return (address_towards(*directory) or LOOPBACK,)
     return (LOOPBACK,)
 
 
@@ -116,7 +116,7 @@ def _all_addresses(wildcard: str) -> list[str]:
     return sorted(found, key=lambda address: address in LOCAL)
 
 
-def _address_towards(host: str, port: int) -> str | None:
+def address_towards(host: str, port: int) -> str | None:
     """Return the address of this machine from which another one is reached. Sends nothing."""
     with contextlib.suppress(OSError):
         for family, kind, _, _, there in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):

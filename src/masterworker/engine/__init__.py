@@ -1,0 +1,1 @@
+"""Other libraries' clusters and pools, where tasks or workers of ours run."""

@@ -1,0 +1,338 @@
+"""A program with workers in an engine: what happens there, one thing for each call.
+
+python pilot_program.py ENGINE DEED LABEL
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+
+import masterworker
+
+MANY = 2
+
+
+def here(seconds=0.0):
+    if seconds:
+        threading.Event().wait(seconds)
+    return os.getpid()
+
+
+def numbered(number, seconds):
+    threading.Event().wait(seconds)
+    return number
+
+
+def worker_processes(label):
+    """The worker processes of the job that live."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            is_worker = words and words[-1] == label and any("--supervised=" in w for w in words)
+            if is_worker and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def supervisors(label):
+    """The supervisors of its workers."""
+    found = {}
+    for process in worker_processes(label):
+        with contextlib.suppress(psutil.Error):
+            parent = process.parent()
+            while parent is not None and "masterworker.cli.pilot" not in " ".join(parent.cmdline()):
+                parent = parent.parent()
+            if parent is not None:
+                found[parent.pid] = parent
+    return list(found.values())
+
+
+def kill(processes):
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+class InThreads:
+    def __init__(self):
+        self.on = ThreadPoolExecutor(MANY)
+
+    def processes(self):
+        return []
+
+    def is_free(self):
+        return [self.on.submit(here).result(60) for _ in range(MANY)]
+
+    def close(self):
+        self.on.shutdown()
+
+
+class InLoky:
+    def __init__(self):
+        from loky import get_reusable_executor
+
+        self.on = get_reusable_executor(max_workers=MANY)
+
+    def processes(self):
+        me = psutil.Process()
+        return [p for p in me.children() if "LokyProcess" in " ".join(p.cmdline())]
+
+    def is_free(self):
+        return [self.on.submit(here).result(60) for _ in range(MANY)]
+
+    def close(self):
+        self.on.shutdown()
+
+
+class InDask:
+    def __init__(self, workers=MANY):
+        from distributed import Client, LocalCluster
+
+        self.cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        )
+        self.on = Client(self.cluster)
+
+    def processes(self):
+        return [psutil.Process(pid) for pid in self.on.run(os.getpid).values()]
+
+    def nannies(self):
+        return []
+
+    def is_free(self):
+        futures = [self.on.submit(here, pure=False) for _ in range(MANY)]
+        return self.on.gather(futures)
+
+    def close(self):
+        self.on.close()
+        self.cluster.close()
+
+
+class InRay:
+    on = "ray"
+
+    def __init__(self):
+        import ray
+
+        self.ray = ray
+        ray.init(
+            num_cpus=MANY,
+            include_dashboard=False,
+            logging_level="error",
+            object_store_memory=80 << 20,
+        )
+
+    def processes(self):
+        found = []
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "ray::" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def is_free(self):
+        remote = self.ray.remote(here)
+        return self.ray.get([remote.remote() for _ in range(MANY)], timeout=60)
+
+    def close(self):
+        self.ray.shutdown()
+
+
+class OnRanks:
+    on = "mpi"
+
+    def processes(self):
+        return []
+
+    def is_free(self):
+        return True
+
+    def close(self):
+        pass
+
+
+ENGINES = {"thread": InThreads, "loky": InLoky, "dask": InDask, "ray": InRay, "mpi": OnRanks}
+
+
+class Watch:
+    """Counts workers all the time."""
+
+    def __init__(self, label):
+        self.most = 0
+        self._label, self._over = label, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._over.wait(0.05):
+            self.most = max(self.most, len(worker_processes(self._label)))
+
+    def stop(self):
+        self._over.set()
+        self._thread.join()
+        return self.most
+
+
+def results(engine, label):
+    """Workers join, are named, keep the ticket to themselves, and leave the engine its places."""
+    with masterworker.Master(label, seed=1) as master:
+        master.launch_workers(MANY, on=engine.on, wait=True)
+        until(lambda: master.number_of_workers == MANY)
+        infos = [info for pid, info, _ in master.status().processes]
+        shown = [" ".join(p.cmdline()) + str(p.environ()) for p in worker_processes(label)]
+        for supervisor in supervisors(label):
+            shown.append(" ".join(supervisor.cmdline()) + str(supervisor.environ()))
+        values = list(master.map(numbered, range(200), [0.005] * 200))
+        pids = set(master.map(here, [0.05] * 20))
+    until(lambda: not worker_processes(label))
+    assert values == list(range(200))
+    assert len(pids) == MANY
+    assert len(shown) == 2 * MANY, shown
+    assert not any("mw1." in text for text in shown)
+    assert engine.is_free()
+    return infos
+
+
+def busy(engine, label, disturb, tasks=300, seconds=0.05):
+    watch = Watch(label)
+    with masterworker.Master(label) as master:
+        master.launch_workers(MANY, on=engine.on, wait=True)
+        until(lambda: master.number_of_workers == MANY)
+        futures = [master.submit(numbered, i, seconds) for i in range(tasks)]
+        ended = threading.Event()
+        disturbing = threading.Thread(target=disturb, args=(ended,))
+        disturbing.start()
+        try:
+            values = [future.result(100) for future in futures]
+        finally:
+            ended.set()
+            disturbing.join()
+        census = master.status()
+        until(lambda: master.number_of_workers == MANY, 60)
+    until(lambda: not worker_processes(label))
+    most = watch.stop()
+    assert values == list(range(tasks))
+    assert census.done == tasks, census
+    assert census.failed == 0
+    assert most <= MANY, most
+    return {"most": most, "twice": census.duplicates}
+
+
+def killed_engine(engine, label):
+    """A process of the engine is killed: its worker ends at once, and comes back."""
+
+    def disturb(ended):
+        ended.wait(1.0)
+        victim = engine.processes()[0]
+        below = [p for p in worker_processes(label) if victim in p.parents()]
+        assert below
+        victim.kill()
+        until(lambda: not any(p.is_running() and p.status() != "zombie" for p in below), 5)
+
+    return busy(engine, label, disturb)
+
+
+def killed_supervisor(engine, label):
+    """A supervisor of ours is killed: another one takes its place."""
+
+    def disturb(ended):
+        ended.wait(1.0)
+        kill(supervisors(label)[:1])
+
+    return busy(engine, label, disturb)
+
+
+def killed_workers(engine, label):
+    """All workers are killed."""
+
+    def disturb(ended):
+        ended.wait(1.0)
+        kill(worker_processes(label))
+
+    return busy(engine, label, disturb)
+
+
+def rain(engine, label):
+    """20 processes of all kinds are killed at random, and sometimes all workers."""
+    chance = random.Random(label)
+
+    def disturb(ended):
+        for _ in range(20):
+            if ended.wait(chance.uniform(0.2, 1.5)):
+                return
+            with contextlib.suppress(psutil.Error, IndexError, OSError):
+                kinds = [supervisors, worker_processes, lambda _: engine.processes()]
+                kind = chance.choice(kinds if engine.processes() else kinds[:2])
+                found = kind(label)
+                if chance.random() < 0.2 and kind is worker_processes:
+                    kill(found)
+                else:
+                    kill([chance.choice(found)])
+
+    return busy(engine, label, disturb, tasks=1000)
+
+
+def idle(engine, label):
+    """A worker without tasks gives its place back, and comes back."""
+    with masterworker.Master(label) as master:
+        master.launch_workers(MANY, on=engine.on, idle_timeout=0.5)
+        first = set(master.map(here, [0.05] * 20))
+        until(lambda: not worker_processes(label))
+        until(lambda: master.number_of_workers == 0)
+        assert engine.is_free()
+        second = set(master.map(here, [0.05] * 100))
+    assert not first & second
+    return {"first": len(first), "second": len(second)}
+
+
+def orphans(engine, label):
+    """The master is killed with -9."""
+    master = masterworker.Master(label)
+    master.launch_workers(MANY, on=engine.on, wait=True)
+    until(lambda: master.number_of_workers == MANY)
+    master.submit(numbered, 1, 0.01).result(60)
+    print("killed", flush=True)  # noqa: T201
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_without_end(engine, label):
+    """The program ends without a word."""
+    master = masterworker.Master(label)
+    master.launch_workers(MANY, on=engine.on)
+    assert master.submit(numbered, 1, 0.01).result(60) == 1
+    globals()["kept"] = master, engine
+    return "at the end"
+
+
+def until(holds, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < end, "not in time"
+        threading.Event().wait(0.02)
+    return found
+
+
+def main():
+    kind, deed, label = sys.argv[1:]
+    engine = ENGINES[kind]()
+    deeds = [results, killed_engine, killed_supervisor, killed_workers, rain, idle, orphans]
+    known = {function.__name__: function for function in [*deeds, exit_without_end]}
+    found = known[deed](engine, label)
+    print(json.dumps(found), flush=True)  # noqa: T201
+    if deed != "exit_without_end":
+        engine.close()
+
+
+if __name__ == "__main__":
+    main()

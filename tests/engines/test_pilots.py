@@ -1,0 +1,247 @@
+"""Workers in engines: results, kills of every process there is, ends. Each in a program of its own.
+
+Bound: each program ends within 100 s on a loaded machine of two processors; memory 1 GB (Ray).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import masterworker
+from engines import pilot_program
+from masterworker.engine.pilots.travelling import Order, Pilot
+from support import run_script, unique_label, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROGRAM = Path(pilot_program.__file__)
+PACKAGES = {"thread": "", "loky": "loky", "dask": "distributed", "ray": "ray", "mpi": "mpi4py"}
+DEEDS = ["results", "killed_engine", "killed_supervisor", "killed_workers", "idle"]
+#: Threads are ours, and a rank that is killed ends the MPI job: neither is an engine's process.
+CASES = [
+    (kind, deed)
+    for kind in PACKAGES
+    for deed in [*DEEDS, "exit_without_end"]
+    if deed != "killed_engine" or kind not in {"thread", "mpi"}
+]
+
+
+def has(package: str) -> bool:
+    return not package or importlib.util.find_spec(package) is not None
+
+
+def mpiexec() -> list[str]:
+    """How to start three ranks: by MPICH, else by Open MPI."""
+    beside = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
+    found = beside or shutil.which("mpiexec")
+    if found is None:
+        pytest.skip("there is no mpiexec: pip install mpich")
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    more = ["--allow-run-as-root", "--oversubscribe"] if "Open MPI" in said else []
+    return [found, *more, "-n", "3", sys.executable, "-m", "masterworker.mpi"]
+
+
+def run(kind: str, deed: str, label: str, status: int = 0) -> str:
+    if not has(PACKAGES[kind]):
+        pytest.skip(f"{PACKAGES[kind]} is not installed")
+    start = mpiexec() if kind == "mpi" else [sys.executable]
+    environment = {**os.environ, "RAY_DISABLE_DOCKER_CPU_WARNING": "1"}
+    ended = subprocess.run(
+        [*start, str(PROGRAM), kind, deed, label],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+        env=environment,
+    )
+    assert ended.returncode == status, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(("kind", "deed"), CASES)
+def test_workers_in_an_engine(kind: str, deed: str) -> None:
+    """What holds in each case is said by the function of this name in the program."""
+    label = unique_label(f"{kind} {deed}")
+    found = json.loads(run(kind, deed, label).splitlines()[-1])
+    if deed == "results":
+        names = {"thread": "ThreadPoolExecutor", "dask": "Dask at tcp://", "ray": "Ray"}
+        assert sum(names.get(kind, "") in info for info in found) >= 2
+    wait_until(lambda: not pilot_program.worker_processes(label), 30)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("kind", PACKAGES)
+def test_a_master_that_is_killed_leaves_no_workers(kind: str) -> None:
+    """They are gone within 20 s."""
+    if kind == "mpi":
+        pytest.skip("mpiexec ends all ranks")
+    label = unique_label(f"{kind} killed")
+    assert "killed" in run(kind, "orphans", label, -9)
+    wait_until(lambda: not pilot_program.worker_processes(label), 60)
+
+
+@pytest.mark.alone
+@pytest.mark.search
+@pytest.mark.parametrize("kind", PACKAGES)
+def test_a_rain_of_kills(kind: str) -> None:
+    """20 processes are killed meanwhile: 1,000 tasks, none lost, none twice, never 3 workers."""
+    found = json.loads(run(kind, "rain", unique_label(f"{kind} rain")).splitlines()[-1])
+    assert found["most"] == 2
+
+
+class Delayed:
+    """An executor that begins nothing until it is let."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self.pool = ThreadPoolExecutor(2)
+
+    def submit(self, call: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, call))
+        return future
+
+    def begin(self) -> None:
+        for future, call in self.waiting:
+            if future.set_running_or_notify_cancel():
+                self.pool.submit(lambda f=future, c=call: f.set_result(c()))
+
+    def shutdown(self, wait: bool = True) -> None:
+        self.pool.shutdown(wait)
+
+
+def test_an_engine_without_workers_is_an_error_after_the_time_that_was_given() -> None:
+    with masterworker.Master() as master:
+        master.launch_workers(1, on=(engine := Delayed()), no_workers_timeout=0.5)
+        with pytest.raises(masterworker.WorkerStartError, match="Delayed has begun none of 1"):
+            master.submit(pilot_program.here).result(60)
+    assert all(future.cancelled() for future, _ in engine.waiting)
+
+
+def test_an_engine_whose_workers_come_late() -> None:
+    engine = Delayed()
+    with masterworker.Master() as master:
+        master.launch_workers(2, on=engine, no_workers_timeout=60)
+        future = master.submit(pilot_program.here)
+        wait_until(lambda: len(engine.waiting) == 2)
+        engine.begin()
+        assert future.result(60) != os.getpid()
+    assert [future.result(30) for future, _ in engine.waiting] == [0, 0]
+    engine.shutdown()
+
+
+def test_an_executor_that_is_shut_down(caplog: pytest.LogCaptureFixture) -> None:
+    """It is named, and who waits hears of it."""
+    engine = ThreadPoolExecutor(1)
+    engine.shutdown()
+    with masterworker.Master() as master:
+        master.launch_workers(1, on=engine)
+        with pytest.raises(masterworker.WorkerStartError, match="after shutdown"):
+            master.submit(pilot_program.here).result(60)
+    assert "ThreadPoolExecutor is gone" in caplog.text
+
+
+def test_a_function_that_makes_executors_is_called_again() -> None:
+    made: list[ThreadPoolExecutor] = []
+
+    def make() -> ThreadPoolExecutor:
+        made.append(ThreadPoolExecutor(1))
+        if len(made) == 1:
+            made[0].shutdown()
+        return made[-1]
+
+    with masterworker.Master() as master:
+        master.launch_workers(1, on=make)
+        assert master.submit(pilot_program.here).result(60) != os.getpid()
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("on", [7, "dusk://here", [], object()])
+def test_no_engine(on: Any) -> None:
+    with masterworker.Master() as master, pytest.raises(masterworker.UsageError, match="on="):
+        master.launch_workers(1, on=on)
+
+
+def test_ranks_that_are_not_there() -> None:
+    with masterworker.Master() as master, pytest.raises(masterworker.UsageError, match="mpiexec"):
+        master.launch_workers(1, on="mpi")
+
+
+def test_keywords_that_are_unknown() -> None:
+    with masterworker.Master() as master:
+        with pytest.raises(masterworker.UsageError, match="idle_timeout"):
+            master.launch_workers(1, idle_timout=3)
+        with pytest.raises(masterworker.UsageError, match="num_gpus"):
+            master.launch_workers(1, on=ThreadPoolExecutor(1), num_gpus=1)
+
+
+ORDER = Order(ticket="mw1.secret", name="0123456789abcdef")
+
+
+def opened(code: str) -> str:
+    """What a Python without any package makes of a pilot, and says."""
+    script = f"import pickle, sys; pilot = pickle.load(sys.stdin.buffer); {code}"
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script],
+        input=pickle.dumps(Pilot(ORDER)),
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+
+
+def test_masterworker_is_missing_there() -> None:
+    said = opened("print(pilot())")
+    assert re.fullmatch(
+        r"\S+ \(Python 3\.\d+, \S+\) has no masterworker, the master has (\S+): "
+        r"install the same there: pip install masterworker==\1\n",
+        said,
+    ), said
+
+
+def test_another_version_is_there() -> None:
+    pilot = pickle.loads(pickle.dumps(Pilot(ORDER)))
+    pilot.version = "0.0.7"
+    assert re.search(r"has masterworker \S+, the master has 0\.0\.7: .*==0\.0\.7$", pilot())
+    pilot.python = "3.1"
+    assert "has another Python than the master, 3.1" in pilot()
+
+
+def test_a_pilot_shows_nothing_of_its_ticket() -> None:
+    pilot = Pilot(ORDER)
+    there = opened("print(repr(pilot), str(pilot))")
+    assert "secret" not in f"{pilot!r} {pilot} {ORDER!r} {ORDER}" + there
+    assert "MasterworkerPilot" in there
+
+
+def test_a_program_that_is_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C ends the workers, and the executor's threads with them."""
+    label = unique_label("interrupted")
+    path = tmp_path / "interrupted.py"
+    path.write_text(
+        "import os, signal, sys, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "import masterworker\n"
+        "with ThreadPoolExecutor(2) as pool, masterworker.Master(sys.argv[1]) as master:\n"
+        "    master.launch_workers(2, on=pool, wait=True)\n"
+        "    futures = [master.submit(time.sleep, 30) for _ in range(2)]\n"
+        "    master.submit(os.getpid, ).add_done_callback(print)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    futures[0].result()\n"
+    )
+    said = run_script(path, label, timeout=60, status=None).told
+    assert "KeyboardInterrupt" in said, said
+    wait_until(lambda: not pilot_program.worker_processes(label), 30)
