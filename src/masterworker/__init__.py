@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from masterworker.data.states import StateValue
     from masterworker.errors import (
+        CodeChangedError,
         CredentialError,
         JobEndedError,
+        JournalError,
         LabelTakenError,
         MasterNotFoundError,
         MasterworkerError,
@@ -49,10 +51,12 @@ if TYPE_CHECKING:
     from masterworker.worker.streams import task_rng
 
 __all__ = [
+    "CodeChangedError",
     "CredentialError",
     "Executor",
     "Future",
     "JobEndedError",
+    "JournalError",
     "LabelTakenError",
     "Master",
     "MasterNotFoundError",

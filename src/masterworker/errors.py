@@ -44,6 +44,14 @@ class NotKeptError(UsageError):
     """No such failed call is kept."""
 
 
+class JournalError(MasterworkerError):
+    """A journal cannot be used, or not any more; the text says why, and what to do."""
+
+
+class CodeChangedError(JournalError):
+    """A function is not what it was when the outcomes in the journal were computed."""
+
+
 class Terminated(MasterworkerError):
     """The task manager has ended, and will not answer any more."""
 

@@ -13,6 +13,7 @@ from masterworker.master import engine_of
 from masterworker.worker import HEARTBEAT, methods_of, script
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from masterworker.master import Master
@@ -29,6 +30,7 @@ def run_job(
     workers: int = 0,
     heartbeat: float | None = HEARTBEAT,
     serial: bool = False,
+    journal: str | os.PathLike[str] | None = None,
 ) -> None:
     """Be the master of a job, or one of its workers, whichever this process was started as.
 
@@ -43,6 +45,8 @@ def run_job(
         workers: Number of workers to start on this machine.
         heartbeat: Longest time between signs of life of a worker (seconds).
         serial: Execute the tasks in this process; no workers.
+        journal: The path of a file in which outcomes are kept: see `Master`, to which it is given
+            as an argument.
 
     Raises:
         UsageError: The label cannot be used, or is taken.
@@ -50,11 +54,12 @@ def run_job(
     """
     if work_instead(label, worker_class, "run", heartbeat=heartbeat):
         return
+    kept: dict[str, Any] = {} if journal is None else {"journal": journal}
     if serial:
         handlers = handlers_of(worker_class)
-        make_master(label, serial=True, handlers=handlers).start()
+        make_master(label, serial=True, handlers=handlers, **kept).start()
         return
-    master = make_master(label)
+    master = make_master(label, **kept)
     try:
         engine = engine_of(master)
         engine.program.store(main_program(engine.needs, worker_class, "run", heartbeat=heartbeat))

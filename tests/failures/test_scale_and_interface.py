@@ -1,6 +1,6 @@
 """F38 to F46: many tasks, honest numbers, strange labels and folders, slaves that do not start.
 
-F42 is open; F43 is in tests/security. See docs/failures.md.
+F43 is in tests/security. See docs/failures.md.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from Scientific.DistributedComputing.MasterSlave import (
 )
 from support import (
     HANG,
+    Script,
     python_script,
     run_script,
     start_script,
@@ -374,3 +375,29 @@ def test_f46_slave_that_dies_later_is_reported_and_buried(tmp_path: Path) -> Non
         master.wait()
         for pid in children:
             assert re.search(rf"\b{pid}\b.* signal 9\b", master.err), master.told
+
+
+RESUMED = """
+    import random
+    from masterworker import Master
+
+    with Master(workers=2, journal="job.journal") as master, open("told", "a") as told:
+        for x, value in master.map(lambda x: (x, random.random()), range(200_000)):
+            told.write(f"{x} {value!r}.\\n")
+    print("done")
+"""
+
+
+def test_f42_a_killed_master_loses_nothing_that_was_told(tmp_path: Path) -> None:
+    program = Script(python_script(tmp_path, "program.py", RESUMED))
+    told = tmp_path / "told"
+    wait_until(lambda: told.exists() and told.stat().st_size > 100_000, what=program.told)
+    program.kill()
+    lines = told.read_text().splitlines()
+    before = dict(line.split() for line in lines if line.endswith("."))
+    told.unlink()
+    again = Script(tmp_path / "program.py")
+    assert again.wait(4 * HANG) == 0, again.told
+    after = dict(line.split() for line in told.read_text().splitlines())
+    assert len(after) == 200_000
+    assert {x: value for x, value in before.items() if after[x] != value} == {}

@@ -16,8 +16,8 @@ from masterworker.master.submission import Submitter
 from Scientific.DistributedComputing import MasterSlave, TaskManager
 
 NAMES = """
-CredentialError Executor
-Future JobEndedError LabelTakenError Master MasterNotFoundError MasterworkerError Pool
+CodeChangedError CredentialError Executor
+Future JobEndedError JournalError LabelTakenError Master MasterNotFoundError MasterworkerError Pool
 RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost TaskTimeout
 Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
 current_worker freeze_support run_job task_rng
@@ -39,7 +39,8 @@ MASTER = {
     **SUBMITTER,
     "__init__": (
         "(label=None, *, workers=0, name_server=False, host=None, ports=(0,), serial=False, "
-        "handlers=None, accept='any', results_memory=None, seed=None, **worker_options)"
+        "handlers=None, accept='any', results_memory=None, journal=None, journal_mode='disk', "
+        "journal_failures='retry', journal_changed='stop', seed=None, **worker_options)"
     ),
     "as_completed": "(futures, timeout=None)",
     "delete_state": "(state_id)",

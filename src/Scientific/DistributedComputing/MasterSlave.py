@@ -19,7 +19,7 @@ from masterworker.errors import Terminated, UsageError
 from masterworker.job import main_program, work_instead
 from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info
-from masterworker.master.engine import MasterEngine
+from masterworker.master.engine import JournalOptions, MasterEngine
 from masterworker.master.shutdown import GRACE
 from masterworker.master.submission import Submitter
 from masterworker.taskid import task_name
@@ -37,6 +37,7 @@ from Scientific.DistributedComputing.TaskManager import TaskManager
 from Scientific.DistributedComputing.traced import TracedManager
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
 
     from masterworker.core.audit import Summary
@@ -95,19 +96,26 @@ class MasterProcess:
         label: The label under which slaves find the job.
         use_name_server: Enter it in the Pyro name server; where none runs, the job goes on
             without. False: listen on port 7766, or the next free one up to 7866.
+        journal: The path of a file in which outcomes are kept; see `masterworker.Master`.
 
     Raises:
         LabelTakenError: A living master has this label.
         TransportError: No port is free.
     """
 
-    def __init__(self, label: str, use_name_server: bool = True) -> None:
+    def __init__(
+        self,
+        label: str,
+        use_name_server: bool = True,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> None:
         job = MasterEngine(
             check_label(label),
             name_server=use_name_server,
             ports=(0,) if use_name_server else range(DEFAULT_PORT, LAST_PORT + 1),
             is_generic=False,
             manager_class=TracedManager,
+            journal=JournalOptions(journal),
         )
         assert job.endpoint is not None  # noqa: S101  for the type checker
         code = SlaveCode(job)
@@ -302,10 +310,11 @@ _parts_of: Callable[[MasterProcess], _Parts] = attrgetter("_MasterProcess__parts
 @known_keywords("runJob")
 def runJob(
     label: str,
-    master_class: Callable[[str], MasterProcess],
+    master_class: Callable[..., MasterProcess],
     slave_class: type[SlaveProcess],
     watchdog_period: float | None = 120.0,
     launch_slaves: int = 0,
+    journal: str | os.PathLike[str] | None = None,
 ) -> None:
     """Be the master of a job, or one of its slaves, whichever this process was started as.
 
@@ -319,10 +328,11 @@ def runJob(
             `slave_class(label, watchdog_period=watchdog_period)`.
         watchdog_period: See `SlaveProcess`.
         launch_slaves: Number of slaves to start on this machine.
+        journal: See `MasterProcess`, to which it is given as an argument.
     """
     if work_instead(label, slave_class, "start", watchdog_period=watchdog_period):
         return
-    master = master_class(label)
+    master = master_class(label) if journal is None else master_class(label, journal=journal)
     try:
         _parts_of(master).code.store(
             main_program(
@@ -342,6 +352,7 @@ def initializeMasterProcess(
     slave_script: str | None = None,
     slave_module: str | None = None,
     use_name_server: bool = True,
+    journal: str | os.PathLike[str] | None = None,
 ) -> MasterProcess:
     """Make a master for a program of several modules. It is shut down when the program ends.
 
@@ -350,6 +361,7 @@ def initializeMasterProcess(
         slave_script: The file name of the slaves' script, or ...
         slave_module: ... the name of a module that has the `do_<tag>` functions.
         use_name_server: See `MasterProcess`.
+        journal: See `MasterProcess`.
 
     Raises:
         UsageError: The script cannot be read, or both are given.
@@ -361,7 +373,7 @@ def initializeMasterProcess(
         code = program.of_file(slave_script)
     elif slave_module is not None:
         code = program.of_module(slave_module)
-    master = MasterProcess(label, use_name_server)
+    master = MasterProcess(label, use_name_server, journal)
     if code is not None:
         _parts_of(master).code.store(code)
     _parts_of(master).job.end.keep(master)  # programs need not

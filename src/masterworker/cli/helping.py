@@ -56,6 +56,16 @@ ABOUT: Final = {
         ("ticket", *_REACHING),
         ("task_manager explain demo sqrt_7",),
     ),
+    "journal": _About(
+        "FILE [show | check | prune [NEW] | adopt]",
+        "Print what the journal of a job holds; check it; write what counts into a new file; make "
+        "one yours that was written with another key.",
+        ("json",),
+        (
+            "task_manager journal sweep.journal          outcomes, runs, versions",
+            "task_manager journal sweep.journal prune    make it smaller",
+        ),
+    ),
     "replay": _About(
         "LABEL [TASK]",
         "List the failed calls of a job that are kept, or carry one out, here.",

@@ -25,10 +25,12 @@ MODULES: Final = {
     "replay": "replay",
     "ticket": "ticket",
     "nameserver": "nameserver",
+    "journal": "journal",
 }
 COMMANDS: Final = tuple(MODULES)
 #: How many words may follow: the label, then a task.
 WORDS = {"list": (0, 0, "no label"), "explain": (2, 2, "a label and a task")}
+WORDS |= {"journal": (1, 3, "a file, and what to do with it")}
 WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, "no label")}
 
 EPILOG = """\
@@ -41,6 +43,7 @@ commands:
   replay LABEL TASK     carry out the saved call of a failed task, here
   ticket LABEL          make a line with which workers of other machines join
   nameserver            be a Pyro name server
+  journal FILE          print what a journal holds (also: check, prune, adopt)
 
 A lone LABEL means: show LABEL. SIGTERM lets workers finish what they are doing,
 Ctrl-C makes them give it back; twice ends them at once.
@@ -79,7 +82,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         prog="task_manager",
         usage="task_manager [options] show LABEL | list | slave LABEL | worker LABEL |\n"
         "                              explain LABEL TASK | replay LABEL [TASK] |\n"
-        "                              ticket LABEL | nameserver",
+        "                              ticket LABEL | nameserver | journal FILE",
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

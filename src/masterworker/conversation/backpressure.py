@@ -46,6 +46,8 @@ class BackPressure:
         self._gone: deque[int] = deque()
         #: Threads of the master that wait for outcomes.
         self.sleepers: Sized = ()
+        #: Outcomes cannot be kept for want of room on the disk.
+        self.stalled = False
         #: When a caller last asked for an outcome that was not there, instead of waiting for it.
         self.asked = -inf
 
@@ -81,6 +83,8 @@ class BackPressure:
             executing: Returns whether a worker executes a task.
             now: Seconds on the manager's clock.
         """
+        if self.stalled:
+            return True
         if not self.is_high():
             return False
         if self.sleepers or core.results.claims or now - self.asked < ASKED:

@@ -28,6 +28,7 @@ from masterworker.conversation.effects import (
     Effect,
     Reply,
     Settled,
+    Unkept,
     Warned,
 )
 from masterworker.conversation.membership import Membership
@@ -40,7 +41,7 @@ from masterworker.conversation.troubles import Troubles
 from masterworker.conversation.waiting import Waiter
 from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome, ids_of
-from masterworker.errors import Terminated
+from masterworker.errors import JournalError, Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from masterworker.core.effects import Effects
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Finished, Lease, Payload
+    from masterworker.errors import MasterworkerError
 
 
 class Dispatcher:
@@ -77,6 +79,8 @@ class Dispatcher:
         self.effects: deque[Effect] = deque()
         #: A tick is needed sooner than the last one has said.
         self.alarmed = False
+        #: Why nothing can be kept any more; "" as long as outcomes are kept, or need not be.
+        self.failure = ""
         #: What a caller has left behind whose call was broken off: functions and what to give them.
         #: To add one is a single step, without the lock; `flush` does them.
         self.repairs: deque[tuple[Any, ...]] = deque()
@@ -99,9 +103,12 @@ class Dispatcher:
         """Let the scheduler know of all requests. First of all, whenever tasks are looked at."""
         if self.submissions.runs:
             core = self.core
-            for first, tag, options, direct, payloads, expect in self.submissions.take():
+            for first, tag, options, direct, payloads, expect, kept in self.submissions.take():
                 if expect is not None:
                     expect(first)
+                if kept is not None:
+                    self.apply(core.on_recalled(tag, first, *kept, payloads, direct=direct), now)
+                    continue
                 _, effects = core.on_requested(
                     tag, payloads, now, direct=direct, options=options, first=first
                 )
@@ -211,6 +218,10 @@ class Dispatcher:
 
     # -- outcomes ---------------------------------------------------------------------------
 
+    def kept(self, number: int, now: float) -> None:
+        """Outcomes are kept: this number of those that were `Unkept`, in their order."""
+        self.apply(self.core.on_kept(number), now)
+
     def undelivered(self, finished: Sequence[Finished], now: float) -> None:
         """Outcomes have not reached their collector: they go to others."""
         if finished:
@@ -237,7 +248,7 @@ class Dispatcher:
         held = pressure.decide(core, self.collecting.others_execute, now)
         if held is core.held_back:
             return
-        if held:
+        if held and not pressure.stalled:
             message = f"results of {pressure.size / 1e6:,.0f} MB wait to be picked up"
             message += ": no more tasks are handed out until some are"
             self.troubles.note("held", message, now)
@@ -312,7 +323,11 @@ class Dispatcher:
     def require_open(self) -> None:
         """Raise `Terminated` if the job is over."""
         if self.core.terminated:
-            raise Terminated("the job is over")
+            raise self.ended()
+
+    def ended(self) -> MasterworkerError:
+        """Return the error of calls that come after the end."""
+        return JournalError(self.failure) if self.failure else Terminated("the job is over")
 
     # -- what follows from the scheduler's effects --------------------------------------------
 
@@ -322,6 +337,8 @@ class Dispatcher:
             self.answering.serve(effects, now)
         if effects.direct:
             self.effects.append(Settled(effects.direct))
+        if effects.unkept:
+            self.effects.append(Unkept(effects.unkept))
         if effects.failed:
             self.effects.append(CallsFailed(effects.failed))
         for member_id, task_id in effects.orders:

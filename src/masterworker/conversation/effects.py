@@ -26,6 +26,12 @@ class Settled(msgspec.Struct, frozen=True):
     outcomes: list[Finished]
 
 
+class Unkept(msgspec.Struct, frozen=True):
+    """Outcomes are to be kept; then `Dispatcher.kept` is due."""
+
+    outcomes: list[Finished]
+
+
 class CallsFailed(msgspec.Struct, frozen=True):
     """Calls have failed, and are to be kept for `replay`."""
 
@@ -44,6 +50,6 @@ class MembersChanged(msgspec.Struct, frozen=True):
     """Processes have come or gone, or the job has ended."""
 
 
-Effect = Reply | Settled | CallsFailed | Warned | MembersChanged
+Effect = Reply | Settled | Unkept | CallsFailed | Warned | MembersChanged
 
 MEMBERS_CHANGED = MembersChanged()

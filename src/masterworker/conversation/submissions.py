@@ -33,6 +33,13 @@ class Numbered(Protocol):
 H = TypeVar("H", bound=Numbered)
 
 
+class Recalled(NamedTuple):
+    """What is known of the outcomes of requests that are kept already."""
+
+    kind: int
+    worker: str
+
+
 class Run(NamedTuple):
     """Requests that came one after the other and have everything in common but the payload."""
 
@@ -43,6 +50,8 @@ class Run(NamedTuple):
     payloads: list[Payload] | Chunk
     #: Called with the id of the first before the scheduler has it.
     expect: Callable[[int], object] | None = None
+    #: Their outcomes are kept, and these are the payloads.
+    recalled: Recalled | None = None
 
 
 class SubmissionBuffer:
@@ -75,6 +84,7 @@ class SubmissionBuffer:
         *,
         direct: bool,
         expect: Callable[[int], object] | None = None,
+        recalled: Recalled | None = None,
     ) -> None:
         """Note requests of one tag.
 
@@ -87,6 +97,7 @@ class SubmissionBuffer:
             direct: Their outcomes leave at once.
             expect: Called with that id before a worker can have the task, with the manager's lock
                 held. It must neither block nor call back.
+            recalled: Their outcomes are kept, and `payloads` are those.
         """
         if not isinstance(payloads, Chunk):
             payloads = list(payloads)
@@ -101,13 +112,15 @@ class SubmissionBuffer:
                     and run.options is options
                     and run.direct is direct
                     and expect is None
+                    and recalled is None
+                    and run.recalled is None
                     and isinstance(run.payloads, list)
                     and not isinstance(payloads, Chunk)
                 ):
                     noted[0] = first  # one step
                     run.payloads.extend(payloads)
                     return
-            run = Run(first, tag, options, direct, payloads, expect)
+            run = Run(first, tag, options, direct, payloads, expect, recalled)
             noted[0] = first  # one step
             runs.append(run)
 
@@ -119,9 +132,10 @@ class SubmissionBuffer:
             runs = self.runs
             number = self._next
             if runs:
-                first, known, same, direct, payloads, _ = runs[-1]
+                first, known, same, direct, payloads, _, recalled = runs[-1]
                 number = first + len(payloads)
-                if known == tag and same is options and direct and payloads.__class__ is list:
+                one_more = known == tag and same is options and direct and recalled is None
+                if one_more and payloads.__class__ is list:
                     futures[number] = future  # one step
                     future.number = number
                     payloads.append(payload)

@@ -123,6 +123,8 @@ def times(number: int) -> str:
 
 
 def _waits_for(core: Scheduler, task_id: int, task: Item) -> list[str]:
+    if task.state is State.SETTLED and task in core.settlement.keeping:
+        return ["its outcome is being written into the journal"]
     if task.state is State.SETTLED:
         return ["it waits for a caller that picks up its outcome"]
     if task.state is State.PAUSED:
@@ -153,7 +155,8 @@ def check(core: Scheduler) -> None:
     tally = core.tally
     leased = sum(m.in_hand for m in core.members.values())
     paused = len(core.paused())
-    parts = (core.waiting.count, leased, paused, core.results.count, tally.delivered)
+    unkept = core.settlement.keeping.count
+    parts = (core.waiting.count, leased, paused, core.results.count, tally.delivered, unkept)
     _require(core, sum(parts) == tally.submitted, f"{parts} do not add up to {tally.submitted}")
     settled = tally.results + tally.failures + tally.given_up + tally.cancelled
     _require(core, settled == core.results.count + tally.delivered, "count of settled tasks")

@@ -27,6 +27,8 @@ class Effects(msgspec.Struct, repr_omit_defaults=True):
     results: list[tuple[int, list[Finished]]] = []
     #: Outcomes of tasks that were requested as direct.
     direct: list[Finished] = []
+    #: Outcomes that are to be kept, in this order; then `Scheduler.on_kept` is due.
+    unkept: list[Finished] = []
     #: Claims that will never be served: their takers are gone.
     dropped: list[int] = []
     #: Processes that were taken out, and why.

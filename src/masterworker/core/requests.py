@@ -109,7 +109,8 @@ class Requests:
         open_ones: list[int] = []
         for task_id in task_ids:
             task = self._table.find(task_id)
-            if isinstance(task, Task) and task.state is SETTLED:
+            unkept = task is not None and task in self._settlement.keeping
+            if isinstance(task, Task) and task.state is SETTLED and not unkept:
                 self._settlement.discard(task)
                 continue
             if isinstance(task, Task) and not task.direct:

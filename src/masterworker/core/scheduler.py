@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from masterworker.core.effects import Effects
     from masterworker.core.grain import Spent
     from masterworker.core.options import Options
-    from masterworker.core.task import Finished, Lease, Outcome, Payload
+    from masterworker.core.task import Finished, Lease, Outcome, Payload, Payloads
 
 WAITING, LEASED, STARTED, SETTLED = State.WAITING, State.LEASED, State.STARTED, State.SETTLED
 
@@ -53,6 +53,7 @@ class Scheduler:
         max_losses: Number of workers that may end while executing a task, until it is given up.
         timed_out: Makes the failure of a task whose time limit (seconds) is over.
         single: Makes the payload of a task that leaves a chunk.
+        keeps: Outcomes are `Effects.unkept` first, and told of after `on_kept`.
 
     Not thread-safe: the caller holds one lock around every call.
     """
@@ -62,6 +63,8 @@ class Scheduler:
         max_losses: int = MAX_LOSSES,
         timed_out: Callable[[float], bytes] = lambda _: b"",
         single: Single = no_single,
+        *,
+        keeps: bool = False,
     ) -> None:
         self.out = Outbox()
         claim_ids = count(1)
@@ -77,6 +80,7 @@ class Scheduler:
         self.settlement = Settlement(
             *(self.table, self.processes, self.results, self.further, self.retries, self.crashes),
             self.out,
+            keeps=keeps,
         )
         self.reports = Reports(
             self.table, self.processes, self.dispatch, self.retries, self.settlement, self.out
@@ -301,6 +305,22 @@ class Scheduler:
         """
         refused = self.reports.judge(member_id, outcomes, now)
         return refused, self._done()
+
+    def on_kept(self, number: int) -> Effects:
+        """Outcomes are kept: this number of entries of `Effects.unkept`, in their order."""
+        self.settlement.kept(number)
+        return self._done()
+
+    def on_recalled(
+        self, tag: str, first: int, kind: int, worker: str, payloads: Payloads, *, direct: bool
+    ) -> Effects:
+        """Tasks are asked for whose outcomes are kept; see `Settlement.recall`.
+
+        The id of the first is higher than all before.
+        """
+        self.table.number(tag, first, len(payloads))
+        self.settlement.recall(tag, first, kind, worker, payloads, direct=direct)
+        return self._done()
 
     def on_cancelled(
         self, task_ids: Iterable[int], now: float, dropped_by: int | None = None

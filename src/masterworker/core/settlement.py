@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
-from masterworker.core.task import CANCELLED, FAILURE, RESULT, Finished, State, Task
+from masterworker.core.keeping import Keeping
+from masterworker.core.task import CANCELLED, LOST, RESULT, Finished, State, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from masterworker.core.task_table import TaskTable
 
 SETTLED, DELIVERED = State.SETTLED, State.DELIVERED
+_NO_FAILURES = (RESULT, CANCELLED)
 
 
 class Settlement:
@@ -39,6 +41,7 @@ class Settlement:
         retries: Learns which tasks have their outcome.
         crashes: The same.
         out: Is given what leaves.
+        keeps: Outcomes are kept elsewhere before anything tells of them.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Settlement:
         retries: Retries,
         crashes: CrashPolicy,
         out: Outbox,
+        *,
+        keeps: bool = False,
     ) -> None:
         self._table = table
         self._members = members.members
@@ -58,6 +63,9 @@ class Settlement:
         self._retries = retries
         self._crashes = crashes
         self._out = out
+        self._keeps = keeps
+        #: What is settled, and not kept yet.
+        self.keeping = Keeping(out)
         self._any_tag = results.use_filter(None)
         #: Settled in this event, and not queued yet.
         self.settled: list[Task] = []
@@ -67,33 +75,28 @@ class Settlement:
         if task.holder is not None:
             del self._members[task.holder].leases[task.id]
             task.holder = None
-        worker = member.info if member is not None else ""
-        if kind == RESULT:
-            self._out.tally.results += 1
-        else:
-            self._count_failure(task, kind, payload, worker)
         task.tries = self._retries.settled(task)
         self._crashes.settled(task)
+        parameters, task.payload = task.payload, payload
         task.state = SETTLED
-        task.payload = payload
         task.kind = kind
         task.suspect = False
-        task.worker = worker
+        task.worker = member.info if member is not None else ""
         if self._further:
             self._further.ended(task.id, task.id)
-        if task.direct:
-            self._out.effects.direct.append(self._deliver(task))
+        if self._keeps and kind != CANCELLED:
+            self.keeping.add(task, parameters)
         else:
-            self.settled.append(task)
+            self._tell(task, parameters)
 
     def settle_first(self, block: Block, results: Payloads, member: Member) -> None:
-        """The first tasks of a block have their results, and leave."""
-        number = len(results)
-        tally = self._out.tally
-        tally.results += number
-        tally.delivered += number
+        """The first tasks of a block have their results."""
         done = Finished(block.id, block.tag, RESULT, results, member.info)
-        self._out.effects.direct.append(done)
+        if self._keeps:
+            self.keeping.add_several(done)
+        else:
+            self._tell_several(done)
+        number = len(results)
         if number == len(block.payloads):
             del member.leases[block.last]
         if self._further:
@@ -103,6 +106,48 @@ class Settlement:
     def tried_again(self, task: Task) -> None:
         """An attempt has failed, and is not the last one: what it has asked for is for all."""
         self._further.ended(task.id, task.id)
+
+    def kept(self, number: int) -> None:
+        """The first outcomes that wait to be kept are. `flush` has to follow in the same event.
+
+        Args:
+            number: How many entries of `Effects.unkept`.
+        """
+        for entry in self.keeping.take(number):
+            if isinstance(entry, Finished):
+                self._tell_several(entry)
+            else:
+                self._tell(*entry)
+
+    def recall(
+        self, tag: str, first: int, kind: int, worker: str, payloads: Payloads, *, direct: bool
+    ) -> None:
+        """Tasks are asked for whose outcomes are kept. `flush` has to follow in the same event.
+
+        Args:
+            tag: Their tag.
+            first: The id of the first.
+            kind: Of their outcomes.
+            payloads: Of their outcomes.
+            worker: Which process delivered them.
+            direct: They leave at once.
+        """
+        number, tally = len(payloads), self._out.tally
+        tally.submitted += number
+        if direct:
+            self._count(kind, number)
+            tally.delivered += number
+            done = Finished(first, tag, kind, payloads, worker)
+            self._out.effects.direct.append(done)
+            return
+        tasks = []
+        for task_id, payload in enumerate(self._table.blocks.one_by_one(payloads), first):
+            task = Task(task_id, tag, payload, direct=False, state=SETTLED)
+            task.kind, task.worker = kind, worker
+            tasks.append(task)
+        self._count(kind, number)
+        self._table.add(tag, tasks)
+        self.settled += tasks
 
     def flush(self) -> None:
         """Queue what has been settled, and serve those that wait for it."""
@@ -166,8 +211,30 @@ class Settlement:
             yield "settled, and in no queue", task.id
         waiting = {item.id for item in self.results.items()}
         for task in self._table.tasks.values():
-            if (task.id in waiting) != (task.state is SETTLED):
+            unkept = task in self.keeping
+            if (task.id in waiting or unkept) != (task.state is SETTLED):
                 yield "settled", task.id
+            if task.id in waiting and unkept:
+                yield "told before it is kept", task.id
+
+    def _tell(self, task: Task, parameters: Payload) -> None:
+        """The outcome of a task leaves, or waits to be collected."""
+        self._count(task.kind, 1)
+        if task.kind not in _NO_FAILURES:
+            what = cast("bytes", task.payload)  # failures are never large
+            call = task.id, task.tag, parameters, task.kind, what, task.worker
+            self._out.effects.failed.append(call)
+        if task.direct:
+            self._out.effects.direct.append(self._deliver(task))
+        else:
+            self.settled.append(task)
+
+    def _tell_several(self, done: Finished) -> None:
+        """Results of tasks in a row leave."""
+        number, tally = len(done.payloads), self._out.tally
+        tally.results += number
+        tally.delivered += number
+        self._out.effects.direct.append(done)
 
     def _match(self) -> None:
         for claim, tasks in self.results.match(
@@ -188,14 +255,13 @@ class Settlement:
             self._further.delivered(task.id, task.tag)
         return Finished(task.id, task.tag, task.kind, [task.payload], task.worker, task.tries)
 
-    def _count_failure(self, task: Task, kind: int, payload: Payload, worker: str) -> None:
+    def _count(self, kind: int, number: int) -> None:
         tally = self._out.tally
-        if kind == CANCELLED:
-            tally.cancelled += 1
-            return
-        if kind == FAILURE:
-            tally.failures += 1
+        if kind == RESULT:
+            tally.results += number
+        elif kind == CANCELLED:
+            tally.cancelled += number
+        elif kind == LOST:
+            tally.given_up += number
         else:
-            tally.given_up += 1
-        what = cast("bytes", payload)  # failures are never large
-        self._out.effects.failed.append((task.id, task.tag, task.payload, kind, what, worker))
+            tally.failures += number

@@ -90,3 +90,20 @@ class StreamTable:
             return None
         found = self._ranges[at]
         return found.parent.child(found.begin + task_id - found.first)
+
+    def story(self, task_id: int, run: str) -> list[str]:
+        """Name the stream of a task, if it has one.
+
+        Args:
+            task_id: The number inside of the task.
+            run: The name of the run, which names the streams of calls without a seed; "": it is no
+                call.
+        """
+        stream = self.find(task_id)
+        if run and task_id < self.known_from:
+            return ["its random numbers: that was too long ago"]
+        if stream is None and run:
+            stream = stream_of_run(run, task_id)
+        if stream is None:
+            return []
+        return [f"its random numbers: seed {stream.seed}, key {stream.key}"]

@@ -27,7 +27,7 @@ from masterworker.core import audit
 from masterworker.core.filters import CALL_MARK
 from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.streams import StreamTable, stream_of_run
+from masterworker.core.streams import StreamTable
 from masterworker.data.items import single
 from masterworker.data.record import timed_out
 from masterworker.errors import RejectedError
@@ -36,6 +36,7 @@ from masterworker.manager.calls import Calls
 from masterworker.manager.cancelling import Cancelling
 from masterworker.manager.guard import Guard
 from masterworker.manager.guests import Guests
+from masterworker.manager.keeping import Keeping
 from masterworker.manager.memory import as_segment, default_bound
 from masterworker.manager.observers import Observers
 from masterworker.manager.outbox import Outbox
@@ -69,6 +70,8 @@ class Manager:
         accept: `wire.PLAIN`: from workers with a ticket only plain data is taken, no pickles.
         results_memory: Bytes of results that may wait to be picked up before no more tasks are
             handed out; None: a part of this machine's memory, see `memory`.
+        keep: Is given outcomes that are to be kept before anything tells of them; `kept` has to be
+            called then. As `on_direct`. None: outcomes are not kept.
     """
 
     def __init__(
@@ -78,18 +81,19 @@ class Manager:
         on_failed: Callable[[list[Failed]], None] | None = None,
         accept: str = wire.ANYTHING,
         results_memory: int | None = None,
+        keep: Callable[[list[Finished]], None] | None = None,
     ) -> None:
         self.instance = random_name()
         self._clock = clock
         bound = default_bound if results_memory is None else lambda: results_memory
         #: The scheduler, which the machine drives; to look at, with the lock held.
-        self.core = Scheduler(timed_out=timed_out, single=single)
+        self.core = Scheduler(timed_out=timed_out, single=single, keeps=keep is not None)
         pressure = BackPressure(bound, as_segment)
         #: Everything that is decided; with the lock held, so by way of `guard`.
         self.machine = Dispatcher(self.core, pressure, is_same_process, forks.lock())
         self._timekeeper = Timekeeper(self._tick)
         outbox, self._observers = Outbox(), Observers()
-        self._sinks = Sinks(outbox, self._observers, self._timekeeper, on_direct, on_failed)
+        self._sinks = Sinks(outbox, self._observers, self._timekeeper, on_direct, on_failed, keep)
         #: Around each step: no other thread is in one, and nothing breaks it off.
         self.guard = Guard(self.machine, self._sinks.carry_out, outbox)
         #: Wakes a caller when the lock is free, which the caller of this holds.
@@ -104,6 +108,9 @@ class Manager:
         #: Cancel tasks, or those that have not begun; see `Cancelling`.
         self.cancel, self.revoke = cancelling.cancel, cancelling.revoke
         self.is_handed_out, self.is_running = cancelling.is_handed_out, cancelling.is_running
+        keeping = Keeping(self.guard, clock, self._timekeeper.stop)
+        #: Outcomes are kept, or cannot be for now or ever; see `Keeping`.
+        self.kept, self.stall, self.give_up = keeping.kept, keeping.stall, keeping.give_up
         #: Ask for one direct task, for tasks of one tag; the caller is about to wait.
         self.submit, self.request = self._submitter.submit, self._submitter.request
         self.about_to_wait = self._submitter.about_to_wait
@@ -146,16 +153,8 @@ class Manager:
             now = self._clock()
             machine.flush(now)
             lines = audit.story(self.core, task_id, now)
-        streams = self.streams
-        stream = streams.find(task_id)
         is_call = len(lines) > 1 and lines[0].startswith(f"task {CALL_MARK}")
-        if is_call and task_id < streams.known_from:
-            return [*lines, "its random numbers: that was too long ago"]
-        if stream is None and is_call:
-            stream = stream_of_run(self.instance, task_id)
-        if stream is not None:
-            lines.append(f"its random numbers: seed {stream.seed}, key {stream.key}")
-        return lines
+        return lines + self.streams.story(task_id, self.instance if is_call else "")
 
     def check(self) -> None:
         """Verify every invariant of the scheduler and of those that wait for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from masterworker.conversation.effects import CallsFailed, Reply, Settled, Warned
+from masterworker.conversation.effects import CallsFailed, Reply, Settled, Unkept, Warned
 from masterworker.manager.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Sinks:
         timekeeper: Lets a tick come sooner.
         on_direct: See `Manager`.
         on_failed: See `Manager`.
+        keep: See `Manager`.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Sinks:
         timekeeper: Timekeeper,
         on_direct: Callable[[list[Finished]], None] | None,
         on_failed: Callable[[list[Failed]], None] | None,
+        keep: Callable[[list[Finished]], None] | None,
     ) -> None:
         self._outbox, self._observers, self._timekeeper = outbox, observers, timekeeper
-        self.on_direct, self.on_failed = on_direct, on_failed
+        self.on_direct, self.on_failed, self.keep = on_direct, on_failed, keep
 
     def carry_out(self, machine: Dispatcher) -> None:
         """Carry out all effects of a machine, in their order."""
@@ -58,6 +60,9 @@ class Sinks:
             elif effect.__class__ is Settled:
                 if self.on_direct is not None:
                     self.on_direct(effect.outcomes)
+            elif effect.__class__ is Unkept:
+                assert self.keep is not None  # noqa: S101  else none is
+                self.keep(effect.outcomes)
             elif effect.__class__ is CallsFailed:
                 if self.on_failed is not None:
                     self.on_failed(effect.calls)

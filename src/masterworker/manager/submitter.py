@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.conversation.dispatcher import Dispatcher
-    from masterworker.conversation.submissions import H
+    from masterworker.conversation.submissions import H, Recalled
     from masterworker.core.chunks import Chunk
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
@@ -57,6 +57,7 @@ class Submitter:
         *,
         direct: bool = False,
         expect: Callable[[int], object] | None = None,
+        recalled: Recalled | None = None,
     ) -> int:
         """Ask for tasks of one tag.
 
@@ -67,6 +68,7 @@ class Submitter:
             direct: Their outcomes go to `on_direct`.
             expect: Called with the id of the first before a worker can have the task. It must
                 neither block nor call back.
+            recalled: Their outcomes are kept, and `payloads` are those.
 
         Returns:
             The id of the first; the others count up from it.
@@ -79,8 +81,10 @@ class Submitter:
             raise Terminated("the job is over: no more tasks are accepted")
         number, noted = len(payloads), [-1]
         try:
-            self._submissions.add(tag, payloads, options, noted, direct=direct, expect=expect)
-            if self._parked or not self._rule.watching:
+            self._submissions.add(
+                tag, payloads, options, noted, direct=direct, expect=expect, recalled=recalled
+            )
+            if recalled is not None or self._parked or not self._rule.watching:
                 self._flush()
             return noted[0]
         except BaseException:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
     from masterworker.manager import Manager
+    from masterworker.master.journaled import Journaled
     from masterworker.master.needs import Needs
     from masterworker.master.results import ResultRouter
     from masterworker.streams.seeds import SeedBook, Streams
@@ -41,6 +42,7 @@ class Submission(NamedTuple):
             nothing is gained.
         options: What all tasks get; None: nothing special.
         streams: Of their random numbers; None: those of the run.
+        journaled: The journal of the job; None: it has none.
     """
 
     manager: Manager
@@ -50,6 +52,7 @@ class Submission(NamedTuple):
     together: bool = True
     options: Options | None = None
     streams: Streams | None = None
+    journaled: Journaled | None = None
 
     def request(self, tag: str, parameters: tuple[Any, ...]) -> str:
         """Ask for a task by tag; see `Submitter.request_task`."""
@@ -57,9 +60,14 @@ class Submission(NamedTuple):
         if share is not None:
             parameters = *parameters, next(share.each())
         payload = dumps_call(f"task {tag!r}", parameters)
-        manager, number = self.manager, -1
+        manager, journaled, number = self.manager, self.journaled, -1
+        check_tag(tag)
         try:
-            number = manager.request(check_tag(tag), (payload,), self.options)
+            if journaled is None:
+                number = manager.request(tag, (payload,), self.options)
+            else:
+                digest = journaled.digest(tag, parameters)
+                number = journaled.request_task(digest, tag, payload, self.options)
             if share is not None:
                 share.note(number, 1)
             return task_name(tag, number)
@@ -72,13 +80,15 @@ class Submission(NamedTuple):
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
         """Ask for a call; see `Submitter.submit`."""
-        manager, router, needs, _, _, options, streams = self
+        manager, router, needs, _, _, options, streams, journaled = self
         known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
         tag, fixed, hold = known or needs.of_function(function)
         share = None
         if streams is not None:
             share = streams.take(1)
             fixed, args = share.seeded(fixed), (*args, share.numbers[0])
+        if journaled is not None:
+            digest = journaled.digest(function, args, kwargs, None if share is None else share.name)
         payload: Payload
         more = None
         try:
@@ -91,7 +101,10 @@ class Submission(NamedTuple):
         future: Future[Any] = Future(router, tag)
         if hold is not None or more is not None:
             future._holds = holds(hold, more)
-        manager.submit(tag, payload, options, future, router.futures)
+        if journaled is None:
+            manager.submit(tag, payload, options, future, router.futures)
+        else:
+            journaled.submit(digest, tag, payload, options, future)
         if share is not None:
             share.note(future.number, 1)
         return future

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from masterworker.core.chunks import MOST_BYTES, PICKLED, PLAIN
 from masterworker.data.chunks import MOST_VALUES, calls_together, coding_of, is_small
@@ -25,7 +25,7 @@ from masterworker.errors import UnpicklableError
 from masterworker.master.needs import holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from masterworker.core.chunks import Chunk
     from masterworker.core.task import Payload
@@ -39,7 +39,7 @@ SLOW_BATCH = 0.02
 WORTH = 64
 
 #: Items of these are drawn without looking at the clock, and none changes while others are drawn.
-_QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
+QUICK = frozenset((list, tuple, range, str, bytes, set, frozenset, dict))
 
 
 class Batcher:
@@ -71,7 +71,7 @@ class Batcher:
         self._holds = set(holds(function.hold))
         self._together = together and len(self._function) <= MOST_BYTES - MOST_VALUES
         self._single = len(iterables) == 1 and not starred
-        self._quick = all(type(each) in _QUICK for each in iterables)
+        self._quick = all(type(each) in QUICK for each in iterables)
         #: All parameters are whole numbers.
         self._whole = not starred and all(type(each) is range for each in iterables)
         #: Parameters themselves, where there is one for each task; else tuples of them.
@@ -83,6 +83,8 @@ class Batcher:
             self._items = iter(iterables[0])
         else:
             self._items = zip(*iterables, strict=False)
+        #: What is known already of those that were drawn last: nothing.
+        self.recalled: Final = None
         #: Bytes of the latest parameters, on average.
         self._mean = 1
         #: What comes in the place of the next item, and of all that follow.
@@ -108,6 +110,14 @@ class Batcher:
         if columns and (coding := PLAIN if self._whole else min(map(coding_of, columns))):
             return self._put_together(items, columns, coding)
         return self._each(items)
+
+    def expecting(self, entered: Callable[[int], object]) -> Callable[[int], object]:
+        """Return what is called with the id of the first of those that were drawn last."""
+        return entered
+
+    def refill(self, items: list[Any]) -> None:
+        """Go on with these items, all of which are there: parameters themselves, or tuples."""
+        self._items, self._quick = iter(items), True
 
     def were_asked_for(self, first: int, number: int) -> None:
         """Tasks have got their ids: those that were drawn last."""

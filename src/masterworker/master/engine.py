@@ -11,7 +11,7 @@ import itertools
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
 from masterworker import program, wire
 from masterworker.data import definitions
@@ -31,7 +31,7 @@ from masterworker.master.outcomes import OutcomeQueue
 from masterworker.master.recursion_guard import require_a_place
 from masterworker.master.results import ResultRouter
 from masterworker.master.shared import SharedValues
-from masterworker.master.shutdown import JobEnd, Parts
+from masterworker.master.shutdown import JOURNAL, JobEnd, Parts
 from masterworker.master.stored_program import StoredProgram
 from masterworker.master.waiting import Waiting
 from masterworker.streams.seeds import SeedBook, check_seed
@@ -42,12 +42,27 @@ if TYPE_CHECKING:
 
     from masterworker.core.census import Census
     from masterworker.engine.pilots.crews import Crews
+    from masterworker.journal.journal import Journal
+    from masterworker.launch.local import LocalWorkers
     from masterworker.launch.template.ahead import Ahead
+    from masterworker.master.journaled import Journaled
     from masterworker.master.launcher import Bounds, WorkerOptions
     from masterworker.transport.pyro.server import Server
     from masterworker.worker.serial import SerialWorker
 
 _numbers = itertools.count(1)
+
+
+class JournalOptions(NamedTuple):
+    """What is said about a journal; see `Master`."""
+
+    path: str | os.PathLike[str] | None = None
+    mode: str = "disk"
+    failures: str = "retry"
+    changed: str = "stop"
+
+
+NO_JOURNAL: Final = JournalOptions()
 
 
 class MasterEngine:
@@ -72,6 +87,7 @@ class MasterEngine:
         accept: str = wire.ANYTHING,
         results_memory: int | str | None = None,
         seed: int | None = None,
+        journal: JournalOptions = NO_JOURNAL,
         is_generic: bool = True,
         manager_class: type[Manager] = Manager,
         ahead: Ahead | None = None,
@@ -86,12 +102,14 @@ class MasterEngine:
         self.label = label = made_up if label is None else check_label(label)
         arrive, wake, on_ended = WeakCallback(), WeakCallback(), WeakCallback()
         self.dead_letters = DeadLetters(label, lambda: manager)
+        kept = _journal(journal, label if by_label else "")
         self.manager = manager = manager_class(
             arrive,
             on_failed=None if serial else self.dead_letters.take,
             accept=accept,
             # Where this process executes everything itself, nothing can pile up while it waits.
             results_memory=sys.maxsize if serial else checks.memory_size(results_memory),
+            keep=None if kept is None else kept.keep,
         )
         if not serial:
             require_a_place()
@@ -117,10 +135,12 @@ class MasterEngine:
         on_ended.bind(self.router.end)
         seeds = SeedBook(manager.streams)
         self.submission: Submission = Submission(
-            manager, self.router, self.needs, seeds, not serial, streams=seeds.shared(seed)
+            *(manager, self.router, self.needs, seeds, not serial),
+            streams=seeds.shared(seed),
+            journaled=None if kept is None else _journaled(kept, manager, self.router, wake),
         )
         self.outcomes = OutcomeQueue(manager, self.process_id, waiting)
-        self.shared = SharedValues(manager, self.needs, waiting)
+        self.shared = SharedValues(manager, self.needs, waiting, self.submission.journaled)
         self.waiting = waiting
         if is_generic:
             self.program.store(program.generic())
@@ -131,24 +151,27 @@ class MasterEngine:
         except BaseException:
             if changes is not None:
                 changes.close()
+            if kept is not None:
+                kept.close(JOURNAL)
             raise
-        local = None if launcher is None else launcher.local_workers
-        if local is not None and self.endpoint is not None:
-            local.socket, local.ahead = self.endpoint.socket, ahead
+        leave = None if here is None else partial(manager.leave, here.member_id)
         parts = Parts(
-            manager,
-            self.dead_letters,
-            None if here is None else partial(manager.leave, here.member_id),
-            local,
-            changes,
-            self.endpoint,
-            self.router.callbacks,
+            *(manager, self.dead_letters, leave, self._local_workers(ahead), changes),
+            *(self.endpoint, self.router.callbacks),
             lambda: None if launcher is None else launcher.crews,
+            kept,
         )
         self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)
         #: Its workers are the ranks of MPI, whatever number the program asks for.
         self._is_on_ranks = self._join_ranks()
+
+    def _local_workers(self, ahead: Ahead | None) -> LocalWorkers | None:
+        if self.launcher is None or self.endpoint is None:
+            return None
+        local = self.launcher.local_workers
+        local.socket, local.ahead = self.endpoint.socket, ahead
+        return local
 
     @property
     def server(self) -> Server | None:
@@ -225,6 +248,30 @@ class MasterEngine:
         ticket = self.endpoint.ticket(valid, role)
         self.launcher.can_be_found = True
         return ticket
+
+
+def _journal(options: JournalOptions, label: str) -> Journal | None:
+    """Open the journal of a job; None: it has none."""
+    if options.path is None and not os.environ.get("MASTERWORKER_JOURNAL"):
+        return None
+    from masterworker.journal.options import open_journal  # most jobs have none
+
+    return open_journal(*options, label)
+
+
+def _journaled(
+    journal: Journal, manager: Manager, router: ResultRouter, wake: Callable[[], object]
+) -> Journaled:
+    """Let requests use a journal, and let it tell the manager."""
+    from masterworker.master.journaled import Journaled
+
+    def give_up(reason: str) -> None:
+        manager.give_up(f"the journal {journal.path} has failed: {reason}")
+        wake()
+
+    # It must not refer to what keeps the job alive.
+    journal.attach(manager.kept, manager.stall, give_up)
+    return Journaled(journal, manager, router)
 
 
 def _executor(manager: Manager, handlers: Mapping[str, Callable[..., Any]]) -> SerialWorker:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from masterworker.awaits.iterators import Results
     from masterworker.master.asking import Submission
+    from masterworker.master.journaled import Drawing
 
 
 def map_calls(
@@ -75,7 +76,11 @@ def requests_of(
     batcher = Batcher(
         *(to.needs, travelling, iterables), together=together, starred=starred, streams=share
     )
-    return Requests(to.manager, to.router, options, batcher)
+    drawing: Batcher | Drawing = batcher
+    if to.journaled is not None:
+        salt = None if share is None else share.name
+        drawing = to.journaled.drawing(batcher, function, iterables, salt=salt, starred=starred)
+    return Requests(to.manager, to.router, options, drawing)
 
 
 def _with_last(parameters: Iterable[Any], last: Any) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from masterworker.checking import keywords_of, refuse
 from masterworker.launch.output import MARKED
@@ -16,6 +16,7 @@ from masterworker.master.shutdown import GRACE, grace_after
 from masterworker.master.submission import Submitter
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
@@ -54,6 +55,15 @@ class Master(Submitter):
         results_memory: The bytes (or "4G") that results may have which the program has not picked
             up; beyond that no more tasks are handed out until some are. None: a quarter of the
             memory that may be used.
+        journal: The path of a file in which outcomes are kept, so that they are not computed again
+            when the program is started again after its end or a crash (see docs/journal.md). None:
+            in the folder MASTERWORKER_JOURNAL, if that is set, under the label.
+        journal_mode: "disk": results are told of when they are on the disk; "relaxed": when they
+            are written, so that a crash of the system costs those of the last second.
+        journal_failures: "retry": tasks that have failed are tried again; "keep": their failures
+            are given again.
+        journal_changed: What to do where a function has changed since its outcomes were computed:
+            "stop" (`CodeChangedError`), "use" them, or "recompute" them.
         seed: Of the tasks' random numbers (`task_rng`): an integer, 0 or more. Tasks are numbered
             in the order in which they are asked for. None: fresh for each run.
         worker_options: Further arguments of `launch_workers` for `workers`.
@@ -61,6 +71,7 @@ class Master(Submitter):
     Raises:
         LabelTakenError: A living master has this label.
         TransportError: None of the ports is free.
+        JournalError: The journal cannot be used; says why.
         UsageError: The label, or another argument, cannot be used; or a worker imports the module
             that makes the master.
         UnknownKeywordError: There is no such keyword; says what may be meant.
@@ -78,6 +89,10 @@ class Master(Submitter):
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         accept: str = "any",
         results_memory: int | str | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        journal_mode: Literal["disk", "relaxed"] = "disk",
+        journal_failures: Literal["retry", "keep"] = "retry",
+        journal_changed: Literal["stop", "use", "recompute"] = "stop",
         seed: int | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
@@ -88,7 +103,7 @@ class Master(Submitter):
             ahead = Ahead.begin()
         try:
             from masterworker.launch import checks
-            from masterworker.master.engine import MasterEngine
+            from masterworker.master.engine import JournalOptions, MasterEngine
             from masterworker.master.launcher import WorkerOptions
 
             known = frozenset(WorkerOptions.__annotations__)
@@ -104,6 +119,7 @@ class Master(Submitter):
                 handlers=handlers,
                 accept=accept,
                 results_memory=results_memory,
+                journal=JournalOptions(journal, journal_mode, journal_failures, journal_changed),
                 seed=seed,
                 ahead=ahead,
             )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.manager import Manager
     from masterworker.master.batching import Batcher
+    from masterworker.master.journaled import Drawing
     from masterworker.master.results import ResultRouter
 
 #: Most tasks that are asked for at a time: they fit into one page of ids.
@@ -40,7 +41,7 @@ class Requests:
         manager: Manager,
         router: ResultRouter,
         options: Options | None,
-        drawing: Batcher,
+        drawing: Batcher | Drawing,
     ) -> None:
         self.tag = drawing.tag
         self.router = router
@@ -49,7 +50,7 @@ class Requests:
         self._manager = manager
         self._options = options
         #: None: all has been asked for, or no more is wanted.
-        self._drawing: Batcher | None = drawing
+        self._drawing: Batcher | Drawing | None = drawing
         #: All batches, but those at the front that have all their outcomes.
         self._asked: deque[Batch] = deque()
         #: What was asked for is not wanted any more.
@@ -78,9 +79,12 @@ class Requests:
             while asked and not asked[0].left:
                 asked.popleft()
             asked.append(batch)
-            expect = partial(self.router.batches.add, batch)
+            expect = drawing.expecting(partial(self.router.batches.add, batch))
             first = self._manager.request(
-                self.tag, payloads, self._options, direct=True, expect=expect
+                *(self.tag, payloads, self._options),
+                direct=True,
+                expect=expect,
+                recalled=drawing.recalled,
             )
             drawing.were_asked_for(first, len(payloads))
         except BaseException:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from masterworker.manager import Manager
+    from masterworker.master.journaled import Journaled
     from masterworker.master.needs import Hold, Needs
     from masterworker.master.waiting import Waiting
 
@@ -24,9 +25,17 @@ class SharedValues:
         manager: The task manager of the job.
         needs: Stores what the values refer to.
         waiting: Is referred to, so that a shared value keeps the job alive.
+        journaled: Is told what is stored; None: the job has no journal.
     """
 
-    def __init__(self, manager: Manager, needs: Needs, waiting: Waiting) -> None:
+    def __init__(
+        self,
+        manager: Manager,
+        needs: Needs,
+        waiting: Waiting,
+        journaled: Journaled | None = None,
+    ) -> None:
+        self._journaled = journaled
         self._manager = manager
         self._needs = needs
         self._waiting = waiting
@@ -48,6 +57,8 @@ class SharedValues:
         """
         stored, held = self._needs.of_values(values, fixed=fixed)
         state_id = self._manager.put_state(stored)
+        if self._journaled is not None:
+            self._journaled.stored(state_id, values)
         if held:
             self._held[state_id] = held
         return state_id

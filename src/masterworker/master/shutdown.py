@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Summary
     from masterworker.engine.pilots.crews import Crews
+    from masterworker.journal.journal import Journal
     from masterworker.launch.local import LocalWorkers
     from masterworker.manager import Manager
     from masterworker.master.callbacks import Callbacks
@@ -38,6 +39,10 @@ def grace_after(kind: type[BaseException] | None) -> float:
     return GRACE_AT_EXIT if interrupted else GRACE
 
 
+#: What is done is written into the journal for this long (seconds), whatever else is over.
+JOURNAL = 5.0
+
+
 class Parts(NamedTuple):
     """What has to be ended; None: the job has none."""
 
@@ -51,6 +56,7 @@ class Parts(NamedTuple):
     callbacks: Callbacks
     #: Returns its workers in engines.
     crews: Callable[[], Crews | None] = lambda: None
+    journal: Journal | None = None
 
 
 class JobEnd:
@@ -158,6 +164,8 @@ class JobEnd:
             parts.local_workers.stop(seconds)
         if (crews := parts.crews()) is not None:
             crews.stop(seconds)
+        if parts.journal is not None:
+            parts.journal.close(max(seconds, JOURNAL))
         parts.dead_letters.close()
         if parts.endpoint is not None:
             parts.endpoint.release()

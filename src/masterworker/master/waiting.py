@@ -65,11 +65,12 @@ class Waiting:
         """Refuse to wait for what will never come.
 
         Raises:
+            JournalError: Nothing can be kept any more.
             Terminated: The job is over, or this process is a fork of the master's.
             WorkerStartError: No worker could start, and no other one can join.
         """
         if self._manager.core.terminated:
-            raise Terminated("the job is over")
+            raise self._manager.machine.ended()
         self.require_own_process()
         self.require_workers()
 

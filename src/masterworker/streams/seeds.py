@@ -116,6 +116,11 @@ class Share:
         self._begin = begin
 
     @property
+    def name(self) -> tuple[int, tuple[int, ...]]:
+        """What tells the streams apart from others, with their numbers."""
+        return self._parent
+
+    @property
     def numbers(self) -> range:
         """The numbers of the tasks: the last argument of each call."""
         return range(self._begin, LAST)

@@ -118,7 +118,7 @@ def _connect(address: str) -> Any:
         raise UsageError("workers in Dask need it: pip install 'masterworker[dask]'") from None
     where = address.removeprefix("dask://")
     try:
-        return Client(where, timeout=_FOUND_IN, set_as_default=False)  # type: ignore[no-untyped-call]
+        return Client(where, timeout=_FOUND_IN, set_as_default=False)
     except (OSError, ValueError) as error:
         raise WorkerStartError(
             f"no Dask scheduler answers at {where}, tried for {_FOUND_IN:.0f} s: {error}"

@@ -67,7 +67,7 @@ class OnRay:
 
     def slots(self) -> int:
         """Return for how many pilots it has processors."""
-        found: dict[str, float] = self._ray.cluster_resources()  # type: ignore[no-untyped-call]
+        found: dict[str, float] = self._ray.cluster_resources()
         return int(found.get("CPU", 0) // self._needs)
 
     def shortage(self) -> str:

@@ -1,0 +1,115 @@
+"""Calls as a journal knows them: by what is called, and with what."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import pickle
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.errors import JournalError, UsageError
+from masterworker.journal.canonical import Canonical
+from masterworker.journal.records import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+_SIMPLE: Final = frozenset((int, float, str, bytes, bool, type(None)))
+
+
+class CallDigests:
+    """Makes the digests of calls. Thread-safe.
+
+    Args:
+        special: Returns the forms of some values; see `Canonical`.
+    """
+
+    def __init__(self, special: Callable[[Any], bytes | None]) -> None:
+        self._special = special
+
+    def of(
+        self,
+        what: str | Callable[..., Any],
+        calls: Iterable[Sequence[Any]],
+        salt: object = None,
+    ) -> list[bytes]:
+        """Return the digests of calls of one function, or of tasks of one tag.
+
+        Args:
+            what: The function, or the tag.
+            calls: The parameters of each.
+            salt: What else tells them apart from others.
+
+        Raises:
+            UsageError: A parameter cannot be told apart from others; names it.
+        """
+        to, begin = Canonical(self._special), self._begin(what, salt)
+        digests: list[bytes] = []
+        for parameters in calls:
+            state = begin.copy()
+            if len(parameters) == 1 and type(parameters[0]) in _SIMPLE:
+                form = pickle.dumps(parameters[0], 4)
+                state.update(b"(1:%d;%b" % (len(form), form))
+            else:
+                state.update(self._form(to, what, parameters))
+            digests.append(state.digest())
+        return digests
+
+    def of_call(
+        self,
+        function: str | Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        salt: object = None,
+    ) -> bytes:
+        """Return the digest of a call with keywords, as `of`."""
+        if not kwargs:
+            return self.of(function, (args,), salt)[0]
+        to, state = Canonical(self._special), self._begin(function, salt)
+        state.update(self._form(to, function, args))
+        for name in sorted(kwargs):
+            state.update(b"=" + name.encode("utf-8", "surrogatepass") + b"=")
+            state.update(self._form(to, function, (kwargs[name],), name))
+        return bytes(state.digest())
+
+    def _begin(self, what: str | Callable[..., Any], salt: object) -> Any:
+        if isinstance(what, str):
+            form = b"tag " + what.encode("utf-8", "surrogatepass")
+        else:
+            try:
+                form = b"call " + Canonical(self._special).form(what)
+            except JournalError as error:
+                raise UsageError(
+                    f"function {_name(what)} has no key in the journal: {error}"
+                ) from error
+        form += b"\n" + Canonical().form(salt)
+        return hashlib.blake2b(form + b"\n", digest_size=KEY)
+
+    def _form(
+        self, to: Canonical, what: Any, parameters: Sequence[Any], keyword: str = ""
+    ) -> bytes:
+        try:
+            return to.form(tuple(parameters))
+        except JournalError:
+            for at, each in enumerate(parameters):
+                try:
+                    to.form(each)
+                except JournalError as error:
+                    which = keyword or _parameter(what, at)
+                    raise UsageError(
+                        f"parameter {which} of {_name(what)} has no key in the journal: {error}"
+                    ) from error
+            raise
+
+
+def _name(what: Any) -> str:
+    return f"task {what!r}" if isinstance(what, str) else getattr(what, "__qualname__", repr(what))
+
+
+def _parameter(function: Any, at: int) -> str:
+    """Return how a parameter is called."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    return f"{at + 1} ({names[at]!r})" if at < len(names) else f"{at + 1}"

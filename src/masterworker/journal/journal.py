@@ -1,0 +1,350 @@
+"""A journal as a master uses it: opened once, asked for what is kept, given what is done."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from masterworker import forks
+from masterworker.core.chunks import Chunk
+from masterworker.core.task import Large, ids_of
+from masterworker.errors import JournalError
+from masterworker.journal import format as layout
+from masterworker.journal.aside import LargeFiles
+from masterworker.journal.file import (
+    cut,
+    flush_folder,
+    lock,
+    mapped,
+    open_file,
+    unlock_and_close,
+    write_all,
+)
+from masterworker.journal.index import Index, Occurrences
+from masterworker.journal.reading import read
+from masterworker.journal.records import Aside, Asked, Began, Code, Done, Ended, Header
+from masterworker.journal.writer import Entries, Mode, Place, Writer
+from masterworker.security import credentials
+from masterworker.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from masterworker.core.task import Finished, Payload, Payloads
+    from masterworker.journal.records import Entry
+
+logger = logging.getLogger("masterworker.journal")
+
+#: Longer parameters are not written (bytes).
+SHORT: Final = 4096
+
+
+class Kept(NamedTuple):
+    """Outcomes of tasks in a row that are kept, of one kind."""
+
+    kind: int
+    payloads: Payloads
+    worker: str
+
+
+class Settings(NamedTuple):
+    """How a journal is kept; see `Master`."""
+
+    path: Path
+    mode: Mode = "disk"
+    #: Failures are given again, and not tried again.
+    keeps_failures: bool = False
+    #: What to do about functions that have changed: "stop", "use" or "recompute".
+    changed: str = "stop"
+
+
+#: What calls this program has made, by the path of the journal: several masters in a row go on
+#: counting.
+_programs: Final[dict[Path, Occurrences]] = {}
+
+
+class Journal:
+    """The journal of one job. Thread-safe.
+
+    Args:
+        kept_as: How it is kept.
+
+    Raises:
+        JournalError: It cannot be used; says why.
+    """
+
+    def __init__(self, kept_as: Settings) -> None:
+        self.settings = kept_as
+        path = self.path = kept_as.path
+        self._key = layout.key_of(credentials.authority())
+        self._lock = forks.lock()
+        self._tell: Callable[[int], object] = lambda _: None
+        self._stalled: Callable[[bool], object] = lambda _: None
+        self._failed: Callable[[str], object] = lambda _: None
+        self._index = Index(failures=kept_as.keeps_failures)
+        self._large = LargeFiles(path.with_name(path.name + ".d"), self._key)
+        #: The keys of tasks that are under way, by their ids.
+        self._keys: dict[int, bytes] = {}
+        #: The code of functions, by their names, as the file has it.
+        self.codes: dict[str, Code] = {}
+        #: How many outcomes of each function there are.
+        self.numbers: dict[str, int] = {}
+        self._runs, self._ended = 0, True
+        self._latest: tuple[int, list[Entry]] = (-1, [])
+        fd = open_file(path, create=True)
+        try:
+            place, keyed = self._open(fd)
+        except BaseException:
+            unlock_and_close(fd)
+            raise
+        self._occurrences = _programs.setdefault(path, Occurrences())
+        self._keyed, self._fd = keyed, fd
+        self._writer = Writer(place, keyed, kept_as.mode, self._on_stalled, self._on_failed)
+        forks.register(self)
+        self._writer.put(Entries(lambda: [_began()]))
+        if self._runs:
+            state = "it ended in good order" if self._ended else "the last one did not end"
+            logger.info(
+                "the journal %s has %d outcomes of %d runs (%.1f MB; %s)",
+                *(path, len(self._index), self._runs, place.end / 1e6, state),
+            )
+
+    def attach(
+        self,
+        tell: Callable[[int], object],
+        stalled: Callable[[bool], object],
+        failed: Callable[[str], object],
+    ) -> None:
+        """Say whom to tell.
+
+        Args:
+            tell: Is called when outcomes are kept: with how many of those that `keep` was given.
+            stalled: Called with True when there is no room, and with False when there is again.
+            failed: Called with the reason when nothing can be written any more.
+        """
+        self._tell, self._stalled, self._failed = tell, stalled, failed
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def failure(self) -> str:
+        """Why nothing is kept any more; "" as long as something is."""
+        return self._writer.failure
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has."""
+        return self._writer.size
+
+    # -- what is kept -----------------------------------------------------------------------
+
+    def keys(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Return the keys of calls, each of which is made now.
+
+        Args:
+            digests: Of their functions and parameters.
+        """
+        with self._lock:
+            return self._occurrences.keys(digests)
+
+    def recall(self, keys: Sequence[bytes]) -> list[tuple[int, Kept | None]]:
+        """Return what is kept of tasks in a row: parts, each with its number of tasks."""
+        if not self._index.has_any(keys):
+            return [(len(keys), None)] if keys else []
+        places = self._index.find(keys)
+        parts: list[tuple[int, Kept | None]] = []
+        at = 0
+        while at < len(keys):
+            place, end = places[at], at + 1
+            if place is None:
+                while end < len(keys) and places[end] is None:
+                    end += 1
+                parts.append((end - at, None))
+            else:
+                while end < len(keys) and places[end] == place._replace(
+                    position=place.position + end - at
+                ):
+                    end += 1
+                kept = self._read(place.offset, place.record, place.position, end - at)
+                if kept is None:
+                    for key in keys[at:end]:
+                        self._index.forget(key)
+                parts.append((end - at, kept))
+            at = end
+        return parts
+
+    # -- what is done -----------------------------------------------------------------------
+
+    def expect(self, first: int, keys: Sequence[bytes], tag: str, parameters: Payloads) -> None:
+        """Tasks in a row have got their ids, before any worker can have them. Does not wait."""
+        self._keys.update(zip(range(first, first + len(keys)), keys, strict=True))
+        short: list[bytes] | Chunk
+        if isinstance(parameters, Chunk):
+            short = parameters
+        else:
+            short = [p if isinstance(p, bytes) and len(p) <= SHORT else b"" for p in parameters]
+        asked = Asked(first, b"".join(keys), tag, short)
+        self._writer.put(Entries(lambda: [asked]))
+
+    def keep(self, finished: list[Finished]) -> None:
+        """Keep outcomes, and tell of it. Does not wait: may be called with any lock held."""
+        weight = sum(_weight(done) for done in finished)
+        number = len(finished)
+        self._writer.put(
+            Entries(
+                lambda: [self._record(done) for done in finished if done.task_id in self._keys],
+                lambda: self._kept(finished, number),
+                weight,
+            )
+        )
+
+    def note_code(self, code: Code) -> None:
+        """Keep the source of a function."""
+        self.codes[code.name] = code
+        self._writer.put(Entries(lambda: [code]))
+
+    def close(self, seconds: float) -> bool:
+        """Write what has come, and let another master have the journal. False: not in this time."""
+        self._writer.put(Entries(lambda: [Ended(time.time())]))
+        done = self._writer.close(seconds)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            unlock_and_close(fd)
+        return done
+
+    def after_fork(self) -> None:
+        """A fork lets go of the file: the lock is its parent's."""
+        os.close(self._fd)
+        self._fd = -1
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _open(self, fd: int) -> tuple[Place, layout.Keyed]:
+        path = self.path
+        if not lock(fd, path):
+            raise JournalError(f"another master writes the journal {path}{self._holder(fd)}")
+        if not os.fstat(fd).st_size:
+            header = Header(os.urandom(16).hex(), layout.name_of(self._key), time.time())
+            begin = layout.write_header(header, self._key)
+            try:
+                end = write_all(fd, [begin], 0)
+                os.fsync(fd)
+                flush_folder(path.parent)
+            except OSError as error:
+                raise JournalError(f"the journal {path} cannot be written: {error}") from error
+            return Place(fd, path, end, 0), layout.Keyed(self._key, header.journal)
+        try:
+            contents = read(mapped(fd), self._key)
+            for group in contents.groups:
+                for number, record in enumerate(layout.records_of(group)):
+                    self._take_in(record, group.begin, number)
+        except JournalError as error:
+            raise JournalError(f"the journal {path} is not used: {error}") from None
+        end = contents.end
+        torn = cut(fd, path, end)
+        if torn is not None:
+            logger.warning(
+                "the end of the journal %s was not whole, as after a crash: what follows byte %d "
+                "is in %s now; all whole groups count",
+                *(path, end, torn),
+            )
+        return Place(fd, path, end, len(contents.groups)), contents.keyed
+
+    def _holder(self, fd: int) -> str:
+        """Say which process has opened it last."""
+        try:
+            began = [
+                record
+                for group in read(mapped(fd), self._key).groups
+                for record in layout.records_of(group)
+                if isinstance(record, Began)
+            ]
+        except JournalError:
+            return ""
+        return f": process {began[-1].pid} on {began[-1].host}" if began else ""
+
+    def _take_in(self, record: Entry, offset: int, number: int) -> None:
+        if isinstance(record, Done):
+            self._index.add(record, offset, number)
+            self.numbers[record.tag] = self.numbers.get(record.tag, 0) + len(record.payloads)
+        elif isinstance(record, Code):
+            self.codes[record.name] = record
+        elif isinstance(record, Began):
+            self._runs, self._ended = self._runs + 1, False
+        elif isinstance(record, Ended):
+            self._ended = True
+
+    def _read(self, offset: int, record: int, position: int, number: int) -> Kept | None:
+        """Return outcomes from the file; None: a file beside it is gone."""
+        known, records = self._latest
+        if known != offset:
+            group = layout.read_group(mapped(self._fd), offset, self._keyed)
+            if group is None:
+                raise JournalError(f"the journal {self.path} was changed while it is in use")
+            records = layout.records_of(group)
+            self._latest = offset, records
+        done = records[record]
+        assert isinstance(done, Done)  # noqa: S101  the index says so
+        part = done.payloads[position : position + number]
+        if isinstance(part, Chunk):
+            return Kept(done.kind, part, done.worker)
+        payloads: list[Payload] = []
+        for each in part:
+            payload = self._large.read(each) if isinstance(each, Aside) else each
+            if payload is None:
+                logger.warning(
+                    "a large result of the journal %s is gone or was changed: task %s is executed",
+                    *(self.path, done.tag),
+                )
+                return None
+            payloads.append(payload)
+        return Kept(done.kind, payloads, done.worker)
+
+    def _record(self, done: Finished) -> Done:
+        """Make the record of outcomes; in the writer's thread."""
+        flush = self.settings.mode == "disk"
+        keys = b"".join(self._keys[each] for each in ids_of(done))
+        payloads: list[bytes | Aside] | Chunk
+        if isinstance(done.payloads, Chunk):
+            payloads = done.payloads
+        else:
+            payloads = [
+                self._large.write(each, flush=flush) if isinstance(each, Large) else each
+                for each in done.payloads
+            ]
+        return Done(
+            *(done.task_id, keys, done.tag, done.kind, payloads, done.worker),
+            *(done.attempts, time.time()),
+        )
+
+    def _kept(self, finished: Iterable[Finished], number: int) -> None:
+        for done in finished:
+            for each in ids_of(done):
+                self._keys.pop(each, None)
+        self._tell(number)
+
+    def _on_stalled(self, stalled: bool) -> None:
+        self._stalled(stalled)
+
+    def _on_failed(self, reason: str) -> None:
+        self._failed(reason)
+
+
+def _weight(done: Finished) -> int:
+    payloads = done.payloads
+    return len(payloads.data) if isinstance(payloads, Chunk) else sum(map(len, payloads))
+
+
+def _began() -> Began:
+    versions = {"python": platform.python_version(), "masterworker": __version__}
+    if "numpy" in sys.modules:
+        versions["numpy"] = import_module("numpy").__version__
+    program = " ".join(sys.argv[:1])
+    return Began(time.time(), os.uname().nodename, os.getpid(), program, versions)

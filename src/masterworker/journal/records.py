@@ -1,0 +1,95 @@
+"""What a journal says: one record for each thing that has happened."""
+
+from __future__ import annotations
+
+import msgspec
+
+from masterworker.core.chunks import Chunk  # noqa: TC001  as records are decoded
+
+#: Bytes of a key: it stands for a function, its parameters, and the how-manieth such call it is.
+KEY = 16
+
+
+class Record(
+    msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True, gc=False
+):
+    """An array that begins with the name of its class."""
+
+
+class Began(Record, frozen=True):
+    """A master has opened the journal."""
+
+    #: Seconds since 1970.
+    when: float
+    host: str
+    pid: int
+    #: The program, as it was called; for people.
+    program: str
+    #: Of Python, masterworker, NumPy.
+    versions: dict[str, str]
+
+
+class Code(Record, frozen=True):
+    """The source of a function that is called by name, with what it uses of its own file."""
+
+    name: str
+    text: str
+    #: How many times outcomes of an older one were given up.
+    generation: int = 0
+
+
+class Asked(Record, frozen=True):
+    """Tasks in a row were asked for. Written with the next outcomes, and not flushed for itself."""
+
+    first: int
+    keys: bytes
+    tag: str
+    #: Pickled; nothing in the place of what is long.
+    parameters: list[bytes] | Chunk
+
+
+class Aside(Record, frozen=True):
+    """A payload of many bytes, which are in a file of their own."""
+
+    #: In hexadecimal digits; also the name of the file.
+    digest: str
+    size: int
+
+
+class Done(Record, frozen=True):
+    """Tasks in a row have their outcomes, of one kind."""
+
+    first: int
+    keys: bytes
+    tag: str
+    #: As in `core.task`.
+    kind: int
+    payloads: list[bytes | Aside] | Chunk
+    worker: str
+    attempts: int
+    when: float
+
+
+class Ended(Record, frozen=True):
+    """The job has ended in good order."""
+
+    when: float
+
+
+Entry = Began | Code | Asked | Done | Ended
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first thing in the file."""
+
+    #: Of this journal: random, in hexadecimal digits.
+    journal: str
+    #: Which key its checks were made with (a digest of that).
+    key: str
+    #: Seconds since 1970.
+    created: float
+
+
+def keys_in(keys: bytes) -> list[bytes]:
+    """Return the keys of a record one by one."""
+    return [keys[at : at + KEY] for at in range(0, len(keys), KEY)]

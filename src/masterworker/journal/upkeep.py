@@ -1,0 +1,199 @@
+"""What can be done with a journal that no master writes: count, check, shorten, save, adopt."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from masterworker.core.task import FAILURE, RESULT
+from masterworker.errors import JournalError
+from masterworker.journal import format as layout
+from masterworker.journal.file import flush_folder, lock, mapped, unlock_and_close, write_all
+from masterworker.journal.records import Asked, Began, Code, Done, Ended, keys_in
+from masterworker.machine import random_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from masterworker.journal.records import Entry, Header
+
+
+class Count(NamedTuple):
+    """What is in a journal."""
+
+    header: Header
+    #: Bytes of the file, and where the last whole group of its begin ends.
+    size: int
+    whole: int
+    #: Whole groups after that: the file is damaged in between.
+    later: int
+    runs: list[Began]
+    ended: bool
+    #: Outcomes by tag, and by kind.
+    tags: Counter[str]
+    kinds: Counter[str]
+
+
+_KINDS = {RESULT: "results", FAILURE: "failures"}
+
+
+def count(path: Path, key: bytes) -> Count:
+    """Look through a journal; also while a master writes it.
+
+    Raises:
+        JournalError: It cannot be read, or is not this user's.
+    """
+    view = _view(path)
+    header, at = layout.read_header(view, key)
+    keyed = layout.Keyed(key, header.journal)
+    runs: list[Began] = []
+    tags: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    whole, later, ended, expected = at, 0, True, 0
+    for group in layout.groups_after(view, at, keyed):
+        if group.begin == whole and group.number == expected:
+            whole, expected = group.end, expected + 1
+        else:
+            later += 1
+        for record in layout.records_of(group):
+            if isinstance(record, Began):
+                runs.append(record)
+                ended = False
+            elif isinstance(record, Ended):
+                ended = True
+            elif isinstance(record, Done):
+                number = len(record.payloads)
+                tags[record.tag] += number
+                kinds[_KINDS.get(record.kind, "lost")] += number
+    return Count(header, len(view), whole, later, runs, ended, tags, kinds)
+
+
+def prune(path: Path, key: bytes, to: Path | None) -> tuple[int, int]:
+    """Write what counts of a journal into a new file.
+
+    Results, the latest failure of what has no result, and the latest code of functions. From a
+    damaged file whatever is whole.
+
+    Args:
+        path: The journal.
+        key: The user's.
+        to: The new file; None: it takes the place of the old one, which must be whole.
+
+    Returns:
+        How many bytes it had, and has.
+
+    Raises:
+        JournalError: It cannot be read or written, or a master writes it.
+    """
+    with _locked(path) as view:
+        header, at = layout.read_header(view, key)
+        keyed = layout.Keyed(key, header.journal)
+        groups = list(layout.groups_after(view, at, keyed))
+        if to is None and sum(g.end - g.begin for g in groups) != len(view) - at:
+            raise JournalError(f"{path} is not whole: `prune NEW` saves what is in a new file")
+        records = [record for group in groups for record in layout.records_of(group)]
+        size = _write(path, to, header, key, _that_count(records))
+        return len(view), size
+
+
+def adopt(path: Path, key: bytes) -> None:
+    """Make a journal this user's that was written with another key, without any check.
+
+    Raises:
+        JournalError: It cannot be read or written, or a master writes it.
+    """
+    with _locked(path) as view:
+        header, at = layout.read_header(view, None)
+        records: list[Entry] = []
+        while (group := layout.unchecked_group(view, at)) is not None:
+            records += layout.records_of(group)
+            at = group.end
+        _write(path, None, header, key, records)
+
+
+# -- inside ---------------------------------------------------------------------------------
+
+
+def _that_count(records: Sequence[Entry]) -> list[Entry]:
+    codes = {record.name: record for record in records if isinstance(record, Code)}
+    began = [record for record in records if isinstance(record, Began)]
+    done = [record for record in records if isinstance(record, Done)]
+    settled: set[bytes] = set()
+    kept: list[Entry] = []
+    for record in done:
+        if record.kind != FAILURE and not settled.issuperset(keys_in(record.keys)):
+            settled.update(keys_in(record.keys))
+            kept.append(record)
+    failures = {record.keys: record for record in done if record.kind == FAILURE}
+    kept += [record for key, record in failures.items() if key not in settled]
+    numbers = {number for record in kept if isinstance(record, Done) for number in [record.first]}
+    asked = [r for r in records if isinstance(r, Asked) and r.first in numbers]
+    ended = [record for record in records[-1:] if isinstance(record, Ended)]
+    return [*began[-1:], *codes.values(), *asked, *kept, *ended]
+
+
+def _write(
+    path: Path, to: Path | None, header: Header, key: bytes, records: Sequence[Entry]
+) -> int:
+    """Write a whole journal beside the old one, and put it into its place. Returns its size."""
+    target = path if to is None else to
+    if to is not None and os.path.lexists(to):
+        raise JournalError(f"{to} is there already: name a new file")
+    part = target.with_name(f"{target.name}.{random_name()[:8]}.part")
+    # The same journal under another key has another name, so that no group fits into both.
+    fresh = type(header)(random_name(), layout.name_of(key), header.created)
+    fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        end = write_all(fd, [layout.write_header(fresh, key)], 0)
+        keyed = layout.Keyed(key, fresh.journal)
+        for number, some in enumerate(_portions(records)):
+            end = write_all(fd, layout.write_group(some, number, keyed), end)
+        os.fsync(fd)
+        part.rename(target)
+        flush_folder(target.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    finally:
+        os.close(fd)
+    return end
+
+
+def _portions(records: Iterable[Entry]) -> Iterator[list[Entry]]:
+    some: list[Entry] = []
+    for record in records:
+        some.append(record)
+        if len(some) >= 1000:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _view(path: Path) -> memoryview:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return mapped(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[memoryview]:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise JournalError(f"{path} cannot be changed: {error.strerror}") from error
+    try:
+        if not lock(fd, path):
+            raise JournalError(f"a master writes {path}: wait for its end")
+        yield mapped(fd)
+    finally:
+        unlock_and_close(fd)

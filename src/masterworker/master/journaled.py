@@ -1,0 +1,328 @@
+"""Requests of a job with a journal: what is kept is not asked for again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.conversation.submissions import Recalled
+from masterworker.data.chunks import is_small
+from masterworker.data.items import one_by_one
+from masterworker.data.states import StateValue
+from masterworker.errors import CodeChangedError, JournalError
+from masterworker.journal import code
+from masterworker.journal.calls import CallDigests
+from masterworker.journal.records import Code
+from masterworker.master.batching import QUICK, SLOW_BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from masterworker.core.options import Options
+    from masterworker.core.task import Payload, Payloads
+    from masterworker.journal.journal import Journal, Kept
+    from masterworker.manager import Manager
+    from masterworker.master.batching import Batcher
+    from masterworker.master.future import Future
+    from masterworker.master.results import ResultRouter
+
+logger = logging.getLogger("masterworker.master")
+
+_AGAIN: Final = "recompute"
+
+
+class Journaled:
+    """The journal of a job, as its requests use it. Thread-safe.
+
+    Args:
+        journal: Has what is kept.
+        manager: Where requests go.
+        router: Where futures wait for outcomes.
+    """
+
+    def __init__(self, journal: Journal, manager: Manager, router: ResultRouter) -> None:
+        self.journal = journal
+        self._manager, self._router = manager, router
+        #: The digests of stored values, by state and name.
+        self._values: dict[tuple[int, str], bytes] = {}
+        self.calls = CallDigests(self._of_stored)
+        self._known: set[Any] = set()
+        #: How many times outcomes of functions were given up; of those where any were.
+        self._generations: dict[Any, int] = {}
+
+    def look_at(self, function: Callable[..., Any] | str) -> None:
+        """Compare a function with what it was when the outcomes in the journal were computed.
+
+        Raises:
+            CodeChangedError: It has changed; says how.
+            JournalError: The journal cannot be used any more.
+        """
+        if self.journal.failure:
+            raise JournalError(f"nothing can be kept any more: {self.journal.failure}")
+        if isinstance(function, str) or function in self._known:
+            return
+        name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
+        source = None if "<" in name else code.source_of(function)
+        before = self.journal.codes.get(name)
+        generation = 0 if before is None else before.generation
+        if source is not None and (before is None or before.text != source):
+            if before is not None:
+                generation += self._judge(name, before.text, source)
+            self.journal.note_code(Code(name, source, generation))
+        if generation:
+            self._generations[function] = generation
+        self._known.add(function)
+
+    def digests(
+        self, what: Callable[..., Any] | str, calls: Iterable[Sequence[Any]], salt: object = None
+    ) -> list[bytes]:
+        """Return the digests of calls; see `CallDigests.of`.
+
+        Args:
+            what: The function, or the tag.
+            calls: The parameters of each.
+            salt: What else tells them apart from others.
+        """
+        return self.calls.of(what, calls, (self._generations.get(what, 0), salt))
+
+    def digest(
+        self,
+        what: Callable[..., Any] | str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any] | None = None,
+        salt: object = None,
+    ) -> bytes:
+        """Return the digest of one call, whose function has been looked at."""
+        self.look_at(what)
+        salt = self._generations.get(what, 0), salt
+        return self.calls.of_call(what, args, kwargs or {}, salt)
+
+    def stored(self, state_id: int, values: Mapping[str, Any]) -> None:
+        """Values are stored, which calls refer to: what they are is in the keys of those.
+
+        Raises:
+            UsageError: One of them cannot be told apart from others.
+        """
+        for name, value in values.items():
+            self._values[state_id, name] = self.calls.of(f"value {name}", [(value,)])[0]
+
+    def submit(
+        self,
+        digest: bytes,
+        tag: str,
+        payload: Payload,
+        options: Options | None,
+        future: Future[Any],
+    ) -> None:
+        """Ask for a call, or give its future what is kept."""
+        expect = partial(self._router.expect, future)
+        future.number = self._request(digest, tag, payload, options, expect, direct=True)
+
+    def request_task(
+        self, digest: bytes, tag: str, payload: Payload, options: Options | None
+    ) -> int:
+        """Ask for a task by tag, or let what is kept be collected. Returns its id."""
+        return self._request(digest, tag, payload, options, None, direct=False)
+
+    def _request(
+        self,
+        digest: bytes,
+        tag: str,
+        payload: Payload,
+        options: Options | None,
+        expect: Callable[[int], object] | None,
+        *,
+        direct: bool,
+    ) -> int:
+        keys = self.journal.keys([digest])
+        ((_, kept),) = self.journal.recall(keys)
+        if kept is None:
+            expect = _both(expect, partial(self._expect, keys, tag, [payload]))
+            return self._manager.request(tag, (payload,), options, direct=direct, expect=expect)
+        payloads = kept.payloads if direct else one_by_one(kept.payloads)
+        return self._manager.request(
+            *(tag, payloads, options),
+            direct=direct,
+            expect=expect,
+            recalled=Recalled(kept.kind, kept.worker),
+        )
+
+    def _expect(self, keys: Sequence[bytes], tag: str, payloads: Payloads, first: int) -> None:
+        self.journal.expect(first, keys, tag, payloads)
+
+    def drawing(
+        self,
+        batcher: Batcher,
+        what: Callable[..., Any] | str,
+        iterables: Sequence[Iterable[Any]],
+        *,
+        salt: object,
+        starred: bool,
+    ) -> Drawing:
+        """Return the tasks of a `map` without those that are done; see `Drawing`."""
+        self.look_at(what)
+        return Drawing(self, batcher, what, iterables, salt=salt, starred=starred)
+
+    def expecting(
+        self, keys: Sequence[bytes], tag: str, payloads: Payloads
+    ) -> Callable[[int], object]:
+        """Return what is to be called with the id of the first of some tasks."""
+        return partial(self._expect, keys, tag, payloads)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _judge(self, name: str, before: str, after: str) -> int:
+        """Decide about a function that has changed. Returns 1 if it has another key now."""
+        module, _, shown = name.partition(":")
+        number = self.journal.numbers.get(f"@{shown}", 0)
+        choice = self.journal.settings.changed
+        if choice == "use":
+            logger.warning("%s has changed; its %d outcomes in the journal are used", name, number)
+        elif choice == _AGAIN:
+            logger.warning("%s has changed; its %d outcomes are computed again", name, number)
+        else:
+            raise CodeChangedError(
+                f"{shown} (of {module}) has changed since its {number} outcomes in the journal "
+                f"{self.journal.path} were computed:\n{code.difference(shown, before, after)}\n"
+                'journal_changed="use" takes them as they are, "recompute" computes them again'
+            )
+        return int(choice == _AGAIN)
+
+    def _of_stored(self, value: Any) -> bytes | None:
+        if not isinstance(value, StateValue):
+            return None
+        known = self._values.get((value.state_id, value.name))
+        if known is None:
+            raise JournalError(f"{value!r} was not stored by this master")
+        return b"V" + known
+
+
+def _both(
+    first: Callable[[int], object] | None, second: Callable[[int], object]
+) -> Callable[[int], object]:
+    if first is None:
+        return second
+
+    def call(number: int) -> None:
+        first(number)
+        second(number)
+
+    return call
+
+
+class Drawing:
+    """The tasks of one `map`, as `Batcher`, without those whose outcomes are kept.
+
+    Args:
+        journaled: The journal.
+        batcher: Makes the payloads of the others.
+        what: The function, or the tag.
+        iterables: Where the parameters come from.
+        salt: What else tells them apart from others.
+        starred: There is one iterable, whose items are all parameters of a call.
+    """
+
+    def __init__(
+        self,
+        journaled: Journaled,
+        batcher: Batcher,
+        what: Callable[..., Any] | str,
+        iterables: Sequence[Iterable[Any]],
+        *,
+        salt: object,
+        starred: bool,
+    ) -> None:
+        self._salt = salt
+        self.tag = batcher.tag
+        self._journaled, self._batcher, self._what = journaled, batcher, what
+        self._quick = all(type(each) in QUICK for each in iterables)
+        self._single = len(iterables) == 1 and not starred
+        self._items = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        #: What comes next: tasks whose outcomes are kept; or keys, of which the batcher has the
+        #: parameters.
+        self._parts: deque[Kept | list[bytes]] = deque()
+        self._drawn: deque[list[Any]] = deque()
+        self._failure: Exception | None = None
+        #: Of what was drawn last: what is kept of it, or its keys.
+        self.recalled: Recalled | None = None
+        self._keys: list[bytes] = []
+        self._payloads: Payloads = []
+
+    def draw(self, most: int) -> Payloads:
+        """Draw items as `Batcher.draw`, or the payloads of outcomes that are kept."""
+        while not self._parts:
+            if self._failure is not None:
+                raise self._failure
+            if not self._draw_more(most):
+                return []
+        part = self._parts.popleft()
+        if not isinstance(part, list):
+            self.recalled = Recalled(part.kind, part.worker)
+            return part.payloads
+        self.recalled = None
+        if self._drawn and self._drawn[0] is not _GIVEN:
+            self._batcher.refill(self._drawn[0])
+            self._drawn[0] = _GIVEN
+        payloads = self._batcher.draw(min(most, len(part)))
+        number = len(payloads)
+        self._keys, self._payloads = part[:number], payloads
+        if number < len(part):
+            self._parts.appendleft(part[number:])
+        else:
+            self._drawn.popleft()
+        return payloads
+
+    def expecting(self, entered: Callable[[int], object]) -> Callable[[int], object]:
+        """See `Batcher.expecting`."""
+        if self.recalled is not None:
+            return entered
+        return _both(entered, self._journaled.expecting(self._keys, self.tag, self._payloads))
+
+    def were_asked_for(self, first: int, number: int) -> None:
+        """See `Batcher.were_asked_for`."""
+        self._batcher.were_asked_for(first, number)
+
+    def holds(self) -> tuple[Any, ...]:
+        """See `Batcher.holds`."""
+        return self._batcher.holds()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _draw_more(self, most: int) -> bool:
+        """Draw items, and look which of them are done. False: there are none."""
+        items = list(islice(self._items, most)) if self._quick else self._draw_slowly(most)
+        if not items:
+            return False
+        calls = [(item,) for item in items] if self._single else items
+        journal = self._journaled.journal
+        keys = journal.keys(self._journaled.digests(self._what, calls, self._salt))
+        at = 0
+        for number, kept in journal.recall(keys):
+            if kept is not None:
+                self._parts.append(kept)
+            else:
+                self._parts.append(keys[at : at + number])
+                self._drawn.append(items[at : at + number])
+            at += number
+        return True
+
+    def _draw_slowly(self, most: int) -> list[Any]:
+        items: list[Any] = []
+        end = time.monotonic() + SLOW_BATCH
+        try:
+            for item in islice(self._items, most):
+                items.append(item)
+                # The next one may be the same object, changed: so this one is to be pickled first.
+                fixed = is_small(item) if self._single else all(map(is_small, item))
+                if not fixed or time.monotonic() > end:
+                    break
+        except Exception as error:
+            self._failure = error
+        return items
+
+
+_GIVEN: Final[list[Any]] = []
