@@ -362,3 +362,23 @@ def test_an_iterable_that_raises_leaves_no_iterator_behind() -> None:
         with pytest.raises(LookupError):
             next(results)
         assert not pool._iterators
+
+
+def test_a_proxy_in_a_lambda() -> None:
+    """They travel with the key of their manager, in whatever they are."""
+    with multiprocessing.Manager() as manager, Pool(1) as pool:
+        counted = manager.list([0, 1, 2])
+        table = manager.dict()
+        pool.map(lambda key: table.update({key: [counted]}), "ab")
+        assert sorted(table.keys()) == ["a", "b"]
+        assert list(table["a"][0]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["Lock", "Queue", "Event"])
+def test_what_processes_inherit_cannot_be_sent(kind: str) -> None:
+    """The error says what can."""
+    value = getattr(multiprocessing, kind)()
+    with Pool(1) as pool, pytest.raises(UnpicklableError, match=r"Manager\(\)\.Queue\(\)"):
+        pool.apply(len, ([value],))
+    with pytest.raises(UnpicklableError, match=r"argument 1.*Manager\(\)\.Queue\(\)"):
+        Pool(1, print, (value,))

@@ -6,6 +6,7 @@ import io
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import FunctionType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,8 @@ INSTEAD: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
     ),
     ((GeneratorType, Iterator), "make a list of it, or use map, which draws items as needed"),
 )
+#: The same, for what processes of the standard library inherit: its locks, queues and arrays.
+OF_A_MANAGER: Final = "one of a multiprocessing.Manager() can be sent, as Manager().Queue()"
 #: The same, for what pickle says of objects that belong to their process.
 OF_THE_PROCESS: Final = "make it inside the function, or in an initializer of the workers"
 
@@ -58,9 +61,16 @@ def why(value: object, error: Exception, dump: Callable[[Any], object]) -> str:
     message = text if isinstance(error, UnpicklableError) else f"{type(error).__name__}: {text}"
     where = f"{path.removeprefix(', ')} (a {type(part).__name__}): " if path else ""
     instead = next((advice for kinds, advice in INSTEAD if isinstance(part, kinds)), "")
+    if any(_is_inherited(each) for each in (value, part)):
+        instead = OF_A_MANAGER
     if not instead and isinstance(error, TypeError) and text.startswith("cannot pickle"):
         instead = OF_THE_PROCESS
     return f"{where}{message}"[:500] + (f"; {instead}" if instead else "")
+
+
+def _is_inherited(value: object) -> bool:
+    package = type(value).__module__.partition(".")[0]
+    return package.removeprefix("_") == "multiprocessing"
 
 
 def _fault(value: object, dump: Callable[[Any], object]) -> Exception | None:
@@ -85,6 +95,10 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         defaults = value.__defaults__ or ()
         for name, default in zip(names[len(names) - len(defaults) :], defaults, strict=True):
             yield f", the default of {name!r}", default
+    elif isinstance(value, partial):
+        yield ", the function", value.func
+        yield from ((f", argument {number + 1}", each) for number, each in enumerate(value.args))
+        yield from ((f", argument {name!r}", each) for name, each in value.keywords.items())
     elif isinstance(value, Mapping):
         yield from ((f", item {key!r:.50}", each) for key, each in value.items())
     elif isinstance(value, (list, tuple, set, frozenset)):

@@ -12,7 +12,7 @@ from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from masterworker.data import definitions, mainmodule, methods
+from masterworker.data import definitions, mainmodule, methods, proxies
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE
 
@@ -119,7 +119,7 @@ def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: b
         plain = pickle.Pickler(out, PROTOCOL, buffer_callback=keep)
         plain.dump(value)
         data = out.getvalue()
-        if _MAIN not in data and methods.MARK not in data:
+        if _MAIN not in data and methods.MARK not in data and proxies.MARK not in data:
             return Pickled(data, buffers, objects=_objects(plain) if objects else {})
     buffers.clear()
     with io.BytesIO() as out:
@@ -149,7 +149,7 @@ class _ByName(pickle.Pickler):
                 return named.__reduce__()
         if isinstance(obj, MethodType) and obj != getattr(obj.__self__, obj.__name__, None):
             raise pickle.PicklingError("a method that is not found by its name")
-        return NotImplemented
+        return proxies.reduce_proxy(obj) or NotImplemented
 
 
 def _objects(pickler: pickle.Pickler) -> Mapping[int, object]:

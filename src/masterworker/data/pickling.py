@@ -24,7 +24,7 @@ import pickle
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data import layout, mainmodule, methods
+from masterworker.data import layout, mainmodule, methods, proxies
 from masterworker.data.methods import MARK, SMALLEST
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment
@@ -63,18 +63,26 @@ def share_names(*, shared: bool) -> None:
 
 def goes_plainly(data: bytes) -> bool:
     """Return whether a plain pickle will do: the receiver finds all that it names."""
-    if len(data) >= SMALLEST and MARK in data:
+    if len(data) >= proxies.SMALLEST and is_peculiar(data):
         return False
     return (MAIN not in data and _HERE_ONLY not in data) or (
         _names.shared and _HERE_ONLY not in data
     )
 
 
+def is_peculiar(data: bytes) -> bool:
+    """Return whether what is plainly pickled would not be the same there, wherever it is found.
+
+    That is a copy of a hidden generator, or a proxy without the key of its manager.
+    """
+    return (len(data) >= SMALLEST and MARK in data) or proxies.MARK in data
+
+
 def calls_plainly(data: bytes) -> bool:
     """Return whether a plain pickle of a call will do, where it may be large."""
     return (
         MAIN not in data
-        and (len(data) < SMALLEST or MARK not in data)  # no copy of a hidden generator
+        and (len(data) < proxies.SMALLEST or not is_peculiar(data))
         and len(data) <= LARGE
     )
 
@@ -196,7 +204,7 @@ def dumps_many_quickly(function: bytes, calls: Sequence[tuple[Any, ...]]) -> lis
     if sum(map(len, data)) > _MUCH:
         return data if all(map(calls_plainly, data)) else None
     joined = b"".join(data)
-    return None if MAIN in joined or (len(joined) >= SMALLEST and MARK in joined) else data
+    return None if MAIN in joined or is_peculiar(joined) else data
 
 
 def dumps_call(what: str, parameters: tuple[Any, ...]) -> Payload:

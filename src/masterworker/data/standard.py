@@ -11,6 +11,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from masterworker.data import mainmodule, methods, rebuilding
+from masterworker.data.proxies import reduce_proxy
 
 
 def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
@@ -19,7 +20,8 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
     A cached property has a lock (up to Python 3.11), a function with one implementation for each
     class a cache of weak references. Both are made anew where the pickle is opened, and so are
     formats of `struct`, the system's random numbers, and what `ctypes` makes of types and of
-    libraries. Modules of a class of their own are imported, as all others are.
+    libraries. Modules of a class of their own are imported, as all others are. Proxies of managers
+    bring their key.
 
     Returns:
         As `pickle.Pickler.reducer_override`; None: it is none of these.
@@ -60,6 +62,8 @@ def _of_one_class(obj: Any) -> tuple[Any, ...] | None:
         return struct.Struct, (obj.format,)
     if (type(obj).__module__, type(obj).__name__) == ("random", "SystemRandom"):  # has no state
         return type(obj), ()
+    if (proxy := reduce_proxy(obj)) is not None:
+        return proxy
     named = methods.by_name(obj)
     return None if named is obj else named.__reduce__()
 

@@ -16,6 +16,7 @@ import io
 import itertools
 import json
 import math
+import multiprocessing
 import operator
 import os
 import pathlib
@@ -358,6 +359,21 @@ def program_several_at_once() -> None:
         futures = [first.submit(same, "a"), second.submit(same, "b")]
         print([f.result() for f in futures])
         print(len({first.submit(os.getpid).result(), second.submit(os.getpid).result()}))
+
+
+def step(queue: Any, number: int) -> Any:
+    queue.put(number)
+    return queue
+
+
+def program_a_queue_of_progress() -> None:
+    with multiprocessing.Manager() as manager, Executor(2) as executor:
+        queue = manager.Queue()
+        futures = [executor.submit(step, queue, number) for number in range(5)]
+        seen = sorted(queue.get(timeout=60) for _ in futures)
+        back = futures[0].result()  # a proxy comes back as one
+        back.put("again")
+        print(seen, queue.get(timeout=60))
 
 
 def letters(number: int) -> str:

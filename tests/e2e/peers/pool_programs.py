@@ -251,6 +251,60 @@ def program_larger_values() -> None:
         print(pool.map(len, [b"x" * 2_000_000, [0] * 100_000]))
 
 
+def report(queue: Any, lock: Any, counts: Any, name: str) -> int:
+    queue.put(name)
+    with lock:
+        counts[name] = counts.get(name, 0) + 1
+    return len(name)
+
+
+def program_a_manager() -> None:
+    with multiprocessing.Manager() as manager, Pool(2) as pool:
+        queue, lock, counts = manager.Queue(), manager.Lock(), manager.dict()
+        print(pool.map(functools.partial(report, queue, lock, counts), ["a", "bb", "a"]))
+        print(sorted(queue.get(timeout=60) for _ in range(3)), sorted(counts.items()))
+
+
+counted: Any = None
+
+
+def count(number: int) -> None:
+    counted.append(number)
+
+
+def program_a_manager_in_a_global() -> None:
+    global counted
+    with multiprocessing.Manager() as manager:
+        counted = manager.list()
+        with Pool(2) as pool:
+            pool.map(count, range(5))
+        print(sorted(counted))
+    counted = None
+
+
+shared: list[Any] = []
+
+
+def keep(*values: Any) -> None:
+    shared[:] = values
+
+
+def append(number: int) -> int:
+    shared[0].append(number)
+    shared[1].total += number
+    shared[2].wait(60)
+    return len(shared)
+
+
+def program_a_manager_for_an_initializer() -> None:
+    with multiprocessing.Manager() as manager:
+        numbers, space, gate = manager.list(), manager.Namespace(total=0), manager.Event()
+        with Pool(1, keep, (numbers, space, gate)) as pool:
+            result = pool.map_async(append, range(4))
+            gate.set()
+            print(result.get(60), list(numbers), space.total)
+
+
 def shout(word: str) -> str:
     print("in a task:", word)
     return word.upper()
