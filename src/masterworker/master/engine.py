@@ -127,7 +127,10 @@ class MasterEngine:
         hello = wire.introduce(process_info(), [], None, random_name())
         self.process_id = manager.join(hello).member_id
         if self.launcher is not None:
-            manager.troubles.starting = forgotten.weakly(self.launcher.describe_starting, "")
+            manager.troubles.starting, manager.troubles.ways_to_start = (
+                forgotten.weakly(self.launcher.describe_starting, ""),
+                forgotten.weakly(self.launcher.describe_ways_to_start, ""),
+            )
         waiting = Waiting(manager, self.launcher, here)
         self.router = ResultRouter(manager, waiting, label)
         arrive.bind(self.router.arrive)
