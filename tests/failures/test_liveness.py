@@ -17,7 +17,6 @@ from failures.jobs import (
     gone,
     here,
     join,
-    memory_job,
     memory_worker,
     observer,
     pick_up,
@@ -42,14 +41,7 @@ from Scientific.DistributedComputing.MasterSlave import MasterProcess, SlaveProc
 from support import HANG, python_script, run_script, unique_label, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def manager() -> Iterator[Manager]:
-    with memory_job() as found:
-        yield found
 
 
 # -- F19: detection -----------------------------------------------------------------------------

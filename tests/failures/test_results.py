@@ -15,7 +15,6 @@ from failures.jobs import (
     go_on,
     here,
     join,
-    memory_job,
     memory_worker,
     observer,
     pick_up,
@@ -45,16 +44,9 @@ from Scientific.DistributedComputing.MasterSlave import (
 from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from masterworker.manager import Manager
-
-
-@pytest.fixture
-def manager() -> Iterator[Manager]:
-    with memory_job() as found:
-        yield found
 
 
 @pytest.fixture

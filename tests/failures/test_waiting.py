@@ -16,7 +16,6 @@ from failures.jobs import (
     ended,
     gone,
     join,
-    memory_job,
     plain_workers,
     real_master,
     stop,
@@ -42,12 +41,6 @@ from support import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def manager() -> Iterator[Manager]:
-    with memory_job() as found:
-        yield found
 
 
 # -- F25: programs that never call shutdown -------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,3 +39,10 @@ def two_workers() -> Iterator[Master]:
     """A master with two real worker processes, for a whole module."""
     with lasting_master(2) as master:
         yield master
+
+
+@pytest.fixture
+def warm(two_workers: Master) -> Master:
+    """Workers that have seen that tasks are small, so they take many at a time."""
+    assert list(two_workers.map(math.sqrt, range(3000))) == [math.sqrt(n) for n in range(3000)]
+    return two_workers

@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 MANY = 3000
 
 
-@pytest.fixture
-def warm(two_workers: Master) -> Master:
-    """Workers that have seen that tasks are small, so they take many at a time."""
-    assert list(two_workers.map(math.sqrt, range(MANY))) == [math.sqrt(n) for n in range(MANY)]
-    return two_workers
-
-
 def outcome(future: Future) -> Any:
     error = future.exception(HANG)
     return future.result() if error is None else type(error)

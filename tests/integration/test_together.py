@@ -37,13 +37,6 @@ MANY = 3000
 
 
 @pytest.fixture
-def warm(two_workers: Master) -> Master:
-    """Workers that have seen that tasks are small, so they take many at a time."""
-    assert list(two_workers.map(math.sqrt, range(MANY))) == [math.sqrt(n) for n in range(MANY)]
-    return two_workers
-
-
-@pytest.fixture
 def chunks(warm: Master, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tasks there are in each chunk of results that comes."""
     found: list[int] = []

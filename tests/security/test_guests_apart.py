@@ -209,7 +209,7 @@ def test_a_connection_ends_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> No
     assert service.call("instance", packed([honest.client.name]))[0]
     process = job.manager.guests.process_of(honest.id)
     assert process is not None
-    assert process.lines == 2
+    assert process.connections == 2
     operations: Any = service._front
     monkeypatch.setattr(type(operations), "_process", _Slow(), raising=False)
     operations._process = process
@@ -218,7 +218,7 @@ def test_a_connection_ends_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> No
         thread.start()
     for thread in threads:
         thread.join(HANG)
-    assert process.lines == 1
+    assert process.connections == 1
 
 
 def test_a_call_that_comes_after_the_end_changes_nothing(job: Job) -> None:
@@ -230,7 +230,7 @@ def test_a_call_that_comes_after_the_end_changes_nothing(job: Job) -> None:
     assert kind == "NotRegisteredError"
     process = job.manager.guests.process_of(honest.id)
     assert process is not None
-    assert process.lines == 1
+    assert process.connections == 1
 
 
 # -- the end of a ticket -----------------------------------------------------------------------

@@ -46,10 +46,11 @@ class GuestProcess:
         self._handed: dict[int, tuple[int, ...]] = {}
         #: The tasks that it has asked for.
         self._asked: list[range] = []
-        #: As what it has joined. Kept by the book.
+        #: As what it has joined, the names of its clients, and how many connections it has: these
+        #: are for `Guests`.
         self.members: set[int] = set()
         self.names: list[str] = []
-        self.lines = 0
+        self.connections = 0
 
     def hand(self, leases: Iterable[Lease]) -> None:
         """These tasks are on their way to it."""
@@ -171,7 +172,7 @@ class Guests:
             known = self._by_name.get(name)
             if process is None:
                 process = known or GuestProcess(self.core)
-                process.lines += 1
+                process.connections += 1
                 self._gone.pop(process, None)
             if known is None:
                 self._by_name[name] = process
@@ -201,8 +202,8 @@ class Guests:
     def hung_up(self, process: GuestProcess) -> None:
         """A connection of a process has ended. It is remembered, for it may come back."""
         with self._lock:
-            process.lines -= 1
-            if process.lines <= 0:
+            process.connections -= 1
+            if process.connections <= 0:
                 self._gone[process] = None
             while len(self._gone) > KEPT_PROCESSES:
                 self._forget(self._gone.popitem(last=False)[0])
