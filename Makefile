@@ -58,6 +58,11 @@ $(VENV)/ecosystem: pyproject.toml $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ecosystem]'
 	@touch $@
 
+# What `tests/engines` needs; about 500 MB, most of it Ray.
+$(VENV)/engines: pyproject.toml $(VENV)/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[engines]'
+	@touch $@
+
 $(VENV)/bench: pyproject.toml $(VENV)/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

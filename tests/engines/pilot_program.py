@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import random
 import signal
@@ -163,6 +164,7 @@ class OnRanks:
 
 
 ENGINES = {"thread": InThreads, "loky": InLoky, "dask": InDask, "ray": InRay, "mpi": OnRanks}
+ENGINES["openmpi"] = OnRanks
 
 
 class Watch:
@@ -315,6 +317,50 @@ def exit_without_end(engine, label):
     return "at the end"
 
 
+def closed_client(engine, label):
+    """The client of Dask is closed: who is there stays, and it is said."""
+    said = []
+    logger = logging.getLogger("masterworker")
+    logger.addHandler(handler := logging.Handler())
+    handler.emit = lambda record: said.append(record.getMessage())
+    with masterworker.Master(label) as master:
+        master.launch_workers(MANY, on=engine.on, wait=True)
+        until(lambda: master.number_of_workers == MANY)
+        futures = [master.submit(numbered, i, 0.05) for i in range(60)]
+        engine.on.close()
+        assert [future.result(60) for future in futures] == list(range(60))
+        until(lambda: any("is gone: its client was closed" in line for line in said))
+    until(lambda: not worker_processes(label))
+    return said
+
+
+def late_workers(engine, label):
+    """A scheduler without workers is named after 10 s; the job goes on when some come."""
+    said = []
+    logging.getLogger("masterworker").addHandler(handler := logging.Handler())
+    handler.emit = lambda record: said.append(record.getMessage())
+    engine.cluster.scale(0)
+    until(lambda: not engine.on.nthreads())
+    with masterworker.Master(label) as master:
+        master.launch_workers(MANY, on=engine.on)
+        future = master.submit(numbered, 1, 0)
+        until(lambda: any("has begun none of 2 workers" in line for line in said))
+        assert any("begun none" in line for line in master.status().troubles)
+        engine.cluster.scale(MANY)
+        assert future.result(60) == 1
+    return said
+
+
+def restarted_scheduler(engine, label):
+    """Dask's workers are restarted by the scheduler: all pilots are lost, and come back."""
+
+    def disturb(ended):
+        ended.wait(1.0)
+        engine.on.restart(wait_for_workers=False)
+
+    return busy(engine, label, disturb)
+
+
 def until(holds, seconds=60):
     end = time.monotonic() + seconds
     while not (found := holds()):
@@ -327,7 +373,8 @@ def main():
     kind, deed, label = sys.argv[1:]
     engine = ENGINES[kind]()
     deeds = [results, killed_engine, killed_supervisor, killed_workers, rain, idle, orphans]
-    known = {function.__name__: function for function in [*deeds, exit_without_end]}
+    deeds += [closed_client, late_workers, restarted_scheduler, exit_without_end]
+    known = {function.__name__: function for function in deeds}
     found = known[deed](engine, label)
     print(json.dumps(found), flush=True)  # noqa: T201
     if deed != "exit_without_end":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import pickle
 import re
@@ -22,61 +23,71 @@ import pytest
 import masterworker
 from engines import pilot_program
 from masterworker.engine.pilots.travelling import Order, Pilot
+from masterworker.surroundings import logs
 from support import run_script, unique_label, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROGRAM = Path(pilot_program.__file__)
-PACKAGES = {"thread": "", "loky": "loky", "dask": "distributed", "ray": "ray", "mpi": "mpi4py"}
+PACKAGES = {"thread": "", "loky": "loky", "dask": "distributed", "ray": "ray"}
+PACKAGES |= {"mpi": "mpi4py", "openmpi": "mpi4py"}
 DEEDS = ["results", "killed_engine", "killed_supervisor", "killed_workers", "idle"]
 #: Threads are ours, and a rank that is killed ends the MPI job: neither is an engine's process.
 CASES = [
     (kind, deed)
     for kind in PACKAGES
     for deed in [*DEEDS, "exit_without_end"]
-    if deed != "killed_engine" or kind not in {"thread", "mpi"}
+    if deed != "killed_engine" or kind not in {"thread", "mpi", "openmpi"}
 ]
+CASES += [("dask", deed) for deed in ("closed_client", "late_workers", "restarted_scheduler")]
 
 
 def has(package: str) -> bool:
     return not package or importlib.util.find_spec(package) is not None
 
 
-def mpiexec() -> list[str]:
-    """How to start three ranks: by MPICH, else by Open MPI."""
-    beside = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
-    found = beside or shutil.which("mpiexec")
-    if found is None:
-        pytest.skip("there is no mpiexec: pip install mpich")
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-    more = ["--allow-run-as-root", "--oversubscribe"] if "Open MPI" in said else []
-    return [found, *more, "-n", "3", sys.executable, "-m", "masterworker.mpi"]
+def ranks(kind: str) -> tuple[list[str], dict[str, str]]:
+    """How to start three ranks, by MPICH or by Open MPI, and in which environment."""
+    run = [sys.executable, "-m", "masterworker.mpi"]
+    if kind == "mpi":
+        beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        if (found := shutil.which("mpiexec", path=beside)) is None:
+            pytest.skip("there is no mpiexec: pip install mpich")
+        return [found, "-n", "3", *run], {}
+    library = next(Path("/usr/lib").glob("*/libmpi.so.40"), None)
+    if (found := shutil.which("mpiexec.openmpi")) is None or library is None:
+        pytest.skip("Open MPI is not installed: apt-get install openmpi-bin")
+    options = ["--allow-run-as-root", "--oversubscribe", "-n", "3"]
+    return [found, *options, *run], {"MPI4PY_LIBMPI": str(library)}
 
 
-def run(kind: str, deed: str, label: str, status: int = 0) -> str:
+def run(kind: str, deed: str, label: str, folder: Path, status: int = 0) -> str:
+    """Run a deed of the program. Its output goes to files, which processes of engines keep open."""
     if not has(PACKAGES[kind]):
         pytest.skip(f"{PACKAGES[kind]} is not installed")
-    start = mpiexec() if kind == "mpi" else [sys.executable]
-    environment = {**os.environ, "RAY_DISABLE_DOCKER_CPU_WARNING": "1"}
-    ended = subprocess.run(
-        [*start, str(PROGRAM), kind, deed, label],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-        env=environment,
-    )
-    assert ended.returncode == status, ended.stdout + ended.stderr
-    return ended.stdout
+    start, more = ranks(kind) if "mpi" in kind else ([sys.executable], {})
+    said, told = folder / "out", folder / "err"
+    with said.open("w") as out, told.open("w") as err:
+        ended = subprocess.run(
+            [*start, str(PROGRAM), kind, deed, label],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            check=False,
+            timeout=110,
+            env={**os.environ, **more},
+        )
+    assert ended.returncode == status, said.read_text() + told.read_text()
+    return said.read_text()
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize(("kind", "deed"), CASES)
-def test_workers_in_an_engine(kind: str, deed: str) -> None:
+def test_workers_in_an_engine(kind: str, deed: str, tmp_path: Path) -> None:
     """What holds in each case is said by the function of this name in the program."""
     label = unique_label(f"{kind} {deed}")
-    found = json.loads(run(kind, deed, label).splitlines()[-1])
+    found = json.loads(run(kind, deed, label, tmp_path).splitlines()[-1])
     if deed == "results":
         names = {"thread": "ThreadPoolExecutor", "dask": "Dask at tcp://", "ray": "Ray"}
         assert sum(names.get(kind, "") in info for info in found) >= 2
@@ -85,21 +96,22 @@ def test_workers_in_an_engine(kind: str, deed: str) -> None:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", PACKAGES)
-def test_a_master_that_is_killed_leaves_no_workers(kind: str) -> None:
+def test_a_master_that_is_killed_leaves_no_workers(kind: str, tmp_path: Path) -> None:
     """They are gone within 20 s."""
-    if kind == "mpi":
+    if "mpi" in kind:
         pytest.skip("mpiexec ends all ranks")
     label = unique_label(f"{kind} killed")
-    assert "killed" in run(kind, "orphans", label, -9)
+    assert "killed" in run(kind, "orphans", label, tmp_path, -9)
     wait_until(lambda: not pilot_program.worker_processes(label), 60)
 
 
 @pytest.mark.alone
 @pytest.mark.search
 @pytest.mark.parametrize("kind", PACKAGES)
-def test_a_rain_of_kills(kind: str) -> None:
+def test_a_rain_of_kills(kind: str, tmp_path: Path) -> None:
     """20 processes are killed meanwhile: 1,000 tasks, none lost, none twice, never 3 workers."""
-    found = json.loads(run(kind, "rain", unique_label(f"{kind} rain")).splitlines()[-1])
+    label = unique_label(f"{kind} rain")
+    found = json.loads(run(kind, "rain", label, tmp_path).splitlines()[-1])
     assert found["most"] == 2
 
 
@@ -187,6 +199,15 @@ def test_keywords_that_are_unknown() -> None:
             master.launch_workers(1, idle_timout=3)
         with pytest.raises(masterworker.UsageError, match="num_gpus"):
             master.launch_workers(1, on=ThreadPoolExecutor(1), num_gpus=1)
+
+
+def test_what_engines_log_is_not_the_programs_own(caplog: pytest.LogCaptureFixture) -> None:
+    """Dask sets filters at five loggers when it is imported: none of that concerns workers."""
+    loud = logging.getLogger("distributed.of_a_test")
+    loud.addFilter(lambda _: True)
+    found = [each.name for each in logs.capture().loggers]
+    assert not any(name.startswith("distributed") for name in found)
+    assert "distributed" not in caplog.text
 
 
 ORDER = Order(ticket="mw1.secret", name="0123456789abcdef")

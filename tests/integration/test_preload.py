@@ -69,7 +69,7 @@ def templates_of(master: Master) -> list[psutil.Process]:
 def preloaded(master: Master) -> Any:
     launcher = engine_of(master).launcher
     assert launcher is not None
-    return launcher.local_workers._supervisor._starter._templates._preloaded  # type: ignore[union-attr]
+    return launcher.local_workers._supervisor.starter._templates._preloaded  # type: ignore[union-attr]
 
 
 def is_ready(master: Master) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
+import importlib
+import locale
 import logging
 import os
 import random
@@ -12,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -37,8 +41,10 @@ needs_templates = pytest.mark.skipif(
 )
 
 
-def look() -> dict[str, Any]:
+def look(imports: tuple[str, ...]) -> dict[str, Any]:
     """Describe this process as far as it should not depend on how it was started."""
+    for name in imports:  # NumPy has threads of its own then, and filters of warnings
+        importlib.import_module(name)
     status = {}
     for line in Path("/proc/self/status").read_text().splitlines():
         name, _, value = line.partition(":")
@@ -79,7 +85,28 @@ def look() -> dict[str, Any]:
         ],
         "main": sorted(vars(sys.modules["__main__"])),
         "recursion": sys.getrecursionlimit(),
+        "switch interval": sys.getswitchinterval(),
+        "flags": str(sys.flags),
+        "options": (sys.warnoptions, sys._xoptions),
+        "warnings": [str(each) for each in warnings.filters],
+        "locale": locale.setlocale(locale.LC_ALL),
+        "encodings": (sys.getfilesystemencoding(), locale.getpreferredencoding(do_setlocale=False)),
+        "processors": sorted(os.sched_getaffinity(0)),
+        "scheduling": (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority),
+        "terminal": os.getpgrp() == os.getpid(),
+        "control groups": Path("/proc/self/cgroup").read_text(),
+        "namespaces": sorted(str(each.readlink()) for each in Path("/proc/self/ns").iterdir()),
+        "death signal": _death_signal(),
+        "timers": [signal.getitimer(each) for each in (signal.ITIMER_REAL, signal.ITIMER_PROF)],
+        "hooks": [sys.gettrace(), sys.getprofile(), threading.gettrace()],
+        "program": (sys.executable, sys.prefix, sys.orig_argv[:3]),
     }
+
+
+def _death_signal() -> int:
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number))
+    return number.value
 
 
 @pytest.fixture
@@ -107,20 +134,27 @@ def template_of(master: Master) -> psutil.Process | None:
 
 
 @needs_templates
+@pytest.mark.parametrize("preload", [(), ("numpy", "json")], ids=["plain", "preloaded"])
 def test_a_worker_is_the_same_whichever_way_it_was_started(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, preload: tuple[str, ...]
 ) -> None:
     """Descriptors, threads, signals, environment, groups, limits, and what Python keeps."""
     monkeypatch.setenv("PYTHONHASHSEED", "7")
+    monkeypatch.setattr(starter, "PATIENCE_SECONDS", HANG)
     with Master() as first:
-        first.launch_workers(1, wait=True)
+        first.launch_workers(1, wait=True, preload=preload)
         assert template_of(first) is not None
-        fork = first.submit(look).result(HANG)
+        if preload:
+            loaded = first._Master__engine.launcher.local_workers._supervisor.starter._templates  # type: ignore[attr-defined]
+            wait_until(lambda: any(each.is_ready for each in loaded._preloaded.all()), HANG)
+            os.kill(first.submit(work.pid).result(HANG), signal.SIGKILL)
+            assert first.submit(eval, "'json' in __import__('sys').modules").result(HANG)
+        fork = first.submit(look, preload).result(HANG)
     monkeypatch.setenv("MASTERWORKER_TEMPLATE", "0")
     with Master() as second:
         second.launch_workers(1, wait=True)
         assert template_of(second) is None
-        program = second.submit(look).result(HANG)
+        program = second.submit(look, preload).result(HANG)
     del program["environment"]["MASTERWORKER_TEMPLATE"]
     program["environment in C"].remove("MASTERWORKER_TEMPLATE")
     program["main"] = fork["main"] = sorted({*fork["main"]} - {"serve"})  # of its first line
@@ -154,7 +188,7 @@ def test_a_later_environment_is_that_of_later_workers(
     monkeypatch.setenv("AS_IT_IS", "2")
     master.launch_workers(1, max_tasks=1, wait=True)
     wanted = [("1", None), (None, "2")]
-    futures = [master.submit(variables) for _ in range(40)]
+    futures = [master.submit(variables) for _ in range(16)]
     seen = {future.result(HANG) for future in futures}
     assert seen <= set(wanted)
     assert len(seen) == 2
@@ -291,6 +325,7 @@ def test_forks_that_do_not_become_workers(
     master: Master, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After one that has failed a program of its own is tried."""
+    monkeypatch.setattr(starter, "PATIENCE_SECONDS", HANG)
     begin = supervised._BEGIN.replace(" begin()", " raise SystemExit(1)")
     monkeypatch.setattr(supervised, "_BEGIN", begin)
     monkeypatch.setattr(starter, "PATIENCE_SECONDS", HANG)

@@ -42,6 +42,8 @@ class Troubles:
         self._known: dict[str, _Trouble] = {}
         #: Says which workers of the master's machine are starting; "": none. Takes no lock.
         self.starting: Callable[[], str] = lambda: ""
+        #: Says how those are started, if not as usual; "": as usual. Takes no lock.
+        self.ways_to_start: Callable[[], str] = lambda: ""
 
     def note(self, key: str, text: str, now: float, details: str = "") -> None:
         """Something has happened. It is logged unless the same is known already.
@@ -71,6 +73,10 @@ class Troubles:
         for key, known in list(self._known.items()):
             if key not in found and (known.until is None or known.until <= now):
                 del self._known[key]
+
+    def ways(self) -> list[str]:
+        """Return how workers are started, if not as usual, in one line."""
+        return [text] if (text := self.ways_to_start()) else []
 
     def lines(self) -> list[str]:
         """Return what is to be shown."""

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 _SIMPLE: Final = frozenset((int, float, str, bytes, bool, type(None)))
 
 
-#: What to do about it.
-SAY: Final = "options(key=...) and map(..., keys=...) take texts in the place of parameters"
-
-
 class CallDigests:
     """Makes the digests of calls. Thread-safe.
 
@@ -101,8 +97,7 @@ class CallDigests:
                 except JournalError as error:
                     which = keyword or _parameter(what, at)
                     raise UsageError(
-                        f"parameter {which} of {_name(what)} has no key in the journal: {error}. "
-                        f"{SAY}"
+                        f"parameter {which} of {_name(what)} has no key in the journal: {error}"
                     ) from error
             raise
 

@@ -102,7 +102,12 @@ class LocalWorkers:
     @property
     def why_no_template(self) -> str:
         """Why workers are programs of their own; "": they are forks of a template, or none is."""
-        return "" if self._supervisor is None else self._supervisor.why_no_template
+        return "" if self._supervisor is None else self._supervisor.starter.why_not
+
+    @property
+    def why_not_preloaded(self) -> str:
+        """Why workers import their libraries themselves; "": no attempt to preload has failed."""
+        return "" if self._supervisor is None else self._supervisor.starter.why_not_preloaded
 
     def starting(self) -> str:
         """Say how many have not joined yet, since when, and what they do; "": all have."""

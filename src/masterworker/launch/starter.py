@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import time
 from functools import partial
@@ -11,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 from masterworker.launch import start
 from masterworker.launch.process import WorkerProcess
 from masterworker.launch.resources import usable_cpus
+from masterworker.launch.slot import Reason
 from masterworker.launch.template.choice import Templates
+from masterworker.launch.template.supervised import REAPING_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,6 +58,9 @@ class Starter:
         self._name, self._show = name, show
         self._take_in, self._slots = take_in, slots
         self._templates = Templates(loop, self._on_templates, ahead)
+        #: Processes that no slot has taken in, and when to look for their ends.
+        self._unwanted: list[int] = []
+        self._next_reaping = 0.0
         #: A template has answered since this was made False.
         self.has_news = False
 
@@ -69,11 +76,16 @@ class Starter:
 
     def due(self) -> float | None:
         """Return when `look` is to be called at the latest; None: not at all."""
-        return self._templates.due()
+        due = self._templates.due()
+        if not self._unwanted:
+            return due
+        return self._next_reaping if due is None else min(due, self._next_reaping)
 
     def look(self, now: float) -> None:
         """Look after the templates."""
         self._templates.look(now)
+        if self._unwanted and now >= self._next_reaping:
+            self._reap(now)
 
     def start(self, slot: Slot, now: float) -> None:
         """Start a process in a slot, or let a template start it, now or when it is ready.
@@ -131,12 +143,40 @@ class Starter:
             if not slot.closed:
                 slot.due, slot.is_plain = now, True
             return
-        process = WorkerProcess(slot.spec, started, now, self._show)
-        self._take_in(slot, process)
+        try:
+            process = WorkerProcess(slot.spec, started, now, self._show)
+            self._take_in(slot, process)
+        except Exception as error:  # no more memory, file descriptors, ...
+            slot.process, slot.trouble = None, f"a worker process cannot be started: {error}"
+            self._give_back(started, now)
+            slot.after(Reason.FAILED, now)
+            logger.warning("%s", slot.trouble)
+            return
         if slot.closed:  # meanwhile, so it is not wanted, and has not begun anything
             process.mute = True
             process.end("not needed", (now, signal.SIGKILL))
             process.take_steps(now)
+
+    def _give_back(self, started: Started, now: float) -> None:
+        """End a process that no slot has taken in."""
+        for pipe in (started.out, started.err):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        with contextlib.suppress(OSError):
+            os.killpg(started.pid, signal.SIGKILL)
+        self._unwanted.append(started.pid)
+        self._reap(now)
+
+    def _reap(self, now: float) -> None:
+        """Clear away those that have ended of the processes that no slot has."""
+        for pid in list(self._unwanted):
+            try:
+                ended = bool(os.waitpid(pid, os.WNOHANG)[0])
+            except ChildProcessError:
+                ended = True
+            if ended:
+                self._unwanted.remove(pid)
+        self._next_reaping = now + REAPING_SECONDS
 
     def _on_templates(self) -> None:
         """A template has become ready, or will not be asked any more."""

@@ -100,7 +100,8 @@ class Supervisor:
         self._shelf = -1 if self._local else _make_shelf()
         self._printer = Printer()
         self._loop = Loop(self._next_due, self._turn)
-        self._starter = Starter(
+        #: Knows in which way workers are started.
+        self.starter = Starter(
             self.name, self._loop, self._printer.put, self._take_in, lambda: self.slots, ahead
         )
         self._changed = threading.Condition()
@@ -157,11 +158,6 @@ class Supervisor:
         """Return whether no worker is here and none will come."""
         return all(slot.is_done for slot in self.slots)
 
-    @property
-    def why_no_template(self) -> str:
-        """Why workers are not forked from a template; "": they are, or none has been started."""
-        return self._starter.why_not
-
     def close(self) -> None:
         """Kill the workers that are left, print and report what is left, and end the thread."""
         if self._loop.has_begun:
@@ -171,7 +167,7 @@ class Supervisor:
             self._reporter.close()
             self._printer.close(LAST_PRINTS_SECONDS)
         self._loop.close(LAST_PRINTS_SECONDS)
-        self._starter.close()
+        self.starter.close()
         self._reaper.close()
         if self._shelf >= 0:
             os.close(self._shelf)
@@ -181,14 +177,14 @@ class Supervisor:
 
     def _next_due(self) -> float | None:
         due = [slot_due for slot in self.slots if (slot_due := slot.next_due) is not None]
-        if (template_due := self._starter.due()) is not None:
+        if (template_due := self.starter.due()) is not None:
             due.append(template_due)
         if any(slot.process is not None for slot in self.slots):
             due.append(self._next_look)
         return min(due, default=None)
 
     def _turn(self, now: float) -> None:
-        self._starter.look(now)
+        self.starter.look(now)
         started = 0
         for slot in self.slots:
             if self._over:
@@ -196,17 +192,17 @@ class Supervisor:
             elif slot.is_due(now) and started < STARTS:
                 self._start(slot, now)
                 started += 1
-        if started or self._starter.has_news:  # their own start takes longer, so they come first
-            self._starter.has_news = False
+        if started or self.starter.has_news:  # their own start takes longer, so they come first
+            self.starter.has_news = False
             self._notice()
         if now >= self._next_look:
             self._look_at_all(now)
         if self.is_done():  # a program whose workers have gone has no other children either
-            self._starter.rest()
+            self.starter.rest()
 
     def _start(self, slot: Slot, now: float) -> None:
         try:
-            self._starter.start(slot, now)
+            self.starter.start(slot, now)
         except Exception as error:  # no more processes, file descriptors, memory, ...
             slot.trouble = f"a worker process cannot be started: {error}"
             slot.after(Reason.FAILED, now)

@@ -153,6 +153,7 @@ class Manager:
             now = self._clock()
             machine.flush(now)
             lines = audit.story(self.core, task_id, now)
+            lines += self.troubles.ways() if len(lines) > 1 else []
         is_call = len(lines) > 1 and lines[0].startswith(f"task {CALL_MARK}")
         return lines + self.streams.story(task_id, self.instance if is_call else "")
 

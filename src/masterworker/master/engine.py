@@ -17,7 +17,6 @@ from masterworker import program, wire
 from masterworker.data import definitions
 from masterworker.errors import UsageError
 from masterworker.launch import checks
-from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info, raise_descriptor_limit, random_name
 from masterworker.manager import Manager
 from masterworker.master import forgotten
@@ -128,7 +127,10 @@ class MasterEngine:
         hello = wire.introduce(process_info(), [], None, random_name())
         self.process_id = manager.join(hello).member_id
         if self.launcher is not None:
-            manager.troubles.starting = forgotten.weakly(self.launcher.describe_starting, "")
+            manager.troubles.starting, manager.troubles.ways_to_start = (
+                forgotten.weakly(self.launcher.describe_starting, ""),
+                forgotten.weakly(self.launcher.describe_ways_to_start, ""),
+            )
         waiting = Waiting(manager, self.launcher, here)
         self.router = ResultRouter(manager, waiting, label)
         arrive.bind(self.router.arrive)
@@ -253,10 +255,8 @@ class MasterEngine:
 
 def _journal(options: JournalOptions, label: str) -> Journal | None:
     """Open the journal of a job; None: it has none."""
-    if options.path is None and (
-        this_process.is_worker or not os.environ.get("MASTERWORKER_JOURNAL")
-    ):
-        return None  # masters that tasks make are no jobs of their own
+    if options.path is None and not os.environ.get("MASTERWORKER_JOURNAL"):
+        return None
     from masterworker.journal.options import open_journal  # most jobs have none
 
     return open_journal(*options, label)

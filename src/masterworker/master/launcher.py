@@ -189,6 +189,18 @@ class Launcher:
         why = self.local_workers.why_no_template if starting else ""
         return f"{starting}, each as a program of its own: {why}" if why else starting
 
+    def describe_ways_to_start(self) -> str:
+        """Say why workers of this machine are no forks of a template, as far as they are not.
+
+        Takes no lock.
+        """
+        workers = self.local_workers
+        lines = {
+            "the master starts each worker as a program of its own": workers.why_no_template,
+            "each worker imports its libraries itself": workers.why_not_preloaded,
+        }
+        return "; ".join(f"{text}: {why}" for text, why in lines.items() if why)
+
     # -- inside -----------------------------------------------------------------------------
 
     def _store_initializer(self, initializer: Callable[[], object] | None) -> str:

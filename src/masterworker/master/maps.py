@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.options import DEFAULT
@@ -30,11 +29,10 @@ def map_calls(
     return_errors: bool = False,
     bounds: Bounds = USUAL,
     seed: int | None = None,
-    keys: Iterable[str] | None = None,
 ) -> Results[Any]:
     """Begin a `map`; see `Submitter.map`."""
     on_error = _itself if return_errors else None
-    requests = requests_of(to, function, iterables, seed=seed, keys=keys)
+    requests = requests_of(to, function, iterables, seed=seed)
     return MapCall(requests, on_error=on_error, bounds=bounds).begin(ordered=ordered)
 
 
@@ -45,7 +43,6 @@ def requests_of(
     *,
     seed: int | None = None,
     starred: bool = False,
-    keys: Iterable[str] | None = None,
 ) -> Requests:
     """Return what asks for the tasks of a `map`.
 
@@ -55,7 +52,6 @@ def requests_of(
         iterables: Where the parameters come from.
         seed: Of the calls' random numbers; None: as the submission has it.
         starred: There is one iterable, whose items are all parameters of a call.
-        keys: What a journal knows each by, in the place of its parameters; None: by these.
     """
     travelling = (
         Travelling(check_tag(function), b"", None)
@@ -83,10 +79,7 @@ def requests_of(
     drawing: Batcher | Drawing = batcher
     if to.journaled is not None:
         salt = None if share is None else share.name
-        known_by = repeat(to.key) if keys is None and to.key is not None else keys
-        drawing = to.journaled.drawing(
-            *(batcher, function, iterables), salt=salt, starred=starred, keys=known_by
-        )
+        drawing = to.journaled.drawing(batcher, function, iterables, salt=salt, starred=starred)
     return Requests(to.manager, to.router, options, drawing)
 
 

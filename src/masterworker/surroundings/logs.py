@@ -21,7 +21,9 @@ logger = logging.getLogger("masterworker.master")
 
 #: Bytes of a record up to which it is written to a file at once.
 _BUFFER: Final = 1 << 20
-_OURS: Final = "masterworker"
+#: Loggers that no program sets up: ours, and those of engines, which set up their own in each
+#: process that needs it.
+_OF_LIBRARIES: Final = frozenset({"masterworker", "distributed", "ray"})
 #: What handlers of files are that begin a new one now and then.
 _ROTATING: Final = frozenset(
     {"RotatingFileHandler", "TimedRotatingFileHandler", "WatchedFileHandler"}
@@ -74,7 +76,7 @@ def capture() -> Logs:
     root = logging.root
     found = []
     for name, each in [("", root), *sorted(root.manager.loggerDict.items())]:
-        if not isinstance(each, logging.Logger) or name.partition(".")[0] == _OURS:
+        if not isinstance(each, logging.Logger) or name.partition(".")[0] in _OF_LIBRARIES:
             continue
         is_usual = each.level == logging.NOTSET and each.propagate and not each.disabled
         if is_usual and not each.handlers and not each.filters:

@@ -112,7 +112,7 @@ class Crew:
         self._ends = None if (lifetime := wish.order.lifetime) is None else self._began + lifetime
         #: The engine has been named as one without workers.
         self._named = self._rung = self._over = False
-        self._comes_first = False
+        self._comes_first = self._told = False
         self._known: set[int] = set()
         #: Why no worker comes from here, and waiting for one is in vain; "": it is not.
         self.in_vain = ""
@@ -136,6 +136,9 @@ class Crew:
         """Return why none of its workers will ever come; "": they are here, or may come."""
         if self.in_vain or not all(place.is_closed for place in self._places):
             return self.in_vain
+        members = self._manager.core.members
+        if any(member in members for member in tuple(self._known)):  # though the engine is gone
+            return ""
         return self._trouble()
 
     def finish(self) -> None:
@@ -218,6 +221,9 @@ class Crew:
             if place.sent is None and place.due is not None and place.due <= now:
                 self._send(place, now)
         self._look_for_none(now)
+        if not self._told and self.trouble():
+            self._told = True
+            self._on_change()
 
     def _wake(self, now: float) -> None:
         """Let those come back that rest, as far as tasks wait."""
@@ -276,22 +282,22 @@ class Crew:
             place.due = now + pause
             what = f"it is sent again in {pause:.1f} s"
         logger.warning("a worker did not start %s; %s", place.trouble, what)
-        self._changed()
+        self._manager.notify()
 
     def _give_up(self, why: str) -> None:
         """The engine is gone: what is there goes on, and is not replaced."""
-        here = sum(place.sent is not None and place.joined for place in self._places)
+        said = f"{self._adapter.name} is gone: {printable(why)}"
+        if all(place.trouble == said for place in self._places):
+            return
         for place in self._places:
             place.close()
-            place.trouble = f"{self._adapter.name} is gone: {printable(why)}"
+            place.trouble = said
         logger.warning(
-            "%s is gone: %s; no workers are sent there any more, and those that are there (%d) "
-            "stay as long as they are let",
-            self._adapter.name,
-            printable(why),
-            here,
+            "%s; no workers are sent there any more, and those that are there stay as long as they "
+            "are let",
+            said,
         )
-        self._changed()
+        self._manager.notify()
 
     def _look_for_none(self, now: float) -> None:
         """Name an engine that begins none of the pilots."""
@@ -315,15 +321,9 @@ class Crew:
             )
         if bound is not None and waited >= bound and not self.in_vain:
             self.in_vain = f"{text} within {bound:g} s (no_workers_timeout)"
-            self._changed()
 
     def _trouble(self) -> str:
         return next(self._troubles(), "")
 
     def _troubles(self) -> Iterator[str]:
         return (place.trouble for place in self._places if place.trouble)
-
-    def _changed(self) -> None:
-        self._manager.notify()
-        if self.trouble():
-            self._on_change()

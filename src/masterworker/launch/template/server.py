@@ -10,6 +10,7 @@ object, which is counted there.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gc
 import os
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 #: Numbers below this one are given to a fork.
 _GIVEN: Final = 5
 _OPEN: Final = "/proc/self/fd"
+#: Errors of a fork that will not go away: a filter of system calls refuses it, say.
+_FOR_GOOD: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EACCES})
 
 
 def serve(
@@ -144,11 +147,8 @@ def _load(link: socket.socket) -> str:
 
 
 def _end_unfit(link: socket.socket, why: str) -> NoReturn:
-    """End this process, and what an import may have started in its process group."""
     link.send(messages.UNFIT + why.encode())
-    if _loading:
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)
+    os._exit(0)  # what an import may have started in its process group the supervisor ends
 
 
 def _forget_searches() -> None:
@@ -175,8 +175,7 @@ def _answer(
 ) -> bool:
     """Answer one request. Returns whether this is the worker that was asked for."""
     if why := _unfit():
-        link.send(messages.UNFIT + why.encode())
-        os._exit(0)
+        _end_unfit(link, why)
     if cut or len(fds) < messages.MOST_FDS - 1:
         link.send(messages.FAILED + b"a template has no free file descriptors")
         return False
@@ -184,6 +183,8 @@ def _answer(
     try:
         pid = cloner()
     except OSError as error:
+        if error.errno in _FOR_GOOD:
+            _end_unfit(link, f"the system refuses the fork: {error}")
         link.send(messages.FAILED + str(error).encode())
         return False
     if pid:

@@ -187,6 +187,8 @@ class Template:
                 reply = self._link.recv(1 << 12)
             except BlockingIOError:
                 break
+            except ConnectionResetError:  # it has left a request unread; what it has said comes now
+                continue
             except OSError:
                 reply = b""
             if not reply:
@@ -249,7 +251,22 @@ class Template:
 
     def has_gone(self) -> bool:
         """Return whether its process has ended, and nothing is asked for any more."""
-        return bool(self.over) and not self._asked and self._process.poll() is not None
+        over = bool(self.over) and not self._asked
+        return over and self._process.poll() is not None and self._reap_strays()
+
+    def _reap_strays(self) -> bool:
+        """Clear away forks that have not begun, and so are in its process group. False: some are.
+
+        Which ones there are, it alone has known.
+        """
+        group = self._process.pid  # free for other processes only when the group is empty
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-group, os.WNOHANG)[0]:
+                pass
+            with contextlib.suppress(OSError):
+                os.killpg(group, signal.SIGKILL)
+            return False
+        return True
 
     def _take(self, reply: bytes, now: float) -> None:
         self._due = None
