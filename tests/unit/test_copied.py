@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from masterworker.master.copied import DRAWS, SHARES, relies_on_being_one
+from masterworker.data.copied import DRAWS, SHARES, relies_on_being_one
 
 if TYPE_CHECKING:
     from pathlib import Path

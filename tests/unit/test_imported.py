@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from masterworker.surroundings.imported import when_imported
+from masterworker.imported import when_imported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from masterworker.data import caches, mainmodule
+from masterworker.data import caches, mainmodule, places
 from masterworker.data.pickling import loads, share_names
 from masterworker.data.rebuilding import begun, show_source
 from masterworker.data.segment import bytes_of
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 #: What a definition is: nothing (the name is not defined), the text of a source, a function or
 #: class, the values of one or more names that have parts in common, or what the functions of a name
 #: may have remembered (the name is followed by `()`): not beyond a change of what they refer to.
-ABSENT, SOURCE, DEFINED, VALUES, CACHES = range(5)
+#: An attribute of a module goes by itself.
+ABSENT, SOURCE, DEFINED, VALUES, CACHES, PLACE = range(6)
 #: How many environments are kept ready.
 KEPT: Final = 256
 
@@ -146,7 +147,7 @@ def fetch_from(fetch: Callable[[str], Payload | None]) -> None:
 def live_in_main() -> dict[str, Any]:
     """Make this process one whose main program is the master's. Returns its empty namespace."""
     namespace = mainmodule.put_in_place()
-    _start_anew()
+    _here.start_anew()
     share_names(shared=True)
     return namespace
 
@@ -159,7 +160,7 @@ def live_beside() -> dict[str, Any]:
     """
     namespace = mainmodule.put_in_place()
     mainmodule.live_in(mainmodule.new())
-    _start_anew()
+    _here.start_anew()
     _here.own = namespace
     return namespace
 
@@ -172,7 +173,7 @@ def live_apart() -> None:
     """
     if _here.at_home and not _here.has_master:
         mainmodule.live_in(mainmodule.new())
-        _start_anew()
+        _here.start_anew()
         _here.own = vars(sys.modules[mainmodule.MAIN])
 
 
@@ -187,10 +188,6 @@ def is_master() -> None:
     _here.has_master = True
     if _here.at_home:
         mainmodule.look_for_script()
-
-
-def _start_anew() -> None:
-    _here.start_anew()
 
 
 # -- what pickles call ----------------------------------------------------------------------
@@ -327,6 +324,9 @@ def _apply(definition: Definition) -> None:
     elif kind == CACHES:
         if names[0] in _here.applied:
             caches.clear(mainmodule.namespace().get(names[0][:-2]))
+    elif kind == PLACE:
+        content, views = _content(definition), _views(definition.buffers)
+        places.put(names, lambda: loads(content, buffers=views))
     elif kind == DEFINED:
         _define(names[0], definition)
     else:

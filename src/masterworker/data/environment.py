@@ -12,7 +12,6 @@ Values that have parts in common are one definition, so that they have them in c
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections import deque
 from functools import partial
 from types import FunctionType
@@ -21,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from masterworker.data import mainmodule, methods, sourcecode
+from masterworker.data import attributes, mainmodule, methods, places, sourcecode
 from masterworker.data.builtin import BUILTINS, MISSING, is_usual
 from masterworker.data.byname import Pickled, pickled
-from masterworker.data.definitions import ABSENT, CACHES, DEFINED, SOURCE, VALUES, Definition
+from masterworker.data.definitions import ABSENT, CACHES, DEFINED, PLACE, SOURCE, VALUES, Definition
 from masterworker.data.fixed import check_of, is_fixed
 from masterworker.data.groups import reached, together
-from masterworker.data.segment import LARGE, Segment
+from masterworker.data.places import NOTHING, Written
+from masterworker.data.stored import payload_of, store_buffer
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ INLINE: Final = 16 << 10
 
 #: All names that workers have been told.
 _sent: Final = set[str]()
-
-#: Files in memory with large buffers, by digest, as long as something needs them.
-_blobs: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
 
 
 class Environment:
@@ -75,6 +72,7 @@ class Plan:
         files: Sources of code that is not in the environment.
         hints: Names that such code may look up.
         looks_up: Such code may find further names.
+        written: Attributes of modules that the program sets.
 
     Raises:
         UnpicklableError: Names what cannot be sent, and why.
@@ -87,6 +85,7 @@ class Plan:
         hints: Iterable[str] = (),
         *,
         looks_up: bool = False,
+        written: Written = NOTHING,
     ) -> None:
         self._main = mainmodule.namespace()
         #: What each name is bound to.
@@ -107,7 +106,9 @@ class Plan:
         self._needs: dict[str, Iterable[str]] = {}
         #: Names with functions that remember their results.
         self._cached: list[str] = []
-        self._build(names, hints)
+        #: Attributes of modules that cannot be sent, and why.
+        self.refused: list[tuple[str, object, Exception]] = []
+        self._build([*names, *self._settable(written)], hints)
         if looks_up:
             self._watch_names()
         self.environment = self._finish()
@@ -139,14 +140,20 @@ class Plan:
             name = hints.popleft() if hint else todo.popleft()
             if name in seen or name in mainmodule.OF_MODULES:
                 continue
-            value = self._main.get(name, MISSING)
-            if hint and value is MISSING:
-                continue
+            if places.is_place(name):
+                value = self._bind_place(name)
+            else:
+                value = self._main.get(name, MISSING)
+                if hint and value is MISSING:
+                    continue
+                self.bindings.append((name, value))
             seen.add(name)
-            self.bindings.append((name, value))
             try:
                 found = self._add(name, value)
             except Exception as error:
+                if places.is_place(name):
+                    self.refused.append((name, value, error))
+                    continue
                 if hint:
                     left_out.add(name)
                     continue
@@ -183,8 +190,25 @@ class Plan:
             self._definitions = [d for d in self._definitions if names.isdisjoint(d.names)]
             self._values = {name: each for name, each in self._values.items() if name not in names}
 
+    def _settable(self, written: Written) -> Iterable[str]:
+        """Return which attributes of modules are sent; of a module's own all, or none."""
+        yield from written.named
+        for names in written.own:
+            if all(map(attributes.is_small, names)):
+                yield from names
+            else:
+                self._checks.append(partial(_is_too_much, names))
+
+    def _bind_place(self, name: str) -> object:
+        value = places.find(name)
+        quick = attributes.check_of(name, value)
+        self._checks.append(quick or partial(attributes.is_same_object, name, value))
+        return value
+
     def _add(self, name: str, value: object) -> Pickled:
         """Add what a name means; values are put aside until it is known what they share."""
+        if places.is_place(name):
+            return self._add_place(name, value)
         if value is MISSING:
             return self._add_builtin(name)
         if not self._is_defined(name, value):
@@ -209,6 +233,18 @@ class Plan:
                 return self._add_value(name, value)
         self._definitions.append(Definition(ABSENT, (name,), b""))
         return Pickled(b"", [])
+
+    def _add_place(self, name: str, value: object) -> Pickled:
+        """Add an attribute of a module: its value may be what is found by the same name."""
+        if value is MISSING:
+            return Pickled(b"", [])
+        mine = attributes.itself(value)
+        again = partial(pickled, (value,), itself=mine)
+        found = again()
+        digest = self._add_definition(PLACE, (name,), found)
+        if mine or not is_fixed(value):
+            self._checks.append(_check_of(value) or _compare(PLACE, again, digest))
+        return found
 
     def _add_value(self, name: str, value: object) -> Pickled:
         found = pickled(value, itself=_by_value([value]), objects=_can_change(value))
@@ -238,6 +274,8 @@ class Plan:
         self._values.clear()  # which holds what was made for pickling
 
     def _value(self, name: str) -> object:
+        if places.is_place(name):
+            return places.find(name)
         return self._main[name] if name in self._main else BUILTINS.get(name)
 
     def _add_definition(self, kind: int, names: tuple[str, ...], found: Pickled) -> bytes:
@@ -246,7 +284,7 @@ class Plan:
         inline, stored = found.data, ""
         if len(found.data) > INLINE:
             inline, stored = b"", digest.hex()
-            self._parts[stored] = _payload(found.data)
+            self._parts[stored] = payload_of(found.data)
         self._definitions.append(Definition(kind, names, digest, inline, stored, buffers))
         self._made_of.update(dict.fromkeys(names, found.parts))
         if found.size > INLINE:
@@ -263,7 +301,7 @@ class Plan:
         _sent.update(name for each in self._definitions for name in each.names)
         encoded = msgspec.msgpack.encode(self._with_parts())
         key = xxh3_128_hexdigest(encoded)
-        return Environment(key, {**self._parts, key: _payload(encoded)}, self._sizes)
+        return Environment(key, {**self._parts, key: payload_of(encoded)}, self._sizes)
 
     def _with_parts(self) -> list[Definition]:
         """Return the definitions with digests that cover their parts, too.
@@ -310,27 +348,9 @@ class Plan:
         return list(ordered.values())
 
 
-def root_parts(found: Pickled) -> tuple[str, tuple[str, ...], dict[str, Payload]]:
-    """Store what a function consists of that has no name, and carries much.
-
-    Returns:
-        The key of its pickle, the keys of its large buffers, and what is to be stored.
-    """
-    parts: dict[str, Payload] = {}
-    keys = tuple(store_buffer(each, parts) for each in found.buffers)
-    key = xxh3_128_hexdigest(found.data)
-    parts[key] = _payload(found.data)
-    return key, keys, parts
-
-
-def store_buffer(buffer: memoryview, parts: dict[str, Payload]) -> str:
-    """Enter a large buffer into what is to be stored. Returns its key."""
-    key = xxh3_128_hexdigest(buffer)
-    known = _blobs.get(key)
-    if known is None:
-        _blobs[key] = known = Segment.of([buffer])
-    parts[key] = known
-    return key
+def _is_too_much(names: Iterable[str]) -> bool:
+    """Return whether what was too much is so still."""
+    return not all(map(attributes.is_small, names))
 
 
 def _by_value(values: Iterable[object]) -> tuple[object, ...]:
@@ -352,10 +372,6 @@ def _can_change(value: object) -> bool:
 
 def _check_of(value: object) -> Callable[[], bool] | None:
     return check_of(value) if isinstance(value, FunctionType) else None
-
-
-def _payload(data: bytes) -> Payload:
-    return data if len(data) <= LARGE else Segment.of([data])
 
 
 def _digest(kind: int, data: bytes, buffers: Iterable[str]) -> bytes:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from masterworker import forks, wire
 from masterworker.core.filters import CALL_MARK
-from masterworker.data import definitions, layout, mainmodule, methods
+from masterworker.data import copied, definitions, layout, mainmodule, methods
 from masterworker.data.pickling import dumps_function_by_name, line_of
+from masterworker.data.places import MARK, NOTHING
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError, UsageError
-from masterworker.master import copied
+from masterworker.surroundings import writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
     from masterworker.data.byname import Pickled
     from masterworker.data.environment import Environment, Plan
+    from masterworker.data.places import Written
     from masterworker.manager import Manager
 
 logger = logging.getLogger("masterworker.master")
@@ -92,6 +94,7 @@ class Needs:
         #: Functions that travel by their names, with which nothing can change.
         self.importable: dict[Callable[..., Any], Travelling] = {}
         self._named: set[str] = set()
+        self._writes = writes.Writes(self._forget_importable)
         self._kept: list[Hold] = []
 
     def of_function(self, function: Callable[..., Any]) -> Travelling:
@@ -113,8 +116,12 @@ class Needs:
                 return kept.travelling
         tag = call_tag(function)
         if (by_name := dumps_function_by_name(function)) is not None:
+            if self._writes.look() != NOTHING:
+                from masterworker.data.byname import Pickled
+
+                return self._travelling(tag, function, Pickled(by_name, []))
             travelling = Travelling(tag, by_name, None)
-            if plain and len(self.importable) < 4 * KEPT:
+            if plain and len(self.importable) < 4 * KEPT and not self._writes.typed_in:
                 self.importable[function] = travelling
             return travelling
         try:
@@ -190,35 +197,41 @@ class Needs:
 
     def _travelling(self, tag: str, function: Callable[..., Any], root: Pickled) -> Travelling:
         small = not root.buffers and len(root.data) <= SMALL
-        if small and not root.needs and not root.files and not root.hints:
+        written = self._writes.look()
+        alone = not root.needs and not root.files and not root.hints
+        if small and alone and written == NOTHING:
             return Travelling(tag, root.data, None)
-        plan, hold = self._plan(root)
+        plan, hold = self._plan(root, written)
         self._warn(tag, plan.environment, root)
+        self._name_refused(plan)
         if small:
             args: tuple[Any, ...] = plan.environment.key, root.data
         else:
-            from masterworker.data.environment import Environment, root_parts
+            from masterworker.data.environment import Environment
+            from masterworker.data.stored import root_parts
 
             stored, buffers, parts = root_parts(root)
             args = plan.environment.key, b"", stored, buffers
             whole = Environment(plan.environment.key, {**plan.environment.parts, **parts})
             hold = self._hold((whole.key, stored, buffers), whole.parts)
         travelling = Travelling(tag, pickle.dumps(_Resolving(args), PROTOCOL), hold)
-        if mainmodule.is_found(function):
+        if self._writes.typed_in:
+            return travelling
+        if mainmodule.is_found(function) or (alone and isinstance(function, FunctionType)):
             _keep(self._functions, function, _Kept(travelling, plan))
         return travelling
 
-    def _plan(self, found: Pickled) -> tuple[Plan, Hold | None]:
+    def _plan(self, found: Pickled, written: Written = NOTHING) -> tuple[Plan, Hold | None]:
         """Return what the names in a pickle mean now."""
         names, files, hints = found.needs, tuple(found.files), frozenset(found.hints)
-        about = names, files, hints, found.looks_up
+        about = names, files, hints, found.looks_up, written
         with self._lock:
             known = self._plans.get(about)
             if known is not None and known[0].is_true():
                 return known
             from masterworker.data.environment import Plan
 
-            plan = Plan(names, files, hints, looks_up=found.looks_up)
+            plan = Plan(names, files, hints, looks_up=found.looks_up, written=written)
             environment = plan.environment
             environment.copies = copied.look_at(plan.bindings)
             hold = self._hold(environment.key, environment.parts) if environment.key else None
@@ -246,6 +259,21 @@ class Needs:
                 if not self._stored[key]:
                     del self._stored[key]
                     self._manager.drop(wire.DEFINITIONS, key)
+
+    def _forget_importable(self) -> None:
+        """Look once more what the program sets in modules: it has imported one."""
+        self.importable, self._functions = {}, {}  # another thread may be using the others
+
+    def _name_refused(self, plan: Plan) -> None:
+        """Name once what the main program has set in modules, and workers do not have."""
+        for name, value, error in plan.refused:
+            if name not in self._named:
+                self._named.add(name)
+                logger.warning(
+                    "the main program sets %s (a %s), which cannot be sent, so workers do not have "
+                    "it: %s. Set it in them as well (initializer=)",
+                    name.replace(MARK, "."), type(value).__name__, line_of(error),
+                )  # fmt: skip
 
     def _warn(self, tag: str, environment: Environment, root: Pickled) -> None:
         """Say once of a function that it carries much, or what should be one only, and which."""

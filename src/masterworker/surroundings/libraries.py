@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.surroundings.imported import when_imported
+from masterworker.imported import when_imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable

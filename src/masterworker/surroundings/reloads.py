@@ -23,6 +23,8 @@ class _Finder:
 
     def __init__(self) -> None:
         self.listeners: list[WeakMethod[Callable[[str], None]]] = []
+        #: They are told of each search for a module.
+        self.searchers: list[WeakMethod[Callable[[], None]]] = []
         self._loaded = set(sys.modules)
         self._last = ""
 
@@ -36,6 +38,9 @@ class _Finder:
         if self._last in sys.modules:
             self._loaded.add(self._last)
         self._last = name
+        for searcher in list(self.searchers):
+            if (tell := searcher()) is not None:
+                tell()
         if target is not None or name in self._loaded:
             _again.add(name)
             for listener in list(self.listeners):
@@ -46,6 +51,24 @@ class _Finder:
 def loaded_again() -> frozenset[str]:
     """Return the names of modules that were loaded again while this process watched for that."""
     return frozenset(_again)
+
+
+def watch_searches(listener: Callable[[], None]) -> None:
+    """Call something, a method, when a module is looked for, before it is loaded.
+
+    It is not kept, and called as long as `watch` watches.
+    """
+    finder = _finder()
+    finder.searchers = [known for known in finder.searchers if known() is not None]
+    finder.searchers.append(WeakMethod(listener))
+
+
+def _finder() -> _Finder:
+    found = next((each for each in sys.meta_path if isinstance(each, _Finder)), None)
+    if found is None:
+        found = _Finder()
+        sys.meta_path.insert(0, found)
+    return found
 
 
 def watch(listener: Callable[[str], None]) -> Callable[[], None]:
@@ -59,10 +82,7 @@ def watch(listener: Callable[[str], None]) -> Callable[[], None]:
     Returns:
         What ends this.
     """
-    finder = next((each for each in sys.meta_path if isinstance(each, _Finder)), None)
-    if finder is None:
-        finder = _Finder()
-        sys.meta_path.insert(0, finder)
+    finder = _finder()
     finder.listeners = [known for known in finder.listeners if known() is not None]
     weak = WeakMethod(listener)
     finder.listeners.append(weak)
@@ -72,5 +92,6 @@ def watch(listener: Callable[[str], None]) -> Callable[[], None]:
             finder.listeners.remove(weak)
         if not finder.listeners and finder in sys.meta_path:
             sys.meta_path.remove(finder)
+            finder.searchers.clear()
 
     return end

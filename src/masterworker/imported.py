@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -12,10 +11,11 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-_waiting: Final = dict[str, list["Callable[[ModuleType], None]"]]()
+#: What is to be called, by the name of the module, and by a key.
+_waiting: Final = dict[str, dict[object, "Callable[[ModuleType], None]"]]()
 
 
-def when_imported(name: str, call: Callable[[ModuleType], None]) -> None:
+def when_imported(name: str, call: Callable[[ModuleType], None], key: object = None) -> None:
     """Call something with a module: now if it is loaded, else as soon as it is.
 
     It is called before what has imported the module goes on. An exception that it raises is the
@@ -24,6 +24,7 @@ def when_imported(name: str, call: Callable[[ModuleType], None]) -> None:
     Args:
         name: Of the module.
         call: What is called, once.
+        key: What has been said for a module with the same key counts no more; None: itself.
     """
     if name in sys.builtin_module_names:  # costs nothing
         importlib.import_module(name)
@@ -33,7 +34,7 @@ def when_imported(name: str, call: Callable[[ModuleType], None]) -> None:
         return
     if not any(isinstance(each, _Finder) for each in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    _waiting.setdefault(name, []).append(call)
+    _waiting.setdefault(name, {})[call if key is None else key] = call
 
 
 class _Finder:
@@ -42,14 +43,16 @@ class _Finder:
     def find_spec(
         self,
         name: str,
-        path: Sequence[str] | None = None,  # noqa: ARG002  as all finders
-        target: ModuleType | None = None,  # noqa: ARG002
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Let the other finders find it, and its loader tell when it is loaded."""
         calls = _waiting.pop(name, None)
         if calls is None:
             return None
-        spec = importlib.util.find_spec(name)
+        others = [each for each in sys.meta_path if each is not self]
+        found = (each.find_spec(name, path, target) for each in others)
+        spec = next((each for each in found if each is not None), None)
         loader = None if spec is None else spec.loader
         if spec is None or loader is None:  # it is not there, or has nothing to execute
             _waiting[name] = calls
@@ -64,9 +67,9 @@ class _Finder:
             try:
                 execute(module)
             except BaseException:
-                _waiting.setdefault(name, []).extend(calls)  # it may work the next time
+                _waiting[name] = {**calls, **_waiting.get(name, {})}  # it may work the next time
                 raise
-            for call in calls:
+            for call in calls.values():
                 call(module)
 
         try:  # for this one: the others see a loader of the class that they know

@@ -1,0 +1,102 @@
+"""What of the attributes of modules is sent, and how to see whether one has changed.
+
+What modules keep for themselves is sent where it can be pickled to few bytes, without more work
+than these take.
+"""
+
+from __future__ import annotations
+
+import pickle
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.data import mainmodule, places
+from masterworker.data.builtin import MISSING
+from masterworker.data.copied import relies_on_being_one
+from masterworker.data.fixed import is_fixed
+from masterworker.data.protocol import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What modules keep for themselves is sent up to this size (bytes).
+MUCH: Final = 64 << 10
+
+
+class _TooMuchError(Exception):
+    """A pickle is larger than is worth while."""
+
+
+class _Bounded:
+    """Takes a pickle up to some size.
+
+    Args:
+        most: Number of bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def write(self, data: Any) -> int:
+        """Take a piece."""
+        size = memoryview(data).nbytes
+        self._left -= size
+        if self._left < 0:
+            raise _TooMuchError
+        return size
+
+
+def itself(value: object) -> tuple[object, ...]:
+    """Return what goes by value as the value of an attribute, though it has a name.
+
+    A function of the main program may say that it is the one in whose place it is:
+    `functools.wraps` sees to it. By that name a worker would find its own.
+    """
+    is_ours = isinstance(value, FunctionType) and value.__globals__ is mainmodule.namespace()
+    return (value,) if is_ours and not mainmodule.is_found(value) else ()
+
+
+def check_of(name: str, value: object) -> Callable[[], bool] | None:
+    """Return a quick check whether an attribute is still what it was; None: it can change."""
+    if value is not MISSING and not is_fixed(value):
+        return None
+
+    def check() -> bool:
+        found = places.find(name)
+        if found is value:
+            return True
+        # a property returns another object each time
+        return type(found) is type(value) and type(value) is not object and bool(found == value)
+
+    return check
+
+
+def is_same_object(name: str, value: object) -> bool:
+    """Return whether an attribute is still the same object."""
+    return places.find(name) is value
+
+
+def is_small(name: str) -> bool:
+    """Return whether the value of an attribute can be sent with each call that comes.
+
+    What modules keep for themselves may be a cache, or a model: it is not looked at for long.
+    """
+    value = places.find(name)
+    if value is MISSING or is_fixed(value):
+        return True
+    return not relies_on_being_one(value) and is_smaller(value, MUCH)
+
+
+def is_smaller(value: object, most: int) -> bool:
+    """Return whether a value can be pickled plainly, within a number of bytes."""
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes > most:
+            raise _TooMuchError
+        return True
+
+    try:
+        pickle.Pickler(_Bounded(most), PROTOCOL, buffer_callback=keep).dump(value)
+    except Exception:
+        return False
+    return True

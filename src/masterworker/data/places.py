@@ -1,0 +1,105 @@
+"""Attributes of modules that the main program sets: they mean in workers what they do here.
+
+Each is treated like a global of the main program, under a name such as `config:LEVEL`, or
+`package.module:object.attribute`, which no global can have.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from masterworker.data.builtin import MISSING
+from masterworker.imported import when_imported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
+logger = logging.getLogger("masterworker.worker")
+
+#: Between the name of a module and those of its attributes.
+MARK: Final = ":"
+
+
+class Written(NamedTuple):
+    """Attributes of modules that the program may have set."""
+
+    #: From outside.
+    named: tuple[str, ...] = ()
+    #: For each module of the user's own those that its own functions set.
+    own: tuple[tuple[str, ...], ...] = ()
+
+
+NOTHING: Final = Written()
+
+
+def is_place(name: str) -> bool:
+    """Return whether a name is that of an attribute."""
+    return MARK in name
+
+
+def find(name: str) -> Any:
+    """Return what an attribute is now; `MISSING` where there is none."""
+    module, _, path = name.partition(MARK)
+    found: Any = sys.modules.get(module, MISSING)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except Exception:  # a property may raise anything
+            return MISSING
+    return found
+
+
+# -- in the worker --------------------------------------------------------------------------
+
+
+def put(names: Iterable[str], load: Callable[[], Iterable[Any]]) -> None:
+    """Set attributes: now, or as soon as their modules are loaded, which none is for that.
+
+    Args:
+        names: Of attributes.
+        load: Returns their values, in this order. It is called for each module.
+    """
+    names = tuple(names)
+    for module in dict.fromkeys(name.partition(MARK)[0] for name in names):
+        when_imported(module, partial(_put_all, names, load), key=",".join(names))
+
+
+def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: ModuleType) -> None:
+    try:
+        values = tuple(load())
+    except Exception as error:
+        logger.warning("what the main program has set (%s) cannot be set here: %r", names, error)
+        return
+    for name, value in zip(names, values, strict=True):
+        home, _, path = name.partition(MARK)
+        if home == module.__name__:
+            try:
+                _put(module, path, value)
+            except Exception as error:
+                logger.warning("%s cannot be set here: %r", name, error)
+
+
+def _put(module: ModuleType, path: str, value: Any) -> None:
+    *parts, last = path.split(".")
+    at: Any = module
+    for part in parts:
+        at = getattr(at, part)
+    now = getattr(at, last, MISSING)
+    if now is value:
+        return
+    if type(now) is type(value) and type(value) in (dict, list, set):
+        _fill(now, value)  # others may have it under names of their own
+    else:
+        setattr(at, last, value)
+
+
+def _fill(now: Any, value: Any) -> None:
+    if isinstance(now, list):
+        now[:] = value
+    else:
+        now.clear()
+        now.update(value)

@@ -1,0 +1,228 @@
+"""Which attributes of modules a program sets: `config.LEVEL = 2`, `requests.get = other`.
+
+A task would find there what the module has when it is imported. Read from the code of the main
+program and of the user's own modules, which says what may be set; what they are is looked at later.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
+
+from masterworker.data import mainmodule, places
+from masterworker.data.places import MARK
+from masterworker.data.settings_in_code import IMPORTED, Found, found_in
+from masterworker.surroundings import folders, reloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Modules that are set up in other ways, or for one process only.
+_APART: Final = frozenset({"masterworker", "Scientific", "builtins", "logging", "IPython", "gc"})
+#: Attributes of `sys` that belong to a process.
+_OF_SYS: Final = frozenset(
+    (
+        *("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__", "argv", "path"),
+        *("modules", "meta_path", "path_hooks", "path_importer_cache", "executable", "prefix"),
+        *("excepthook", "displayhook", "breakpointhook", "unraisablehook", "ps1", "ps2"),
+        *("last_type", "last_value", "last_traceback", "warnoptions", "flags"),
+    )
+)
+_CONTAINERS: Final = (dict, list, set)
+_NEW_LOCALS: Final = 2  # a flag of the code of functions
+
+
+class Writes:
+    """What a program sets in modules. It is looked for again when a module has been imported.
+
+    Args:
+        forget: Called then, in the thread that imports: what has been found counts no more. It is
+            not kept.
+    """
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        self._forget = WeakMethod(forget)
+        self._found: places.Written | None = None
+        self._loading: list[ModuleType] = []
+        self._shell = _shell()
+        if self._shell is not None:
+            self._shell.events.register("pre_run_cell", self.look_again)
+        reloads.watch_searches(self.look_again)
+
+    def look(self) -> places.Written:
+        """Return what may have been set. Costs some 50 us for each function, the first time."""
+        found = self._found
+        if found is None or self.typed_in or not all(map(_is_loading, self._loading)):
+            found = look()
+            self._found = found
+            self._loading = [each for each in _own_modules() if _is_loading(each)]
+        return found
+
+    @property
+    def typed_in(self) -> bool:
+        """The main program comes line by line, and nothing tells when."""
+        return hasattr(sys, "ps1") and self._shell is None
+
+    def look_again(self, *_: object) -> None:
+        """Forget what was found: a module is looked for, or a cell begins."""
+        self._found = None
+        if (forget := self._forget()) is not None:
+            forget()
+        elif self._shell is not None:
+            self._shell.events.unregister("pre_run_cell", self.look_again)
+            self._shell = None
+
+
+def _shell() -> Any:
+    python = sys.modules.get("IPython")
+    return None if python is None else python.get_ipython()
+
+
+def _is_loading(module: ModuleType) -> bool:
+    return bool(getattr(module.__spec__, "_initializing", False))
+
+
+def look() -> places.Written:
+    """Return which attributes of modules may have been set."""
+    main = mainmodule.namespace()
+    named: dict[str, None] = {}
+    for code in _codes_of_main(main):
+        named.update(dict.fromkeys(_resolved(found_in(code), main)))
+    own: list[tuple[str, ...]] = []
+    for module in _own_modules():
+        inside: dict[str, None] = {}
+        for function in _functions(module):
+            found = found_in(function.__code__)
+            if found is not None:
+                named.update(dict.fromkeys(_resolved(found, vars(module))))
+                inside.update(dict.fromkeys(_of_its_own(found, vars(module))))
+        if inside:
+            own.append(tuple(f"{module.__name__}{MARK}{each}" for each in sorted(inside)))
+    return places.Written(tuple(sorted(named)), tuple(sorted(own)))
+
+
+def _codes_of_main(main: dict[str, Any]) -> Iterator[CodeType]:
+    """Return the code of the main program: what is executed there now, or what is left of it."""
+    seen = False
+    for frame in list(sys._current_frames().values()):
+        each: Any = frame
+        while each is not None:
+            if each.f_globals is main and not each.f_code.co_flags & _NEW_LOCALS:
+                seen = True
+                yield each.f_code
+            each = each.f_back
+    if not seen or "In" in main:
+        for value in list(main.values()):
+            if type(value) is FunctionType and value.__globals__ is main:
+                yield value.__code__
+    for cell in main.get("In", ()) if "get_ipython" in main else ():
+        try:
+            yield compile(cell, "<cell>", "exec")
+        except (SyntaxError, ValueError, TypeError):
+            continue
+
+
+def _own_modules() -> Iterator[ModuleType]:
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in _APART or name.startswith("__"):
+            continue
+        if type(module) is ModuleType:  # others may do anything when they are asked
+            file = vars(module).get("__file__")
+            if type(file) is str and not folders.is_standard(file):
+                yield module
+
+
+def _functions(module: ModuleType) -> Iterator[FunctionType]:
+    for value in list(vars(module).values()):
+        inner = list(vars(value).values()) if _is_class_of(value, module) else (value,)
+        for each in inner:
+            function = each.__func__ if type(each) in (staticmethod, classmethod) else each
+            if type(function) is FunctionType and function.__globals__ is vars(module):
+                yield function
+
+
+def _of_its_own(found: Found, namespace: dict[str, Any]) -> Iterator[str]:
+    """Return the names of globals that a function sets, or changes in place."""
+    yield from (name for name in found.globals if name in namespace)
+    for name, path in found.changes:
+        if not path and type(namespace.get(name)) in _CONTAINERS:
+            yield name
+
+
+def _is_class_of(value: object, module: ModuleType) -> bool:
+    return issubclass(type(value), type) and value.__module__ == module.__name__
+
+
+def _resolved(found: Found | None, namespace: dict[str, Any]) -> Iterator[str]:
+    """Return the places that code sets, as its names mean something now."""
+    if found is None:
+        return
+    for base, path in found.sets:
+        place = _place(base, path, namespace)
+        if place:
+            yield place
+    for base, path in found.wholes:
+        place = _place(base, (*path, ""), namespace).removesuffix(".").removesuffix(MARK)
+        if module := sys.modules.get(place):
+            for name, value in list(vars(module).items()):
+                if not name.startswith("__") and type(value) not in (ModuleType, FunctionType):
+                    yield f"{place}{MARK}{name}"
+    for base, path in found.changes:
+        place = _place(base, path, namespace)
+        if place and type(places.find(place)) in _CONTAINERS:
+            yield place
+
+
+def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any]) -> str:
+    """Return `module:attribute` of what code means by a name and attributes; "": no module's."""
+    if base.startswith(IMPORTED):
+        return _in_module(_module_of(base.removeprefix(IMPORTED)), path)
+    value: Any = namespace.get(base)
+    kind = type(value)  # a proxy may say that it is something else, or raise
+    if issubclass(kind, ModuleType):
+        return _in_module(str(vars(value).get("__name__")), path)
+    if value is None or not path:
+        return _home_of(base, value) if value is not None else ""
+    if issubclass(kind, type):
+        if value.__module__ in (mainmodule.MAIN, namespace.get("__name__")):
+            return ""
+        return _in_module(value.__module__, (*value.__qualname__.split("."), *path))
+    home = _home_of(base, value)
+    return f"{home}.{'.'.join(path)}" if home else ""
+
+
+def _module_of(name: str) -> str:
+    """Return the name of a module that was imported, perhaps from another one."""
+    home, _, last = name.rpartition(".")
+    found = getattr(sys.modules.get(home), last, None) if name not in sys.modules else None
+    return found.__name__ if isinstance(found, ModuleType) else name
+
+
+def _home_of(name: str, value: Any) -> str:
+    """Return where an object is from that has been imported by its name; "": it is not known."""
+    kind = type(value)
+    if kind in (int, float, str, bool, bytes, tuple, FunctionType, type):
+        return ""
+    of_class = sys.modules.get(str(kind.__module__))
+    homes = [of_class] if type(of_class) is ModuleType else []
+    for module in [*homes, *_own_modules()]:
+        if module.__name__ != mainmodule.MAIN and vars(module).get(name) is value:
+            return f"{module.__name__}{MARK}{name}"
+    return ""
+
+
+def _in_module(name: str, path: tuple[str, ...]) -> str:
+    module: Any = sys.modules.get(name)
+    while path and type(module) is ModuleType:
+        part = vars(module).get(path[0])
+        if not issubclass(type(part), ModuleType):
+            break
+        module, path = part, path[1:]
+        name = str(vars(part).get("__name__"))
+    if not path or name.partition(".")[0] in _APART or name == mainmodule.MAIN:
+        return ""
+    if (name == "sys" and path[0] in _OF_SYS) or (name, path[0]) == ("os", "environ"):
+        return ""
+    return f"{name}{MARK}{'.'.join(path)}"
