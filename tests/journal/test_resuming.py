@@ -122,6 +122,30 @@ def test_a_sweep_that_gets_one_more_keeps_the_rest(
     assert {k: v for k, v in after.items() if k != "3"} == before
 
 
+def test_keys_of_the_program(run: Callable[..., Script], tmp_path: Path) -> None:
+    """Parameters that have no form, or another one each time, and texts in their place."""
+    source = f"""{COUNTED}
+    import time
+
+    class Clock:
+        def __init__(self):
+            self.now = time.time()
+
+    def at(clock, x):
+        return work(x)
+
+    with Master(workers=1, journal="job.journal") as master:
+        print(master.options(key="first").submit(at, Clock(), 1).result())
+        keys = [f"item {{x}}" for x in range(5)]
+        print(list(master.map(at, [Clock()] * 5, range(5), keys=keys)))
+        print(list(master.options(key="all").map(at, [Clock()] * 2, range(2))))
+    """
+    first = run(source)
+    assert len(executed(tmp_path)) == 8
+    second = run(source)
+    assert (second.out, executed(tmp_path)) == (first.out, [])
+
+
 def test_tasks_by_tag(run: Callable[..., Script], tmp_path: Path) -> None:
     label = unique_label()
     source = f"""{COUNTED}

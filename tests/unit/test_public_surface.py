@@ -27,10 +27,11 @@ SUBMITTER = {
     "cancel": "(task_id)",
     "map": (
         "(function, iterable, /, *more, ordered=True, progress=False, return_errors=False, "
-        "seed=None, timeout=None)"
+        "seed=None, timeout=None, keys=None)"
     ),
     "options": (
-        "(*, timeout=None, retries=0, retry_on=(), delay=0.0, priority=0, pure=False, seed=None)"
+        "(*, timeout=None, retries=0, retry_on=(), delay=0.0, priority=0, pure=False, "
+        "seed=None, key=None)"
     ),
     "request_task": "(tag, *parameters)",
     "submit": "(function, /, *args, **kwargs)",

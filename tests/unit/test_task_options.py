@@ -26,7 +26,7 @@ def words(text: str | None) -> set[str]:
 
 def test_as_keywords() -> None:
     """What types say, what is accepted, and what is checked."""
-    assert NAMES | {"seed"} == OPTION_NAMES
+    assert NAMES | {"seed", "key"} == OPTION_NAMES
     assert set(inspect.signature(make_options).parameters) == NAMES
     assert set(inspect.signature(masterworker.Master.options).parameters) == NAMES | {
         "self",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _SIMPLE: Final = frozenset((int, float, str, bytes, bool, type(None)))
 
 
+#: What to do about it.
+SAY: Final = "options(key=...) and map(..., keys=...) take texts in the place of parameters"
+
+
 class CallDigests:
     """Makes the digests of calls. Thread-safe.
 
@@ -97,7 +101,8 @@ class CallDigests:
                 except JournalError as error:
                     which = keyword or _parameter(what, at)
                     raise UsageError(
-                        f"parameter {which} of {_name(what)} has no key in the journal: {error}"
+                        f"parameter {which} of {_name(what)} has no key in the journal: {error}. "
+                        f"{SAY}"
                     ) from error
             raise
 

@@ -43,6 +43,7 @@ class Submission(NamedTuple):
         options: What all tasks get; None: nothing special.
         streams: Of their random numbers; None: those of the run.
         journaled: The journal of the job; None: it has none.
+        key: What that knows the tasks by; None: by their parameters.
     """
 
     manager: Manager
@@ -53,6 +54,7 @@ class Submission(NamedTuple):
     options: Options | None = None
     streams: Streams | None = None
     journaled: Journaled | None = None
+    key: str | None = None
 
     def request(self, tag: str, parameters: tuple[Any, ...]) -> str:
         """Ask for a task by tag; see `Submitter.request_task`."""
@@ -66,7 +68,7 @@ class Submission(NamedTuple):
             if journaled is None:
                 number = manager.request(tag, (payload,), self.options)
             else:
-                digest = journaled.digest(tag, parameters)
+                digest = journaled.digest(tag, parameters, key=self.key)
                 number = journaled.request_task(digest, tag, payload, self.options)
             if share is not None:
                 share.note(number, 1)
@@ -80,7 +82,7 @@ class Submission(NamedTuple):
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
         """Ask for a call; see `Submitter.submit`."""
-        manager, router, needs, _, _, options, streams, journaled = self
+        manager, router, needs, _, _, options, streams, journaled, key = self
         known = needs.importable.get(function) if function.__class__ in _FUNCTIONS else None
         tag, fixed, hold = known or needs.of_function(function)
         share = None
@@ -88,7 +90,8 @@ class Submission(NamedTuple):
             share = streams.take(1)
             fixed, args = share.seeded(fixed), (*args, share.numbers[0])
         if journaled is not None:
-            digest = journaled.digest(function, args, kwargs, None if share is None else share.name)
+            salt = None if share is None else share.name
+            digest = journaled.digest(function, args, kwargs, salt, key)
         payload: Payload
         more = None
         try:

@@ -17,6 +17,7 @@ from masterworker import program, wire
 from masterworker.data import definitions
 from masterworker.errors import UsageError
 from masterworker.launch import checks
+from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info, raise_descriptor_limit, random_name
 from masterworker.manager import Manager
 from masterworker.master import forgotten
@@ -255,8 +256,10 @@ class MasterEngine:
 
 def _journal(options: JournalOptions, label: str) -> Journal | None:
     """Open the journal of a job; None: it has none."""
-    if options.path is None and not os.environ.get("MASTERWORKER_JOURNAL"):
-        return None
+    if options.path is None and (
+        this_process.is_worker or not os.environ.get("MASTERWORKER_JOURNAL")
+    ):
+        return None  # masters that tasks make are no jobs of their own
     from masterworker.journal.options import open_journal  # most jobs have none
 
     return open_journal(*options, label)

@@ -13,11 +13,12 @@ from masterworker.conversation.submissions import Recalled
 from masterworker.data.chunks import is_small
 from masterworker.data.items import one_by_one
 from masterworker.data.states import StateValue
-from masterworker.errors import CodeChangedError, JournalError
+from masterworker.errors import CodeChangedError, JournalError, UsageError
 from masterworker.journal import code
 from masterworker.journal.calls import CallDigests
 from masterworker.journal.records import Code
 from masterworker.master.batching import QUICK, SLOW_BATCH
+from masterworker.master.task_options import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -95,11 +96,14 @@ class Journaled:
         args: Sequence[Any],
         kwargs: dict[str, Any] | None = None,
         salt: object = None,
+        key: str | None = None,
     ) -> bytes:
-        """Return the digest of one call, whose function has been looked at."""
+        """Return the digest of one call, or of its key where it has one."""
         self.look_at(what)
-        salt = self._generations.get(what, 0), salt
-        return self.calls.of_call(what, args, kwargs or {}, salt)
+        generation = self._generations.get(what, 0)
+        if key is not None:
+            return self.calls.of(what, [(key,)], (generation, (salt, "key")))[0]
+        return self.calls.of_call(what, args, kwargs or {}, (generation, salt))
 
     def stored(self, state_id: int, values: Mapping[str, Any]) -> None:
         """Values are stored, which calls refer to: what they are is in the keys of those.
@@ -162,10 +166,11 @@ class Journaled:
         *,
         salt: object,
         starred: bool,
+        keys: Iterable[str] | None,
     ) -> Drawing:
         """Return the tasks of a `map` without those that are done; see `Drawing`."""
         self.look_at(what)
-        return Drawing(self, batcher, what, iterables, salt=salt, starred=starred)
+        return Drawing(self, batcher, what, iterables, salt=salt, starred=starred, keys=keys)
 
     def expecting(
         self, keys: Sequence[bytes], tag: str, payloads: Payloads
@@ -224,6 +229,7 @@ class Drawing:
         iterables: Where the parameters come from.
         salt: What else tells them apart from others.
         starred: There is one iterable, whose items are all parameters of a call.
+        keys: What each is known by in the place of its parameters; None: by these.
     """
 
     def __init__(
@@ -235,8 +241,10 @@ class Drawing:
         *,
         salt: object,
         starred: bool,
+        keys: Iterable[str] | None,
     ) -> None:
         self._salt = salt
+        self._known_by = None if keys is None else map(check_key, keys)
         self.tag = batcher.tag
         self._journaled, self._batcher, self._what = journaled, batcher, what
         self._quick = all(type(each) in QUICK for each in iterables)
@@ -297,9 +305,8 @@ class Drawing:
         items = list(islice(self._items, most)) if self._quick else self._draw_slowly(most)
         if not items:
             return False
-        calls = [(item,) for item in items] if self._single else items
         journal = self._journaled.journal
-        keys = journal.keys(self._journaled.digests(self._what, calls, self._salt))
+        keys = journal.keys(self._digests(items))
         at = 0
         for number, kept in journal.recall(keys):
             if kept is not None:
@@ -309,6 +316,15 @@ class Drawing:
                 self._drawn.append(items[at : at + number])
             at += number
         return True
+
+    def _digests(self, items: list[Any]) -> list[bytes]:
+        if self._known_by is None:
+            calls = [(item,) for item in items] if self._single else items
+            return self._journaled.digests(self._what, calls, self._salt)
+        known = [(key,) for key in islice(self._known_by, len(items))]
+        if len(known) < len(items):
+            raise UsageError("keys= has fewer items than there are calls")
+        return self._journaled.digests(self._what, known, (self._salt, "key"))
 
     def _draw_slowly(self, most: int) -> list[Any]:
         items: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from masterworker.core.options import DEFAULT
@@ -29,10 +30,11 @@ def map_calls(
     return_errors: bool = False,
     bounds: Bounds = USUAL,
     seed: int | None = None,
+    keys: Iterable[str] | None = None,
 ) -> Results[Any]:
     """Begin a `map`; see `Submitter.map`."""
     on_error = _itself if return_errors else None
-    requests = requests_of(to, function, iterables, seed=seed)
+    requests = requests_of(to, function, iterables, seed=seed, keys=keys)
     return MapCall(requests, on_error=on_error, bounds=bounds).begin(ordered=ordered)
 
 
@@ -43,6 +45,7 @@ def requests_of(
     *,
     seed: int | None = None,
     starred: bool = False,
+    keys: Iterable[str] | None = None,
 ) -> Requests:
     """Return what asks for the tasks of a `map`.
 
@@ -52,6 +55,7 @@ def requests_of(
         iterables: Where the parameters come from.
         seed: Of the calls' random numbers; None: as the submission has it.
         starred: There is one iterable, whose items are all parameters of a call.
+        keys: What a journal knows each by, in the place of its parameters; None: by these.
     """
     travelling = (
         Travelling(check_tag(function), b"", None)
@@ -79,7 +83,10 @@ def requests_of(
     drawing: Batcher | Drawing = batcher
     if to.journaled is not None:
         salt = None if share is None else share.name
-        drawing = to.journaled.drawing(batcher, function, iterables, salt=salt, starred=starred)
+        known_by = repeat(to.key) if keys is None and to.key is not None else keys
+        drawing = to.journaled.drawing(
+            *(batcher, function, iterables), salt=salt, starred=starred, keys=known_by
+        )
     return Requests(to.manager, to.router, options, drawing)
 
 

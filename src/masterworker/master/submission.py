@@ -48,6 +48,7 @@ class TaskOptions(TypedDict, total=False):
     priority: int
     pure: bool
     seed: int | None
+    key: str | None
 
 
 #: What may be meant for `options`, and is given to a function.
@@ -80,6 +81,7 @@ class Submitter:
         priority: int = 0,
         pure: bool = False,
         seed: int | None = None,
+        key: str | None = None,
     ) -> Submitter:
         """Return an object with `submit`, `map` and `request_task` for tasks with options.
 
@@ -100,16 +102,19 @@ class Submitter:
                 worker executes a copy of one that takes much longer than others of its kind.
             seed: Of the tasks' random numbers (`task_rng`): an integer, 0 or more. All tasks of a
                 master with one seed are numbered in the order in which they are asked for.
+            key: What a journal knows the tasks by, in the place of their parameters; of several
+                with one key by their number as well.
 
         Raises:
             UsageError: One of the values cannot be used.
         """
-        from masterworker.master.task_options import make_options  # a master begins without
+        from masterworker.master.task_options import check_key, make_options  # begun without
 
         chosen = make_options(timeout, retries, retry_on, delay, priority, pure)
         to = self.__to
         streams = to.streams if seed is None else to.seeds.shared(seed)
-        return Submitter(to._replace(options=chosen, streams=streams))
+        known_by = to.key if key is None else check_key(key)
+        return Submitter(to._replace(options=chosen, streams=streams, key=known_by))
 
     def __reduce__(self) -> Any:
         raise UnpicklableError(
@@ -199,6 +204,7 @@ class Submitter:
         return_errors: Literal[False] = False,
         seed: int | None = None,
         timeout: float | None = None,
+        keys: Iterable[str] | None = None,
     ) -> Results[T]: ...
     @overload
     def map(
@@ -213,6 +219,7 @@ class Submitter:
         return_errors: Literal[False] = False,
         seed: int | None = None,
         timeout: float | None = None,
+        keys: Iterable[str] | None = None,
     ) -> Results[T]: ...
     @overload
     def map(
@@ -228,6 +235,7 @@ class Submitter:
         return_errors: Literal[False] = False,
         seed: int | None = None,
         timeout: float | None = None,
+        keys: Iterable[str] | None = None,
     ) -> Results[T]: ...
     @overload
     def map(
@@ -241,6 +249,7 @@ class Submitter:
         return_errors: bool,
         seed: int | None = None,
         timeout: float | None = None,
+        keys: Iterable[str] | None = None,
     ) -> Results[T | BaseException]: ...
     @overload
     def map(
@@ -254,6 +263,7 @@ class Submitter:
         return_errors: bool = False,
         seed: int | None = None,
         timeout: float | None = None,
+        keys: Iterable[str] | None = None,
     ) -> Results[Any]: ...
     @known_keywords("map")
     def map(
@@ -267,6 +277,7 @@ class Submitter:
         return_errors: bool = False,
         seed: int | None = None,
         timeout: float | None = None,
+        keys: Iterable[str] | None = None,
     ) -> Results[Any]:
         """Call a function, or execute a tag, for each item.
 
@@ -286,6 +297,7 @@ class Submitter:
             timeout: Seconds from this call in which each result must have come; None: any time.
                 When they have passed, the iterator raises `TimeoutError`, and ends as if it was
                 left early. The time limit of one call is an option: `options(timeout=...)`.
+            keys: What a journal knows each call by, in the place of its parameters.
 
         Returns:
             An iterator over the results, for `for` and `async for`. The first tasks are under way
@@ -312,6 +324,7 @@ class Submitter:
             return_errors=return_errors,
             bounds=Bounds(end=end_after(timeout)),
             seed=seed,
+            keys=keys,
         )
         if not progress:
             return results

@@ -91,6 +91,17 @@ def describe(options: Options | None) -> str:
     return f"options({', '.join(shown)})"
 
 
+def check_key(key: object) -> str:
+    """Return what a journal is to know a task by.
+
+    Raises:
+        UsageError: It is not text, or empty.
+    """
+    if not isinstance(key, str) or not key:
+        raise UsageError(f"a key must be a text such as 'run 7', not {key!r}")
+    return key
+
+
 def check_tag(tag: object) -> str:
     """Return a tag that can be used.
 
