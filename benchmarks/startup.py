@@ -1,10 +1,13 @@
-"""Start-up: the import, a process's first result, and the replacement of a worker.
+"""Start-up: the import, a process's first result, many workers, and the replacement of a worker.
 
 Beside masterworker: the pools of the standard library, and joblib, dask and ray where they are
 installed. Every figure is from fresh processes, all ways in turn; only the ratios mean anything.
+With `--before`, an older masterworker in another environment takes its turns, too.
 
     python -m benchmarks.startup                                     # this interpreter
     python -m benchmarks.startup --repeat 21 --also OTHER/bin/python # ways that another one has
+    python -m benchmarks.startup --before OLD/bin/python --only first,many
+    taskset -c 0 python -m benchmarks.startup --before OLD/bin/python
 
 Where PYTHONDONTWRITEBYTECODE is set, a checkout that is installed editable is compiled at each
 start, which takes longer than all the rest: install it as a wheel then.
@@ -88,6 +91,50 @@ if __name__ == "__main__":
         print("took", time.monotonic() - began)
 """
 
+#: Starts many workers, and prints how long it took until all were there, and what memory each has
+#: (proportional set size, kB): of the children that are no template and no reaper.
+_MANY = """
+import glob, os, sys, time
+def memory():
+    paths = glob.glob("/proc/self/task/*/children")
+    pids = [pid for path in paths for pid in open(path).read().split()]
+    sizes = []
+    for pid in pids:
+        words = open(f"/proc/{pid}/cmdline", "rb").read()
+        if b"python" not in words or b"template.server" in words:
+            continue
+        lines = open(f"/proc/{pid}/smaps_rollup").read().splitlines()
+        sizes += [int(line.split()[1]) for line in lines if line.startswith("Pss:")]
+    return sum(sizes) / len(sizes)
+def load():
+    import numpy
+if __name__ == "__main__":
+    number, start = int(sys.argv[1]), load if sys.argv[2] == "numpy" else None
+{body}
+    print(memory(), took)
+"""
+MANY = {
+    "multiprocessing.Pool": """
+    import multiprocessing
+    began = time.monotonic()
+    pool = multiprocessing.Pool(number, start)
+    pool.apply(abs, (1,))
+    took = time.monotonic() - began
+    if start:
+        time.sleep(2)
+""",
+    "masterworker": """
+    if start:
+        import numpy  # programs that let their workers use it have it themselves
+    from masterworker import Master
+    began = time.monotonic()
+    master = Master(workers=number, **({"initializer": start} if start else {}))
+    while master.number_of_workers < number:
+        time.sleep(0.002)
+    took = time.monotonic() - began
+""",
+}
+
 IMPORTS = {
     "(nothing)": "pass",
     "masterworker": "import masterworker",
@@ -125,22 +172,49 @@ def seconds_told(words):
     return float(done.stdout.split()[-1])
 
 
+def memory_told(words):
+    """Return what a process says that each of its workers has of memory (kB)."""
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-2]) / 1e3  # shown in thousands
+
+
 def in_turn(repeat, measure, commands):
-    """Return the median for each command; all run once before any runs again."""
+    """Return what was measured for each command; all run once before any runs again."""
     found = {name: [] for name in commands}
     for turn in range(repeat + 1):  # the first one fills the caches of the file system
         for name, words in commands.items():
             taken = measure(words)
             if turn:
                 found[name].append(taken)
-    return {name: statistics.median(taken) for name, taken in found.items()}
+    return found
 
 
-def show(title, found, base):
-    print(f"{title:38}{'ms':>9}{'ratio':>8}   (to {base})")
+def show(title, found, base, unit="ms"):
+    print(f"{title:46}{unit:>9}{'least':>9}{'most':>9}{'ratio':>8}{'least':>8}   (to {base})")
+    usual, best = statistics.median(found[base]), min(found[base])
     for name, taken in found.items():
-        print(f"  {name:36}{1e3 * taken:9.1f}{taken / found[base]:8.2f}")
-    print()
+        middle, least, most = (1e3 * f(taken) for f in (statistics.median, min, max))
+        ratios = f"{middle / usual / 1e3:8.2f}{least / best / 1e3:8.2f}"
+        print(f"  {name:44}{middle:9.1f}{least:9.1f}{most:9.1f}{ratios}")
+    print(flush=True)
+
+
+def with_before(commands, before):
+    """Add the same program with an older masterworker."""
+    if before and "masterworker" in commands:
+        _, *words = commands["masterworker"]
+        commands["masterworker before"] = [before, *words]
+    return commands
+
+
+def many(folder, number, kind):
+    """Write the programs that start many workers. Returns their commands."""
+    commands = {}
+    for name, body in MANY.items():
+        path = Path(folder, f"many-{len(commands)}.py")
+        path.write_text(_MANY.replace("{body}", body))
+        commands[name] = [sys.executable, str(path), str(number), kind]
+    return commands
 
 
 def programs(folder, pythons):
@@ -161,18 +235,41 @@ def main(arguments=()):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--also", action="append", default=[], metavar="PYTHON")
+    parser.add_argument("--before", default="", metavar="PYTHON")
+    parser.add_argument("--number", type=int, default=100, help="how many are many")
+    parser.add_argument("--only", default="import,first,many,numpy,killed", metavar="PARTS")
     options = parser.parse_args(list(arguments))
-    python = sys.executable
-    imports = {name: [python, "-c", program] for name, program in IMPORTS.items()}
-    show("process that only imports", in_turn(options.repeat, seconds, imports), "(nothing)")
+    parts, repeat, python = options.only.split(","), options.repeat, sys.executable
+    if "import" in parts:
+        imports = {name: [python, "-c", program] for name, program in IMPORTS.items()}
+        if options.before:
+            imports["Master before"] = [options.before, "-c", IMPORTS["Master"]]
+        show("process that only imports", in_turn(repeat, seconds, imports), "(nothing)")
     with tempfile.TemporaryDirectory() as folder:
-        commands = programs(folder, [python, *options.also])
-        found = in_turn(options.repeat, seconds_to_first, commands)
-        show(f"process start to first result, {WORKERS} workers", found, "multiprocessing.Pool")
-        path = Path(folder, "replacement.py")
-        path.write_text(_REPLACEMENT)
-        found = in_turn(options.repeat, seconds_told, {"masterworker": [python, str(path)]})
-    show("kill of a worker to its replacement's task", found, "masterworker")
+        if "first" in parts:
+            commands = with_before(programs(folder, [python, *options.also]), options.before)
+            found = in_turn(repeat, seconds_to_first, commands)
+            show(f"process start to first result, {WORKERS} workers", found, "multiprocessing.Pool")
+        if "many" in parts:
+            commands = with_before(many(folder, options.number, "plain"), options.before)
+            found = in_turn(repeat, seconds_told, commands)
+            show(f"{options.number} workers have joined", found, "multiprocessing.Pool")
+        for kind in ("many", "numpy"):
+            if kind in parts:
+                commands = with_before(many(folder, options.number, kind), options.before)
+                found = in_turn(max(1, repeat // 3), memory_told, commands)
+                title = f"memory of each of {options.number} workers" + f" ({kind})" * (
+                    kind == "numpy"
+                )
+                base = "masterworker before" if options.before else "multiprocessing.Pool"
+                show(title, found, base, "kB")
+        if "killed" in parts:
+            path = Path(folder, "replacement.py")
+            path.write_text(_REPLACEMENT)
+            commands = with_before({"masterworker": [python, str(path)]}, options.before)
+            found = in_turn(repeat, seconds_told, commands)
+            base = "masterworker before" if options.before else "masterworker"
+            show("kill of a worker to its replacement's task", found, base)
 
 
 if __name__ == "__main__":

@@ -248,6 +248,26 @@ def test_one_that_is_not_an_interpreter_is_tried_once(
 
 
 @needs_templates
+def test_a_template_that_waits_for_a_processor_only_is_waited_for(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a machine is that busy, programs of their own would make it worse."""
+    monkeypatch.setattr(supervised, "ANSWER_SECONDS", 0.01)
+    looks: list[bool] = []
+    seems = lambda _: looks.append(True) or True  # noqa: E731
+    monkeypatch.setattr(supervised.Template, "_is_starved", seems)
+    master.launch_workers(1, wait=True)
+    template = wait_until(lambda: template_of(master), HANG)
+    template.send_signal(signal.SIGSTOP)
+    looks.clear()
+    master.launch_workers(1)
+    wait_until(lambda: len(looks) > 2, HANG)
+    template.send_signal(signal.SIGCONT)
+    wait_until(lambda: master.number_of_workers == 2, HANG)
+    assert template_of(master) == template
+
+
+@needs_templates
 def test_a_template_that_never_answers_is_ended(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,14 +28,19 @@ class Reaper:
         self._process: subprocess.Popen[bytes] | None = None
         self._sent: list[int] = []
 
-    def watch(self, groups: Iterable[int]) -> None:
-        """Give the reaper the present process groups. It runs as long as there are any."""
-        now = sorted(groups)
-        if now == self._sent:
-            return
+    def watch(self, groups: Iterable[int], *, expected: bool = False) -> None:
+        """Give the reaper the present process groups. It runs as long as there are any.
+
+        Args:
+            groups: These.
+            expected: There will be some soon: it starts now, since later they would wait for that.
+        """
+        now, before = sorted(groups), self._sent
         self._sent = now
-        if not now:
+        if not now and not expected:
             self.close()
+            return
+        if now == before and (now or self._process is not None):
             return
         if self._process is None and not self._start():
             return

@@ -199,6 +199,7 @@ class Supervisor:
             self._look_at_all(now)
         if self.is_done():  # a program whose workers have gone has no other children either
             self.starter.rest()
+            self._reaper.watch(())
 
     def _start(self, slot: Slot, now: float) -> None:
         try:
@@ -217,7 +218,9 @@ class Supervisor:
             self._loop.listen(process.pidfd, partial(self._look_for_end, slot))
 
     def _notice(self) -> None:
-        self._reaper.watch(slot.process.pid for slot in self.slots if slot.process is not None)
+        here = [slot.process.pid for slot in self.slots if slot.process is not None]
+        coming = any((each.is_held or each.is_asked) and not each.closed for each in self.slots)
+        self._reaper.watch(here, expected=coming)
         with self._changed:
             self._changed.notify_all()
         self._on_change()

@@ -130,7 +130,8 @@ def _prepare(link: socket.socket, *, loads: bool) -> Cloner:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     _forget_searches()
-    gc.collect()
+    if loads:  # else there is little, and it takes a tenth of a template's start
+        gc.collect()
     gc.freeze()  # no search for garbage touches what forks share with the template
     link.send(messages.READY)
     return cloner

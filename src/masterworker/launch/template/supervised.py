@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.launch")
 
-#: A template that owes an answer for this time is ended (seconds).
+#: A template that owes an answer for this time is ended, unless it only waits for a processor or a
+#: disk (seconds).
 ANSWER_SECONDS: Final = 2.0
-#: So is one that is not ready after this time (seconds).
+#: So is one that has not answered in any case, or is not ready, after this time (seconds).
 READY_SECONDS: Final = 10.0
 #: ... where it imports libraries first (seconds).
 PRELOAD_SECONDS: Final = 60.0
@@ -93,6 +94,8 @@ class Template:
         self._over_since = 0.0
         self.on_change = on_change
         self._asked: deque[Request] = deque()
+        #: Since when it has owed an answer.
+        self._owes_since = now
         self._due: float | None = now + (PRELOAD_SECONDS if preload.modules else READY_SECONDS)
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -177,7 +180,7 @@ class Template:
             return False
         self._asked.append(request)
         if self._due is None:
-            self._due = now + ANSWER_SECONDS
+            self._due, self._owes_since = now + ANSWER_SECONDS, now
         return True
 
     def hear(self, now: float) -> None:
@@ -215,12 +218,23 @@ class Template:
         if self._due is None or now < self._due:
             return
         if not self.over:
-            self.end("it does not answer")
+            if self.is_ready and now - self._owes_since < READY_SECONDS and self._is_starved():
+                self._due = now + ANSWER_SECONDS
+            else:
+                self.end("it does not answer")
             return
         if now - self._over_since >= CLOSING_SECONDS:
             self._settle_all()
             self._kill()
         self._due = None if self.has_gone() else now + REAPING_SECONDS
+
+    def _is_starved(self) -> bool:
+        """Return whether it would go on, if the system let it."""
+        try:
+            with open(f"/proc/{self._process.pid}/stat", "rb") as file:  # noqa: PTH123
+                return file.read().rpartition(b") ")[2][:1] in {b"R", b"D"}
+        except OSError:
+            return False
 
     def end(self, why: str) -> None:
         """End it, but not its workers. What it owes is settled when its connection closes."""
@@ -285,7 +299,7 @@ class Template:
                 why = reply.removeprefix(messages.FAILED).decode(errors="replace")
                 request.then(None, why)
         if self._asked:
-            self._due = now + ANSWER_SECONDS
+            self._due, self._owes_since = now + ANSWER_SECONDS, now
 
     def _settle_all(self) -> None:
         """Find out what has become of all that it was asked for, and has not answered."""
