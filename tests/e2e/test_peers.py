@@ -17,7 +17,11 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from e2e.peers.endings import BEGIN, ONLY_OURS, PROGRAMS
 from e2e.peers.running import MARK
+
+#: The first test of a file waits for all programs of that.
+pytestmark = pytest.mark.timeout(600)
 
 E2E: Final = Path(__file__).parent
 PEERS: Final = E2E / "peers"
@@ -70,6 +74,23 @@ def programs(file: str) -> list[str]:
     return [name.removeprefix("program_") for name in names if name.startswith("program_")]
 
 
+def ended(folder: Path, kind: str, body: str) -> tuple[int, list[str], str]:
+    """Return how a program ended, the lines that it printed, and the last one of its errors."""
+    script = folder / "script.py"
+    script.write_text(BEGIN[kind] + body)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        input="given",
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    last = (done.stderr.strip().splitlines() or [""])[-1]
+    return done.returncode, sorted(done.stdout.splitlines()), last
+
+
 @functools.cache
 def printed(file: str, kind: str) -> dict[str, str]:
     """Execute the programs of a file. Returns what each has printed."""
@@ -117,6 +138,21 @@ def test_it_prints_the_same(file: str, name: str) -> None:
 def test_what_was_reported_holds(name: str) -> None:
     """Each program asserts what it is about, and prints nothing."""
     assert printed("reported_programs", "masterworker")[name] == ""
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_ends_the_same(name: str, tmp_path: Path) -> None:
+    """With the same status, output, and last line of standard error."""
+    theirs = ended(tmp_path, "standard", PROGRAMS[name])
+    assert ended(tmp_path, "masterworker", PROGRAMS[name]) == theirs
+
+
+@pytest.mark.parametrize("name", ONLY_OURS)
+def test_it_ends(name: str, tmp_path: Path) -> None:
+    """Where it does not with the standard library."""
+    status, output, body = ONLY_OURS[name]
+    found = ended(tmp_path, "masterworker", body)
+    assert found == (status, sorted(output.splitlines()), "")
 
 
 def test_a_program_that_differs_is_noticed() -> None:

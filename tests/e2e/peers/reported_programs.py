@@ -254,7 +254,7 @@ def program_a_map_that_ran_out_of_time() -> None:
     """python/cpython#95166: the call that was waited for ran on, since only others were cancelled."""
     with tempfile.TemporaryDirectory() as folder:
         with Executor(1) as executor:
-            begun = executor.submit(time.sleep, 1.0)
+            begun = executor.submit(time.sleep, 3.0)
             while not begun.running():
                 time.sleep(0.01)
             paths = [f"{folder}/{number}" for number in range(3)]
@@ -340,7 +340,7 @@ def program_cancelled_while_it_waits() -> None:
     async def main(path: str) -> None:
         loop = asyncio.get_running_loop()
         with Executor(1) as executor:
-            first = loop.run_in_executor(executor, time.sleep, 0.7)
+            first = loop.run_in_executor(executor, time.sleep, 3.0)
             second = loop.run_in_executor(executor, touch, path)
             await asyncio.sleep(0.1)
             second.cancel()
