@@ -40,7 +40,7 @@ class ExecutorType:
 
 
 class Event:
-    """An event for processes: a file, since a manager of `multiprocessing` is for its children."""
+    """An event for processes: a file, which needs no process of a manager."""
 
     def __init__(self, path: str) -> None:
         self.path = path
