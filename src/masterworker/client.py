@@ -162,6 +162,9 @@ class Client:
     def exchange(self, asked: wire.Exchange) -> wire.Reply:
         """See `Manager.exchange`."""
         reply: wire.Reply = self.call("exchange", *astuple(asked))
+        connection = self._connection
+        if connection is not None:
+            connection.may_look = reply.may_look
         return reply
 
     def request(

@@ -44,7 +44,9 @@ class Signals:
         #: Those that can raise, by signal.
         self._handlers: dict[int, Handler] = {}
         #: What has come while they were held.
-        self._came: dict[int, FrameType | None] = {}
+        self.came: dict[int, FrameType | None] = {}
+        #: Called when something comes meanwhile: it ends a wait of the main thread.
+        self.wake: Callable[[], object] | None = None
         self._noting: Handler = self._note
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -94,21 +96,23 @@ class Signals:
                 if _get(number) is noting:
                     _set(number, handler)
         finally:  # if one has raised here, the others give way when their signals come
-            if self._came:
+            if self.came:
                 self._catch_up()
 
     def _catch_up(self) -> None:
-        number, frame = self._came.popitem()
+        number, frame = self.came.popitem()
         try:
             self._handlers[number](number, frame)
         finally:
-            if self._came:
+            if self.came:
                 self._catch_up()
 
     def _note(self, number: int, frame: FrameType | None) -> Any:
         """Stands in for all handlers."""
         if self._depth:
-            self._came[number] = frame
+            self.came[number] = frame
+            if self.wake is not None:
+                self.wake()
             return None
         handler = self._handlers[number]
         _set(number, handler)
@@ -117,7 +121,8 @@ class Signals:
     def _after_fork(self) -> None:
         """What came was for the parent; and the thread that has held signals may not be here."""
         before, self.main = self.main, get_ident()
-        self._came.clear()
+        self.came.clear()
+        self.wake = None
         if self.main != before:
             self._depth = 0
             self._let_go()

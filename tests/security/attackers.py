@@ -148,6 +148,7 @@ class _Watched:
 
     def __init__(self, service: base.Service, calls: list[Any]) -> None:
         self._service, self._calls = service, calls
+        self.prompt = service.prompt
 
     def call(self, operation: str, args: list[Any], *more: Any) -> Any:
         self._calls.append(operation)
@@ -170,10 +171,16 @@ class Parsed:
         self.number = 0
         self._receive = messages.receive
         monkeypatch.setattr(messages, "receive", self._count)
+        self._as_request = messages.as_request
+        monkeypatch.setattr(messages, "as_request", self._count_whole)
 
     def _count(self, link: Any, kind: int, *most: int) -> Any:
         self.number += kind == messages.REQUEST  # those of a server
         return self._receive(link, kind, *most)
+
+    def _count_whole(self, data: bytes, most: int) -> Any:
+        self.number += 1
+        return self._as_request(data, most)
 
 
 # -- connections -------------------------------------------------------------------------------

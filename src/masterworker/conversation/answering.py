@@ -89,7 +89,8 @@ class Answering:
     def finish_exchange(self, waiter: Waiter, now: float) -> wire.Reply:
         """Make the reply to an exchange that has waited."""
         orders = waiter.orders = self._whole.orders.take(waiter.member_id)
-        return wire.Reply(waiter.refused, waiter.leases, orders, now - waiter.began)
+        waited, may_look = now - waiter.began, self._whole.may_look
+        return wire.Reply(waiter.refused, waiter.leases, orders, waited, may_look)
 
     # -- inside -----------------------------------------------------------------------------
 

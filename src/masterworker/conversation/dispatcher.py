@@ -84,6 +84,8 @@ class Dispatcher:
         #: What a caller has left behind whose call was broken off: functions and what to give them.
         #: To add one is a single step, without the lock; `flush` does them.
         self.repairs: deque[tuple[Any, ...]] = deque()
+        #: As long as no more workers have something to do, those may look before they sleep.
+        self.most_awake = 0
         self.pressure = pressure
         self.submissions = SubmissionBuffer(lock)
         self.rule = FlushRule(self.submissions, core.waiting.claims.by_id)
@@ -96,6 +98,12 @@ class Dispatcher:
         self.troubles = Troubles(lambda text: self.effects.append(Warned(text)))
         self.collecting = Collecting(self)
         self.revoking = Revoking(self)
+
+    @property
+    def may_look(self) -> bool:
+        """Whether so few workers are awake that one may look before it sleeps."""
+        most, core = self.most_awake, self.core
+        return most > 0 and len(core.members) - len(core.waiting.claims.by_id) <= most
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -209,7 +217,8 @@ class Dispatcher:
         if claim is None or not asked.wait > 0:
             if claim is not None:
                 core.on_unparked(claim)
-            return wire.Reply(refused, leases, self.orders.take(member_id), 0.0), None
+            orders = self.orders.take(member_id)
+            return wire.Reply(refused, leases, orders, 0.0, self.may_look), None
         answering = self.answering
         finish = answering.finish_exchange
         waiter = Waiter(channel, member_id, [claim], now, until, finish, refused)

@@ -83,6 +83,10 @@ class Whole(Protocol):
     alarmed: bool
 
     @property
+    def may_look(self) -> bool:
+        """Whether a worker may look before it sleeps."""
+
+    @property
     def answering(self) -> Answers:
         """The part about calls that wait."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from masterworker import wire
 from masterworker.errors import MasterworkerError
+from masterworker.manager.leading import Leading
 from masterworker.manager.mailbox import Mailbox
 
 Reply = TypeVar("Reply")
@@ -43,14 +45,17 @@ class Calls:
     ) -> None:
         self._guard, self._clock = guard, clock
         self._repairs, self._look_again = repairs, look_again
+        #: How callers of the program wait.
+        self.leading = Leading()
 
-    def call(self, event: Event[Reply], *what: Any, wait: float) -> Reply:
+    def call(self, event: Event[Reply], *what: Any, wait: float, lead: bool = False) -> Reply:
         """Carry out one call, and return its reply.
 
         Args:
             event: What happens.
             what: Its arguments.
             wait: Seconds to wait at most.
+            lead: Serve connections meanwhile: the calling thread is one of the program's.
 
         Raises:
             MasterworkerError: The call has failed.
@@ -62,7 +67,7 @@ class Calls:
             with self._guard:
                 reply, waiter = event(*what, box, inf, self._clock())
             if waiter is not None:
-                box.wait(min(wait, wire.LONGEST_WAIT))
+                self._wait(box, min(wait, wire.LONGEST_WAIT), lead=lead)
                 reply = box.reply
                 if reply is None:  # its time is up; or it has just been answered
                     with self._guard as machine:
@@ -98,6 +103,14 @@ class Calls:
         with self._guard:
             now = self._clock()
             return event(*what, later, now + min(wait, wire.LONGEST_WAIT), now)[0]
+
+    def _wait(self, box: Mailbox, seconds: float, *, lead: bool) -> None:
+        if not lead:
+            box.wait(seconds)
+            return
+        end = monotonic() + seconds
+        while box.reply is None and (left := end - monotonic()) > 0:
+            self.leading.wait(box, left)  # which ends when a signal has been handled, too
 
     # -- repairs, with the lock held --------------------------------------------------------
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Mailbox:
     """One thread waits here, until its reply is there or another thread rings."""
 
-    __slots__ = ("_bell", "release", "reply")
+    __slots__ = ("_bell", "also", "release", "reply")
 
     def __init__(self) -> None:
         self._bell = threading.Lock()
         self._bell.acquire()
-        #: As `ring`, in one step; a `RuntimeError`: it was rung already.
         self.release = self._bell.release
+        #: Called when it is rung, by the thread that rings.
+        self.also: Callable[[], None] | None = None
         #: The reply; an exception: the call has failed with it. Set before the bell rings.
         self.reply: Any = None
 
@@ -25,6 +29,13 @@ class Mailbox:
             self.release()
         except RuntimeError:
             pass  # released already
+        if self.also is not None:  # after the release: who sets it looks at `is_rung` then
+            self.also()
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether a thread has rung since the last wait."""
+        return not self._bell.locked()
 
     def wait(self, seconds: float) -> None:
         """Wait until another thread rings, this time at most. Signals are handled meanwhile."""

@@ -4,7 +4,7 @@ Every call: take the lock, give the machine the event, carry out its effects, re
 Pickling, sending and waiting happen outside. A call that finds nothing waits at a mailbox of its
 own, or has a deferred reply, so no thread is woken for another one's work.
 
-    callers (threads of the master, one thread for each connection)
+    callers (threads of the master; those that serve connections)
         |  join, exchange, request, collect, ...
         v
     [ lock: Dispatcher ] --effects--> mailboxes, deferred replies, sink of direct outcomes, log
@@ -104,6 +104,7 @@ class Manager:
         self.troubles = self.machine.troubles
         self._submitter = Submitter(self.guard, self.machine, self._timekeeper, clock)
         self._calls = Calls(self.guard, clock, self.repairs, self._timekeeper.look_again)
+        self.leading = self._calls.leading
         cancelling = Cancelling(self.guard, self._calls, self.machine.revoking.revoke, clock)
         #: Cancel tasks, or those that have not begun; see `Cancelling`.
         self.cancel, self.revoke = cancelling.cancel, cancelling.revoke
@@ -330,7 +331,7 @@ class Manager:
             NotRegisteredError: The caller has to join again.
         """
         asked = wire.Collect(process, 0, member_id, tag, want, wait, lend, task_id)
-        return self._calls.call(self.machine.collecting.collect, asked, wait=wait)
+        return self._calls.call(self.machine.collecting.collect, asked, wait=wait, lead=True)
 
     def collect_later(
         self, later: Later, asked: wire.Collect, calls: NumberedCalls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from masterworker import wire
 from masterworker.errors import InternalError, MasterworkerError, NotAllowedError
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from masterworker.security.peer import Peer
     from masterworker.transport.base import Later
 
+#: What waits for nothing but the manager's lock, where its reply may come later.
+PROMPT: Final = frozenset[str | None](
+    {"acknowledge", "attend", "collect", "exchange", "forgo", "instance", "leave", "ping"}
+)
+
 logger = logging.getLogger("masterworker.session")
 
 
@@ -31,6 +36,9 @@ class Service:
         manager: The task manager.
         peer: The other end, as the transport has verified it.
     """
+
+    #: See `transport.base.Service`.
+    prompt = PROMPT
 
     def __init__(self, manager: Manager, peer: Peer) -> None:
         self._caller = caller_of(peer, manager.accept)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from masterworker import units
 from masterworker.errors import TransportError, UsageError
+from masterworker.launch.resources import usable_cpus
 from masterworker.manager import Service
 from masterworker.transport import endings
 from masterworker.transport.hosts import hosts_to_listen_at, ports_to_try
@@ -67,6 +68,9 @@ class Endpoint:
                 self._notice.socket_path,
                 manager.instance,
             )
+            manager.machine.most_awake = usable_cpus() - 1
+            if manager.machine.most_awake:  # with one processor it would take longer
+                manager.leading.lead = server.lead
             if names is not None and _enter(names, label, server.uri):
                 self.registered = names
             self._notice.publish(server.address, server.addresses, manager.instance)

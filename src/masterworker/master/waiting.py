@@ -46,7 +46,7 @@ class Waiting:
     def turn(self, box: Mailbox, seconds: float) -> None:
         """Wait at a mailbox once, or execute a task meanwhile where this process executes tasks."""
         if not self.execute_one():
-            box.wait(seconds)
+            self._manager.leading.wait(box, seconds)
 
     def execute_one(self) -> bool:
         """Execute a task, if this process executes tasks. False: there was none."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import msgspec
 
     from masterworker.security.peer import Peer
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 class Connection(Protocol):
     """The calling end. One caller at a time, from any thread."""
+
+    #: A processor is free: it may look for a reply a moment before it sleeps.
+    may_look: bool
 
     def call(self, operation: str, *args: Any) -> Any:
         """Carry out an operation at the other end, and return its reply.
@@ -44,8 +49,22 @@ class Later(Protocol):
         """There will be none: end the connection."""
 
 
+class Box(Protocol):
+    """Where a thread waits until another one rings."""
+
+    #: Called when it is rung.
+    also: Callable[[], None] | None
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether another thread has rung."""
+
+
 class Service(Protocol):
     """The serving end of one connection."""
+
+    #: Operations that wait for nothing, if the reply may come later: any thread may carry them out.
+    prompt: frozenset[str | None]
 
     def call(
         self,

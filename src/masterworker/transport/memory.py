@@ -49,6 +49,7 @@ class MemoryConnection:
         self._faults = faults or Faults()
         self._lock = threading.Lock()
         self._closed = False
+        self.may_look = False
 
     def call(self, operation: str, *args: Any) -> Any:
         """See `Connection.call`."""

@@ -91,6 +91,8 @@ class Reply(Travels, frozen=True):
     orders: list[Order]
     #: Seconds that the manager let the caller wait for work.
     waited: float
+    #: A processor is free: the caller may look for the next reply a moment before it sleeps.
+    may_look: bool = False
 
 
 class Submission(Travels, frozen=True):

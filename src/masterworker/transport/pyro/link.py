@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import struct
 import threading
@@ -26,7 +27,9 @@ ON_CREDIT: Final = 1 << 20
 _INT: Final = struct.Struct("i")
 #: Room for as many descriptors as the kernel passes on at once.
 _ROOM: Final = socket.CMSG_SPACE(253 * _INT.size)
-_CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+# Plain numbers: to join members of an enumeration takes microseconds.
+_NOT_WAITING: Final = int(socket.MSG_DONTWAIT)
+_CLOSE_ON_EXEC: Final = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 
 
 class Link:
@@ -52,6 +55,11 @@ class Link:
         self._midway = False
         self._ahead = b""
         self._at = 0
+        self._looks: select.poll | None = None
+        #: A thread sends what the other side has no room for yet.
+        self.is_sending = False
+        #: More may have come than the last `fetch` has taken.
+        self.may_have_more = False
         forks.register(self)
 
     def after_fork(self) -> None:
@@ -115,9 +123,11 @@ class Link:
             try:
                 with self._sending:
                     send()
+                    self.is_sending = False
             except (OSError, TransportError):
                 self.hang_up()
 
+        self.is_sending = True
         thread = threading.Thread(target=run, name="masterworker-sending", daemon=True)
         try:
             thread.start()
@@ -143,7 +153,7 @@ class Link:
     def _send_now(self, data: bytes) -> int:
         """Send as much as the system takes without waiting; perhaps nothing."""
         try:
-            return self.sock.send(data, socket.MSG_DONTWAIT)
+            return self.sock.send(data, _NOT_WAITING)
         except BlockingIOError:
             return 0
 
@@ -166,6 +176,49 @@ class Link:
         if len(part) == size:
             return part
         return self._recv_rest(part, size)
+
+    def fetch(self) -> bytes:
+        """Return what has come, `READ_AHEAD` bytes at most, without waiting; b"": nothing has.
+
+        It is the beginning of a message; nothing has been kept before. What the caller has no use
+        for it can `keep`.
+        """
+        try:
+            data = self._recv_now(READ_AHEAD, _NOT_WAITING)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise TransportError(f"receiving: connection lost: {error}") from None
+        if not data:
+            raise TransportError("receiving: the other side has closed")
+        self.may_have_more = len(data) == READ_AHEAD
+        return data
+
+    def keep(self, data: bytes) -> None:
+        """Keep what was fetched for `recv`."""
+        self._ahead, self._at = data, 0
+        self._midway = True
+
+    @property
+    def has_ahead(self) -> bool:
+        """Whether something has been taken, and not asked for yet."""
+        return self._at < len(self._ahead)
+
+    def wait_until_sent(self) -> None:
+        """Wait until no other thread sends."""
+        with self._sending:
+            pass
+
+    def look(self, seconds: float) -> None:
+        """Look whether something comes, for this time at most, and do not sleep."""
+        if self._at < len(self._ahead):
+            return
+        if self._looks is None:
+            self._looks = select.poll()
+            self._looks.register(self.sock, select.POLLIN)
+        poll, end = self._looks.poll, time.perf_counter() + seconds
+        while not poll(0) and time.perf_counter() < end:
+            pass
 
     def _recv_rest(self, part: bytes, size: int) -> bytearray:
         buffer = bytearray(part)
@@ -195,9 +248,9 @@ class Link:
             raise TransportError("receiving: descriptors cannot come through this connection")
         return []
 
-    def _recv_now(self, size: int) -> bytes:
+    def _recv_now(self, size: int, flags: int = 0) -> bytes:
         """Receive what has come, as soon as something has."""
-        return self.sock.recv(size)
+        return self.sock.recv(size, flags)
 
     def _recv_into_now(self, buffer: memoryview) -> int:
         return self.sock.recv_into(buffer)
@@ -294,9 +347,9 @@ class PrivateLink(Link):
             "process may not have more open files (ulimit -n)"
         )
 
-    def _recv_now(self, size: int) -> bytes:
+    def _recv_now(self, size: int, flags: int = 0) -> bytes:
         try:
-            data, passed, _, _ = self.sock.recvmsg(size, _ROOM, _CLOSE_ON_EXEC)
+            data, passed, _, _ = self.sock.recvmsg(size, _ROOM, _CLOSE_ON_EXEC | flags)
         except ConnectionError:
             data, passed = b"", []
         if self._unanswered:

@@ -32,6 +32,7 @@ REFUSAL: Final = protocol.FLAGS_EXCEPTION
 #: No message has more bytes, beside its large payloads: what Pyro can frame.
 LONGEST_MESSAGE: Final = 1 << 30
 
+_unpack = LAYOUT.unpack_from
 _encoder = msgspec.msgpack.Encoder()
 #: A request: name of the object, name of its method, arguments, named arguments. The arguments are
 #: the name of an operation and what belongs to it. They are decoded where the shape is known, and
@@ -105,6 +106,34 @@ def _send_with(
     head = header.pack(kind, number, len(data), extra=len(extra), flags=flags)
     link.send(head + extra + data, outgoing.descriptors)
     outgoing.send_pieces(kind, number)
+
+
+def as_request(data: bytes, most: int) -> tuple[int, bytes] | None:
+    """Return the number and the body of a request.
+
+    Args:
+        data: What has come.
+        most: The longest body (bytes).
+
+    Returns:
+        None: It is not one, or not whole, or more than one, or has something beside it. What it is
+        `receive` finds out.
+    """
+    if len(data) < header.SIZE:
+        return None
+    tag, version, kind, serializer, flags, number, size, extra, _, _, magic = _unpack(data)
+    if (
+        kind == REQUEST
+        and size == len(data) - header.SIZE
+        and size <= most
+        and not extra
+        and serializer == MSGPACK
+        and not flags
+        and (tag, version) == BEGIN
+        and magic == END[2]
+    ):
+        return number, data[header.SIZE :]
+    return None
 
 
 def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:

@@ -1,12 +1,8 @@
-"""The serving end: two doors, one thread for each connection, and a watch for hang-ups.
+"""The serving end: two doors, and what serves the connections that have come in.
 
-    the gate           lets in what comes over TCP, after TLS has proved its identity
-    reception thread   lets in this user's own processes, through the private socket, and notices
-                       the end of connections whose threads are waiting
-    one thread for each connection: reads a request, lets the service answer, sends the reply
-
-A service thread that waits for work does not read from its socket, so it would notice a killed
-worker only at its next attempt to send. The reception watches for that.
+the gate           lets in what comes over TCP, after TLS has proved its identity
+reception thread   lets in this user's own processes, through the private socket
+reactor            reads requests, lets the service answer, sends replies, notices hang-ups
 """
 
 from __future__ import annotations
@@ -21,16 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from masterworker import forks
-from masterworker.errors import CredentialError, TransportError
+from masterworker.errors import CredentialError
 from masterworker.security.peer import OWNER, Peer, Role
 from masterworker.transport.address import Address, object_name
 from masterworker.transport.hosts import LOCAL, addresses
-from masterworker.transport.pyro.attachments import BadMessageError
-from masterworker.transport.pyro.hangup import HangupWatch
 from masterworker.transport.pyro.link import STALL
 from masterworker.transport.pyro.links import link_over
 from masterworker.transport.pyro.messages import LONGEST_MESSAGE
-from masterworker.transport.pyro.serving import serve
+from masterworker.transport.pyro.reactor import Reactor, Served
+from masterworker.transport.pyro.serving import Serving
 from masterworker.transport.sockets import listen_tcp, listen_unix, user_of
 
 if TYPE_CHECKING:
@@ -38,7 +33,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Sequence
 
-    from masterworker.transport.base import Service, ServiceFactory
+    from masterworker.transport.base import ServiceFactory
     from masterworker.transport.gate import Gate
 
 logger = logging.getLogger("masterworker.transport")
@@ -56,18 +51,6 @@ QUIET: Final = 60.0
 MOST_OBSERVING: Final = 8
 #: An observer's question is not longer than this (bytes); others may send what a message holds.
 LONGEST_QUESTION: Final = 1 << 16
-
-
-class _Served:
-    """A connection and the service behind it."""
-
-    __slots__ = ("fd", "link", "peer", "service")
-
-    def __init__(self, sock: socket.socket, service: Service, peer: Peer) -> None:
-        self.link = link_over(sock, STALL, patient=True)
-        self.fd = sock.fileno()
-        self.service = service
-        self.peer = peer
 
 
 class Server:
@@ -115,8 +98,10 @@ class Server:
         self.gate: Gate | None = None
         self._lock = forks.lock()
         forks.register(self)
-        self._connections: dict[int, _Served] = {}
-        self._hangups = HangupWatch()
+        self._connections: dict[int, Served] = {}
+        self._reactor = Reactor(self._forget)
+        #: Serve connections while waiting; see `Reactor`.
+        self.lead = self._reactor.lead
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         #: Made here, so that an error where no descriptor is left reaches the caller.
         self._selector = selectors.DefaultSelector()
@@ -150,8 +135,8 @@ class Server:
         for listener in self._private + self._listeners:
             listener.close()
         for one in served:
-            one.link.hang_up()  # its thread closes it
-        self._hangups.close()
+            one.link.hang_up()
+        self._reactor.close()
         for fd in (self._wake_read, self._wake_write):
             os.close(fd)
 
@@ -169,8 +154,6 @@ class Server:
                 selector.register(listener, selectors.EVENT_READ, self._accept_own)
             for listener in self._listeners:
                 selector.register(listener, selectors.EVENT_READ, self._open_gate)
-            if (hangups := self._hangups.fileno()) is not None:
-                selector.register(hangups, selectors.EVENT_READ, self._notice_hangups)
             selector.register(self._wake_read, selectors.EVENT_READ)
             while not self._closing:
                 for key, _ in selector.select():
@@ -242,51 +225,27 @@ class Server:
 
     def _take_in(self, sock: socket.socket, peer: Peer) -> None:
         try:
-            served = _Served(sock, self._factory(peer), peer)
+            service = self._factory(peer)
+            link = link_over(sock, STALL, patient=True)
+            most = LONGEST_QUESTION if peer.role is Role.OBSERVER else LONGEST_MESSAGE
+            served = Served(link, Serving(link, self._name, service, most), service, peer)
         except Exception:  # the thread that lets others in must live
             logger.exception("a connection could not be served")
             sock.close()
             return
-        thread = threading.Thread(
-            target=self._serve, args=(served,), name="masterworker-connection", daemon=True
-        )
+        with self._lock:
+            self._connections[served.fd] = served
         try:
-            with self._lock:
-                self._connections[served.fd] = served
-                self._hangups.add(served.fd)
-            thread.start()
+            self._reactor.add(served)
         except (OSError, RuntimeError) as error:  # the system allows no more of these
             logger.warning("a connection could not be served: %s", error)
             self._forget(served)
+            link.close()
+            service.closed()
 
-    def _notice_hangups(self, _: selectors.BaseSelector) -> None:
-        for fd in self._hangups.gone():
-            with self._lock:
-                served = self._connections.get(fd)
-            if served is not None:
-                served.service.closed()
-
-    # -- a thread for each connection -------------------------------------------------------
-
-    def _serve(self, served: _Served) -> None:
-        try:
-            most = LONGEST_QUESTION if served.peer.role is Role.OBSERVER else LONGEST_MESSAGE
-            serve(served.link, self._name, served.service, most)
-        except BadMessageError as error:
-            logger.warning("a connection is closed: %s", error)
-        except TransportError:
-            pass  # it has ended
-        except Exception:
-            logger.exception("a connection is closed")
-        finally:
-            self._forget(served)
-
-    def _forget(self, served: _Served) -> None:
+    def _forget(self, served: Served) -> None:
         with self._lock:
             self._connections.pop(served.fd, None)
-            self._hangups.remove(served.fd)
-        served.link.close()
-        served.service.closed()
 
 
 class _Credentials:

@@ -39,9 +39,21 @@ class TlsLink(Link):
         self.sock.settimeout(0.0)
         self._timeout = 1000 * timeout
 
-    def _recv_now(self, size: int) -> bytes:
+    def _recv_now(self, size: int, flags: int = 0) -> bytes:
+        if flags:  # which TLS does not take: the only one says not to wait
+            try:
+                with self._tls:
+                    return self.sock.recv(size)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise BlockingIOError from None
         self._wait_for_more()
         return self._when_ready(lambda: self.sock.recv(size))
+
+    def fetch(self) -> bytes:
+        """See `Link.fetch`. A call of TLS returns one record at most."""
+        data = super().fetch()
+        self.may_have_more = bool(data)
+        return data
 
     def _recv_into_now(self, buffer: memoryview) -> int:
         self._wait_for_more()
