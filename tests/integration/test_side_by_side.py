@@ -12,9 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "benchmarks" / "side_by_side" / "programs"
 
 #: What docs/side-by-side.md says of us that is not right, and why it is so there.
-DIFFERENT = {
-    "views_of_one_array": "wrong: 0.0",
-}
+DIFFERENT = {}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROGRAMS.glob("*.py")))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from masterworker.data import definitions, mainmodule, methods, proxies
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE
+from masterworker.data.standard import of_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from masterworker.data.protocol import Keep
 
 _MAIN: Final = mainmodule.MAIN.encode()
+#: A pickle that holds one of these is perhaps not what is to travel. The last one makes arrays of
+#: subclasses, among others.
+_MARKS: Final = _MAIN, methods.MARK, proxies.MARK, b"_reconstruct"
 
 
 class Pickled(NamedTuple):
@@ -119,7 +123,7 @@ def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: b
         plain = pickle.Pickler(out, PROTOCOL, buffer_callback=keep)
         plain.dump(value)
         data = out.getvalue()
-        if _MAIN not in data and methods.MARK not in data and proxies.MARK not in data:
+        if not any(mark in data for mark in _MARKS):
             return Pickled(data, buffers, objects=_objects(plain) if objects else {})
     buffers.clear()
     with io.BytesIO() as out:
@@ -149,7 +153,7 @@ class _ByName(pickle.Pickler):
                 return named.__reduce__()
         if isinstance(obj, MethodType) and obj != getattr(obj.__self__, obj.__name__, None):
             raise pickle.PicklingError("a method that is not found by its name")
-        return proxies.reduce_proxy(obj) or NotImplemented
+        return proxies.reduce_proxy(obj) or of_array(obj) or NotImplemented
 
 
 def _objects(pickler: pickle.Pickler) -> Mapping[int, object]:

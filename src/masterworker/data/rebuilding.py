@@ -152,6 +152,13 @@ def load_library(
     return library
 
 
+def fill_array(array: Any, state: tuple[Any, dict[str, Any]]) -> None:
+    """Give an array of a subclass its elements, and its attributes."""
+    elements, attributes = state
+    array.__setstate__(elements)
+    array.__dict__.update(attributes)
+
+
 def register_all(function: Any, others: list[tuple[type, Callable[..., Any]]]) -> None:
     """Finish what `make_dispatching` has begun."""
     for cls, implementation in others:

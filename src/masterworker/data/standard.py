@@ -64,8 +64,29 @@ def _of_one_class(obj: Any) -> tuple[Any, ...] | None:
         return type(obj), ()
     if (proxy := reduce_proxy(obj)) is not None:
         return proxy
+    if isinstance(obj, type):
+        return None
     named = methods.by_name(obj)
-    return None if named is obj else named.__reduce__()
+    return of_array(obj) if named is obj else named.__reduce__()
+
+
+def of_array(obj: Any) -> tuple[Any, ...] | None:
+    """Say how to pickle an array of a subclass with its attributes, which NumPy leaves out.
+
+    A class that says itself how its arrays are pickled is left alone.
+    """
+    kind = type(obj)
+    bases = [each for each in kind.__mro__ if each.__module__ == "numpy"]
+    array = next((each for each in bases if each.__name__ == "ndarray"), None)
+    if array is None or kind is array:
+        return None
+    names = ("__reduce__", "__reduce_ex__", "__setstate__", "__getstate__")
+    is_usual = all(getattr(kind, name, None) is getattr(array, name, None) for name in names)
+    attributes = getattr(obj, "__dict__", None)
+    if not is_usual or not attributes:
+        return None
+    make, args, state = obj.__reduce__()
+    return make, args, (state, attributes), None, None, rebuilding.fill_array
 
 
 def _of_ctypes(cls: Any) -> tuple[Any, ...] | None:
