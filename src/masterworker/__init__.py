@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from masterworker.data.states import StateValue
+    from masterworker.engine.opening import Engine
     from masterworker.errors import (
         CodeChangedError,
         CredentialError,
+        EngineError,
         JobEndedError,
         JournalError,
         LabelTakenError,
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CodeChangedError",
     "CredentialError",
+    "Engine",
+    "EngineError",
     "Executor",
     "Future",
     "JobEndedError",
@@ -86,6 +90,7 @@ __all__ = [
 #: Where each of these is defined. They are imported when they are first asked for: a worker does
 #: not need the master's half, and starts sooner without it.
 _HOMES = {
+    "Engine": "engine.opening",
     "Executor": "executor",
     "Future": "master.future",
     "Master": "master",

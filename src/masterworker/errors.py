@@ -117,6 +117,10 @@ class WorkerStartError(MasterworkerError):
     """A worker that was launched here ended before it could join."""
 
 
+class EngineError(WorkerStartError):
+    """The engine of this job cannot be reached, or executes nothing any more."""
+
+
 class RemoteError(MasterworkerError):
     """Stands for an exception of a worker that cannot be rebuilt in this process.
 

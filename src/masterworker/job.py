@@ -31,6 +31,7 @@ def run_job(
     heartbeat: float | None = HEARTBEAT,
     serial: bool = False,
     journal: str | os.PathLike[str] | None = None,
+    engine: Any = None,
 ) -> None:
     """Be the master of a job, or one of its workers, whichever this process was started as.
 
@@ -47,6 +48,7 @@ def run_job(
         serial: Execute the tasks in this process; no workers.
         journal: The path of a file in which outcomes are kept: see `Master`, to which it is given
             as an argument.
+        engine: Execute them through an engine; see `Master`, to which it is given likewise.
 
     Raises:
         UsageError: The label cannot be used, or is taken.
@@ -55,14 +57,20 @@ def run_job(
     if work_instead(label, worker_class, "run", heartbeat=heartbeat):
         return
     kept: dict[str, Any] = {} if journal is None else {"journal": journal}
+    if engine is not None:
+        if serial or workers:
+            raise UsageError("give engine= alone: it executes the tasks, and nothing else does")
+        kept["engine"] = engine
     if serial:
         handlers = handlers_of(worker_class)
         make_master(label, serial=True, handlers=handlers, **kept).start()
         return
     master = make_master(label, **kept)
     try:
-        engine = engine_of(master)
-        engine.program.store(main_program(engine.needs, worker_class, "run", heartbeat=heartbeat))
+        parts = engine_of(master)
+        if parts.slots is not None:
+            parts.slots.handlers.update(handlers_of(worker_class))
+        parts.program.store(main_program(parts.needs, worker_class, "run", heartbeat=heartbeat))
         if workers:
             master.launch_workers(workers, wait=True)
     except BaseException:

@@ -16,7 +16,7 @@ from masterworker.master.submission import Submitter
 from Scientific.DistributedComputing import MasterSlave, TaskManager
 
 NAMES = """
-CodeChangedError CredentialError Executor
+CodeChangedError CredentialError Engine EngineError Executor
 Future JobEndedError JournalError LabelTakenError Master MasterNotFoundError MasterworkerError Pool
 RejectedError RemoteError StateValue TaskCancelled TaskError TaskFailed TaskLost TaskTimeout
 Terminated TransportError UnknownKeywordError UnpicklableError UsageError Worker WorkerStartError
@@ -40,7 +40,8 @@ MASTER = {
     **SUBMITTER,
     "__init__": (
         "(label=None, *, workers=0, name_server=False, host=None, ports=(0,), serial=False, "
-        "handlers=None, accept='any', results_memory=None, journal=None, journal_mode='disk', "
+        "engine=None, handlers=None, accept='any', results_memory=None, journal=None, "
+        "journal_mode='disk', "
         "journal_failures='retry', journal_changed='stop', seed=None, **worker_options)"
     ),
     "as_completed": "(futures, timeout=None)",

@@ -64,6 +64,7 @@ class Executor(concurrent.futures.Executor):
         output: As for `Master.launch_workers`.
         start_timeout: Likewise; when no worker is ready in time, calls end with `BrokenExecutor`.
         preload: As for `Master.launch_workers`.
+        engine: As for `Master`, in place of `max_workers`.
 
     Raises:
         ValueError: A number is out of bounds.
@@ -85,6 +86,7 @@ class Executor(concurrent.futures.Executor):
         output: str = PLAIN,
         start_timeout: float | None = None,
         preload: Iterable[str] | None = None,
+        engine: Any = None,
     ) -> None:
         workers = checks.number_of_workers(
             max_workers, "max_workers", "max_workers must be greater than 0"
@@ -93,15 +95,20 @@ class Executor(concurrent.futures.Executor):
         max_tasks = checks.number_of_tasks(max_tasks_per_child, "max_tasks_per_child")
         if mp_context is not None:
             logger.info("mp_context has no effect: workers are fresh processes of their own")
+        if engine is not None and (max_workers is not None or master is not None):
+            raise UsageError("an engine has its own number of workers: give only engine=")
         if master is not None:
             if any(e is not None for e in (label, max_workers, initializer, start_timeout)):
                 raise UsageError("a master has its own label and workers: give only master=")
             job, workers = Job(master, owned=False), max(1, master.number_of_workers)
         else:
             start = None if initializer is None else partial(initializer, *initargs)
+            if engine is not None and (start is not None or max_tasks is not None):
+                raise UsageError("an engine starts its own processes: no initializer, no max_tasks")
             made = Master(
                 label,
-                workers=workers,
+                engine=engine,
+                workers=0 if engine is not None else workers,
                 max_tasks=max_tasks,
                 initializer=start,
                 start_timeout=start_timeout,

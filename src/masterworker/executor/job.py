@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
 from masterworker.awaits.chains import Chains
-from masterworker.errors import Terminated, WorkerStartError
+from masterworker.errors import EngineError, Terminated, WorkerStartError
 from masterworker.master import engine_of
 from masterworker.master.future import Future
 
@@ -82,7 +82,10 @@ class Job:
         self._lock = forks.rlock()
         self._ending: threading.Thread | None = None
         launcher = self.engine.launcher
-        if owned and launcher is not None and not launcher.can_be_found:
+        if owned and self.engine.slots is not None:
+            self.engine.when_stuck.bind(self._on_stuck)
+            self._on_stuck()
+        elif owned and launcher is not None and not launcher.can_be_found:
             launcher.when_stuck.bind(self._on_stuck)
             self._on_stuck()  # it may be so already
 
@@ -152,7 +155,8 @@ class Job:
             self.failure = why
         if self.failure is None:
             return BrokenExecutor("the workers were ended before this call was done")
-        error = BrokenExecutor(f"no worker could start: {self.failure}")
+        what = "" if isinstance(self.failure, EngineError) else "no worker could start: "
+        error = BrokenExecutor(f"{what}{self.failure}")
         error.__cause__ = self.failure
         return error
 

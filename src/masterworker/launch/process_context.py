@@ -61,6 +61,8 @@ class ProcessContext:
         self.board = scoreboard.private()
         #: The tag that is shown there.
         self.shown_tag = ""
+        #: Makes the connections of its worker; None: it reaches the master by the label.
+        self.connect: Callable[[], Any] | None = None
         #: The job that this process was started for; None: it was not started from a label alone.
         self.assignment: Assignment | None = None
         #: The slave program has asked for its assignment, that is, started a slave.

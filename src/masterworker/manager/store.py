@@ -38,6 +38,12 @@ class Store:
         with self._lock:
             return self._values.get((space, name))
 
+    def entries(self) -> list[tuple[str, str, Payload]]:
+        """Return all that is stored, with spaces and names; for what has no connection."""
+        made = [(*key, make()) for key, make in tuple(self._providers.items())]
+        with self._lock:
+            return [*made, *((*key, value) for key, value in self._values.items())]
+
     def drop(self, space: str, name: str) -> bool:
         """Forget a value. False: there was none."""
         with self._lock:

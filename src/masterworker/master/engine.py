@@ -8,6 +8,7 @@ Future, MapCall <--ResultRouter---'  '---OutcomeQueue--> retrieve_result, result
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import sys
 from functools import partial
@@ -34,6 +35,7 @@ from masterworker.master.results import ResultRouter
 from masterworker.master.shared import SharedValues
 from masterworker.master.shutdown import JOURNAL, JobEnd, Parts
 from masterworker.master.stored_program import StoredProgram
+from masterworker.master.through_engine import choose, use
 from masterworker.master.waiting import Waiting
 from masterworker.streams.seeds import SeedBook, check_seed
 from masterworker.transport.address import check_label
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.census import Census
     from masterworker.engine.pilots.crews import Crews
+    from masterworker.engine.slots import Slots
     from masterworker.journal.journal import Journal
     from masterworker.launch.local import LocalWorkers
     from masterworker.launch.template.ahead import Ahead
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from masterworker.master.launcher import Bounds, WorkerOptions
     from masterworker.transport.pyro.server import Server
     from masterworker.worker.serial import SerialWorker
+
+logger = logging.getLogger("masterworker.master")
 
 _numbers = itertools.count(1)
 
@@ -76,7 +81,7 @@ class MasterEngine:
         ahead: A template of workers that has begun already; None: there is none.
     """
 
-    def __init__(  # noqa: PLR0913  as many as Master's
+    def __init__(  # noqa: PLR0913, PLR0915  as many as Master's; a part after the other
         self,
         label: str | None,
         *,
@@ -84,6 +89,7 @@ class MasterEngine:
         host: str | None = None,
         ports: Sequence[int] = (0,),
         serial: bool = False,
+        engine: Any = None,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         accept: str = wire.ANYTHING,
         results_memory: int | str | None = None,
@@ -97,6 +103,7 @@ class MasterEngine:
             raise UsageError(f'accept must be "any" or "data", not {accept!r}')
         if seed is not None:
             check_seed(seed)
+        chosen = choose(engine, serial=serial)
         definitions.is_master()
         made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
         by_label = label is not None
@@ -132,7 +139,12 @@ class MasterEngine:
                 forgotten.weakly(self.launcher.describe_starting, ""),
                 forgotten.weakly(self.launcher.describe_ways_to_start, ""),
             )
-        waiting = Waiting(manager, self.launcher, here)
+        #: Called when an engine executes nothing any more.
+        self.when_stuck = WeakCallback()
+        #: What executes tasks through an engine that is there already; None: workers do.
+        self.slots = use(chosen, manager, label, handlers or {}, (wake, self.when_stuck))
+        self.program.on_change = self.slots.program_changed if self.slots else None
+        waiting = Waiting(manager, self.slots or self.launcher, here)
         self.router = ResultRouter(manager, waiting, label)
         arrive.bind(self.router.arrive)
         wake.bind(self.router.wake)
@@ -148,22 +160,26 @@ class MasterEngine:
         self.waiting = waiting
         if is_generic:
             self.program.store(program.generic())
+        is_hidden = serial or (chosen is not None and not found)
+        self.endpoint: Endpoint | None = None
         try:
-            self.endpoint = (
-                None if serial else Endpoint(label, manager, host, ports, name_server=name_server)
-            )
+            if not is_hidden:
+                self.endpoint = Endpoint(label, manager, host, ports, name_server=name_server)
         except BaseException:
             if changes is not None:
                 changes.close()
             if kept is not None:
                 kept.close(JOURNAL)
+            if self.slots is not None:
+                self.slots.close(0.0)
             raise
-        leave = None if here is None else partial(manager.leave, here.member_id)
         parts = Parts(
-            *(manager, self.dead_letters, leave, self._local_workers(ahead), changes),
+            *(manager, self.dead_letters, _leaving(manager, here, self.slots)),
+            *(self._local_workers(ahead), changes),
             *(self.endpoint, self.router.callbacks),
             lambda: None if launcher is None else launcher.crews,
             kept,
+            self.slots,
         )
         self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)
@@ -192,11 +208,17 @@ class MasterEngine:
     ) -> None:
         """Start workers on this machine, or in an engine; see `Master.launch_workers`."""
         bounds = check_bounds(**given)
+        if bounds.on is not None and self.slots is not None:
+            raise UsageError(
+                "this job has an engine, which executes its tasks: give on= or engine="
+            )
         if bounds.on is not None and self.launcher is not None:
             self._launch_in_engine(number, bounds, resources or {}, wait=wait)
             return
         many = checks.number_of_workers(number)
-        if self.launcher is not None and many and not self._is_on_ranks:
+        if self.slots is not None:
+            logger.info("%s workers are not started: the engine executes the tasks", many)
+        elif self.launcher is not None and many and not self._is_on_ranks:
             self.launcher.launch(many, bounds, wait=wait)
 
     def _launch_in_engine(
@@ -223,7 +245,12 @@ class MasterEngine:
     def _join_ranks(self) -> bool:
         """Have workers on the ranks, if `masterworker.mpi` runs this program and found some."""
         ranks = sys.modules.get("masterworker.engine.pilots.ranks")
-        if self.launcher is None or ranks is None or ranks.of_program.executor is None:
+        if (
+            self.launcher is None
+            or self.slots is not None
+            or ranks is None
+            or ranks.of_program.executor is None
+        ):
             return False
         self._crews().launch_on_ranks()
         return True
@@ -248,10 +275,22 @@ class MasterEngine:
     def ticket(self, valid: str, role: str) -> str:
         """Make a ticket; see `Master.ticket`."""
         if self.endpoint is None or self.launcher is None:
-            raise UsageError("a job with serial=True takes no workers, so there are no tickets")
+            raise UsageError(
+                "a job with serial=True, or with an engine and no label, takes no workers, so "
+                "there are no tickets"
+            )
         ticket = self.endpoint.ticket(valid, role)
         self.launcher.can_be_found = True
         return ticket
+
+
+def _leaving(
+    manager: Manager, here: SerialWorker | None, slots: Slots | None
+) -> Callable[[], object] | None:
+    """Return what signs off that executes tasks, but for workers."""
+    if here is not None:
+        return partial(manager.leave, here.member_id)
+    return None if slots is None else slots.leave
 
 
 def _journal(options: JournalOptions, label: str) -> Journal | None:

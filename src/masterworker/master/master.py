@@ -6,17 +6,18 @@ of the two classes holds one object under one mangled name, so a subclass may us
 
 from __future__ import annotations
 
+import os
 from functools import cached_property, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from masterworker.checking import keywords_of, refuse
+from masterworker.errors import UsageError
 from masterworker.launch.output import MARKED
 from masterworker.master.shutdown import GRACE, grace_after
 from masterworker.master.submission import Submitter
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
@@ -48,7 +49,10 @@ class Master(Submitter):
             7800-7900, takes their place.
         serial: Execute everything in this process, when a result is waited for: no workers, no
             connections, and a debugger sees everything.
-        handlers: Functions by tag, for `serial`.
+        engine: Execute through what is there already, in place of workers: a Dask client or
+            "dask://HOST:PORT", "ray", "mpi", any `concurrent.futures.Executor` or a function that
+            makes one, or an `Engine` with further arguments. None: what MASTERWORKER_ENGINE says.
+        handlers: Functions by tag, for `serial`, and for an engine in this process.
         accept: "any", or "data" for workers on machines that you trust less: from workers with a
             ticket only plain data is taken then, which need not be unpickled. They return
             numbers, texts, bytes, dates, lists, tuples, sets, dictionaries, and NumPy arrays.
@@ -86,6 +90,7 @@ class Master(Submitter):
         host: str | None = None,
         ports: Sequence[int] = (0,),
         serial: bool = False,
+        engine: Any = None,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         accept: str = "any",
         results_memory: int | str | None = None,
@@ -97,7 +102,10 @@ class Master(Submitter):
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
         ahead = None
-        if workers and not serial:  # first of all: it imports while this process does
+        if engine is not None and workers:
+            raise UsageError("give workers= or engine=: what executes the tasks is one of them")
+        has_workers = workers and not serial and not os.environ.get("MASTERWORKER_ENGINE")
+        if has_workers:  # first of all: it imports while this process does
             from masterworker.launch.template.ahead import Ahead
 
             ahead = Ahead.begin()
@@ -110,12 +118,13 @@ class Master(Submitter):
             if worker_options.keys() - known:
                 refuse("Master", worker_options, known | keywords_of(Master.__init__))
             number = checks.number_of_workers(workers)
-            self.__engine = engine = MasterEngine(
+            self.__engine = parts = MasterEngine(
                 label,
                 name_server=name_server,
                 host=host,
                 ports=ports,
                 serial=serial,
+                engine=engine,
                 handlers=handlers,
                 accept=accept,
                 results_memory=results_memory,
@@ -123,12 +132,12 @@ class Master(Submitter):
                 seed=seed,
                 ahead=ahead,
             )
-            super().__init__(engine.submission)
+            super().__init__(parts.submission)
             if number:
                 try:
-                    engine.launch_workers(number, wait=False, **worker_options)
+                    parts.launch_workers(number, wait=False, **worker_options)
                 except BaseException:
-                    engine.end.shutdown(0.0)
+                    parts.end.shutdown(0.0)
                     raise
         except BaseException:
             if ahead is not None:

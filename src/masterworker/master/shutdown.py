@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.audit import Summary
     from masterworker.engine.pilots.crews import Crews
+    from masterworker.engine.slots import Slots
     from masterworker.journal.journal import Journal
     from masterworker.launch.local import LocalWorkers
     from masterworker.manager import Manager
@@ -57,6 +58,7 @@ class Parts(NamedTuple):
     #: Returns its workers in engines.
     crews: Callable[[], Crews | None] = lambda: None
     journal: Journal | None = None
+    slots: Slots | None = None
 
 
 class JobEnd:
@@ -164,6 +166,8 @@ class JobEnd:
             parts.local_workers.stop(seconds)
         if (crews := parts.crews()) is not None:
             crews.stop(seconds)
+        if parts.slots is not None:
+            parts.slots.close(seconds)
         if parts.journal is not None:
             parts.journal.close(max(seconds, JOURNAL))
         parts.dead_letters.close()

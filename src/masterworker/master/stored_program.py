@@ -8,6 +8,8 @@ from masterworker import program, wire
 from masterworker.surroundings import python
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.manager import Manager
 
 
@@ -23,6 +25,8 @@ class StoredProgram:
         self._manager = manager
         self.hash_seed = hash_seed or python.hash_seed(manager.instance)
         self._is_generic = False
+        #: Called when another one has been stored.
+        self.on_change: Callable[[], None] | None = None
 
     def store(self, what: program.Program) -> None:
         """Store a program in the place of the one before."""
@@ -31,6 +35,8 @@ class StoredProgram:
         self._manager.put(wire.PROGRAM, program.KEY, stored.encode())
         self._manager.program_digest = what.digest
         self._is_generic = what.kind == program.GENERIC
+        if self.on_change is not None:
+            self.on_change()
 
     def forget(self) -> None:
         """Forget what was stored: no more workers can be started from the label alone."""

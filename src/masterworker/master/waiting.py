@@ -10,6 +10,7 @@ from masterworker.errors import Terminated
 from masterworker.status.text import situation
 
 if TYPE_CHECKING:
+    from masterworker.engine.slots import Slots
     from masterworker.manager import Mailbox, Manager
     from masterworker.master.launcher import Launcher
     from masterworker.worker.serial import SerialWorker
@@ -28,14 +29,14 @@ class Waiting:
 
     Args:
         manager: The task manager of the job.
-        launcher: Its workers on this machine; None: there never are any.
+        launcher: Its workers on this machine, or its engine; None: there never are any.
         serial: What executes tasks in this process; None: nothing does.
     """
 
     def __init__(
         self,
         manager: Manager,
-        launcher: Launcher | None = None,
+        launcher: Launcher | Slots | None = None,
         serial: SerialWorker | None = None,
     ) -> None:
         self._manager = manager

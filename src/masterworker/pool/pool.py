@@ -57,6 +57,7 @@ class Pool:
         output: As for `Master.launch_workers`.
         start_timeout: Likewise.
         preload: As for `Master.launch_workers`.
+        engine: As for `Master`, in place of `processes`.
 
     Raises:
         ValueError: A number is out of bounds.
@@ -78,6 +79,7 @@ class Pool:
         output: str = PLAIN,
         start_timeout: float | None = None,
         preload: Iterable[str] | None = None,
+        engine: Any = None,
     ) -> None:
         self._state = TERMINATE  # as long as it has not begun
         checks.functions_or_none("initializer", initializer)
@@ -88,8 +90,9 @@ class Pool:
         number = checks.number_of_workers(
             processes, "processes", "Number of processes must be at least 1"
         )
+        given = master is not None or engine is not None
         self._executor = Executor(
-            *(None if master is not None and processes is None else number, context, initializer),
+            *(number if processes is not None or not given else None, context, initializer),
             *(tuple(initargs),),
             label=label,
             max_tasks_per_child=max_tasks,
@@ -98,6 +101,7 @@ class Pool:
             output=output,
             start_timeout=start_timeout,
             preload=preload,
+            engine=engine,
         )
         self._job = self._executor._job
         self._submission = submission_of(self._executor._options)

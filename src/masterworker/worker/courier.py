@@ -54,6 +54,10 @@ class Courier:
         self._bell.set()
         self._thread.join(timeout=2.0)
 
+    def look_only_after(self, longest: float) -> None:
+        """Give back what has not begun after this time (seconds), and not before."""
+        self._lookout.longest_batch, self._lookout.is_patient = longest, True
+
     def limit_begins(self) -> None:
         """A task with a time limit is about to be executed."""
         if not self._lookout.limited:

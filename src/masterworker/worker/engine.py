@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from masterworker import forks
@@ -88,11 +88,17 @@ class WorkerEngine:
         self._is_asking = self._is_broken = False
         self._master = master
         self._context = this_process.context_of_worker() if context is None else context
+        connect = connect or self._context.connect
         #: Its process is its own, and the master is where the label leads.
         main = threading.current_thread() is threading.main_thread()
         self._watchable = main and connect is None and heartbeat is not None
         connect = connect or (lambda: reach(label, master, option=option))
-        self.talk = talk = SessionShell(connect, heartbeat, reconnect, self._context)
+        self._converse = partial(SessionShell, connect, heartbeat, reconnect, self._context)
+        self.begin()
+
+    def begin(self) -> None:
+        """Have a conversation: the first one, or another one when `run` has ended."""
+        self.talk = talk = self._converse()
         self._session, self._interrupts, self.client = talk.session, talk.interrupts, talk.client
         self.hand, self._pace = talk.session.hand, talk.session.pace
         self.states = talk.states

@@ -70,6 +70,9 @@ class Lookout:
         self._session = session
         #: Since when several tasks are being executed; None: they are not, or are seen to.
         self.batch_began: float | None = None
+        #: A batch is broken up after this time (seconds); and not before, for a single long task.
+        self.longest_batch = LONGEST_BATCH
+        self.is_patient = False
         #: A task with a time limit has been executed.
         self.limited = False
         #: The next look is far away: a batch that begins has to ring.
@@ -124,7 +127,8 @@ class Lookout:
         if began is not None and current and (hand.leases or hand.outcomes):
             usual = session.pace.task_seconds
             patience = max(2 * look_after(usual), OVERRUN * usual)
-            if seconds >= 0.9 * patience or now - began > LONGEST_BATCH:
+            overruns = seconds >= 0.9 * patience and not self.is_patient
+            if overruns or now - began > self.longest_batch:
                 return Look.GIVE_BACK
         elif current and now - session.last_call >= session.heartbeat:
             return Look.BEAT

@@ -1,0 +1,123 @@
+"""One engine as one job uses it: what the parts of the master's side have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from masterworker.engine import parcel
+from masterworker.engine.adapters.base import Died, Verdict, say
+from masterworker.engine.bundle import carry_out
+from masterworker.engine.parcel import Answer, Order
+from masterworker.engine.shipping import Shipping
+from masterworker.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from masterworker.core.task import Lease
+    from masterworker.engine.adapters.base import Adapter
+    from masterworker.engine.opening import Engine
+    from masterworker.engine.parcel import Known
+    from masterworker.manager import Manager
+
+
+class Use:
+    """An engine that has been reached. For one thread.
+
+    Args:
+        engine: How it is to be used.
+        adapter: Speaks to it.
+        manager: The task manager of the job.
+        label: The label of the job.
+    """
+
+    def __init__(self, engine: Engine, adapter: Adapter, manager: Manager, label: str) -> None:
+        self.engine, self.adapter, self.manager, self._label = engine, adapter, manager, label
+        self._shipping = Shipping(manager, adapter)
+        #: How many slots it has at this moment.
+        self.number = 0
+        #: Digest of the program that its processes execute.
+        self.program = ""
+        #: What they can execute; None: that is not known.
+        self.tags: list[str] | None = None
+        #: Nothing more is executed: the job is over, or the engine is gone.
+        self.is_over = False
+        #: Tasks are much shorter than a bundle, so one is kept ready for each slot.
+        self.is_short = False
+
+    def send(
+        self,
+        leases: list[Lease],
+        member_id: int,
+        missing: Sequence[Known],
+        done: Callable[[Any], None],
+    ) -> Any:
+        """Give a bundle to the engine. Returns its future.
+
+        Args:
+            leases: What is to be executed.
+            member_id: Of the lane.
+            missing: Values that have not been there.
+            done: Called with the future when it is done, in any thread.
+        """
+        known, shipped, values = self._shipping.pack(missing)
+        order = Order(
+            *(self.manager.instance, self._label, member_id, leases),
+            *(self.engine.bundle_seconds, self.program, known, shipped),
+        )
+        head, large = (order, []) if self.adapter.in_process else parcel.write(order)
+        try:
+            future = self.adapter.send(carry_out, (parcel.VERSIONS, head, large), values)
+        except Exception as error:
+            future = _Failed(error)
+        future.add_done_callback(done)
+        return future
+
+    def outcome(self, future: Any) -> Answer | Verdict:
+        """Return what a future has brought, or what has become of its bundle."""
+        try:
+            found = future.result()
+            if isinstance(found, Answer):
+                return found
+            if len(found) == 1:
+                return Answer("", refusal=found[0])
+            return parcel.read(Answer, *found)
+        except (KeyboardInterrupt, SystemExit) as error:
+            return Died(say(error))
+        except BaseException as error:  # engines have such ones, for what was cancelled
+            return self.adapter.judge(error)
+
+    def error(self, said: str) -> EngineError:
+        """Return the error of a job whose engine cannot go on."""
+        census = self.manager.census()
+        left = sum(census.waiting.values()) + sum(census.running.values())
+        many = "1 task is" if left == 1 else f"{left} tasks are"
+        return EngineError(f"{self.adapter.name} cannot go on: {said} ({many} left)")
+
+    def close(self) -> None:
+        """Let go of the engine, and of all values that were brought near to it."""
+        self._shipping.close()
+        self.adapter.close()
+
+
+class _Failed:
+    """In the place of a future, where the engine has taken nothing.
+
+    Args:
+        error: What it has raised.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def add_done_callback(self, done: Callable[[Any], None]) -> None:
+        """Call it at once."""
+        done(self)
+
+    def cancel(self) -> bool:
+        """Return that it is done."""
+        return False
+
+    def result(self) -> Any:
+        """Raise what the engine has raised."""
+        raise self._error
