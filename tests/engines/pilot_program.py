@@ -11,6 +11,8 @@ import logging
 import os
 import random
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -120,6 +122,43 @@ class InDask:
         self.cluster.close()
 
 
+class InSeparateProcesses:
+    """A scheduler and two workers of Dask, each started by itself."""
+
+    def __init__(self):
+        from distributed import Client
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.scheduler = self._start("scheduler", "--port", str(self.port), "--no-dashboard")
+        self.workers = [self.worker() for _ in range(MANY)]
+        self.on = Client(f"tcp://127.0.0.1:{self.port}", timeout=60)
+        until(lambda: len(self.on.nthreads()) == MANY)
+
+    def _start(self, *words):
+        command = [sys.executable, "-m", "dask", *words, "--host", "127.0.0.1"]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def worker(self):
+        options = ["--nthreads", "1", "--no-dashboard"]
+        return self._start("worker", f"tcp://127.0.0.1:{self.port}", *options)
+
+    def processes(self):
+        return [psutil.Process(pid) for pid in self.on.run(os.getpid).values()]
+
+    def is_free(self):
+        futures = [self.on.submit(here, pure=False) for _ in range(MANY)]
+        return self.on.gather(futures)
+
+    def close(self):
+        self.on.close(timeout=5)
+        for process in [*self.workers, self.scheduler]:
+            process.terminate()
+        for process in [*self.workers, self.scheduler]:
+            process.wait(30)
+
+
 class InRay:
     on = "ray"
 
@@ -165,6 +204,7 @@ class OnRanks:
 
 ENGINES = {"thread": InThreads, "loky": InLoky, "dask": InDask, "ray": InRay, "mpi": OnRanks}
 ENGINES["openmpi"] = OnRanks
+ENGINES["separate"] = InSeparateProcesses
 
 
 class Watch:
@@ -191,7 +231,7 @@ def results(engine, label):
     with masterworker.Master(label, seed=1) as master:
         master.launch_workers(MANY, on=engine.on, wait=True)
         until(lambda: master.number_of_workers == MANY)
-        infos = [info for pid, info, _ in master.status().processes]
+        infos = until(lambda: named(master))
         shown = [" ".join(p.cmdline()) + str(p.environ()) for p in worker_processes(label)]
         for supervisor in supervisors(label):
             shown.append(" ".join(supervisor.cmdline()) + str(supervisor.environ()))
@@ -206,6 +246,12 @@ def results(engine, label):
     return infos
 
 
+def named(master):
+    """What is said of the processes, once the engine of each worker is."""
+    infos = [info for _, info, _ in master.status().processes]
+    return infos if sum(" in " in info for info in infos) == MANY else []
+
+
 def busy(engine, label, disturb, tasks=300, seconds=0.05):
     watch = Watch(label)
     with masterworker.Master(label) as master:
@@ -213,13 +259,13 @@ def busy(engine, label, disturb, tasks=300, seconds=0.05):
         until(lambda: master.number_of_workers == MANY)
         futures = [master.submit(numbered, i, seconds) for i in range(tasks)]
         ended = threading.Event()
-        disturbing = threading.Thread(target=disturb, args=(ended,))
-        disturbing.start()
-        try:
-            values = [future.result(100) for future in futures]
-        finally:
-            ended.set()
-            disturbing.join()
+        with ThreadPoolExecutor(1) as pool:
+            disturbing = pool.submit(disturb, ended)
+            try:
+                values = [future.result(100) for future in futures]
+            finally:
+                ended.set()
+            disturbing.result(60)
         census = master.status()
         until(lambda: master.number_of_workers == MANY, 60)
     until(lambda: not worker_processes(label))
@@ -361,6 +407,34 @@ def restarted_scheduler(engine, label):
     return busy(engine, label, disturb)
 
 
+def killed_scheduler(engine, label):
+    """The scheduler is killed, and begins again at its address, with new workers."""
+
+    def disturb(ended):
+        ended.wait(1.0)
+        engine.scheduler.kill()
+        engine.scheduler.wait()
+        for worker in engine.workers:
+            worker.terminate()
+            worker.wait()
+        engine.scheduler = engine._start("scheduler", "--port", str(engine.port), "--no-dashboard")
+        engine.workers = [engine.worker() for _ in range(MANY)]
+
+    return busy(engine, label, disturb)
+
+
+def killed_nanny(engine, label):
+    """A nanny is killed, and with it its worker: nothing replaces that."""
+
+    def disturb(ended):
+        ended.wait(1.0)
+        engine.workers[0].kill()
+        engine.workers[0].wait()
+        engine.workers[0] = engine.worker()
+
+    return busy(engine, label, disturb)
+
+
 def until(holds, seconds=60):
     end = time.monotonic() + seconds
     while not (found := holds()):
@@ -374,6 +448,7 @@ def main():
     engine = ENGINES[kind]()
     deeds = [results, killed_engine, killed_supervisor, killed_workers, rain, idle, orphans]
     deeds += [closed_client, late_workers, restarted_scheduler, exit_without_end]
+    deeds += [killed_scheduler, killed_nanny]
     known = {function.__name__: function for function in deeds}
     found = known[deed](engine, label)
     print(json.dumps(found), flush=True)  # noqa: T201

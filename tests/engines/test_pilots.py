@@ -31,16 +31,18 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(pilot_program.__file__)
 PACKAGES = {"thread": "", "loky": "loky", "dask": "distributed", "ray": "ray"}
-PACKAGES |= {"mpi": "mpi4py", "openmpi": "mpi4py"}
+PACKAGES |= {"mpi": "mpi4py", "openmpi": "mpi4py", "separate": "distributed"}
 DEEDS = ["results", "killed_engine", "killed_supervisor", "killed_workers", "idle"]
 #: Threads are ours, and a rank that is killed ends the MPI job: neither is an engine's process.
 CASES = [
     (kind, deed)
     for kind in PACKAGES
     for deed in [*DEEDS, "exit_without_end"]
+    if kind != "separate"
     if deed != "killed_engine" or kind not in {"thread", "mpi", "openmpi"}
 ]
 CASES += [("dask", deed) for deed in ("closed_client", "late_workers", "restarted_scheduler")]
+CASES += [("separate", deed) for deed in ("results", "killed_nanny", "killed_scheduler")]
 
 
 def has(package: str) -> bool:
@@ -90,6 +92,7 @@ def test_workers_in_an_engine(kind: str, deed: str, tmp_path: Path) -> None:
     found = json.loads(run(kind, deed, label, tmp_path).splitlines()[-1])
     if deed == "results":
         names = {"thread": "ThreadPoolExecutor", "dask": "Dask at tcp://", "ray": "Ray"}
+        names["separate"] = names["dask"]
         assert sum(names.get(kind, "") in info for info in found) >= 2
     wait_until(lambda: not pilot_program.worker_processes(label), 30)
 
@@ -98,8 +101,8 @@ def test_workers_in_an_engine(kind: str, deed: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", PACKAGES)
 def test_a_master_that_is_killed_leaves_no_workers(kind: str, tmp_path: Path) -> None:
     """They are gone within 20 s."""
-    if "mpi" in kind:
-        pytest.skip("mpiexec ends all ranks")
+    if "mpi" in kind or kind == "separate":
+        pytest.skip("mpiexec ends all ranks; and Dask is one of the others")
     label = unique_label(f"{kind} killed")
     assert "killed" in run(kind, "orphans", label, tmp_path, -9)
     wait_until(lambda: not pilot_program.worker_processes(label), 60)
@@ -107,7 +110,7 @@ def test_a_master_that_is_killed_leaves_no_workers(kind: str, tmp_path: Path) ->
 
 @pytest.mark.alone
 @pytest.mark.search
-@pytest.mark.parametrize("kind", PACKAGES)
+@pytest.mark.parametrize("kind", sorted(PACKAGES.keys() - {"separate"}))
 def test_a_rain_of_kills(kind: str, tmp_path: Path) -> None:
     """20 processes are killed meanwhile: 1,000 tasks, none lost, none twice, never 3 workers."""
     label = unique_label(f"{kind} rain")
@@ -142,6 +145,37 @@ def test_an_engine_without_workers_is_an_error_after_the_time_that_was_given() -
         with pytest.raises(masterworker.WorkerStartError, match="Delayed has begun none of 1"):
             master.submit(pilot_program.here).result(60)
     assert all(future.cancelled() for future, _ in engine.waiting)
+
+
+def test_workers_that_come_after_the_time_was_over() -> None:
+    engine = Delayed()
+    with masterworker.Master() as master:
+        master.launch_workers(1, on=engine, no_workers_timeout=0.2)
+        future = master.submit(pilot_program.here)
+        with pytest.raises(masterworker.WorkerStartError):
+            future.result(60)
+        engine.begin()
+        wait_until(lambda: master.number_of_workers == 1, 60)
+        assert future.result(60) != os.getpid()
+    engine.shutdown()
+
+
+def test_pilots_that_end_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """They are sent five times, ever more slowly, and then no more."""
+
+    class Empty(Delayed):
+        def submit(self, call: Callable[[], Any]) -> Future[Any]:
+            future = super().submit(call)
+            future.set_result(0)
+            return future
+
+    engine = Empty()
+    with masterworker.Master() as master:
+        master.launch_workers(1, on=engine)
+        with pytest.raises(masterworker.WorkerStartError, match="before its worker had joined"):
+            master.submit(pilot_program.here).result(60)
+    assert len(engine.waiting) == 5
+    assert "no worker takes its place after 5 failed starts" in caplog.text
 
 
 def test_an_engine_whose_workers_come_late() -> None:

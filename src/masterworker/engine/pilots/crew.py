@@ -258,7 +258,7 @@ class Crew:
         sent.release()
         if end is End.GONE:
             self._give_up(said)
-        elif end is End.LEFT:
+        elif end is End.LEFT and place.joined:
             place.rests = True
         elif place.joined:  # it has worked, so the next one may, too
             logger.warning(
@@ -268,7 +268,7 @@ class Crew:
             )
             place.due = now
         else:
-            self._failed(place, said, now)
+            self._failed(place, said or "it left before its worker had joined", now)
 
     def _failed(self, place: _Place, why: str, now: float) -> None:
         place.failures += 1
@@ -301,13 +301,10 @@ class Crew:
 
     def _look_for_none(self, now: float) -> None:
         """Name an engine that begins none of the pilots."""
-        if self._named and self.in_vain:
+        if any(place.joined or place.rests for place in self._places):
+            self._began, self._named, self.in_vain = now, False, ""
             return
         waited = now - self._began
-        if any(place.joined or place.rests for place in self._places) or waited < TURN:
-            self._began = now
-            self._named = False
-            return
         if all(place.sent is None for place in self._places):  # failures are told by themselves
             return
         bound = self._wish.no_workers_timeout
