@@ -47,6 +47,7 @@ def told_in(folder: Path) -> dict[int, set[str]]:
     return found
 
 
+@pytest.mark.timeout(3600 if ALL else 400)
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """All outcomes come, and none that was told is computed again."""
     rng = random.Random(7)
@@ -130,7 +131,8 @@ STEPS = """
 """
 
 
-@pytest.mark.parametrize("stride", [1] if ALL else [17])
+@pytest.mark.timeout(3600 if ALL else 400)
+@pytest.mark.parametrize("stride", [1] if ALL else [29])
 def test_killed_at_each_step(tmp_path: Path, stride: int) -> None:
     """A step further each time, with a file that the last one has left, and with a new one."""
     path = python_script(tmp_path, "program.py", STEPS)

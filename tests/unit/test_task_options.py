@@ -28,10 +28,8 @@ def test_as_keywords() -> None:
     """What types say, what is accepted, and what is checked."""
     assert NAMES | {"seed", "key"} == OPTION_NAMES
     assert set(inspect.signature(make_options).parameters) == NAMES
-    assert set(inspect.signature(masterworker.Master.options).parameters) == NAMES | {
-        "self",
-        "seed",
-    }
+    parameters = set(inspect.signature(masterworker.Master.options).parameters)
+    assert parameters == NAMES | {"self", "seed", "key"}
 
 
 def test_where_they_are_not_taken() -> None:

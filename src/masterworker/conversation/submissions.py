@@ -125,9 +125,18 @@ class SubmissionBuffer:
             runs.append(run)
 
     def add_one(
-        self, tag: str, payload: Payload, options: Options | None, future: H, futures: dict[int, H]
+        self,
+        tag: str,
+        payload: Payload,
+        options: Options | None,
+        future: H,
+        futures: dict[int, H],
+        noted: tuple[dict[int, bytes], bytes] | None = None,
     ) -> None:
-        """Note a request whose outcome leaves at once. Its future gets its number, and is known."""
+        """Note a request whose outcome leaves at once. Its future gets its number, and is known.
+
+        So is its key, where it has one: `noted` says where, and which.
+        """
         with self.lock:
             runs = self.runs
             number = self._next
@@ -135,11 +144,15 @@ class SubmissionBuffer:
                 first, known, same, direct, payloads, _, recalled = runs[-1]
                 number = first + len(payloads)
                 one_more = known == tag and same is options and direct and recalled is None
+                if noted is not None:
+                    noted[0][number] = noted[1]
                 if one_more and payloads.__class__ is list:
                     futures[number] = future  # one step
                     future.number = number
                     payloads.append(payload)
                     return
+            elif noted is not None:
+                noted[0][number] = noted[1]
             run = Run(number, tag, options, True, [payload])
             futures[number] = future  # one step
             future.number = number

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.errors import JournalError, UsageError
 from masterworker.journal.canonical import Canonical
+from masterworker.journal.kinds import named
 from masterworker.journal.records import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+#: This many functions have their digests kept ready.
+_KEPT: Final = 256
 _SIMPLE: Final = frozenset((int, float, str, bytes, bool, type(None)))
 
 
@@ -30,6 +33,8 @@ class CallDigests:
 
     def __init__(self, special: Callable[[Any], bytes | None]) -> None:
         self._special = special
+        #: The digests of functions that are called by name, and of tags, so far.
+        self._begun: dict[Any, Any] = {}
 
     def of(
         self,
@@ -47,14 +52,15 @@ class CallDigests:
         Raises:
             UsageError: A parameter cannot be told apart from others; names it.
         """
-        to, begin = Canonical(self._special), self._begin(what, salt)
+        to, copy, dumps = None, self._begin(what, salt).copy, pickle.dumps
         digests: list[bytes] = []
         for parameters in calls:
-            state = begin.copy()
-            if len(parameters) == 1 and type(parameters[0]) in _SIMPLE:
-                form = pickle.dumps(parameters[0], 4)
+            state = copy()
+            if len(parameters) == 1 and parameters[0].__class__ in _SIMPLE:
+                form = dumps(parameters[0], 4)
                 state.update(b"(1:%d;%b" % (len(form), form))
             else:
+                to = to or Canonical(self._special)
                 state.update(self._form(to, what, parameters))
             digests.append(state.digest())
         return digests
@@ -69,7 +75,7 @@ class CallDigests:
         """Return the digest of a call with keywords, as `of`."""
         if not kwargs:
             return self.of(function, (args,), salt)[0]
-        to, state = Canonical(self._special), self._begin(function, salt)
+        to, state = Canonical(self._special), self._begin(function, salt).copy()
         state.update(self._form(to, function, args))
         for name in sorted(kwargs):
             state.update(b"=" + name.encode("utf-8", "surrogatepass") + b"=")
@@ -77,6 +83,18 @@ class CallDigests:
         return bytes(state.digest())
 
     def _begin(self, what: str | Callable[..., Any], salt: object) -> Any:
+        """Return the digest of what is called, without parameters, to be copied."""
+        is_fixed = isinstance(what, str) or named(what) is not None
+        if not is_fixed:
+            return self._digest(what, salt)
+        begun = self._begun.get((what, salt))
+        if begun is None:
+            if len(self._begun) >= _KEPT:
+                self._begun.clear()
+            begun = self._begun[what, salt] = self._digest(what, salt)
+        return begun
+
+    def _digest(self, what: str | Callable[..., Any], salt: object) -> Any:
         if isinstance(what, str):
             form = b"tag " + what.encode("utf-8", "surrogatepass")
         else:

@@ -8,11 +8,12 @@ import platform
 import sys
 import time
 from importlib import import_module
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker import forks
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import Large, ids_of
+from masterworker.core.task import CANCELLED, Large, ids_of
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.aside import LargeFiles
@@ -27,7 +28,7 @@ from masterworker.journal.file import (
 )
 from masterworker.journal.index import Index, Occurrences
 from masterworker.journal.reading import read
-from masterworker.journal.records import Aside, Asked, Began, Code, Done, Ended, Header
+from masterworker.journal.records import Aside, Began, Code, Done, Ended, Header
 from masterworker.journal.writer import Entries, Mode, Place, Writer
 from masterworker.security import credentials
 from masterworker.version import __version__
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from masterworker.journal.records import Entry
 
 logger = logging.getLogger("masterworker.journal")
-
-#: Longer parameters are not written (bytes).
-SHORT: Final = 4096
 
 
 class Kept(NamedTuple):
@@ -89,8 +87,8 @@ class Journal:
         self._failed: Callable[[str], object] = lambda _: None
         self._index = Index(failures=kept_as.keeps_failures)
         self._large = LargeFiles(path.with_name(path.name + ".d"), self._key)
-        #: The keys of tasks that are under way, by their ids.
-        self._keys: dict[int, bytes] = {}
+        #: The keys of tasks that are under way, by their ids. Also written by the submitter.
+        self.open_keys: dict[int, bytes] = {}
         #: The code of functions, by their names, as the file has it.
         self.codes: dict[str, Code] = {}
         #: How many outcomes of each function there are.
@@ -182,27 +180,22 @@ class Journal:
 
     # -- what is done -----------------------------------------------------------------------
 
-    def expect(self, first: int, keys: Sequence[bytes], tag: str, parameters: Payloads) -> None:
+    def expect(self, keys: Sequence[bytes], first: int) -> None:
         """Tasks in a row have got their ids, before any worker can have them. Does not wait."""
-        self._keys.update(zip(range(first, first + len(keys)), keys, strict=True))
-        short: list[bytes] | Chunk
-        if isinstance(parameters, Chunk):
-            short = parameters
-        else:
-            short = [p if isinstance(p, bytes) and len(p) <= SHORT else b"" for p in parameters]
-        asked = Asked(first, b"".join(keys), tag, short)
-        self._writer.put(Entries(lambda: [asked]))
+        self.open_keys.update(zip(range(first, first + len(keys)), keys, strict=True))
+
+    def forget(self, finished: Iterable[Finished]) -> None:
+        """Tasks were cancelled: their outcomes are not kept."""
+        for done in finished:
+            if done.kind == CANCELLED:
+                self.open_keys.pop(done.task_id, None)
 
     def keep(self, finished: list[Finished]) -> None:
         """Keep outcomes, and tell of it. Does not wait: may be called with any lock held."""
         weight = sum(_weight(done) for done in finished)
         number = len(finished)
         self._writer.put(
-            Entries(
-                lambda: [self._record(done) for done in finished if done.task_id in self._keys],
-                lambda: self._kept(finished, number),
-                weight,
-            )
+            Entries(lambda: self._records(finished), lambda: self._kept(finished, number), weight)
         )
 
     def note_code(self, code: Code) -> None:
@@ -307,27 +300,35 @@ class Journal:
             payloads.append(payload)
         return Kept(done.kind, payloads, done.worker)
 
-    def _record(self, done: Finished) -> Done:
-        """Make the record of outcomes; in the writer's thread."""
-        flush = self.settings.mode == "disk"
-        keys = b"".join(self._keys[each] for each in ids_of(done))
-        payloads: list[bytes | Aside] | Chunk
-        if isinstance(done.payloads, Chunk):
-            payloads = done.payloads
-        else:
-            payloads = [
-                self._large.write(each, flush=flush) if isinstance(each, Large) else each
-                for each in done.payloads
-            ]
-        return Done(
-            *(done.task_id, keys, done.tag, done.kind, payloads, done.worker),
-            *(done.attempts, time.time()),
-        )
+    def _records(self, finished: Iterable[Finished]) -> list[Entry]:
+        """Make records of outcomes; in the writer's thread. Single ones that are alike are one."""
+        known, now = self.open_keys, time.time()
+        records: list[Entry] = []
+        asked = (done for done in finished if done.task_id in known)
+        for about, some in groupby(asked, _about):
+            tag, kind, worker, attempts, is_chunk = about
+            if is_chunk:
+                for done in some:
+                    keys = b"".join([known[each] for each in ids_of(done)])
+                    records.append(Done(keys, tag, kind, done.payloads, worker, attempts, now))  # type: ignore[arg-type]
+                continue
+            payloads: list[bytes | Aside] = []
+            parts: list[bytes] = []
+            for done in some:
+                parts += [known[each] for each in ids_of(done)]
+                payloads += map(self._aside, done.payloads)  # type: ignore[arg-type]
+            records.append(Done(b"".join(parts), tag, kind, payloads, worker, attempts, now))
+        return records
+
+    def _aside(self, payload: Payload) -> bytes | Aside:
+        if isinstance(payload, Large):
+            return self._large.write(payload, flush=self.settings.mode == "disk")
+        return payload
 
     def _kept(self, finished: Iterable[Finished], number: int) -> None:
         for done in finished:
             for each in ids_of(done):
-                self._keys.pop(each, None)
+                self.open_keys.pop(each, None)
         self._tell(number)
 
     def _on_stalled(self, stalled: bool) -> None:
@@ -340,6 +341,11 @@ class Journal:
 def _weight(done: Finished) -> int:
     payloads = done.payloads
     return len(payloads.data) if isinstance(payloads, Chunk) else sum(map(len, payloads))
+
+
+def _about(done: Finished) -> tuple[str, int, str, int, bool]:
+    """Return what outcomes in one record have in common."""
+    return done.tag, done.kind, done.worker, done.attempts, isinstance(done.payloads, Chunk)
 
 
 def _began() -> Began:

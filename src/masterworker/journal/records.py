@@ -38,16 +38,6 @@ class Code(Record, frozen=True):
     generation: int = 0
 
 
-class Asked(Record, frozen=True):
-    """Tasks in a row were asked for. Written with the next outcomes, and not flushed for itself."""
-
-    first: int
-    keys: bytes
-    tag: str
-    #: Pickled; nothing in the place of what is long.
-    parameters: list[bytes] | Chunk
-
-
 class Aside(Record, frozen=True):
     """A payload of many bytes, which are in a file of their own."""
 
@@ -57,9 +47,9 @@ class Aside(Record, frozen=True):
 
 
 class Done(Record, frozen=True):
-    """Tasks in a row have their outcomes, of one kind."""
+    """Tasks have their outcomes, of one kind."""
 
-    first: int
+    #: One after the other.
     keys: bytes
     tag: str
     #: As in `core.task`.
@@ -76,7 +66,7 @@ class Ended(Record, frozen=True):
     when: float
 
 
-Entry = Began | Code | Asked | Done | Ended
+Entry = Began | Code | Done | Ended
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

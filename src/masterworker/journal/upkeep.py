@@ -11,7 +11,7 @@ from masterworker.core.task import FAILURE, RESULT
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.file import flush_folder, lock, mapped, unlock_and_close, write_all
-from masterworker.journal.records import Asked, Began, Code, Done, Ended, keys_in
+from masterworker.journal.records import Began, Code, Done, Ended, keys_in
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -129,10 +129,8 @@ def _that_count(records: Sequence[Entry]) -> list[Entry]:
             kept.append(record)
     failures = {record.keys: record for record in done if record.kind == FAILURE}
     kept += [record for key, record in failures.items() if key not in settled]
-    numbers = {number for record in kept if isinstance(record, Done) for number in [record.first]}
-    asked = [r for r in records if isinstance(r, Asked) and r.first in numbers]
     ended = [record for record in records[-1:] if isinstance(record, Ended)]
-    return [*began[-1:], *codes.values(), *asked, *kept, *ended]
+    return [*began[-1:], *codes.values(), *kept, *ended]
 
 
 def _write(

@@ -94,17 +94,24 @@ class Submitter:
             raise
 
     def submit(
-        self, tag: str, payload: Payload, options: Options | None, future: H, futures: dict[int, H]
+        self,
+        tag: str,
+        payload: Payload,
+        options: Options | None,
+        future: H,
+        futures: dict[int, H],
+        noted: tuple[dict[int, bytes], bytes] | None = None,
     ) -> None:
         """Ask for one direct task: a `request`, as cheap as it can be. Takes no lock as a rule.
 
-        Its future gets its number, and is in `futures` before a worker can have the task.
+        Its future gets its number, and is in `futures` before a worker can have the task. So is its
+        key in the first of `noted`, where it has one.
         """
         dispatch, rule = self._dispatch, self._rule
         if dispatch.terminated:
             raise Terminated("the job is over: no more tasks are accepted")
         try:
-            self._submissions.add_one(tag, payload, options, future, futures)
+            self._submissions.add_one(tag, payload, options, future, futures, noted)
             if not rule.watching or (
                 self._parked and not (rule.looking and rule.hurried == MOST_FLUSHES)
             ):

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from masterworker.core.census import Census
+    from masterworker.core.task import Finished
     from masterworker.engine.pilots.crews import Crews
     from masterworker.engine.slots import Slots
     from masterworker.journal.journal import Journal
@@ -112,7 +113,7 @@ class MasterEngine:
         self.dead_letters = DeadLetters(label, lambda: manager)
         kept = _journal(journal, label if by_label else "")
         self.manager = manager = manager_class(
-            arrive,
+            arrive if kept is None else partial(_arrived, kept, arrive),
             on_failed=None if serial else self.dead_letters.take,
             accept=accept,
             # Where this process executes everything itself, nothing can pile up while it waits.
@@ -317,6 +318,13 @@ def _journaled(
     # It must not refer to what keeps the job alive.
     journal.attach(manager.kept, manager.stall, give_up)
     return Journaled(journal, manager, router)
+
+
+def _arrived(
+    journal: Journal, arrive: Callable[[list[Finished]], object], finished: list[Finished]
+) -> None:
+    journal.forget(finished)
+    arrive(finished)
 
 
 def _executor(manager: Manager, handlers: Mapping[str, Callable[..., Any]]) -> SerialWorker:

@@ -123,40 +123,31 @@ class Journaled:
         future: Future[Any],
     ) -> None:
         """Ask for a call, or give its future what is kept."""
-        expect = partial(self._router.expect, future)
-        future.number = self._request(digest, tag, payload, options, expect, direct=True)
+        keys = self.journal.keys([digest])
+        ((_, kept),) = self.journal.recall(keys)
+        if kept is None:
+            router = self._router
+            noted = self.journal.open_keys, keys[0]
+            self._manager.submit(tag, payload, options, future, router.futures, noted)
+            return
+        future.number = self._manager.request(
+            *(tag, kept.payloads, options),
+            direct=True,
+            expect=partial(self._router.expect, future),
+            recalled=Recalled(kept.kind, kept.worker),
+        )
 
     def request_task(
         self, digest: bytes, tag: str, payload: Payload, options: Options | None
     ) -> int:
         """Ask for a task by tag, or let what is kept be collected. Returns its id."""
-        return self._request(digest, tag, payload, options, None, direct=False)
-
-    def _request(
-        self,
-        digest: bytes,
-        tag: str,
-        payload: Payload,
-        options: Options | None,
-        expect: Callable[[int], object] | None,
-        *,
-        direct: bool,
-    ) -> int:
         keys = self.journal.keys([digest])
         ((_, kept),) = self.journal.recall(keys)
         if kept is None:
-            expect = _both(expect, partial(self._expect, keys, tag, [payload]))
-            return self._manager.request(tag, (payload,), options, direct=direct, expect=expect)
-        payloads = kept.payloads if direct else one_by_one(kept.payloads)
-        return self._manager.request(
-            *(tag, payloads, options),
-            direct=direct,
-            expect=expect,
-            recalled=Recalled(kept.kind, kept.worker),
-        )
-
-    def _expect(self, keys: Sequence[bytes], tag: str, payloads: Payloads, first: int) -> None:
-        self.journal.expect(first, keys, tag, payloads)
+            expect = partial(self.journal.expect, keys)
+            return self._manager.request(tag, (payload,), options, expect=expect)
+        recalled = Recalled(kept.kind, kept.worker)
+        return self._manager.request(tag, one_by_one(kept.payloads), options, recalled=recalled)
 
     def drawing(
         self,
@@ -171,12 +162,6 @@ class Journaled:
         """Return the tasks of a `map` without those that are done; see `Drawing`."""
         self.look_at(what)
         return Drawing(self, batcher, what, iterables, salt=salt, starred=starred, keys=keys)
-
-    def expecting(
-        self, keys: Sequence[bytes], tag: str, payloads: Payloads
-    ) -> Callable[[int], object]:
-        """Return what is to be called with the id of the first of some tasks."""
-        return partial(self._expect, keys, tag, payloads)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -207,11 +192,8 @@ class Journaled:
 
 
 def _both(
-    first: Callable[[int], object] | None, second: Callable[[int], object]
+    first: Callable[[int], object], second: Callable[[int], object]
 ) -> Callable[[int], object]:
-    if first is None:
-        return second
-
     def call(number: int) -> None:
         first(number)
         second(number)
@@ -258,7 +240,6 @@ class Drawing:
         #: Of what was drawn last: what is kept of it, or its keys.
         self.recalled: Recalled | None = None
         self._keys: list[bytes] = []
-        self._payloads: Payloads = []
 
     def draw(self, most: int) -> Payloads:
         """Draw items as `Batcher.draw`, or the payloads of outcomes that are kept."""
@@ -277,7 +258,7 @@ class Drawing:
             self._drawn[0] = _GIVEN
         payloads = self._batcher.draw(min(most, len(part)))
         number = len(payloads)
-        self._keys, self._payloads = part[:number], payloads
+        self._keys = part[:number]
         if number < len(part):
             self._parts.appendleft(part[number:])
         else:
@@ -288,7 +269,7 @@ class Drawing:
         """See `Batcher.expecting`."""
         if self.recalled is not None:
             return entered
-        return _both(entered, self._journaled.expecting(self._keys, self.tag, self._payloads))
+        return _both(entered, partial(self._journaled.journal.expect, self._keys))
 
     def were_asked_for(self, first: int, number: int) -> None:
         """See `Batcher.were_asked_for`."""
