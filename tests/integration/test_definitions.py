@@ -242,6 +242,19 @@ KINDS = {
         def try_keys():
             return sorted(Whole.__required_keys__), sorted(Whole.__optional_keys__)
     """,
+    "typed dictionaries": """
+        import typing
+        class Alone(typing.TypedDict):
+            a: int
+        class Derived(Alone, total=False):
+            b: "Alone"
+        def try_alone():
+            return Alone(a=1), Alone.__annotations__, Alone.__required_keys__
+        def try_derived():
+            return Derived(a=1, b=Alone(a=2)), Derived.__optional_keys__
+        def try_hints():
+            return sorted(typing.get_type_hints(Derived)), Derived.__bases__
+    """,
     "closures that share": """
         def make():
             count = 0

@@ -196,8 +196,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         kind = type(cls) if maker is None else partial(rebuilding.new_class, maker, type(cls))
         if issubclass(cls, tuple) and "_fields" in attributes:  # not by `typing` once more
             args = kind, cls.__name__, cls.__bases__, *args[3:]
-        elif maker is not None:
-            args = kind, *args[1:]
+        elif maker is not None:  # with the bases that it has, which a TypedDict does not give
+            args = kind, args[1], cls.__bases__, *args[3:]
         namespace = args[3]
         namespace["__qualname__"] = cls.__qualname__
         if any(each.__module__ == "_ctypes" for each in type(cls).__mro__):
