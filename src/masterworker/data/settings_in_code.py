@@ -89,7 +89,9 @@ def _pattern(loads: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Make patterns of steps: one of what sets something, one of a method of something."""
 
     def steps(which: str) -> bytes:
-        return b"[" + re.escape(bytes(_OPS[each] for each in which.split() if each in _OPS)) + b"]"
+        # Some are the compiler's own in later Pythons, with numbers that no byte holds.
+        numbers = [_OPS.get(each, 256) for each in which.split()]
+        return b"[" + re.escape(bytes(each for each in numbers if each < 256)) + b"]"
 
     chain = steps(loads) + b"\x00*(?:" + steps("LOAD_ATTR LOAD_METHOD") + b"\x00*)*"
     sets = (
