@@ -18,11 +18,12 @@ TESTERS ?= 4
 # Of those that are marked `alone`; `ALONE=2` is faster on a machine with nothing else to do.
 ALONE ?= 1
 
-.PHONY: demo test quick coverage check format map news hooks bench chaos simulate rain races fuzz trajectory clean help
+.PHONY: demo test plain quick coverage check format map news hooks bench chaos simulate rain races fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
 	@echo "make test        set up and run all tests (what this machine lacks is skipped, with the reason)"
+	@echo "make plain       tests of workers, where each of them is started as a program of its own"
 	@echo "make quick       the tests that need no processes, in half a minute"
 	@echo "make coverage    the same, with the branches of the core that they reach; fails below a bound"
 	@echo "make check       formatting, types, import rules, sizes"
@@ -73,6 +74,13 @@ demo: $(VENV)/base
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile
 	$(BIN)/python -m pytest -m alone --numprocesses $(ALONE) --dist loadfile
+
+# What depends on how a worker is started, where each of them is a program of its own.
+PLAINLY := $(patsubst %,tests/faults/test_%.py,processes poison surroundings) \
+	$(patsubst %,tests/integration/test_%.py,broken_workers forks life supervisor templates verdicts \
+	workers_that_do_not_start)
+plain: $(VENV)/dev
+	MASTERWORKER_TEMPLATE=0 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile $(PLAINLY)
 
 # What needs no processes. The folders are named, so that the others are not even read.
 QUICKLY := $(BIN)/python -m pytest --numprocesses 2 -m "quick and not search" \

@@ -116,7 +116,8 @@ class Starter:
         if template is None or template.over:
             return False
         may_wait = slot.held_until is None or now < slot.held_until
-        waits = is_loading and may_wait and self._is_crowded()
+        if waits := is_loading and may_wait and self._is_crowded():
+            self._templates.hasten()
         if template.is_ready and not waits:
             then = partial(self._on_answer, slot)
             try:

@@ -92,12 +92,18 @@ class Templates:
         if plain is None or not (preload := preload.unchanged()).modules:
             return Found(plain)
         key = key_of(kind, environment, preload)
-        found = self._preloaded.find(key, environment)
+        found = self._preloaded.find(key, environment, now)
         return Found(found or plain, self._preloaded.is_coming(key))
 
     def due(self) -> float | None:
         """Return when `look` is to be called at the latest; None: not at all."""
-        return min((t.due for t in self._all() if t.due is not None), default=None)
+        dues = [each.due for each in self._all()]
+        dues.append(self._preloaded.due(self._of))
+        return min((due for due in dues if due is not None), default=None)
+
+    def hasten(self) -> None:
+        """Begin the templates that import what workers need: a worker waits for them."""
+        self._preloaded.hasten()
 
     def look(self, now: float) -> None:
         """End those that owe an answer for too long, and forget those that have ended."""

@@ -21,6 +21,9 @@ logger = logging.getLogger("masterworker.launch")
 
 #: Templates of this kind that a supervisor keeps.
 MOST: Final = 2
+#: One begins this long after the first worker that wants it: that one's start, and its own imports,
+#: need the processors (seconds).
+CALM_SECONDS: Final = 0.5
 #: After this number of templates that were ready and have ended without a worker, it is given up.
 TRIES: Final = 3
 
@@ -56,7 +59,8 @@ class Preloaded:
     ) -> None:
         self._start, self._close = start, close
         self._of: dict[Key, Template] = {}
-        self._wanted: dict[Key, dict[str, str]] = {}
+        #: With the variables, and when it may begin.
+        self._wanted: dict[Key, tuple[dict[str, str], float]] = {}
         #: Those that are not tried again, and after how many failures they will be.
         self._given_up: set[Key] = set()
         self._failures: dict[Key, int] = {}
@@ -67,13 +71,13 @@ class Preloaded:
         """Return all that are there."""
         return list(self._of.values())
 
-    def find(self, key: Key, environment: dict[str, str]) -> Template | None:
+    def find(self, key: Key, environment: dict[str, str], now: float) -> Template | None:
         """Return the one that is ready; else there will be one as soon as that disturbs nothing."""
         if key in self._given_up:
             return None
         template = self._of.get(key)
         if template is None:
-            self._wanted[key] = environment
+            self._wanted.setdefault(key, (environment, now + CALM_SECONDS))
         elif template.is_ready and not template.over:
             return template
         return None
@@ -83,6 +87,17 @@ class Preloaded:
         if (template := self._of.get(key)) is not None:
             return not template.is_ready and not template.over
         return key in self._wanted
+
+    def hasten(self) -> None:
+        """Begin those that are wanted without waiting for calm: workers wait for them."""
+        self._wanted = {key: (environment, 0.0) for key, (environment, _) in self._wanted.items()}
+
+    def due(self, plain: dict[Any, Template]) -> float | None:
+        """Return when `look` is to be called at the latest; None: not at all."""
+        if len(self._of) >= MOST:  # until one of these has ended
+            return None
+        dues = [due for key, (_, due) in self._wanted.items() if _is_idle(plain.get(key.kind))]
+        return min(dues, default=None)
 
     def look(self, plain: dict[Any, Template], now: float) -> None:
         """Start those that are wanted, and judge those that have ended.
@@ -95,12 +110,13 @@ class Preloaded:
             if template.has_gone():
                 self._close(self._of.pop(key))
                 self._judge(key, template)
-        for key in list(self._wanted):
+        for key, (environment, due) in list(self._wanted.items()):
             first = plain.get(key.kind)
             if first is None:
                 del self._wanted[key]
-            elif first.is_idle and self._make_room():
-                self._begin(key, self._wanted.pop(key), now)
+            elif now >= due and first.is_idle and self._make_room():
+                del self._wanted[key]
+                self._begin(key, environment, now)
 
     def release(self) -> list[Template]:
         """Let go of all of them. Returns them."""
@@ -137,3 +153,7 @@ class Preloaded:
         self.why_not = why
         level = logging.WARNING if key.preload.is_given else logging.INFO
         logger.log(level, "each worker imports its libraries itself: %s", why)
+
+
+def _is_idle(template: Template | None) -> bool:
+    return template is not None and template.is_idle
