@@ -6,6 +6,7 @@ Ray and Dask start slowly (5 to 10 s each) and take about 1 GB and 300 MB; the o
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -76,6 +77,11 @@ def _loky() -> Iterator[Master]:
     with Master(engine=pool) as master:
         yield master
     loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    tracker = importlib.import_module("loky.backend.resource_tracker")._resource_tracker
+    if tracker._pid is not None:  # it lives as long as the program, else
+        os.close(tracker._fd)
+        os.waitpid(tracker._pid, 0)
+        tracker._fd = tracker._pid = None
 
 
 @contextlib.contextmanager

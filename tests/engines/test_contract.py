@@ -339,7 +339,7 @@ def test_cancelling_what_runs(master: Master, kind: str) -> None:
     """Its outcome is taken away; an engine goes on with it, since nothing interrupts it."""
     if kind == "serial":
         pytest.skip("what runs is executed by the caller itself")
-    running = master.submit(work.wait, 1.0)
+    running = master.submit(work.wait, 3.0)
     wait_until(running.running, LONG)
     assert running.cancel()
     with pytest.raises(TaskCancelled):

@@ -61,7 +61,9 @@ class RayAdapter:
             raise EngineError("the program has left the Ray cluster")
         if self._remote is None:
             self._remote = ray.remote(function).options(**self._options)
-        return self._remote.remote(*args, *values).future()
+        future = self._remote.remote(*args, *values).future()
+        future.set_running_or_notify_cancel()  # Ray does not say when it begins
+        return future
 
     def hold(self, value: bytes) -> Any:
         """Make it an object of Ray, which each node fetches once."""
