@@ -177,7 +177,7 @@ class InRay:
         found = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if "ray::" in " ".join(process.cmdline()):
+                if "ray::masterworker_pilot" in " ".join(process.cmdline()):
                     found.append(process)
         return found
 

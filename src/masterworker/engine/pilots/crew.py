@@ -113,6 +113,8 @@ class Crew:
         #: The engine has been named as one without workers.
         self._named = self._rung = self._over = False
         self._comes_first = self._told = False
+        #: It sends no more.
+        self.is_retired = False
         self._known: set[int] = set()
         #: Why no worker comes from here, and waiting for one is in vain; "": it is not.
         self.in_vain = ""
@@ -140,6 +142,11 @@ class Crew:
         if any(member in members for member in tuple(self._known)):  # though the engine is gone
             return ""
         return self._trouble()
+
+    def retire(self) -> None:
+        """Send no more: another crew has its part of the engine. What is there may stay."""
+        self.is_retired = True
+        self._ring()
 
     def finish(self) -> None:
         """The job ends: send no more, and take back what the engine has not begun."""
@@ -210,13 +217,14 @@ class Crew:
     def _turn(self, now: float) -> None:
         if self._over:
             return
-        if self._ends is not None and now >= self._ends:
+        if self.is_retired or (self._ends is not None and now >= self._ends):
             for place in self._places:
                 place.close()
         for place in self._places:
             if place.sent is not None and place.sent.is_done():
                 self._take_in(place, place.sent, now)
-        self._wake(now)
+        if not self.is_retired:
+            self._wake(now)
         for place in self._places:
             if place.sent is None and place.due is not None and place.due <= now:
                 self._send(place, now)

@@ -39,6 +39,8 @@ class Crews:
         self._end = end
         self._manager, self._ticket, self._on_change = manager, ticket, on_change
         self._all: list[Crew] = []
+        #: Of these, what each master has under `masterworker.mpi` by itself.
+        self._on_ranks: Crew | None = None
 
     def launch(
         self,
@@ -64,6 +66,8 @@ class Crews:
         if many == 0:
             return
         adapter = adapter_for(on, resources)
+        if on == "mpi" and self._on_ranks is not None:  # the program says itself how many, and how
+            self._on_ranks.retire()
         many = max(1, adapter.slots()) if many is None else many
         crew = self._keep(adapter, Wish(many, order, no_workers_timeout))
         if wait is not None and (why := crew.wait(wait)):
@@ -77,7 +81,8 @@ class Crews:
         They begin with the first task: the program may not have stored yet what they execute.
         """
         adapter = adapter_for("mpi", {})
-        self._keep(adapter, Wish(adapter.slots(), Order(), begins_with_tasks=True))
+        wish = Wish(adapter.slots(), Order(), begins_with_tasks=True)
+        self._on_ranks = self._keep(adapter, wish)
 
     def _keep(self, adapter: Adapter, wish: Wish) -> Crew:
         crew = Crew(self._manager, adapter, wish, self._ticket, self._on_change)
@@ -93,7 +98,7 @@ class Crews:
 
     def trouble(self) -> str:
         """Return why no worker will ever come from an engine; "": some are here, or may come."""
-        found = [crew.trouble() for crew in self._all]
+        found = [crew.trouble() for crew in self._all if not crew.is_retired]
         return next(iter(found), "") if all(found) else ""
 
     def in_vain(self) -> str:
