@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import astuple, replace
 
-from masterworker.core.audit import ids_in
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT, Finished, Lease, Outcome
 from masterworker.data.items import one_by_one
@@ -83,7 +82,7 @@ def in_rows(outcomes: Iterable[Outcome], *, chunks: bool = False) -> list[Outcom
 
 def ids_of_all(items: Iterable[Item]) -> list[int]:
     """The ids of all tasks in a queue or in somebody's hands."""
-    return [i for item in items for i in ids_in(item)]
+    return [i for item in items for i in item.ids()]
 
 
 def _as_chunk(row: Outcome) -> Outcome:

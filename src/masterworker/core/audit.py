@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker.core.census import Census, Process
 from masterworker.core.filters import tag_of
-from masterworker.core.task import State, Task
+from masterworker.core.task import State
 from masterworker.errors import InternalError
 from masterworker.taskid import shown_number, shown_tag, task_name
 
@@ -136,7 +136,7 @@ def _waits_for(core: Scheduler, task_id: int, task: Item) -> list[str]:
         here = sum(m.filter is not None for m in core.members.values())
         return [f"it waits for a worker that can execute {task.tag!r}; none of {here} here can"]
     before = sum(other.size for other in core.waiting.items() if other.order < task.order)
-    before += sum(i < task_id for i in ids_in(task))
+    before += sum(i < task_id for i in task.ids())
     busy = sum(bool(m.leases) for m in able)
     alone = "; it is handed out alone, since it may have ended a worker" if task.suspect else ""
     return [f"it waits for its turn: {before} before it; {busy} of {len(able)} workers busy{alone}"]
@@ -176,13 +176,8 @@ def _check_members(core: Scheduler) -> None:
         for item in member.leases.values():
             _require(core, core.find(item.id) is item, "leased but unknown", item.id)
     for item in core.waiting.items():
-        first = ids_in(item)[0]
+        first = item.ids()[0]
         _require(core, core.find(first) is item, "in a queue but unknown", first)
-
-
-def ids_in(item: Item) -> list[int]:
-    """Return the ids of the tasks that an item in a queue or in a worker's hands stands for."""
-    return [item.id] if isinstance(item, Task) else item.ids()
 
 
 def _check_claims(core: Scheduler) -> None:

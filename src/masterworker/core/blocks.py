@@ -93,8 +93,13 @@ class Block:
         """The last id; as long as a worker has a block in hand, no other item has it."""
         return self.id + len(self.payloads) - 1
 
+    @property
+    def weight(self) -> int:
+        """How many bytes have to be carried for all of it."""
+        return weight(self.payloads)
+
     def ids(self) -> list[int]:
-        """The ids of its tasks, in order."""
+        """Return the ids of its tasks, in order."""
         return [i for i in range(self.id, self.last + 1) if i not in self.gone]
 
     def note(self, now: float, text: str) -> None:

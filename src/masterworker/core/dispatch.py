@@ -150,11 +150,24 @@ class Dispatch:
         leases = self.lease(claim.taker, items, now)
         self._out.effects.leases.append((claim.id, leases))
 
-    def may_serve_at_once(self, tag: str, now: float, *, keepable: bool) -> bool:
-        """Return whether a new task need not be queued, if a claim waits for just that."""
+    def serves_at_once(self, task: Task, now: float, *, keepable: bool) -> bool:
+        """Give a new task to the claim that waits for just that, if one does; else it waits itself.
+
+        Args:
+            task: It is in no queue.
+            now: The time.
+            keepable: It may be kept for a worker that will be back at once.
+        """
         if not self.waiting.claims.by_id or self.terminated or self.held_back:
             return False
-        return self.reservation.until is None and not (keepable and self.keeps(tag, now))
+        if self.reservation.until is not None or (keepable and self.keeps(task.tag, now)):
+            return False
+        claim = self.waiting.claims.next_for(task.tag)
+        if claim is None:
+            return False
+        self.waiting.claims.unpark(claim.id)
+        self.serve(claim, [task], now)
+        return True
 
     def keeps(self, tag: str, now: float) -> bool:
         """Return whether what waits is better kept for a worker that will be back at once."""

@@ -58,28 +58,18 @@ class Requests:
             return first
         table.number(tag, first, number)
         self._out.tally.submitted += number
-        keepable = options is None and direct
-        if number == 1 and dispatch.may_serve_at_once(tag, now, keepable=keepable):
-            claim = dispatch.waiting.claims.next_for(tag)
-            if claim is not None:  # the task need not be queued
-                payload = table.blocks.payload(payloads, 0)
-                task = Task(first, tag, payload, direct, WAITING, options)
-                table.add(tag, [task])
-                dispatch.waiting.claims.unpark(claim.id)
-                dispatch.serve(claim, [task], now)
-                return first
+        is_plain = options is None and direct
         items: Sequence[Item]
-        if direct and options is None and number > 1:
+        if is_plain and number > 1:
             items = table.blocks.make(first, tag, payloads)
         else:
-            each = table.blocks.one_by_one(payloads)
-            items = tasks = [
-                Task(i, tag, payload, direct, WAITING, options)
-                for i, payload in enumerate(each, first)
-            ]
+            each = enumerate(table.blocks.one_by_one(payloads), first)
+            items = tasks = [Task(i, tag, one, direct, WAITING, options) for i, one in each]
             table.add(tag, tasks)
+            if number == 1 and dispatch.serves_at_once(tasks[0], now, keepable=is_plain):
+                return first
         dispatch.waiting.append(tag, items, 0 if options is None else options.priority)
-        if dispatch.waiting.claims.by_id and not (keepable and dispatch.keeps(tag, now)):
+        if dispatch.waiting.claims.by_id and not (is_plain and dispatch.keeps(tag, now)):
             dispatch.match(now)
         return first
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from masterworker.core.blocks import Block
 from masterworker.core.chunks import no_single
 from masterworker.core.crashes import MAX_LOSSES, CrashPolicy
 from masterworker.core.departures import Departures
@@ -274,8 +273,7 @@ class Scheduler:
         """A process says which of its tasks it is executing right now."""
         task = self.find(task_id)
         if task is not None and task.state is LEASED and task.holder == member_id:
-            if isinstance(task, Block):
-                task = self.table.single_out(task, task_id)
+            task = self.table.single_out(task, task_id)
             task.state = STARTED
             self.members[member_id].heard = now
             if task.options is not None and self.dispatch.overdue.watch(task, now, begun=True):

@@ -226,6 +226,15 @@ class Task(msgspec.Struct, eq=False):
         return self.id
 
     @property
+    def weight(self) -> int:
+        """How many bytes have to be carried for it."""
+        return len(self.payload)
+
+    def ids(self) -> list[int]:
+        """Return the one id, as of a `Block`."""
+        return [self.id]
+
+    @property
     def priority(self) -> int:
         """Higher ones come first."""
         return 0 if self.options is None else self.options.priority

@@ -18,7 +18,6 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from masterworker.core.blocks import Block
-from masterworker.core.chunks import weight
 from masterworker.core.claims import Claims
 from masterworker.core.filters import CALL_MARK, TagFilters, tag_of
 
@@ -182,7 +181,7 @@ class TaskQueues:
                     piece = self._cut(lane, item, want, budget)
                     taken.append(piece)
                     want -= piece.size
-                    budget -= _weight(piece)
+                    budget -= piece.weight
                     continue
                 if item.suspect:
                     if not taken:
@@ -285,7 +284,3 @@ class TaskQueues:
         self._ranked.discard(key)
         for each in self.filters.all:
             each.forget(key)
-
-
-def _weight(item: Item) -> int:
-    return weight(item.payloads) if isinstance(item, Block) else len(item.payload)
