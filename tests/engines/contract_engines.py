@@ -10,6 +10,7 @@ import importlib
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ def _dask() -> Iterator[Master]:
     )
     with cluster, distributed.Client(cluster) as client, Master(engine=client) as master:
         yield master
+    resource_tracker._resource_tracker._stop()  # it lives as long as the program, else
 
 
 @contextlib.contextmanager

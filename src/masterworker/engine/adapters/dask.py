@@ -73,10 +73,11 @@ class DaskAdapter:
             for address, each in found.items()
             if each.get("status", "running") == "running" and self._has_resources(each)
         }
-        for sent in list(self._under_way):
-            if sent.address not in found:
-                self._wary_until = time.monotonic() + WARY
-                sent.give_up()
+        gone = [sent for sent in self._under_way if sent.address not in found]
+        number = Counter(sent.address for sent in gone)
+        for sent in gone:
+            self._wary_until = time.monotonic() + WARY
+            sent.give_up(is_shared=number[sent.address] > 1)
         threads = sum(self._threads.values())
         return threads if self._slots is None else min(threads, self._slots)
 
@@ -115,7 +116,7 @@ class DaskAdapter:
     def judge(self, error: BaseException) -> Verdict:
         """See `Adapter.judge`."""
         if isinstance(error, WorkerGone):
-            return Died(say(error), is_shared=self._share_fate())
+            return Died(say(error), is_shared=error.is_shared)
         if isinstance(error, distributed.scheduler.KilledWorker):  # one with the same address
             many = int(getattr(error, "allowed_failures", 3)) + 1
             return Died(f"{many} Dask workers ended: {say(error)}", many, self._share_fate())
@@ -152,7 +153,16 @@ class DaskAdapter:
 
 
 class WorkerGone(Exception):
-    """The Dask worker that a bundle was for has left the cluster."""
+    """The Dask worker that a bundle was for has left the cluster.
+
+    Args:
+        text: Which one.
+        is_shared: Other bundles were for it as well, so it is not known which one it executed.
+    """
+
+    def __init__(self, text: str, *, is_shared: bool) -> None:
+        super().__init__(text)
+        self.is_shared = is_shared
 
 
 class _Sent:
@@ -179,9 +189,10 @@ class _Sent:
         """Cancel it if it has not begun, which cannot be known."""
         return False
 
-    def give_up(self) -> None:
+    def give_up(self, *, is_shared: bool) -> None:
         """Its worker is gone."""
-        self._error = WorkerGone(f"the Dask worker at {self.address} has ended")
+        text = f"the Dask worker at {self.address} has ended"
+        self._error = WorkerGone(text, is_shared=is_shared)
         self._end()
 
     def result(self) -> Any:
