@@ -268,6 +268,25 @@ def test_a_template_that_waits_for_a_processor_only_is_waited_for(
 
 
 @needs_templates
+def test_more_workers_than_requests_that_the_connection_holds(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for answers, and are not started as programs."""
+    for name in ("ANSWER_SECONDS", "READY_SECONDS"):
+        monkeypatch.setattr(supervised, name, HANG)
+    monkeypatch.setattr(starter, "PATIENCE_SECONDS", HANG)
+    monkeypatch.setenv("LONG", 20_000 * "x")
+    master.launch_workers(1, wait=True)
+    template = wait_until(lambda: template_of(master), HANG)
+    template.send_signal(signal.SIGSTOP)
+    master.launch_workers(19)
+    template.send_signal(signal.SIGCONT)
+    wait_until(lambda: master.number_of_workers == 20, HANG)
+    local = engine_of(master).launcher.local_workers._supervisor
+    assert [slot.process._popen for slot in local.slots] == 20 * [None]
+
+
+@needs_templates
 def test_a_template_that_never_answers_is_ended(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,7 +118,7 @@ class Starter:
         may_wait = slot.held_until is None or now < slot.held_until
         if waits := is_loading and may_wait and self._is_crowded():
             self._templates.hasten()
-        if template.is_ready and not waits:
+        if template.is_ready and not waits and not template.is_busy:
             then = partial(self._on_answer, slot)
             try:
                 slot.is_asked = start.ask(template, slot.spec, self._name, now, then)
@@ -139,6 +139,7 @@ class Starter:
     def _on_answer(self, slot: Slot, started: Started | None, why: str) -> None:
         """A template has answered, or never will."""
         slot.is_asked, self.has_news, now = False, True, time.monotonic()
+        self._on_templates()  # it may be asked for another one
         if started is None:
             logger.info("a worker is started as a program of its own: %s", why)
             if not slot.closed:
@@ -180,6 +181,6 @@ class Starter:
         self._next_reaping = now + REAPING_SECONDS
 
     def _on_templates(self) -> None:
-        """A template has become ready, or will not be asked any more."""
+        """A template has become ready, has answered, or will not be asked any more."""
         for slot in self._slots():
             slot.is_held = False

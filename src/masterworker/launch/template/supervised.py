@@ -37,6 +37,8 @@ ANSWER_SECONDS: Final = 2.0
 READY_SECONDS: Final = 10.0
 #: ... where it imports libraries first (seconds).
 PRELOAD_SECONDS: Final = 60.0
+#: It is asked for this number of workers at a time, at most.
+MOST_ASKED: Final = 8
 #: Time for its connection to close after it was killed: a fork may hold it still (seconds).
 CLOSING_SECONDS: Final = 1.0
 #: Time between looks whether one that was ended is gone (seconds).
@@ -144,6 +146,11 @@ class Template:
     def is_idle(self) -> bool:
         """Return whether it is ready, and nothing is asked for."""
         return self.is_ready and not self.over and not self._asked
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether it is to answer first: its connection does not hold many messages."""
+        return len(self._asked) >= MOST_ASKED
 
     @property
     def is_hopeless(self) -> bool:
