@@ -25,7 +25,7 @@ from weakref import WeakSet
 from masterworker.errors import Terminated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     class Forked(Protocol):
         """Something that lets go of what belongs to the parent."""
@@ -61,6 +61,17 @@ def lock() -> threading.Lock:
     made = threading.Lock()
     _locks.add(made)
     return made
+
+
+@contextlib.contextmanager
+def held_off() -> Iterator[None]:
+    """Let no thread fork while this one starts a program.
+
+    A start ends when the pipe by which it reports errors is closed everywhere. A fork that has
+    inherited it, of a pool of `multiprocessing` say, keeps it open for as long as it lives.
+    """
+    with _starting:
+        yield
 
 
 def rlock() -> Any:
@@ -140,17 +151,23 @@ def numpy_state() -> object:
 
 
 def _before() -> None:
+    if _starting.acquire(timeout=LONGEST_START):
+        _forking.add(get_ident())
     if mark.carried:
         _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, mark.carried)
 
 
 def _after_in_parent() -> None:
+    if get_ident() in _forking:
+        _forking.discard(get_ident())
+        _starting.release()
     before = _masks.pop(get_ident(), None)
     if before is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _after_in_child() -> None:
+    _forking.clear()
     mark.is_fork = True
     mark.numpy_state = numpy_state()
     before = _masks.pop(get_ident(), None)
@@ -166,6 +183,12 @@ def _after_in_child() -> None:
     if before is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+
+#: Held while a program is started, and by a thread that forks. A fork waits for it this long
+#: (seconds): a signal handler may fork in the thread that holds it.
+_starting: Final = lock()
+LONGEST_START: Final = 5.0
+_forking: Final[set[int]] = set()
 
 os.register_at_fork(
     before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from integration.conftest import lasting_master
-from masterworker import Master, Terminated, current_worker
+from masterworker import Master, Terminated, current_worker, forks
 from masterworker.errors import UsageError
 from masterworker.master import engine_of
 from masterworker.signals import held
@@ -379,3 +379,21 @@ def test_signals_that_are_held_by_another_thread_are_free_in_a_fork() -> None:
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert told == [(True, 9)]
+
+
+def test_no_thread_forks_while_a_program_is_started() -> None:
+    """Else the fork holds the pipe open whose end `Popen` waits for, as long as it lives."""
+    forked = threading.Event()
+
+    def fork() -> None:
+        if not (pid := os.fork()):
+            os._exit(0)
+        os.waitpid(pid, 0)
+        forked.set()
+
+    thread = threading.Thread(target=fork)
+    with forks.held_off():
+        thread.start()
+        assert not forked.wait(0.3)
+    assert forked.wait(HANG)
+    thread.join()

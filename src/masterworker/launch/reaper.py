@@ -13,6 +13,8 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Final
 
+from masterworker import forks
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -62,16 +64,17 @@ class Reaper:
         if not os.access(_SHELL, os.X_OK):
             return False
         try:
-            self._process = subprocess.Popen(
-                [_SHELL, "-c", PROGRAM],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                start_new_session=True,  # a Ctrl-C at the terminal is not for it
-                cwd="/",
-                env={},
-            )
+            with forks.held_off():
+                self._process = subprocess.Popen(
+                    [_SHELL, "-c", PROGRAM],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    bufsize=0,
+                    start_new_session=True,  # a Ctrl-C at the terminal is not for it
+                    cwd="/",
+                    env={},
+                )
         except OSError:  # no more processes: the workers go on without
             return False
         return True

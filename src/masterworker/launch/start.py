@@ -7,6 +7,7 @@ import os
 import subprocess
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from masterworker import forks
 from masterworker.launch import scoreboard
 from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import readable
@@ -44,16 +45,17 @@ def start(spec: Spec, supervisor: str) -> Started:
     """
     fds, board = _shared(spec, supervisor)
     try:
-        popen = subprocess.Popen(
-            worker_command(spec, *fds),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
-            pass_fds=fds,
-            env=environment(spec),
-        )
+        with forks.held_off():
+            popen = subprocess.Popen(
+                worker_command(spec, *fds),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
+                pass_fds=fds,
+                env=environment(spec),
+            )
     finally:
         _close(fds)
     assert popen.stdout is not None  # noqa: S101  for the type checker

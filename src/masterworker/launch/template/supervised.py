@@ -17,6 +17,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from masterworker import forks
 from masterworker.launch import scoreboard
 from masterworker.launch.preload import NOTHING, Preload
 from masterworker.launch.template import messages
@@ -119,16 +120,17 @@ class Template:
             try:
                 if preload.modules:
                     self._link.send(messages.import_request(preload))
-                self._process = subprocess.Popen(
-                    [interpreter.executable, *safe, *interpreter.options, "-c", begin],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    bufsize=0,
-                    process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
-                    pass_fds=[fd],
-                    env=variables,
-                )
+                with forks.held_off():
+                    self._process = subprocess.Popen(
+                        [interpreter.executable, *safe, *interpreter.options, "-c", begin],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT,
+                        bufsize=0,
+                        process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
+                        pass_fds=[fd],
+                        env=variables,
+                    )
             except BaseException:
                 self._link.close()
                 raise
