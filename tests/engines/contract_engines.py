@@ -6,11 +6,10 @@ Ray and Dask start slowly (5 to 10 s each) and take about 1 GB and 300 MB; the o
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +77,6 @@ def _loky() -> Iterator[Master]:
     with Master(engine=pool) as master:
         yield master
     loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
-    tracker = importlib.import_module("loky.backend.resource_tracker")._resource_tracker
-    if tracker._pid is not None:  # it lives as long as the program, else
-        os.close(tracker._fd)
-        os.waitpid(tracker._pid, 0)
-        tracker._fd = tracker._pid = None
 
 
 @contextlib.contextmanager
@@ -93,7 +87,6 @@ def _dask() -> Iterator[Master]:
     )
     with cluster, distributed.Client(cluster) as client, Master(engine=client) as master:
         yield master
-    resource_tracker._resource_tracker._stop()  # it lives as long as the program, else
 
 
 @contextlib.contextmanager
@@ -125,6 +118,16 @@ def _mpi() -> Iterator[Master]:
             yield master
     finally:
         mpi.finish()  # else at the end of this program
+
+
+def end_trackers() -> None:
+    """End what the standard library and loky have started to clear up: it lives as long as we."""
+    for name in ("loky.backend.resource_tracker", "multiprocessing.resource_tracker"):
+        tracker = getattr(sys.modules.get(name), "_resource_tracker", None)
+        if tracker is not None and tracker._pid is not None:
+            os.close(tracker._fd)
+            os.waitpid(tracker._pid, 0)
+            tracker._fd = tracker._pid = None
 
 
 ENGINES: dict[str, Callable[[], Any]] = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines import work
-from engines.contract_engines import ENGINES, HERE_ONLY, IN_MAIN_THREADS
+from engines.contract_engines import ENGINES, HERE_ONLY, IN_MAIN_THREADS, end_trackers
 from masterworker import (
     Master,
     StateValue,
@@ -36,6 +36,12 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
 NUMBERS = [0.877141, 0.654118, 0.507967]
 #: Nothing takes as long, unless it hangs (seconds).
 LONG = 90.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trackers() -> Iterator[None]:
+    yield
+    end_trackers()
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engines import work
+from engines.contract_engines import end_trackers
 from masterworker import (
     Engine,
     EngineError,
@@ -29,7 +30,7 @@ from masterworker.engine.bundle import carry_out
 from support import python_script, start_script, unique_label, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LONG = 90.0
 
@@ -74,6 +75,12 @@ MODERN = """
     run_job(sys.argv[1], Squares, Squaring)
 """
 SQUARES = [i * i + 100 for i in range(8)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trackers() -> Iterator[None]:
+    yield
+    end_trackers()
 
 
 @pytest.fixture(autouse=True)
