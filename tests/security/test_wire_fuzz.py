@@ -235,10 +235,13 @@ SHAPES: dict[str, list[Any]] = {
         st.none() | odd_names, odd_floats,
         st.lists(st.tuples(odd_numbers, odd_numbers, odd_floats, odd_floats), max_size=2),
     ],
-    "request": [odd_names, odd_numbers, odd_names, st.lists(noise, max_size=2), st.none() | values],
+    "request": [
+        odd_names, odd_numbers, odd_names, st.lists(noise, max_size=2), st.none() | values,
+        odd_numbers,
+    ],
     "collect": [
         odd_names, odd_numbers, odd_numbers, st.none() | odd_names, odd_numbers, odd_floats,
-        odd_numbers,
+        odd_numbers, odd_numbers,
     ],
     "acknowledge": [odd_names, odd_numbers],
     "forgo": [odd_names, odd_numbers],
@@ -277,7 +280,7 @@ def occupied() -> tuple[Manager, int]:
 @search(400)
 @given(todo=st.lists(calls, min_size=1, max_size=4))
 @example(todo=[("exchange", 1, [], [], 0, 1, float("nan"), None)])
-@example(todo=[("collect", "", 1, 1, None, 1, float("nan"), 0)])
+@example(todo=[("collect", "", 1, 1, None, 1, float("nan"), 0, 0)])
 def test_a_session_answers_whatever_fits(todo: list[Any]) -> None:
     """With a reply, or an error of the caller; the manager's invariants hold."""
     manager, _ = occupied()

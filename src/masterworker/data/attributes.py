@@ -7,7 +7,7 @@ than these take.
 from __future__ import annotations
 
 import pickle
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import mainmodule, places
@@ -72,8 +72,11 @@ def check_of(name: str, value: object) -> Callable[[], bool] | None:
 
 
 def is_same_object(name: str, value: object) -> bool:
-    """Return whether an attribute is still the same object."""
-    return places.find(name) is value
+    """Return whether an attribute is still the same object; a method is made each time."""
+    found = places.find(name)
+    if type(found) is type(value) is MethodType:
+        return found.__self__ is value.__self__ and found.__func__ is value.__func__
+    return found is value
 
 
 def is_small(name: str) -> bool:
@@ -100,3 +103,9 @@ def is_smaller(value: object, most: int) -> bool:
     except Exception:
         return False
     return True
+
+
+def bare(error: Exception) -> Exception:
+    """Return an exception without its frames, which refer to whatever all callers have."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error

@@ -152,7 +152,7 @@ class Plan:
                 found = self._add(name, value)
             except Exception as error:
                 if places.is_place(name):
-                    self.refused.append((name, value, error))
+                    self.refused.append((name, value, attributes.bare(error)))
                     continue
                 if hint:
                     left_out.add(name)

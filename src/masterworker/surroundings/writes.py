@@ -208,6 +208,8 @@ def _home_of(name: str, value: Any) -> str:
     of_class = sys.modules.get(str(kind.__module__))
     homes = [of_class] if type(of_class) is ModuleType else []
     for module in [*homes, *_own_modules()]:
+        if module.__name__.partition(".")[0] in _APART:
+            continue
         if module.__name__ != mainmodule.MAIN and vars(module).get(name) is value:
             return f"{module.__name__}{MARK}{name}"
     return ""
