@@ -224,10 +224,14 @@ def test_what_is_a_copy_in_a_worker(tmp_path: Path) -> None:
 
         def is_mark(given): return given is MARK
         def found(): return dict(TABLE), ARRAY.label
+        def label(array): return array.label
+        def given_back(array): return array
 
         with Master(workers=1) as master:
             assert master.submit(is_mark, MARK).result() is False
-            assert master.submit(found).result() == ({"a": 4}, None)
+            assert master.submit(found).result() == ({"a": 4}, "a label")
+            assert master.submit(label, ARRAY).result() == "a label"
+            assert master.submit(given_back, ARRAY).result().label is None
         print("good")
         """
     running = start_script(python_script(tmp_path, "program.py", source))

@@ -624,8 +624,16 @@ def write(i):
     mapped[i] = shared[0] = 1.0
 def read(i):
     return read_only[i]
+class Mine(numpy.memmap):
+    pass
+nested = {"mine": read_only.view(Mine), "part": read_only[2:]}
+nested["mine"].unit = "km"
+def read_nested():
+    mine, part = nested.values()
+    return type(mine).__name__, mine.unit, mine.tolist(), part.tolist(), str(part.filename)
 with Master(workers=1) as master:
     assert list(master.map(read, [1, 2])) == [1, 2]
+    assert master.submit(read_nested).result() == read_nested()
     for _ in range(2):
         list(master.map(write, [1, 2]))
 assert not mapped.any() and not shared.any()

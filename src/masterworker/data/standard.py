@@ -73,7 +73,8 @@ def _of_one_class(obj: Any) -> tuple[Any, ...] | None:
 def of_array(obj: Any) -> tuple[Any, ...] | None:
     """Say how to pickle an array of a subclass with its attributes, which NumPy leaves out.
 
-    A class that says itself how its arrays are pickled is left alone.
+    A class that says itself how its arrays are pickled is left alone. What maps a file comes as a
+    copy, and without the mapping, as NumPy's own pickle has it.
     """
     kind = type(obj)
     bases = [each for each in kind.__mro__ if each.__module__ == "numpy"]
@@ -85,6 +86,8 @@ def of_array(obj: Any) -> tuple[Any, ...] | None:
     attributes = getattr(obj, "__dict__", None)
     if not is_usual or not attributes:
         return None
+    if any(each.__name__ == "memmap" for each in bases):
+        attributes = {name: each for name, each in attributes.items() if name != "_mmap"}
     make, args, state = obj.__reduce__()
     return make, args, (state, attributes), None, None, rebuilding.fill_array
 
