@@ -271,3 +271,73 @@ def test_no_module_is_loaded_to_be_set(tmp_path: Path) -> None:
     first, second, _ = _run(tmp_path, program)
     assert first == [False, 5]
     assert second == [True, 6]
+
+
+#: A module with attributes that are other objects each time.
+FRESH = """
+    import threading
+
+    class Thing:
+        def answer(self):
+            return 3
+
+    class Settings:
+        names = property(lambda self: list(self._names))
+        thing = property(lambda self: self._thing)
+        lines = property(lambda self: iter(open(self._file)))
+        method = property(lambda self: self._thing.answer)
+
+        def __setattr__(self, name, value):
+            vars(self)["_" + name] = value
+
+    settings = Settings()
+    settings.names, settings.file, settings.thing = [], __file__, None
+    LOCK = HANDLER = TABLE = None
+
+    def begin():
+        global LOCK
+        LOCK = threading.Lock()
+"""
+
+
+def test_what_is_set_is_looked_at_again_and_not_made_again(tmp_path: Path) -> None:
+    """Where it cannot be sent, or is another object each time; a change is seen all the same."""
+    (tmp_path / "fresh.py").write_text(textwrap.dedent(FRESH))
+    program = """
+        import json, fresh, library
+        from masterworker import Master
+        from masterworker.data import environment
+
+        made = []
+
+        class Counted(environment.Plan):
+            def __init__(self, *args, **keywords):
+                made.append(args)
+                super().__init__(*args, **keywords)
+
+        environment.Plan = Counted
+
+        def work(_=0):
+            return [fresh.settings.names, fresh.settings.thing.answer(), fresh.HANDLER()]
+
+        if __name__ == "__main__":
+            fresh.begin()
+            fresh.settings.names, fresh.settings.thing = ["a"], fresh.Thing()
+            fresh.settings.method, fresh.settings.lines = None, None
+            fresh.HANDLER, fresh.TABLE = fresh.Thing().answer, (x for x in ())
+            library.answer = fresh.settings.method
+            with Master(workers=1) as master:
+                first = master.submit(work).result(60)
+                count = len(made)
+                again = [master.submit(work).result(60) for _ in range(50)]
+                assert again == [first] * 50
+                print(json.dumps([first == work(), count, len(made)]))
+                fresh.settings.names = ["b"]
+                print(json.dumps([master.submit(work).result(60)[0], len(made)]))
+                fresh.TABLE, fresh.HANDLER = 5, lambda: 7
+                print(json.dumps([master.submit(work).result(60)[2], len(made)]))
+    """
+    same, changed, sendable, said = _run(tmp_path, program)
+    assert same == [True, 1, 1], said
+    assert changed == [["b"], 2]
+    assert sendable == [7, 3]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import mainmodule, places
 from masterworker.data.builtin import MISSING
+from masterworker.data.byname import Pickled, pickled
 from masterworker.data.copied import relies_on_being_one
 from masterworker.data.fixed import is_fixed
 from masterworker.data.protocol import PROTOCOL
@@ -77,6 +78,29 @@ def is_same_object(name: str, value: object) -> bool:
     if type(found) is type(value) is MethodType:
         return found.__self__ is value.__self__ and found.__func__ is value.__func__
     return found is value
+
+
+def is_refused(name: str, value: object) -> bool:
+    """Return whether an attribute is still one that cannot be sent; a property may make it anew."""
+    if is_same_object(name, value):
+        return True
+    try:
+        pickled_as_now(name)
+    except Exception:
+        return type(places.find(name)) is type(value)
+    return False
+
+
+def pickled_as_now(name: str) -> Pickled:
+    """Pickle the value of an attribute, which may be another object each time.
+
+    Raises:
+        Exception: It cannot be pickled, or is there no more.
+    """
+    value = places.find(name)
+    if value is MISSING:
+        raise AttributeError(name)
+    return pickled((value,), itself=itself(value))
 
 
 def is_small(name: str) -> bool:

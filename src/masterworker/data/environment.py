@@ -106,8 +106,8 @@ class Plan:
         self._needs: dict[str, Iterable[str]] = {}
         #: Names with functions that remember their results.
         self._cached: list[str] = []
-        #: Attributes of modules that cannot be sent, and why.
-        self.refused: list[tuple[str, object, Exception]] = []
+        #: Attributes of modules that cannot be sent, the class of each, and why.
+        self.refused: list[tuple[str, str, Exception]] = []
         self._build([*names, *self._settable(written)], hints)
         if looks_up:
             self._watch_names()
@@ -152,7 +152,8 @@ class Plan:
                 found = self._add(name, value)
             except Exception as error:
                 if places.is_place(name):
-                    self.refused.append((name, value, attributes.bare(error)))
+                    self.refused.append((name, type(value).__name__, attributes.bare(error)))
+                    self._checks.append(partial(attributes.is_refused, name, value))
                     continue
                 if hint:
                     left_out.add(name)
@@ -201,8 +202,7 @@ class Plan:
 
     def _bind_place(self, name: str) -> object:
         value = places.find(name)
-        quick = attributes.check_of(name, value)
-        self._checks.append(quick or partial(attributes.is_same_object, name, value))
+        self._checks += filter(None, [attributes.check_of(name, value)])
         return value
 
     def _add(self, name: str, value: object) -> Pickled:
@@ -238,12 +238,12 @@ class Plan:
         """Add an attribute of a module: its value may be what is found by the same name."""
         if value is MISSING:
             return Pickled(b"", [])
-        mine = attributes.itself(value)
-        again = partial(pickled, (value,), itself=mine)
-        found = again()
+        found = attributes.pickled_as_now(name)
         digest = self._add_definition(PLACE, (name,), found)
-        if mine or not is_fixed(value):
-            self._checks.append(_check_of(value) or _compare(PLACE, again, digest))
+        if (check := _check_of(value)) is not None:
+            self._checks += [partial(attributes.is_same_object, name, value), check]
+        elif attributes.itself(value) or not is_fixed(value):
+            self._checks.append(_compare(PLACE, partial(attributes.pickled_as_now, name), digest))
         return found
 
     def _add_value(self, name: str, value: object) -> Pickled:

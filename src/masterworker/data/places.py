@@ -91,7 +91,8 @@ def _put(module: ModuleType, path: str, value: Any) -> None:
     now = getattr(at, last, MISSING)
     if now is value:
         return
-    if type(now) is type(value) and type(value) in (dict, list, set):
+    is_alike = type(now) is type(value) and type(value) in (dict, list, set)
+    if is_alike and getattr(at, last) is now:  # a property may make one for each who asks
         _fill(now, value)  # others may have it under names of their own
     else:
         setattr(at, last, value)

@@ -266,13 +266,13 @@ class Needs:
 
     def _name_refused(self, plan: Plan) -> None:
         """Name once what the main program has set in modules, and workers do not have."""
-        for name, value, error in plan.refused:
+        for name, kind, error in plan.refused:
             if name not in self._named:
                 self._named.add(name)
                 logger.warning(
                     "the main program sets %s (a %s), which cannot be sent, so workers do not have "
                     "it: %s. Set it in them as well (initializer=)",
-                    name.replace(MARK, "."), type(value).__name__, line_of(error),
+                    name.replace(MARK, "."), kind, line_of(error),
                 )  # fmt: skip
 
     def _warn(self, tag: str, environment: Environment, root: Pickled) -> None:
