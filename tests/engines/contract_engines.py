@@ -6,6 +6,8 @@ Ray and Dask start slowly (5 to 10 s each) and take about 1 GB and 300 MB; the o
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import os
 import sys
 import threading
@@ -13,17 +15,21 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from engines import work
 from masterworker import Master, Worker
 from masterworker.master import engine_of
 from masterworker.testing import connection
+from support import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
+#: All threads of this process, also those that Python has not started.
+TASKS = Path("/proc/self/task")
 
 
 @contextlib.contextmanager
@@ -120,7 +126,45 @@ def _mpi() -> Iterator[Master]:
         mpi.finish()  # else at the end of this program
 
 
-def end_trackers() -> None:
+@contextlib.contextmanager
+def nothing_left() -> Iterator[None]:
+    """Fail if an engine leaves processes; or threads or descriptors in this process.
+
+    Threads of ours that last as long as the program may stay. Native threads count as well.
+    """
+    importlib.import_module("numpy")  # its threads last as long as the program
+    threads, files = set(threading.enumerate()), _descriptors()
+    native = _native_threads()
+    yield
+    _end_trackers()
+    wait_until(lambda: not psutil.Process().children(recursive=True), 60, "processes end")
+    if ASKED in os.environ:
+        return  # a program of its own: the rest ends with it
+    gc.collect()
+    wait_until(lambda: not _others(threads), 60, f"threads end: {_others(threads)}")
+    wait_until(lambda: _native_threads() <= native, 60, "native threads end")
+    wait_until(lambda: _descriptors() <= files, 60, f"closed: {_descriptors() - files}")
+
+
+def _others(threads: set[threading.Thread]) -> list[str]:
+    left = [each.name for each in threading.enumerate() if each not in threads]
+    return [name for name in left if not name.startswith("masterworker-")]
+
+
+def _native_threads() -> int:
+    return len(list(TASKS.iterdir())) - threading.active_count()
+
+
+def _descriptors() -> set[tuple[str, str]]:
+    """Those of engines that are open, and what they are of."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # that of this look
+            found.add((path.name, str(path.readlink())))
+    return {each for each in found if not each[1].startswith("/memfd:masterworker")}
+
+
+def _end_trackers() -> None:
     """End what the standard library and loky have started to clear up: it lives as long as we."""
     for name in ("loky.backend.resource_tracker", "multiprocessing.resource_tracker"):
         tracker = getattr(sys.modules.get(name), "_resource_tracker", None)
@@ -128,6 +172,12 @@ def end_trackers() -> None:
             os.close(tracker._fd)
             os.waitpid(tracker._pid, 0)
             tracker._fd = tracker._pid = None
+
+
+def to_run() -> list[str]:
+    """Return the engines for which this process runs the contract."""
+    asked = os.environ.get(ASKED)
+    return [asked] if asked else [kind for kind in ENGINES if kind not in APART]
 
 
 ENGINES: dict[str, Callable[[], Any]] = {
@@ -141,6 +191,10 @@ ENGINES: dict[str, Callable[[], Any]] = {
     "ray": _ray,
     "mpi": _mpi,
 }
+#: Those that leave threads, sockets and more in a process for as long as it lives.
+APART = ["loky", "dask", "ray", "mpi"]
+#: Which engine the contract is for, in a process of its own; unset: all but those.
+ASKED = "CONTRACT_ENGINE"
 #: Those that execute in this process, so that a task must not end it.
 HERE_ONLY = {"serial", "memory", "threads"}
 #: Those in which tasks have a process of its own, in whose main thread they are executed.

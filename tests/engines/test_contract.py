@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines import work
-from engines.contract_engines import ENGINES, HERE_ONLY, IN_MAIN_THREADS, end_trackers
+from engines.contract_engines import ENGINES, HERE_ONLY, IN_MAIN_THREADS, nothing_left, to_run
 from masterworker import (
     Master,
     StateValue,
@@ -34,14 +34,16 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
 
 #: The first random numbers of the first task of a `map` with seed 7.
 NUMBERS = [0.877141, 0.654118, 0.507967]
+#: Names of tasks that keep an engine busy, one for each slot; "ab" for the others.
+SLOTS = {"serial": "", "mpi": "a"}
 #: Nothing takes as long, unless it hangs (seconds).
 LONG = 90.0
 
 
 @pytest.fixture(scope="module", autouse=True)
-def trackers() -> Iterator[None]:
-    yield
-    end_trackers()
+def clean() -> Iterator[None]:
+    with nothing_left():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ def no_process_left() -> None:
     """An engine starts processes when it likes; that all have ended is looked at last of all."""
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=to_run())
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -286,12 +288,18 @@ def test_no_retries(master: Master, tmp_path: Path) -> None:
     assert path.stat().st_size == 1
 
 
-def test_priorities(master: Master, tmp_path: Path) -> None:
+def test_priorities(master: Master, kind: str, tmp_path: Path) -> None:
     """What is urgent is before most of what was asked for earlier."""
-    path = str(tmp_path / "order")
-    low = [master.submit(work.wait, 0.05) for _ in range(2)]
-    low += [master.submit(work.note, path, "low") for _ in range(60)]
-    high = [master.options(priority=5).submit(work.note, path, "high") for _ in range(3)]
+    path, gate = str(tmp_path / "order"), tmp_path / "gate"
+    low = []
+    for name in SLOTS.get(kind, "ab"):  # all are busy, one task each, until the gate is open
+        low.append(master.submit(work.hold, str(tmp_path / name), str(gate)))
+        wait_until((tmp_path / name).exists, LONG)
+    try:
+        low += [master.submit(work.note, path, "low") for _ in range(60)]
+        high = [master.options(priority=5).submit(work.note, path, "high") for _ in range(3)]
+    finally:
+        gate.touch()
     for future in [*low, *high]:
         future.result(LONG)
     order = (tmp_path / "order").read_text().split()

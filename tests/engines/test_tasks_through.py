@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engines import work
-from engines.contract_engines import end_trackers
+from engines.contract_engines import nothing_left
 from masterworker import (
     Engine,
     EngineError,
@@ -78,9 +78,9 @@ SQUARES = [i * i + 100 for i in range(8)]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def trackers() -> Iterator[None]:
-    yield
-    end_trackers()
+def clean() -> Iterator[None]:
+    with nothing_left():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -88,12 +88,19 @@ def no_process_left() -> None:
     """A pool that was broken ends its processes when it likes; that is looked at last of all."""
 
 
+def need_mpi() -> None:
+    """Skip without it. It is imported elsewhere: it keeps sockets and a thread until the end."""
+    import_it = [sys.executable, "-c", "import mpi4py.MPI"]
+    if subprocess.run(import_it, stderr=subprocess.DEVNULL, timeout=LONG, check=False).returncode:
+        pytest.skip("no MPI")
+
+
 @pytest.mark.parametrize(
     ("source", "expected"), [(CLASSIC, SQUARES), (MODERN, [0, 1, 2, 3, *SQUARES])]
 )
 def test_programs_without_a_change(tmp_path: Path, source: str, expected: list[int]) -> None:
     """The environment says that MPI executes; here rank 0 alone, with a child process."""
-    pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
+    need_mpi()
     path = python_script(tmp_path, "program.py", source)
     script = start_script(path, unique_label(), env={"MASTERWORKER_ENGINE": "mpi"})
     assert script.wait(LONG) == 0, script.told
@@ -101,7 +108,7 @@ def test_programs_without_a_change(tmp_path: Path, source: str, expected: list[i
 
 
 def test_a_classic_program_on_three_ranks(tmp_path: Path) -> None:
-    pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
+    need_mpi()
     path = python_script(tmp_path, "program.py", CLASSIC)
     beside = Path(sys.executable).with_name("mpiexec")
     starter = str(beside) if beside.exists() else shutil.which("mpiexec")

@@ -74,6 +74,14 @@ def wait(seconds: float) -> float:
     return seconds
 
 
+def hold(started: str, gate: str) -> None:
+    """Say that this has begun, and go on when a file is there."""
+    Path(started).touch()
+    pause = threading.Event()
+    while not Path(gate).exists():
+        pause.wait(0.01)
+
+
 def count_up(path: str) -> int:
     """Return how many times this was called."""
     with Path(path).open("a") as file:

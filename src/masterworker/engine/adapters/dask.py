@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import distributed
 
 from masterworker.engine.adapters.base import Died, Gone, Unfit, Verdict, Withdrawn, is_missing, say
+from masterworker.engine.dask_client import connect
 from masterworker.errors import EngineError
 from masterworker.machine import random_name
 
@@ -49,13 +50,7 @@ class DaskAdapter:
     ) -> None:
         self._is_mine = isinstance(given, str)
         if isinstance(given, str):
-            address = "tcp://" + given.removeprefix("dask://")
-            try:
-                given = distributed.Client(address, timeout=within, set_as_default=False)
-            except (OSError, TimeoutError, ValueError) as error:
-                raise EngineError(
-                    f"no Dask scheduler answers at {address} within {within:g} s: {say(error)}"
-                ) from error
+            given = _reach("tcp://" + given.removeprefix("dask://"), within)
         self._client: Any = given
         self._resources, self._slots = resources, slots
         self._sent = 0
@@ -148,6 +143,20 @@ class DaskAdapter:
     def _address(self) -> str:
         scheduler = self._client.scheduler
         return str(scheduler.address if scheduler is not None else "an unknown address")
+
+
+def _reach(address: str, within: float) -> distributed.Client:
+    """Return a client.
+
+    Raises:
+        EngineError: No scheduler answers in time.
+    """
+    try:
+        return connect(address, within)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise EngineError(
+            f"no Dask scheduler answers at {address} within {within:g} s: {say(error)}"
+        ) from error
 
 
 class WorkerGone(Exception):

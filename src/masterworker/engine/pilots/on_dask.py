@@ -113,12 +113,12 @@ class SentToDask:
 
 def _connect(address: str) -> Any:
     try:
-        from distributed import Client
+        from masterworker.engine.dask_client import connect
     except ImportError:
         raise UsageError("workers in Dask need it: pip install 'masterworker[dask]'") from None
     where = address.removeprefix("dask://")
     try:
-        return Client(where, timeout=_FOUND_IN, set_as_default=False)
+        return connect(where, _FOUND_IN)
     except (OSError, ValueError) as error:
         raise WorkerStartError(
             f"no Dask scheduler answers at {where}, tried for {_FOUND_IN:.0f} s: {error}"
