@@ -13,6 +13,7 @@ A fork that a handler has made, and that comes back from the handler, is no work
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -138,13 +139,26 @@ def leave(error: BaseException | None = None) -> NoReturn:
 
 
 def numpy_state() -> object:
-    """Return the state of NumPy's own generator, which each fork inherits; None: it has none."""
+    """Return the state of NumPy's own generator, which each fork inherits; None: it has none.
+
+    None as well while another thread draws numbers: it holds the generator's lock then, and in a
+    fork it holds it for ever.
+    """
     module = sys.modules.get("numpy.random")
     with contextlib.suppress(Exception):  # it is being imported, say
-        if module is not None:
+        if module is not None and _is_free(module):
             _, keys, position, *_ = module.get_state()
             return keys.tobytes(), position
     return None
+
+
+def _is_free(module: Any) -> bool:
+    """Tell whether nothing holds the lock of NumPy's own generator."""
+    known = module.mtrand._rand._bit_generator.lock
+    if not known.acquire(blocking=False):
+        return False
+    known.release()
+    return True
 
 
 # -- around each fork -----------------------------------------------------------------------
@@ -153,17 +167,29 @@ def numpy_state() -> object:
 def _before() -> None:
     if _starting.acquire(timeout=LONGEST_START):
         _forking.add(get_ident())
+    if gc.isenabled():
+        # What it drops may take a lock of ours, and in the child Python and handlers of others
+        # allocate before those are free.
+        gc.disable()
+        _collecting.add(get_ident())
     if mark.carried:
         _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, mark.carried)
 
 
 def _after_in_parent() -> None:
+    _collect_again()
     if get_ident() in _forking:
         _forking.discard(get_ident())
         _starting.release()
     before = _masks.pop(get_ident(), None)
     if before is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _collect_again() -> None:
+    if get_ident() in _collecting:
+        _collecting.clear()
+        gc.enable()
 
 
 def _after_in_child() -> None:
@@ -175,6 +201,7 @@ def _after_in_child() -> None:
     carry(())
     for each in _locks:
         each._at_fork_reinit()  # as the standard library does it
+    _collect_again()
     for thing in list(_things):
         try:
             thing.after_fork()
@@ -189,6 +216,8 @@ def _after_in_child() -> None:
 _starting: Final = lock()
 LONGEST_START: Final = 5.0
 _forking: Final[set[int]] = set()
+#: The thread that forks, and has stopped the collector of garbage meanwhile.
+_collecting: Final[set[int]] = set()
 
 os.register_at_fork(
     before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
 from masterworker import LabelTakenError, Master
+from masterworker.master import forgotten
 from support import unique_label, wait_until
 
 HANG = 30.0
@@ -88,3 +91,19 @@ def test_one_that_was_shut_down_is_not_ended_again(caplog: pytest.LogCaptureFixt
     with Master(workers=1) as other:
         assert other.submit(abs, -1).result(HANG) == 1
     assert "nothing refers" not in caplog.text
+
+
+def test_the_end_of_one_that_was_shut_down_wakes_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would run while the program ends; `trace` counts its lines until it has stumbled."""
+    waiting: SimpleQueue[Any] = SimpleQueue()
+    monkeypatch.setattr(forgotten, "_waiting", waiting)
+    over, other = Master(workers=1), Master(workers=1)
+    over.shutdown()
+    last = other.label
+    del over, other
+    gc.collect()
+    label, end = waiting.get(timeout=HANG)
+    end.shutdown(0.0)
+    assert (label, waiting.empty()) == (last, True)

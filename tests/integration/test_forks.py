@@ -397,3 +397,91 @@ def test_no_thread_forks_while_a_program_is_started() -> None:
         assert not forked.wait(0.3)
     assert forked.wait(HANG)
     thread.join()
+
+
+#: Whatever allocates in the child before our locks are free may let the collector of garbage come,
+#: and so what takes one of them.
+COLLECTED = """
+import gc, os, signal, threading, weakref
+
+def allocate():
+    signal.alarm(5)
+    kept = [[] for _ in range(5000)]
+
+os.register_at_fork(after_in_child=allocate)
+from masterworker import forks
+
+class Cycle:
+    pass
+
+def take():
+    with lock:
+        pass
+
+def hold():
+    with lock:
+        is_held.set()
+        done.wait()
+
+lock, is_held, done = forks.lock(), threading.Event(), threading.Event()
+thread = threading.Thread(target=hold)
+thread.start()
+is_held.wait()
+gc.collect()
+gc.disable()
+cycle = Cycle()
+cycle.itself = cycle
+weakref.finalize(cycle, take)
+del cycle
+gc.set_threshold(100)
+gc.enable()
+if not (child := os.fork()):
+    assert gc.isenabled()
+    gc.collect()
+    os._exit(7)
+assert gc.isenabled()
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+done.set()
+thread.join()
+print(status)
+"""
+
+#: Another thread draws numbers all the time, which takes the lock of NumPy's own generator.
+DRAWS = """
+import os, signal, threading
+import numpy as np
+from masterworker import forks
+
+def draw():
+    while not done.is_set():
+        np.random.random_sample(1_000_000)
+        begun.set()
+
+begun, done = threading.Event(), threading.Event()
+thread = threading.Thread(target=draw)
+thread.start()
+begun.wait()
+found = []
+for _ in range(10):
+    if not (child := os.fork()):
+        os._exit(7)
+    watch = threading.Timer(20, os.kill, (child, signal.SIGKILL))
+    watch.start()
+    found.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    watch.cancel()
+    if found[-1] != 7:
+        break
+done.set()
+thread.join()
+print(*set(found))
+"""
+
+
+@pytest.mark.parametrize("program", [COLLECTED, DRAWS], ids=["collected", "draws"])
+def test_a_fork_waits_for_no_lock_as_it_begins(program: str) -> None:
+    """The thread that has it is not there."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False, capture_output=True, text=True, timeout=3 * HANG,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "7\n"), done.stderr

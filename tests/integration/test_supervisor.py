@@ -225,8 +225,14 @@ def test_the_program_waits_for_all_its_children(master: Master) -> None:
     victim = one_worker(master)
     supervisor = engine_of(master).launcher.local_workers._supervisor
     assert supervisor is not None
-    done = threading.Event()
-    supervisor._loop.ask(lambda _: done.wait(HANG))  # it looks elsewhere
+    began, done = threading.Event(), threading.Event()
+
+    def look_elsewhere(_: float) -> None:
+        began.set()
+        done.wait(HANG)
+
+    supervisor._loop.ask(look_elsewhere)
+    assert began.wait(HANG)
     os.kill(victim, signal.SIGKILL)
     assert os.waitpid(victim, 0)[0] == victim
     done.set()

@@ -67,8 +67,14 @@ def end_with(waiting: object, label: str, end: JobEnd) -> None:
             thread = threading.Thread(target=_run, name="masterworker-forgotten", daemon=True)
             _threads[:] = [thread]
             thread.start()
-    finalizer = weakref.finalize(waiting, _waiting.put, (label, end))
+    finalizer = weakref.finalize(waiting, _is_forgotten, label, end)
     finalizer.atexit = False
+
+
+def _is_forgotten(label: str, end: JobEnd) -> None:
+    """Called by the collector of garbage, in any thread, whatever that has in hand."""
+    if not end.is_over:  # else no thread is to be woken: the program may have ended, too
+        _waiting.put((label, end))
 
 
 def _run() -> None:
