@@ -94,7 +94,7 @@ def submodules(code: CodeType, values: Iterable[object]) -> list[str]:
             words = _attribute_names(code)
             found += [
                 name
-                for name in tuple(sys.modules)
+                for name in sys.modules.copy()
                 if name.startswith(prefix) and words.issuperset(name[len(prefix) :].split("."))
             ]
     return sorted(found)

@@ -76,7 +76,7 @@ class _Watch:
 def _describe_all() -> dict[str, tuple[int, list[Any]]]:
     """Describe the modules that are the user's own: when the file was written, what is in it."""
     found = {}
-    for name, module in list(sys.modules.items()):
+    for name, module in list(sys.modules.copy().items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or folders.is_standard(file):
             continue
@@ -87,13 +87,13 @@ def _describe_all() -> dict[str, tuple[int, list[Any]]]:
 
 
 def _describe(module: ModuleType) -> Iterator[CodeType | tuple[str, Any]]:
-    for name, value in list(vars(module).items()):
+    for name, value in list(vars(module).copy().items()):
         if isinstance(value, FunctionType):
             yield value.__code__
         elif isinstance(value, _PLAIN):
             yield name, value
         elif isinstance(value, type) and value.__module__ == module.__name__:
-            for attribute, inner in list(vars(value).items()):
+            for attribute, inner in list(vars(value).copy().items()):
                 function = getattr(inner, "__func__", getattr(inner, "fget", inner))
                 if isinstance(function, FunctionType):
                     yield function.__code__

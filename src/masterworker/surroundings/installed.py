@@ -17,7 +17,7 @@ def imported() -> list[str]:
     """Return the public modules of `SAFE` that this process has imported, in their order."""
     return [
         name
-        for name in list(sys.modules)
+        for name in sys.modules.copy()
         if package_of(name) in SAFE and not any(part[:1] == "_" for part in name.split("."))
     ]
 

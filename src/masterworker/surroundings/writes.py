@@ -114,7 +114,7 @@ def _codes_of_main(main: dict[str, Any]) -> Iterator[CodeType]:
                 yield each.f_code
             each = each.f_back
     if not seen or "In" in main:
-        for value in list(main.values()):
+        for value in list(main.copy().values()):
             if type(value) is FunctionType and value.__globals__ is main:
                 yield value.__code__
     for cell in main.get("In", ()) if "get_ipython" in main else ():
@@ -125,7 +125,7 @@ def _codes_of_main(main: dict[str, Any]) -> Iterator[CodeType]:
 
 
 def _own_modules() -> Iterator[ModuleType]:
-    for name, module in list(sys.modules.items()):
+    for name, module in list(sys.modules.copy().items()):
         if name.partition(".")[0] in _APART or name.startswith("__"):
             continue
         if type(module) is ModuleType:  # others may do anything when they are asked
@@ -135,8 +135,8 @@ def _own_modules() -> Iterator[ModuleType]:
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    for value in list(vars(module).values()):
-        inner = list(vars(value).values()) if _is_class_of(value, module) else (value,)
+    for value in list(vars(module).copy().values()):
+        inner = list(vars(value).copy().values()) if _is_class_of(value, module) else (value,)
         for each in inner:
             function = each.__func__ if type(each) in (staticmethod, classmethod) else each
             if type(function) is FunctionType and function.__globals__ is vars(module):
@@ -166,7 +166,7 @@ def _resolved(found: Found | None, namespace: dict[str, Any]) -> Iterator[str]:
     for base, path in found.wholes:
         place = _place(base, (*path, ""), namespace).removesuffix(".").removesuffix(MARK)
         if module := sys.modules.get(place):
-            for name, value in list(vars(module).items()):
+            for name, value in list(vars(module).copy().items()):
                 if not name.startswith("__") and type(value) not in (ModuleType, FunctionType):
                     yield f"{place}{MARK}{name}"
     for base, path in found.changes:

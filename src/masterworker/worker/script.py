@@ -67,5 +67,5 @@ def _adopt(value: object) -> None:
         value.__module__ = mainmodule.MAIN
     elif isinstance(value, type):
         value.__module__ = mainmodule.MAIN
-        for inner in list(vars(value).values()):
+        for inner in list(vars(value).copy().values()):
             _adopt(inner)

@@ -90,7 +90,7 @@ def load(modules: Sequence[Module], *, optional: bool) -> str:
     why = why or _changed(before) or next(_generators(), "")
     if not why:
         _loaded.filters = [each for each in warnings.filters if each not in filters]
-        _note_files(name for name in list(sys.modules) if name not in known)
+        _note_files(name for name in sys.modules.copy() if name not in known)
         _find_setters()
     return why
 
