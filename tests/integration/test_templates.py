@@ -88,7 +88,8 @@ def look(imports: tuple[str, ...]) -> dict[str, Any]:
         "switch interval": sys.getswitchinterval(),
         "flags": str(sys.flags),
         "options": (sys.warnoptions, sys._xoptions),
-        "warnings": [str(each) for each in warnings.filters],
+        # In which order a library puts its own depends on when it is imported.
+        "warnings": sorted({str(each) for each in warnings.filters}),
         "locale": locale.setlocale(locale.LC_ALL),
         "encodings": (sys.getfilesystemencoding(), locale.getpreferredencoding(do_setlocale=False)),
         "processors": sorted(os.sched_getaffinity(0)),
