@@ -41,6 +41,10 @@ needs_templates = pytest.mark.skipif(
 )
 
 
+#: Stands for the classes of libraries that are not imported.
+_OURS = "masterworker.surroundings.settings."
+
+
 def look(imports: tuple[str, ...]) -> dict[str, Any]:
     """Describe this process as far as it should not depend on how it was started."""
     for name in imports:  # NumPy has threads of its own then, and filters of warnings
@@ -88,8 +92,9 @@ def look(imports: tuple[str, ...]) -> dict[str, Any]:
         "switch interval": sys.getswitchinterval(),
         "flags": str(sys.flags),
         "options": (sys.warnoptions, sys._xoptions),
-        # In which order a library puts its own depends on when it is imported.
-        "warnings": sorted({str(each) for each in warnings.filters}),
+        # In which order a library puts its own depends on when it is imported, and so does whether
+        # another class stands for one of its.
+        "warnings": sorted({s for each in warnings.filters if _OURS not in (s := str(each))}),
         "locale": locale.setlocale(locale.LC_ALL),
         "encodings": (sys.getfilesystemencoding(), locale.getpreferredencoding(do_setlocale=False)),
         "processors": sorted(os.sched_getaffinity(0)),
