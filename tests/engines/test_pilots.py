@@ -89,7 +89,7 @@ def run(kind: str, deed: str, label: str, folder: Path, status: int = 0) -> str:
 def test_workers_in_an_engine(kind: str, deed: str, tmp_path: Path) -> None:
     """What holds in each case is said by the function of this name in the program."""
     label = unique_label(f"{kind} {deed}")
-    found = json.loads(run(kind, deed, label, tmp_path).splitlines()[-1])
+    found = result_in(run(kind, deed, label, tmp_path))
     if deed == "results":
         names = {"thread": "ThreadPoolExecutor", "dask": "Dask at tcp://", "ray": "Ray"}
         names["separate"] = names["dask"]
@@ -108,15 +108,19 @@ def test_a_master_that_is_killed_leaves_no_workers(kind: str, tmp_path: Path) ->
     wait_until(lambda: not pilot_program.worker_processes(label), 60)
 
 
+def result_in(said: str) -> dict[str, Any]:
+    """Return what a program has found; an engine may say something after it."""
+    found: dict[str, Any] = json.loads([x for x in said.splitlines() if x.startswith("{")][-1])
+    return found
+
+
 @pytest.mark.alone
 @pytest.mark.search
 @pytest.mark.parametrize("kind", sorted(PACKAGES.keys() - {"separate"}))
 def test_a_rain_of_kills(kind: str, tmp_path: Path) -> None:
     """20 processes are killed meanwhile: 1,000 tasks, none lost, none twice, never 3 workers."""
     label = unique_label(f"{kind} rain")
-    said = run(kind, "rain", label, tmp_path).splitlines()
-    # Ray may say something after the program.
-    found = json.loads([line for line in said if line.startswith("{")][-1])
+    found = result_in(run(kind, "rain", label, tmp_path))
     assert found["most"] == 2
 
 
