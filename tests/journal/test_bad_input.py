@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -200,6 +201,33 @@ def test_a_full_disk_holds_up_and_then_goes_on(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "done 200\n"
     assert "no room on the disk" in done.stderr
+
+
+def test_a_slow_disk_keeps_the_file_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of its descriptor must not become another file's while it is written."""
+    from masterworker.journal import journal as module
+    from masterworker.journal import writer
+
+    slow, real = threading.Event(), os.fdatasync
+
+    def flush(fd: int) -> None:
+        slow.wait(HANG)
+        real(fd)
+
+    class System:
+        fdatasync = staticmethod(flush)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+    monkeypatch.setattr(writer, "os", System())
+    journal = module.Journal(module.Settings(path))
+    fd = journal._fd
+    assert not journal.close(0.05)
+    assert os.path.samestat(os.fstat(fd), path.stat())
+    slow.set()
+    assert journal.close(HANG)
+    opened(path)
 
 
 BROKEN = """

@@ -207,9 +207,10 @@ class Journal:
         """Write what has come, and let another master have the journal. False: not in this time."""
         self._writer.put(Entries(lambda: [Ended(time.time())]))
         done = self._writer.close(seconds)
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            unlock_and_close(fd)
+        if self._fd >= 0 and self._writer.has_ended:
+            # Not before: its number would be another file's, into which the writer would write.
+            unlock_and_close(self._fd)
+            self._fd = -1
         return done
 
     def after_fork(self) -> None:

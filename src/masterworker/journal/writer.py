@@ -111,6 +111,11 @@ class Writer:
         self._thread.join(seconds)
         return not self._thread.is_alive() and not self.failure
 
+    @property
+    def has_ended(self) -> bool:
+        """Nothing is written any more."""
+        return not self._thread.is_alive()
+
     # -- inside -----------------------------------------------------------------------------
 
     def _run(self) -> None:
