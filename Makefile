@@ -18,7 +18,7 @@ TESTERS ?= 4
 # Of those that are marked `alone`; `ALONE=2` is faster on a machine with nothing else to do.
 ALONE ?= 1
 
-.PHONY: demo test plain quick coverage check format map news hooks bench chaos simulate rain races fuzz trajectory clean help
+.PHONY: demo test test-together test-alone plain quick coverage check format map news hooks bench chaos simulate rain races fuzz trajectory clean help
 
 help:
 	@echo "make demo        set up and run a first job"
@@ -72,7 +72,13 @@ demo: $(VENV)/base
 	$(BIN)/python Examples/first_job.py
 
 test: $(VENV)/dev
+	$(MAKE) test-together
+	$(MAKE) test-alone
+
+test-together: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile
+
+test-alone: $(VENV)/dev
 	$(BIN)/python -m pytest -m alone --numprocesses $(ALONE) --dist loadfile
 
 # What depends on how a worker is started, where each of them is a program of its own.

@@ -84,7 +84,8 @@ def test_an_outcome_is_sent_by_the_thread_that_brings_it(
     (lease,) = net.manager.exchange(wire.Exchange(worker, want=1)).leases
     call = _collecting(net, collector)
     net.manager.exchange(wire.Exchange(worker, _done(lease)))
-    assert sent == [(threading.current_thread(), True)]
+    # What the collector acknowledges then is answered by another thread, perhaps by now.
+    assert sent[0] == (threading.current_thread(), True)
     finished, leases = call.result()
     assert [outcome.payload for outcome in finished] == [b"done"]
     assert not leases
