@@ -451,7 +451,7 @@ def main():
     deeds += [killed_scheduler, killed_nanny]
     known = {function.__name__: function for function in deeds}
     found = known[deed](engine, label)
-    print(json.dumps(found), flush=True)  # noqa: T201
+    print(json.dumps({"found": found}), flush=True)  # noqa: T201
     if deed != "exit_without_end":
         engine.close()
 

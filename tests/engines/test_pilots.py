@@ -5,33 +5,29 @@ Bound: each program ends within 100 s on a loaded machine of two processors; mem
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import logging
 import os
 import pickle
 import re
-import shutil
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import masterworker
 from engines import pilot_program
-from masterworker.engine.pilots.travelling import Order, Pilot
+from engines.programs import PACKAGES, result_in, run
+from masterworker.engine.pilots.travelling import Order, pilot
 from masterworker.surroundings import logs
 from support import run_script, unique_label, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-PROGRAM = Path(pilot_program.__file__)
-PACKAGES = {"thread": "", "loky": "loky", "dask": "distributed", "ray": "ray"}
-PACKAGES |= {"mpi": "mpi4py", "openmpi": "mpi4py", "separate": "distributed"}
+PROGRAM = "pilot_program.py"
 DEEDS = ["results", "killed_engine", "killed_supervisor", "killed_workers", "idle"]
 #: Threads are ours, and a rank that is killed ends the MPI job: neither is an engine's process.
 CASES = [
@@ -45,51 +41,12 @@ CASES += [("dask", deed) for deed in ("closed_client", "late_workers", "restarte
 CASES += [("separate", deed) for deed in ("results", "killed_nanny", "killed_scheduler")]
 
 
-def has(package: str) -> bool:
-    return not package or importlib.util.find_spec(package) is not None
-
-
-def ranks(kind: str) -> tuple[list[str], dict[str, str]]:
-    """How to start three ranks, by MPICH or by Open MPI, and in which environment."""
-    run = [sys.executable, "-m", "masterworker.mpi"]
-    if kind == "mpi":
-        beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        if (found := shutil.which("mpiexec", path=beside)) is None:
-            pytest.skip("there is no mpiexec: pip install mpich")
-        return [found, "-n", "3", *run], {}
-    library = next(Path("/usr/lib").glob("*/libmpi.so.40"), None)
-    if (found := shutil.which("mpiexec.openmpi")) is None or library is None:
-        pytest.skip("Open MPI is not installed: apt-get install openmpi-bin")
-    options = ["--allow-run-as-root", "--oversubscribe", "-n", "3"]
-    return [found, *options, *run], {"MPI4PY_LIBMPI": str(library)}
-
-
-def run(kind: str, deed: str, label: str, folder: Path, status: int = 0) -> str:
-    """Run a deed of the program. Its output goes to files, which processes of engines keep open."""
-    if not has(PACKAGES[kind]):
-        pytest.skip(f"{PACKAGES[kind]} is not installed")
-    start, more = ranks(kind) if "mpi" in kind else ([sys.executable], {})
-    said, told = folder / "out", folder / "err"
-    with said.open("w") as out, told.open("w") as err:
-        ended = subprocess.run(
-            [*start, str(PROGRAM), kind, deed, label],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            check=False,
-            timeout=110,
-            env={**os.environ, **more},
-        )
-    assert ended.returncode == status, said.read_text() + told.read_text()
-    return said.read_text()
-
-
 @pytest.mark.alone
 @pytest.mark.parametrize(("kind", "deed"), CASES)
 def test_workers_in_an_engine(kind: str, deed: str, tmp_path: Path) -> None:
     """What holds in each case is said by the function of this name in the program."""
     label = unique_label(f"{kind} {deed}")
-    found = result_in(run(kind, deed, label, tmp_path))
+    found = result_in(run(tmp_path, PROGRAM, kind, deed, label))
     if deed == "results":
         names = {"thread": "ThreadPoolExecutor", "dask": "Dask at tcp://", "ray": "Ray"}
         names["separate"] = names["dask"]
@@ -104,14 +61,8 @@ def test_a_master_that_is_killed_leaves_no_workers(kind: str, tmp_path: Path) ->
     if "mpi" in kind or kind == "separate":
         pytest.skip("mpiexec ends all ranks; and Dask is one of the others")
     label = unique_label(f"{kind} killed")
-    assert "killed" in run(kind, "orphans", label, tmp_path, -9)
+    assert "killed" in run(tmp_path, PROGRAM, kind, "orphans", label, status=-9)
     wait_until(lambda: not pilot_program.worker_processes(label), 60)
-
-
-def result_in(said: str) -> dict[str, Any]:
-    """Return what a program has found; an engine may say something after it."""
-    found: dict[str, Any] = json.loads([x for x in said.splitlines() if x.startswith("{")][-1])
-    return found
 
 
 @pytest.mark.alone
@@ -120,7 +71,7 @@ def result_in(said: str) -> dict[str, Any]:
 def test_a_rain_of_kills(kind: str, tmp_path: Path) -> None:
     """20 processes are killed meanwhile: 1,000 tasks, none lost, none twice, never 3 workers."""
     label = unique_label(f"{kind} rain")
-    found = result_in(run(kind, "rain", label, tmp_path))
+    found = result_in(run(tmp_path, PROGRAM, kind, "rain", label))
     assert found["most"] == 2
 
 
@@ -258,7 +209,7 @@ def opened(code: str) -> str:
     script = f"import pickle, sys; pilot = pickle.load(sys.stdin.buffer); {code}"
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", script],
-        input=pickle.dumps(Pilot(ORDER)),
+        input=pickle.dumps(pilot(ORDER)),
         capture_output=True,
         check=True,
     ).stdout.decode()
@@ -268,24 +219,24 @@ def test_masterworker_is_missing_there() -> None:
     said = opened("print(pilot())")
     assert re.fullmatch(
         r"\S+ \(Python 3\.\d+, \S+\) has no masterworker, the master has (\S+): "
-        r"install the same there: pip install masterworker==\1\n",
+        r"install the same there: \S+ -m pip install masterworker==\1\n",
         said,
     ), said
 
 
 def test_another_version_is_there() -> None:
-    pilot = pickle.loads(pickle.dumps(Pilot(ORDER)))
-    pilot.version = "0.0.7"
-    assert re.search(r"has masterworker \S+, the master has 0\.0\.7: .*==0\.0\.7$", pilot())
-    pilot.python = "3.1"
-    assert "has another Python than the master, 3.1" in pilot()
+    there = pickle.loads(pickle.dumps(pilot(ORDER)))
+    there.version = "0.0.7"
+    assert re.search(r"has masterworker \S+, the master has 0\.0\.7: .*==0\.0\.7$", there())
+    there.python = "3.1"
+    assert "has another Python than the master, 3.1" in there()
 
 
 def test_a_pilot_shows_nothing_of_its_ticket() -> None:
-    pilot = Pilot(ORDER)
+    sent = pilot(ORDER)
     there = opened("print(repr(pilot), str(pilot))")
-    assert "secret" not in f"{pilot!r} {pilot} {ORDER!r} {ORDER}" + there
-    assert "MasterworkerPilot" in there
+    assert "secret" not in f"{sent!r} {sent} {ORDER!r} {ORDER}" + there
+    assert "MasterworkerCall" in there
 
 
 def test_a_program_that_is_interrupted(tmp_path: Path) -> None:

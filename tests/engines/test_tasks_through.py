@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -300,14 +302,59 @@ def test_an_executor_that_never_executes() -> None:
 
     with Master(engine=Silent()) as master:
         master.request_task("square", 1)
-        with pytest.raises(TimeoutError, match="Silent has answered nothing"):
+        with pytest.raises(TimeoutError, match="Silent has executed nothing for") as raised:
             master.retrieve_result(timeout=0.5)
+        wait_until(lambda: master.status().troubles, LONG)
+        told = f"{raised.value} {master.status().troubles}"
+        assert "1 task waits; Silent has executed nothing" in told
+        assert "task_manager worker" not in told, "that is for workers of ours"
+
+
+class Bare(concurrent.futures.Executor):
+    """An executor whose processes have a Python without any package, and some code before it."""
+
+    _max_workers = 1
+
+    def __init__(self, code: str) -> None:
+        self._code = (
+            f"import pickle, sys, types; {code}; call, *args = pickle.load(sys.stdin.buffer)"
+        )
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        command = [sys.executable, "-I", "-S", "-c", f"{self._code}; print(call(*args))"]
+        said = subprocess.run(
+            command, input=pickle.dumps((fn, *args)), capture_output=True, check=True
+        )
+        future: Future[Any] = Future()
+        future.set_result(said.stdout.decode().strip())
+        return future
+
+
+#: Makes another version of masterworker in a process.
+OLD = (
+    "m = sys.modules['masterworker'] = types.ModuleType('masterworker'); m.__path__ = []; "
+    "v = sys.modules['masterworker.version'] = types.ModuleType('v'); v.__version__ = '0.0.7'"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "has"), [("pass", "has no masterworker"), (OLD, r"has masterworker 0\.0\.7")]
+)
+def test_masterworker_is_missing_there(code: str, has: str) -> None:
+    """The job ends with one sentence: host, both versions, and the command to install it."""
+    with Master(engine=Bare(code)) as master, pytest.raises(EngineError) as raised:
+        master.submit(work.square, 1).result(LONG)
+    assert re.search(
+        rf"Bare cannot go on: \S+ \(Python 3\.\d+, \S+\) {has}, the master has (\S+): install the "
+        r"same there: \S+ -m pip install masterworker==\1 \(1 task is left\)",
+        str(raised.value),
+    ), raised.value
 
 
 def test_other_versions_there() -> None:
     """One sentence names the host, both versions, and the command to install it."""
     protocol, python, _ = parcel.VERSIONS
-    (said,) = carry_out((protocol, "3.9", "0.0.7"), b"", [])
+    said = carry_out((protocol, "3.9", "0.0.7"), b"", [])
     assert f"has Python {python} and masterworker" in said
     assert "the master Python 3.9 and masterworker 0.0.7" in said
     assert "-m pip install masterworker==0.0.7" in said

@@ -33,8 +33,8 @@ REBUILDER = "masterworker/data/rebuilding.py"
 #: What executes a text of this library, or the user's program, and nothing that was sent; and what
 #: names a library without loading it.
 TEXTS = {
-    ("masterworker/engine/pilots/on_ray.py", "exec"),
-    ("masterworker/engine/pilots/travelling.py", "eval"),
+    ("masterworker/engine/elsewhere.py", "exec"),
+    ("masterworker/engine/elsewhere.py", "eval"),
     ("masterworker/mpi.py", "exec"),
     ("masterworker/journal/kinds.py", "the name 'pandas'"),
     ("masterworker/journal/tables.py", "the name 'pandas'"),

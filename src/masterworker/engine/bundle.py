@@ -44,11 +44,12 @@ def carry_out(versions: Sequence[Any], head: Any, large: Sequence[bytes], *value
         values: The stored values that have come along.
 
     Returns:
-        The answer, in the same way: itself, or encoded with its large payloads.
+        The answer, in the same way: itself, or encoded with its large payloads. A text says why
+        there is none.
     """
     host = process_info()
     if misfit := parcel.misfit(versions, host):
-        return [misfit]
+        return misfit
     order = head if isinstance(head, Order) else parcel.read(Order, head, large)
     answer = _carry_out(order, [_as_payload(value) for value in values])
     return answer if head is order else parcel.write(answer)

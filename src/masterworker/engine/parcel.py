@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -13,6 +12,7 @@ from masterworker.core.grain import Spent  # noqa: TC001  as the next ones, deco
 from masterworker.core.options import Options  # noqa: TC001
 from masterworker.core.task import Lease, Outcome, Payload  # noqa: TC001
 from masterworker.data.segment import Segment, bytes_of
+from masterworker.engine.elsewhere import cure
 from masterworker.version import __version__
 
 if TYPE_CHECKING:
@@ -107,6 +107,5 @@ def misfit(theirs: Sequence[object], host: str) -> str:
         return ""
     return (
         f"{host} has Python {python} and masterworker {version} (protocol {protocol}), the master "
-        f"Python {theirs[1]} and masterworker {theirs[2]} (protocol {theirs[0]}): install the same "
-        f"there: {sys.executable} -m pip install masterworker=={theirs[2]}"
+        f"Python {theirs[1]} and masterworker {theirs[2]} (protocol {theirs[0]}): {cure(theirs[2])}"
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import wire
 from masterworker.engine import kept
-from masterworker.engine.adapters.base import Died, say
+from masterworker.engine.adapters.base import Died, Withdrawn, say
 from masterworker.engine.parcel import Answer
 from masterworker.engine.traffic import Later, Traffic
 from masterworker.engine.use import Use
@@ -102,11 +102,13 @@ class Slots:
             raise self.failure
 
     def describe_starting(self) -> str:
-        """Say whether the engine has not answered yet; "": it has."""
+        """Say what the engine lacks, and what to do; "": it executes tasks. Takes no lock."""
         use = self._use
-        if use is not None and (use.tags is not None or use.is_over):
+        if use is None:
+            return f"{self.name} has not been reached yet"
+        if use.is_over or (use.number > 0 and use.tags is not None):
             return ""
-        return f"{self.name} has answered nothing for {time.monotonic() - self._since:.0f} s"
+        return f"{self.name} {self._silence(use)}"
 
     def leave(self) -> None:
         """The job ends: cancel what the engine has not begun. What it has begun is waited for."""
@@ -187,23 +189,32 @@ class Slots:
             self._forget_probe()
             traffic.part_idle()
         use.number = use.adapter.slots()
+        traffic.adjust()
         if use.number > 0 and use.tags is not None:
             self._is_named, self._since = False, time.monotonic()
-            traffic.adjust()
             return
-        if use.number > 0 and self._probe is None:
-            self._send_probe(use, [])
+        if self._probe is None and (use.number > 0 or self._manager.core.waiting.count):
+            self._send_probe(use, [])  # without workers, too: some engines start them when asked
         self._name_silence(use)
 
     def _name_silence(self, use: Use) -> None:
         """Say that the engine does nothing, or end the job for that."""
         silent, bound = time.monotonic() - self._since, self._engine.no_workers_timeout
         if use.number < 1 and bound is not None and silent > bound:
-            self._fail(use.error(f"it has had no workers for {bound:g} s"))
-        elif silent > NAMED_AFTER and not self._is_named and self._manager.outstanding():
+            said = f"it has had no workers for {bound:g} s{use.adapter.shortage()}"
+            self._fail(use.error(said))
+        elif silent > NAMED_AFTER and not self._is_named and self._manager.core.waiting.count:
             self._is_named = True
-            what = "has no workers" if use.number < 1 else "has not executed anything yet"
-            logger.warning("%s %s; the job waits for it", self.name, what)
+            logger.warning("%s %s; the job waits for it", self.name, self._silence(use))
+
+    def _silence(self, use: Use) -> str:
+        """Return what the engine lacks, and what to do."""
+        if use.number < 1:
+            return f"has no workers at this moment{use.adapter.shortage()}"
+        return (
+            f"has executed nothing for {time.monotonic() - self._since:.0f} s: its processes may "
+            "still start, or be busy with something else"
+        )
 
     # -- the first bundle -------------------------------------------------------------------
 
@@ -221,7 +232,10 @@ class Slots:
         if use is None or use.is_over or number != self._probed:
             return
         found = use.outcome(future)
-        if isinstance(found, Died) and self._probed < PROBES and use.adapter.renew():
+        is_call = use.tags is not None  # for workers, and no more
+        if isinstance(found, Withdrawn) or (isinstance(found, Died) and is_call):
+            self._forget_probe()
+        elif isinstance(found, Died) and self._probed < PROBES and use.adapter.renew():
             self._send_probe(use, [])
         elif not isinstance(found, Answer):
             self._fail(use.error(found.text))

@@ -88,8 +88,9 @@ class Traffic:
             self.lanes.append(Lane(len(self.lanes) + 1))
         for lane in self.lanes:
             if lane.number > wanted:
-                if lane.stage in {Stage.ASKING, Stage.IDLE}:
-                    self.part(lane)
+                self._dismiss(lane)
+            elif self._use.tags is None:
+                continue
             elif lane.stage is Stage.AWAY:
                 self._join(lane)
                 self.ask(lane)
@@ -98,6 +99,14 @@ class Traffic:
             elif lane.stage is Stage.SENT and not lane.has_told:
                 self._tell_begun(lane)
         self.send_ready()
+
+    def _dismiss(self, lane: Lane) -> None:
+        """There is no slot for a lane: it leaves, with a bundle of it when that is done."""
+        if lane.stage is Stage.READY:
+            self._ready.remove(lane)
+            self.ask(lane, returned=lane.task_ids)
+        elif lane.stage in {Stage.ASKING, Stage.IDLE}:
+            self.part(lane)
 
     def _tell_begun(self, lane: Lane) -> None:
         """Say that a task that is alone in its bundle has begun, as far as the engine says so."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.engine import parcel
 from masterworker.engine.adapters.base import Died, Verdict, say
-from masterworker.engine.bundle import carry_out
+from masterworker.engine.elsewhere import Call
 from masterworker.engine.parcel import Answer, Order
 from masterworker.engine.shipping import Shipping
 from masterworker.errors import EngineError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from masterworker.engine.opening import Engine
     from masterworker.engine.parcel import Known
     from masterworker.manager import Manager
+
+#: What the engine is to call; there it may lack all of ours.
+_BUNDLE: Final = Call("masterworker_bundle", "masterworker.engine.bundle", "carry_out")
 
 
 class Use:
@@ -67,7 +70,7 @@ class Use:
         )
         head, large = (order, []) if self.adapter.in_process else parcel.write(order)
         try:
-            future = self.adapter.send(carry_out, (parcel.VERSIONS, head, large), values)
+            future = self.adapter.send(_BUNDLE, (parcel.VERSIONS, head, large), values)
         except Exception as error:
             future = _Failed(error)
         future.add_done_callback(done)
@@ -79,8 +82,8 @@ class Use:
             found = future.result()
             if isinstance(found, Answer):
                 return found
-            if len(found) == 1:
-                return Answer("", refusal=found[0])
+            if isinstance(found, str):
+                return Answer("", refusal=found)
             return parcel.read(Answer, *found)
         except (KeyboardInterrupt, SystemExit) as error:
             return Died(say(error))

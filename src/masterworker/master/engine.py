@@ -135,16 +135,16 @@ class MasterEngine:
         )
         hello = wire.introduce(process_info(), [], None, random_name())
         self.process_id = manager.join(hello).member_id
-        if self.launcher is not None:
-            manager.troubles.starting, manager.troubles.ways_to_start = (
-                forgotten.weakly(self.launcher.describe_starting, ""),
-                forgotten.weakly(self.launcher.describe_ways_to_start, ""),
-            )
         #: Called when an engine executes nothing any more.
         self.when_stuck = WeakCallback()
         #: What executes tasks through an engine that is there already; None: workers do.
         self.slots = use(chosen, manager, label, handlers or {}, (wake, self.when_stuck))
         self.program.on_change = self.slots.program_changed if self.slots else None
+        if launcher is not None:
+            manager.troubles.starting, manager.troubles.ways_to_start = (
+                forgotten.weakly((self.slots or launcher).describe_starting, ""),
+                forgotten.weakly(launcher.describe_ways_to_start, ""),
+            )
         waiting = Waiting(manager, self.slots or self.launcher, here)
         self.router = ResultRouter(manager, waiting, label)
         arrive.bind(self.router.arrive)

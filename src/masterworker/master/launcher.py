@@ -186,6 +186,8 @@ class Launcher:
         Takes no lock.
         """
         starting = self.local_workers.starting()
+        if not starting and self.crews:
+            return self.crews.describe_starting()
         why = self.local_workers.why_no_template if starting else ""
         return f"{starting}, each as a program of its own: {why}" if why else starting
 

@@ -60,6 +60,12 @@ class Adapter(Protocol):
             A future, which has `add_done_callback`, `cancel` and `result`.
         """
 
+    def shortage(self) -> str:
+        """Say what helps where there are no slots, after a sentence; "": that is not known.
+
+        Takes no lock, and asks nothing.
+        """
+
     def hold(self, value: bytes) -> Any:
         """Bring a large value near to all processes; None: it travels where it is missing."""
 

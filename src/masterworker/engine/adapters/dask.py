@@ -1,6 +1,7 @@
 """Dask: bundles are tasks of a `Client`.
 
-Each is for one Dask worker, the one that has the fewest. Dask would execute a task whose worker has
+Each is for one Dask worker, the one that has the fewest; where there is none, an adaptive cluster
+starts one for what is for any. Dask would execute a task whose worker has
 died four times more before it says so; one that is for a worker that is gone, it does not begin.
 """
 
@@ -68,7 +69,7 @@ class DaskAdapter:
             for address, each in found.items()
             if each.get("status", "running") == "running" and self._has_resources(each)
         }
-        gone = [sent for sent in self._under_way if sent.address not in found]
+        gone = [sent for sent in self._under_way if sent.address and sent.address not in found]
         number = Counter(sent.address for sent in gone)
         for sent in gone:
             self._wary_until = time.monotonic() + WARY
@@ -82,15 +83,13 @@ class DaskAdapter:
             raise EngineError(f"the Dask client is {self._client.status}")
         if time.monotonic() < self._wary_until:
             self.slots()
-        if not self._threads:
-            raise CancelledError("the Dask cluster has no workers at this moment")
         self._sent += 1
         busy = Counter(each.address for each in self._under_way)
-        address = min(self._threads, key=lambda each: busy[each] / self._threads[each])
+        address = min(self._threads, key=lambda each: busy[each] / self._threads[each], default="")
         future = self._client.submit(
             *(function, *args, *values),
             key=f"{PREFIX}-{self._job}-{self._sent}",
-            workers=[address],
+            workers=[address] if address else None,
             pure=False,
             retries=0,
             resources=self._resources or None,
@@ -98,6 +97,11 @@ class DaskAdapter:
         sent = _Sent(future, address, self._under_way.discard)
         self._under_way.add(sent)
         return sent
+
+    def shortage(self) -> str:
+        """See `Adapter.shortage`."""
+        wanted = f" with resources {self._resources}" if self._resources else ""
+        return f": start some{wanted}, as with `dask worker {self._address()}`"
 
     def hold(self, value: bytes) -> Any:  # noqa: ARG002  as declared
         """Hold nothing: what is scattered is lost for ever when all workers that have it end."""
@@ -177,7 +181,7 @@ class _Sent:
 
     Args:
         future: Dask's.
-        address: Of the worker that it is for.
+        address: Of the worker that it is for; "": of any, since there was none.
         on_done: Called with this when it is done.
     """
 

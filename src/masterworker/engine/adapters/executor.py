@@ -51,6 +51,10 @@ class ExecutorAdapter:
         """See `Adapter.send`."""
         return self._executor.submit(function, *args, *values)
 
+    def shortage(self) -> str:
+        """Say nothing: it always has some."""
+        return ""
+
     def hold(self, value: bytes) -> Any:  # noqa: ARG002  as declared
         """Hold nothing: there is no way to all processes of an executor."""
         return None

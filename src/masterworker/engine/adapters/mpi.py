@@ -199,6 +199,10 @@ class MpiAdapter:
         """See `Adapter.send`."""
         return self._ranks.send([*args, *values])
 
+    def shortage(self) -> str:
+        """Say nothing: it always has some."""
+        return ""
+
     def hold(self, value: bytes) -> Any:  # noqa: ARG002  as declared
         """Hold nothing: a rank that lacks a value says so, once."""
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from masterworker.engine.adapters.base import Died, Gone, Unfit, Verdict, Withdrawn, is_missing, say
+from masterworker.engine.elsewhere import as_function
 from masterworker.errors import EngineError
 
 if TYPE_CHECKING:
@@ -60,10 +61,16 @@ class RayAdapter:
         if not ray.is_initialized():
             raise EngineError("the program has left the Ray cluster")
         if self._remote is None:
-            self._remote = ray.remote(function).options(**self._options)
-        future = self._remote.remote(*args, *values).future()
+            by_name = as_function(function.__name__)
+            self._remote = ray.remote(by_name).options(**self._options)
+        future = self._remote.remote(function, *args, *values).future()
         future.set_running_or_notify_cancel()  # Ray does not say when it begins
         return future
+
+    def shortage(self) -> str:
+        """See `Adapter.shortage`."""
+        wanted = ", ".join(f"{name}={value}" for name, value in self._needs.items())
+        return f": no node has {wanted}; add one, as with `ray start --address=...`"
 
     def hold(self, value: bytes) -> Any:
         """Make it an object of Ray, which each node fetches once."""

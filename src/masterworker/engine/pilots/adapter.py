@@ -10,7 +10,7 @@ from masterworker.errors import MasterworkerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from masterworker.engine.pilots.travelling import Pilot
+    from masterworker.engine.elsewhere import Call
 
 
 class EngineGoneError(MasterworkerError):
@@ -69,7 +69,7 @@ class Adapter(Protocol):
         """Say what may be missing, after a sentence about it; "" where that is not known."""
         ...
 
-    def send(self, pilot: Pilot, on_done: Callable[[], None]) -> Sent:
+    def send(self, pilot: Call, on_done: Callable[[], None]) -> Sent:
         """Let the engine execute a pilot.
 
         Args:

@@ -19,7 +19,7 @@ import msgspec
 from masterworker.data.record import printable
 from masterworker.engine.pilots import exits
 from masterworker.engine.pilots.adapter import End, EngineGoneError
-from masterworker.engine.pilots.travelling import NAME, Order, Pilot
+from masterworker.engine.pilots.travelling import NAME, Order, pilot
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -143,6 +143,15 @@ class Crew:
             return ""
         return self._trouble()
 
+    def describe_starting(self) -> str:
+        """Say how many workers the engine has not begun, and since when; "": none. No lock."""
+        coming = sum(place.sent is not None and not place.joined for place in self._places)
+        if not coming or any(place.joined for place in self._places):
+            return ""
+        many = "1 worker was" if coming == 1 else f"{coming} workers were"
+        waited = time.monotonic() - self._began
+        return f"{many} sent to {self._adapter.name}, which has begun none for {waited:.0f} s"
+
     def retire(self) -> None:
         """Send no more: another crew has its part of the engine. What is there may stay."""
         self.is_retired = True
@@ -250,7 +259,7 @@ class Crew:
             self._wish.order, ticket=self._ticket, name=place.name, lifetime=left
         )
         try:
-            place.sent = self._adapter.send(Pilot(order), self._ring)
+            place.sent = self._adapter.send(pilot(order), self._ring)
             if self._adapter.is_joined_at_exit and not self._comes_first:
                 self._comes_first = True
                 exits.come_first()

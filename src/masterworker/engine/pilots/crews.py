@@ -101,6 +101,13 @@ class Crews:
         found = [crew.trouble() for crew in self._all if not crew.is_retired]
         return next(iter(found), "") if all(found) else ""
 
+    def describe_starting(self) -> str:
+        """Say which workers an engine has not begun, and what may be missing; "": none.
+
+        Takes no lock.
+        """
+        return next(filter(None, (crew.describe_starting() for crew in self._all)), "")
+
     def in_vain(self) -> str:
         """Return why waiting for workers is to be an error, as the user has said; "": it is not."""
         return next((crew.in_vain for crew in self._all if crew.in_vain), "")

@@ -13,7 +13,8 @@ from masterworker.machine import random_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from masterworker.engine.pilots.travelling import Pilot
+    from masterworker.engine.elsewhere import Call
+
 
 #: Seconds to find a scheduler.
 _FOUND_IN: Final = 10.0
@@ -62,7 +63,7 @@ class OnDask:
         """Say how many workers it had when it was last heard of."""
         return f" (its client is {self._client.status})"
 
-    def send(self, pilot: Pilot, on_done: Callable[[], None]) -> SentToDask:
+    def send(self, pilot: Call, on_done: Callable[[], None]) -> SentToDask:
         """Let it execute a pilot."""
         if self._client.status in {"closing", "closed"}:
             raise EngineGoneError("its client was closed")

@@ -13,7 +13,7 @@ from masterworker.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from masterworker.engine.pilots.travelling import Pilot
+    from masterworker.engine.elsewhere import Call
 
 
 class OnExecutor:
@@ -56,7 +56,7 @@ class OnExecutor:
         """Say nothing: executors do not tell."""
         return ""
 
-    def send(self, pilot: Pilot, on_done: Callable[[], None]) -> SentToExecutor:
+    def send(self, pilot: Call, on_done: Callable[[], None]) -> SentToExecutor:
         """Let it execute a pilot."""
         try:
             future = self._executor.submit(pilot)

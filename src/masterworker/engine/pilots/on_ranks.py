@@ -11,8 +11,8 @@ from masterworker.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from masterworker.engine.elsewhere import Call
     from masterworker.engine.pilots.on_executor import SentToExecutor
-    from masterworker.engine.pilots.travelling import Pilot
 
 
 class OnRanks:
@@ -60,7 +60,7 @@ class OnRanks:
         """Say what may be missing."""
         return ": do the other ranks call masterworker.mpi.serve?" if self._ours else ""
 
-    def send(self, pilot: Pilot, on_done: Callable[[], None]) -> SentToExecutor:
+    def send(self, pilot: Call, on_done: Callable[[], None]) -> SentToExecutor:
         """Let a rank execute a pilot."""
         return self._inner.send(pilot, on_done)
 

@@ -7,18 +7,17 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from masterworker.engine.elsewhere import as_function
 from masterworker.engine.pilots.adapter import End, EngineGoneError
 from masterworker.errors import UsageError, WorkerStartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from masterworker.engine.pilots.travelling import Pilot
+    from masterworker.engine.elsewhere import Call
+
 
 logger = logging.getLogger("masterworker.master")
-
-#: Ray takes a function only, and sends by value what is of no module.
-_SOURCE = "def masterworker_pilot(pilot):\n    return pilot()\n"
 
 
 class OnRay:
@@ -50,11 +49,9 @@ class OnRay:
             except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
                 where = address or "this machine"
                 raise WorkerStartError(f"no Ray cluster at {where}: {error}") from None
-        names: dict[str, Any] = {"__name__": "__main__"}
-        exec(_SOURCE, names)  # noqa: S102  a text of ours: it needs nothing of ours over there
         options = {"num_cpus": 1, "max_retries": 0, "name": "masterworker_pilot", **resources}
         try:
-            self._function = ray.remote(**options)(names["masterworker_pilot"])
+            self._function = ray.remote(**options)(as_function("masterworker_pilot"))
         except (ValueError, TypeError) as error:
             raise UsageError(f"Ray does not take these resources: {error}") from None
         self._needs = options["num_cpus"] or 1
@@ -74,7 +71,7 @@ class OnRay:
         """Say nothing: that takes a call that may wait."""
         return ""
 
-    def send(self, pilot: Pilot, on_done: Callable[[], None]) -> SentToRay:
+    def send(self, pilot: Call, on_done: Callable[[], None]) -> SentToRay:
         """Let it execute a pilot."""
         if not self._ray.is_initialized():
             raise EngineGoneError("this process has left it (ray.shutdown)")
