@@ -57,13 +57,15 @@ ABOUT: Final = {
         ("task_manager explain demo sqrt_7",),
     ),
     "journal": _About(
-        "FILE [show | check | prune [NEW] | adopt]",
-        "Print what the journal of a job holds; check it; write what counts into a new file; make "
-        "one yours that was written with another key.",
+        "FILE [show | export OUT | check | prune [NEW] | adopt]",
+        "Print what the journal of a job holds; write its outcomes as CSV, JSON or Parquet, by the "
+        "ending of OUT; check it; write what counts into a new file; make one yours that was "
+        "written with another key.",
         ("json",),
         (
             "task_manager journal sweep.journal          outcomes, runs, versions",
             "task_manager journal sweep.journal prune    make it smaller",
+            "task_manager journal sweep.journal export sweep.csv",
         ),
     ),
     "replay": _About(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from masterworker.cli import exit_codes
 from masterworker.data.record import printable
 from masterworker.errors import UsageError
-from masterworker.journal import upkeep
+from masterworker.journal import standins, upkeep
+from masterworker.journal.export import export
 from masterworker.journal.format import key_of
 from masterworker.security.credentials import authority
 from masterworker.status.text import counted
@@ -33,9 +34,13 @@ def run(file: str, options: argparse.Namespace) -> int:
         before, after = upkeep.prune(path, key, Path(more[0]).absolute() if more else None)
         print(f"{before / 1e6:.1f} MB became {after / 1e6:.1f} MB in {more[0] if more else file}")
         return exit_codes.OK
+    if action == "export" and len(more) == 1:
+        return _export(path, key, more[0])
     if action == "adopt" and not more:
         return _adopt(path, key)
-    raise UsageError("say what to do: journal FILE [show | check | prune [NEW] | adopt]")
+    raise UsageError(
+        "say what to do: journal FILE [show | export OUT | check | prune [NEW] | adopt]"
+    )
 
 
 def _show(path: Path, key: bytes, *, as_json: bool) -> int:
@@ -82,6 +87,15 @@ def _check(path: Path, key: bytes) -> int:
         f"`prune NEW` saves {counted(sum(found.tags.values()), 'outcome')} in a new file"
     )
     return exit_codes.FAILED
+
+
+def _export(path: Path, key: bytes, out: str) -> int:
+    # Classes of values may be in modules that lie here, as they do for `python -m`.
+    sys.path.append(str(Path.cwd()))
+    standins.put_in_place()
+    number = export(path, key, Path(out).absolute())
+    print(f"{counted(number, 'outcome')} in {printable(out)}")
+    return exit_codes.OK
 
 
 def _adopt(path: Path, key: bytes) -> int:

@@ -43,7 +43,8 @@ commands:
   replay LABEL TASK     carry out the saved call of a failed task, here
   ticket LABEL          make a line with which workers of other machines join
   nameserver            be a Pyro name server
-  journal FILE          print what a journal holds (also: check, prune, adopt)
+  journal FILE          print what a journal holds (also: export, check, prune,
+                        adopt)
 
 A lone LABEL means: show LABEL. SIGTERM lets workers finish what they are doing,
 Ctrl-C makes them give it back; twice ends them at once.

@@ -347,7 +347,7 @@ class Dispatcher:
         if effects.direct:
             self.effects.append(Settled(effects.direct))
         if effects.unkept:
-            self.effects.append(Unkept(effects.unkept))
+            self.effects.append(Unkept(effects.unkept, effects.parameters))
         if effects.failed:
             self.effects.append(CallsFailed(effects.failed))
         for member_id, task_id in effects.orders:

@@ -8,7 +8,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from masterworker.core.effects import Failed
-    from masterworker.core.task import Finished
+    from masterworker.core.task import Finished, Payloads
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -30,6 +30,8 @@ class Unkept(msgspec.Struct, frozen=True):
     """Outcomes are to be kept; then `Dispatcher.kept` is due."""
 
     outcomes: list[Finished]
+    #: What the parameters of each were.
+    parameters: list[Payloads]
 
 
 class CallsFailed(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from masterworker.core.task import Payload
+from masterworker.core.task import Payload, Payloads
 
 if TYPE_CHECKING:
     from masterworker.core.member import Member
@@ -29,6 +29,8 @@ class Effects(msgspec.Struct, repr_omit_defaults=True):
     direct: list[Finished] = []
     #: Outcomes that are to be kept, in this order; then `Scheduler.on_kept` is due.
     unkept: list[Finished] = []
+    #: What the parameters of each of these were.
+    parameters: list[Payloads] = []
     #: Claims that will never be served: their takers are gone.
     dropped: list[int] = []
     #: Processes that were taken out, and why.

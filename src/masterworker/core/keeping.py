@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.blocks import Item
     from masterworker.core.outbox import Outbox
-    from masterworker.core.task import Payload
+    from masterworker.core.task import Payload, Payloads
 
 
 class Keeping:
@@ -42,15 +42,16 @@ class Keeping:
         self._entries.append((task, parameters))
         self._ids.add(task.id)
         self.count += 1
-        self._out.effects.unkept.append(
-            Finished(task.id, task.tag, task.kind, [task.payload], task.worker, task.tries)
-        )
+        done = Finished(task.id, task.tag, task.kind, [task.payload], task.worker, task.tries)
+        self._out.effects.unkept.append(done)
+        self._out.effects.parameters.append([parameters])
 
-    def add_several(self, done: Finished) -> None:
+    def add_several(self, done: Finished, parameters: Payloads) -> None:
         """Tasks in a row have their results, and are not known any more."""
         self._entries.append(done)
         self.count += len(done.payloads)
         self._out.effects.unkept.append(done)
+        self._out.effects.parameters.append(parameters)
 
     def take(self, number: int) -> Iterator[tuple[Task, Payload] | Finished]:
         """The first entries are kept: yield them, and forget them."""

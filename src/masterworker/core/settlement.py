@@ -92,11 +92,11 @@ class Settlement:
     def settle_first(self, block: Block, results: Payloads, member: Member) -> None:
         """The first tasks of a block have their results."""
         done = Finished(block.id, block.tag, RESULT, results, member.info)
+        number = len(results)
         if self._keeps:
-            self.keeping.add_several(done)
+            self.keeping.add_several(done, block.payloads[:number])
         else:
             self._tell_several(done)
-        number = len(results)
         if number == len(block.payloads):
             del member.leases[block.last]
         if self._further:

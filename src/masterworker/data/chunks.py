@@ -31,6 +31,9 @@ LONGEST: Final = 64
 LARGEST: Final = 1 << 63
 WIDEST: Final = 8
 
+#: What the pickle of a function names whose last parameter is the number of a stream (`seed=`).
+HAS_STREAM: Final = b"masterworker.worker.seeded"
+
 #: The chunk of the latest item is kept open: where tasks are executed one by one, the next one is
 #: of the same chunk.
 _latest: Final[list[tuple[bytes, Any]]] = [(b"", None)]
@@ -122,6 +125,24 @@ def open_calls(chunk: Chunk) -> tuple[bytes, list[Sequence[Any]]]:
     return function, [column[begin:end] for column in columns]
 
 
+def columns_alone(chunk: Chunk) -> bytes:
+    """Return the parameters of calls as they were given: without the function, and no others.
+
+    `open_columns` opens them.
+    """
+    opened = _opened(chunk.data)
+    ((function, columns),) = opened.items()
+    part = [column[chunk.at : chunk.at + chunk.number] for column in columns]
+    if HAS_STREAM in function:
+        part.pop()
+    return _encoded(part, min(map(coding_of, part), default=PICKLED))
+
+
+def open_columns(data: bytes) -> list[tuple[Any, ...]]:
+    """Return the parameters of each call, from what `columns_alone` has made."""
+    return list(zip(*_decoded(data), strict=True))
+
+
 # -- results --------------------------------------------------------------------------------
 
 
@@ -178,12 +199,17 @@ def item(data: bytes, at: int) -> Any:
 
     Called by the pickle that `items.single` makes.
     """
-    known, opened = _latest[0]
-    if known != data:
-        opened = _decoded(data)
-        _latest[0] = data, opened
+    opened = _opened(data)
     if type(opened) is list:
         return opened[at]
     ((function, columns),) = opened.items()
     args = tuple(column[at] for column in columns)
     return (function, args, {}) if function else args
+
+
+def _opened(data: bytes) -> Any:
+    known, opened = _latest[0]
+    if known is not data and known != data:
+        opened = _decoded(data)
+        _latest[0] = data, opened
+    return opened

@@ -31,6 +31,19 @@ def single(chunk: Chunk, at: int) -> bytes:
     return b"".join((_HEAD, size, chunk.data, b"J", place, _TAIL))
 
 
+def is_single(payload: bytes) -> bool:
+    """Return whether `single` has made a payload."""
+    return payload.startswith(_HEAD)
+
+
+def part_of(payload: bytes) -> Chunk:
+    """Return the one item of a chunk that a payload which `single` has made stands for."""
+    begin = len(_HEAD) + 4
+    end = begin + int.from_bytes(payload[len(_HEAD) : begin], "little")
+    at = int.from_bytes(payload[end + 1 : end + 5], "little")
+    return Chunk(payload[begin:end], at, 1)
+
+
 def one_by_one(payloads: Payloads) -> Sequence[Payload]:
     """Return the payload of each task."""
     if isinstance(payloads, Chunk):

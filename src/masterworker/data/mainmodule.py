@@ -52,6 +52,11 @@ def live_in(module: ModuleType) -> None:
     _main.elsewhere = module.__dict__
 
 
+def live_in_names(names: dict[str, Any]) -> None:
+    """From now on the main program has these names; its module in this process is another one."""
+    _take_the_place_of_main(names)
+
+
 def look_for_script() -> None:
     """Find the script where a tool executes it: a profiler, a tracer, a debugger.
 

@@ -28,6 +28,8 @@ GROUP: Final = b"\x8bGRP"
 CHECK: Final = 16
 _HEADER = struct.Struct("<HI")
 _HEAD = struct.Struct("<4sIQ")
+#: Bytes of a group around its records.
+AROUND: Final = _HEAD.size + CHECK
 #: No group has more bytes, but for one with a single record.
 MOST: Final = 16 << 20
 #: No length that is read is believed beyond this.
@@ -135,6 +137,14 @@ def unchecked_group(data: memoryview, at: int) -> Group | None:
     if magic != GROUP or size > LARGEST or end + CHECK > len(data):
         return None
     return Group(number, at, end + CHECK, data[begin:end])
+
+
+def size_of_group(head: bytes) -> int | None:
+    """Return how many bytes a group has that begins so; None: none does."""
+    if len(head) < _HEAD.size:
+        return None
+    magic, size, _ = _HEAD.unpack_from(head)
+    return AROUND + size if magic == GROUP and size <= LARGEST else None
 
 
 def read_group(data: memoryview, at: int, keyed: Keyed) -> Group | None:

@@ -8,12 +8,11 @@ import platform
 import sys
 import time
 from importlib import import_module
-from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker import forks
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import CANCELLED, Large, ids_of
+from masterworker.core.task import CANCELLED, ids_of
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.aside import LargeFiles
@@ -28,6 +27,7 @@ from masterworker.journal.file import (
 )
 from masterworker.journal.index import Index, Occurrences
 from masterworker.journal.reading import read
+from masterworker.journal.recorder import Recorder, weight_of
 from masterworker.journal.records import Aside, Began, Code, Done, Ended, Header
 from masterworker.journal.writer import Entries, Mode, Place, Writer
 from masterworker.security import credentials
@@ -89,6 +89,7 @@ class Journal:
         self._large = LargeFiles(path.with_name(path.name + ".d"), self._key)
         #: The keys of tasks that are under way, by their ids. Also written by the submitter.
         self.open_keys: dict[int, bytes] = {}
+        self._recorder = Recorder(self.open_keys, self._large, flush=kept_as.mode == "disk")
         #: The code of functions, by their names, as the file has it.
         self.codes: dict[str, Code] = {}
         #: How many outcomes of each function there are.
@@ -190,13 +191,19 @@ class Journal:
             if done.kind == CANCELLED:
                 self.open_keys.pop(done.task_id, None)
 
-    def keep(self, finished: list[Finished]) -> None:
-        """Keep outcomes, and tell of it. Does not wait: may be called with any lock held."""
-        weight = sum(_weight(done) for done in finished)
+    def keep(self, finished: list[Finished], parameters: list[Payloads]) -> None:
+        """Keep outcomes, and tell of it. Does not wait: may be called with any lock held.
+
+        Args:
+            finished: The outcomes.
+            parameters: What the parameters of each were.
+        """
         number = len(finished)
-        self._writer.put(
-            Entries(lambda: self._records(finished), lambda: self._kept(finished, number), weight)
-        )
+
+        def make() -> list[Entry]:
+            return self._recorder.records(finished, parameters)
+
+        self._writer.put(Entries(make, lambda: self._kept(finished, number), weight_of(finished)))
 
     def note_code(self, code: Code) -> None:
         """Keep the source of a function."""
@@ -301,31 +308,6 @@ class Journal:
             payloads.append(payload)
         return Kept(done.kind, payloads, done.worker)
 
-    def _records(self, finished: Iterable[Finished]) -> list[Entry]:
-        """Make records of outcomes; in the writer's thread. Single ones that are alike are one."""
-        known, now = self.open_keys, time.time()
-        records: list[Entry] = []
-        asked = (done for done in finished if done.task_id in known)
-        for about, some in groupby(asked, _about):
-            tag, kind, worker, attempts, is_chunk = about
-            if is_chunk:
-                for done in some:
-                    keys = b"".join([known[each] for each in ids_of(done)])
-                    records.append(Done(keys, tag, kind, done.payloads, worker, attempts, now))  # type: ignore[arg-type]
-                continue
-            payloads: list[bytes | Aside] = []
-            parts: list[bytes] = []
-            for done in some:
-                parts += [known[each] for each in ids_of(done)]
-                payloads += map(self._aside, done.payloads)  # type: ignore[arg-type]
-            records.append(Done(b"".join(parts), tag, kind, payloads, worker, attempts, now))
-        return records
-
-    def _aside(self, payload: Payload) -> bytes | Aside:
-        if isinstance(payload, Large):
-            return self._large.write(payload, flush=self.settings.mode == "disk")
-        return payload
-
     def _kept(self, finished: Iterable[Finished], number: int) -> None:
         for done in finished:
             for each in ids_of(done):
@@ -337,16 +319,6 @@ class Journal:
 
     def _on_failed(self, reason: str) -> None:
         self._failed(reason)
-
-
-def _weight(done: Finished) -> int:
-    payloads = done.payloads
-    return len(payloads.data) if isinstance(payloads, Chunk) else sum(map(len, payloads))
-
-
-def _about(done: Finished) -> tuple[str, int, str, int, bool]:
-    """Return what outcomes in one record have in common."""
-    return done.tag, done.kind, done.worker, done.attempts, isinstance(done.payloads, Chunk)
 
 
 def _began() -> Began:

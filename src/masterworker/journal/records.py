@@ -58,6 +58,9 @@ class Done(Record, frozen=True):
     worker: str
     attempts: int
     when: float
+    #: What the parameters of each were, as they travelled (b"": they are not kept); or of all in
+    #: one: see `data.chunks.columns_alone`.
+    asked: list[bytes] | bytes = b""
 
 
 class Ended(Record, frozen=True):

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from masterworker.conversation.numbered import NumberedCalls
     from masterworker.core.census import Census
     from masterworker.core.effects import Failed
-    from masterworker.core.task import Finished, Lease, Payload
+    from masterworker.core.task import Finished, Lease, Payload, Payloads
     from masterworker.transport.base import Later
 
 logger = logging.getLogger("masterworker.manager")
@@ -81,7 +81,7 @@ class Manager:
         on_failed: Callable[[list[Failed]], None] | None = None,
         accept: str = wire.ANYTHING,
         results_memory: int | None = None,
-        keep: Callable[[list[Finished]], None] | None = None,
+        keep: Callable[[list[Finished], list[Payloads]], None] | None = None,
     ) -> None:
         self.instance = random_name()
         self._clock = clock

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from masterworker.conversation.dispatcher import Dispatcher
     from masterworker.core.effects import Failed
-    from masterworker.core.task import Finished
+    from masterworker.core.task import Finished, Payloads
     from masterworker.manager.observers import Observers
     from masterworker.manager.outbox import Outbox
     from masterworker.manager.timekeeper import Timekeeper
@@ -40,7 +40,7 @@ class Sinks:
         timekeeper: Timekeeper,
         on_direct: Callable[[list[Finished]], None] | None,
         on_failed: Callable[[list[Failed]], None] | None,
-        keep: Callable[[list[Finished]], None] | None,
+        keep: Callable[[list[Finished], list[Payloads]], None] | None,
     ) -> None:
         self._outbox, self._observers, self._timekeeper = outbox, observers, timekeeper
         self.on_direct, self.on_failed, self.keep = on_direct, on_failed, keep
@@ -62,7 +62,7 @@ class Sinks:
                     self.on_direct(effect.outcomes)
             elif effect.__class__ is Unkept:
                 assert self.keep is not None  # noqa: S101  else none is
-                self.keep(effect.outcomes)
+                self.keep(effect.outcomes, effect.parameters)
             elif effect.__class__ is CallsFailed:
                 if self.on_failed is not None:
                     self.on_failed(effect.calls)
