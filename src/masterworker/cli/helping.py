@@ -57,15 +57,19 @@ ABOUT: Final = {
         ("task_manager explain demo sqrt_7",),
     ),
     "journal": _About(
-        "FILE [show | export OUT | check | prune [NEW] | adopt]",
+        "FILE [show | export OUT | check | prune [NEW] |\n"
+        "           forget TASK|--failed|--changed | adopt]",
         "Print what the journal of a job holds; write its outcomes as CSV, JSON or Parquet, by the "
-        "ending of OUT; check it; write what counts into a new file; make one yours that was "
-        "written with another key.",
-        ("json",),
+        "ending of OUT; check it; write what counts into a new file; let it forget outcomes, so "
+        "that the next run executes their tasks again; make one yours that was written with "
+        "another key.",
+        ("json", "failed", "changed"),
         (
             "task_manager journal sweep.journal          outcomes, runs, versions",
             "task_manager journal sweep.journal prune    make it smaller",
             "task_manager journal sweep.journal export sweep.csv",
+            "task_manager journal sweep.journal forget 3fa9c2   a task, by its key in an export",
+            "task_manager journal sweep.journal forget --failed",
         ),
     ),
     "replay": _About(

@@ -13,6 +13,7 @@ from masterworker.data.record import printable
 from masterworker.errors import UsageError
 from masterworker.journal import standins, upkeep
 from masterworker.journal.export import export
+from masterworker.journal.forgetting import Wanted, forget
 from masterworker.journal.format import key_of
 from masterworker.security.credentials import authority
 from masterworker.status.text import counted
@@ -26,6 +27,8 @@ def run(file: str, options: argparse.Namespace) -> int:
     """Carry out what is said after the file."""
     action, *more = options.words[2:] or ["show"]
     path, key = Path(file).absolute(), key_of(authority())
+    if action != "forget" and (options.failed or options.changed):
+        raise UsageError("--failed and --changed say what is to be forgotten: journal FILE forget")
     if action == "show" and not more:
         return _show(path, key, as_json=options.json)
     if action == "check" and not more:
@@ -36,10 +39,13 @@ def run(file: str, options: argparse.Namespace) -> int:
         return exit_codes.OK
     if action == "export" and len(more) == 1:
         return _export(path, key, more[0])
+    if action == "forget":
+        return _forget(path, key, options, more)
     if action == "adopt" and not more:
         return _adopt(path, key)
     raise UsageError(
-        "say what to do: journal FILE [show | export OUT | check | prune [NEW] | adopt]"
+        "say what to do: journal FILE [show | export OUT | check | prune [NEW] | "
+        "forget TASK|--failed|--changed | adopt]"
     )
 
 
@@ -95,6 +101,15 @@ def _export(path: Path, key: bytes, out: str) -> int:
     standins.put_in_place()
     number = export(path, key, Path(out).absolute())
     print(f"{counted(number, 'outcome')} in {printable(out)}")
+    return exit_codes.OK
+
+
+def _forget(path: Path, key: bytes, options: argparse.Namespace, more: list[str]) -> int:
+    if len(more) + bool(options.failed) + bool(options.changed) != 1:
+        raise UsageError("say what is to be forgotten: a task, --failed, or --changed")
+    wanted = Wanted("".join(more), bool(options.failed), bool(options.changed))
+    number = forget(path, key, wanted)
+    print(f"{counted(number, 'outcome')} forgotten; the next run executes what it asks for of them")
     return exit_codes.OK
 
 

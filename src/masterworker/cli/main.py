@@ -43,8 +43,8 @@ commands:
   replay LABEL TASK     carry out the saved call of a failed task, here
   ticket LABEL          make a line with which workers of other machines join
   nameserver            be a Pyro name server
-  journal FILE          print what a journal holds (also: export, check, prune,
-                        adopt)
+  journal FILE          print what a journal holds (also: export, forget, check,
+                        prune, adopt)
 
 A lone LABEL means: show LABEL. SIGTERM lets workers finish what they are doing,
 Ctrl-C makes them give it back; twice ends them at once.
@@ -105,6 +105,9 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     add("--pdb", action="store_true", help="debug an exception where it was raised")
     add("--break", action="store_true", dest="stop_first", help="stop at the first line")
     add("--clear", action="store_true", help="remove the failed calls, of LABEL or of all jobs")
+    add = parser.add_argument_group("options of journal").add_argument
+    add("--failed", action="store_true", default=None, help="forget: what is no result")
+    add("--changed", action="store_true", default=None, help="forget: what other code computed")
     _add_reaching_options(parser)
     parser.add_argument("--ticket-fd", type=int, help=argparse.SUPPRESS)
     return parser
@@ -143,6 +146,7 @@ OPTIONS: Final = {
     ("slave", "worker"): (*_OF_WORKERS, "initializer", "start_timeout", "preload"),
     ("ticket",): ("out", "valid", "observer", "address"),
     ("nameserver",): ("host", "port"),
+    ("journal",): ("failed", "changed"),
     ("slave", "worker", "show", "explain"): ("ticket",),
 }
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 #: Files that have been read, by their names and first lines: programs call many functions of one.
@@ -28,20 +29,30 @@ def source_of(function: Callable[..., Any]) -> str | None:
         None: there is no source, as of what is written in C.
     """
     kept: Any = inspect.unwrap(function) if callable(function) else function
-    path = getattr(kept, "__qualname__", "").split(".")
     tree = _tree_of(kept)
-    if tree is None:
+    return None if tree is None else _source(tree, getattr(kept, "__qualname__", ""))
+
+
+def source_in(path: Path, name: str) -> str | None:
+    """Return the source of a function of a file, as `source_of`, without importing that."""
+    try:
+        return _source(ast.parse(path.read_bytes()), name)
+    except (OSError, SyntaxError, ValueError):
         return None
+
+
+def _source(tree: ast.Module, name: str) -> str | None:
+    first = name.split(".", maxsplit=1)[0]
     found = _top_level(tree)
-    if path[0] not in found:
+    if first not in found:
         return None
-    wanted, seen = [path[0]], {path[0]: True}
+    wanted, seen = [first], {first: True}
     while wanted:
-        for name in _names_in(found[wanted.pop()]):
-            if name in found and name not in seen:
-                seen[name] = True
-                wanted.append(name)
-    return "\n\n".join(_text(found[name]) for name in found if name in seen)
+        for used in _names_in(found[wanted.pop()]):
+            if used in found and used not in seen:
+                seen[used] = True
+                wanted.append(used)
+    return "\n\n".join(_text(found[each]) for each in found if each in seen)
 
 
 def difference(name: str, before: str, after: str) -> str:

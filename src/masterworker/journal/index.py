@@ -43,9 +43,13 @@ class Index:
     def __len__(self) -> int:
         return len(self._places)
 
+    def counts(self, done: Done) -> bool:
+        """Return whether an outcome is given again."""
+        return self._failures or done.kind in FINAL
+
     def add(self, done: Done, offset: int, record: int) -> None:
         """An outcome is kept. Of two for one key the first one counts."""
-        if done.kind not in FINAL and not self._failures:
+        if not self.counts(done):
             return
         base = len(self._offsets) * _WIDTH
         self._offsets.append(offset)
@@ -64,9 +68,12 @@ class Index:
         """Return whether the outcome of any of them is kept."""
         return bool(self._places) and not self._places.keys().isdisjoint(keys)
 
-    def forget(self, key: bytes) -> None:
-        """An outcome cannot be had any more."""
-        self._places.pop(key, None)
+    def forget(self, keys: Iterable[bytes]) -> int:
+        """Outcomes cannot be had any more. Returns how many were there."""
+        before = len(self._places)
+        for key in keys:
+            self._places.pop(key, None)
+        return before - len(self._places)
 
     def _place(self, at: int) -> Place:
         number, position = divmod(at, _WIDTH)

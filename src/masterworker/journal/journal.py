@@ -26,9 +26,20 @@ from masterworker.journal.file import (
     write_all,
 )
 from masterworker.journal.index import Index, Occurrences
+from masterworker.journal.index import Place as Spot
 from masterworker.journal.reading import read
 from masterworker.journal.recorder import Recorder, weight_of
-from masterworker.journal.records import Aside, Began, Code, Done, Ended, Header
+from masterworker.journal.records import (
+    KEY,
+    Aside,
+    Began,
+    Code,
+    Done,
+    Ended,
+    Forgot,
+    Header,
+    keys_in,
+)
 from masterworker.journal.writer import Entries, Mode, Place, Writer
 from masterworker.security import credentials
 from masterworker.version import __version__
@@ -171,11 +182,7 @@ class Journal:
                     position=place.position + end - at
                 ):
                     end += 1
-                kept = self._read(place.offset, place.record, place.position, end - at)
-                if kept is None:
-                    for key in keys[at:end]:
-                        self._index.forget(key)
-                parts.append((end - at, kept))
+                parts.append((end - at, self._read_or_forget(place, keys[at:end])))
             at = end
         return parts
 
@@ -274,7 +281,12 @@ class Journal:
     def _take_in(self, record: Entry, offset: int, number: int) -> None:
         if isinstance(record, Done):
             self._index.add(record, offset, number)
-            self.numbers[record.tag] = self.numbers.get(record.tag, 0) + len(record.payloads)
+            if self._index.counts(record):
+                self.numbers[record.tag] = self.numbers.get(record.tag, 0) + len(record.payloads)
+        elif isinstance(record, Forgot):
+            self._index.forget(keys_in(record.keys))
+            if record.tag in self.numbers:
+                self.numbers[record.tag] -= len(record.keys) // KEY
         elif isinstance(record, Code):
             self.codes[record.name] = record
         elif isinstance(record, Began):
@@ -282,8 +294,19 @@ class Journal:
         elif isinstance(record, Ended):
             self._ended = True
 
-    def _read(self, offset: int, record: int, position: int, number: int) -> Kept | None:
+    def _read_or_forget(self, place: Spot, keys: Sequence[bytes]) -> Kept | None:
         """Return outcomes from the file; None: a file beside it is gone."""
+        done = self._record_at(place)
+        kept = self._read(done, place.position, len(keys))
+        if kept is None:
+            self._index.forget(keys)
+            # Else the next run would find them again, and not what is computed now.
+            gone = Forgot(b"".join(keys), done.tag, done.kind)
+            self._writer.put(Entries(lambda: [gone]))
+        return kept
+
+    def _record_at(self, place: Spot) -> Done:
+        offset = place.offset
         known, records = self._latest
         if known != offset:
             group = layout.read_group(mapped(self._fd), offset, self._keyed)
@@ -291,8 +314,11 @@ class Journal:
                 raise JournalError(f"the journal {self.path} was changed while it is in use")
             records = layout.records_of(group)
             self._latest = offset, records
-        done = records[record]
+        done = records[place.record]
         assert isinstance(done, Done)  # noqa: S101  the index says so
+        return done
+
+    def _read(self, done: Done, position: int, number: int) -> Kept | None:
         part = done.payloads[position : position + number]
         if isinstance(part, Chunk):
             return Kept(done.kind, part, done.worker)

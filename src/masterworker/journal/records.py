@@ -63,13 +63,22 @@ class Done(Record, frozen=True):
     asked: list[bytes] | bytes = b""
 
 
+class Forgot(Record, frozen=True):
+    """Outcomes of tasks count no more, so these are executed again."""
+
+    keys: bytes
+    tag: str
+    #: Of the outcomes, as in `Done`.
+    kind: int
+
+
 class Ended(Record, frozen=True):
     """The job has ended in good order."""
 
     when: float
 
 
-Entry = Began | Code | Done | Ended
+Entry = Began | Code | Done | Forgot | Ended
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 from masterworker.core import task
 from masterworker.core.chunks import Chunk
@@ -14,15 +14,17 @@ from masterworker.data.failure import text_of
 from masterworker.data.outcome import open_result
 from masterworker.data.pickling import loads
 from masterworker.journal.plainly import plainly
-from masterworker.journal.records import Aside, Done, keys_in
+from masterworker.journal.records import Aside, Done, Forgot, keys_in
+from masterworker.journal.walk import Position
 from masterworker.taskid import shown_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from masterworker.core.task import Payload
     from masterworker.journal.aside import LargeFiles
-    from masterworker.journal.walk import Position, Walk
+    from masterworker.journal.records import Entry
+    from masterworker.journal.walk import Walk
 
 #: What became of a task.
 RESULT: Final = "result"
@@ -51,7 +53,8 @@ class Row(NamedTuple):
 def rows(walk: Walk, large: LargeFiles) -> Iterator[Row]:
     """Yield the outcomes that count: results, and what has failed where there is none.
 
-    They are unpickled. In memory is one record, and some 150 bytes for each failure.
+    They are unpickled. In memory is one record, and some 150 bytes for each failure and for each
+    outcome that was forgotten.
 
     Args:
         walk: The journal; it is read twice.
@@ -60,29 +63,52 @@ def rows(walk: Walk, large: LargeFiles) -> Iterator[Row]:
     Raises:
         JournalError: It is damaged before its end.
     """
-    wanted = latest_failures(walk)
+    exceptions = Exceptions(walk)
     for position, entry in walk.records():
         if isinstance(entry, Done):
             keys = keys_in(entry.keys)
-            if entry.kind == task.RESULT:
-                yield from _rows(entry, range(len(keys)), keys, large)
-            else:
-                here = [at for at, key in enumerate(keys) if wanted.get(key) == position]
-                yield from _rows(entry, here, keys, large)
+            yield from _rows(entry, exceptions.that_count(position, entry.kind, keys), keys, large)
 
 
-def latest_failures(walk: Walk) -> dict[bytes, Position]:
-    """Return where the latest failure of each task is that has no result."""
-    found: dict[bytes, Position] = {}
-    for position, entry in walk.records():
-        if isinstance(entry, Done):
-            keys = keys_in(entry.keys)
-            if entry.kind != task.RESULT:
-                found.update(dict.fromkeys(keys, position))
-            elif found:
-                for key in keys:
-                    found.pop(key, None)
-    return found
+class Exceptions:
+    """Which outcomes of a journal do not count: failures that were mended, what was forgotten.
+
+    Args:
+        walk: The journal; it is read once.
+    """
+
+    def __init__(self, walk: Walk) -> None:
+        #: Where the latest failure of each task is that has no result.
+        self._failures: dict[bytes, Position] = {}
+        #: Where outcomes were forgotten last.
+        self._forgotten: dict[bytes, Position] = {}
+        failures, forgotten = self._failures, self._forgotten
+        for position, entry in walk.records():
+            if isinstance(entry, Done) and entry.kind != task.RESULT:
+                failures.update(dict.fromkeys(keys_in(entry.keys), position))
+            elif isinstance(entry, Forgot):
+                forgotten.update(dict.fromkeys(keys_in(entry.keys), position))
+            if failures and (isinstance(entry, Forgot) or is_result(entry)):
+                for key in keys_in(entry.keys):
+                    failures.pop(key, None)
+
+    def that_count(self, position: Position, kind: int, keys: Sequence[bytes]) -> Sequence[int]:
+        """Return which outcomes of a record count, by their positions in it."""
+        if kind != task.RESULT:
+            return [at for at, key in enumerate(keys) if self._failures.get(key) == position]
+        forgotten = self._forgotten
+        if not forgotten or forgotten.keys().isdisjoint(keys):
+            return range(len(keys))
+        return [at for at, key in enumerate(keys) if forgotten.get(key, _FIRST) < position]
+
+
+#: Before all others.
+_FIRST: Final = Position(-1, 0)
+
+
+def is_result(entry: Entry) -> TypeGuard[Done]:
+    """Return whether a record is of results."""
+    return isinstance(entry, Done) and entry.kind == task.RESULT
 
 
 def _rows(done: Done, wanted: Iterable[int], keys: list[bytes], large: LargeFiles) -> Iterator[Row]:

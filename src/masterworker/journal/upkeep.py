@@ -11,7 +11,7 @@ from masterworker.core.task import FAILURE, RESULT
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.file import flush_folder, lock, mapped, unlock_and_close, write_all
-from masterworker.journal.records import Began, Code, Done, Ended, keys_in
+from masterworker.journal.records import KEY, Began, Code, Done, Ended, Forgot, keys_in
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def count(path: Path, key: bytes) -> Count:
                 number = len(record.payloads)
                 tags[record.tag] += number
                 kinds[_KINDS.get(record.kind, "lost")] += number
-    return Count(header, len(view), whole, later, runs, ended, tags, kinds)
+            elif isinstance(record, Forgot):
+                number = len(record.keys) // KEY
+                tags[record.tag] -= number
+                kinds[_KINDS.get(record.kind, "lost")] -= number
+    return Count(header, len(view), whole, later, runs, ended, +tags, +kinds)
 
 
 def prune(path: Path, key: bytes, to: Path | None) -> tuple[int, int]:
@@ -88,7 +92,7 @@ def prune(path: Path, key: bytes, to: Path | None) -> tuple[int, int]:
     Raises:
         JournalError: It cannot be read or written, or a master writes it.
     """
-    with _locked(path) as view:
+    with locked(path) as (_, view):
         header, at = layout.read_header(view, key)
         keyed = layout.Keyed(key, header.journal)
         groups = list(layout.groups_after(view, at, keyed))
@@ -105,7 +109,7 @@ def adopt(path: Path, key: bytes) -> None:
     Raises:
         JournalError: It cannot be read or written, or a master writes it.
     """
-    with _locked(path) as view:
+    with locked(path) as (_, view):
         header, at = layout.read_header(view, None)
         records: list[Entry] = []
         while (group := layout.unchecked_group(view, at)) is not None:
@@ -120,17 +124,36 @@ def adopt(path: Path, key: bytes) -> None:
 def _that_count(records: Sequence[Entry]) -> list[Entry]:
     codes = {record.name: record for record in records if isinstance(record, Code)}
     began = [record for record in records if isinstance(record, Began)]
-    done = [record for record in records if isinstance(record, Done)]
-    settled: set[bytes] = set()
-    kept: list[Entry] = []
-    for record in done:
-        if record.kind != FAILURE and not settled.issuperset(keys_in(record.keys)):
-            settled.update(keys_in(record.keys))
+    #: Results and the like, and what was forgotten of them, in their order.
+    kept: list[Done | Forgot] = []
+    #: Which of these has the outcome of a task, and how many tasks each still has.
+    settled: dict[bytes, int] = {}
+    left: dict[int, int] = {}
+    failures: dict[bytes, Done] = {}
+    for record in records:
+        if isinstance(record, Done):
+            keys = keys_in(record.keys)
+            if record.kind == FAILURE:
+                failures.update(dict.fromkeys(keys, record))
+                continue
+            fresh = [key for key in keys if key not in settled]
+            if fresh:
+                left[len(kept)] = len(fresh)
+                settled.update(dict.fromkeys(fresh, len(kept)))
+                kept.append(record)
+        elif isinstance(record, Forgot):
             kept.append(record)
-    failures = {record.keys: record for record in done if record.kind == FAILURE}
-    kept += [record for key, record in failures.items() if key not in settled]
+            for key in keys_in(record.keys):
+                failures.pop(key, None)
+                if (place := settled.pop(key, None)) is not None:
+                    left[place] -= 1
+    some = {id(record): record for key, record in failures.items() if key not in settled}
+    those = [r for at, r in enumerate(kept) if isinstance(r, Forgot) or left[at]]
+    here = {key for r in those if isinstance(r, Done) for key in keys_in(r.keys)}
+    those = [r for r in those if isinstance(r, Done) or not here.isdisjoint(keys_in(r.keys))]
     ended = [record for record in records[-1:] if isinstance(record, Ended)]
-    return [*began[-1:], *codes.values(), *kept, *ended]
+    # Failures first: what follows may have been their mending.
+    return [*began[-1:], *codes.values(), *some.values(), *those, *ended]
 
 
 def _write(
@@ -184,7 +207,12 @@ def _view(path: Path) -> memoryview:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[memoryview]:
+def locked(path: Path) -> Iterator[tuple[int, memoryview]]:
+    """Hold the lock of a journal. Yields its descriptor, and its bytes.
+
+    Raises:
+        JournalError: It cannot be written, or a master has it.
+    """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
@@ -192,6 +220,6 @@ def _locked(path: Path) -> Iterator[memoryview]:
     try:
         if not lock(fd, path):
             raise JournalError(f"a master writes {path}: wait for its end")
-        yield mapped(fd)
+        yield fd, mapped(fd)
     finally:
         unlock_and_close(fd)

@@ -169,6 +169,8 @@ class Journaled:
         """Decide about a function that has changed. Returns 1 if it has another key now."""
         module, _, shown = name.partition(":")
         number = self.journal.numbers.get(f"@{shown}", 0)
+        if number <= 0:  # all were forgotten
+            return 0
         choice = self.journal.settings.changed
         if choice == "use":
             logger.warning("%s has changed; its %d outcomes in the journal are used", name, number)
