@@ -23,9 +23,9 @@ def has(package: str) -> bool:
     return not package or importlib.util.find_spec(package) is not None
 
 
-def ranks(kind: str) -> tuple[list[str], dict[str, str]]:
+def ranks(kind: str, program: str) -> tuple[list[str], dict[str, str]]:
     """How to start three ranks, by MPICH or by Open MPI, and in which environment."""
-    run = [sys.executable, "-m", "masterworker.mpi"]
+    run = [sys.executable, *(["-m", "masterworker.mpi"] if program.startswith("pilot") else [])]
     if kind == "mpi":
         beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         if (found := shutil.which("mpiexec", path=beside)) is None:
@@ -52,9 +52,9 @@ def run(folder: Path, program: str, kind: str, *words: str, status: int = 0, **e
     Returns:
         What it has said.
     """
-    if not has(PACKAGES[kind]):
+    if not has(PACKAGES.get(kind, "")):
         pytest.skip(f"{PACKAGES[kind]} is not installed")
-    start, more = ranks(kind) if "mpi" in kind else ([sys.executable], {})
+    start, more = ranks(kind, program) if "mpi" in kind else ([sys.executable], {})
     said, told = folder / "out", folder / "err"
     with said.open("w") as out, told.open("w") as err:
         ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Tasks through engines that leave things in a process: each in a program of its own.
+"""Tasks through engines that leave things in a process: each engine in a program of its own.
 
 Bound: each program ends within 100 s on a loaded machine of two processors; memory 1 GB (Ray).
 """
@@ -14,11 +14,28 @@ from engines.programs import run
 if TYPE_CHECKING:
     from pathlib import Path
 
-CASES = [("dask", "adaptive")]
+PROGRAM = "through_program.py"
+#: What holds in each case is said by the functions of these names in the program.
+CASES = {
+    "pool": ["interrupted"],
+    "pools": ["shower"],
+    "loky": ["interrupted", "shower"],
+    "dask": ["shower", "interrupted", "adaptive"],
+    "separate": ["killed_nanny"],
+    "ray": ["shower", "interrupted"],
+    "mpi": ["shower"],
+}
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("kind", "deed"), CASES)
-def test_tasks_through_an_engine(kind: str, deed: str, tmp_path: Path) -> None:
-    """What holds in each case is said by the function of this name in the program."""
-    run(tmp_path, "through_program.py", kind, deed)
+@pytest.mark.parametrize("kind", CASES)
+def test_tasks_through_an_engine(kind: str, tmp_path: Path) -> None:
+    run(tmp_path, PROGRAM, kind, *CASES[kind])
+
+
+@pytest.mark.alone
+@pytest.mark.search
+@pytest.mark.parametrize("kind", [kind for kind in CASES if "shower" in CASES[kind]])
+def test_a_rain_of_kills(kind: str, tmp_path: Path) -> None:
+    """20 kills beside 1,000 tasks: none lost, none twice, never more at one time than slots."""
+    run(tmp_path, PROGRAM, kind, "rain")

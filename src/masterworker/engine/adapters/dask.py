@@ -130,7 +130,9 @@ class DaskAdapter:
         return bool(self._client.status == "running")
 
     def close(self) -> None:
-        """Close the client, if it was made for this job."""
+        """Let Dask begin nothing more, and close the client if it was made for this job."""
+        for sent in tuple(self._under_way):
+            sent.forget()
         if self._is_mine:
             self._client.close(timeout=2)
 
@@ -206,6 +208,12 @@ class _Sent:
         self._error = WorkerGone(text, is_shared=is_shared)
         self._end()
 
+    def forget(self) -> None:
+        """Nothing is waited for any more: Dask is not to begin it."""
+        self._done = None
+        self._on_done(self)
+        self._withdraw()
+
     def result(self) -> Any:
         """Return what the bundle has brought, or raise what has become of it."""
         if self._error is not None:
@@ -230,5 +238,8 @@ class _Sent:
         self._on_done(self)
         if done is not None:
             done(self)
-            with contextlib.suppress(Exception):  # the client may be closed
-                self._future.cancel(force=True)
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        with contextlib.suppress(Exception):  # the client may be closed
+            self._future.cancel(force=True)
