@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from masterworker.core import audit
+from masterworker.core.departure import Ended
 from masterworker.core.scheduler import Scheduler
-from masterworker.core.task import CANCELLED, FAILURE, RESULT, Outcome
+from masterworker.core.task import CANCELLED, FAILURE, LOST, RESULT, Outcome, Task
+
+if TYPE_CHECKING:
+    from masterworker.core.task import Finished, Payloads
 
 
 class Job:
@@ -30,6 +36,10 @@ class Job:
         assert not refused
         audit.check(self.core)
         return list(range(first, first + number))
+
+    def told(self) -> list[tuple[Finished, Payloads]]:
+        """What is to be kept now, and the parameters of each."""
+        return list(zip(self.effects.unkept, self.effects.parameters, strict=True))
 
 
 def test_direct_outcomes_wait() -> None:
@@ -119,3 +129,61 @@ def test_what_is_recalled_is_handed_out_to_no_worker(direct: bool) -> None:
         found, _ = job.core.on_collect(collector, 5)
         assert [done.payload for done in found] == [b"r", b"s"]
         audit.check(job.core)
+
+
+def _struck(core: Scheduler, *losses: str, direct: bool = True) -> Task:
+    task = Task(core.table.next_id, "@f", b"p", direct, losses=list(losses))
+    core.on_requested_again(task, 0.0)
+    audit.check(core)
+    return task
+
+
+def test_a_task_with_strikes_is_handed_out_alone() -> None:
+    job = Job()
+    one, other = _struck(job.core, "w1", "w2"), _struck(job.core, "w1", direct=False)
+    leases, _ = job.core.on_fetch(job.worker, 10, 0.0)
+    assert [lease.task_id for lease in leases] == [one.id]
+    effects = job.core.on_departed(job.worker, Ended("killed", one.id), 0.0)
+    assert effects.struck == [(one.id, ["w1", "w2", "worker: killed"])]
+    assert [(done.task_id, done.kind) for done in effects.unkept] == [(one.id, LOST)]
+    assert effects.unkept[0].payload == b"w1\nw2\nworker: killed"
+    audit.check(job.core)
+    assert job.core.find(other.id) is other
+
+
+def test_a_task_with_too_many_strikes_is_not_handed_out() -> None:
+    """One of them was in doubt when the master was killed."""
+    job = Job()
+    task = Task(7, "@f", b"p", direct=True, losses=["w1", "w2", "w3"])
+    effects = job.core.on_requested_again(task, 0.0)
+    assert [(done.task_id, done.kind) for done in effects.unkept] == [(7, LOST)]
+    assert job.core.on_fetch(job.worker, 10, 0.0)[0] == []
+    effects = job.core.on_kept(1)
+    assert [done.task_id for done in effects.direct] == [7]
+    audit.check(job.core)
+
+
+def test_a_waiting_worker_gets_a_task_with_strikes() -> None:
+    job = Job()
+    _, claim = job.core.on_fetch(job.worker, 1, 0.0)
+    effects = job.core.on_requested_again(Task(3, "a", b"p", direct=False, losses=["w"]), 0.0)
+    assert [(each, [lease.task_id for lease in leases]) for each, leases in effects.leases] == [
+        (claim, [3])
+    ]
+
+
+def test_strikes_are_told_where_outcomes_are_kept_only() -> None:
+    core = Scheduler()
+    worker = core.on_joined("worker", frozenset(("@",)), None, 0.0)
+    first, _ = core.on_requested("@f", [b"p"], direct=True)
+    core.on_fetch(worker, 1, 0.0)
+    assert core.on_departed(worker, Ended("killed", first), 0.0).struck == []
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_parameters_come_with_outcomes(*, direct: bool) -> None:
+    job = Job()
+    job.settle("@f", 5, direct=direct)
+    found = [(len(done.payloads), len(parameters)) for done, parameters in job.told()]
+    assert found
+    assert all(one == other for one, other in found)

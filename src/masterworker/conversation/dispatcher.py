@@ -28,6 +28,7 @@ from masterworker.conversation.effects import (
     Effect,
     Reply,
     Settled,
+    Struck,
     Unkept,
     Warned,
 )
@@ -35,12 +36,12 @@ from masterworker.conversation.membership import Membership
 from masterworker.conversation.numbered import Call, NumberedCalls
 from masterworker.conversation.orders import MemberOrders
 from masterworker.conversation.revoking import Revoking
-from masterworker.conversation.submissions import LOOK, FlushRule, SubmissionBuffer
+from masterworker.conversation.submissions import LOOK, Again, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
 from masterworker.conversation.waiting import Waiter
 from masterworker.core.reports import CURRENT
-from masterworker.core.task import Outcome, ids_of
+from masterworker.core.task import Outcome, Task, ids_of
 from masterworker.errors import JournalError, Terminated
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ class Dispatcher:
             for first, tag, options, direct, payloads, expect, kept in self.submissions.take():
                 if expect is not None:
                     expect(first)
+                if isinstance(kept, Again):
+                    one = core.table.blocks.one_by_one(payloads)[0]
+                    task = Task(first, tag, one, direct, options=options, losses=list(kept.losses))
+                    self.apply(core.on_requested_again(task, now), now)
+                    continue
                 if kept is not None:
                     self.apply(core.on_recalled(tag, first, *kept, payloads, direct=direct), now)
                     continue
@@ -348,6 +354,8 @@ class Dispatcher:
             self.effects.append(Settled(effects.direct))
         if effects.unkept:
             self.effects.append(Unkept(effects.unkept, effects.parameters))
+        if effects.struck:
+            self.effects.append(Struck(effects.struck))
         if effects.failed:
             self.effects.append(CallsFailed(effects.failed))
         for member_id, task_id in effects.orders:

@@ -34,6 +34,12 @@ class Unkept(msgspec.Struct, frozen=True):
     parameters: list[Payloads]
 
 
+class Struck(msgspec.Struct, frozen=True):
+    """Strikes of tasks have changed: what they are now is to be kept."""
+
+    strikes: list[tuple[int, list[str]]]
+
+
 class CallsFailed(msgspec.Struct, frozen=True):
     """Calls have failed, and are to be kept for `replay`."""
 
@@ -52,6 +58,6 @@ class MembersChanged(msgspec.Struct, frozen=True):
     """Processes have come or gone, or the job has ended."""
 
 
-Effect = Reply | Settled | Unkept | CallsFailed | Warned | MembersChanged
+Effect = Reply | Settled | Unkept | Struck | CallsFailed | Warned | MembersChanged
 
 MEMBERS_CHANGED = MembersChanged()

@@ -40,6 +40,13 @@ class Recalled(NamedTuple):
     worker: str
 
 
+class Again(NamedTuple):
+    """What is known of a single request that has ended workers in an earlier run."""
+
+    #: One line for each of these.
+    losses: Sequence[str]
+
+
 class Run(NamedTuple):
     """Requests that came one after the other and have everything in common but the payload."""
 
@@ -50,8 +57,8 @@ class Run(NamedTuple):
     payloads: list[Payload] | Chunk
     #: Called with the id of the first before the scheduler has it.
     expect: Callable[[int], object] | None = None
-    #: Their outcomes are kept, and these are the payloads.
-    recalled: Recalled | None = None
+    #: Their outcomes are kept, and these are the payloads; or what else is kept of a single one.
+    recalled: Recalled | Again | None = None
 
 
 class SubmissionBuffer:
@@ -84,7 +91,7 @@ class SubmissionBuffer:
         *,
         direct: bool,
         expect: Callable[[int], object] | None = None,
-        recalled: Recalled | None = None,
+        recalled: Recalled | Again | None = None,
     ) -> None:
         """Note requests of one tag.
 

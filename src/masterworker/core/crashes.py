@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.departure import Departure
     from masterworker.core.member import Member
+    from masterworker.core.outbox import Outbox
 
 SETTLED, PAUSED = State.SETTLED, State.PAUSED
 
@@ -51,10 +52,14 @@ class CrashPolicy:
     Args:
         tasks: The tasks that are on their own, by id: only such have strikes.
         max_losses: A task with this many strikes is given up.
+        out: Is told of strikes, which are kept elsewhere; None: they are not.
     """
 
-    def __init__(self, tasks: dict[int, Task], max_losses: int = MAX_LOSSES) -> None:
+    def __init__(
+        self, tasks: dict[int, Task], max_losses: int = MAX_LOSSES, out: Outbox | None = None
+    ) -> None:
         self._tasks = tasks
+        self._out = out
         self.max_losses = max_losses
         #: The strikes that lost processes have given, by process id.
         self._strikes: OrderedDict[int, Strike] = OrderedDict()
@@ -86,6 +91,7 @@ class CrashPolicy:
         task.suspect = True
         task.losses = [*(task.losses or ()), text]
         task.note(now, f"executing in a worker that ended ({len(task.losses)} so far)")
+        self._tell(task)
         self._strikes[member.id] = Strike(task.id, text, why.is_doubtful, member.supervisor)
         while len(self._strikes) > KEPT_STRIKES:
             self._strikes.popitem(last=False)
@@ -120,6 +126,7 @@ class CrashPolicy:
         losses.remove(strike.text)
         task.losses = losses or None
         task.note(now, f"worker {member_id} had only been cut off: its loss does not count")
+        self._tell(task)
         return task if task.state is PAUSED else None
 
     def confirm(self, member_id: int, supervisor: str) -> Task | None:
@@ -150,3 +157,7 @@ class CrashPolicy:
         for task in self._tasks.values():
             if self.is_too_much(task) and task.state not in {SETTLED, PAUSED}:
                 yield "losses", task.id
+
+    def _tell(self, task: Task) -> None:
+        if self._out is not None:
+            self._out.effects.struck.append((task.id, list(task.losses or ())))

@@ -31,6 +31,8 @@ class Effects(msgspec.Struct, repr_omit_defaults=True):
     unkept: list[Finished] = []
     #: What the parameters of each of these were.
     parameters: list[Payloads] = []
+    #: Tasks whose strikes have changed, where outcomes are kept elsewhere: what they are now.
+    struck: list[tuple[int, list[str]]] = []
     #: Claims that will never be served: their takers are gone.
     dropped: list[int] = []
     #: Processes that were taken out, and why.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from masterworker.core.task import CANCELLED, State, Task
+from masterworker.core.task import CANCELLED, LOST, State, Task, write_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from masterworker.core.blocks import Item
     from masterworker.core.chunks import Chunk
+    from masterworker.core.crashes import CrashPolicy
     from masterworker.core.dispatch import Dispatch
     from masterworker.core.member import Member
     from masterworker.core.options import Options
@@ -29,15 +30,22 @@ class Requests:
         table: Numbers and keeps the tasks.
         dispatch: Hands them out.
         settlement: Settles those that are cancelled.
+        crashes: Says which have too many strikes.
         out: Counts what is asked for.
     """
 
     def __init__(
-        self, table: TaskTable, dispatch: Dispatch, settlement: Settlement, out: Outbox
+        self,
+        table: TaskTable,
+        dispatch: Dispatch,
+        settlement: Settlement,
+        crashes: CrashPolicy,
+        out: Outbox,
     ) -> None:
         self._table = table
         self._dispatch = dispatch
         self._settlement = settlement
+        self._crashes = crashes
         self._out = out
 
     def add(
@@ -72,6 +80,22 @@ class Requests:
         if dispatch.waiting.claims.by_id and not (is_plain and dispatch.keeps(tag, now)):
             dispatch.match(now)
         return first
+
+    def add_struck(self, task: Task, now: float) -> None:
+        """Queue a task that has strikes already: it is a suspect, or given up at once."""
+        table, dispatch = self._table, self._dispatch
+        table.number(task.tag, task.id, 1)
+        self._out.tally.submitted += 1
+        losses = task.losses or ()
+        task.suspect = True
+        task.note(now, f"it was executing in {len(losses)} workers that ended, in earlier runs")
+        table.add(task.tag, [task])
+        if self._crashes.is_too_much(task):
+            self._settlement.settle(task, LOST, write_history(losses), None)
+            return
+        dispatch.waiting.append(task.tag, [task], task.priority)
+        if dispatch.waiting.claims.by_id:
+            dispatch.match(now)
 
     def cancel(
         self, task_ids: Iterable[int], now: float, dropper: Member | None = None

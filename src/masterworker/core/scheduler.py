@@ -27,7 +27,7 @@ from masterworker.core.reports import Reports
 from masterworker.core.requests import Requests
 from masterworker.core.retries import Retries
 from masterworker.core.settlement import Settlement
-from masterworker.core.task import State
+from masterworker.core.task import State, Task
 from masterworker.core.task_queues import TaskQueues, key_of
 from masterworker.core.task_table import TaskTable
 from masterworker.core.time_limits import TimeLimits
@@ -74,7 +74,7 @@ class Scheduler:
         self.further = FurtherTasks(self.table, self.out)
         self.results = TaskQueues(SETTLED, claim_ids, self.further.lane_of)
         self.retries = Retries(self.table.tasks, self.out)
-        self.crashes = CrashPolicy(self.table.tasks, max_losses)
+        self.crashes = CrashPolicy(self.table.tasks, max_losses, self.out if keeps else None)
         self.dispatch = Dispatch(self.waiting, self.processes, self.retries, self.out)
         self.settlement = Settlement(
             *(self.table, self.processes, self.results, self.further, self.retries, self.crashes),
@@ -84,7 +84,7 @@ class Scheduler:
         self.reports = Reports(
             self.table, self.processes, self.dispatch, self.retries, self.settlement, self.out
         )
-        self.requests = Requests(self.table, self.dispatch, self.settlement, self.out)
+        self.requests = Requests(self.table, self.dispatch, self.settlement, self.crashes, self.out)
         self.departures = Departures(
             *(self.table, self.processes, self.dispatch, self.retries, self.crashes),
             *(self.settlement, self.out),
@@ -225,6 +225,16 @@ class Scheduler:
         """
         first = self.requests.add(tag, payloads, now, direct=direct, options=options, first=first)
         return first, self.out.take() if self.out.effects.leases else NOTHING
+
+    def on_requested_again(self, task: Task, now: float) -> Effects:
+        """A task is asked for that has strikes, of an earlier run.
+
+        Args:
+            task: Its id is higher than all before.
+            now: Seconds on the monotonic clock.
+        """
+        self.requests.add_struck(task, now)
+        return self._done()
 
     def on_fetch(
         self,

@@ -38,6 +38,7 @@ from masterworker.journal.records import (
     Ended,
     Forgot,
     Header,
+    Struck,
     keys_in,
 )
 from masterworker.journal.writer import Entries, Mode, Place, Writer
@@ -60,6 +61,13 @@ class Kept(NamedTuple):
     kind: int
     payloads: Payloads
     worker: str
+
+
+class Again(NamedTuple):
+    """A task is to be executed that has ended processes in earlier runs."""
+
+    #: One line for each of these.
+    losses: list[str]
 
 
 class Settings(NamedTuple):
@@ -100,6 +108,8 @@ class Journal:
         self._large = LargeFiles(path.with_name(path.name + ".d"), self._key)
         #: The keys of tasks that are under way, by their ids. Also written by the submitter.
         self.open_keys: dict[int, bytes] = {}
+        #: The strikes of tasks without an outcome, by their keys.
+        self._strikes: dict[bytes, list[str]] = {}
         self._recorder = Recorder(self.open_keys, self._large, flush=kept_as.mode == "disk")
         #: The code of functions, by their names, as the file has it.
         self.codes: dict[str, Code] = {}
@@ -164,12 +174,24 @@ class Journal:
         with self._lock:
             return self._occurrences.keys(digests)
 
-    def recall(self, keys: Sequence[bytes]) -> list[tuple[int, Kept | None]]:
+    def recall(self, keys: Sequence[bytes]) -> list[tuple[int, Kept | Again | None]]:
         """Return what is kept of tasks in a row: parts, each with its number of tasks."""
+        strikes = self._strikes
+        if not strikes or strikes.keys().isdisjoint(keys):
+            return self._recall(keys)
+        parts: list[tuple[int, Kept | Again | None]] = []
+        begin = 0
+        for at, key in enumerate(keys):
+            if key in strikes:
+                parts += [*self._recall(keys[begin:at]), (1, Again(strikes[key]))]
+                begin = at + 1
+        return [*parts, *self._recall(keys[begin:])]
+
+    def _recall(self, keys: Sequence[bytes]) -> list[tuple[int, Kept | Again | None]]:
         if not self._index.has_any(keys):
             return [(len(keys), None)] if keys else []
         places = self._index.find(keys)
-        parts: list[tuple[int, Kept | None]] = []
+        parts: list[tuple[int, Kept | Again | None]] = []
         at = 0
         while at < len(keys):
             place, end = places[at], at + 1
@@ -211,6 +233,13 @@ class Journal:
             return self._recorder.records(finished, parameters)
 
         self._writer.put(Entries(make, lambda: self._kept(finished, number), weight_of(finished)))
+
+    def struck(self, strikes: list[tuple[int, list[str]]]) -> None:
+        """Keep which strikes tasks have now. Does not wait, as `keep`."""
+        known = self.open_keys
+        records: list[Entry] = [Struck(known[n], each) for n, each in strikes if n in known]
+        if records:
+            self._writer.put(Entries(lambda: records))
 
     def note_code(self, code: Code) -> None:
         """Keep the source of a function."""
@@ -279,6 +308,16 @@ class Journal:
         return f": process {began[-1].pid} on {began[-1].host}" if began else ""
 
     def _take_in(self, record: Entry, offset: int, number: int) -> None:
+        strikes = self._strikes
+        if isinstance(record, Struck):
+            strikes[record.key] = record.losses
+            if not record.losses:
+                del strikes[record.key]
+            return
+        if strikes and isinstance(record, (Done, Forgot)):
+            for key in strikes.keys() & keys_in(record.keys):
+                # A failure has not ended its process, and is tried again with a new beginning.
+                del strikes[key]
         if isinstance(record, Done):
             self._index.add(record, offset, number)
             if self._index.counts(record):

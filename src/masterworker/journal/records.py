@@ -63,6 +63,14 @@ class Done(Record, frozen=True):
     asked: list[bytes] | bytes = b""
 
 
+class Struck(Record, frozen=True):
+    """A task was being executed in processes that ended."""
+
+    key: bytes
+    #: One line for each of these; none: they had not ended.
+    losses: list[str]
+
+
 class Forgot(Record, frozen=True):
     """Outcomes of tasks count no more, so these are executed again."""
 
@@ -78,7 +86,7 @@ class Ended(Record, frozen=True):
     when: float
 
 
-Entry = Began | Code | Done | Forgot | Ended
+Entry = Began | Code | Done | Struck | Forgot | Ended
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

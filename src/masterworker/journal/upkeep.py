@@ -11,7 +11,7 @@ from masterworker.core.task import FAILURE, RESULT
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.file import flush_folder, lock, mapped, unlock_and_close, write_all
-from masterworker.journal.records import KEY, Began, Code, Done, Ended, Forgot, keys_in
+from masterworker.journal.records import KEY, Began, Code, Done, Ended, Forgot, Struck, keys_in
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -130,7 +130,13 @@ def _that_count(records: Sequence[Entry]) -> list[Entry]:
     settled: dict[bytes, int] = {}
     left: dict[int, int] = {}
     failures: dict[bytes, Done] = {}
+    strikes: dict[bytes, Struck] = {}
     for record in records:
+        if isinstance(record, Struck):
+            strikes[record.key] = record
+        elif isinstance(record, (Done, Forgot)):
+            for key in strikes.keys() & keys_in(record.keys):
+                del strikes[key]
         if isinstance(record, Done):
             keys = keys_in(record.keys)
             if record.kind == FAILURE:
@@ -153,7 +159,7 @@ def _that_count(records: Sequence[Entry]) -> list[Entry]:
     those = [r for r in those if isinstance(r, Done) or not here.isdisjoint(keys_in(r.keys))]
     ended = [record for record in records[-1:] if isinstance(record, Ended)]
     # Failures first: what follows may have been their mending.
-    return [*began[-1:], *codes.values(), *some.values(), *those, *ended]
+    return [*began[-1:], *codes.values(), *some.values(), *those, *strikes.values(), *ended]
 
 
 def _write(

@@ -41,7 +41,7 @@ from masterworker.manager.memory import as_segment, default_bound
 from masterworker.manager.observers import Observers
 from masterworker.manager.outbox import Outbox
 from masterworker.manager.replies import Replies
-from masterworker.manager.sinks import Sinks
+from masterworker.manager.sinks import Keeper, Sinks
 from masterworker.manager.store import Store
 from masterworker.manager.submitter import Submitter
 from masterworker.manager.timekeeper import Timekeeper
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from masterworker.conversation.numbered import NumberedCalls
     from masterworker.core.census import Census
     from masterworker.core.effects import Failed
-    from masterworker.core.task import Finished, Lease, Payload, Payloads
+    from masterworker.core.task import Finished, Lease, Payload
     from masterworker.transport.base import Later
 
 logger = logging.getLogger("masterworker.manager")
@@ -81,7 +81,7 @@ class Manager:
         on_failed: Callable[[list[Failed]], None] | None = None,
         accept: str = wire.ANYTHING,
         results_memory: int | None = None,
-        keep: Callable[[list[Finished], list[Payloads]], None] | None = None,
+        keep: Keeper | None = None,
     ) -> None:
         self.instance = random_name()
         self._clock = clock

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from masterworker.conversation.effects import CallsFailed, Reply, Settled, Unkept, Warned
+from masterworker.conversation.effects import CallsFailed, Reply, Settled, Struck, Unkept, Warned
 from masterworker.manager.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from masterworker.manager.timekeeper import Timekeeper
 
 logger = logging.getLogger("masterworker.manager")
+
+
+class Keeper(Protocol):
+    """What keeps outcomes before anything tells of them. Is called with the lock held."""
+
+    def keep(self, finished: list[Finished], parameters: list[Payloads]) -> None:
+        """Keep outcomes, and then tell of it."""
+
+    def struck(self, strikes: list[tuple[int, list[str]]]) -> None:
+        """Keep which strikes tasks have now."""
 
 
 class Sinks:
@@ -40,7 +50,7 @@ class Sinks:
         timekeeper: Timekeeper,
         on_direct: Callable[[list[Finished]], None] | None,
         on_failed: Callable[[list[Failed]], None] | None,
-        keep: Callable[[list[Finished], list[Payloads]], None] | None,
+        keep: Keeper | None,
     ) -> None:
         self._outbox, self._observers, self._timekeeper = outbox, observers, timekeeper
         self.on_direct, self.on_failed, self.keep = on_direct, on_failed, keep
@@ -60,9 +70,8 @@ class Sinks:
             elif effect.__class__ is Settled:
                 if self.on_direct is not None:
                     self.on_direct(effect.outcomes)
-            elif effect.__class__ is Unkept:
-                assert self.keep is not None  # noqa: S101  else none is
-                self.keep(effect.outcomes, effect.parameters)
+            elif isinstance(effect, (Unkept, Struck)):
+                self._keep(effect)
             elif effect.__class__ is CallsFailed:
                 if self.on_failed is not None:
                     self.on_failed(effect.calls)
@@ -74,3 +83,10 @@ class Sinks:
         if machine.alarmed or machine.core.alarmed:
             machine.alarmed = machine.core.alarmed = False
             self._timekeeper.look_again()
+
+    def _keep(self, effect: Unkept | Struck) -> None:
+        assert self.keep is not None  # noqa: S101  else there are no such effects
+        if isinstance(effect, Unkept):
+            self.keep.keep(effect.outcomes, effect.parameters)
+        else:
+            self.keep.struck(effect.strikes)

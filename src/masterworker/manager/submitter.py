@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.conversation.dispatcher import Dispatcher
-    from masterworker.conversation.submissions import H, Recalled
+    from masterworker.conversation.submissions import Again, H, Recalled
     from masterworker.core.chunks import Chunk
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
@@ -57,7 +57,7 @@ class Submitter:
         *,
         direct: bool = False,
         expect: Callable[[int], object] | None = None,
-        recalled: Recalled | None = None,
+        recalled: Recalled | Again | None = None,
     ) -> int:
         """Ask for tasks of one tag.
 
@@ -68,7 +68,8 @@ class Submitter:
             direct: Their outcomes go to `on_direct`.
             expect: Called with the id of the first before a worker can have the task. It must
                 neither block nor call back.
-            recalled: Their outcomes are kept, and `payloads` are those.
+            recalled: Their outcomes are kept, and `payloads` are those; or what else is kept of
+                a single task.
 
         Returns:
             The id of the first; the others count up from it.

@@ -118,7 +118,7 @@ class MasterEngine:
             accept=accept,
             # Where this process executes everything itself, nothing can pile up while it waits.
             results_memory=sys.maxsize if serial else checks.memory_size(results_memory),
-            keep=None if kept is None else kept.keep,
+            keep=kept,
         )
         if not serial:
             require_a_place()

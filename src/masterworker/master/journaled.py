@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from masterworker.conversation.submissions import Again as AskedAgain
 from masterworker.conversation.submissions import Recalled
 from masterworker.data.chunks import is_small
 from masterworker.data.items import one_by_one
@@ -16,6 +17,7 @@ from masterworker.data.states import StateValue
 from masterworker.errors import CodeChangedError, JournalError, UsageError
 from masterworker.journal import code
 from masterworker.journal.calls import CallDigests
+from masterworker.journal.journal import Again, Kept
 from masterworker.journal.records import Code
 from masterworker.master.batching import QUICK, SLOW_BATCH
 from masterworker.master.task_options import check_key
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.options import Options
     from masterworker.core.task import Payload, Payloads
-    from masterworker.journal.journal import Journal, Kept
+    from masterworker.journal.journal import Journal
     from masterworker.manager import Manager
     from masterworker.master.batching import Batcher
     from masterworker.master.future import Future
@@ -125,6 +127,14 @@ class Journaled:
         """Ask for a call, or give its future what is kept."""
         keys = self.journal.keys([digest])
         ((_, kept),) = self.journal.recall(keys)
+        if isinstance(kept, Again):
+            future.number = self._manager.request(
+                *(tag, (payload,), options),
+                direct=True,
+                expect=_both(partial(self._router.expect, future), self.expecting(keys)),
+                recalled=AskedAgain(kept.losses),
+            )
+            return
         if kept is None:
             router = self._router
             noted = self.journal.open_keys, keys[0]
@@ -143,11 +153,17 @@ class Journaled:
         """Ask for a task by tag, or let what is kept be collected. Returns its id."""
         keys = self.journal.keys([digest])
         ((_, kept),) = self.journal.recall(keys)
-        if kept is None:
-            expect = partial(self.journal.expect, keys)
-            return self._manager.request(tag, (payload,), options, expect=expect)
+        if kept is None or isinstance(kept, Again):
+            known = None if kept is None else AskedAgain(kept.losses)
+            return self._manager.request(
+                tag, (payload,), options, expect=self.expecting(keys), recalled=known
+            )
         recalled = Recalled(kept.kind, kept.worker)
         return self._manager.request(tag, one_by_one(kept.payloads), options, recalled=recalled)
+
+    def expecting(self, keys: Sequence[bytes]) -> Callable[[int], object]:
+        """Return what is called with the id of the first of tasks, whose keys these are."""
+        return partial(self.journal.expect, keys)
 
     def drawing(
         self,
@@ -236,11 +252,11 @@ class Drawing:
         self._items = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
         #: What comes next: tasks whose outcomes are kept; or keys, of which the batcher has the
         #: parameters.
-        self._parts: deque[Kept | list[bytes]] = deque()
+        self._parts: deque[Kept | list[bytes] | tuple[bytes, Again]] = deque()
         self._drawn: deque[list[Any]] = deque()
         self._failure: Exception | None = None
         #: Of what was drawn last: what is kept of it, or its keys.
-        self.recalled: Recalled | None = None
+        self.recalled: Recalled | AskedAgain | None = None
         self._keys: list[bytes] = []
 
     def draw(self, most: int) -> Payloads:
@@ -251,10 +267,12 @@ class Drawing:
             if not self._draw_more(most):
                 return []
         part = self._parts.popleft()
-        if not isinstance(part, list):
+        self.recalled = None
+        if not isinstance(part, (list, Kept)):
+            self.recalled, part = AskedAgain(part[1].losses), [part[0]]
+        if isinstance(part, Kept):
             self.recalled = Recalled(part.kind, part.worker)
             return part.payloads
-        self.recalled = None
         if self._drawn and self._drawn[0] is not _GIVEN:
             self._batcher.refill(self._drawn[0])
             self._drawn[0] = _GIVEN
@@ -269,9 +287,9 @@ class Drawing:
 
     def expecting(self, entered: Callable[[int], object]) -> Callable[[int], object]:
         """See `Batcher.expecting`."""
-        if self.recalled is not None:
+        if isinstance(self.recalled, Recalled):
             return entered
-        return _both(entered, partial(self._journaled.journal.expect, self._keys))
+        return _both(entered, self._journaled.expecting(self._keys))
 
     def were_asked_for(self, first: int, number: int) -> None:
         """See `Batcher.were_asked_for`."""
@@ -292,10 +310,11 @@ class Drawing:
         keys = journal.keys(self._digests(items))
         at = 0
         for number, kept in journal.recall(keys):
-            if kept is not None:
+            if isinstance(kept, Kept):
                 self._parts.append(kept)
             else:
-                self._parts.append(keys[at : at + number])
+                some = keys[at : at + number]
+                self._parts.append(some if kept is None else (some[0], kept))
                 self._drawn.append(items[at : at + number])
             at += number
         return True
