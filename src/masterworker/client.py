@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from masterworker.core.census import Census
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease, Payload
+    from masterworker.recorder.shapes import Looked, Snapshot
     from masterworker.transport.base import Connection
 
     T = TypeVar("T")
@@ -245,6 +246,19 @@ class Client:
         """Count everything at one instant."""
         counts: Census = self.call("census")
         return counts
+
+    def look(self, seen: Looked) -> Snapshot:
+        """Return a snapshot of the job, or what is new in it.
+
+        Args:
+            seen: What the caller has already.
+
+        Raises:
+            MalformedError: It is of another version.
+        """
+        from masterworker.recorder import shapes  # for those who look on
+
+        return shapes.decode(self.call("look", *astuple(seen)))
 
     def story(self, task_id: int) -> list[str]:
         """Return what happened to a task."""

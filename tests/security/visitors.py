@@ -119,7 +119,7 @@ def refused(job: Job, *calls: Callable[[], Any], kind: type[Exception] = NotAllo
         job.manager.check()
 
 
-LOOKING = {"instance", "census", "story"}
+LOOKING = {"instance", "census", "story", "look"}
 HELLO = wire.introduce("somebody", ["a"], None, "c")
 #: A well-formed call of every operation, by somebody who is nobody.
 EVERYTHING: dict[str, tuple[Any, ...]] = {
@@ -140,6 +140,7 @@ EVERYTHING: dict[str, tuple[Any, ...]] = {
     "drop": ("data", "x"),
     "drop_state": (1,),
     "census": (),
+    "look": (0, 0, 0.0, 0),
     "story": (1,),
     "cancel": ([1],),
     "attend": ("s", [0], [[0, "pid 1 on there (x)", 1, "killed", True, ""]], 0.0),

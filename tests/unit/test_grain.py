@@ -122,7 +122,7 @@ def execute(core: Scheduler, worker: int, each: float, tag: str | None = None) -
         core.on_unparked(claim)
     for lease in leases:
         n = len(ids_of(lease))
-        core.on_spent(worker, [Spent(lease.task_id + n - 1, n, n * each, n * each * each)])
+        core.on_spent(worker, [Spent(lease.task_id + n - 1, n, n * each, n * each * each)], 0.0)
         results = [b""] * n
         core.on_reported(worker, [Outcome(lease.task_id, lease.attempt, RESULT, results)], 0.0)
     return size_of(leases)
@@ -194,10 +194,10 @@ def test_nobody_speaks_of_what_he_has_not_in_hand() -> None:
     first, second = crew(core, 2)
     core.on_requested("a", [b""] * 2, direct=True)
     (lease,), _ = core.on_fetch(first, 1, 0.0)
-    core.on_spent(second, [Spent(lease.task_id, 1, 1e-5, 1e-10)])
-    core.on_spent(first, [Spent(99, 1, 1e-5, 1e-10)])
+    core.on_spent(second, [Spent(lease.task_id, 1, 1e-5, 1e-10)], 0.0)
+    core.on_spent(first, [Spent(99, 1, 1e-5, 1e-10)], 0.0)
     assert core.dispatch.grain.each("a") is None
-    core.on_spent(first, [Spent(lease.task_id, 1, 1e-5, 1e-10)])
+    core.on_spent(first, [Spent(lease.task_id, 1, 1e-5, 1e-10)], 0.0)
     assert core.dispatch.grain.each("a") == 1e-5
 
 
@@ -341,7 +341,7 @@ def waited() -> Scheduler:
     assert begun(core, slow, 0.0) == 1
     for _ in range(200):
         (lease,), _ = core.on_fetch(quick, 1, 0.0)
-        core.on_spent(quick, [Spent(lease.task_id, 1, 0.002, 4e-6)])
+        core.on_spent(quick, [Spent(lease.task_id, 1, 0.002, 4e-6)], 0.0)
         core.on_reported(quick, [Outcome(lease.task_id, lease.attempt, RESULT, [b""])], 0.0)
     return core
 
@@ -367,7 +367,7 @@ def test_who_has_several_tasks_in_hand_is_given_the_time_for_them(waited: Schedu
     assert overdue(in_time) == []
     assert overdue(late) == pytest.approx([0.102])
     (block,) = waited.members[1].leases.values()
-    waited.on_spent(1, [Spent(block.id, 2, 0.05, 0.00125)])
+    waited.on_spent(1, [Spent(block.id, 2, 0.05, 0.00125)], 0.0)
     assert overdue(late) == pytest.approx([0.056])
     waited.on_returned(1, block.ids()[3:], late)
     assert overdue(late) == pytest.approx([late - 0.05])

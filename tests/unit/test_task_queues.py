@@ -203,9 +203,9 @@ def test_withdrawn_items_never_come(
     items = queue(queues, "abab")
     for n in gone:
         items[n].state = State.SETTLED
-        queues.withdraw()
+        queues.withdraw(items[n])
     left = [one for n, one in enumerate(items) if n not in gone]
-    assert queues.count == len(left) == sum(queues.counts().values())
+    assert queues.count == len(left) == sum(queues.by_tag().values())
     assert queues.take(everything, 9) == left
     assert queues.count == 0
     assert list(queues.tags) == []
@@ -215,19 +215,19 @@ def test_only_withdrawn_items_are_nothing(queues: TaskQueues, everything: TagFil
     """A claim is not served with nothing because only withdrawn items are there."""
     (gone,) = queue(queues, "a")
     gone.state = State.SETTLED
-    queues.withdraw()
+    queues.withdraw(gone)
     claim = queues.claims.park(taker(), 1, everything)
     assert queues.match(lambda c: queues.take(c.filter, c.want)) == []
     assert [waiting.id for waiting in queues.claims] == [claim]
-    assert queues.counts() == {}
+    assert queues.by_tag() == {}
 
 
 def test_counts_by_tag(queues: TaskQueues, everything: TagFilter) -> None:
     """Items that are alive are counted by tag."""
     queue(queues, "abaab")
-    assert queues.counts() == {"a": 3, "b": 2}
+    assert queues.by_tag() == {"a": 3, "b": 2}
     queues.take(everything, 2)
-    assert queues.counts() == {"a": 2, "b": 1}
+    assert queues.by_tag() == {"a": 2, "b": 1}
 
 
 # -- claims -------------------------------------------------------------------------------------

@@ -17,9 +17,13 @@ def run(label: str, options: argparse.Namespace) -> int:
     """Print how a job stands."""
     client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
     census = client.census()
-    client.disconnect()
     if options.json:
-        print(text.as_json(label, census))
-    else:
-        print(text.describe(label, census, verbose=options.verbose))
+        from masterworker.recorder.shapes import Looked
+
+        snapshot = client.look(Looked())
+        client.disconnect()
+        print(text.as_json(label, census, snapshot))
+        return exit_codes.OK
+    client.disconnect()
+    print(text.describe(label, census, verbose=options.verbose))
     return exit_codes.OK

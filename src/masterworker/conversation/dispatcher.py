@@ -96,7 +96,7 @@ class Dispatcher:
         self.answering = Answering(self)
         #: Of trusted processes, and of those with a ticket: neither pushes the other's out.
         self.calls, self.guest_calls = NumberedCalls(), NumberedCalls()
-        self.troubles = Troubles(lambda text: self.effects.append(Warned(text)))
+        self.troubles = Troubles(self._warn)
         self.collecting = Collecting(self)
         self.revoking = Revoking(self)
 
@@ -201,7 +201,7 @@ class Dispatcher:
             self.flush(now)
         refused: list[int] = []
         if asked.spent:
-            core.on_spent(member_id, asked.spent)
+            core.on_spent(member_id, asked.spent, now)
         if outcomes:
             refused, effects = core.on_reported(member_id, self.pressure.count(outcomes), now)
             self.apply(effects, now)
@@ -300,6 +300,7 @@ class Dispatcher:
         self.flush(now)
         if core.held_back:
             self.weigh(now)
+        core.recorder.at(now)
         self.apply(core.on_tick(now), now)
         for calls in (self.calls, self.guest_calls):
             self.undelivered(calls.on_tick(now), now)
@@ -372,6 +373,10 @@ class Dispatcher:
         self.revoking.look(now)
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _warn(self, text: str) -> None:
+        self.effects.append(Warned(text))
+        self.core.recorder.event("trouble", text.partition("\n")[0])
 
     def _holder(self, task_id: int, attempt: int) -> int:
         """Return the process that has an attempt of a task in hand; -1 for none."""

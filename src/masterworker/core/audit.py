@@ -52,13 +52,13 @@ def summary(core: Scheduler) -> Summary:
 
 
 def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
-    """Count everything. Costs O(tasks that are not delivered); less where they are in blocks."""
+    """Count everything. Costs O(workers, what they have in hand, outcomes to be collected)."""
     running: Counter[str] = Counter()
     for member in core.members.values():
         for item in member.leases.values():
             running[item.tag] += item.size
     filters = {m.filter for m in core.members.values() if m.filter is not None}
-    waiting = core.waiting.counts()
+    waiting = core.waiting.by_tag()
     stranded = [tag for tag in waiting if not any(each.accepts(tag) for each in filters)]
     paused = core.paused()
     for task in paused:

@@ -79,6 +79,7 @@ class Departures:
             for task in self._guilty(member, why, now) if why.blames else ():
                 if self._crashes.strike(task, member, why, now):
                     self._give_up(task, now)
+        self._out.recorder.left(member_id, why.reason, now, lost=not isinstance(why, Left))
         self._members.remove(member)
         self._dispatch.put_back(list(member.leases.values()), note, now)
 

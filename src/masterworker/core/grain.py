@@ -123,14 +123,14 @@ class Grain:
         self._lanes: OrderedDict[Key, Durations] = OrderedDict()
         self.under_way = UnderWay()
 
-    def observe(self, key: Key, spent: Spent, member_id: int = -1) -> None:
-        """Note the durations of tasks of a lane in this worker. What cannot be is ignored."""
+    def observe(self, key: Key, spent: Spent, member_id: int = -1) -> bool:
+        """Note the durations of tasks of a lane in this worker. False: they cannot be."""
         if not (
             0 < spent.tasks <= MOST_TASKS
             and 0.0 <= spent.seconds <= LONGEST
             and 0.0 <= spent.squares <= LONGEST * LONGEST
         ):
-            return
+            return False
         durations = self._lanes.get(key)
         if durations is None:
             durations = self._lanes[key] = Durations()
@@ -138,6 +138,7 @@ class Grain:
                 self._lanes.popitem(last=False)
         durations.add(spent)
         self.under_way.reduced(member_id, spent.tasks, spent.seconds)
+        return True
 
     def each(self, key: Key) -> float | None:
         """Return the seconds to reckon for a task; None: nothing is known of its lane."""

@@ -66,6 +66,7 @@ class Requests:
             return first
         table.number(tag, first, number)
         self._out.tally.submitted += number
+        self._out.recorder.of(tag).asked += number
         is_plain = options is None and direct
         items: Sequence[Item]
         if is_plain and number > 1:

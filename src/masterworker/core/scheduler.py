@@ -31,16 +31,19 @@ from masterworker.core.task import State, Task
 from masterworker.core.task_queues import TaskQueues, key_of
 from masterworker.core.task_table import TaskTable
 from masterworker.core.time_limits import TimeLimits
+from masterworker.recorder.recorder import Recorder, explain_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from masterworker.core.chunks import Chunk, Single
     from masterworker.core.departure import Departure
     from masterworker.core.effects import Effects
+    from masterworker.core.filters import Key
     from masterworker.core.grain import Spent
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease, Outcome, Payload, Payloads
+    from masterworker.recorder.recorder import Explain
 
 WAITING, LEASED, STARTED, SETTLED = State.WAITING, State.LEASED, State.STARTED, State.SETTLED
 
@@ -52,6 +55,7 @@ class Scheduler:
         max_losses: Number of workers that may end while executing a task, until it is given up.
         timed_out: Makes the failure of a task whose time limit (seconds) is over.
         single: Makes the payload of a task that leaves a chunk.
+        explain: Given kind and payload of a failure, returns type, message and traceback.
         keeps: Outcomes are `Effects.unkept` first, and told of after `on_kept`.
 
     Not thread-safe: the caller holds one lock around every call.
@@ -62,10 +66,13 @@ class Scheduler:
         max_losses: int = MAX_LOSSES,
         timed_out: Callable[[float], bytes] = lambda _: b"",
         single: Single = no_single,
+        explain: Explain = explain_nothing,
         *,
         keeps: bool = False,
     ) -> None:
-        self.out = Outbox()
+        #: What has become of the tasks over the whole time of the job.
+        self.recorder = Recorder(self._gauges, explain)
+        self.out = Outbox(self.recorder)
         claim_ids = count(1)
         #: The tasks that wait for a worker, and the outcomes that wait to be collected.
         self.waiting = TaskQueues(WAITING, claim_ids)
@@ -166,6 +173,8 @@ class Scheduler:
         wanted = None if tags is not None and not tags else self.waiting.use_filter(tags)
         member = self.processes.join(info, wanted, heartbeat, now, supervisor)
         self.alarmed = heartbeat is not None or self.alarmed
+        if wanted is not None:
+            self.recorder.joined(member.id, member.info, now)
         return member.id
 
     def on_heard(self, member_id: int, now: float) -> bool:
@@ -272,12 +281,20 @@ class Scheduler:
         finally:
             self.waiting.release(wanted)
 
-    def on_spent(self, member_id: int, spent: Iterable[Spent]) -> None:
+    def on_spent(self, member_id: int, spent: Iterable[Spent], now: float) -> None:
         """A process says how long tasks took. Before their outcomes: they must be in its hands."""
+        recorder = self.recorder
+        recorder.now = now
+        if now >= recorder.until:
+            recorder.at(now)
         for each in spent:
             task = self.find(each.task_id)
-            if task is not None and task.holder == member_id:
-                self.dispatch.grain.observe(key_of(task), each, member_id)
+            if (
+                task is not None
+                and task.holder == member_id
+                and self.dispatch.grain.observe(key_of(task), each, member_id)
+            ):
+                recorder.spent(task.tag, member_id, each.tasks, each.seconds, each.squares)
 
     def on_started(self, member_id: int, task_id: int, now: float) -> None:
         """A process says which of its tasks it is executing right now."""
@@ -286,6 +303,7 @@ class Scheduler:
             task = self.table.single_out(task, task_id)
             task.state = STARTED
             self.members[member_id].heard = now
+            self.recorder.began(member_id, task_id, task.tag, now)
             if task.options is not None and self.dispatch.overdue.watch(task, now, begun=True):
                 self.alarmed = True
 
@@ -311,6 +329,7 @@ class Scheduler:
         Returns:
             The ids of the tasks whose outcome was not accepted.
         """
+        self.recorder.now = now
         refused = self.reports.judge(member_id, outcomes, now)
         return refused, self._done()
 
@@ -420,6 +439,9 @@ class Scheduler:
         return self.waiting.claims.unpark_all() + self.results.claims.unpark_all()
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _gauges(self) -> tuple[Mapping[Key, int], int, Iterable[tuple[str, int]]]:
+        return self.waiting.in_lanes, self.waiting.count, self.dispatch.grain.under_way.by_tag()
 
     def _done(self) -> Effects:
         """The event has been dealt with. Returns what follows."""

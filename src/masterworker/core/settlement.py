@@ -134,8 +134,9 @@ class Settlement:
         """
         number, tally = len(payloads), self._out.tally
         tally.submitted += number
+        self._out.recorder.of(tag).asked += number
         if direct:
-            self._count(kind, number)
+            self._count(tag, kind, number)
             tally.delivered += number
             done = Finished(first, tag, kind, payloads, worker)
             self._out.effects.direct.append(done)
@@ -145,7 +146,7 @@ class Settlement:
             task = Task(task_id, tag, payload, direct=False, state=SETTLED)
             task.kind, task.worker = kind, worker
             tasks.append(task)
-        self._count(kind, number)
+        self._count(tag, kind, number)
         self._table.add(tag, tasks)
         self.settled += tasks
 
@@ -202,7 +203,7 @@ class Settlement:
 
     def discard(self, task: Task) -> None:
         """The outcome of a settled task that waits is not wanted."""
-        self.results.withdraw()
+        self.results.withdraw(task)
         self._deliver(task)
 
     def check(self) -> Iterator[tuple[str, int]]:
@@ -219,11 +220,12 @@ class Settlement:
 
     def _tell(self, task: Task, parameters: Payload) -> None:
         """The outcome of a task leaves, or waits to be collected."""
-        self._count(task.kind, 1)
+        self._count(task.tag, task.kind, 1)
         if task.kind not in _NO_FAILURES:
             what = cast("bytes", task.payload)  # failures are never large
             call = task.id, task.tag, parameters, task.kind, what, task.worker
             self._out.effects.failed.append(call)
+            self._out.recorder.failed(task.tag, task.kind, what, task.id, task.worker)
         if task.direct:
             self._out.effects.direct.append(self._deliver(task))
         else:
@@ -234,6 +236,7 @@ class Settlement:
         number, tally = len(done.payloads), self._out.tally
         tally.results += number
         tally.delivered += number
+        self._out.recorder.of(done.tag).done += number
         self._out.effects.direct.append(done)
 
     def _match(self) -> None:
@@ -255,13 +258,17 @@ class Settlement:
             self._further.delivered(task.id, task.tag)
         return Finished(task.id, task.tag, task.kind, [task.payload], task.worker, task.tries)
 
-    def _count(self, kind: int, number: int) -> None:
-        tally = self._out.tally
+    def _count(self, tag: str, kind: int, number: int) -> None:
+        tally, figures = self._out.tally, self._out.recorder.of(tag)
         if kind == RESULT:
             tally.results += number
+            figures.done += number
         elif kind == CANCELLED:
             tally.cancelled += number
+            figures.cancelled += number
         elif kind == LOST:
             tally.given_up += number
+            figures.failed += number
         else:
             tally.failures += number
+            figures.failed += number

@@ -73,8 +73,12 @@ class TaskQueues:
         self.lanes: Mapping[Key, deque[Item]] = self._lanes
         self._back = 0
         self._front = 0
-        #: Tasks that are alive.
+        #: Tasks that are alive, ...
         self.count = 0
+        #: ... and how many of them there are in each lane that has some, where items stay in the
+        #: lane that they belong to.
+        self.in_lanes: dict[Key, int] = {}
+        self._counts = lane_of is key_of
 
     # -- items ------------------------------------------------------------------------------
 
@@ -87,11 +91,14 @@ class TaskQueues:
             lane = deque()
         shift = priority * BAND
         order = self._back - shift
+        before = self.count
         for item in items:
             order += 1
             item.order = order
             lane.append(item)
             self.count += item.size
+        if self._counts and self.count != before:
+            self._note(key, self.count - before)
         self._back = order + shift
         if fresh and lane:
             self._open(key, lane)
@@ -109,6 +116,8 @@ class TaskQueues:
                 lane.appendleft(item)
                 self._announce(item.order, key)
             self.count += item.size
+            if self._counts:
+                self._note(key, item.size)
 
     def merge(self, key: str, tag: str) -> None:
         """Queue what is in one lane in that of a tag, behind everything else."""
@@ -116,12 +125,17 @@ class TaskQueues:
         if lane is not None:
             self._drop(key)
             alive = [item for item in lane if item.state is self._alive]
-            self.count -= sum(item.size for item in alive)
+            number = sum(item.size for item in alive)
+            self.count -= number
+            if self._counts:
+                self._note(key, -number)
             self.append(tag, alive)
 
-    def withdraw(self) -> None:
+    def withdraw(self, item: Item) -> None:
         """Take note that the caller has withdrawn one task, by changing its state or its block."""
         self.count -= 1
+        if self._counts:
+            self._note(self.lane_of(item), -1)
 
     def take(
         self,
@@ -156,7 +170,10 @@ class TaskQueues:
                 number = min(want, max(int(room * fit + 1e-9), 0 if taken else 1))
                 if not number:
                     break
+            before = self.count
             got, budget, suspect = self._take_from(lanes[key], limit, number, budget, taken)
+            if self._counts:
+                self._note(key, self.count - before)
             want = 0 if suspect else want - got
             room -= got / fit
             if not lanes[key]:
@@ -204,15 +221,19 @@ class TaskQueues:
             lane.popleft()
         return piece
 
-    def counts(self) -> dict[str, int]:
-        """Count the items that are alive, by tag. Costs O(items)."""
-        alive = self._alive
+    def _note(self, key: Key, more: int) -> None:
+        """Count items of a lane that have come or gone."""
+        number = self.in_lanes.get(key, 0) + more
+        if number:
+            self.in_lanes[key] = number
+        else:
+            self.in_lanes.pop(key, None)
+
+    def by_tag(self) -> dict[str, int]:
+        """Count the items that are alive, by tag; where lanes are of tags. Costs O(lanes)."""
         found: dict[str, int] = {}
-        for key, lane in self._lanes.items():
-            number = sum(item.size for item in lane if item.state is alive)
-            if number:
-                tag = tag_of(key)
-                found[tag] = found.get(tag, 0) + number
+        for key, number in self.in_lanes.items():
+            found[tag_of(key)] = found.get(tag_of(key), 0) + number
         return found
 
     # -- takers -----------------------------------------------------------------------------
@@ -265,6 +286,13 @@ class TaskQueues:
         there = sum(item.size for item in self.items())
         if self.count != there:
             yield f"{there} tasks are in queues, counted as {self.count}", 0
+        lanes = {
+            key: sum(item.size for item in lane if item.state is self._alive)
+            for key, lane in self._lanes.items()
+        }
+        alive = {key: number for key, number in lanes.items() if number}
+        if self._counts and alive != self.in_lanes:
+            yield f"lanes have {alive}, counted as {self.in_lanes}", 0
         yield from self.claims.check()
 
     def _open(self, key: Key, lane: deque[Item]) -> None:

@@ -134,7 +134,7 @@ class TaskTable:
 
     def _out_of_block(self, block: Block, task_id: int) -> Task:
         if block.state is WAITING:
-            self._waiting.withdraw()
+            self._waiting.withdraw(block)
             task = block.withdraw(task_id)
             task.state = LEASED
             return task
@@ -158,7 +158,7 @@ class TaskTable:
 
         The old one stays where it is as a withdrawn item, which must keep its place.
         """
-        self._waiting.withdraw()
+        self._waiting.withdraw(task)
         fresh = Task(task.id, task.tag, task.payload, task.direct, LEASED, task.options)
         fresh.attempt, fresh.notes = task.attempt, task.notes
         fresh.losses, fresh.suspect = task.losses, task.suspect

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from masterworker.core.filters import tag_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -38,6 +40,15 @@ class UnderWay:
         self._lanes: dict[Key, dict[int, Portion]] = {}
         #: The lane of each worker's portion.
         self._keys: dict[int, Key] = {}
+
+    def by_tag(self) -> Iterator[tuple[str, int]]:
+        """Yield the tag of each lane, and how many workers are at its tasks."""
+        for key, portions in self._lanes.items():
+            yield tag_of(key), len(portions)
+
+    def in_hand(self) -> list[tuple[str, dict[int, Portion]]]:
+        """Return the tag of each lane, and the portion that each worker has of it."""
+        return [(tag_of(key), portions.copy()) for key, portions in self._lanes.items()]
 
     @property
     def workers(self) -> Collection[int]:

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from masterworker.errors import MalformedError, TaskTimeout
+from masterworker.core.task import LOST, read_history
+from masterworker.errors import MalformedError, TaskLost, TaskTimeout
 
 #: A longer text of an exception or traceback is cut in the middle (characters).
 MAX_TEXT: Final = 20_000
@@ -49,6 +50,18 @@ def decode(payload: bytes) -> Failure:
         return _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(f"the record of a failure cannot be read: {error}") from None
+
+
+def explain(kind: int, payload: bytes) -> tuple[str, str, str]:
+    """Return type, message and traceback of a failure, as far as they can be told."""
+    if kind == LOST:
+        entries = read_history(payload)
+        return TaskLost.__name__, entries[-1] if entries else "", ""
+    try:
+        failure = decode(payload)
+    except MalformedError as error:
+        return type(error).__name__, str(error), ""
+    return failure.type_name, failure.message, failure.traceback
 
 
 def timed_out(limit: float) -> bytes:

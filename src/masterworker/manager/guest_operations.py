@@ -73,6 +73,10 @@ class GuestOperations:
         if process is not None:
             self._guests.hung_up(process)
 
+    def look(self, number: int, slots: int, width: float, event: int) -> bytes:
+        """Show the job, but not what failures of other processes say."""
+        return self._manager.looking.encoded((number, slots, width, event), texts=False)
+
     # -- its identity -----------------------------------------------------------------------
 
     def _name(self, given: str, whose: str = "client") -> str:

@@ -29,7 +29,7 @@ from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.streams import StreamTable
 from masterworker.data.items import single
-from masterworker.data.record import timed_out
+from masterworker.data.record import explain, timed_out
 from masterworker.errors import RejectedError
 from masterworker.machine import is_same_process, random_name
 from masterworker.manager.calls import Calls
@@ -37,6 +37,7 @@ from masterworker.manager.cancelling import Cancelling
 from masterworker.manager.guard import Guard
 from masterworker.manager.guests import Guests
 from masterworker.manager.keeping import Keeping
+from masterworker.manager.looking import Looking
 from masterworker.manager.memory import as_segment, default_bound
 from masterworker.manager.observers import Observers
 from masterworker.manager.outbox import Outbox
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.conversation.numbered import NumberedCalls
-    from masterworker.core.census import Census
     from masterworker.core.effects import Failed
     from masterworker.core.task import Finished, Lease, Payload
     from masterworker.transport.base import Later
@@ -87,7 +87,9 @@ class Manager:
         self._clock = clock
         bound = default_bound if results_memory is None else lambda: results_memory
         #: The scheduler, which the machine drives; to look at, with the lock held.
-        self.core = Scheduler(timed_out=timed_out, single=single, keeps=keep is not None)
+        self.core = Scheduler(
+            timed_out=timed_out, single=single, explain=explain, keeps=keep is not None
+        )
         pressure = BackPressure(bound, as_segment)
         #: Everything that is decided; with the lock held, so by way of `guard`.
         self.machine = Dispatcher(self.core, pressure, is_same_process, forks.lock())
@@ -133,16 +135,13 @@ class Manager:
         self.remote: set[int] = set()
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
+        #: Counts and snapshots for those who look on.
+        self.looking = Looking(self.guard, clock, self.instance)
+        self.census = self.looking.census
         #: Which tasks were asked for with a seed.
         self.streams = StreamTable()
 
     # -- looking on, and the end ------------------------------------------------------------
-
-    def census(self) -> Census:
-        """Count everything at one instant."""
-        with self.guard as machine:
-            machine.flush(self._clock())
-            return audit.census(self.core, self.troubles.lines())
 
     def summary(self) -> audit.Summary:
         """Count what has become of all tasks. Takes no lock: also for forks of the master."""

@@ -63,6 +63,10 @@ class Operations:
         """See `Manager.census`."""
         return self._manager.census()
 
+    def look(self, number: int, slots: int, width: float, event: int) -> bytes:
+        """See `Looking`: a snapshot, or what is new since an earlier one, as msgpack."""
+        return self._manager.looking.encoded((number, slots, width, event))
+
     def story(self, task_id: int) -> list[str]:
         """See `Manager.story`."""
         return self._manager.story(task_id)

@@ -9,6 +9,7 @@ from masterworker.data.record import printable
 
 if TYPE_CHECKING:
     from masterworker.core.census import Census
+    from masterworker.recorder.shapes import Snapshot
 
 
 def describe(label: str, census: Census, *, verbose: bool = False) -> str:
@@ -83,11 +84,14 @@ def situation(census: Census, tag: str | None, starting: str = "") -> str:
     return f"{counts}; {cannot} execute {tags}"
 
 
-def as_json(label: str, census: Census) -> str:
-    """Return everything, for programs."""
+def as_json(label: str, census: Census, snapshot: Snapshot) -> str:
+    """Return everything, for programs: the counts, and under `snapshot` all that is known."""
     import json  # the master, which shows its status as well, does not need it
 
+    from msgspec import to_builtins
+
     content = {
+        "snapshot": to_builtins(snapshot),
         "label": label,
         "processes": [
             {"id": member_id, "info": info, "tasks": held}

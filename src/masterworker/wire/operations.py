@@ -58,6 +58,8 @@ OPERATIONS: dict[str, Shapes] = {
     "drop_state": Shapes(tuple[int], bool),
     "census": Shapes(tuple[()], Census),
     "story": Shapes(tuple[int], list[str]),
+    # A snapshot, which has a version of its own: see `recorder.shapes`.
+    "look": Shapes(tuple[Number, Number, float, Number], bytes),
     "cancel": Shapes(tuple[list[int]], list[int]),
     "attend": Shapes(Attendance, list[SupervisorOrder]),
     "terminate": Shapes(tuple[()], None),

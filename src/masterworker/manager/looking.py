@@ -1,0 +1,84 @@
+"""Counts and snapshots of a job for those who look at it; the latter once a second at most."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from masterworker import forks
+from masterworker.core import audit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from masterworker.core.census import Census
+    from masterworker.manager.guard import Guard
+    from masterworker.recorder.shapes import Looked, Snapshot
+
+#: Seconds for which a snapshot is not made anew.
+FRESH: Final = 1.0
+
+
+class Looking:
+    """Counts, and makes snapshots. Thread-safe. What these take is loaded with the first of them.
+
+    Args:
+        guard: Is held for the first, short step.
+        clock: The manager's clock.
+        instance: The random name of this run of the manager.
+    """
+
+    def __init__(self, guard: Guard, clock: Callable[[], float], instance: str) -> None:
+        self._guard, self._clock, self._instance = guard, clock, instance
+        self._lock = forks.lock()
+        self._latest: Snapshot | None = None
+        self._changed: Mapping[int, int] = {}
+        self._made = 0.0
+        with guard as machine:
+            machine.core.recorder.at(clock())
+
+    def census(self) -> Census:
+        """Count everything at one instant."""
+        with self._guard as machine:
+            machine.flush(self._clock())
+            return audit.census(machine.core, machine.troubles.lines())
+
+    def look(self, seen: Looked) -> Snapshot:
+        """Return a snapshot that is a second old at most, or what is new in it.
+
+        Args:
+            seen: What the caller has.
+        """
+        from masterworker.recorder.snapshot import since
+
+        with self._lock:
+            now = self._clock()
+            if self._latest is None or now - self._made >= FRESH:
+                self._latest = self._make(now)
+                self._made = now
+            latest, changed = self._latest, self._changed
+        return since(latest, changed, seen)
+
+    def encoded(self, seen: tuple[int, int, float, int], *, texts: bool = True) -> bytes:
+        """Do the same, as msgpack.
+
+        Args:
+            seen: The fields of `Looked`.
+            texts: With what failures say.
+        """
+        from masterworker.recorder import shapes
+
+        found = self.look(shapes.Looked(*seen))
+        return shapes.encode(found if texts else shapes.without_texts(found))
+
+    def _make(self, now: float) -> Snapshot:
+        from masterworker.core.standing import stand
+        from masterworker.recorder import snapshot
+
+        with self._guard as machine:
+            machine.flush(now)
+            troubles = machine.troubles.lines()
+            taken = snapshot.take(machine.core.recorder, stand(machine.core, troubles), now)
+        self._changed = {worker.id: worker.changed for worker in taken.workers}
+        began = time.time() - (now - taken.begin)
+        return snapshot.whole(taken, self._instance, began)
