@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 
 #: A module as programs have one for their settings, and one that uses it.
 CONFIG = """
+    import array, collections
+
     LEVEL = 0
     COUNT = 1
     TABLE = {"inner": {}}
     NAMES = []
     TUNED = LOADED = CONNECTION = None
     KNOWN = {}
+    COUNTS = collections.Counter("aab")
+    QUEUE = collections.deque([1], maxlen=2)
+    BY_NAME = collections.defaultdict(list)
+    ORDERED = collections.OrderedDict.fromkeys("abc")
+    NUMBERS = array.array("d", [0.0, 1.0])
+    BYTES = bytearray(b"ab")
+    SET = {1, 2}
 
     class Options:
         debug = False
@@ -43,7 +52,7 @@ CONFIG = """
 """
 LIBRARY = """
     import config
-    from config import TABLE as SAME
+    from config import COUNTS, TABLE as SAME
 
     CACHE = None
     FILLED = False
@@ -68,7 +77,9 @@ LIBRARY = """
 
     def state(_=0):
         return [config.LEVEL, config.COUNT, config.TABLE, SAME, config.NAMES, config.TUNED,
-                config.KNOWN, config.options.debug, config.nested.debug, Base.flag, calls("x")]
+                config.KNOWN, config.options.debug, config.nested.debug, Base.flag, calls("x"),
+                COUNTS, list(config.QUEUE), config.QUEUE.maxlen, config.BY_NAME,
+                list(config.ORDERED), list(config.NUMBERS), list(config.BYTES), list(config.SET)]
 """
 
 
@@ -99,6 +110,10 @@ WAYS = {
     "method": "config.NAMES.append('c')",
     "update": "config.TABLE.update(d=5)",
     "imported container": "TABLE['e'] = 6",
+    "kin of containers": "config.COUNTS['b'] += 1; config.BY_NAME['a'].append(1)",
+    "their methods": "config.QUEUE.appendleft(2); config.ORDERED.move_to_end('a'); "
+    "config.SET.difference_update({1}); config.COUNTS.subtract('a')",
+    "arrays": "config.NUMBERS[0] = 2.0; config.BYTES[1] = 5",
     "object": "config.options.debug = True",
     "imported object": "options.debug = True",
     "setattr": "setattr(config, 'LEVEL', 7)",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from masterworker.data import mainmodule, places
 from masterworker.data.builtin import MISSING
@@ -16,9 +16,6 @@ from masterworker.data.byname import Pickled, pickled
 from masterworker.data.copied import relies_on_being_one
 from masterworker.data.fixed import is_fixed
 from masterworker.data.protocol import PROTOCOL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: What modules keep for themselves is sent up to this size (bytes).
 MUCH: Final = 64 << 10
@@ -57,21 +54,6 @@ def itself(value: object) -> tuple[object, ...]:
     return (value,) if is_ours and not mainmodule.is_found(value) else ()
 
 
-def check_of(name: str, value: object) -> Callable[[], bool] | None:
-    """Return a quick check whether an attribute is still what it was; None: it can change."""
-    if value is not MISSING and not is_fixed(value):
-        return None
-
-    def check() -> bool:
-        found = places.find(name)
-        if found is value:
-            return True
-        # a property returns another object each time
-        return type(found) is type(value) and type(value) is not object and bool(found == value)
-
-    return check
-
-
 def is_same_object(name: str, value: object) -> bool:
     """Return whether an attribute is still the same object; a method is made each time."""
     found = places.find(name)
@@ -82,8 +64,6 @@ def is_same_object(name: str, value: object) -> bool:
 
 def is_refused(name: str, value: object) -> bool:
     """Return whether an attribute is still one that cannot be sent; a property may make it anew."""
-    if is_same_object(name, value):
-        return True
     try:
         pickled_as_now(name)
     except Exception:
@@ -111,6 +91,8 @@ def is_small(name: str) -> bool:
     value = places.find(name)
     if value is MISSING or is_fixed(value):
         return True
+    if type(value) in (dict, list, set) and len(value) > MUCH:  # each item is a byte at least
+        return False
     return not relies_on_being_one(value) and is_smaller(value, MUCH)
 
 

@@ -20,23 +20,22 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from masterworker.data import attributes, mainmodule, methods, places, sourcecode, views
+from masterworker.data import attributes, mainmodule, methods, snapshot, sourcecode, views
 from masterworker.data.builtin import BUILTINS, MISSING, is_usual
 from masterworker.data.byname import Pickled, pickled
 from masterworker.data.definitions import ABSENT, CACHES, DEFINED, PLACE, SOURCE, VALUES, Definition
 from masterworker.data.fixed import check_of, is_fixed
 from masterworker.data.groups import reached, together
+from masterworker.data.looked import Places
+from masterworker.data.making import INLINE, compare, define
 from masterworker.data.places import NOTHING, Written
-from masterworker.data.stored import payload_of, store_buffer
+from masterworker.data.stored import payload_of
 from masterworker.errors import UnpicklableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.core.task import Payload
-
-#: Larger definitions are stored by themselves (bytes).
-INLINE: Final = 16 << 10
 
 #: All names that workers have been told.
 _sent: Final = set[str]()
@@ -73,6 +72,7 @@ class Plan:
         hints: Names that such code may look up.
         looks_up: Such code may find further names.
         written: Attributes of modules that the program sets.
+        looked: What such attributes were before.
 
     Raises:
         UnpicklableError: Names what cannot be sent, and why.
@@ -86,6 +86,7 @@ class Plan:
         *,
         looks_up: bool = False,
         written: Written = NOTHING,
+        looked: Places | None = None,
     ) -> None:
         self._main = mainmodule.namespace()
         #: What each name is bound to.
@@ -108,7 +109,8 @@ class Plan:
         self._cached: list[str] = []
         #: Attributes of modules that cannot be sent, the class of each, and why.
         self.refused: list[tuple[str, str, Exception]] = []
-        self._build([*names, *self._settable(written)], hints)
+        needs, more = self._add_places(written, looked or Places())
+        self._build([*names, *needs], [*hints, *more])
         if looks_up:
             self._watch_names()
         self.environment = self._finish()
@@ -140,35 +142,23 @@ class Plan:
             name = hints.popleft() if hint else todo.popleft()
             if name in seen or name in mainmodule.OF_MODULES:
                 continue
-            if places.is_place(name):
-                value = self._bind_place(name)
-            else:
-                value = self._main.get(name, MISSING)
-                if hint and value is MISSING:
-                    continue
-                self.bindings.append((name, value))
+            value = self._main.get(name, MISSING)
+            if hint and value is MISSING:
+                continue
+            self.bindings.append((name, value))
             seen.add(name)
             try:
                 found = self._add(name, value)
             except Exception as error:
-                if places.is_place(name):
-                    self.refused.append((name, type(value).__name__, attributes.bare(error)))
-                    self._checks.append(partial(attributes.is_refused, name, value))
-                    continue
                 if hint:
                     left_out.add(name)
                     continue
                 raise UnpicklableError(_cannot(name, value, error)) from error
             if hint:
                 hinted[name] = set(found.parts)
-            self._needs[name] = found.needs
-            if found.looks_up:
-                self._watch_names()
-            if found.has_caches:
-                self._cached.append(name)
+            self._note(name, found)
             (hints if hint else todo).extend(found.needs)
             hints.extend(found.hints)
-            self._files.update(dict.fromkeys(found.files))
         self._leave_out(left_out, hinted)
         self._add_values()
 
@@ -191,24 +181,49 @@ class Plan:
             self._definitions = [d for d in self._definitions if names.isdisjoint(d.names)]
             self._values = {name: each for name, each in self._values.items() if name not in names}
 
-    def _settable(self, written: Written) -> Iterable[str]:
-        """Return which attributes of modules are sent; of a module's own all, or none."""
-        yield from written.named
-        for names in written.own:
-            if all(map(attributes.is_small, names)):
-                yield from names
-            else:
-                self._checks.append(partial(_is_too_much, names))
+    def _note(self, name: str, found: Pickled) -> None:
+        """Note what a name leads to."""
+        self._needs[name] = found.needs
+        if found.looks_up:
+            self._watch_names()
+        if found.has_caches:
+            self._cached.append(name)
+        self._files.update(dict.fromkeys(found.files))
 
-    def _bind_place(self, name: str) -> object:
-        value = places.find(name)
-        self._checks += filter(None, [attributes.check_of(name, value)])
-        return value
+    def _add_places(self, written: Written, looked: Places) -> tuple[list[str], list[str]]:
+        """Add attributes of modules; of a module's own all, or none.
+
+        Returns:
+            Names that they need, and hints.
+        """
+        looked.begin()
+        names = dict.fromkeys(written.named)
+        for own in written.own:
+            if too_much := looked.too_much_of(own):
+                self._checks.append(partial(_is_too_much, too_much))
+            else:
+                names.update(dict.fromkeys(own))
+        needs: list[str] = []
+        hints: list[str] = []
+        for each in map(looked.look, names):
+            self._checks.append(each.is_true)
+            if each.refused is not None:
+                self.refused.append((each.name, each.kind, each.refused))
+            if each.definition is None or each.found is None:
+                continue
+            self._definitions.append(each.definition)
+            self._parts.update(each.parts)
+            if not each.can_be_kept:
+                self._made_of[each.name] = each.found.parts
+                self._note(each.name, each.found)
+                needs += each.found.needs
+                hints += each.found.hints
+            if each.found.size > INLINE:
+                self._sizes.append((each.name, each.found.size, each.kind))
+        return needs, hints
 
     def _add(self, name: str, value: object) -> Pickled:
         """Add what a name means; values are put aside until it is known what they share."""
-        if places.is_place(name):
-            return self._add_place(name, value)
         if value is MISSING:
             return self._add_builtin(name)
         if not self._is_defined(name, value):
@@ -218,7 +233,7 @@ class Plan:
         if isinstance(value, type):  # whose source is looked for in the file of its module
             self._files[str(self._main.get("__file__", ""))] = None
         digest = self._add_definition(DEFINED, (name,), found)
-        self._checks.append(check_of(value) or _compare(DEFINED, again, digest))
+        self._checks.append(check_of(value) or compare(DEFINED, again, digest))
         return found
 
     def _add_builtin(self, name: str) -> Pickled:
@@ -233,18 +248,6 @@ class Plan:
                 return self._add_value(name, value)
         self._definitions.append(Definition(ABSENT, (name,), b""))
         return Pickled(b"", [])
-
-    def _add_place(self, name: str, value: object) -> Pickled:
-        """Add an attribute of a module: its value may be what is found by the same name."""
-        if value is MISSING:
-            return Pickled(b"", [])
-        found = attributes.pickled_as_now(name)
-        digest = self._add_definition(PLACE, (name,), found)
-        if (check := _check_of(value)) is not None:
-            self._checks += [partial(attributes.is_same_object, name, value), check]
-        elif attributes.itself(value) or not is_fixed(value):
-            self._checks.append(_compare(PLACE, partial(attributes.pickled_as_now, name), digest))
-        return found
 
     def _add_value(self, name: str, value: object) -> Pickled:
         found = pickled(value, itself=_by_value([value]), objects=_can_change(value))
@@ -271,28 +274,21 @@ class Plan:
             digest = self._add_definition(VALUES, names, again())
             checks = [_check_of(value) for value in values if _can_change(value)]
             if None in checks:
-                checks = [_compare(VALUES, again, digest)]
+                checks = [compare(VALUES, again, digest)]
             self._checks += filter(None, checks)
         self._values.clear()  # which holds what was made for pickling
 
     def _value(self, name: str) -> object:
-        if places.is_place(name):
-            return places.find(name)
         return self._main[name] if name in self._main else BUILTINS.get(name)
 
     def _add_definition(self, kind: int, names: tuple[str, ...], found: Pickled) -> bytes:
-        buffers = tuple(store_buffer(each, self._parts) for each in found.buffers)
-        digest = _digest(kind, found.data, buffers)
-        inline, stored = found.data, ""
-        if len(found.data) > INLINE:
-            inline, stored = b"", digest.hex()
-            self._parts[stored] = payload_of(found.data)
-        self._definitions.append(Definition(kind, names, digest, inline, stored, buffers))
+        definition = define(kind, names, found, self._parts)
+        self._definitions.append(definition)
         self._made_of.update(dict.fromkeys(names, found.parts))
         if found.size > INLINE:
             value = self._value(names[0])
             self._sizes.append((", ".join(names), found.size, type(value).__name__))
-        return digest
+        return definition.digest
 
     def _finish(self) -> Environment:
         for name in self._files:
@@ -310,6 +306,8 @@ class Plan:
 
         A value that holds a function is another one when that function is.
         """
+        if not any(self._made_of.values()) and not self._cached:
+            return self._in_order(self._definitions)
         digests = {name: each.digest for each in self._definitions for name in each.names}
 
         def digest_of(names: Iterable[str]) -> bytes:
@@ -317,6 +315,9 @@ class Plan:
 
         found = []
         for each in self._definitions:
+            if not any(self._made_of.get(name) for name in each.names):
+                found.append(each)
+                continue
             leads_to = reached(each.names, self._made_of)
             if len(leads_to) > len(each.names):
                 digest = xxh3_128_digest(each.digest + digest_of(leads_to))
@@ -333,10 +334,13 @@ class Plan:
 
         To open a pickle may be to execute code of the program: of `__setstate__`, of `__hash__`.
         """
-        by_name = {name: each for each in definitions if each.kind != SOURCE for name in each.names}
-        ordered = {id(each): each for each in definitions if each.kind == SOURCE}
+        first = [each for each in definitions if each.kind == SOURCE]
+        first += [each for each in definitions if each.kind == PLACE and not self._needs_any(each)]
+        ordered = {id(each): each for each in first}
+        others = [each for each in definitions if id(each) not in ordered]
+        by_name = {name: each for each in others for name in each.names}
         seen: set[str] = set()
-        todo = [(each, False) for each in reversed(definitions) if each.kind != SOURCE]
+        todo = [(each, False) for each in reversed(others)]
         while todo:
             definition, is_met = todo.pop()
             if is_met:
@@ -349,10 +353,13 @@ class Plan:
                     todo += [(by_name[each], False) for each in needs if each in by_name]
         return list(ordered.values())
 
+    def _needs_any(self, definition: Definition) -> bool:
+        return any(self._needs.get(name) for name in definition.names)
 
-def _is_too_much(names: Iterable[str]) -> bool:
+
+def _is_too_much(name: str) -> bool:
     """Return whether what was too much is so still."""
-    return not all(map(attributes.is_small, names))
+    return not attributes.is_small(name)
 
 
 def _by_value(values: Iterable[object]) -> tuple[object, ...]:
@@ -373,22 +380,8 @@ def _can_change(value: object) -> bool:
 
 
 def _check_of(value: object) -> Callable[[], bool] | None:
-    return check_of(value) if isinstance(value, FunctionType) else None
-
-
-def _digest(kind: int, data: bytes, buffers: Iterable[str]) -> bytes:
-    about = "".join(buffers).encode()
-    return xxh3_128_digest(b"%d %d " % (kind, len(about)) + about + data)
-
-
-def _compare(kind: int, again: Callable[[], Pickled], digest: bytes) -> Callable[[], bool]:
-    """Return a check that pickles something again, and looks whether it has the same content."""
-
-    def check() -> bool:
-        found = again()
-        return _digest(kind, found.data, map(xxh3_128_hexdigest, found.buffers)) == digest
-
-    return check
+    """Return a quick check of a value that can change; None: it has to be pickled again."""
+    return check_of(value) if isinstance(value, FunctionType) else snapshot.check_of(value)
 
 
 def _cannot(name: str, value: object, error: Exception) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.worker")
 
+#: What is changed in place: others may have it under names of their own.
+_CONTAINERS: Final = (dict, list, set, Counter, OrderedDict, defaultdict, deque, bytearray)
 #: Between the name of a module and those of its attributes.
 MARK: Final = ":"
 
@@ -39,6 +42,14 @@ NOTHING: Final = Written()
 def is_place(name: str) -> bool:
     """Return whether a name is that of an attribute."""
     return MARK in name
+
+
+def is_container(value: object) -> bool:
+    """Return whether the items of an object are its content, and can be set: arrays as well."""
+    kind = type(value)
+    if kind in _CONTAINERS:
+        return True
+    return kind.__name__ in ("array", "ndarray") and kind.__module__ in ("array", "numpy")
 
 
 def find(name: str) -> Any:
@@ -91,16 +102,28 @@ def _put(module: ModuleType, path: str, value: Any) -> None:
     now = getattr(at, last, MISSING)
     if now is value:
         return
-    is_alike = type(now) is type(value) and type(value) in (dict, list, set)
-    if is_alike and getattr(at, last) is now:  # a property may make one for each who asks
-        _fill(now, value)  # others may have it under names of their own
-    else:
-        setattr(at, last, value)
+    is_alike = type(now) is type(value) and is_container(value)
+    if not (is_alike and getattr(at, last) is now and _fill(now, value)):
+        setattr(at, last, value)  # as where a property makes one for each who asks
 
 
-def _fill(now: Any, value: Any) -> None:
-    if isinstance(now, list):
+def _fill(now: Any, value: Any) -> bool:
+    """Let a container hold what another one holds; it is false if it cannot."""
+    kind = type(now)
+    if kind.__name__ == "ndarray":
+        if now.shape != value.shape or now.dtype != value.dtype or not now.flags.writeable:
+            return False
+        now[...] = value
+    elif kind in (list, bytearray) or kind.__name__ == "array":
         now[:] = value
+    elif kind is deque:
+        if now.maxlen != value.maxlen:
+            return False
+        now.clear()
+        now.extend(value)
     else:
+        if kind is defaultdict:
+            now.default_factory = value.default_factory
         now.clear()
         now.update(value)
+    return True

@@ -8,11 +8,13 @@ import sys
 from types import CodeType
 from typing import Any, Final, NamedTuple
 
-#: Methods of lists, sets and dictionaries that change them.
+#: Methods of lists, sets, dictionaries, their kin and arrays that change them.
 _CHANGING: Final = frozenset(
     (
         *("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"),
-        *("reverse", "setdefault", "sort", "update"),
+        *("reverse", "setdefault", "sort", "update", "difference_update", "intersection_update"),
+        *("symmetric_difference_update", "move_to_end", "subtract", "appendleft", "extendleft"),
+        *("popleft", "rotate", "fill", "byteswap", "frombytes"),
     )
 )
 _OPS: Final = opcode.opmap

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from masterworker.core.task import Payload
     from masterworker.data.byname import Pickled
     from masterworker.data.environment import Environment, Plan
+    from masterworker.data.looked import Places
     from masterworker.data.places import Written
     from masterworker.manager import Manager
 
@@ -90,6 +91,7 @@ class Needs:
         self._stored: Counter[str] = Counter()
         self._holds: weakref.WeakValueDictionary[Hashable, Hold] = weakref.WeakValueDictionary()
         self._plans: dict[Hashable, tuple[Plan, Hold | None]] = {}
+        self._looked: Places | None = None
         self._functions: dict[Callable[..., Any], _Kept] = {}
         #: Functions that travel by their names, with which nothing can change.
         self.importable: dict[Callable[..., Any], Travelling] = {}
@@ -107,13 +109,16 @@ class Needs:
             UnpicklableError: It cannot travel; names what is in the way.
             UsageError: It cannot be called.
         """
+        changed: Plan | None = None
         plain = isinstance(function, (FunctionType, BuiltinFunctionType, type, mainmodule.CACHED))
         plain = plain and not methods.is_bound(function)  # whose object may change
         if plain:
             if (known := self.importable.get(function)) is not None:
                 return known
-            if (kept := self._functions.get(function)) is not None and kept.plan.is_true():
-                return kept.travelling
+            if (kept := self._functions.get(function)) is not None:
+                if kept.plan.is_true():
+                    return kept.travelling
+                changed = kept.plan
         tag = call_tag(function)
         if (by_name := dumps_function_by_name(function)) is not None:
             if self._writes.look() != NOTHING:
@@ -137,7 +142,7 @@ class Needs:
             raise UnpicklableError(
                 f"function {name} cannot be pickled: {why(function, error, pickled)}"
             ) from error
-        return self._travelling(tag, function, root)
+        return self._travelling(tag, function, root, changed)
 
     def of_values(
         self, values: Mapping[str, object], *, fixed: bool
@@ -195,13 +200,19 @@ class Needs:
             return Segment.of(layout.pack(data, buffers)), hold
         return (data if len(data) <= LARGE else Segment.of([data])), hold
 
-    def _travelling(self, tag: str, function: Callable[..., Any], root: Pickled) -> Travelling:
+    def _travelling(
+        self,
+        tag: str,
+        function: Callable[..., Any],
+        root: Pickled,
+        changed: Plan | None = None,
+    ) -> Travelling:
         small = not root.buffers and len(root.data) <= SMALL
         written = self._writes.look()
         alone = not root.needs and not root.files and not root.hints
         if small and alone and written == NOTHING:
             return Travelling(tag, root.data, None)
-        plan, hold = self._plan(root, written)
+        plan, hold = self._plan(root, written, changed)
         self._warn(tag, plan.environment, root)
         self._name_refused(plan)
         if small:
@@ -221,17 +232,26 @@ class Needs:
             _keep(self._functions, function, _Kept(travelling, plan))
         return travelling
 
-    def _plan(self, found: Pickled, written: Written = NOTHING) -> tuple[Plan, Hold | None]:
-        """Return what the names in a pickle mean now."""
+    def _plan(
+        self, found: Pickled, written: Written = NOTHING, changed: Plan | None = None
+    ) -> tuple[Plan, Hold | None]:
+        """Return what the names in a pickle mean now: not what they do in the plan `changed`."""
         names, files, hints = found.needs, tuple(found.files), frozenset(found.hints)
         about = names, files, hints, found.looks_up, written
         with self._lock:
             known = self._plans.get(about)
-            if known is not None and known[0].is_true():
+            if known is not None and known[0] is not changed and known[0].is_true():
                 return known
             from masterworker.data.environment import Plan
+            from masterworker.data.looked import Places
 
-            plan = Plan(names, files, hints, looks_up=found.looks_up, written=written)
+            self._looked = self._looked or Places()
+            plan = Plan(
+                *(names, files, hints),
+                looks_up=found.looks_up,
+                written=written,
+                looked=self._looked,
+            )
             environment = plan.environment
             environment.copies = copied.look_at(plan.bindings)
             hold = self._hold(environment.key, environment.parts) if environment.key else None

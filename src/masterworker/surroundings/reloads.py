@@ -24,7 +24,7 @@ class _Finder:
     def __init__(self) -> None:
         self.listeners: list[WeakMethod[Callable[[str], None]]] = []
         #: They are told of each search for a module.
-        self.searchers: list[WeakMethod[Callable[[], None]]] = []
+        self.searchers: list[WeakMethod[Callable[[str], None]]] = []
         self._loaded = set(sys.modules)
         self._last = ""
 
@@ -40,7 +40,7 @@ class _Finder:
         self._last = name
         for searcher in list(self.searchers):
             if (tell := searcher()) is not None:
-                tell()
+                tell(name)
         if target is not None or name in self._loaded:
             _again.add(name)
             for listener in list(self.listeners):
@@ -53,8 +53,8 @@ def loaded_again() -> frozenset[str]:
     return frozenset(_again)
 
 
-def watch_searches(listener: Callable[[], None]) -> None:
-    """Call something, a method, when a module is looked for, before it is loaded.
+def watch_searches(listener: Callable[[str], None]) -> None:
+    """Call something, a method, with the name of a module that is looked for, before it is loaded.
 
     It is not kept, and called as long as `watch` watches.
     """

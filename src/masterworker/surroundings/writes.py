@@ -7,6 +7,7 @@ program and of the user's own modules, which says what may be set; what they are
 from __future__ import annotations
 
 import sys
+from operator import is_
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
@@ -30,7 +31,6 @@ _OF_SYS: Final = frozenset(
         *("last_type", "last_value", "last_traceback", "warnoptions", "flags"),
     )
 )
-_CONTAINERS: Final = (dict, list, set)
 _NEW_LOCALS: Final = 2  # a flag of the code of functions
 
 
@@ -45,6 +45,9 @@ class Writes:
     def __init__(self, forget: Callable[[], None]) -> None:
         self._forget = WeakMethod(forget)
         self._found: places.Written | None = None
+        #: Which modules there were then, and whether there may be others by now.
+        self._modules: dict[str, Any] = {}
+        self._is_in_doubt = False
         self._loading: list[ModuleType] = []
         self._shell = _shell()
         if self._shell is not None:
@@ -54,20 +57,39 @@ class Writes:
     def look(self) -> places.Written:
         """Return what may have been set. Costs some 50 us for each function, the first time."""
         found = self._found
-        if found is None or self.typed_in or not all(map(_is_loading, self._loading)):
+        in_doubt, self._is_in_doubt = self._is_in_doubt, False
+        if (
+            found is None
+            or self.typed_in
+            or not all(map(_is_loading, self._loading))
+            or (in_doubt and not self._modules_are_the_same())
+        ):
+            self._modules = sys.modules.copy()
             found = look()
             self._found = found
             self._loading = [each for each in _own_modules() if _is_loading(each)]
         return found
+
+    def _modules_are_the_same(self) -> bool:
+        """Return whether what was searched for since was not found. Costs 20 ns for each module."""
+        known, now = self._modules, sys.modules.copy()
+        return len(known) == len(now) and all(map(is_, known.values(), now.values()))
 
     @property
     def typed_in(self) -> bool:
         """The main program comes line by line, and nothing tells when."""
         return hasattr(sys, "ps1") and self._shell is None
 
-    def look_again(self, *_: object) -> None:
-        """Forget what was found: a module is looked for, or a cell begins."""
-        self._found = None
+    def look_again(self, name: object = None) -> None:
+        """Doubt what was found: a module is looked for, or a cell begins.
+
+        Args:
+            name: Of the module.
+        """
+        if isinstance(name, str) and name not in sys.modules:  # it may not be found
+            self._is_in_doubt = True
+        else:
+            self._found = None
         if (forget := self._forget()) is not None:
             forget()
         elif self._shell is not None:
@@ -87,20 +109,43 @@ def _is_loading(module: ModuleType) -> bool:
 def look() -> places.Written:
     """Return which attributes of modules may have been set."""
     main = mainmodule.namespace()
+    homes = _Homes()
     named: dict[str, None] = {}
     for code in _codes_of_main(main):
-        named.update(dict.fromkeys(_resolved(found_in(code), main)))
+        named.update(dict.fromkeys(_resolved(found_in(code), main, homes)))
     own: list[tuple[str, ...]] = []
-    for module in _own_modules():
+    for module in homes.modules:
         inside: dict[str, None] = {}
         for function in _functions(module):
             found = found_in(function.__code__)
             if found is not None:
-                named.update(dict.fromkeys(_resolved(found, vars(module))))
+                named.update(dict.fromkeys(_resolved(found, vars(module), homes)))
                 inside.update(dict.fromkeys(_of_its_own(found, vars(module))))
         if inside:
             own.append(tuple(f"{module.__name__}{MARK}{each}" for each in sorted(inside)))
     return places.Written(tuple(sorted(named)), tuple(sorted(own)))
+
+
+class _Homes:
+    """In which of the user's own modules objects have a name. Each name is looked up once."""
+
+    def __init__(self) -> None:
+        self.modules = list(_own_modules())
+        self._spaces = [
+            (each.__name__, vars(each)) for each in self.modules if each.__name__ != mainmodule.MAIN
+        ]
+        #: By name and identity; with the object, so that its identity stays its own.
+        self._known: dict[str, dict[int, tuple[str, Any]]] = {}
+
+    def of(self, name: str, value: Any) -> str:
+        """Return the first module that has an object under a name; "": none has."""
+        found = self._known.get(name)
+        if found is None:
+            self._known[name] = found = {}
+            for home, space in self._spaces:
+                if (each := space.get(name)) is not None:
+                    found.setdefault(id(each), (home, each))
+        return found.get(id(value), ("", None))[0]
 
 
 def _codes_of_main(main: dict[str, Any]) -> Iterator[CodeType]:
@@ -147,7 +192,7 @@ def _of_its_own(found: Found, namespace: dict[str, Any]) -> Iterator[str]:
     """Return the names of globals that a function sets, or changes in place."""
     yield from (name for name in found.globals if name in namespace)
     for name, path in found.changes:
-        if not path and type(namespace.get(name)) in _CONTAINERS:
+        if not path and places.is_container(namespace.get(name)):
             yield name
 
 
@@ -155,27 +200,27 @@ def _is_class_of(value: object, module: ModuleType) -> bool:
     return issubclass(type(value), type) and value.__module__ == module.__name__
 
 
-def _resolved(found: Found | None, namespace: dict[str, Any]) -> Iterator[str]:
+def _resolved(found: Found | None, namespace: dict[str, Any], homes: _Homes) -> Iterator[str]:
     """Return the places that code sets, as its names mean something now."""
     if found is None:
         return
     for base, path in found.sets:
-        place = _place(base, path, namespace)
+        place = _place(base, path, namespace, homes)
         if place:
             yield place
     for base, path in found.wholes:
-        place = _place(base, (*path, ""), namespace).removesuffix(".").removesuffix(MARK)
+        place = _place(base, (*path, ""), namespace, homes).removesuffix(".").removesuffix(MARK)
         if module := sys.modules.get(place):
             for name, value in list(vars(module).copy().items()):
                 if not name.startswith("__") and type(value) not in (ModuleType, FunctionType):
                     yield f"{place}{MARK}{name}"
     for base, path in found.changes:
-        place = _place(base, path, namespace)
-        if place and type(places.find(place)) in _CONTAINERS:
+        place = _place(base, path, namespace, homes)
+        if place and places.is_container(places.find(place)):
             yield place
 
 
-def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any]) -> str:
+def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: _Homes) -> str:
     """Return `module:attribute` of what code means by a name and attributes; "": no module's."""
     if base.startswith(IMPORTED):
         return _in_module(_module_of(base.removeprefix(IMPORTED)), path)
@@ -184,12 +229,12 @@ def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any]) -> str:
     if issubclass(kind, ModuleType):
         return _in_module(str(vars(value).get("__name__")), path)
     if value is None or not path:
-        return _home_of(base, value) if value is not None else ""
+        return _home_of(base, value, homes) if value is not None else ""
     if issubclass(kind, type):
         if value.__module__ in (mainmodule.MAIN, namespace.get("__name__")):
             return ""
         return _in_module(value.__module__, (*value.__qualname__.split("."), *path))
-    home = _home_of(base, value)
+    home = _home_of(base, value, homes)
     return f"{home}.{'.'.join(path)}" if home else ""
 
 
@@ -200,19 +245,18 @@ def _module_of(name: str) -> str:
     return found.__name__ if isinstance(found, ModuleType) else name
 
 
-def _home_of(name: str, value: Any) -> str:
+def _home_of(name: str, value: Any, homes: _Homes) -> str:
     """Return where an object is from that has been imported by its name; "": it is not known."""
     kind = type(value)
     if kind in (int, float, str, bool, bytes, tuple, FunctionType, type):
         return ""
     of_class = sys.modules.get(str(kind.__module__))
-    homes = [of_class] if type(of_class) is ModuleType else []
-    for module in [*homes, *_own_modules()]:
-        if module.__name__.partition(".")[0] in _APART:
-            continue
-        if module.__name__ != mainmodule.MAIN and vars(module).get(name) is value:
-            return f"{module.__name__}{MARK}{name}"
-    return ""
+    home = of_class.__name__ if type(of_class) is ModuleType else mainmodule.MAIN
+    if home == mainmodule.MAIN or vars(of_class).get(name) is not value:
+        home = ""
+    if home.partition(".")[0] in _APART or not home:
+        home = homes.of(name, value)
+    return f"{home}{MARK}{name}" if home else ""
 
 
 def _in_module(name: str, path: tuple[str, ...]) -> str:
