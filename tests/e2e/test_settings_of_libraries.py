@@ -36,6 +36,70 @@ SETTINGS = {
 }  # fmt: skip
 
 
+#: The same of libraries that are perhaps not here.
+LIBRARIES = {
+    "sklearn": ("import sklearn", "sklearn.set_config(assume_finite=True)",
+                "sklearn.get_config()['assume_finite']"),
+    "scipy": ("import scipy.special", "scipy.special.seterr(all='raise')",
+              "scipy.special.geterr()['singular']"),
+    "dask": ("import dask", "dask.config.set({'array.chunk-size': '1MiB'})",
+             "dask.config.get('array.chunk-size')"),
+    "matplotlib": ("import matplotlib, cycler",
+                   ("matplotlib.rcParams.update({'figure.figsize': (3, 2), "
+                   "'axes.prop_cycle': cycler.cycler(color='rgb')})"),
+                   ("[matplotlib.rcParams['figure.figsize'], "
+                   "repr(matplotlib.rcParams['axes.prop_cycle'])]")),
+}  # fmt: skip
+#: Libraries that are too large to be here, in their own words.
+STAND_INS = {
+    "jax": """
+        import threading
+
+        class Config:
+            def __init__(self):
+                self._values = {"jax_enable_x64": False, "jax_platforms": None, "object": object()}
+                self._here = threading.local()
+
+            @property
+            def values(self):
+                return {**self._values, **vars(self._here)}
+
+            def update(self, name, value):
+                assert name in self._values
+                vars(self._here)[name] = value
+
+        config = Config()
+    """,
+    "torch": """
+        float32, float64 = "torch.float32", "torch.float64"
+        now = {"dtype": float32, "grad": True, "matmul": "highest", "algorithms": (False, False),
+               "threads": 8, "device": "cpu"}
+        def get_default_dtype(): return now["dtype"]
+        def set_default_dtype(dtype): now["dtype"] = dtype
+        def is_grad_enabled(): return now["grad"]
+        def set_grad_enabled(mode): now["grad"] = mode
+        def get_float32_matmul_precision(): return now["matmul"]
+        def set_float32_matmul_precision(name): now["matmul"] = name
+        def are_deterministic_algorithms_enabled(): return now["algorithms"][0]
+        def is_deterministic_algorithms_warn_only_enabled(): return now["algorithms"][1]
+        def use_deterministic_algorithms(mode, *, warn_only=False):
+            now["algorithms"] = mode, warn_only
+        def get_num_threads(): return now["threads"]
+        def set_num_threads(number): now["threads"] = number
+        def get_default_device(): return now["device"]
+        def set_default_device(name): now["device"] = name
+    """,
+}
+OF_STAND_INS = {
+    "jax": ("import jax", "jax.config.update('jax_enable_x64', True)",
+            "jax.config.values['jax_enable_x64']"),
+    "torch": ("import torch",
+              ("torch.set_default_dtype(torch.float64); torch.set_grad_enabled(False); "
+              "torch.use_deterministic_algorithms(True, warn_only=True); torch.set_num_threads(1)"),
+              "[torch.now[name] for name in ('dtype', 'grad', 'algorithms', 'threads')]"),
+}  # fmt: skip
+
+
 def _run(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
     (folder / "program.py").write_text(textwrap.dedent(program))
     return subprocess.run(
@@ -51,7 +115,23 @@ def _run(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_it_is_set_in_workers(tmp_path: Path, name: str) -> None:
-    imports, sets, asks = SETTINGS[name]
+    _check(tmp_path, *SETTINGS[name])
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_libraries_are_set_in_workers(tmp_path: Path, name: str) -> None:
+    pytest.importorskip(name)
+    _check(tmp_path, *LIBRARIES[name])
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_what_is_kept_for_a_thread_or_in_an_object_is_set(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.py").write_text(textwrap.dedent(STAND_INS[name]))
+    _check(tmp_path, *OF_STAND_INS[name])
+
+
+def _check(tmp_path: Path, imports: str, sets: str, asks: str) -> None:
+    """Set something, and let a task look at it."""
     done = _run(
         tmp_path,
         f"""
@@ -125,3 +205,61 @@ def test_a_module_whose_class_is_its_own_is_imported(tmp_path: Path) -> None:
         """,
     )
     assert done.stdout == "42 42 True\n42\n", done.stderr
+
+
+def test_what_cannot_be_taken_over_is_named_once(tmp_path: Path) -> None:
+    """An option that cannot be sent, and a call of a library of which nothing is known."""
+    library = tmp_path / "lib" / "python3.11" / "site-packages"
+    library.mkdir(parents=True)
+    (library / "unheard_of.py").write_text("def set_mode(x): pass\ndef get_mode(): pass\n")
+    done = _run(
+        tmp_path,
+        f"""
+        import sys
+        sys.path.insert(0, {str(library)!r})
+        import numpy, unheard_of
+
+        def ask():
+            unheard_of.set_mode(1)
+
+        def main():
+            unheard_of.set_mode(5)
+            unheard_of.get_mode()
+            numpy.set_printoptions(formatter={{"float": lambda x: "x"}})
+            from masterworker import Master
+            for _ in range(2):
+                with Master(workers=1) as master:
+                    master.submit(ask).result(60)
+
+        if __name__ == "__main__":
+            main()
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the main program calls unheard_of.set_mode") == 1
+    assert done.stderr.count("the option numpy formatter") == 1
+    assert "get_mode" not in done.stderr
+
+
+def test_a_library_that_tasks_set_themselves_is_not_named(tmp_path: Path) -> None:
+    library = tmp_path / "lib" / "python3.11" / "site-packages"
+    library.mkdir(parents=True)
+    (library / "unheard_of.py").write_text("def set_mode(x): pass\n")
+    done = _run(
+        tmp_path,
+        f"""
+        import sys
+        sys.path.insert(0, {str(library)!r})
+        import unheard_of
+
+        def ask():
+            unheard_of.set_mode(1)
+
+        if __name__ == "__main__":
+            from masterworker import Master
+            with Master(workers=1, initializer=ask) as master:
+                master.submit(ask).result(60)
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "set_mode" not in done.stderr

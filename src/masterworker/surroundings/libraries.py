@@ -11,19 +11,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.imported import when_imported
+from masterworker.surroundings import science
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-#: What can be stored, and is the same in another process.
-_PLAIN: Final = (bool, int, float, str, type(None))
+#: Options that cannot be sent, and have been named.
+_named: Final = set[str]()
 
 
 def capture() -> dict[str, Any]:
     """Return what has been set, by module; what is as it was at the beginning is left out."""
     found = {}
-    for name, (look, _) in _KNOWN.items():
+    for name, (look, _) in KNOWN.items():
         about = None
         if (module := sys.modules.get(name)) is not None:
             with contextlib.suppress(Exception):  # of another version, or just being imported
@@ -36,8 +37,8 @@ def capture() -> dict[str, Any]:
 def enter(theirs: dict[str, Any]) -> None:
     """Set the same here, in each as soon as it is loaded."""
     for name, about in theirs.items():
-        if name in _KNOWN:
-            when_imported(name, partial(_set, _KNOWN[name][1], about))
+        if name in KNOWN:
+            when_imported(name, partial(_set, KNOWN[name][1], about))
 
 
 def _set(how: Callable[[Any, Any], None], about: Any, module: ModuleType) -> None:
@@ -50,24 +51,39 @@ def _set(how: Callable[[Any, Any], None], about: Any, module: ModuleType) -> Non
         logging.getLogger("masterworker.cli").warning(text, module.__name__, error)
 
 
-def _plain(values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if isinstance(value, _PLAIN)}
+def _changed(of: str, values: Any, usual: Any) -> dict[str, Any]:
+    """Return which options have been set, but for those that cannot be sent, which are named."""
+    found = {}
+    for name, value in values.items():
+        if science.is_plain(value):
+            if value != usual.get(name, _changed):
+                found[name] = value
+        elif value is not usual.get(name) and value != usual.get(name):
+            _name_once(f"{of} {name}")
+    return found
 
 
-def _changed(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value != usual.get(name, _changed)}
+def _name_once(option: str) -> None:
+    if option not in _named:
+        _named.add(option)
+        import logging
+
+        logging.getLogger("masterworker.master").warning(
+            "the main program has set the option %s to something that cannot be sent, so workers "
+            "do not have it: set it in them as well (initializer=)",
+            option,
+        )
 
 
 _USUAL_PRINTING: Final = {
     "edgeitems": 3, "threshold": 1000, "floatmode": "maxprec", "precision": 8, "suppress": False,
     "linewidth": 75, "nanstr": "nan", "infstr": "inf", "sign": "-", "legacy": False,
+    "formatter": None, "override_repr": None,
 }  # fmt: skip
 
 
 def _numpy(numpy: Any) -> dict[str, Any]:
-    found = _plain(numpy.get_printoptions())
-    found.pop("override_repr", None)
-    return _changed(found, _USUAL_PRINTING)
+    return _changed("numpy", numpy.get_printoptions(), _USUAL_PRINTING)
 
 
 def _enter_numpy(numpy: Any, options: dict[str, Any]) -> None:
@@ -78,7 +94,7 @@ def _pandas(pandas: Any) -> dict[str, Any]:
     known = sys.modules["pandas._config.config"].__dict__["_registered_options"]
     usual = {name: option.defval for name, option in known.items()}
     found = {name: pandas.get_option(name) for name in known if name not in _OBSOLETE}
-    return _changed(_plain(found), usual)
+    return _changed("pandas", found, usual)
 
 
 #: Options of pandas of which one may not even ask.
@@ -92,7 +108,9 @@ def _enter_pandas(pandas: Any, options: dict[str, Any]) -> None:
 
 def _matplotlib(matplotlib: Any) -> dict[str, Any]:
     now, usual = (dict(dict.items(each)) for each in (matplotlib.rcParams, matplotlib.rcParamsOrig))
-    return _changed(_plain(now), usual)
+    for each in (now, usual):  # a `Cycler`, which is set by its text as well
+        each["axes.prop_cycle"] = repr(each["axes.prop_cycle"])
+    return _changed("matplotlib", now, usual)
 
 
 def _enter_matplotlib(matplotlib: Any, parameters: dict[str, Any]) -> None:
@@ -164,7 +182,7 @@ def _trace(tracemalloc: Any, frames: int) -> None:
 
 
 #: What looks at a module, and what sets it there.
-_KNOWN: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]]] = {
+KNOWN: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]]] = {
     "numpy": (_numpy, _enter_numpy),
     "pandas": (_pandas, _enter_pandas),
     "matplotlib": (_matplotlib, _enter_matplotlib),
@@ -175,4 +193,5 @@ _KNOWN: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]]
     "threading": (_stack_size, _enter_stack_size),
     "faulthandler": (_is_on, _switch_on),
     "tracemalloc": (_frames, _trace),
+    **science.KNOWN,
 }

@@ -15,7 +15,7 @@ from weakref import WeakMethod
 from masterworker.data import mainmodule, places
 from masterworker.data.places import MARK
 from masterworker.data.settings_in_code import IMPORTED, Found, found_in
-from masterworker.surroundings import folders, reloads
+from masterworker.surroundings import calls, folders, reloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +66,8 @@ class Writes:
         ):
             self._modules = sys.modules.copy()
             found = look()
+            main = mainmodule.namespace()
+            calls.name_settings(_executed(main), main)
             self._found = found
             self._loading = [each for each in _own_modules() if _is_loading(each)]
         return found
@@ -150,15 +152,9 @@ class _Homes:
 
 def _codes_of_main(main: dict[str, Any]) -> Iterator[CodeType]:
     """Return the code of the main program: what is executed there now, or what is left of it."""
-    seen = False
-    for frame in list(sys._current_frames().values()):
-        each: Any = frame
-        while each is not None:
-            if each.f_globals is main and not each.f_code.co_flags & _NEW_LOCALS:
-                seen = True
-                yield each.f_code
-            each = each.f_back
-    if not seen or "In" in main:
+    executed = [code for code in _executed(main) if not code.co_flags & _NEW_LOCALS]
+    yield from executed
+    if not executed or "In" in main:
         for value in list(main.copy().values()):
             if type(value) is FunctionType and value.__globals__ is main:
                 yield value.__code__
@@ -167,6 +163,16 @@ def _codes_of_main(main: dict[str, Any]) -> Iterator[CodeType]:
             yield compile(cell, "<cell>", "exec")
         except (SyntaxError, ValueError, TypeError):
             continue
+
+
+def _executed(main: dict[str, Any]) -> Iterator[CodeType]:
+    """Return the code of the main program, and of its functions, that is executed now."""
+    for frame in list(sys._current_frames().values()):
+        each: Any = frame
+        while each is not None:
+            if each.f_globals is main:
+                yield each.f_code
+            each = each.f_back
 
 
 def _own_modules() -> Iterator[ModuleType]:
