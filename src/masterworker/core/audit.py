@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from masterworker.core.census import Census, Process
+from masterworker.core.census import Census, JournalCount, Process
 from masterworker.core.filters import tag_of
 from masterworker.core.task import State
 from masterworker.errors import InternalError
@@ -51,8 +51,16 @@ def summary(core: Scheduler) -> Summary:
     return Summary(tally.results, failed, tally.cancelled, tally.submitted - settled)
 
 
-def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
-    """Count everything. Costs O(workers, what they have in hand, outcomes to be collected)."""
+def census(
+    core: Scheduler, troubles: Iterable[str] = (), journal: JournalCount | None = None
+) -> Census:
+    """Count everything. Costs O(workers, what they have in hand, outcomes to be collected).
+
+    Args:
+        core: The scheduler.
+        troubles: What keeps the job from going on.
+        journal: What is in the journal, if there is one; what waits for it is counted here.
+    """
     running: Counter[str] = Counter()
     for member in core.members.values():
         for item in member.leases.values():
@@ -78,6 +86,7 @@ def census(core: Scheduler, troubles: Iterable[str] = ()) -> Census:
         cancelled=tally.cancelled,
         paused=len(paused),
         troubles=list(troubles),
+        journal=journal and journal._replace(waiting=core.settlement.keeping.count),
     )
 
 

@@ -18,6 +18,25 @@ class Process(NamedTuple):
     tasks: int
 
 
+class JournalCount(NamedTuple):
+    """What the journal of a job has."""
+
+    #: The name of its file.
+    name: str
+    #: Outcomes of earlier runs, how many of them have been given again, and those of this run.
+    earlier: int
+    recalled: int
+    written: int
+    #: Outcomes that are not kept yet, and told of when they are.
+    waiting: int
+    #: Of the file (bytes), without those beside it.
+    size: int
+    #: The run before this one, if there was one, has ended in good order.
+    ended: bool
+    #: Why nothing is kept, for now or for good; "": it is.
+    trouble: str
+
+
 class Census(msgspec.Struct, frozen=True):
     """How many tasks are where, at one instant: they add up to `submitted`."""
 
@@ -40,3 +59,5 @@ class Census(msgspec.Struct, frozen=True):
     paused: int
     #: What keeps the job from going on, in sentences.
     troubles: list[str]
+    #: None: it has no journal.
+    journal: JournalCount | None = None

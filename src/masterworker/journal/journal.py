@@ -16,6 +16,7 @@ from masterworker.core.task import CANCELLED, ids_of
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.aside import LargeFiles
+from masterworker.journal.counts import Counts
 from masterworker.journal.file import (
     cut,
     flush_folder,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from masterworker.core.census import JournalCount
     from masterworker.core.task import Finished, Payload, Payloads
     from masterworker.journal.records import Entry
 
@@ -115,7 +117,7 @@ class Journal:
         self.codes: dict[str, Code] = {}
         #: How many outcomes of each function there are.
         self.numbers: dict[str, int] = {}
-        self._runs, self._ended = 0, True
+        self._counts = Counts()
         self._latest: tuple[int, list[Entry]] = (-1, [])
         fd = open_file(path, create=True)
         try:
@@ -128,12 +130,9 @@ class Journal:
         self._writer = Writer(place, keyed, kept_as.mode, self._on_stalled, self._on_failed)
         forks.register(self)
         self._writer.put(Entries(lambda: [_began()]))
-        if self._runs:
-            state = "it ended in good order" if self._ended else "the last one did not end"
-            logger.info(
-                "the journal %s has %d outcomes of %d runs (%.1f MB; %s)",
-                *(path, len(self._index), self._runs, place.end / 1e6, state),
-            )
+        self._counts.earlier = len(self._index)
+        if self._counts.runs:
+            logger.info("the journal %s has %s", path, self._counts.line(place.end))
 
     def attach(
         self,
@@ -158,10 +157,11 @@ class Journal:
         """Why nothing is kept any more; "" as long as something is."""
         return self._writer.failure
 
-    @property
-    def size(self) -> int:
-        """How many bytes the file has."""
-        return self._writer.size
+    def count(self) -> JournalCount:
+        """Count what is kept; without a lock, so what comes meanwhile may be missing."""
+        writer = self._writer
+        trouble = writer.failure or ("there is no room on the disk" if writer.is_stalled else "")
+        return self._counts.shown(self.path.name, writer.size, trouble)
 
     # -- what is kept -----------------------------------------------------------------------
 
@@ -204,7 +204,9 @@ class Journal:
                     position=place.position + end - at
                 ):
                     end += 1
-                parts.append((end - at, self._read_or_forget(place, keys[at:end])))
+                kept = self._read_or_forget(place, keys[at:end])
+                self._counts.recalled += 0 if kept is None else end - at
+                parts.append((end - at, kept))
             at = end
         return parts
 
@@ -329,9 +331,9 @@ class Journal:
         elif isinstance(record, Code):
             self.codes[record.name] = record
         elif isinstance(record, Began):
-            self._runs, self._ended = self._runs + 1, False
+            self._counts.began()
         elif isinstance(record, Ended):
-            self._ended = True
+            self._counts.ended = True
 
     def _read_or_forget(self, place: Spot, keys: Sequence[bytes]) -> Kept | None:
         """Return outcomes from the file; None: a file beside it is gone."""
@@ -376,7 +378,7 @@ class Journal:
     def _kept(self, finished: Iterable[Finished], number: int) -> None:
         for done in finished:
             for each in ids_of(done):
-                self.open_keys.pop(each, None)
+                self._counts.written += self.open_keys.pop(each, None) is not None
         self._tell(number)
 
     def _on_stalled(self, stalled: bool) -> None:

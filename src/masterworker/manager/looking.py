@@ -11,7 +11,7 @@ from masterworker.core import audit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from masterworker.core.census import Census
+    from masterworker.core.census import Census, JournalCount
     from masterworker.manager.guard import Guard
     from masterworker.recorder.shapes import Looked, Snapshot
 
@@ -26,10 +26,18 @@ class Looking:
         guard: Is held for the first, short step.
         clock: The manager's clock.
         instance: The random name of this run of the manager.
+        journal: Returns what is kept, if there is a journal.
     """
 
-    def __init__(self, guard: Guard, clock: Callable[[], float], instance: str) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        clock: Callable[[], float],
+        instance: str,
+        journal: Callable[[], JournalCount | None],
+    ) -> None:
         self._guard, self._clock, self._instance = guard, clock, instance
+        self._journal = journal
         self._lock = forks.lock()
         self._latest: Snapshot | None = None
         self._changed: Mapping[int, int] = {}
@@ -41,7 +49,7 @@ class Looking:
         """Count everything at one instant."""
         with self._guard as machine:
             machine.flush(self._clock())
-            return audit.census(machine.core, machine.troubles.lines())
+            return audit.census(machine.core, machine.troubles.lines(), self._journal())
 
     def look(self, seen: Looked) -> Snapshot:
         """Return a snapshot that is a second old at most, or what is new in it.

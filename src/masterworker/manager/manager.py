@@ -136,7 +136,7 @@ class Manager:
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
         #: Counts and snapshots for those who look on.
-        self.looking = Looking(self.guard, clock, self.instance)
+        self.looking = Looking(self.guard, clock, self.instance, self._sinks.journal)
         self.census = self.looking.census
         #: Which tasks were asked for with a seed.
         self.streams = StreamTable()

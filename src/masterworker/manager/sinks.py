@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from masterworker.conversation.dispatcher import Dispatcher
+    from masterworker.core.census import JournalCount
     from masterworker.core.effects import Failed
     from masterworker.core.task import Finished, Payloads
     from masterworker.manager.observers import Observers
@@ -29,6 +30,9 @@ class Keeper(Protocol):
 
     def struck(self, strikes: list[tuple[int, list[str]]]) -> None:
         """Keep which strikes tasks have now."""
+
+    def count(self) -> JournalCount:
+        """Count what is kept."""
 
 
 class Sinks:
@@ -90,3 +94,7 @@ class Sinks:
             self.keep.keep(effect.outcomes, effect.parameters)
         else:
             self.keep.struck(effect.strikes)
+
+    def journal(self) -> JournalCount | None:
+        """Return what is kept, if there is a journal."""
+        return None if self.keep is None else self.keep.count()

@@ -8,7 +8,7 @@ from masterworker.core.audit import HOW_TO_START
 from masterworker.data.record import printable
 
 if TYPE_CHECKING:
-    from masterworker.core.census import Census
+    from masterworker.core.census import Census, JournalCount
     from masterworker.recorder.shapes import Snapshot
 
 
@@ -41,6 +41,8 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
         f"  no worker can execute tag {tag!r}: {census.waiting[tag]} waiting"
         for tag in census.stranded
     ]
+    if census.journal is not None:
+        lines.append(f"  {_of_journal(census.journal)}")
     lines += [f"  trouble: {printable(trouble)}" for trouble in census.troubles]
     if verbose:
         lines.append("Processes:")
@@ -55,6 +57,20 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
             )
             lines.append(f"  {printable(tag)}: " + ", ".join(map(str, counts)))
     return "\n".join(lines)
+
+
+def _of_journal(journal: JournalCount) -> str:
+    """Return what a journal has, in one line."""
+    kept = journal.earlier + journal.written
+    parts = [f"{counted(kept, 'outcome')} kept ({journal.size / 1e6:.1f} MB)"]
+    if journal.earlier:
+        end = "" if journal.ended else ", the last of which did not end"
+        parts.append(f"{journal.earlier} of earlier runs{end}; {journal.recalled} given again")
+    if journal.waiting:
+        parts.append(f"{journal.waiting} not kept yet")
+    if journal.trouble:
+        parts.append(f"nothing is kept now: {journal.trouble}")
+    return printable(f"journal {journal.name}: {'; '.join(parts)}")
 
 
 def situation(census: Census, tag: str | None, starting: str = "") -> str:
@@ -109,6 +125,7 @@ def as_json(label: str, census: Census, snapshot: Snapshot) -> str:
         "cancelled": census.cancelled,
         "paused": census.paused,
         "troubles": census.troubles,
+        "journal": None if census.journal is None else census.journal._asdict(),
     }
     return json.dumps(content, indent=2)
 
