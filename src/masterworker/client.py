@@ -152,6 +152,11 @@ class Client:
         self._caller.joined(welcome.instance)
         return welcome
 
+    def job(self) -> str:
+        """Return the random name of the job; "": its master does not come back as another run."""
+        job: str = self.call("job")
+        return job
+
     def leave(self, member_id: int) -> None:
         """Sign off."""
         self.call("leave", member_id)

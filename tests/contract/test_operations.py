@@ -230,10 +230,14 @@ def test_a_story_can_be_told(net: Net) -> None:
 #: One call of each operation, and the exact reply: plain values only.
 SCRIPT: list[tuple[str, list[Any], Any]] = [
     ("request", ["me", 1, "a", [b"p", b"q"], None], 1),
-    ("exchange", [0, [], [], 0, 1, 0.0, None], [[], [[1, 1, "a", [b"p"], None]], [], 0.0, False]),
-    ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[], [], [], 0.0, False]),
-    ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[1], [], [], 0.0, False]),
-    ("exchange", [9, [], [], 0, 0, 0.0, None], [[], [], [["rejoin", 0]], 0.0, False]),
+    (
+        "exchange",
+        [0, [], [], 0, 1, 0.0, None],
+        [[], [[1, 1, "a", [b"p"], None]], [], 0.0, False, 0, 0],
+    ),
+    ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[], [], [], 0.0, False, 0, 0]),
+    ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[1], [], [], 0.0, False, 0, 0]),
+    ("exchange", [9, [], [], 0, 0, 0.0, None], [[], [], [["rejoin", 0]], 0.0, False, 0, 0]),
     ("collect", ["me", 2, 0, None, 1, 0.0, 0], [[[1, "a", 0, [b"r"], "info", 1]], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
@@ -254,7 +258,7 @@ SCRIPT: list[tuple[str, list[Any], Any]] = [
     ("leave", [0], None),
     ("leave", [0], None),
     ("terminate", [], None),
-    ("exchange", [0, [], [], 0, 1, 0.0, None], [[], [], [["stop", 0]], 0.0, False]),
+    ("exchange", [0, [], [], 0, 1, 0.0, None], [[], [], [["stop", 0]], 0.0, False, 0, 0]),
 ]
 
 
@@ -263,7 +267,7 @@ def test_replies_have_one_shape(net: Net) -> None:
     wired = net.connect()
     good, welcome = wired.call("join", *fields(net.hello(), info="info"))
     assert good is True
-    assert as_sent(welcome) == [0, net.manager.instance, "any"]
+    assert as_sent(welcome) == [0, net.manager.instance, "any", ""]
     for operation, args, expected in SCRIPT:
         assert as_sent(wired.call(operation, *args)) == [True, expected], (operation, args)
     good, census = wired.call("census")

@@ -170,7 +170,7 @@ def test_what_is_written(path: Path) -> None:
     """Of tasks with a key only; the last state counts."""
     journal = Journal(Settings(path))
     key = files.done("one").keys
-    journal.expect([key], 5)
+    journal.expect("@f", [key], 5)
     journal.struck([(5, ["w1"]), (6, ["w2"]), (5, ["w1", "w3"])])
     journal.close(HANG)
     again = Journal(Settings(path))

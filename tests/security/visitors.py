@@ -119,7 +119,7 @@ def refused(job: Job, *calls: Callable[[], Any], kind: type[Exception] = NotAllo
         job.manager.check()
 
 
-LOOKING = {"instance", "census", "story", "look"}
+LOOKING = {"instance", "job", "census", "story", "look"}
 HELLO = wire.introduce("somebody", ["a"], None, "c")
 #: A well-formed call of every operation, by somebody who is nobody.
 EVERYTHING: dict[str, tuple[Any, ...]] = {
@@ -140,6 +140,7 @@ EVERYTHING: dict[str, tuple[Any, ...]] = {
     "drop": ("data", "x"),
     "drop_state": (1,),
     "census": (),
+    "job": (),
     "look": (0, 0, 0.0, 0),
     "story": (1,),
     "cancel": ([1],),

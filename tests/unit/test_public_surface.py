@@ -65,7 +65,7 @@ MASTER = {
 }
 WORKER = {
     "__init__": (
-        "(label, master=None, *, handlers=None, heartbeat=5.0, reconnect=20.0, connect=None, "
+        "(label, master=None, *, handlers=None, heartbeat=5.0, reconnect=None, connect=None, "
         "context=None)"
     ),
     "label": "",

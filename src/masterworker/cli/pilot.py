@@ -23,6 +23,7 @@ from masterworker.cli.stops import Stops
 from masterworker.cli.worker import GRACE, supervise
 from masterworker.engine.pilots.travelling import NAME, Order
 from masterworker.errors import JobEndedError, MasterworkerError
+from masterworker.launch.patience import VARIABLE
 from masterworker.launch.preload import Preload, choose
 from masterworker.launch.spec import Spec, deadline_after, environment
 from masterworker.launch.worker_limits import WorkerLimits
@@ -80,7 +81,7 @@ def _run(order: Order, life: _Life) -> tuple[int, str]:
     spec = Spec(
         leave.label,
         None,
-        environment(variables, 1),
+        {**environment(variables, 1), VARIABLE: str(RECONNECT)},  # they end with their master
         limits,
         memory_limit=order.memory_limit,
         verbose=order.verbose,

@@ -38,9 +38,10 @@ def run(label: str, options: argparse.Namespace) -> int:
     if path is None:
         _judge_output()  # before there is a ticket
     client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
-    job = client.call("instance")
+    run = client.call("instance")
+    job = client.job() or run
     client.disconnect()
-    places = _places(label, job, options)
+    places = _places(label, run, options)
     role = Role.OBSERVER if options.observer else Role.WORKER
     made = ticket.issue(label, job, places, role=role, valid=units.duration(options.valid or VALID))
     line = f"{made.text()}\n".encode()
@@ -58,14 +59,14 @@ def run(label: str, options: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _places(label: str, job: str, options: argparse.Namespace) -> list[tuple[str, int]]:
+def _places(label: str, run: str, options: argparse.Namespace) -> list[tuple[str, int]]:
     """Return where workers of other machines are to connect."""
     here = notice.published(label)
-    port = here.port if here is not None and here.job == job else 0
+    port = here.port if here is not None and here.job == run else 0
     if options.address:
         given = [parse(text, port) for text in options.address]
         return [(address.host, address.port) for address in given]
-    if here is not None and here.job == job:
+    if here is not None and here.job == run:
         return [(host, port) for host in here.hosts]
     address = locate(label, options.master)
     if not address.host:

@@ -15,6 +15,7 @@ from masterworker.client import Client
 from masterworker.data.segment import bytes_of
 from masterworker.errors import JobEndedError, NotTrustedError, TransportError, UsageError
 from masterworker.launch import checks
+from masterworker.launch import patience as patiences
 from masterworker.launch.exits import PROGRAM
 from masterworker.launch.preload import Preload, check, choose
 from masterworker.launch.spec import Spec, deadline_after, environment
@@ -34,8 +35,6 @@ logger = logging.getLogger("masterworker.cli")
 
 #: Time for workers that are asked to leave to finish what they are doing (seconds).
 GRACE: Final = 10.0
-#: How long a supervisor looks for a master that is gone (seconds), as its workers do.
-RECONNECT: Final = 20.0
 
 
 def run(label: str, options: argparse.Namespace) -> int:
@@ -80,7 +79,7 @@ def supervise(
     *,
     wait: bool = False,
     name: str = "",
-    patience: float = RECONNECT,
+    patience: float | None = None,
     preloads: bool = False,
 ) -> tuple[int, str]:
     """Be the supervisor of these workers, until they have left or the job ends.
@@ -91,7 +90,8 @@ def supervise(
         begin: Called first; returns what the signals mean.
         wait: Wait for the master to appear.
         name: Of the supervisor; "": a random one.
-        patience: Seconds to look for a master that does not answer.
+        patience: Seconds to look for a master that does not answer; None: as usual, and longer for
+            one that may be started again.
         preloads: It is said already which libraries they have from the start.
 
     Returns:
@@ -103,8 +103,13 @@ def supervise(
     """
     client = find(spec.label, spec.master, wait=wait)
     spec = _like_the_master(client, spec, is_given=preloads)
+    comes_back = patience is None and bool(client.job())
+    if patience is None:
+        patience = patiences.patience() if comes_back else patiences.RECONNECT
     messenger = Client(lambda: reach(spec.label, spec.master))
-    supervisor = Supervisor(client.attend, messenger.attend, patience=patience, name=name)
+    supervisor = Supervisor(
+        client.attend, messenger.attend, patience=patience, name=name, comes_back=comes_back
+    )
     log = _Log(supervisor)
     stops = begin(supervisor)
     try:

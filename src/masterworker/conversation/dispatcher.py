@@ -35,6 +35,7 @@ from masterworker.conversation.effects import (
 from masterworker.conversation.membership import Membership
 from masterworker.conversation.numbered import Call, NumberedCalls
 from masterworker.conversation.orders import MemberOrders
+from masterworker.conversation.returning import Returning
 from masterworker.conversation.revoking import Revoking
 from masterworker.conversation.submissions import LOOK, Again, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
@@ -99,6 +100,7 @@ class Dispatcher:
         self.troubles = Troubles(self._warn)
         self.collecting = Collecting(self)
         self.revoking = Revoking(self)
+        self.returning = Returning(self)
 
     @property
     def may_look(self) -> bool:
@@ -195,8 +197,10 @@ class Dispatcher:
         Returns:
             The reply; or None, and the call that waits.
         """
+        if asked.run:
+            return self.returning.bring(asked, now), None
         member_id, outcomes = asked.member_id, asked.outcomes
-        core = self.core
+        core, keeping = self.core, self.core.settlement.keeping
         if self.submissions.runs or self.repairs:
             self.flush(now)
         refused: list[int] = []
@@ -224,7 +228,8 @@ class Dispatcher:
             if claim is not None:
                 core.on_unparked(claim)
             orders = self.orders.take(member_id)
-            return wire.Reply(refused, leases, orders, 0.0, self.may_look), None
+            marks = keeping.mark, keeping.kept
+            return wire.Reply(refused, leases, orders, 0.0, self.may_look, *marks), None
         answering = self.answering
         finish = answering.finish_exchange
         waiter = Waiter(channel, member_id, [claim], now, until, finish, refused)

@@ -7,6 +7,7 @@ When a worker waits for work, the request itself causes such a step: see `FlushR
 
 from __future__ import annotations
 
+from collections import deque
 from enum import IntEnum
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
@@ -45,6 +46,10 @@ class Again(NamedTuple):
 
     #: One line for each of these.
     losses: Sequence[str]
+
+
+#: Where the keys of tasks are, the key of the next one, and where it is noted for the journal.
+Noting = tuple[dict[int, bytes], bytes, deque[tuple[int, str, int]]]
 
 
 class Run(NamedTuple):
@@ -138,11 +143,11 @@ class SubmissionBuffer:
         options: Options | None,
         future: H,
         futures: dict[int, H],
-        noted: tuple[dict[int, bytes], bytes] | None = None,
+        noted: Noting | None = None,
     ) -> None:
         """Note a request whose outcome leaves at once. Its future gets its number, and is known.
 
-        So is its key, where it has one: `noted` says where, and which.
+        So is its key, where it has one: `noted` says where, which, and where that is noted.
         """
         with self.lock:
             runs = self.runs
@@ -153,6 +158,7 @@ class SubmissionBuffer:
                 one_more = known == tag and same is options and direct and recalled is None
                 if noted is not None:
                     noted[0][number] = noted[1]
+                    noted[2].append((number, tag, 1))
                 if one_more and payloads.__class__ is list:
                     futures[number] = future  # one step
                     future.number = number
@@ -160,6 +166,7 @@ class SubmissionBuffer:
                     return
             elif noted is not None:
                 noted[0][number] = noted[1]
+                noted[2].append((number, tag, 1))
             run = Run(number, tag, options, True, [payload])
             futures[number] = future  # one step
             future.number = number

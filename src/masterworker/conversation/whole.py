@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
 
+    from masterworker.conversation.backpressure import BackPressure
     from masterworker.conversation.effects import Effect
     from masterworker.conversation.numbered import Call, NumberedCalls
     from masterworker.conversation.orders import MemberOrders
@@ -81,6 +82,7 @@ class Whole(Protocol):
     submissions: SubmissionBuffer
     repairs: deque[tuple[Any, ...]]
     alarmed: bool
+    pressure: BackPressure
 
     @property
     def may_look(self) -> bool:

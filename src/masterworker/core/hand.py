@@ -14,6 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from masterworker.core.grain import DOWN, KEPT_TAGS, UP, Spent
+from masterworker.core.held import Held
 from masterworker.core.row import Row, rows_and_leases
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Hand:
         self._sent: list[Outcome] = []
         #: Which run of the manager the ids are of; "" for none yet.
         self.instance = ""
+        #: Which job that is, if its master may come back; "": it does not.
+        self.job = ""
+        #: What such a master may lack.
+        self.held = Held(self._drain)
 
     @property
     def current(self) -> int:
@@ -79,21 +84,20 @@ class Hand:
 
     def to_send(self) -> list[Outcome]:
         """Return all outcomes that are finished and not acknowledged."""
-        outcomes = self.outcomes
         sent = self._sent
-        for _ in range(len(outcomes)):
-            done = outcomes.popleft()
-            if isinstance(done, Row):
-                over = done.over  # asked first: nothing comes after it
-                sent += done.outcomes(self._pack)
-                if not over:
-                    outcomes.append(done)
-            else:
-                sent.append(done)
+        self._drain(self.outcomes, sent)
         return sent
 
-    def take(self, leases: Iterable[Lease]) -> None:
-        """The manager has answered: it has what `to_send` returned, and gives new leases."""
+    def take(self, leases: Iterable[Lease], mark: int = 0, kept: int = 0) -> None:
+        """The manager has answered: it has what `to_send` returned, and gives new leases.
+
+        Args:
+            leases: New ones.
+            mark: When it keeps outcomes up to here, those are kept.
+            kept: Up to where it keeps them now.
+        """
+        if mark:
+            self.held.sent(mark, kept, self.instance, self._sent)
         self._sent = []
         self.leases.extend(rows_and_leases(leases))
 
@@ -107,14 +111,26 @@ class Hand:
                 lease.ids.clear()
         self.leases.clear()
 
-    def joined(self, instance: str) -> None:
-        """We have joined a manager; to another run of it than before our ids mean nothing."""
+    def joined(self, instance: str, job: str = "") -> None:
+        """We have joined a manager; to another run of it than before our ids mean nothing.
+
+        Unless it is the same job, whose master has come back: then what is finished is to be
+        brought under its old ids.
+
+        Args:
+            instance: Which run it is.
+            job: Of which job whose master may come back; "": it does not.
+        """
         if self.instance and self.instance != instance:
             self.cut_off()
-            # What is being executed still ends up in the old ones, which are never looked at again.
+            if job and job == self.job:
+                self.held.another_run(self.instance, self._sent, self.outcomes)
+            else:
+                self.held.forget()
+            # What is being executed still ends up in the old ones.
             self.leases, self.outcomes = deque(), deque()
             self._sent = []
-        self.instance = instance
+        self.instance, self.job = instance, job
 
     def drop(self, task_id: int) -> bool:
         """A task is of no use any more. True: it was here and had not been started."""
@@ -143,6 +159,18 @@ class Hand:
             elif self.done_with(lease):
                 parts.append([lease.task_id])
         return list(chain.from_iterable(reversed(parts)))
+
+    def _drain(self, outcomes: deque[Outcome | Row], into: list[Outcome]) -> None:
+        """Move what is finished."""
+        for _ in range(len(outcomes)):
+            done = outcomes.popleft()
+            if isinstance(done, Row):
+                over = done.over  # asked first: nothing comes after it
+                into += done.outcomes(self._pack)
+                if not over:
+                    outcomes.append(done)
+            else:
+                into.append(done)
 
 
 class Pace:

@@ -119,6 +119,16 @@ class Requests:
             cancelled.append(task_id)
         return cancelled
 
+    def bring(self, task_id: int, kind: int, payload: Payload, worker: str, now: float) -> bool:
+        """Settle a task with the outcome that it got in an earlier run. False: it has one."""
+        item = self._table.find(task_id)
+        if item is None or item.state is SETTLED:
+            return False
+        task = self._table.single_out(item, task_id)
+        self._dispatch.stop_others(task, None, now, always=True)
+        self._settlement.settle(task, kind, payload, None, worker)
+        return True
+
     def withdraw(self, task_ids: Iterable[int], now: float) -> None:
         """Cancel tasks whose outcomes are collected by no one; those that are there are dropped."""
         open_ones: list[int] = []

@@ -27,7 +27,7 @@ from masterworker.core.reports import Reports
 from masterworker.core.requests import Requests
 from masterworker.core.retries import Retries
 from masterworker.core.settlement import Settlement
-from masterworker.core.task import State, Task
+from masterworker.core.task import Finished, State, Task
 from masterworker.core.task_queues import TaskQueues, key_of
 from masterworker.core.task_table import TaskTable
 from masterworker.core.time_limits import TimeLimits
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from masterworker.core.filters import Key
     from masterworker.core.grain import Spent
     from masterworker.core.options import Options
-    from masterworker.core.task import Finished, Lease, Outcome, Payload, Payloads
+    from masterworker.core.task import Lease, Outcome, Payload, Payloads
     from masterworker.recorder.recorder import Explain
 
 WAITING, LEASED, STARTED, SETTLED = State.WAITING, State.LEASED, State.STARTED, State.SETTLED
@@ -332,6 +332,29 @@ class Scheduler:
         self.recorder.now = now
         refused = self.reports.judge(member_id, outcomes, now)
         return refused, self._done()
+
+    def on_brought(
+        self, task_id: int, tag: str, kind: int, payload: Payload, worker: str, now: float
+    ) -> tuple[bool, Effects]:
+        """An outcome comes that was computed for an earlier run of the master.
+
+        Args:
+            task_id: Which task of this run it is; negative: no caller has asked for it so far.
+            tag: Its tag.
+            kind: As in `core.task`.
+            payload: The outcome.
+            worker: Which process delivers it.
+            now: Seconds on the monotonic clock.
+
+        Returns:
+            Whether it counts: a task has one outcome, the first.
+        """
+        if task_id < 0:
+            done = Finished(task_id, tag, kind, [payload], worker)
+            self.settlement.keeping.add_unasked(done)
+            return True, self._done()
+        taken = self.requests.bring(task_id, kind, payload, worker, now)
+        return taken, self._done()
 
     def on_kept(self, number: int) -> Effects:
         """Outcomes are kept: this number of entries of `Effects.unkept`, in their order."""

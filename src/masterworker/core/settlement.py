@@ -70,7 +70,9 @@ class Settlement:
         #: Settled in this event, and not queued yet.
         self.settled: list[Task] = []
 
-    def settle(self, task: Task, kind: int, payload: Payload, member: Member | None) -> None:
+    def settle(
+        self, task: Task, kind: int, payload: Payload, member: Member | None, worker: str = ""
+    ) -> None:
         """Give a task its outcome. `flush` has to follow in the same event."""
         if task.holder is not None:
             del self._members[task.holder].leases[task.id]
@@ -81,7 +83,7 @@ class Settlement:
         task.state = SETTLED
         task.kind = kind
         task.suspect = False
-        task.worker = member.info if member is not None else ""
+        task.worker = member.info if member is not None else worker
         if self._further:
             self._further.ended(task.id, task.id)
         if self._keeps and kind != CANCELLED:

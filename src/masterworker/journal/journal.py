@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import sys
 import time
-from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from masterworker import forks
@@ -17,18 +14,12 @@ from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.aside import LargeFiles
 from masterworker.journal.counts import Counts
-from masterworker.journal.file import (
-    cut,
-    flush_folder,
-    lock,
-    mapped,
-    open_file,
-    unlock_and_close,
-    write_all,
-)
+from masterworker.journal.earlier import Earlier
+from masterworker.journal.file import mapped, open_file, unlock_and_close
 from masterworker.journal.index import Index, Occurrences
 from masterworker.journal.index import Place as Spot
-from masterworker.journal.reading import read
+from masterworker.journal.noted import Noted
+from masterworker.journal.opening import began, open_or_make
 from masterworker.journal.recorder import Recorder, weight_of
 from masterworker.journal.records import (
     KEY,
@@ -38,13 +29,12 @@ from masterworker.journal.records import (
     Done,
     Ended,
     Forgot,
-    Header,
+    Listens,
     Struck,
     keys_in,
 )
-from masterworker.journal.writer import Entries, Mode, Place, Writer
+from masterworker.journal.writer import Entries, Mode, Writer
 from masterworker.security import credentials
-from masterworker.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -110,6 +100,13 @@ class Journal:
         self._large = LargeFiles(path.with_name(path.name + ".d"), self._key)
         #: The keys of tasks that are under way, by their ids. Also written by the submitter.
         self.open_keys: dict[int, bytes] = {}
+        #: What was asked for lately, and what earlier runs had asked for.
+        self.noted = Noted(self.open_keys)
+        self.earlier = Earlier(
+            failures=kept_as.keeps_failures,
+            is_kept=lambda key: self._index.has_any((key,)),
+            open_keys=self.open_keys,
+        )
         #: The strikes of tasks without an outcome, by their keys.
         self._strikes: dict[bytes, list[str]] = {}
         self._recorder = Recorder(self.open_keys, self._large, flush=kept_as.mode == "disk")
@@ -121,33 +118,42 @@ class Journal:
         self._latest: tuple[int, list[Entry]] = (-1, [])
         fd = open_file(path, create=True)
         try:
-            place, keyed = self._open(fd)
+            place, keyed, self.job = open_or_make(fd, path, self._key, self._take_in)
+            self.earlier.complete()
         except BaseException:
             unlock_and_close(fd)
             raise
         self._occurrences = _programs.setdefault(path, Occurrences())
         self._keyed, self._fd = keyed, fd
-        self._writer = Writer(place, keyed, kept_as.mode, self._on_stalled, self._on_failed)
+        self._writer = Writer(
+            place, keyed, kept_as.mode, self.noted, self._on_stalled, self._on_failed
+        )
         forks.register(self)
-        self._writer.put(Entries(lambda: [_began()]))
         self._counts.earlier = len(self._index)
         if self._counts.runs:
             logger.info("the journal %s has %s", path, self._counts.line(place.end))
 
-    def attach(
+    def begin(
         self,
+        run: str,
         tell: Callable[[int], object],
         stalled: Callable[[bool], object],
         failed: Callable[[str], object],
     ) -> None:
-        """Say whom to tell.
+        """Begin a run of the manager.
 
         Args:
+            run: Its random name.
             tell: Is called when outcomes are kept: with how many of those that `keep` was given.
             stalled: Called with True when there is no room, and with False when there is again.
             failed: Called with the reason when nothing can be written any more.
         """
         self._tell, self._stalled, self._failed = tell, stalled, failed
+        self._writer.put(Entries(lambda: [began(run)]))
+
+    def note_port(self, port: int) -> None:
+        """The master listens there: its workers look for the next one at the same."""
+        self._writer.put(Entries(lambda: [Listens(port)]))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -188,15 +194,18 @@ class Journal:
         return [*parts, *self._recall(keys[begin:])]
 
     def _recall(self, keys: Sequence[bytes]) -> list[tuple[int, Kept | Again | None]]:
-        if not self._index.has_any(keys):
+        told = self.earlier.told
+        if not self._index.has_any(keys) and (not told or told.keys().isdisjoint(keys)):
             return [(len(keys), None)] if keys else []
         places = self._index.find(keys)
         parts: list[tuple[int, Kept | Again | None]] = []
         at = 0
         while at < len(keys):
             place, end = places[at], at + 1
-            if place is None:
-                while end < len(keys) and places[end] is None:
+            if place is None and (done := told.get(keys[at])) is not None:
+                parts.append((1, Kept(done.kind, done.payloads, done.worker)))
+            elif place is None:
+                while end < len(keys) and places[end] is None and keys[end] not in told:
                     end += 1
                 parts.append((end - at, None))
             else:
@@ -212,9 +221,17 @@ class Journal:
 
     # -- what is done -----------------------------------------------------------------------
 
-    def expect(self, keys: Sequence[bytes], first: int) -> None:
+    def expect(self, tag: str, keys: Sequence[bytes], first: int) -> None:
         """Tasks in a row have got their ids, before any worker can have them. Does not wait."""
         self.open_keys.update(zip(range(first, first + len(keys)), keys, strict=True))
+        self.noted.items.append((first, tag, len(keys)))
+        self.look()
+        self.earlier.expect(keys, first)
+
+    def look(self) -> None:
+        """Something was noted. Costs next to nothing."""
+        if self._writer.dozes:
+            self._writer.ring()
 
     def forget(self, finished: Iterable[Finished]) -> None:
         """Tasks were cancelled: their outcomes are not kept."""
@@ -229,6 +246,7 @@ class Journal:
             finished: The outcomes.
             parameters: What the parameters of each were.
         """
+        self.earlier.brought(finished)
         number = len(finished)
 
         def make() -> list[Entry]:
@@ -265,51 +283,8 @@ class Journal:
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _open(self, fd: int) -> tuple[Place, layout.Keyed]:
-        path = self.path
-        if not lock(fd, path):
-            raise JournalError(f"another master writes the journal {path}{self._holder(fd)}")
-        if not os.fstat(fd).st_size:
-            header = Header(os.urandom(16).hex(), layout.name_of(self._key), time.time())
-            begin = layout.write_header(header, self._key)
-            try:
-                end = write_all(fd, [begin], 0)
-                os.fsync(fd)
-                flush_folder(path.parent)
-            except OSError as error:
-                raise JournalError(f"the journal {path} cannot be written: {error}") from error
-            return Place(fd, path, end, 0), layout.Keyed(self._key, header.journal)
-        try:
-            contents = read(mapped(fd), self._key)
-            for group in contents.groups:
-                for number, record in enumerate(layout.records_of(group)):
-                    self._take_in(record, group.begin, number)
-        except JournalError as error:
-            raise JournalError(f"the journal {path} is not used: {error}") from None
-        end = contents.end
-        torn = cut(fd, path, end)
-        if torn is not None:
-            logger.warning(
-                "the end of the journal %s was not whole, as after a crash: what follows byte %d "
-                "is in %s now; all whole groups count",
-                *(path, end, torn),
-            )
-        return Place(fd, path, end, len(contents.groups)), contents.keyed
-
-    def _holder(self, fd: int) -> str:
-        """Say which process has opened it last."""
-        try:
-            began = [
-                record
-                for group in read(mapped(fd), self._key).groups
-                for record in layout.records_of(group)
-                if isinstance(record, Began)
-            ]
-        except JournalError:
-            return ""
-        return f": process {began[-1].pid} on {began[-1].host}" if began else ""
-
     def _take_in(self, record: Entry, offset: int, number: int) -> None:
+        self.earlier.take_in(record)
         strikes = self._strikes
         if isinstance(record, Struck):
             strikes[record.key] = record.losses
@@ -378,7 +353,10 @@ class Journal:
     def _kept(self, finished: Iterable[Finished], number: int) -> None:
         for done in finished:
             for each in ids_of(done):
-                self._counts.written += self.open_keys.pop(each, None) is not None
+                key = self.open_keys.pop(each, None)
+                self._counts.written += key is not None
+                if each < 0 and key is not None:
+                    self.earlier.kept(key)
         self._tell(number)
 
     def _on_stalled(self, stalled: bool) -> None:
@@ -386,11 +364,3 @@ class Journal:
 
     def _on_failed(self, reason: str) -> None:
         self._failed(reason)
-
-
-def _began() -> Began:
-    versions = {"python": platform.python_version(), "masterworker": __version__}
-    if "numpy" in sys.modules:
-        versions["numpy"] = import_module("numpy").__version__
-    program = " ".join(sys.argv[:1])
-    return Began(time.time(), os.uname().nodename, os.getpid(), program, versions)

@@ -27,6 +27,23 @@ class Began(Record, frozen=True):
     program: str
     #: Of Python, masterworker, NumPy.
     versions: dict[str, str]
+    #: The random name of this run of the manager.
+    run: str = ""
+
+
+class Listens(Record, frozen=True):
+    """The master listens at a TCP port."""
+
+    port: int
+
+
+class Asked(Record, frozen=True):
+    """Tasks of one tag were asked for, whose ids count up. Of two for one id the last counts."""
+
+    first: int
+    tag: str
+    #: One after the other.
+    keys: bytes
 
 
 class Code(Record, frozen=True):
@@ -86,7 +103,7 @@ class Ended(Record, frozen=True):
     when: float
 
 
-Entry = Began | Code | Done | Struck | Forgot | Ended
+Entry = Began | Listens | Asked | Code | Done | Struck | Forgot | Ended
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +115,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
     #: Seconds since 1970.
     created: float
+    #: Of the job, which tickets name: the first journal's, however often that was written anew.
+    job: str = ""
 
 
 def keys_in(keys: bytes) -> list[bytes]:

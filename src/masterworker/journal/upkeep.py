@@ -11,7 +11,18 @@ from masterworker.core.task import FAILURE, RESULT
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.file import flush_folder, lock, mapped, unlock_and_close, write_all
-from masterworker.journal.records import KEY, Began, Code, Done, Ended, Forgot, Struck, keys_in
+from masterworker.journal.records import (
+    KEY,
+    Asked,
+    Began,
+    Code,
+    Done,
+    Ended,
+    Forgot,
+    Listens,
+    Struck,
+    keys_in,
+)
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -158,8 +169,22 @@ def _that_count(records: Sequence[Entry]) -> list[Entry]:
     here = {key for r in those if isinstance(r, Done) for key in keys_in(r.keys)}
     those = [r for r in those if isinstance(r, Done) or not here.isdisjoint(keys_in(r.keys))]
     ended = [record for record in records[-1:] if isinstance(record, Ended)]
+    port = [record for record in records if isinstance(record, Listens)][-1:]
+    asked = [] if ended else _asked_last(records)
     # Failures first: what follows may have been their mending.
-    return [*began[-1:], *codes.values(), *some.values(), *those, *strikes.values(), *ended]
+    begin: list[Entry] = [*began[-1:], *port, *asked, *codes.values()]
+    return [*begin, *some.values(), *those, *strikes.values(), *ended]
+
+
+def _asked_last(records: Sequence[Entry]) -> list[Asked]:
+    """Return what the last run has asked for: workers may bring what they have finished of it."""
+    asked: list[Asked] = []
+    for record in records:
+        if isinstance(record, Began):
+            asked = []
+        elif isinstance(record, Asked):
+            asked.append(record)
+    return asked
 
 
 def _write(
@@ -171,7 +196,8 @@ def _write(
         raise JournalError(f"{to} is there already: name a new file")
     part = target.with_name(f"{target.name}.{random_name()[:8]}.part")
     # The same journal under another key has another name, so that no group fits into both.
-    fresh = type(header)(random_name(), layout.name_of(key), header.created)
+    job = header.job or header.journal
+    fresh = type(header)(random_name(), layout.name_of(key), header.created, job)
     fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         end = write_all(fd, [layout.write_header(fresh, key)], 0)

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from masterworker.journal.format import Keyed
+    from masterworker.journal.noted import Noted
     from masterworker.journal.records import Entry
 
 logger = logging.getLogger("masterworker.journal")
@@ -28,6 +30,8 @@ T = TypeVar("T")
 Mode = Literal["disk", "relaxed"]
 #: With "relaxed" the disk is at most this far behind (seconds).
 BEHIND: Final = 1.0
+#: What goes along with other records is written within this time (seconds), and not flushed.
+SOON: Final = 0.05
 #: Where there is no room, the next try is after this time (seconds).
 NO_ROOM: Final = 1.0
 FORKED: Final = "this is a fork of the master"
@@ -61,6 +65,7 @@ class Writer:
         place: Where to begin.
         keyed: Makes the checks.
         mode: See `Mode`.
+        along: Has what goes along with other records, and is not waited for.
         stalled: Called with True when there is no room, and with False when there is again.
         failed: Called with the reason when nothing can be written any more.
     """
@@ -70,15 +75,18 @@ class Writer:
         place: Place,
         keyed: Keyed,
         mode: Mode,
+        along: Noted,
         stalled: Callable[[bool], object],
         failed: Callable[[str], object],
     ) -> None:
-        self._place, self._keyed, self._mode = place, keyed, mode
+        self._place, self._keyed, self._mode, self._along = place, keyed, mode, along
         self._stalled, self._failed = stalled, failed
         self._waiting: deque[Entries] = deque()
         self._bell = threading.Event()
-        #: Written and not flushed.
-        self._behind = False
+        #: Written and not flushed; and when it is to be (monotonic seconds).
+        self._behind, self._due = False, 0.0
+        #: It looks at `along` not before it is rung.
+        self.dozes = False
         self._closing = False
         #: Why nothing is written any more; "" as long as something is.
         self.failure = ""
@@ -102,6 +110,10 @@ class Writer:
         self._waiting.append(entries)
         self._bell.set()
 
+    def ring(self) -> None:
+        """Let it look at `along`, if it `dozes`."""
+        self._bell.set()
+
     def close(self, seconds: float) -> bool:
         """Write what has come, and end. False: that is not done within this time."""
         if self.failure == FORKED:
@@ -121,12 +133,15 @@ class Writer:
     def _run(self) -> None:
         try:
             while not self.failure:
-                self._bell.wait(BEHIND if self._behind else None)
+                was_rung = self._bell.wait(self._patience())
                 self._bell.clear()
-                if self._behind and not self._waiting:
-                    self._flush()
+                self.dozes = False
+                if not was_rung and self._along.items and not self._waiting:
+                    self._add(self._along.take(), waited_for=False)
                 while self._waiting and not self.failure:
                     self._write()
+                if self._behind and time.monotonic() >= self._due:
+                    self._flush()
                 if self._closing and not self._waiting:
                     if self._behind:
                         self._flush()
@@ -134,6 +149,14 @@ class Writer:
         except Exception as error:  # a bug of ours must not look like a slow disk
             logger.exception("the journal's writer stumbled")
             self._fail(f"{type(error).__name__}: {error}")
+
+    def _patience(self) -> float | None:
+        """Return how long nothing has to be done if nothing comes (seconds)."""
+        self.dozes = True  # before the look: who adds something looks here afterwards
+        if self._along.items:
+            self.dozes = False
+            return SOON
+        return max(0.0, self._due - time.monotonic()) if self._behind else None
 
     def _write(self) -> None:
         """Write a group of what waits, and tell."""
@@ -145,14 +168,18 @@ class Writer:
         if made is None:
             return
         records = [record for some in made for record in some]
+        if self._along.items:
+            records += self._along.take()
         if records and not self._add(records):
             return
         for each in taken:
             if each.kept is not None:
                 each.kept()
 
-    def _add(self, records: Sequence[Entry]) -> bool:
+    def _add(self, records: Sequence[Entry], *, waited_for: bool = True) -> bool:
         """Add a group. False: it could not be written, ever."""
+        if not records:
+            return True
         place = self._place
         parts = write_group(records, place.number, self._keyed)
 
@@ -168,8 +195,9 @@ class Writer:
             return False
         self._place = place._replace(end=end, number=place.number + 1)
         if self._mode == "disk":
-            return self._flush()
-        self._behind = True
+            return self._flush() if waited_for else True
+        if not self._behind:
+            self._behind, self._due = True, time.monotonic() + BEHIND
         return True
 
     def _until_there_is_room(self, action: Callable[[], T]) -> T | None:

@@ -57,12 +57,6 @@ LAST_STEPS_SECONDS: Final = 6.0
 LAST_PRINTS_SECONDS: Final = 1.0
 
 
-def _make_shelf() -> int:
-    from masterworker.data import shelf  # masters have none
-
-    return shelf.create()
-
-
 class Supervisor:
     """Worker processes, and a thread that looks after them.
 
@@ -72,6 +66,7 @@ class Supervisor:
         patience: Seconds to look for a master that does not answer; None: it is this process.
         on_change: Called by the supervisor's thread when workers have been started or have ended.
         ahead: A template of workers that has begun already; None: there is none.
+        comes_back: A master that is gone may be started again: workers wait for it.
         name: By which the manager knows it, and which no other one can guess; "": a random one.
 
     Thread-safe.
@@ -86,26 +81,28 @@ class Supervisor:
         on_change: Callable[[], None] = lambda: None,
         ahead: Ahead | None = None,
         name: str = "",
+        comes_back: bool = False,
     ) -> None:
         self.name = name or random_name()
         self.slots: list[Slot] = []
         #: Once the supervisor gives up: the exit status that says why, and the reason.
         self.failed: tuple[int, str] | None = None
-        self._on_change = on_change
         self._reporter = Reporter(
             self.name, listen, report, self._on_orders, self.finish, self._on_gone, patience
         )
-        self._local = patience is None
+        self._local, self._comes_back, self._on_change = patience is None, comes_back, on_change
         #: Where workers share what they have fetched; those of the master's own machine need none.
-        self._shelf = -1 if self._local else _make_shelf()
-        self._printer = Printer()
-        self._loop = Loop(self._next_due, self._turn)
+        self._shelf = -1
+        if not self._local:  # masters do not load it
+            from masterworker.data import shelf
+
+            self._shelf = shelf.create()
+        self._printer, self._loop = Printer(), Loop(self._next_due, self._turn)
         #: Knows in which way workers are started.
         self.starter = Starter(
             self.name, self._loop, self._printer.put, self._take_in, lambda: self.slots, ahead
         )
-        self._changed = threading.Condition()
-        self._over, self._next_look = False, 0.0
+        self._changed, self._over, self._next_look = threading.Condition(), False, 0.0
         self._oom, self._slow_starts, self._reaper = OomWatch(), SlowStarts(), Reaper()
         #: What the last worker that failed to start has said.
         self._last_words = ""
@@ -189,6 +186,8 @@ class Supervisor:
         for slot in self.slots:
             if self._over:
                 slot.close()
+            elif slot.is_due(now) and self._comes_back and not self._reporter.in_touch():
+                slot.due = now + LOOK_SECONDS  # there is no master that it could join
             elif slot.is_due(now) and started < STARTS:
                 self._start(slot, now)
                 started += 1
@@ -292,7 +291,9 @@ class Supervisor:
             self._reporter.report(process.ending(how))
         worked = process.has_worked(now)
         reason = reason_of(process.chosen_status, worked=worked, overdue=process.is_overdue)
-        if reason is Reason.ORPHANED and (self._local or self._reporter.in_touch()):
+        if reason is Reason.ORPHANED and (
+            self._local or self._comes_back or self._reporter.in_touch()
+        ):
             reason = Reason.FAILED  # it alone has lost its way
         self._explain(slot, process, reason, how, now)
         if not slot.is_due(now):  # else a worker takes its place in a moment, and that is reported

@@ -181,6 +181,8 @@ class GuestOperations:
             order = wire.STOP if self._guests.core.terminated else wire.REJOIN
             refused = [task_id for outcome in asked.outcomes for task_id in ids_of(outcome)]
             return wire.Reply(refused, [], [(order, 0)], 0.0)
+        if asked.run:
+            return wire.Reply([i for done in asked.outcomes for i in ids_of(done)], [], [], 0.0)
         good, refused = process.report(asked.outcomes)
         if asked.returned:
             process.returned(asked.returned)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from masterworker.core.task import Finished
     from masterworker.manager.guard import Guard
+
+
+class Earlier(Protocol):
+    """Knows tasks of earlier runs; see `masterworker.journal.earlier`."""
+
+    settle: Callable[[int, Finished], object]
+
+    def place(self, run: str, task_id: int, kind: int) -> tuple[int, str]:
+        """Return which task of this run an outcome is of."""
+
 
 logger = logging.getLogger("masterworker.manager")
 
@@ -28,6 +39,18 @@ class Keeping:
 
     def __init__(self, guard: Guard, clock: Callable[[], float], stop: Callable[[], None]) -> None:
         self._guard, self._clock, self._stop = guard, clock, stop
+
+    def come_back(self, earlier: Earlier) -> None:
+        """Let workers bring what they have finished of earlier runs."""
+        with self._guard as machine:
+            returning, repairs, clock = machine.returning, machine.repairs, self._clock
+
+            def settle(task_id: int, done: Finished) -> None:
+                # The task is not known yet: it is about to be asked for, in this step.
+                repairs.append((lambda: returning.settle(task_id, done, clock()),))
+
+            returning.place = earlier.place
+            earlier.settle = settle
 
     def kept(self, number: int) -> None:
         """Outcomes are kept: this number of those that `keep` was given, in their order."""

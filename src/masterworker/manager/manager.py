@@ -84,6 +84,7 @@ class Manager:
         keep: Keeper | None = None,
     ) -> None:
         self.instance = random_name()
+        self.job = ""  # the random name of a job whose master may come back as another run
         self._clock = clock
         bound = default_bound if results_memory is None else lambda: results_memory
         #: The scheduler, which the machine drives; to look at, with the lock held.
@@ -111,7 +112,7 @@ class Manager:
         #: Cancel tasks, or those that have not begun; see `Cancelling`.
         self.cancel, self.revoke = cancelling.cancel, cancelling.revoke
         self.is_handed_out, self.is_running = cancelling.is_handed_out, cancelling.is_running
-        keeping = Keeping(self.guard, clock, self._timekeeper.stop)
+        self.keeping = keeping = Keeping(self.guard, clock, self._timekeeper.stop)
         #: Outcomes are kept, or cannot be for now or ever; see `Keeping`.
         self.kept, self.stall, self.give_up = keeping.kept, keeping.stall, keeping.give_up
         #: Ask for one direct task, for tasks of one tag; the caller is about to wait.
@@ -177,8 +178,7 @@ class Manager:
 
     def remote_workers(self) -> set[int]:
         """Return the workers that came through a connection; asked in `wait_for`."""
-        members = self.core.members
-        remote = tuple(self.remote)  # as it is now: threads of connections change it
+        members, remote = self.core.members, tuple(self.remote)  # as it is now
         return {i for i in remote if i in members and members[i].filter is not None}
 
     def terminate(self) -> None:
@@ -204,7 +204,7 @@ class Manager:
         with self.guard as machine:
             member_id = machine.membership.join(hello, self._clock())
         logger.debug("process %d joined: %s", member_id, hello.info)
-        return wire.Welcome(member_id, self.instance)
+        return wire.Welcome(member_id, self.instance, job=self.job)
 
     def leave(self, member_id: int) -> None:
         """Sign a process off. One that is not registered is no error."""

@@ -59,6 +59,10 @@ class Operations:
         """Return the random name of this run of the manager."""
         return self._manager.instance
 
+    def job(self) -> str:
+        """Return the random name of the job, if its master may come back."""
+        return self._manager.job
+
     def census(self) -> Census:
         """See `Manager.census`."""
         return self._manager.census()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from masterworker.conversation.dispatcher import Dispatcher
-    from masterworker.conversation.submissions import Again, H, Recalled
+    from masterworker.conversation.submissions import Again, H, Noting, Recalled
     from masterworker.core.chunks import Chunk
     from masterworker.core.options import Options
     from masterworker.core.task import Payload
@@ -101,7 +101,7 @@ class Submitter:
         options: Options | None,
         future: H,
         futures: dict[int, H],
-        noted: tuple[dict[int, bytes], bytes] | None = None,
+        noted: Noting | None = None,
     ) -> None:
         """Ask for one direct task: a `request`, as cheap as it can be. Takes no lock as a rule.
 

@@ -33,6 +33,7 @@ class Endpoint:
         host: See `Master`, as the next two.
         ports: The ports to try, in this order.
         name_server: Enter the label in the name server.
+        last_port: Where the last run of the job listened, which is tried first; 0: nowhere.
 
     Raises:
         LabelTakenError: A living master has this label.
@@ -47,6 +48,7 @@ class Endpoint:
         ports: Sequence[int],
         *,
         name_server: bool,
+        last_port: int = 0,
     ) -> None:
         self._label = label
         self._manager = manager
@@ -64,9 +66,9 @@ class Endpoint:
                 lambda peer: Service(manager, peer),
                 label,
                 hosts_to_listen_at(host, (names.host, names.port) if names else None),
-                ports_to_try(ports),
+                _ports(ports, last_port),
                 self._notice.socket_path,
-                manager.instance,
+                manager.job or manager.instance,
             )
             manager.machine.most_awake = usable_cpus() - 1
             if manager.machine.most_awake:  # with one processor it would take longer
@@ -99,7 +101,8 @@ class Endpoint:
             raise UsageError(f"a ticket is for a worker or an observer, not for {role!r}")
         server = self.server
         places = [(host, server.port) for host in server.addresses]
-        job, until = self._manager.instance, units.duration(valid)
+        job = self._manager.job or self._manager.instance
+        until = units.duration(valid)
         return issue(self._label, job, places, role=Role(role), valid=until).text()
 
     def note_end(self) -> None:
@@ -118,6 +121,12 @@ class Endpoint:
     def release(self) -> None:
         """Free the label. Can be called twice."""
         self._notice.release()
+
+
+def _ports(given: Sequence[int], last: int) -> Sequence[int]:
+    """Return the ports to try: that of the last run first, if it is one of them."""
+    ports = ports_to_try(given)
+    return [last, *ports] if last and (last in ports or 0 in ports) else ports
 
 
 def _enter(names: NameServer, label: str, uri: str) -> bool:

@@ -165,7 +165,12 @@ class MasterEngine:
         self.endpoint: Endpoint | None = None
         try:
             if not is_hidden:
-                self.endpoint = Endpoint(label, manager, host, ports, name_server=name_server)
+                last = 0 if kept is None else kept.earlier.port
+                self.endpoint = Endpoint(
+                    label, manager, host, ports, name_server=name_server, last_port=last
+                )
+                if kept is not None:
+                    kept.note_port(self.endpoint.server.port)
         except BaseException:
             if changes is not None:
                 changes.close()
@@ -316,7 +321,9 @@ def _journaled(
         wake()
 
     # It must not refer to what keeps the job alive.
-    journal.attach(manager.kept, manager.stall, give_up)
+    manager.job = journal.job
+    journal.begin(manager.instance, manager.kept, manager.stall, give_up)
+    manager.keeping.come_back(journal.earlier)
     return Journaled(journal, manager, router)
 
 

@@ -131,14 +131,12 @@ class Journaled:
             future.number = self._manager.request(
                 *(tag, (payload,), options),
                 direct=True,
-                expect=_both(partial(self._router.expect, future), self.expecting(keys)),
+                expect=_both(partial(self._router.expect, future), self.expecting(tag, keys)),
                 recalled=AskedAgain(kept.losses),
             )
             return
         if kept is None:
-            router = self._router
-            noted = self.journal.open_keys, keys[0]
-            self._manager.submit(tag, payload, options, future, router.futures, noted)
+            self._ask(keys[0], tag, payload, options, future)
             return
         future.number = self._manager.request(
             *(tag, kept.payloads, options),
@@ -156,14 +154,14 @@ class Journaled:
         if kept is None or isinstance(kept, Again):
             known = None if kept is None else AskedAgain(kept.losses)
             return self._manager.request(
-                tag, (payload,), options, expect=self.expecting(keys), recalled=known
+                tag, (payload,), options, expect=self.expecting(tag, keys), recalled=known
             )
         recalled = Recalled(kept.kind, kept.worker)
         return self._manager.request(tag, one_by_one(kept.payloads), options, recalled=recalled)
 
-    def expecting(self, keys: Sequence[bytes]) -> Callable[[int], object]:
+    def expecting(self, tag: str, keys: Sequence[bytes]) -> Callable[[int], object]:
         """Return what is called with the id of the first of tasks, whose keys these are."""
-        return partial(self.journal.expect, keys)
+        return partial(self.journal.expect, tag, keys)
 
     def drawing(
         self,
@@ -180,6 +178,20 @@ class Journaled:
         return Drawing(self, batcher, what, iterables, salt=salt, starred=starred, keys=keys)
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _ask(
+        self, key: bytes, tag: str, payload: Payload, options: Options | None, future: Future[Any]
+    ) -> None:
+        journal, router = self.journal, self._router
+        if journal.earlier:  # it may have been brought meanwhile: that is looked up under the lock
+            expect = _both(partial(router.expect, future), partial(journal.expect, tag, [key]))
+            future.number = self._manager.request(
+                tag, (payload,), options, direct=True, expect=expect
+            )
+            return
+        noted = journal.open_keys, key, journal.noted.items
+        self._manager.submit(tag, payload, options, future, router.futures, noted)
+        journal.look()
 
     def _judge(self, name: str, before: str, after: str) -> int:
         """Decide about a function that has changed. Returns 1 if it has another key now."""
@@ -289,7 +301,7 @@ class Drawing:
         """See `Batcher.expecting`."""
         if isinstance(self.recalled, Recalled):
             return entered
-        return _both(entered, self._journaled.expecting(self._keys))
+        return _both(entered, self._journaled.expecting(self.tag, self._keys))
 
     def were_asked_for(self, first: int, number: int) -> None:
         """See `Batcher.were_asked_for`."""

@@ -41,6 +41,8 @@ class Shapes(NamedTuple):
 OPERATIONS: dict[str, Shapes] = {
     "join": Shapes(Hello, Welcome),
     "instance": Shapes(Asker, str),
+    # The random name of the job; "": its master does not come back as another run.
+    "job": Shapes(tuple[()], str),
     "leave": Shapes(tuple[int], None),
     # False: this process is not registered (any more).
     "ping": Shapes(tuple[int], bool),

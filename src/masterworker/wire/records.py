@@ -58,6 +58,8 @@ class Welcome(Travels, frozen=True):
     instance: str
     #: What this process may deliver as results: `ANYTHING` or `PLAIN`.
     results: str = ANYTHING
+    #: The random name of the job, if its master may come back as another run; "": it does not.
+    job: str = ""
 
 
 class Exchange(Travels, frozen=True):
@@ -80,6 +82,8 @@ class Exchange(Travels, frozen=True):
     seconds: float = 0.0
     #: How long tasks took whose outcomes it delivers.
     spent: tuple[Spent, ...] = ()
+    #: The outcomes are of tasks of this earlier run of the manager; "": of the present one.
+    run: Name = ""
 
 
 class Reply(Travels, frozen=True):
@@ -93,6 +97,11 @@ class Reply(Travels, frozen=True):
     waited: float
     #: A processor is free: the caller may look for the next reply a moment before it sleeps.
     may_look: bool = False
+    #: When outcomes are kept up to here, those that it has delivered are: a count since the
+    #: manager's begin. 0: they are not kept, or nothing has come yet.
+    mark: Number = 0
+    #: Up to where they are kept now.
+    kept: Number = 0
 
 
 class Submission(Travels, frozen=True):

@@ -39,7 +39,7 @@ from masterworker.worker.courier import Courier
 from masterworker.worker.execution import broken_off, call, execute
 from masterworker.worker.interrupts import Broken, LeftIdle
 from masterworker.worker.rows import execute_row
-from masterworker.worker.session_shell import HEARTBEAT, RECONNECT, SessionShell
+from masterworker.worker.session_shell import HEARTBEAT, SessionShell
 
 if TYPE_CHECKING:
     from collections import deque
@@ -70,7 +70,7 @@ class WorkerEngine:
         *,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         heartbeat: float | None = HEARTBEAT,
-        reconnect: float = RECONNECT,
+        reconnect: float | None = None,
         connect: Callable[[], Connection] | None = None,
         context: ProcessContext | None = None,
         option: str = 'master="HOST:PORT"',

@@ -25,6 +25,7 @@ from masterworker.data.segment import bytes_of
 from masterworker.data.states import StateCache
 from masterworker.errors import JobEndedError
 from masterworker.launch import exits
+from masterworker.launch.patience import patience
 from masterworker.launch.scoreboard import DEADLINE, LAST, MEMBER, SHELF, TASK
 from masterworker.machine import process_info
 from masterworker.worker.interrupts import Interrupts
@@ -55,7 +56,7 @@ class SessionShell:
     Args:
         connect: Makes a connection.
         heartbeat: Longest time between signs of life (seconds); None: it is not watched.
-        reconnect: Seconds to look for a master that does not answer any more.
+        reconnect: Seconds to look for a master that does not answer any more; None: as usual.
         context: Of the process.
     """
 
@@ -63,14 +64,20 @@ class SessionShell:
         self,
         connect: Callable[[], Connection],
         heartbeat: float | None,
-        reconnect: float,
+        reconnect: float | None,
         context: ProcessContext,
     ) -> None:
         self._context = context
         #: It promises signs of life.
         self.watched = heartbeat is not None
         period = HEARTBEAT if heartbeat is None else min(heartbeat, HEARTBEAT)
-        self.session = WorkerSession(put_together, period, reconnect, time.monotonic())
+        self.session = WorkerSession(
+            put_together,
+            period,
+            RECONNECT if reconnect is None else reconnect,
+            time.monotonic(),
+            patience=patience() if reconnect is None else reconnect,
+        )
         self.interrupts = Interrupts(context)
         self.client = Client(connect, self.interrupts.calling, self.interrupts.holding)
         self._lock = forks.rlock()

@@ -20,6 +20,7 @@ from masterworker import wire
 from masterworker.client import Client
 from masterworker.launch import health, scoreboard
 from masterworker.launch.health import Health
+from masterworker.launch.patience import COMES_BACK
 from masterworker.launch.reporter import Reporter
 from masterworker.machine import process_info, random_name
 from masterworker.transport.discovery import reach
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 LOOK: Final = 0.5
 #: The manager hears of the end within this time, or not at all (seconds).
 LAST_WORD: Final = 2.0
-#: Time that a sidecar looks for a master that is gone (seconds), as its worker does.
-RECONNECT: Final = 20.0
 
 #: The new process leaves the worker's family at once: a handler that waits for its children must
 #: not wait for this one.
@@ -115,7 +114,7 @@ class Sidecar:
             self._on_orders,
             self._over.set,
             lambda _: self._over.set(),
-            RECONNECT,
+            COMES_BACK,  # it ends with its worker
         )
         self._health = Health(numbers, time.monotonic())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from masterworker.checking import known_keywords
 from masterworker.worker.engine import WorkerEngine
-from masterworker.worker.session_shell import HEARTBEAT, RECONNECT
+from masterworker.worker.session_shell import HEARTBEAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +37,8 @@ class Worker:
         handlers: Functions by tag.
         heartbeat: Longest time between signs of life, in seconds; None: silence never means that
             this worker is lost.
-        reconnect: Seconds to look for a master that does not answer any more.
+        reconnect: Seconds to look for a master that does not answer any more; None: 20, and 600
+            for one with a journal, which may be started again (or as MASTERWORKER_RECONNECT says).
         connect: Makes connections in another way; for tests.
         context: Of the process; None: the one that each process has.
 
@@ -57,7 +58,7 @@ class Worker:
         *,
         handlers: Mapping[str, Callable[..., Any]] | None = None,
         heartbeat: float | None = HEARTBEAT,
-        reconnect: float = RECONNECT,
+        reconnect: float | None = None,
         connect: Callable[[], Connection] | None = None,
         context: ProcessContext | None = None,
     ) -> None:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 HEARTBEAT = 5.0
 #: How long a worker looks for a master that is gone, before it ends (seconds).
 RECONNECT = 20.0
+#: The same for a master with a journal, which may be started again.
+PATIENCE = 600.0
 #: First and longest pause between two attempts (seconds).
 PAUSES = (0.05, 2.0)
 #: While a handler waits for further tasks, its worker executes others; so deep, whatever they are,
@@ -64,6 +66,7 @@ class WorkerSession:
         pack: Pickles the results of a row that are kept as values.
         heartbeat: Longest time between signs of life (seconds).
         reconnect: How long a master that is gone is looked for (seconds).
+        patience: How long one that may come back is looked for (seconds).
         max_depth: Depth of tasks inside tasks up to which any other is executed while one waits.
         now: Seconds on the worker's clock.
     """
@@ -75,10 +78,11 @@ class WorkerSession:
         reconnect: float,
         now: float,
         max_depth: int = MAX_DEPTH,
+        patience: float = PATIENCE,
     ) -> None:
         self.now = now
         self.heartbeat = heartbeat
-        self.reconnect = reconnect
+        self.reconnect, self.patience = reconnect, patience
         self._max_depth = max_depth
         #: A call that waits is a sign of life only when it begins and ends.
         self.longest_wait = min(wire.LONGEST_WAIT, heartbeat)
@@ -147,7 +151,7 @@ class WorkerSession:
         welcome: wire.Welcome = yield _JOIN
         self.last_call = self.now
         another_run = self.hand.instance not in {"", welcome.instance}
-        self.hand.joined(welcome.instance)
+        self.hand.joined(welcome.instance, welcome.job)
         self.data_only = welcome.results == wire.PLAIN
         self.member_id = welcome.member_id
         self.happens(Event.WELCOMED)
@@ -165,6 +169,7 @@ class WorkerSession:
         member_id = self.member_id
         try:
             if member_id is not None and self.state is not State.LEFT:
+                yield from self._bring(member_id)
                 if pending := self.hand.to_send():
                     yield wire.Exchange(member_id, pending)
                     self.hand.take(())
@@ -176,7 +181,8 @@ class WorkerSession:
 
     def _join_again(self) -> Steps[None]:
         """Join as long as a master may be gone, from its last answer on."""
-        began, end = self.now, self.last_call + self.reconnect
+        began = self.now
+        end = self.last_call + (self.patience if self.hand.job else self.reconnect)
         pause, longest = PAUSES
         while True:
             try:
@@ -236,6 +242,7 @@ class WorkerSession:
                 if member_id is None:
                     yield from self.join()
                     continue
+                yield from self._bring(member_id)
                 reply: wire.Reply = yield wire.Exchange(
                     member_id,
                     hand.to_send(),
@@ -256,7 +263,7 @@ class WorkerSession:
         self.started = executing
         self.last_call = now = self.now
         pace.observe_round_trip(now - began - reply.waited)
-        hand.take(reply.leases)
+        hand.take(reply.leases, reply.mark, reply.kept)
         asked_back = False
         for order, argument in reply.orders:
             asked_back = asked_back or order == wire.REVOKE
@@ -264,6 +271,16 @@ class WorkerSession:
         if asked_back:  # a caller waits: what is not given back has begun
             yield from self.exchange(0, 0.0, hand.put_down())
         return reply
+
+    def _bring(self, member_id: int) -> Steps[None]:
+        """Deliver what is finished of earlier runs of the master, under its old ids."""
+        held = self.hand.held
+        while (what := held.next()) is not None:
+            run, outcomes = what
+            reply: wire.Reply = yield wire.Exchange(member_id, outcomes, run=run)
+            if reply.orders:  # it does not know us any more: the next exchange gets the same order
+                return
+            held.brought(reply.mark, reply.kept, run)
 
     def _obey(self, order: str, argument: int) -> Steps[None]:
         if order == wire.STOP:
@@ -281,7 +298,8 @@ class WorkerSession:
             yield from self._join_again()
         elif order == wire.CANCEL:
             here = self.hand.drop(argument)
-            if not here and argument in {self.hand.current, *self.inside}:
+            mine = self.run in {"", self.hand.instance}  # else its number means another task
+            if not here and mine and argument in {self.hand.current, *self.inside}:
                 yield effects.BreakOff(argument)
 
     # -- outcomes of further tasks ----------------------------------------------------------

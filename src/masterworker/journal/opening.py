@@ -1,0 +1,113 @@
+"""Opening the file of a journal for a master: a new one is begun, what is there is taken in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from masterworker.errors import JournalError
+from masterworker.journal import format as layout
+from masterworker.journal.file import cut, flush_folder, lock, mapped, write_all
+from masterworker.journal.reading import read
+from masterworker.journal.records import Began, Header
+from masterworker.journal.writer import Place
+from masterworker.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from masterworker.journal.records import Entry
+
+logger = logging.getLogger("masterworker.journal")
+
+
+class Opened(NamedTuple):
+    """A file that can be written to."""
+
+    #: Where the next group goes.
+    place: Place
+    keyed: layout.Keyed
+    #: The random name of the job.
+    job: str
+
+
+def open_or_make(
+    fd: int, path: Path, key: bytes, take_in: Callable[[Entry, int, int], object]
+) -> Opened:
+    """Lock a journal, read it, and cut off an end that is torn.
+
+    Args:
+        fd: The file.
+        path: Its path.
+        key: The user's.
+        take_in: Is given each record, where its group begins, and which record of that it is.
+
+    Raises:
+        JournalError: It cannot be used; says why.
+    """
+    if not lock(fd, path):
+        raise JournalError(f"another master writes the journal {path}{_holder(fd, key)}")
+    if not os.fstat(fd).st_size:
+        return _make(fd, path, key)
+    try:
+        contents = read(mapped(fd), key)
+        for group in contents.groups:
+            for number, record in enumerate(layout.records_of(group)):
+                take_in(record, group.begin, number)
+    except JournalError as error:
+        raise JournalError(f"the journal {path} is not used: {error}") from None
+    end = contents.end
+    torn = cut(fd, path, end)
+    if torn is not None:
+        logger.warning(
+            "the end of the journal %s was not whole, as after a crash: what follows byte %d "
+            "is in %s now; all whole groups count",
+            *(path, end, torn),
+        )
+    place = Place(fd, path, end, len(contents.groups))
+    return Opened(place, contents.keyed, contents.header.job or contents.header.journal)
+
+
+def began(run: str) -> Began:
+    """Make the record of a master that begins.
+
+    Args:
+        run: The random name of this run of its manager.
+    """
+    versions = {"python": platform.python_version(), "masterworker": __version__}
+    if "numpy" in sys.modules:
+        versions["numpy"] = import_module("numpy").__version__
+    program = " ".join(sys.argv[:1])
+    return Began(time.time(), os.uname().nodename, os.getpid(), program, versions, run)
+
+
+def _make(fd: int, path: Path, key: bytes) -> Opened:
+    header = Header(os.urandom(16).hex(), layout.name_of(key), time.time())
+    begin = layout.write_header(header, key)
+    try:
+        end = write_all(fd, [begin], 0)
+        os.fsync(fd)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be written: {error}") from error
+    return Opened(Place(fd, path, end, 0), layout.Keyed(key, header.journal), header.journal)
+
+
+def _holder(fd: int, key: bytes) -> str:
+    """Say which process has opened it last."""
+    try:
+        found = [
+            record
+            for group in read(mapped(fd), key).groups
+            for record in layout.records_of(group)
+            if isinstance(record, Began)
+        ]
+    except JournalError:
+        return ""
+    return f": process {found[-1].pid} on {found[-1].host}" if found else ""
