@@ -12,7 +12,6 @@ The classic interface on top of this is `Scientific.DistributedComputing.MasterS
 
 from __future__ import annotations
 
-import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -107,14 +106,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # What is loaded stays: looking for garbage among it takes a twentieth of a master's start.
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    from masterworker.garbage import unsearched
+
+    with unsearched():
         home = import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
-    finally:
-        if collects:
-            gc.enable()
     value = globals()[name] = getattr(home, name)
     return value
 

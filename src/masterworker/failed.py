@@ -15,7 +15,7 @@ import os
 import stat
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgpack
 import msgspec
@@ -23,6 +23,7 @@ import msgspec
 from masterworker.core.task import LOST, read_history
 from masterworker.data.record import decode
 from masterworker.errors import NotKeptError, UsageError
+from masterworker.named import NamedTuple
 from masterworker.statefolder import (
     check_owner,
     folder_of,

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 import signal
 import sys
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 
         def after_fork(self) -> None:
             """This process is a fork. Must not wait, and finds its own locks free."""
-
-
-logger = logging.getLogger("masterworker.forks")
 
 
 class _Mark:
@@ -206,6 +202,9 @@ def _after_in_child() -> None:
         try:
             thing.after_fork()
         except Exception:
+            import logging  # what registers itself has it; a template begins before
+
+            logger = logging.getLogger("masterworker.forks")
             logger.exception("a fork could not let go of %r; it goes on", thing)
     if before is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

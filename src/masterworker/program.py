@@ -7,18 +7,18 @@ folder, and executes it (`worker.script`).
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from masterworker import surroundings
 from masterworker.errors import UsageError
-from masterworker.surroundings import folders
+from masterworker.named import NamedTuple
+from masterworker.surroundings import common, folders
 
 if TYPE_CHECKING:
     import os
 
-    from masterworker.surroundings import Surroundings
+    from masterworker.surroundings.common import Surroundings
 
 #: Under this name it is stored.
 KEY = "program"
@@ -81,7 +81,7 @@ def decode(stored: bytes) -> Program:
         program = Program(*msgspec.msgpack.decode(stored))
         return program._replace(
             filename=folders.as_text(program.filename),  # type: ignore[arg-type]
-            surroundings=surroundings.of_data(program.surroundings),
+            surroundings=common.of_data(program.surroundings),
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise UsageError(
@@ -93,7 +93,7 @@ def _make(
     kind: str, source: str = "", filename: str = "", package: str = "", pickled: bytes = b""
 ) -> Program:
     argv = [filename] if kind == SCRIPT else None
-    return Program(kind, source, filename, package, surroundings.capture(argv), pickled)
+    return Program(kind, source, filename, package, common.capture(argv), pickled)
 
 
 def generic() -> Program:

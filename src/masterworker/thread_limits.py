@@ -6,15 +6,12 @@ OpenMP, OpenBLAS, MKL and BLIS are set through `threadpoolctl`, where that is in
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-logger = logging.getLogger("masterworker.worker")
 
 #: Variables by which numerical libraries choose their number of threads.
 THREADS: Final = (
@@ -79,7 +76,9 @@ def _limit(number: int) -> None:
         from threadpoolctl import threadpool_limits
     except ImportError:
         if "numpy" in sys.modules:
-            logger.warning(
+            import logging  # a template begins before a master has it
+
+            logging.getLogger("masterworker.worker").warning(
                 "libraries that are loaded already may use more threads than %d: "
                 "pip install threadpoolctl",
                 number,

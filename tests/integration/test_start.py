@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SLOW = {
     "argparse", "asyncio", "cloudpickle", "concurrent.futures", "cryptography", "dataclasses",
     "inspect", "json", "multiprocessing", "numpy", "psutil", "serpent", "ssl", "statistics",
-    "tempfile", "tqdm", "Pyro5.api", "Pyro5.core", "Pyro5.client", "Pyro5.server",
+    "tempfile", "tqdm", "Pyro5",
 }  # fmt: skip
 #: Rooms of the house that most masters never enter.
 NOT_FOR_MASTERS = SLOW | {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.errors import UsageError
-from masterworker.launch import checks, exits, health, spec
+from masterworker.launch import checks, exits, health, variables
 from masterworker.launch.resources import OOM_LOOK, OomWatch, memory_limit, oom_kills, usable_cpus
 
 if TYPE_CHECKING:
@@ -192,11 +192,14 @@ def test_limits_that_make_no_sense() -> None:
 
 def test_numerical_libraries_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless the user has said anything about that."""
-    monkeypatch.setattr(spec, "usable_cpus", lambda: 8)
-    assert spec.environment({"A": "b"}, 3) == {"A": "b", **dict.fromkeys(spec.THREADS, "2")}
-    assert spec.environment({}, 20)["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setattr(variables, "usable_cpus", lambda: 8)
+    assert variables.environment({"A": "b"}, 3) == {
+        "A": "b",
+        **dict.fromkeys(variables.THREADS, "2"),
+    }
+    assert variables.environment({}, 20)["OMP_NUM_THREADS"] == "1"
     mine = {"MKL_NUM_THREADS": "5"}
-    assert spec.environment(mine, 2) == mine
+    assert variables.environment(mine, 2) == mine
 
 
 def test_ends_in_words() -> None:

@@ -202,3 +202,10 @@ def test_headers_are_those_of_pyro() -> None:
     head = header.unpack(theirs.data[:40])
     assert head == (protocol.MSG_RESULT, header.MSGPACK, 1, 77, 4, 11)
     assert header.unpack(bytes(40)) is None
+
+
+def test_numbers_are_those_of_pyro() -> None:
+    """They are written down here, since a worker need not load Pyro for them."""
+    assert header.BEGIN == (b"PYRO", protocol.PROTOCOL_VERSION)
+    assert (header.REQUEST, header.REPLY) == (protocol.MSG_INVOKE, protocol.MSG_RESULT)
+    assert (header.REFUSAL, header.HARMLESS) == (protocol.FLAGS_EXCEPTION, protocol.FLAGS_CORR_ID)

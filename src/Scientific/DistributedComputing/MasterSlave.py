@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from masterworker import program
 from masterworker.checking import known_keywords
@@ -20,8 +20,9 @@ from masterworker.job import main_program, work_instead
 from masterworker.launch.process_context import this_process
 from masterworker.machine import process_info
 from masterworker.master.engine import JournalOptions, MasterEngine
-from masterworker.master.shutdown import GRACE
+from masterworker.master.grace import GRACE
 from masterworker.master.submission import Submitter
+from masterworker.named import NamedTuple
 from masterworker.taskid import task_name
 from masterworker.transport.address import DEFAULT_PORT, LAST_PORT, check_label
 from masterworker.worker import methods_of, script

@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from masterworker import program, surroundings, wire
+from masterworker import program, wire
 from masterworker.cli import exit_codes
 from masterworker.cli.stderr import describe, handed_over, report, show_log
 from masterworker.client import Client
@@ -37,7 +37,7 @@ from masterworker.launch.exits import PROGRAM
 from masterworker.launch.process_context import Assignment, ProcessContext, this_process
 from masterworker.launch.worker_limits import STORED
 from masterworker.machine import raise_descriptor_limit
-from masterworker.surroundings import logs, python
+from masterworker.surroundings import common, logs, python
 from masterworker.transport import discovery
 from masterworker.worker import Worker, script
 from masterworker.worker.execution import ready
@@ -124,7 +124,7 @@ def run(order: Order, context: ProcessContext) -> int:
     what = _fetch(client, label)
     board[scoreboard.STEP] = scoreboard.ENTERING
     try:
-        difference = surroundings.enter(what.surroundings, elsewhere=not client.is_private)
+        difference = common.enter(what.surroundings, elsewhere=not client.is_private)
         if difference:
             logger.warning("%s", difference)
         _check_libraries()
@@ -180,7 +180,7 @@ def _follow(what: program.Program, client: Client, label: str) -> None:
             asking.disconnect()
         return None if found is None else bytes_of(found)
 
-    surroundings.follow(what.surroundings, ask, elsewhere=not client.is_private)
+    common.follow(what.surroundings, ask, elsewhere=not client.is_private)
 
 
 def _hold_ticket(fd: int, label: str) -> None:

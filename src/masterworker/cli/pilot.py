@@ -25,7 +25,8 @@ from masterworker.engine.pilots.travelling import NAME, Order
 from masterworker.errors import JobEndedError, MasterworkerError
 from masterworker.launch.patience import VARIABLE
 from masterworker.launch.preload import Preload, choose
-from masterworker.launch.spec import Spec, deadline_after, environment
+from masterworker.launch.spec import Spec, deadline_after
+from masterworker.launch.variables import environment
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.machine import raise_descriptor_limit, random_name
 from masterworker.security import ticket

@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from masterworker import failed, failed_keeping, failed_limits, program, surroundings, wire
+from masterworker import failed, failed_keeping, failed_limits, program, wire
 from masterworker.cli import exit_codes
 from masterworker.client import Client
 from masterworker.core.filters import CALL_MARK
@@ -27,6 +27,7 @@ from masterworker.data.record import printable
 from masterworker.errors import MasterworkerError, NotKeptError, RejectedError, UsageError
 from masterworker.launch.process_context import Assignment, this_process
 from masterworker.master import Master, engine_of
+from masterworker.surroundings import common
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
 from masterworker.worker import Worker, methods_of, script, streams
@@ -114,7 +115,7 @@ class _Replay:
         what = program.decode(self.call.program) if self.call.program else program.generic()
         with Master() as home:
             engine_of(home).dead_letters.close()  # a further task that fails is not one of the job
-            text = surroundings.enter(what.surroundings)
+            text = common.enter(what.surroundings)
             if text:
                 print(f"warning: {text}", file=sys.stderr)
             definitions.fetch_from(self._fetch_definition)

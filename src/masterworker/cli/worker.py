@@ -18,8 +18,9 @@ from masterworker.launch import checks
 from masterworker.launch import patience as patiences
 from masterworker.launch.exits import PROGRAM
 from masterworker.launch.preload import Preload, check, choose
-from masterworker.launch.spec import Spec, deadline_after, environment
+from masterworker.launch.spec import Spec, deadline_after
 from masterworker.launch.supervisor import Supervisor
+from masterworker.launch.variables import environment
 from masterworker.launch.worker_limits import WorkerLimits
 from masterworker.machine import raise_descriptor_limit
 from masterworker.security.peer import Role

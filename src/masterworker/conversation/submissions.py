@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 from enum import IntEnum
 from math import inf
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from masterworker.core.chunks import Chunk
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -6,12 +6,13 @@ Kept apart from the scheduler, so that what decides and what looks on do not mix
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker.core.census import Census, JournalCount, Process
 from masterworker.core.filters import tag_of
 from masterworker.core.task import State
 from masterworker.errors import InternalError
+from masterworker.named import NamedTuple
 from masterworker.taskid import shown_number, shown_tag, task_name
 
 if TYPE_CHECKING:

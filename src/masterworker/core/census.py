@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
+
+from masterworker.named import NamedTuple
 
 
 class Process(NamedTuple):

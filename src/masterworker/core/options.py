@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from masterworker.named import NamedTuple
 
 #: No time is as long (seconds), and no number farther from 0.
 LONGEST: Final = 1e9

@@ -7,7 +7,9 @@ Alternative", 2015, and NumPy's documentation on parallel random number generati
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Final, NamedTuple
+from typing import Final
+
+from masterworker.named import NamedTuple
 
 #: The numbers in a key are below this: NumPy makes one word of 32 bits of each, and two of a larger
 #: one, which would be the key of another stream. The last one is the begin of further keys.

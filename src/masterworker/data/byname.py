@@ -10,12 +10,13 @@ import io
 import pickle
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import definitions, mainmodule, methods, proxies
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE
 from masterworker.data.standard import of_array
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

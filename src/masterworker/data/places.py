@@ -10,10 +10,11 @@ import logging
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data.builtin import MISSING
 from masterworker.imported import when_imported
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,12 +6,13 @@ writes, which can be printed to a terminal.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from masterworker.core.task import LOST, read_history
 from masterworker.errors import MalformedError, TaskLost, TaskTimeout
+from masterworker.named import NamedTuple
 
 #: A longer text of an exception or traceback is cut in the middle (characters).
 MAX_TEXT: Final = 20_000

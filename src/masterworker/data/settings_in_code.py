@@ -6,7 +6,9 @@ import opcode
 import re
 import sys
 from types import CodeType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from masterworker.named import NamedTuple
 
 #: Methods of lists, sets, dictionaries, their kin and arrays that change them.
 _CHANGING: Final = frozenset(

@@ -11,7 +11,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker import forks, program, surroundings, wire
+from masterworker import forks, program, wire
 from masterworker.core.filters import CALL_MARK
 from masterworker.data.pickling import open_payload
 from masterworker.data.segment import Segment, bytes_of
@@ -21,6 +21,7 @@ from masterworker.engine.parcel import Answer, Order
 from masterworker.errors import UsageError
 from masterworker.launch.process_context import Assignment, ProcessContext, this_process
 from masterworker.machine import process_info
+from masterworker.surroundings import common, folders
 from masterworker.worker import Worker, engine_of, methods_of, script
 
 if TYPE_CHECKING:
@@ -142,10 +143,10 @@ class Place:
         theirs = what.surroundings
         if what.kind == program.GENERIC:
             kept.live_apart()
-            surroundings.folders.merge_path(theirs.path, theirs.owners)
+            folders.merge_path(theirs.path, theirs.owners)
         else:
-            surroundings.enter(theirs, elsewhere=True)
-        surroundings.follow(theirs, self._import_path, elsewhere=True)
+            common.enter(theirs, elsewhere=True)
+        common.follow(theirs, self._import_path, elsewhere=True)
         if what.kind == program.GENERIC:
             self._engine = engine_of(Worker(order.label, context=self._context, heartbeat=None))
             return

@@ -8,11 +8,12 @@ import weakref
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
 from masterworker.joblib.batch import run_batch
 from masterworker.master.callbacks import Callbacks
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
 from masterworker.executor import Executor
 from masterworker.launch.output import PLAIN
+from masterworker.named import NamedTuple
 from masterworker.thread_limits import begin
 
 if TYPE_CHECKING:

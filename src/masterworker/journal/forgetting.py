@@ -12,7 +12,7 @@ from collections import defaultdict
 from importlib.machinery import PathFinder
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker.core.task import RESULT
 from masterworker.errors import JournalError, UsageError
@@ -22,6 +22,7 @@ from masterworker.journal.file import cut, write_all
 from masterworker.journal.reading import read
 from masterworker.journal.records import Began, Code, Done, Forgot, keys_in
 from masterworker.journal.upkeep import locked
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

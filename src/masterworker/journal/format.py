@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from masterworker.errors import JournalError
 from masterworker.journal.records import Entry, Header
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker.core.task import LOST, RESULT
 from masterworker.journal.records import KEY, Done, keys_in
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker import forks
 from masterworker.core.chunks import Chunk
@@ -34,6 +34,7 @@ from masterworker.journal.records import (
     keys_in,
 )
 from masterworker.journal.writer import Entries, Mode, Writer
+from masterworker.named import NamedTuple
 from masterworker.security import credentials
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
@@ -16,6 +16,7 @@ from masterworker.journal.file import cut, flush_folder, lock, mapped, write_all
 from masterworker.journal.reading import read
 from masterworker.journal.records import Began, Header
 from masterworker.journal.writer import Place
+from masterworker.named import NamedTuple
 from masterworker.version import __version__
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker.errors import JournalError
 from masterworker.journal.format import Group, Keyed, groups_after, read_group, read_header
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from masterworker.core import task
 from masterworker.core.chunks import Chunk
@@ -16,6 +16,7 @@ from masterworker.data.pickling import loads
 from masterworker.journal.plainly import plainly
 from masterworker.journal.records import Aside, Done, Forgot, keys_in
 from masterworker.journal.walk import Position
+from masterworker.named import NamedTuple
 from masterworker.taskid import shown_tag
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker.core.task import FAILURE, RESULT
 from masterworker.errors import JournalError
@@ -24,6 +24,7 @@ from masterworker.journal.records import (
     keys_in,
 )
 from masterworker.machine import random_name
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

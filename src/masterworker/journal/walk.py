@@ -7,12 +7,13 @@ end is left out.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.file import mapped
 from masterworker.journal.reading import REPAIR
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,12 @@ import os
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from masterworker import forks
 from masterworker.journal.file import write_all
 from masterworker.journal.format import MOST, write_group
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker.launch import scoreboard
 from masterworker.launch.worker_limits import WorkerLimits
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

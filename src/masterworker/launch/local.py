@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from masterworker.launch.preload import choose
-from masterworker.launch.spec import Spec, environment
+from masterworker.launch.spec import Spec
 from masterworker.launch.starting import describe
 from masterworker.launch.supervisor import Supervisor
+from masterworker.launch.variables import environment
 from masterworker.surroundings import python
 
 if TYPE_CHECKING:

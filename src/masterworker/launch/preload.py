@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker.errors import UsageError
+from masterworker.named import NamedTuple
 from masterworker.surroundings import reloads
 from masterworker.surroundings.installed import imported, is_installed, package_of
 
@@ -38,9 +39,6 @@ class Preload(NamedTuple):
         tops = {package_of(name) for name in again}
         kept = tuple(each for each in self.modules if package_of(each.name) not in tops)
         return self._replace(modules=kept)
-
-
-NOTHING: Final = Preload()
 
 
 def check(names: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -14,12 +14,13 @@ import sys
 import threading
 from functools import cache
 from os import _exit
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from masterworker import taskid
 from masterworker.errors import MasterNotFoundError
 from masterworker.launch import exits, scoreboard
 from masterworker.launch.worker_limits import UNLIMITED, WorkerLimits
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker.launch.output import MARKED
 from masterworker.launch.preload import Preload
-from masterworker.launch.resources import usable_cpus
 from masterworker.launch.worker_limits import WorkerLimits
-from masterworker.surroundings.python import HASH_SEED, Interpreter
-from masterworker.thread_limits import THREADS
+from masterworker.named import NamedTuple
+from masterworker.surroundings.python import Interpreter
 
 if TYPE_CHECKING:
     from masterworker.security.ticket import Ticket
@@ -40,23 +39,6 @@ class Spec(NamedTuple):
     output: str = MARKED
     #: What their template imports.
     preload: Preload = Preload()
-
-
-def environment(given: dict[str, str], workers: int, hash_seed: str = "") -> dict[str, str]:
-    """Return the environment of worker processes: numerical libraries share the processors.
-
-    Args:
-        given: That of this process. If one of `THREADS` is set there, none is changed.
-        workers: How many processes there will be.
-        hash_seed: One for all workers of the job; "": that of this process, if any.
-    """
-    variables = dict(given)
-    if hash_seed:
-        variables[HASH_SEED] = hash_seed
-    if not any(name in given for name in THREADS):
-        threads = str(max(1, usable_cpus() // max(1, workers)))
-        variables |= dict.fromkeys(THREADS, threads)
-    return variables
 
 
 def deadline_after(seconds: float | None) -> float | None:

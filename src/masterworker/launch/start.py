@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 from masterworker import forks
 from masterworker.launch import scoreboard
@@ -13,6 +13,7 @@ from masterworker.launch.command import worker_command
 from masterworker.launch.descriptors import readable
 from masterworker.launch.template import messages
 from masterworker.launch.template.supervised import Request
+from masterworker.named import NamedTuple
 from masterworker.surroundings.python import STARTING
 
 if TYPE_CHECKING:

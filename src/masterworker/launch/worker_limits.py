@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from masterworker.named import NamedTuple
 
 #: Begins the name of an initializer that the master has stored.
 STORED: Final = "stored:"

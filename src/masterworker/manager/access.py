@@ -7,9 +7,10 @@ on to them as it is: so a new operation is a line here, and the line is the secu
 from __future__ import annotations
 
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker import wire
+from masterworker.named import NamedTuple
 from masterworker.security.peer import Role
 
 if TYPE_CHECKING:

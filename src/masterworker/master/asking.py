@@ -6,13 +6,14 @@ It pickles in the caller's thread, so errors surface at the call, and holds no l
 from __future__ import annotations
 
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from masterworker.data.pickling import calls_plainly, dumps_call, dumps_plainly
 from masterworker.master.batching import call_payload
 from masterworker.master.future import Future
 from masterworker.master.needs import holds
 from masterworker.master.task_options import check_tag
+from masterworker.named import NamedTuple
 from masterworker.taskid import task_name
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from masterworker import surroundings, wire
-from masterworker.surroundings import cells, reloads
+from masterworker import wire
+from masterworker.surroundings import cells, common, reloads
 
 if TYPE_CHECKING:
     from masterworker.manager import Manager
@@ -25,7 +25,7 @@ class Changes:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._numbers = itertools.count(1)
-        manager.store.provide(wire.PROGRAM, wire.IMPORT_PATH, surroundings.encode_import_path)
+        manager.store.provide(wire.PROGRAM, wire.IMPORT_PATH, common.encode_import_path)
         self._ends = [reloads.watch(self._on_reload), cells.watch(self._on_reload)]
 
     def close(self) -> None:

@@ -10,11 +10,12 @@ import contextlib
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker import failed_limits, forks, program, wire
 from masterworker.data.segment import bytes_of
 from masterworker.master.needs import stored_for
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

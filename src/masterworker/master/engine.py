@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from masterworker import program, wire
 from masterworker.data import definitions
@@ -37,6 +37,7 @@ from masterworker.master.shutdown import JOURNAL, JobEnd, Parts
 from masterworker.master.stored_program import StoredProgram
 from masterworker.master.through_engine import choose, use
 from masterworker.master.waiting import Waiting
+from masterworker.named import NamedTuple
 from masterworker.streams.seeds import SeedBook, check_seed
 from masterworker.transport.address import check_label
 

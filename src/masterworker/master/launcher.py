@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from masterworker import forks, wire
 from masterworker.errors import Terminated, WorkerStartError
@@ -16,6 +16,7 @@ from masterworker.launch.spec import deadline_after
 from masterworker.launch.worker_limits import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.forgotten import WeakCallback
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.awaits.iterators import NOT_YET, Pauses, Results
 from masterworker.checking import time_limit
@@ -14,6 +14,7 @@ from masterworker.data.pickling import loads
 from masterworker.errors import UsageError
 from masterworker.master.batch import PICKLE, TAKEN
 from masterworker.master.requests import BATCH, FEW
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable

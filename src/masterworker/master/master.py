@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from masterworker.checking import keywords_of, refuse
 from masterworker.errors import UsageError
+from masterworker.garbage import unsearched
 from masterworker.launch.output import MARKED
-from masterworker.master.shutdown import GRACE, grace_after
+from masterworker.master.grace import GRACE, grace_after
 from masterworker.master.submission import Submitter
 
 if TYPE_CHECKING:
@@ -106,13 +107,15 @@ class Master(Submitter):
             raise UsageError("give workers= or engine=: what executes the tasks is one of them")
         has_workers = workers and not serial and not os.environ.get("MASTERWORKER_ENGINE")
         if has_workers:  # first of all: it imports while this process does
-            from masterworker.launch.template.ahead import Ahead
+            with unsearched():
+                from masterworker.launch.template.ahead import Ahead
 
             ahead = Ahead.begin()
         try:
-            from masterworker.launch import checks
-            from masterworker.master.engine import JournalOptions, MasterEngine
-            from masterworker.master.launcher import WorkerOptions
+            with unsearched():
+                from masterworker.launch import checks
+                from masterworker.master.engine import JournalOptions, MasterEngine
+                from masterworker.master.launcher import WorkerOptions
 
             known = frozenset(WorkerOptions.__annotations__)
             if worker_options.keys() - known:

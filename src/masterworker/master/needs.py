@@ -8,7 +8,7 @@ import re
 import weakref
 from collections import Counter, deque
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from masterworker import forks, wire
 from masterworker.core.filters import CALL_MARK
@@ -18,6 +18,7 @@ from masterworker.data.places import MARK, NOTHING
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE, Segment, head_of
 from masterworker.errors import UnpicklableError, UsageError
+from masterworker.named import NamedTuple
 from masterworker.surroundings import writes
 
 if TYPE_CHECKING:

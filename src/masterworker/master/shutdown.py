@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from masterworker import forks
 from masterworker.deadline import Deadline
+from masterworker.master.grace import GRACE_AT_EXIT, grace_after
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,17 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.master")
 
-#: Seconds that `shutdown` waits for workers, and that the end of a program or Ctrl-C does.
-GRACE = 10.0
-GRACE_AT_EXIT = 2.0
 #: The last callbacks of futures have this long before `shutdown` returns (seconds).
 CALLBACKS = 1.0
-
-
-def grace_after(kind: type[BaseException] | None) -> float:
-    """Return how many seconds workers have when a `with` block is left by an exception, or not."""
-    interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-    return GRACE_AT_EXIT if interrupted else GRACE
 
 
 #: What is done is written into the journal for this long (seconds), whatever else is over.

@@ -6,7 +6,6 @@ imported with the master's other parts (`asking`), meanwhile.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sized
 from operator import attrgetter
 from typing import (
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 A = TypeVar("A")
 B = TypeVar("B")
-
-logger = logging.getLogger("masterworker.master")
 
 
 class TaskOptions(TypedDict, total=False):
@@ -331,7 +328,9 @@ class Submitter:
         try:
             from tqdm.auto import tqdm
         except ImportError:
-            logger.warning(
+            import logging  # a master begins without
+
+            logging.getLogger("masterworker.master").warning(
                 "no progress is shown without tqdm: pip install 'masterworker[progress]'"
             )
             return results

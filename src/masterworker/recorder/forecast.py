@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from math import sqrt
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

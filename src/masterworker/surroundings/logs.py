@@ -12,7 +12,9 @@ import functools
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker.errors import WorkerStartError
+from masterworker.named import NamedTuple
 from masterworker.surroundings import folders
 
 if TYPE_CHECKING:

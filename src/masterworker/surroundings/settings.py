@@ -8,8 +8,9 @@ import gc
 import re
 import sys
 import warnings
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from masterworker.named import NamedTuple
 from masterworker.surroundings import libraries, logs
 
 #: A text in a filter of warnings: none, as it is, or a regular expression and its flags.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from masterworker.errors import UsageError
+from masterworker.named import NamedTuple
 
 #: Where a master without a name server listens, if it can; it goes up from here ...
 DEFAULT_PORT = 7766

@@ -10,11 +10,12 @@ import contextlib
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from masterworker.errors import TransportError
+from masterworker.named import NamedTuple
 from masterworker.transport.runtime import boot_id, runtime_folder, runtime_folders
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ import fcntl
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from xxhash import xxh3_64_hexdigest
 
 from masterworker.errors import LabelTakenError, TransportError
+from masterworker.named import NamedTuple
 from masterworker.transport.address import Address
 from masterworker.transport.runtime import LONGEST_PATH, VARIABLE, boot_id, runtime_folders
 

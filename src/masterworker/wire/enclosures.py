@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec.structs import replace
 
 from masterworker.core.task import Finished, Large, Lease, Outcome
 from masterworker.errors import UsageError
+from masterworker.named import NamedTuple
 from masterworker.wire.records import Exchange, Reply, Submission
 
 #: Which fields of records may have large payloads.

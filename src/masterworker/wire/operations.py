@@ -5,13 +5,14 @@ A request that is a record is given to the operation as itself; the fields of a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from masterworker.core.census import Census
 from masterworker.core.task import Payload
 from masterworker.errors import RejectedError, UsageError
+from masterworker.named import NamedTuple
 from masterworker.version import __version__
 from masterworker.wire.records import (
     Asker,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -21,6 +21,7 @@ from masterworker.engine.pilots import exits
 from masterworker.engine.pilots.adapter import End, EngineGoneError
 from masterworker.engine.pilots.travelling import NAME, Order, pilot
 from masterworker.machine import random_name
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

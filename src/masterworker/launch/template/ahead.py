@@ -7,16 +7,16 @@ they are of its kind still; else it ends.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Self
 
 from masterworker.errors import WorkerStartError
-from masterworker.launch.process_context import this_process
-from masterworker.launch.spec import environment
 from masterworker.launch.template.decision import reason_against
 from masterworker.launch.template.inherited import early, inherited
 from masterworker.launch.template.supervised import Template
+from masterworker.launch.variables import environment
 from masterworker.machine import raise_descriptor_limit, random_name
 from masterworker.surroundings import python
 
@@ -55,7 +55,7 @@ class Ahead:
         # The system ends a template with the thread that has started it, and no worker is to begin
         # one before it is known that it may be a master.
         is_main = threading.current_thread() is threading.main_thread()
-        if not is_main or python.STARTING in os.environ or this_process.is_worker:
+        if not is_main or python.STARTING in os.environ or _is_worker():
             return None
         try:
             return cls(python.hash_seed(random_name()))
@@ -87,3 +87,9 @@ class Ahead:
         template, self._template = self._template, None
         if template is not None and os.getpid() == self._pid:
             template.close()
+
+
+def _is_worker() -> bool:
+    """Return whether this process is a worker, without loading what only a worker has."""
+    known = sys.modules.get("masterworker.launch.process_context")
+    return known is not None and known.this_process.is_worker

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker.launch.template.decision import reason_against
 from masterworker.launch.template.inherited import early, inherited
 from masterworker.launch.template.preloaded import Preloaded, key_of
 from masterworker.launch.template.supervised import Template
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,6 +165,7 @@ class Templates:
                 template = self._open(kind, environment, now)
             else:
                 self._listen_to(template)
+                self._hear(template, template.fds[0], now)  # it may have been ready for a while
         except OSError as error:  # no more processes, file descriptors, memory, ...
             self._tell(str(error))
             return None

@@ -7,8 +7,9 @@ kind forks the workers. So one that fails, hangs or is killed meanwhile costs no
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from masterworker.named import NamedTuple
 from masterworker.thread_limits import THREADS
 
 if TYPE_CHECKING:

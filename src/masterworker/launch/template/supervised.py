@@ -8,28 +8,26 @@ request: a fork writes its process id there before it lets go of the connection.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import socket
 import subprocess
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker import forks
 from masterworker.launch import scoreboard
-from masterworker.launch.preload import NOTHING, Preload
 from masterworker.launch.template import messages
+from masterworker.named import NamedTuple
 from masterworker.surroundings.python import STARTING
 from masterworker.thread_limits import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from masterworker.launch.preload import Preload
     from masterworker.surroundings.python import Interpreter
-
-logger = logging.getLogger("masterworker.launch")
 
 #: A template that owes an answer for this time is ended, unless it only waits for a processor or a
 #: disk (seconds).
@@ -74,7 +72,7 @@ class Template:
         environment: Its variables, which are those of its first worker.
         now: Seconds of the monotonic clock.
         on_change: Called when it has become ready, or will not be asked any more.
-        preload: What it imports before it is ready.
+        preload: What it imports before it is ready; None: nothing.
 
     Raises:
         OSError: The system does not start any more processes.
@@ -86,7 +84,7 @@ class Template:
         environment: dict[str, str],
         now: float,
         on_change: Callable[[], None],
-        preload: Preload = NOTHING,
+        preload: Preload | None = None,
     ) -> None:
         self.environment = environment
         self.is_ready = False
@@ -99,7 +97,7 @@ class Template:
         self._asked: deque[Request] = deque()
         #: Since when it has owed an answer.
         self._owes_since = now
-        self._due: float | None = now + (PRELOAD_SECONDS if preload.modules else READY_SECONDS)
+        self._due: float | None = now + (PRELOAD_SECONDS if preload else READY_SECONDS)
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._link.setblocking(False)
@@ -112,13 +110,13 @@ class Template:
                 self._link.send(folders)
                 path = _PATH.format(fd=fd, size=messages.LONGEST)
             variables, loads = {**environment, STARTING: "1"}, ""
-            if preload.modules:
+            if preload is not None:
                 variables |= dict.fromkeys(THREADS, "1")
                 loads = ", loads=True"
             begin = _BEGIN.format(path=path, fd=fd, pid=os.getpid(), loads=loads)
             safe = [] if interpreter.path else ["-P"]
             try:
-                if preload.modules:
+                if preload is not None:
                     self._link.send(messages.import_request(preload))
                 with forks.held_off():
                     self._process = subprocess.Popen(
@@ -219,6 +217,9 @@ class Template:
         except OSError:
             data = b""
         if text := data.decode(errors="replace").strip():
+            import logging  # a template begins before a master has it
+
+            logger = logging.getLogger("masterworker.launch")
             logger.info("the template of workers (process %d) writes: %s", self._process.pid, text)
         return bool(data)
 

@@ -12,9 +12,9 @@ from masterworker.transport.address import object_name
 from masterworker.transport.dialing import CONNECT_TIMEOUT, dial
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.attachments import BadMessageError
+from masterworker.transport.pyro.header import REFUSAL, REPLY, REQUEST
 from masterworker.transport.pyro.link import STALL
 from masterworker.transport.pyro.links import link_over
-from masterworker.transport.pyro.messages import REFUSAL, REPLY, REQUEST
 from masterworker.transport.pyro.serving import METHOD
 from masterworker.wire import LONGEST_WAIT
 

@@ -1,15 +1,16 @@
 """The header of Pyro's frames: 40 bytes, which annotations follow, and then the body.
 
-The layout is that of Pyro 5 (`Pyro5.protocol`), with which a test compares it. Pyro's own classes
-join what they send, and split what they receive, in copies.
+The layout and the numbers are those of Pyro 5 (`Pyro5.protocol`), with which a test compares them.
+Pyro's own classes join what they send, and split what they receive, in copies; and a master and its
+workers begin sooner without them.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
-from Pyro5 import protocol
+from masterworker.named import NamedTuple
 
 #: Bytes of a header, and of what precedes the content of an annotation.
 SIZE: Final = 40
@@ -17,13 +18,18 @@ ANNOTATION_HEAD: Final = 8
 #: Pyro's number of the only serialiser that is understood.
 MSGPACK: Final = 4
 #: Flags that change nothing here: a program's own correlation id comes along.
-HARMLESS: Final = protocol.FLAGS_CORR_ID
+HARMLESS: Final = 64
+#: The kinds of messages that are used.
+REQUEST: Final = 4
+REPLY: Final = 5
+#: The flag of a reply that says: this could not be carried out.
+REFUSAL: Final = 1
 
 #: Tag, version, kind, serialiser, flags, number, size, size of annotations, id, reserved, magic.
 LAYOUT: Final = struct.Struct("!4sHBBHHII16sHH")
 _ANNOTATION: Final = struct.Struct("!4sI")
 #: The fields before the kind, and those after the sizes.
-BEGIN: Final = (b"PYRO", protocol.PROTOCOL_VERSION)
+BEGIN: Final = (b"PYRO", 502)
 END: Final = (bytes(16), 0, 0x4DC5)
 
 

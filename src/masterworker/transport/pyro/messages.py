@@ -13,21 +13,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from Pyro5 import protocol
 
 from masterworker import wire
 from masterworker.errors import UsageError
 from masterworker.transport.pyro import attachments, header
 from masterworker.transport.pyro.attachments import LONGEST_ANNOUNCEMENT, BadMessageError, Outgoing
-from masterworker.transport.pyro.header import BEGIN, END, HARMLESS, LAYOUT, MSGPACK
+from masterworker.transport.pyro.header import (
+    BEGIN,
+    END,
+    HARMLESS,
+    LAYOUT,
+    MSGPACK,
+    REFUSAL,
+    REPLY,
+    REQUEST,
+)
 
 if TYPE_CHECKING:
     from masterworker.transport.pyro.link import Link
-
-REQUEST: Final = protocol.MSG_INVOKE
-REPLY: Final = protocol.MSG_RESULT
-#: The flag of a reply that says: this could not be carried out. Its body is a text.
-REFUSAL: Final = protocol.FLAGS_EXCEPTION
 
 #: No message has more bytes, beside its large payloads: what Pyro can frame.
 LONGEST_MESSAGE: Final = 1 << 30

@@ -13,7 +13,8 @@ from masterworker.errors import TransportError, UsageError
 from masterworker.transport.base import LATER
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.attachments import BadMessageError
-from masterworker.transport.pyro.messages import LONGEST_MESSAGE, REFUSAL, REPLY, REQUEST
+from masterworker.transport.pyro.header import REFUSAL, REPLY, REQUEST
+from masterworker.transport.pyro.messages import LONGEST_MESSAGE
 
 if TYPE_CHECKING:
     from masterworker.transport.base import Service
