@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ ALLOTTED: Final = (
 _ENDLESS: Final = 1 << 60
 #: Longest time from the kernel's count of a kill for memory to the process's end (seconds).
 OOM_LOOK: Final = 5.0
+#: What the groups allow is looked at again after this time (seconds): a start of workers asks half
+#: a dozen times, and each look reads as many files.
+SEEN_SECONDS: Final = 1.0
+_seen: Final[dict[Root, tuple[int, float]]] = {}
 
 
 def usable_cpus(root: Root = ROOT, environ: Mapping[str, str] = os.environ) -> int:
@@ -42,8 +48,7 @@ def usable_cpus(root: Root = ROOT, environ: Mapping[str, str] = os.environ) -> i
         number = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):
         number = os.cpu_count() or 1
-    for share in _cpu_shares(root):
-        number = min(number, math.ceil(share))
+    number = min(number, _most_by_groups(root))
     for name in ALLOTTED:
         value = environ.get(name, "").strip()
         if value.isdecimal() and len(value) < 10 and int(value):
@@ -92,6 +97,16 @@ class OomWatch:
     def has_struck(self) -> bool:
         """Return whether it has, within the last `OOM_LOOK` to twice that."""
         return self._count() > self._counts[0]
+
+
+def _most_by_groups(root: Root) -> int:
+    """Return how many processors the control groups allow at most."""
+    now, (known, until) = time.monotonic(), _seen.get(root, (0, 0.0))
+    if now >= until:
+        known = min(map(math.ceil, _cpu_shares(root)), default=sys.maxsize)
+        if root == ROOT:
+            _seen[root] = known, now + SEEN_SECONDS
+    return known
 
 
 def _cpu_shares(root: Root) -> Iterator[float]:
