@@ -41,8 +41,12 @@ ABOUT: Final = {
     "show": _About(
         "LABEL",
         "Print how many processes and tasks a job has.",
-        ("json", "ticket", *_REACHING),
-        ("task_manager show demo -v    every process, and the tasks by tag",),
+        ("live", "every", "json", "ticket", *_REACHING),
+        (
+            "task_manager show demo -v          every process, and the tasks by tag",
+            "task_manager show demo --live      until it is over: how far, what fails, who is slow",
+            "task_manager show demo --every 5   the same as plain text, for logs",
+        ),
     ),
     "list": _About(
         "",

@@ -35,7 +35,7 @@ WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, 
 
 EPILOG = """\
 commands:
-  show LABEL    print how many processes and tasks a job has
+  show LABEL    print how many processes and tasks a job has (--live: until it is over)
   list          print the labels of all jobs that can be found
   slave LABEL   execute tasks of a job (also: worker LABEL)
   explain LABEL TASK    print what has happened to a task, and what it waits for
@@ -54,6 +54,7 @@ examples:
   task_manager -w slave demo            the same, and wait for the job to begin
   task_manager worker demo -n auto      one worker for each processor
   task_manager show demo -v             every process, and the tasks by tag
+  task_manager show demo --live         how far, when done, what fails, who is slow
   task_manager -m localhost show demo   a job whose master has no name server
   task_manager ticket demo --out t      let another machine take part: copy the file t
   task_manager worker --ticket t -n 4   there, execute tasks of that job
@@ -100,6 +101,9 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="print more")
     parser.add_argument("--json", action="store_true", help="show and list: print JSON")
     parser.add_argument("--version", action="version", version=f"masterworker {__version__}")
+    add = parser.add_argument_group("options of show").add_argument
+    add("--live", action="store_true", default=None, help="show the job until it is over")
+    add("--every", type=_pause, metavar="S", help="the same as plain text, every S seconds")
     _add_worker_options(parser.add_argument_group("options of slave and worker"))
     add = parser.add_argument_group("options of replay").add_argument
     add("--pdb", action="store_true", help="debug an exception where it was raised")
@@ -111,6 +115,14 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     _add_reaching_options(parser)
     parser.add_argument("--ticket-fd", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def _pause(text: str) -> float:
+    """Read a number of seconds between two updates."""
+    seconds = float(text)
+    if not 0.1 <= seconds <= 1e6:
+        raise argparse.ArgumentTypeError(f"0.1 or more seconds, not {text}")
+    return seconds
 
 
 def _add_worker_options(group: argparse._ArgumentGroup) -> None:
@@ -147,6 +159,7 @@ OPTIONS: Final = {
     ("ticket",): ("out", "valid", "observer", "address"),
     ("nameserver",): ("host", "port"),
     ("journal",): ("failed", "changed"),
+    ("show",): ("live", "every"),
     ("slave", "worker", "show", "explain"): ("ticket",),
 }
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def run(label: str, options: argparse.Namespace) -> int:
     """Print how a job stands."""
     client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
+    if options.live or options.every is not None:
+        from masterworker.cli.watching import watch
+
+        return watch(label, client, live=bool(options.live), every=options.every)
     census = client.census()
     if options.json:
         from masterworker.recorder.shapes import Looked

@@ -1,0 +1,1 @@
+"""How a job looks to people: what all views have in common, and each of them."""

@@ -1,0 +1,231 @@
+"""`task_manager show LABEL --live` in a real terminal, in a pipe, and in a dumb terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from typing import TYPE_CHECKING
+
+import pyte
+import pytest
+
+import masterworker
+from masterworker.machine import random_name
+from support import HANG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SHOW = [sys.executable, "-m", "masterworker.cli", "show"]
+
+
+class Terminal:
+    """A program in a terminal of its own."""
+
+    def __init__(self, *command: str, size: tuple[int, int] = (80, 24)) -> None:
+        self.master, slave = pty.openpty()
+        self.tty = os.ttyname(slave)
+        self.output = b""
+        self.resize(size)
+        self.before = termios.tcgetattr(slave)
+        env = os.environ | {"TERM": "xterm-256color"}
+        # A program that makes this its terminal, so that Ctrl-C comes as in a shell.
+        beginning = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+        beginning += "; os.execvp(sys.argv[1], sys.argv[1:])"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", beginning, *command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=env,
+            start_new_session=True,
+        )
+        self.slave = slave
+
+    def resize(self, size: tuple[int, int]) -> None:
+        self.size = size
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self.screen = pyte.Screen(*size)
+        self.stream = pyte.ByteStream(self.screen)
+
+    def read(self, seconds: float = 0.1) -> None:
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        if ready:
+            data = os.read(self.master, 1 << 16)
+            self.output += data
+            self.stream.feed(data)
+
+    def until(self, holds: Callable[[str], object]) -> str:
+        """Wait until something holds of what is on the screen."""
+        end = time.monotonic() + HANG
+        while not holds(shown := "\n".join(self.screen.display)):
+            assert time.monotonic() < end, shown
+            self.read()
+        return shown
+
+    def ends(self) -> int:
+        end = time.monotonic() + HANG
+        while self.process.poll() is None:
+            assert time.monotonic() < end, self.output
+            self.read()
+        self.read()
+        return self.process.returncode
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def job() -> Iterator[masterworker.Master]:
+    with masterworker.Master(f"seen-{random_name()[:8]}", workers=1) as master:
+        futures = [master.submit(divmod, 7, n % 4) for n in range(40)]
+        assert sum(future.exception(HANG) is None for future in futures) == 30
+        yield master
+
+
+def test_a_terminal(job: masterworker.Master) -> None:
+    """It fits, follows the size, knows keys, and leaves the terminal as it was."""
+    terminal = Terminal(*SHOW, job.label, "--live")
+    try:
+        first = f"{job.label}: 40 of 40 tasks done (100 %), 10 failed, 1 worker"
+        shown = terminal.until(lambda text: "q quit" in text)
+        assert shown.startswith(first)
+        assert "ZeroDivisionError" in shown
+        assert re.search(r"divmod +0 +0 +30 +10 ", shown), shown
+        terminal.resize((132, 40))
+        terminal.until(lambda text: "q quit" in text.splitlines()[39])
+        os.write(terminal.master, b"4")
+        terminal.until(lambda text: "ZeroDivision" in text and "HOST" not in text)
+        os.write(terminal.master, b"0")
+        terminal.until(lambda text: "HOST" in text)
+        os.write(terminal.master, b"q")
+        assert terminal.ends() == 0
+        assert terminal.before == termios.tcgetattr(terminal.slave)
+        after = terminal.output.rpartition(b"\x1b[?1049l")[2].decode()
+        assert first in after
+        assert "ZeroDivisionError" in after
+        assert "\x1b[?25l" not in after, "the cursor is to be seen again"
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_terminal_is_left_as_it_was(
+    job: masterworker.Master, how: signal.Signals, status: int
+) -> None:
+    terminal = Terminal(*SHOW, job.label, "--live")
+    try:
+        terminal.until(lambda text: "q quit" in text)
+        if how is signal.SIGINT:
+            os.write(terminal.master, b"\x03")
+        else:
+            terminal.process.send_signal(how)
+        assert terminal.ends() == status
+        assert terminal.before == termios.tcgetattr(terminal.slave)
+        assert b"\x1b[?1049l" in terminal.output
+        assert b"\x1b[?25h" in terminal.output
+        assert b"Traceback" not in terminal.output
+    finally:
+        terminal.close()
+
+
+def test_it_ends_with_the_job(job: masterworker.Master) -> None:
+    terminal = Terminal(*SHOW, job.label, "--live")
+    try:
+        terminal.until(lambda text: "q quit" in text)
+        job.shutdown()
+        assert terminal.ends() == 0
+        text = terminal.output.rpartition(b"\x1b[?1049l")[2].decode()
+        assert "40 of 40" in text
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("option", [["--live"], ["--every", "0.2"]])
+def test_a_pipe_gets_plain_text(job: masterworker.Master, option: list[str]) -> None:
+    """Lines, without a code for terminals; again and again until the job is over."""
+    with subprocess.Popen([*SHOW, job.label, *option], stdout=subprocess.PIPE, text=True) as viewer:
+        assert viewer.stdout is not None
+        first = viewer.stdout.readline()
+        assert re.match(rf"\d\d:\d\d:\d\d {job.label}: 40 of 40 tasks done", first)
+        job.shutdown()
+        rest = viewer.stdout.read()
+        assert viewer.wait(HANG) == 0
+    assert "\x1b" not in first + rest
+    assert "ZeroDivisionError" in rest
+    assert "is over" in rest or "has ended" in rest
+
+
+def test_a_dumb_terminal_gets_plain_text(job: masterworker.Master) -> None:
+    terminal = Terminal("env", "TERM=dumb", *SHOW, job.label, "--live")
+    try:
+        terminal.until(lambda text: "ZeroDivisionError" in text)
+        assert b"\x1b" not in terminal.output
+    finally:
+        terminal.close()
+
+
+def test_what_is_missing_is_named(job: masterworker.Master, tmp_path: Path) -> None:
+    """Without rich, plain text is still there."""
+    code = (
+        "import sys; sys.modules['rich'] = None; from masterworker.cli.main import main;"
+        f"sys.exit(main(['show', {job.label!r}, '--live']))"
+    )
+    terminal = Terminal(sys.executable, "-c", code)
+    try:
+        assert terminal.ends() == 2
+        assert b"pip install 'masterworker[views]'" in terminal.output
+        assert b"--every 5" in terminal.output
+    finally:
+        terminal.close()
+
+
+def test_a_master_that_is_killed(tmp_path: Path) -> None:
+    """Its last picture is shown, and that it is gone."""
+    label = f"killed-{random_name()[:8]}"
+    program = (
+        "import masterworker, sys\n"
+        f"with masterworker.Master({label!r}, workers=1) as master:\n"
+        "    master.submit(abs, -1).result()\n"
+        "    print('here', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as master:
+        assert master.stdout is not None
+        assert master.stdout.readline() == "here\n"
+        with subprocess.Popen(
+            [*SHOW, label, "--every", "0.2"], stdout=subprocess.PIPE, text=True
+        ) as viewer:
+            assert viewer.stdout is not None
+            assert "1 of 1 tasks done" in viewer.stdout.readline()
+            master.kill()
+            rest = viewer.stdout.read()
+            assert viewer.wait(HANG) == 4
+    assert "the master is gone: this is how the job stood last" in rest
+
+
+def test_nonsense_is_refused() -> None:
+    for words in (["--every", "0"], ["--every", "x"], ["--every", "-1"], ["--every", "nan"]):
+        done = subprocess.run(
+            [*SHOW, "x", *words], capture_output=True, text=True, timeout=HANG, check=False
+        )
+        assert done.returncode == 2, done
+        assert len(done.stderr.splitlines()) == 1
+    done = subprocess.run(
+        [*SHOW[:-1], "list", "--live"], capture_output=True, text=True, timeout=HANG, check=False
+    )
+    assert (done.returncode, done.stderr.count("is an option of show only")) == (2, 1)
