@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,41 @@ def _memory() -> Iterator[Master]:
 @contextlib.contextmanager
 def _threads() -> Iterator[Master]:
     with ThreadPoolExecutor(2) as pool, Master(engine=pool, handlers=work.HANDLERS) as master:
+        yield master
+
+
+class Slow(Executor):
+    """An executor with many places, whose answers take their time."""
+
+    _max_workers = 500
+
+    def __init__(self, seconds: float = 0.2) -> None:
+        self._seconds = seconds
+        self.most = self.under_way = 0
+        self._lock = threading.Lock()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+
+        def finish() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+            with self._lock:
+                self.under_way -= 1
+
+        threading.Timer(self._seconds, finish).start()
+        return future
+
+
+@contextlib.contextmanager
+def _delayed() -> Iterator[Master]:
+    with Master(engine=Slow(0.02), handlers=work.HANDLERS) as master:
         yield master
 
 
@@ -185,6 +220,7 @@ ENGINES: dict[str, Callable[[], Any]] = {
     "serial": _serial,
     "memory": _memory,
     "threads": _threads,
+    "delayed": _delayed,
     "pool": _pool,
     "loky": _loky,
     "dask": _dask,
@@ -196,6 +232,6 @@ APART = ["loky", "dask", "ray", "mpi"]
 #: Which engine the contract is for, in a process of its own; unset: all but those.
 ASKED = "CONTRACT_ENGINE"
 #: Those that execute in this process, so that a task must not end it.
-HERE_ONLY = {"serial", "memory", "threads"}
+HERE_ONLY = {"serial", "memory", "threads", "delayed"}
 #: Those in which tasks have a process of its own, in whose main thread they are executed.
 IN_MAIN_THREADS = {"workers", "pool", "loky", "ray", "mpi"}

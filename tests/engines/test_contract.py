@@ -292,6 +292,8 @@ def test_priorities(master: Master, kind: str, tmp_path: Path) -> None:
     """What is urgent is before most of what was asked for earlier."""
     path, gate = str(tmp_path / "order"), tmp_path / "gate"
     low = []
+    if kind == "delayed":
+        pytest.skip("there is a slot for each of them")
     for name in SLOTS.get(kind, "ab"):  # all are busy, one task each, until the gate is open
         low.append(master.submit(work.hold, str(tmp_path / name), str(gate)))
         wait_until((tmp_path / name).exists, LONG)
@@ -353,7 +355,7 @@ def test_cancelling_what_runs(master: Master, kind: str) -> None:
     """Its outcome is taken away; an engine goes on with it, since nothing interrupts it."""
     if kind == "serial":
         pytest.skip("what runs is executed by the caller itself")
-    running = master.submit(work.wait, 3.0)
+    running = master.submit(work.wait, 5.0)
     wait_until(running.running, LONG)
     assert running.cancel()
     with pytest.raises(TaskCancelled):

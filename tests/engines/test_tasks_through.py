@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engines import work
-from engines.contract_engines import nothing_left
+from engines.contract_engines import Slow, nothing_left
 from masterworker import (
     Engine,
     EngineError,
@@ -219,33 +218,6 @@ class Odd(concurrent.futures.Executor):
 def test_an_executor_of_doubtful_habits() -> None:
     with Master(engine=Odd()) as master:
         assert list(master.map(work.square, range(500))) == [i * i for i in range(500)]
-
-
-class Slow(concurrent.futures.Executor):
-    """An executor with many places, whose answers take their time."""
-
-    _max_workers = 500
-
-    def __init__(self) -> None:
-        self.most = self.under_way = 0
-        self._lock = threading.Lock()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        with self._lock:
-            self.under_way += 1
-            self.most = max(self.most, self.under_way)
-
-        def finish() -> None:
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:
-                future.set_exception(error)
-            with self._lock:
-                self.under_way -= 1
-
-        threading.Timer(0.2, finish).start()
-        return future
 
 
 def test_many_slots() -> None:

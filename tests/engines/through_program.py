@@ -59,6 +59,16 @@ class InPools:
         pass
 
 
+class InDask(pilot_program.InDask):
+    #: Dask itself does not always start workers again that are killed at the same time.
+    one_by_one = True
+
+    def processes(self):
+        """None until all run: a nanny whose worker is killed as it starts gives up."""
+        states = [n.process and n.process.status.name for n in self.cluster.workers.values()]
+        return super().processes() if states == ["running"] * MANY else []
+
+
 class InRay(pilot_program.InRay):
     def processes(self):
         return having("ray::masterworker_bundle", psutil.Process())
@@ -86,7 +96,14 @@ def having(text, process):
     return found
 
 
-ENGINES = {**pilot_program.ENGINES, "pool": InPool, "pools": InPools, "ray": InRay, "mpi": OnRanks}
+ENGINES = {
+    **pilot_program.ENGINES,
+    "pool": InPool,
+    "pools": InPools,
+    "dask": InDask,
+    "ray": InRay,
+    "mpi": OnRanks,
+}
 
 
 def adaptive(engine):
@@ -153,10 +170,11 @@ def rain(engine, tasks=1000, kills=20):
         while killed < kills and not over.wait(chance.uniform(0.1, 0.9)):
             if master.status().done < done + 5:
                 continue
-            with contextlib.suppress(psutil.Error, IndexError, OSError):
+            with contextlib.suppress(psutil.Error, ValueError, OSError):
                 found = engine.processes()
-                pilot_program.kill(found if chance.random() < 0.2 else [chance.choice(found)])
-                killed, done = killed + 1, master.status().done
+                are_all = chance.random() < 0.2 and not hasattr(engine, "one_by_one")
+                pilot_program.kill(found if are_all else chance.sample(found, 1))
+                killed, done = killed + bool(found), master.status().done
         return killed
 
     with (
