@@ -102,7 +102,7 @@ class CallDigests:
                 form = b"call " + Canonical(self._special).form(what)
             except JournalError as error:
                 raise UsageError(
-                    f"function {_name(what)} has no key in the journal: {error}"
+                    f"function {name_of(what)} has no key in the journal: {error}"
                 ) from error
         form += b"\n" + Canonical().form(salt)
         return hashlib.blake2b(form + b"\n", digest_size=KEY)
@@ -117,19 +117,20 @@ class CallDigests:
                 try:
                     to.form(each)
                 except JournalError as error:
-                    which = keyword or _parameter(what, at)
+                    which = keyword or parameter(what, at)
                     raise UsageError(
-                        f"parameter {which} of {_name(what)} has no key in the journal: {error}. "
+                        f"parameter {which} of {name_of(what)} has no key in the journal: {error}. "
                         f"{SAY}"
                     ) from error
             raise
 
 
-def _name(what: Any) -> str:
+def name_of(what: Any) -> str:
+    """Return how a function or tag is called in messages."""
     return f"task {what!r}" if isinstance(what, str) else getattr(what, "__qualname__", repr(what))
 
 
-def _parameter(function: Any, at: int) -> str:
+def parameter(function: Any, at: int) -> str:
     """Return how a parameter is called."""
     try:
         names = list(inspect.signature(function).parameters)

@@ -16,6 +16,7 @@ from masterworker.errors import UsageError
 from masterworker.journal.aside import LargeFiles
 from masterworker.journal.rows import RESULT, Row, rows
 from masterworker.journal.walk import Walk
+from masterworker.journal.watched import looking_away
 from masterworker.machine import random_name
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def export(path: Path, key: bytes, out: Path) -> int:
     if write is _write_parquet:
         _parquet()
     large = LargeFiles(path.with_name(path.name + ".d"), key)
-    with Walk(path, key) as walk:
+    with Walk(path, key) as walk, looking_away():
         part = out.with_name(f"{out.name}.{random_name()[:8]}.part")
         try:
             with part.open("xb") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +18,15 @@ def kind_of(kind: type) -> Maker | None:
         module = sys.modules.get(name)
         if module is not None:
             for base, make in tables(module):
-                # Arrays that are more than that tell pickle what they are.
-                if kind is base or (make is not _array and issubclass(kind, base)):
+                if kind is base or (make not in _EXACTLY and issubclass(kind, base)):
                     return make
     return None
 
 
 def _of_numpy(numpy: Any) -> Iterator[tuple[type, Maker]]:
     yield numpy.ndarray, _array
+    if (masked := sys.modules.get("numpy.ma")) is not None:
+        yield masked.MaskedArray, _masked
     yield numpy.generic, _scalar
     yield numpy.dtype, _dtype
     yield numpy.ufunc, lambda _, value: b"U" + value.__name__.encode()
@@ -50,6 +51,15 @@ def _array(to: Forms, array: Any) -> bytes:
         return about + to.parts(b"o", array.ravel(order="C").tolist())
     data = numpy.ascontiguousarray(array)
     return about + hashlib.blake2b(_bytes_of(data), digest_size=32).digest()
+
+
+def _masked(to: Forms, array: Any) -> bytes:
+    # Not as it is pickled: what fills it is made when it is first asked for, as by printing.
+    return to.parts(b"m", (array.data, array.mask, array.fill_value, array.hardmask))
+
+
+#: Arrays that are more than these tell pickle what they are.
+_EXACTLY: Final = frozenset((_array, _masked))
 
 
 def _bytes_of(data: Any) -> Any:

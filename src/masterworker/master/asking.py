@@ -62,8 +62,11 @@ class Submission(NamedTuple):
         share = None if self.streams is None else self.streams.take(1)
         if share is not None:
             parameters = *parameters, next(share.each())
-        payload = dumps_call(f"task {tag!r}", parameters)
         manager, journaled, number = self.manager, self.journaled, -1
+        sent = parameters
+        if journaled is not None and self.key is None:
+            sent = journaled.watched(tag, parameters)
+        payload = dumps_call(f"task {tag!r}", sent)
         check_tag(tag)
         try:
             if journaled is None:
@@ -93,6 +96,9 @@ class Submission(NamedTuple):
         if journaled is not None:
             salt = None if share is None else share.name
             digest = journaled.digest(function, args, kwargs, salt, key)
+            if key is None:
+                args = journaled.watched(function, args)
+                kwargs = journaled.watched_names(function, kwargs)
         payload: Payload
         more = None
         try:

@@ -142,7 +142,7 @@ class Batcher:
                 else:
                     if payloads is None:
                         payloads = self._each(kept)
-                    payloads.append(self._one(self._args(item)))
+                    payloads.append(self.one(self._args(item)))
                 if clock() > end:
                     break
         except Exception as error:
@@ -196,14 +196,15 @@ class Batcher:
         payloads: list[Payload] = []
         try:
             for args in calls:
-                payloads.append(self._one(args))  # noqa: PERF401  those before a failure count
+                payloads.append(self.one(args))  # noqa: PERF401  those before a failure count
         except Exception as error:
             self._failure = error
             if not payloads:
                 raise
         return payloads
 
-    def _one(self, args: tuple[Any, ...]) -> Payload:
+    def one(self, args: tuple[Any, ...]) -> Payload:
+        """Pickle the parameters of one call, which is not among those that are drawn."""
         if not self._function:
             return dumps_call(f"task {self.tag!r}", args)
         try:

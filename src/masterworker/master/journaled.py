@@ -16,9 +16,10 @@ from masterworker.data.items import one_by_one
 from masterworker.data.states import StateValue
 from masterworker.errors import CodeChangedError, JournalError, UsageError
 from masterworker.journal import code
-from masterworker.journal.calls import CallDigests
+from masterworker.journal.calls import CallDigests, name_of, parameter
 from masterworker.journal.journal import Again, Kept
 from masterworker.journal.records import Code
+from masterworker.journal.watched import watched, watched_names
 from masterworker.master.batching import QUICK, SLOW_BATCH
 from masterworker.master.task_options import check_key
 
@@ -54,6 +55,8 @@ class Journaled:
         self._values: dict[tuple[int, str], bytes] = {}
         self.calls = CallDigests(self._of_stored)
         self._known: set[Any] = set()
+        #: Functions and tags whose parameters have been looked at in use.
+        self._watched: set[Any] = set()
         #: How many times outcomes of functions were given up; of those where any were.
         self._generations: dict[Any, int] = {}
 
@@ -158,6 +161,23 @@ class Journaled:
             )
         recalled = Recalled(kept.kind, kept.worker)
         return self._manager.request(tag, one_by_one(kept.payloads), options, recalled=recalled)
+
+    def watched(self, what: Callable[..., Any] | str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the parameters of a call; the first ones of their kind are looked at in use."""
+        if what in self._watched or all(map(is_small, args)):
+            return args
+        self._watched.add(what)
+        return watched(args, name_of(what), [parameter(what, at) for at in range(len(args))])
+
+    def watched_names(
+        self, what: Callable[..., Any] | str, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Do the same with parameters by name."""
+        known = what, "names"
+        if known in self._watched or all(map(is_small, kwargs.values())):
+            return kwargs
+        self._watched.add(known)
+        return watched_names(kwargs, name_of(what))
 
     def expecting(self, tag: str, keys: Sequence[bytes]) -> Callable[[int], object]:
         """Return what is called with the id of the first of tasks, whose keys these are."""
@@ -285,10 +305,7 @@ class Drawing:
         if isinstance(part, Kept):
             self.recalled = Recalled(part.kind, part.worker)
             return part.payloads
-        if self._drawn and self._drawn[0] is not _GIVEN:
-            self._batcher.refill(self._drawn[0])
-            self._drawn[0] = _GIVEN
-        payloads = self._batcher.draw(min(most, len(part)))
+        payloads = self._watched_one() or self._draw_given(min(most, len(part)))
         number = len(payloads)
         self._keys = part[:number]
         if number < len(part):
@@ -312,6 +329,24 @@ class Drawing:
         return self._batcher.holds()
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _draw_given(self, most: int) -> Payloads:
+        if self._drawn and self._drawn[0] is not _GIVEN:
+            self._batcher.refill(self._drawn[0])
+            self._drawn[0] = _GIVEN
+        return self._batcher.draw(most)
+
+    def _watched_one(self) -> Payloads:
+        """Draw the next item, if it is to be looked at in use; else nothing."""
+        items = self._drawn[0] if self._drawn else _GIVEN
+        if items is _GIVEN or self._known_by is not None:
+            return ()
+        args = (items[0],) if self._single else tuple(items[0])
+        looked_at = self._journaled.watched(self._what, args)
+        if looked_at is args:
+            return ()
+        self._drawn[0] = items[1:]
+        return (self._batcher.one(looked_at),)
 
     def _draw_more(self, most: int) -> bool:
         """Draw items, and look which of them are done. False: there are none."""
