@@ -34,8 +34,8 @@ def test_a_task_goes_out_and_its_outcome_comes_back(net: Net) -> None:
     assert client.client.request("a", [b"1", b"\x00\xff"]) == 1
     leases = worker.fetch(5) + worker.fetch(5)
     assert [list(astuple(lease)) for lease in leases] == [
-        [1, 1, "a", [b"1"], None],
-        [2, 1, "a", [b"\x00\xff"], None],
+        [1, 1, "a", [b"1"], None, b""],
+        [2, 1, "a", [b"\x00\xff"], None, b""],
     ]
 
     worker.report(leases[0], b"one")
@@ -53,7 +53,7 @@ def test_tasks_in_a_row_travel_together(net: Net) -> None:
     worker = net.join(["a"])
     net.manager.request("a", [b"%d" % i for i in range(20)], direct=True)
     (lease,) = worker.fetch(4)
-    assert list(astuple(lease)) == [1, 1, "a", [b"0", b"1", b"2", b"3"], None]
+    assert list(astuple(lease)) == [1, 1, "a", [b"0", b"1", b"2", b"3"], None, b""]
 
     reply = worker.client.exchange(
         wire.Exchange(
@@ -66,8 +66,8 @@ def test_tasks_in_a_row_travel_together(net: Net) -> None:
 
     assert reply.refused == [9, 10]
     assert [list(astuple(lease)) for lease in reply.leases] == [
-        [3, 2, "a", [b"2"], None],
-        [5, 1, "a", [b"%d" % i for i in range(4, 12)], None],
+        [3, 2, "a", [b"2"], None, b""],
+        [5, 1, "a", [b"%d" % i for i in range(4, 12)], None, b""],
     ]
     census = net.manager.census()
     assert (census.done, census.running, census.waiting) == (2, {"a": 10}, {"a": 8})
@@ -131,7 +131,7 @@ def test_collecting_lends_work(net: Net) -> None:
     finished, leases = worker.client.collect(worker.id, None, 1, 5.0, 1)
 
     assert finished == []
-    assert [astuple(lease) for lease in leases] == [(1, 1, "a", [b"x"], None)]
+    assert [astuple(lease) for lease in leases] == [(1, 1, "a", [b"x"], None, b"")]
 
 
 def test_stored_data(net: Net) -> None:
@@ -233,7 +233,7 @@ SCRIPT: list[tuple[str, list[Any], Any]] = [
     (
         "exchange",
         [0, [], [], 0, 1, 0.0, None],
-        [[], [[1, 1, "a", [b"p"], None]], [], 0.0, False, 0, 0],
+        [[], [[1, 1, "a", [b"p"], None, b""]], [], 0.0, False, 0, 0],
     ),
     ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[], [], [], 0.0, False, 0, 0]),
     ("exchange", [0, [[1, 1, 0, [b"r"]]], [], 0, 0, 0.0, None], [[1], [], [], 0.0, False, 0, 0]),
@@ -241,7 +241,7 @@ SCRIPT: list[tuple[str, list[Any], Any]] = [
     ("collect", ["me", 2, 0, None, 1, 0.0, 0], [[[1, "a", 0, [b"r"], "info", 1]], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
     ("collect", ["me", 3, 0, None, 1, 0.0, 0], [[], []]),
-    ("collect", ["me", 5, 0, "a", 9, 0.0, 1], [[], [[2, 1, "a", [b"q"], None]]]),
+    ("collect", ["me", 5, 0, "a", 9, 0.0, 1], [[], [[2, 1, "a", [b"q"], None, b""]]]),
     ("give_back", [2], None),
     ("settle", [2, 0, b"s"], True),
     ("settle", [2, 0, b"s"], False),

@@ -2,39 +2,106 @@
 
 from __future__ import annotations
 
+import os
+import random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from journal.returns import Rig
-from support import HANG
+from masterworker.cli.exit_codes import MASTER_GONE
+from support import HANG, wait_until, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
+ALL = os.environ.get("MASTERWORKER_FAULTS") == "all"
+KEPT, OTHER = '{"journal": "job.journal"}', '{"journal": "other.journal"}'
+KILLS, TASKS = (10, 1000) if ALL else (3, 200)
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     """A job, whose workers are ended."""
-    made = Rig(tmp_path, 100)
+    made = Rig(tmp_path, TASKS)
     yield made
     made.end()
 
 
-@pytest.mark.timeout(400)
+#: How the two workers are started.
+WAYS = {
+    "one supervisor": lambda rig: rig.worker(rig.label, "--wait", number=2),
+    "two supervisors": lambda rig: [rig.worker(rig.label, "--wait") for _ in range(2)],
+    "plain programs": lambda rig: [rig.plain_worker() for _ in range(2)],
+    "with a ticket": lambda rig: rig.worker("--ticket", "ticket", "--wait", number=2),
+    "two with a ticket": lambda rig: [rig.worker("--ticket", "ticket", "--wait") for _ in range(2)],
+}
+
+
+@pytest.mark.timeout(3600 if ALL else 600)
+@pytest.mark.parametrize("start", WAYS)
 @pytest.mark.parametrize("way", ["map", "submit"])
-def test_what_a_worker_has_finished_is_not_executed_again(rig: Rig, way: str) -> None:
+def test_what_workers_have_finished_is_not_executed_again(rig: Rig, way: str, start: str) -> None:
+    """The master is killed at random moments; its workers live on."""
+    rng = random.Random(way + start)
     rig.way = way
     master = rig.master()
-    rig.worker(rig.label, "--wait")
-    rig.until_executed(30, master)
+    master.says("begun")
+    WAYS[start](rig)
+    rig.until_all_work(2, master)
+    for _ in range(KILLS):
+        rig.until_executed(rig.executed().total() + rng.randrange(1, TASKS // KILLS), master)
+        rig.kill(master)
+        master = rig.master()
+    assert master.wait(8 * HANG) == 0, master.told + rig.workers_said()
+    rig.check()
+
+
+@pytest.mark.timeout(400)
+def test_a_master_that_never_comes_back(rig: Rig) -> None:
+    """Workers and their supervisor end when they have looked for as long as they should."""
+    master = rig.master()
+    master.says("begun")
+    rig.worker(rig.label, number=2, patience=3.0)
+    rig.until_executed(10, master)
     rig.kill(master)
+    assert rig.workers[0].wait(2 * HANG) == MASTER_GONE, rig.workers_said()
+    assert "the master is gone" in rig.workers_said()
+
+
+@pytest.mark.timeout(400)
+def test_a_worker_ends_while_its_master_is_away(rig: Rig) -> None:
+    """The supervisor replaces it when the master is back."""
+    master = rig.master()
+    master.says("begun")
+    rig.worker(rig.label)
+    rig.until_executed(10, master)
+    (worker,) = workers_of(rig.workers[0].pid)
+    rig.kill(master)
+    worker.kill()
+    wait_until(lambda: not workers_of(rig.workers[0].pid), HANG)
     master = rig.master()
     assert master.wait(4 * HANG) == 0, master.told + rig.workers_said()
-    told = rig.told()
-    assert sorted(told) == list(range(rig.number))
-    assert all(len(values) == 1 for values in told.values())
+    assert sorted(rig.told()) == list(range(rig.number))
     assert rig.workers[0].wait(HANG) == 0, rig.workers_said()
-    again = {x for x, times in rig.executed().items() if times > 1}
-    assert again <= rig.asked_late(), rig.workers_said()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("journals", [("{}", "{}"), (KEPT, "{}"), (KEPT, OTHER)])
+def test_another_job_takes_nothing_of_the_one_before(rig: Rig, journals: tuple[str, str]) -> None:
+    """The same label, and no journal or another one: each task is executed for it."""
+    rig.journal, second = journals
+    master = rig.master()
+    master.says("begun")
+    rig.worker(rig.label, number=2)
+    rig.until_executed(20, master)
+    rig.kill(master)
+    (rig.folder / "told").unlink(missing_ok=True)
+    rig.journal, rig.log = second, "executed by the second"
+    master = rig.master()
+    assert master.wait(4 * HANG) == 0, master.told + rig.workers_said()
+    assert sorted(rig.told()) == list(range(rig.number))
+    assert rig.executed() == dict.fromkeys(range(rig.number), 1)
+    assert rig.workers[0].wait(HANG) == 0, rig.workers_said()

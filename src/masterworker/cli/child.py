@@ -120,6 +120,7 @@ def run(order: Order, context: ProcessContext) -> int:
         _hold_ticket(order.ticket_fd, label)
     else:
         discovery.remember(label, socket=order.socket)
+        context.is_masters_own = bool(order.socket)
     discovery.remember(label, master=order.master)
     client = Client(lambda: discovery.reach(label))
     what = _fetch(client, label)

@@ -90,8 +90,7 @@ class Answering:
         """Make the reply to an exchange that has waited."""
         orders = waiter.orders = self._whole.orders.take(waiter.member_id)
         waited, may_look = now - waiter.began, self._whole.may_look
-        keeping = self._whole.core.settlement.keeping
-        marks = keeping.mark, keeping.kept
+        marks = self._whole.core.settlement.keeping.marks
         return wire.Reply(waiter.refused, waiter.leases, orders, waited, may_look, *marks)
 
     # -- inside -----------------------------------------------------------------------------

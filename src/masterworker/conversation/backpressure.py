@@ -48,6 +48,8 @@ class BackPressure:
         self.sleepers: Sized = ()
         #: Outcomes cannot be kept for want of room on the disk.
         self.stalled = False
+        #: Workers are about to come back, perhaps with what would be handed out.
+        self.expecting = False
         #: When a caller last asked for an outcome that was not there, instead of waiting for it.
         self.asked = -inf
 
@@ -83,7 +85,7 @@ class BackPressure:
             executing: Returns whether a worker executes a task.
             now: Seconds on the manager's clock.
         """
-        if self.stalled:
+        if self.stalled or self.expecting:
             return True
         if not self.is_high():
             return False

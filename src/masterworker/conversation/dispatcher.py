@@ -42,7 +42,7 @@ from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
 from masterworker.conversation.waiting import Waiter
 from masterworker.core.reports import CURRENT
-from masterworker.core.task import Outcome, Task, ids_of
+from masterworker.core.task import Lease, Outcome, Task, ids_of
 from masterworker.errors import JournalError, Terminated
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from masterworker.conversation.backpressure import BackPressure
     from masterworker.core.effects import Effects
     from masterworker.core.scheduler import Scheduler
-    from masterworker.core.task import Finished, Lease, Payload
+    from masterworker.core.task import Finished, Payload
     from masterworker.errors import MasterworkerError
 
 
@@ -200,7 +200,7 @@ class Dispatcher:
         if asked.run:
             return self.returning.bring(asked, now), None
         member_id, outcomes = asked.member_id, asked.outcomes
-        core, keeping = self.core, self.core.settlement.keeping
+        core = self.core
         if self.submissions.runs or self.repairs:
             self.flush(now)
         refused: list[int] = []
@@ -220,20 +220,19 @@ class Dispatcher:
         if asked.started:
             core.on_started(member_id, asked.started, now)
             self.revoking.look(now)
-        leases: list[Lease] = []
-        claim = None
+        leases, claim = list[Lease](), None
         if asked.want:
+            self.returning.is_back(member_id, now)
             leases, claim = core.on_fetch(member_id, asked.want, now, asked.tag, asked.seconds)
         if claim is None or not asked.wait > 0:
             if claim is not None:
                 core.on_unparked(claim)
             orders = self.orders.take(member_id)
-            marks = keeping.mark, keeping.kept
+            marks = core.settlement.keeping.marks
             return wire.Reply(refused, leases, orders, 0.0, self.may_look, *marks), None
-        answering = self.answering
-        finish = answering.finish_exchange
+        finish = self.answering.finish_exchange
         waiter = Waiter(channel, member_id, [claim], now, until, finish, refused)
-        answering.begin(waiter, now)
+        self.answering.begin(waiter, now)
         return None, waiter
 
     # -- outcomes ---------------------------------------------------------------------------
@@ -268,7 +267,7 @@ class Dispatcher:
         held = pressure.decide(core, self.collecting.others_execute, now)
         if held is core.held_back:
             return
-        if held and not pressure.stalled:
+        if held and not pressure.stalled and not pressure.expecting:
             message = f"results of {pressure.size / 1e6:,.0f} MB wait to be picked up"
             message += ": no more tasks are handed out until some are"
             self.troubles.note("held", message, now)
@@ -303,6 +302,7 @@ class Dispatcher:
         self.rule.tick()  # before requests are taken in: one that comes later causes a tick again
         core.end_keeping(now)
         self.flush(now)
+        self.returning.on_tick(now)
         if core.held_back:
             self.weigh(now)
         core.recorder.at(now)
@@ -319,7 +319,7 @@ class Dispatcher:
     def next_deadline(self) -> float:
         """Return when a tick is due for something that is known by now; inf: for nothing."""
         core = self.core.next_deadline()
-        parts = (self.answering, self.calls, self.guest_calls)
+        parts = (self.answering, self.calls, self.guest_calls, self.returning)
         due = min(part.next_deadline() for part in parts)
         return due if core is None else min(due, core)
 

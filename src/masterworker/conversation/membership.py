@@ -47,13 +47,15 @@ TRANSITIONS: Final = {
 class Process:
     """A process under the name of its client, whichever member it is by now."""
 
-    __slots__ = ("client", "member_id", "standing")
+    __slots__ = ("client", "member_id", "standing", "waits")
 
     def __init__(self, client: str) -> None:
         self.client = client
         #: As what it has joined last; -1: not yet.
         self.member_id = -1
         self.standing = Standing.UNKNOWN
+        #: It outlives its master.
+        self.waits = False
 
     def __repr__(self) -> str:
         return f"<Process {self.client}, member {self.member_id}: {self.standing.value}>"
@@ -104,7 +106,15 @@ class Membership:
         process.member_id = member_id
         self._here[client] = self._members[member_id] = process
         whole.effects.append(MEMBERS_CHANGED)
+        process.waits = hello.waits
+        if hello.waits and whole.returning.note is not None:
+            whole.returning.note(client, True)
         return member_id
+
+    def client_of(self, member_id: int) -> str:
+        """Return the name of a process's client; "" for one that is not here."""
+        process = self._members.get(member_id)
+        return "" if process is None else process.client
 
     def leave(self, member_id: int, now: float) -> None:
         """A process signs off. One that is not registered is no error."""
@@ -128,6 +138,8 @@ class Membership:
         process = self._members.pop(member_id, None)
         if process is not None:
             del self._here[process.client]
+            if process.waits and whole.returning.note is not None and not self._core.terminated:
+                whole.returning.note(process.client, False)
             has_struck = self._core.has_struck(member_id)
             process.happens(Event.STRUCK if has_struck else Event.GONE)
             if has_struck:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from masterworker.conversation.backpressure import BackPressure
     from masterworker.conversation.effects import Effect
@@ -62,6 +62,19 @@ class Answers(Protocol):
         """There is something to say to a call that waits; once is enough."""
 
 
+class Members(Protocol):
+    """The part about processes that come and go."""
+
+    def client_of(self, member_id: int) -> str:
+        """Return the name of a process's client."""
+
+
+class Returners(Protocol):
+    """The part about workers that come back from an earlier run."""
+
+    note: Callable[[str, bool], object] | None
+
+
 class Askers(Protocol):
     """The part about cancelling what has not begun."""
 
@@ -91,6 +104,14 @@ class Whole(Protocol):
     @property
     def answering(self) -> Answers:
         """The part about calls that wait."""
+
+    @property
+    def membership(self) -> Members:
+        """The part about processes that come and go."""
+
+    @property
+    def returning(self) -> Returners:
+        """The part about workers that come back."""
 
     @property
     def supervision(self) -> Supervisors:

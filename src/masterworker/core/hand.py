@@ -18,7 +18,7 @@ from masterworker.core.held import Held
 from masterworker.core.row import Row, rows_and_leases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from masterworker.core.row import Pack
     from masterworker.core.task import Lease, Outcome
@@ -88,7 +88,7 @@ class Hand:
         self._drain(self.outcomes, sent)
         return sent
 
-    def take(self, leases: Iterable[Lease], mark: int = 0, kept: int = 0) -> None:
+    def take(self, leases: Sequence[Lease], mark: int = 0, kept: int = 0) -> None:
         """The manager has answered: it has what `to_send` returned, and gives new leases.
 
         Args:
@@ -99,6 +99,8 @@ class Hand:
         if mark:
             self.held.sent(mark, kept, self.instance, self._sent)
         self._sent = []
+        if self.job:
+            self.held.handed(self.instance, leases)
         self.leases.extend(rows_and_leases(leases))
 
     def cut_off(self) -> None:

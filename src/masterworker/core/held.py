@@ -10,17 +10,20 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from masterworker.core.chunks import Chunk
+from masterworker.core.task import Proof, ids_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from masterworker.core.row import Row
-    from masterworker.core.task import Outcome
+    from masterworker.core.task import Lease, Outcome
 
 #: Most bytes of results that are held for a master that may come back; the oldest are let go.
 MOST_BYTES: Final = 64 << 20
 #: Of this many runs of the master, tasks may still be executed.
 MOST_RUNS: Final = 8
+#: Most proofs of each run: more than there are tasks in a hand.
+MOST_PROOFS: Final = 20_000
 
 
 class Held:
@@ -40,6 +43,28 @@ class Held:
         self._to_bring: dict[str, list[Outcome]] = {}
         #: Where outcomes of earlier runs still end up.
         self._queues: deque[tuple[str, deque[Outcome | Row]]] = deque(maxlen=MOST_RUNS)
+        #: That tasks were handed to this process, by the run of the master.
+        self._proofs: dict[str, deque[Proof]] = {}
+
+    def handed(self, run: str, leases: Iterable[Lease]) -> None:
+        """A run of the master has handed out tasks; keep the proofs of that, if there are any."""
+        for lease in leases:
+            if not lease.proof:
+                return
+            if run not in self._proofs:
+                self._proofs[run] = deque(maxlen=MOST_PROOFS)
+                if len(self._proofs) > MOST_RUNS:
+                    del self._proofs[next(iter(self._proofs))]
+            proof = Proof(lease.task_id, len(lease.payloads), lease.attempt, lease.proof)
+            self._proofs[run].append(proof)
+
+    def proofs(self, run: str, outcomes: Iterable[Outcome]) -> list[Proof]:
+        """Return those that concern outcomes."""
+        known = self._proofs.get(run)
+        if not known:
+            return []
+        ids = {task_id for outcome in outcomes for task_id in ids_of(outcome)}
+        return [p for p in known if not ids.isdisjoint(range(p.task_id, p.task_id + p.number))]
 
     def sent(self, mark: int, kept: int, run: str, outcomes: list[Outcome]) -> None:
         """The manager has answered.
@@ -78,6 +103,7 @@ class Held:
         self._sent.clear()
         self._to_bring.clear()
         self._queues.clear()
+        self._proofs.clear()
         self._bytes = 0
 
     def next(self) -> tuple[str, list[Outcome]] | None:

@@ -37,6 +37,11 @@ class Keeping:
         #: How many entries there have been, and how many of them are kept.
         self.mark = self.kept = 0
 
+    @property
+    def marks(self) -> tuple[int, int]:
+        """How many entries there have been, and how many of them are kept."""
+        return self.mark, self.kept
+
     def __contains__(self, item: Item) -> bool:
         return item.id in self._ids
 

@@ -105,6 +105,8 @@ class Lease(Travels, frozen=True):
     payloads: Payloads
     #: Time limit, and what may be tried again; None for neither.
     terms: Terms | None = None
+    #: That this process was handed these tasks, for another run of the manager; b"": it needs none.
+    proof: bytes = b""
 
     @property
     def payload(self) -> Payload:
@@ -113,6 +115,17 @@ class Lease(Travels, frozen=True):
 
     def __repr__(self) -> str:
         return f"<Lease of {_named(self)}, {self.tag!r}, attempt {self.attempt}>"
+
+
+class Proof(Travels, frozen=True):
+    """That tasks were handed to a process by an earlier run of the manager."""
+
+    #: Of the first; the others count up from it.
+    task_id: int
+    number: int
+    attempt: int
+    #: Only the manager's job can make it.
+    proof: bytes
 
 
 class Outcome(Travels, frozen=True):

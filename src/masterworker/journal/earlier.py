@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from masterworker.core.task import FAILURE
-from masterworker.journal.records import KEY, Asked, Began, Ended, Listens, keys_in
+from masterworker.journal.records import KEY, Asked, Began, Ended, Listens, Waits, keys_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -49,6 +49,8 @@ class Earlier:
         self._next = 0
         #: At which port the last master listened; 0: at none.
         self.port = 0
+        #: Workers that were there when it was killed, by the names of their clients.
+        self.workers: set[str] = set()
         #: Called when a task is asked for that was brought before: with its id, and its outcome.
         self.settle: Callable[[int, Finished], object] = lambda _id, _done: None
 
@@ -60,12 +62,16 @@ class Earlier:
             self._reading.append(record)
         elif isinstance(record, Listens):
             self.port = record.port
+        elif isinstance(record, Waits):
+            (self.workers.add if record.here else self.workers.discard)(record.client)
         elif isinstance(record, Began):
+            self.workers.clear()
             self._reading = self._runs[record.run] = []
             if len(self._runs) > MOST_RUNS:
                 del self._runs[next(iter(self._runs))]
         elif isinstance(record, Ended):  # and so have its workers
             self._runs.clear()
+            self.workers.clear()
 
     def complete(self) -> None:
         """All has been read."""

@@ -60,6 +60,12 @@ def key_of(secret: bytes) -> bytes:
     return hashlib.blake2b(secret, digest_size=32, person=b"mw journal key").digest()
 
 
+def sign(key: bytes, text: str) -> bytes:
+    """Return the digest of a text, which only this user can make."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16, key=key, person=b"mw journal lease")
+    return digest.digest()
+
+
 def name_of(key: bytes) -> str:
     """Return what a header says of a key."""
     return hashlib.blake2b(key, digest_size=8, person=b"mw journal name").hexdigest()

@@ -229,6 +229,15 @@ class Journal:
         self.look()
         self.earlier.expect(keys, first)
 
+    def note_worker(self, client: str, here: bool) -> None:
+        """A worker has come that would wait for another run, or it has gone. Does not wait."""
+        self.noted.workers.append((client, here))
+        self.look()
+
+    def sign(self, text: str) -> bytes:
+        """Return the digest of a text, which only this job can make."""
+        return layout.sign(self._key, f"{self.job} {text}")
+
     def look(self) -> None:
         """Something was noted. Costs next to nothing."""
         if self._writer.dozes:

@@ -1,11 +1,11 @@
-"""What is asked for and not written yet: it goes along with the next group, or soon."""
+"""What is not written yet and not waited for: it goes along with the next group, or soon."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING
 
-from masterworker.journal.records import Asked
+from masterworker.journal.records import Asked, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +24,17 @@ class Noted:
         self._open_keys = open_keys
         #: The first id, the tag, and how many.
         self.items: deque[tuple[int, str, int]] = deque()
+        #: Workers that come and go: the names of their clients.
+        self.workers: deque[tuple[str, bool]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self.items or self.workers)
 
     def take(self) -> list[Entry]:
         """Return records of what has been noted, without what has its outcome already."""
         items, key_of = self.items, self._open_keys.get
-        records: list[Entry] = []
+        workers = self.workers
+        records: list[Entry] = [Waits(*workers.popleft()) for _ in range(len(workers))]
         begin, known, keys = 0, "", list[bytes]()
         for _ in range(len(items)):
             first, tag, number = items.popleft()

@@ -37,6 +37,13 @@ class Listens(Record, frozen=True):
     port: int
 
 
+class Waits(Record, frozen=True):
+    """A worker has come that would wait for another run of its master; or it has gone."""
+
+    client: str
+    here: bool
+
+
 class Asked(Record, frozen=True):
     """Tasks of one tag were asked for, whose ids count up. Of two for one id the last counts."""
 
@@ -103,7 +110,7 @@ class Ended(Record, frozen=True):
     when: float
 
 
-Entry = Began | Listens | Asked | Code | Done | Struck | Forgot | Ended
+Entry = Began | Listens | Waits | Asked | Code | Done | Struck | Forgot | Ended
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -137,7 +137,7 @@ class Writer:
                 was_rung = self._bell.wait(self._patience())
                 self._bell.clear()
                 self.dozes = False
-                if not was_rung and self._along.items and not self._waiting:
+                if not was_rung and self._along and not self._waiting:
                     self._add(self._along.take(), waited_for=False)
                 while self._waiting and not self.failure:
                     self._write()
@@ -154,7 +154,7 @@ class Writer:
     def _patience(self) -> float | None:
         """Return how long nothing has to be done if nothing comes (seconds)."""
         self.dozes = True  # before the look: who adds something looks here afterwards
-        if self._along.items:
+        if self._along:
             self.dozes = False
             return SOON
         return max(0.0, self._due - time.monotonic()) if self._behind else None
@@ -169,7 +169,7 @@ class Writer:
         if made is None:
             return
         records = [record for some in made for record in some]
-        if self._along.items:
+        if self._along:
             records += self._along.take()
         if records and not self._add(records):
             return

@@ -72,6 +72,8 @@ class ProcessContext:
         self.was_interrupted = False
         #: The worker leaves so that a new one takes its place.
         self.is_recycled = False
+        #: The master has launched it, and so it ends with the master.
+        self.is_masters_own = False
 
     # -- the supervisor ---------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from masterworker.core.task import AGAIN, FAILURE, Outcome, ids_of
 from masterworker.errors import NotAllowedError, NotRegisteredError, UsageError
 from masterworker.manager import sanitize
 from masterworker.manager.access import Caller
+from masterworker.manager.proofs import Proofs
 from masterworker.taskid import shown_number
 from masterworker.transport.base import LATER
 
@@ -61,6 +62,9 @@ class GuestOperations:
         #: For which supervisor it speaks; "" for none.
         self._supervisor = ""
         self._closed = self._warned = False
+        self._run, sign = manager.instance, manager.keeping.sign
+        #: For another run of the manager, if there may be one.
+        self._proofs = None if sign is None else Proofs(sign, peer.serial)
         #: Two threads can find that the connection has ended, and a third be in a call.
         self._closing = forks.lock()
 
@@ -182,7 +186,7 @@ class GuestOperations:
             refused = [task_id for outcome in asked.outcomes for task_id in ids_of(outcome)]
             return wire.Reply(refused, [], [(order, 0)], 0.0)
         if asked.run:
-            return wire.Reply([i for done in asked.outcomes for i in ids_of(done)], [], [], 0.0)
+            return self._bring(asked)
         good, refused = process.report(asked.outcomes)
         if asked.returned:
             process.returned(asked.returned)
@@ -192,12 +196,25 @@ class GuestOperations:
 
         def finish(reply: wire.Reply) -> wire.Reply:
             process.hand(reply.leases)
+            if reply.leases and self._proofs is not None:
+                reply = replace(reply, leases=self._proofs.added(reply.leases, self._run))
             if want and not most:  # it has come for more: it has nothing in hand any more
                 reply = replace(reply, orders=[*reply.orders, self._expired(member_id)])
             return replace(reply, refused=[*refused, *reply.refused]) if refused else reply
 
         asked = replace(asked, outcomes=good, want=most, wait=wait)
         return self._finished(self._operations.exchange, asked, finish)
+
+    def _bring(self, asked: wire.Exchange) -> Any:
+        """Outcomes of tasks that an earlier run of the manager has handed to it."""
+        good: list[Outcome] = []
+        if self._proofs is not None:
+            for outcome in self._proofs.proved(asked.run, asked.outcomes, asked.proofs):
+                good += self._sanitized(asked.member_id, outcome)
+        here = {outcome.task_id for outcome in good}
+        refused = [i for done in asked.outcomes for i in ids_of(done) if i not in here]
+        reply = self._operations.exchange(replace(asked, outcomes=good, proofs=[]))
+        return replace(reply, refused=[*refused, *reply.refused])
 
     def settle(self, task_id: int, kind: int, payload: Payload) -> bool:
         """The attempt that it was handed."""
@@ -262,6 +279,8 @@ class GuestOperations:
 
         def finish(reply: wire.Collected) -> wire.Collected:
             process.hand(reply[1])
+            if reply[1] and self._proofs is not None:
+                return reply[0], self._proofs.added(reply[1], self._run)
             return reply
 
         asked = replace(asked, client=client, lend=lend)

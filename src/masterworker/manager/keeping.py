@@ -16,6 +16,7 @@ class Earlier(Protocol):
     """Knows tasks of earlier runs; see `masterworker.journal.earlier`."""
 
     settle: Callable[[int, Finished], object]
+    workers: set[str]
 
     def place(self, run: str, task_id: int, kind: int) -> tuple[int, str]:
         """Return which task of this run an outcome is of."""
@@ -39,17 +40,32 @@ class Keeping:
 
     def __init__(self, guard: Guard, clock: Callable[[], float], stop: Callable[[], None]) -> None:
         self._guard, self._clock, self._stop = guard, clock, stop
+        #: Returns the digest of a text, which only the job can make; None: there is no other run.
+        self.sign: Callable[[str], bytes] | None = None
 
-    def come_back(self, earlier: Earlier) -> None:
-        """Let workers bring what they have finished of earlier runs."""
+    def come_back(
+        self,
+        earlier: Earlier,
+        note: Callable[[str, bool], object],
+        sign: Callable[[str], bytes],
+    ) -> None:
+        """Let workers bring what they have finished of earlier runs.
+
+        Args:
+            earlier: Knows those.
+            note: Is told of workers that would wait for another run; see `Returning`.
+            sign: Returns the digest of a text, which only the job can make.
+        """
         with self._guard as machine:
+            self.sign = sign
             returning, repairs, clock = machine.returning, machine.repairs, self._clock
 
             def settle(task_id: int, done: Finished) -> None:
                 # The task is not known yet: it is about to be asked for, in this step.
                 repairs.append((lambda: returning.settle(task_id, done, clock()),))
 
-            returning.place = earlier.place
+            returning.place, returning.note = earlier.place, note
+            returning.expect(earlier.workers, clock())
             earlier.settle = settle
 
     def kept(self, number: int) -> None:

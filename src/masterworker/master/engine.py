@@ -324,7 +324,7 @@ def _journaled(
     # It must not refer to what keeps the job alive.
     manager.job = journal.job
     journal.begin(manager.instance, manager.kept, manager.stall, give_up)
-    manager.keeping.come_back(journal.earlier)
+    manager.keeping.come_back(journal.earlier, journal.note_worker, journal.sign)
     return Journaled(journal, manager, router)
 
 

@@ -18,10 +18,13 @@ def introduce(
     client: str,
     program: str = "",
     supervisor: str = "",
+    *,
+    waits: bool = False,
 ) -> Hello:
     """Fill in a `Hello` for this process."""
     python = python_version()
-    return Hello(PROTOCOL, python, __version__, program, info, tags, heartbeat, client, supervisor)
+    what = program, info, tags, heartbeat, client, supervisor, waits
+    return Hello(PROTOCOL, python, __version__, *what)
 
 
 def python_version() -> str:

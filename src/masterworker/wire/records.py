@@ -8,7 +8,7 @@ from msgspec import Meta, field
 
 from masterworker.core.grain import Spent  # noqa: TC001  as the next ones, decoders look at it
 from masterworker.core.options import Options  # noqa: TC001
-from masterworker.core.task import Finished, Lease, Outcome, Payload, Travels
+from masterworker.core.task import Finished, Lease, Outcome, Payload, Proof, Travels
 from masterworker.wire.vocabulary import ANYTHING, NOTHING, Name, Number, Tag
 
 #: An order to a worker and its argument: see `STOP` and its neighbours.
@@ -41,6 +41,8 @@ class Hello(Travels, frozen=True):
     client: str
     #: Random name of the supervisor that watches this process; "" for none.
     supervisor: str = ""
+    #: It outlives its master, and waits for one that may come back.
+    waits: bool = False
 
 
 class Asker(Travels, frozen=True):
@@ -84,6 +86,8 @@ class Exchange(Travels, frozen=True):
     spent: tuple[Spent, ...] = ()
     #: The outcomes are of tasks of this earlier run of the manager; "": of the present one.
     run: Name = ""
+    #: That these tasks were handed to this process then, where it has a ticket.
+    proofs: list[Proof] = field(default_factory=list)
 
 
 class Reply(Travels, frozen=True):

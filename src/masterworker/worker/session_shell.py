@@ -140,6 +140,7 @@ class SessionShell:
             self.client.name,
             context.program_digest,
             context.supervisor,
+            waits=self.session.patience > 0 and not context.is_masters_own,
         )
 
     def join_first(self) -> bool:

@@ -277,7 +277,8 @@ class WorkerSession:
         held = self.hand.held
         while (what := held.next()) is not None:
             run, outcomes = what
-            reply: wire.Reply = yield wire.Exchange(member_id, outcomes, run=run)
+            proofs = held.proofs(run, outcomes)
+            reply: wire.Reply = yield wire.Exchange(member_id, outcomes, run=run, proofs=proofs)
             if reply.orders:  # it does not know us any more: the next exchange gets the same order
                 return
             held.brought(reply.mark, reply.kept, run)
@@ -337,6 +338,8 @@ class WorkerSession:
                 raise Terminated("the job is over") from error
             return None, []
         self.last_call = self.now
+        if self.hand.job:
+            self.hand.held.handed(self.hand.instance, leases)
         broken = mine and not finished and (yield _IS_PENDING)
         if leases and (finished or broken):  # both came in the same instant
             yield from self.give_back(leases)
