@@ -20,11 +20,15 @@ import pytest
 
 import masterworker
 from masterworker.machine import random_name
+from masterworker.master.master import engine_of
+from masterworker.recorder.shapes import Looked
 from support import HANG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from masterworker.recorder.shapes import Snapshot
 
 SHOW = [sys.executable, "-m", "masterworker.cli", "show"]
 
@@ -229,3 +233,48 @@ def test_nonsense_is_refused() -> None:
         [*SHOW[:-1], "list", "--live"], capture_output=True, text=True, timeout=HANG, check=False
     )
     assert (done.returncode, done.stderr.count("is an option of show only")) == (2, 1)
+
+
+def seen(master: masterworker.Master) -> Snapshot:
+    looking = engine_of(master).manager.looking
+    looking._made = float("-inf")  # not of a second ago
+    return looking.look(Looked())
+
+
+@pytest.mark.parametrize("left_early", [False, True])
+def test_tasks_that_will_still_be_asked_for(left_early: bool) -> None:
+    """Of a list their number is known; of an iterator only that there may be more."""
+    with masterworker.Master(workers=1) as master:
+        items = list(range(30_000))
+        known = master.map(abs, items)
+        next(known)
+        found = seen(master)
+        assert found.asked < len(items)
+        assert found.forecast.left == len(items) - found.done
+        assert not found.forecast.is_least
+        if left_early:
+            known.close()
+        else:
+            assert sum(1 for _ in known) == len(items) - 1
+        found = seen(master)
+        assert found.forecast.left == found.waiting + found.in_hand
+        unknown = master.map(abs, iter(items))
+        next(unknown)
+        assert seen(master).forecast.is_least
+        del unknown
+        assert not seen(master).forecast.is_least
+
+
+def test_a_note_of_the_program_is_shown(job: masterworker.Master) -> None:
+    job.note("query 4 of 10\n\x1b[31m" + "x" * 1000)
+    with subprocess.Popen(
+        [*SHOW, job.label, "--every", "9"], stdout=subprocess.PIPE, text=True
+    ) as viewer:
+        assert viewer.stdout is not None
+        viewer.stdout.readline()
+        second = viewer.stdout.readline()
+        viewer.kill()
+    assert second.startswith("  query 4 of 10 \\x1b[31mxxx")
+    assert len(second) < 230
+    job.note("")
+    assert seen(job).note == ""

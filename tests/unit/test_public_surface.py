@@ -52,6 +52,7 @@ MASTER = {
         "lifetime=None, initializer=None, start_timeout=None, output='marked', "
         "preload=None, on=None, no_workers_timeout=None, **resources)"
     ),
+    "note": "(text)",
     "number_of_workers": "",
     "results": "(tag=None, *, return_errors=False)",
     "retrieve_result": "(tag=None, timeout=None)",

@@ -51,6 +51,11 @@ class Looking:
             machine.flush(self._clock())
             return audit.census(machine.core, machine.troubles.lines(), self._journal())
 
+    def note(self, text: str) -> None:
+        """Let all views show a line of the program's own; "" for none."""
+        with self._guard as machine:
+            machine.core.recorder.note = text
+
     def look(self, seen: Looked) -> Snapshot:
         """Return a snapshot that is a second old at most, or what is new in it.
 

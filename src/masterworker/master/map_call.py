@@ -262,7 +262,9 @@ class MapCall:
 
     def _end(self) -> None:
         """Ask for nothing any more, and take back what has no outcome."""
-        if not self._is_unattended:
+        if self._is_unattended:
+            self._requests.forget()
+        else:
             self._requests.end(self._message)
 
     def _finish(self) -> None:

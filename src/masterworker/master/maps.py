@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ def requests_of(
         if isinstance(function, str)
         else to.needs.of_function(function)
     )
+    total = None if starred else length_of(iterables)
     share, options = None, to.options
     if seed is not None:
         share = to.seeds.for_map(seed)
@@ -87,7 +89,12 @@ def requests_of(
         drawing = to.journaled.drawing(
             *(batcher, function, iterables), salt=salt, starred=starred, keys=known_by
         )
-    return Requests(to.manager, to.router, options, drawing)
+    return Requests(to.manager, to.router, options, drawing, total)
+
+
+def length_of(iterables: Iterable[Iterable[Any]]) -> int | None:
+    """Return how many items there are, at most; None: that is not known."""
+    return min((len(each) for each in iterables if isinstance(each, Sized)), default=None)
 
 
 def _with_last(parameters: Iterable[Any], last: Any) -> tuple[Any, ...]:

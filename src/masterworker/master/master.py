@@ -362,6 +362,14 @@ class Master(Submitter):
         """
         return self.__engine.status()
 
+    def note(self, text: str) -> None:
+        """Show a line of your own with the job, such as "query 4 of 10", wherever it is looked at.
+
+        Args:
+            text: The line, which takes the place of the one before; "" for none.
+        """
+        self.__engine.manager.looking.note(" ".join(str(text).split())[:200])
+
     def ticket(self, valid: str = "7d", *, role: str = "worker") -> str:
         """Make a ticket: one line of text with which others join this job, from anywhere.
 

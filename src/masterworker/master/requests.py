@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import weight
 from masterworker.master.batch import Batch
+from masterworker.taskid import shown_tag
 
 if TYPE_CHECKING:
     from masterworker.core.options import Options
@@ -34,6 +35,7 @@ class Requests:
         router: Where batches wait for outcomes.
         options: What all tasks get.
         drawing: Where their parameters come from.
+        total: How many there are; None: it is not known.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Requests:
         router: ResultRouter,
         options: Options | None,
         drawing: Batcher | Drawing,
+        total: int | None = None,
     ) -> None:
         self.tag = drawing.tag
         self.router = router
@@ -55,6 +58,8 @@ class Requests:
         self._asked: deque[Batch] = deque()
         #: What was asked for is not wanted any more.
         self.has_ended = False
+        #: Where the record of the job has how many will still be asked for.
+        self._to_come, self._total, self._number = manager.core.recorder.to_come, total, 0
         #: The size of the next batch, and the id that is expected for its first task.
         self._size = self._following = 1
 
@@ -72,7 +77,7 @@ class Requests:
         try:
             payloads = drawing.draw(min(self._size, most, BATCH - self._following % BATCH))
             if not payloads:
-                self._drawing = None
+                self.forget()
                 return None
             batch = Batch(self.tag, len(payloads), drawing.holds())
             asked = self._asked
@@ -87,8 +92,9 @@ class Requests:
                 recalled=drawing.recalled,
             )
             drawing.were_asked_for(first, len(payloads))
+            self._count(len(payloads))
         except BaseException:
-            self._drawing = None
+            self.forget()
             raise
         most_under_way = LOOK_AHEAD_BYTES // max(1, weight(payloads) // len(payloads))
         self._size = min(4 * self._size, BATCH, max(FEW, most_under_way // 4))
@@ -110,7 +116,22 @@ class Requests:
         Args:
             message: Goes to the log if there are any; "" for nothing.
         """
-        self._drawing, self.has_ended = None, True
+        self.forget()
+        self.has_ended = True
         left = [batch for batch in tuple(self._asked) if batch.left]
         if left:
             self.router.abandon(left, message)
+
+    def forget(self) -> None:
+        """Ask for nothing any more."""
+        self._drawing = None
+        self._to_come.pop(id(self), None)
+
+    def _count(self, number: int) -> None:
+        """Let those who look at the job know how many will still be asked for."""
+        self._number += number
+        left = None if self._total is None else self._total - self._number
+        if left is None or left > 0:
+            self._to_come[id(self)] = shown_tag(self.tag), left
+        else:
+            self._to_come.pop(id(self), None)

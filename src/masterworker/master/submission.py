@@ -6,7 +6,6 @@ imported with the master's other parts (`asking`), meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from operator import attrgetter
 from typing import (
     TYPE_CHECKING,
@@ -313,7 +312,7 @@ class Submitter:
             Exception: While the results are iterated over: what a call, or the iterable, raised.
         """
         from masterworker.master.map_call import Bounds, end_after  # a master begins without
-        from masterworker.master.maps import map_calls
+        from masterworker.master.maps import length_of, map_calls
 
         results = map_calls(
             *(self.__to, function, (iterable, *more)),
@@ -334,8 +333,7 @@ class Submitter:
                 "no progress is shown without tqdm: pip install 'masterworker[progress]'"
             )
             return results
-        total = min((len(i) for i in (iterable, *more) if isinstance(i, Sized)), default=None)
-        return results.counted(tqdm(total=total, unit="task"))
+        return results.counted(tqdm(total=length_of((iterable, *more)), unit="task"))
 
 
 #: Return where the requests of a submitter go, for the other modules of this library.

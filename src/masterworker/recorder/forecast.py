@@ -9,6 +9,7 @@ is known from a sample only, and of the last task, which nothing is done beside.
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 #: Nothing is said before this number of tasks has been executed.
 LEAST: Final = 20
-#: Standard deviations to either side: nine of ten.
-WIDE: Final = 1.65
+#: Standard deviations to either side: 19 of 20.
+WIDE: Final = 2.0
+#: What is added to either side for all that is not in these figures, such as workers that come.
+MARGIN: Final = 0.1
 #: The part of the tasks done that counts as recent.
 RECENT: Final = 0.25
 
@@ -61,16 +64,22 @@ def forecast(known: Known) -> Range | None:
     if known.executed < LEAST or known.workers < 1 or known.mean <= 0.0:
         return None
     workers = min(known.workers, known.left)
-    mean, rate = _recent(known)
-    ways = [known.mean * known.left / workers, mean * known.left / workers]
+    recent, rate = _recent(known, RECENT)
+    means = [recent, known.mean]
+    trend = _trend(known)
+    if trend is not None:
+        means = [trend, recent]
+    ways = [mean * known.left / workers for mean in means]
     if rate > 0:
-        ways.append(known.left / rate)
+        by_rate = known.left / rate
+        ways.append(by_rate if trend is None else by_rate * trend / recent)
     # The last task ends last, with nothing to be done beside it.
     tail = max(0.0, known.longest - known.mean) * (1 - 1 / workers)
     spread = known.deviation * sqrt(known.left * (1 + known.left / known.executed)) / workers
-    seconds = sum(ways[1:]) / len(ways[1:])
-    earliest = max(0.0, min(ways) - WIDE * spread - known.mean / 2)
-    return Range(seconds + tail / 2, earliest, max(ways) + WIDE * spread + tail + known.mean)
+    seconds = (ways[0] + ways[-1]) / 2
+    earliest = max(0.0, min(ways) * (1 - MARGIN) - WIDE * spread - known.mean / 2)
+    latest = max(ways) * (1 + MARGIN) + WIDE * spread + tail + known.mean
+    return Range(min(seconds + tail / 2, latest), earliest, latest)
 
 
 def together(parts: Sequence[Known]) -> tuple[Known, bool]:
@@ -100,14 +109,35 @@ def together(parts: Sequence[Known]) -> tuple[Known, bool]:
     return found, len(known) == len(open_ones)
 
 
-def _recent(known: Known) -> tuple[float, float]:
-    """Return the mean duration of the latest tasks, and tasks per second; 0.0: not known."""
+def _recent(known: Known, part: float) -> tuple[float, float]:
+    """Return the mean duration of the latest part, and tasks per second; 0.0: not known."""
     settled, busy = known.settled, known.busy
-    begin = settled[-1] * (1 - RECENT)
-    at = bisect_right(settled, begin) - 1
+    at = bisect_right(settled, settled[-1] * (1 - part)) - 1
     before, busy_before = (settled[at], busy[at]) if at >= 0 else (0.0, 0.0)
     number = settled[-1] - before
     seconds = (len(settled) - 2 - at) * known.width + known.since
     if number < LEAST / 2 or seconds <= 0:
         return known.mean, 0.0
     return (busy[-1] - busy_before) / number or known.mean, number / seconds
+
+
+def _trend(known: Known) -> float | None:
+    """Return the mean of what is left, if durations have risen or fallen all the time; else None.
+
+    The mean of each third of what is done is taken, and a line through the outer ones.
+    """
+    settled, busy = known.settled, known.busy
+    total = settled[-1]
+    ends = [bisect_right(settled, total * n / 3) - 1 for n in (1, 2)]
+    marks = [(settled[at], busy[at]) if at >= 0 else (0.0, 0.0) for at in ends]
+    marks = [(0.0, 0.0), *marks, (total, busy[-1])]
+    parts = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(marks)]
+    if min(number for number, _ in parts) < LEAST / 2:
+        return None
+    first, middle, last = (seconds / number for number, seconds in parts)
+    doubt = known.deviation * sqrt(1 / parts[0][0] + 1 / parts[2][0])
+    if not (first < middle < last or first > middle > last) or abs(last - first) < 2 * doubt:
+        return None
+    slope = (last - first) / (total - parts[0][0] / 2 - parts[2][0] / 2)
+    coming = last + slope * (parts[2][0] + known.left) / 2
+    return min(max(coming, last / 3), last * 3)

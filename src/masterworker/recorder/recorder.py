@@ -177,8 +177,9 @@ class Recorder:
         self.spans: Spans | None = None
         #: A line of the user's own.
         self.note = ""
-        #: How many tasks will still be asked for, by who says so; None: it is not known.
-        self.to_come: dict[object, tuple[str, int | None]] = {}
+        #: Tags of tasks that will still be asked for, and how many; None: it is not known. By who
+        #: says so. May be changed without a lock.
+        self.to_come: dict[int, tuple[str, int | None]] = {}
 
     # -- tasks ------------------------------------------------------------------------------
 

@@ -312,7 +312,8 @@ def _forecasts(taken: Taken, tags: list[shapes.Tag]) -> list[shapes.Forecast]:
         )
     names = [(tag.name, tag.name in endless) for tag in tags]
     all_known, is_known = together(parts)
-    entries = [("", bool(endless) or not is_known, all_known)]
+    is_least = bool(endless) or (not is_known and all_known.executed > 0)
+    entries = [("", is_least, all_known)]
     entries += [(*name, part) for name, part in zip(names, parts, strict=True)]
     nothing = (None, None, None)
     return [
