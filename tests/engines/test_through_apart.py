@@ -21,8 +21,8 @@ CASES = {
     "pools": ["shower"],
     "loky": ["interrupted", "shower"],
     "dask": ["shower", "interrupted", "adaptive"],
-    "separate": ["killed_nanny"],
-    "ray": ["shower", "interrupted"],
+    "separate": ["unchanged", "killed_nanny"],
+    "ray": ["unchanged", "shower", "interrupted"],
     "mpi": ["shower"],
 }
 

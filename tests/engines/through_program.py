@@ -11,6 +11,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -69,7 +70,16 @@ class InDask(pilot_program.InDask):
         return super().processes() if states == ["running"] * MANY else []
 
 
+class InSeparateProcesses(pilot_program.InSeparateProcesses):
+    def address(self):
+        return f"dask://127.0.0.1:{self.port}"
+
+
 class InRay(pilot_program.InRay):
+    def address(self):
+        os.environ["RAY_ADDRESS"] = self.ray.get_runtime_context().gcs_address
+        return "ray"
+
     def processes(self):
         return having("ray::masterworker_bundle", psutil.Process())
 
@@ -101,6 +111,7 @@ ENGINES = {
     "pool": InPool,
     "pools": InPools,
     "dask": InDask,
+    "separate": InSeparateProcesses,
     "ray": InRay,
     "mpi": OnRanks,
 }
@@ -210,10 +221,65 @@ def killed_nanny(engine):
         assert master.status().failed == 0
 
 
+#: Programs that know nothing of engines; they print what their results depend on.
+CLASSIC = """
+import sys
+from Scientific.DistributedComputing.MasterSlave import *
+
+class Squares(MasterProcess):
+    def run(self):
+        state = self.setGlobalState(offset=100)
+        for i in range(8):
+            self.requestTask("square", i, GlobalStateValue(state, "offset"))
+        print(sorted(self.retrieveResult("square")[2] for _ in range(8)))
+
+class Squaring(SlaveProcess):
+    def do_square(self, i, offset):
+        return i * i + offset
+
+runJob(sys.argv[1], Squares, Squaring)
+"""
+MODERN = """
+import math, sys
+import masterworker
+
+def walk(steps):
+    generator = masterworker.task_rng("random")
+    return math.fsum(generator.gauss() for _ in range(steps))
+
+if __name__ == "__main__":
+    with masterworker.Master(workers=2, seed=5) as master:
+        print([value.hex() for value in master.map(walk, range(50))])
+"""
+
+
+def unchanged(engine):
+    """A classic program, and one with random numbers: the same by environment variable only."""
+    there = {"MASTERWORKER_ENGINE": engine.address()}
+    with tempfile.TemporaryDirectory() as folder:
+        assert said_by(CLASSIC, folder, there) == [str([i * i + 100 for i in range(8)])]
+        assert said_by(MODERN, folder, there) == said_by(MODERN, folder, {})
+
+
+def said_by(source, folder, more):
+    """Return the results that a program prints."""
+    path = Path(folder, "program.py")
+    path.write_text(source)
+    done = subprocess.run(
+        [sys.executable, str(path), f"unchanged {os.getpid()}"],
+        env={**os.environ, **more},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return [line for line in done.stdout.splitlines() if line.startswith("[")]
+
+
 def main():
     kind, *deeds = sys.argv[1:]
     engine = ENGINES[kind]()
-    known = {f.__name__: f for f in [adaptive, interrupted, killed_nanny, rain, shower]}
+    known = {f.__name__: f for f in [adaptive, interrupted, killed_nanny, rain, shower, unchanged]}
     print(json.dumps({"found": [known[deed](engine) for deed in deeds]}), flush=True)  # noqa: T201
     engine.close()
 
