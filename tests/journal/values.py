@@ -137,6 +137,29 @@ VALUES = {
     "deque": collections.deque([1, 2], maxlen=5),
 }
 
+try:
+    import pandas as pd
+except ModuleNotFoundError:
+    pass
+else:
+    table = pd.DataFrame({"a": [1, 2, 3], "b": [0.5, None, 1.5]}, index=["x", "y", "z"])
+    times = pd.date_range("2020-01-01", periods=3, unit="ns")
+    VALUES |= {
+        "pandas: table": table,
+        "pandas: table of another order": table[["b", "a"]],
+        "pandas: table of times": pd.DataFrame({"t": times}),
+        "pandas: column": table["a"],
+        "pandas: named column": table["a"].rename("c"),
+        "pandas: column of categories": pd.Series(["a", "b", "a"], dtype="category"),
+        "pandas: column of integers or nothing": pd.Series([1, None], dtype="Int64"),
+        "pandas: column of times": pd.Series(times),
+        "pandas: index of numbers": pd.RangeIndex(3),
+        "pandas: index of texts": pd.Index(["a", "b"], dtype=object),
+        "pandas: time": pd.Timestamp(2020, 1, 2, 3, 4),
+        "pandas: span": pd.Timedelta(3, "D"),
+        "pandas: groups": table.groupby("a").size(),
+    }
+
 if __name__ == "__main__":
     digests = CallDigests(lambda _: None)
     for name, value in VALUES.items():

@@ -105,6 +105,10 @@ class Canonical:
         """Return the form of something that is made of parts without one."""
         return _together(mark, sorted(self.of(each) for each in values))
 
+    def as_pickled(self, value: Any) -> bytes:
+        """Return the form of what a value tells pickle about itself."""
+        return self._reduced(value, type(value))
+
     def attributes(self, mark: bytes, state: dict[Any, Any]) -> bytes:
         """Return the form of names with values, in whichever order they were given."""
         return self.unordered(mark, state.items())

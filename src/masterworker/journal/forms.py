@@ -18,6 +18,9 @@ class Forms(Protocol):
     def unordered(self, mark: bytes, values: Iterable[Any]) -> bytes:
         """Return the form of something that is made of parts without one."""
 
+    def as_pickled(self, value: Any) -> bytes:
+        """Return the form of what a value tells pickle about itself."""
+
     def attributes(self, mark: bytes, state: dict[Any, Any]) -> bytes:
         """Return the form of names with values, in whichever order they were given."""
 

@@ -19,7 +19,7 @@ from masterworker.journal.file import mapped, open_file, unlock_and_close
 from masterworker.journal.index import Index, Occurrences
 from masterworker.journal.index import Place as Spot
 from masterworker.journal.noted import Noted
-from masterworker.journal.opening import began, open_or_make
+from masterworker.journal.opening import began, open_or_make, versions
 from masterworker.journal.recorder import Recorder, weight_of
 from masterworker.journal.records import (
     KEY,
@@ -132,7 +132,10 @@ class Journal:
         forks.register(self)
         self._counts.earlier = len(self._index)
         if self._counts.runs:
-            logger.info("the journal %s has %s", path, self._counts.line(place.end))
+            now, counts = versions(), self._counts
+            level = logging.WARNING if counts.has_other_python(now) else logging.INFO
+            line = counts.line(place.end) + counts.changed(now)
+            logger.log(level, "the journal %s has %s", path, line)
 
     def begin(
         self,
@@ -316,7 +319,7 @@ class Journal:
         elif isinstance(record, Code):
             self.codes[record.name] = record
         elif isinstance(record, Began):
-            self._counts.began()
+            self._counts.began(record.versions)
         elif isinstance(record, Ended):
             self._counts.ended = True
 

@@ -27,7 +27,9 @@ def module_name(module: str) -> str:
     """Return the name of a module for keys: the same in the master and its workers."""
     if module in _MAIN:
         return "__main__"
-    # NumPy 2 has given these a new name.
+    # NumPy 2 and Python 3.13 have given these new names.
+    if module == "pathlib._local":
+        return "pathlib"
     return module.replace("numpy._core", "numpy.core") if module.startswith("numpy.") else module
 
 

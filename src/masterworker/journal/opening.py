@@ -81,11 +81,17 @@ def began(run: str) -> Began:
     Args:
         run: The random name of this run of its manager.
     """
-    versions = {"python": platform.python_version(), "masterworker": __version__}
-    if "numpy" in sys.modules:
-        versions["numpy"] = import_module("numpy").__version__
     program = " ".join(sys.argv[:1])
-    return Began(time.time(), os.uname().nodename, os.getpid(), program, versions, run)
+    return Began(time.time(), os.uname().nodename, os.getpid(), program, versions(), run)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what keys may depend on, as far as it is there."""
+    found = {"python": platform.python_version(), "masterworker": __version__}
+    for name in ("numpy", "pandas"):
+        if name in sys.modules:
+            found[name] = str(getattr(import_module(name), "__version__", ""))
+    return found
 
 
 def _make(fd: int, path: Path, key: bytes) -> Opened:

@@ -42,6 +42,8 @@ def _of_numpy(numpy: Any) -> Iterator[tuple[type, Maker]]:
 def _of_pandas(pandas: Any) -> Iterator[tuple[type, Maker]]:
     yield pandas.DataFrame, _frame
     yield pandas.Series, _series
+    yield pandas.Index, _index
+    yield pandas.api.extensions.ExtensionArray, _extension
 
 
 def _array(to: Forms, array: Any) -> bytes:
@@ -93,6 +95,22 @@ def _series(to: Forms, series: Any) -> bytes:
 def _frame(to: Forms, frame: Any) -> bytes:
     columns = [_column(frame.iloc[:, at]) for at in range(frame.shape[1])]
     return to.parts(b"f", (type(frame), frame.columns, frame.index, columns, frame.attrs))
+
+
+def _index(to: Forms, index: Any) -> bytes:
+    if type(index) is sys.modules["pandas"].Index:
+        return to.parts(b"i", (_column(index), index.name))
+    return to.as_pickled(index)
+
+
+def _extension(to: Forms, array: Any) -> bytes:
+    pandas = sys.modules["pandas"]
+    if isinstance(array.dtype, pandas.StringDtype):
+        # Not as it is pickled: how texts are kept depends on which libraries are installed.
+        missing = array.isna().tolist()
+        texts = [None if none else text for text, none in zip(array, missing, strict=True)]
+        return to.parts(b"x", (repr(array.dtype.na_value), texts))
+    return to.as_pickled(array)
 
 
 def _column(series: Any) -> Any:
