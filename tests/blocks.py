@@ -38,9 +38,9 @@ def each_lease(leases: Iterable[Lease]) -> list[Lease]:
     """One lease for each task."""
     found = []
     for lease in leases:
-        first, attempt, tag, payloads, terms = astuple(lease)
+        first, attempt, tag, payloads, terms, proof = astuple(lease)
         each = enumerate(one_by_one(payloads), first)
-        found += [Lease(i, attempt, tag, [plain(p)], terms) for i, p in each]
+        found += [Lease(i, attempt, tag, [plain(p)], terms, proof) for i, p in each]
     return found
 
 

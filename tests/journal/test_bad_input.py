@@ -206,7 +206,7 @@ def test_a_full_disk_holds_up_and_then_goes_on(tmp_path: Path) -> None:
 def test_a_slow_disk_keeps_the_file_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of its descriptor must not become another file's while it is written."""
     from masterworker.journal import journal as module
-    from masterworker.journal import writer
+    from masterworker.journal import writing
 
     slow, real = threading.Event(), os.fdatasync
 
@@ -220,7 +220,7 @@ def test_a_slow_disk_keeps_the_file_at_the_end(path: Path, monkeypatch: pytest.M
         def __getattr__(self, name: str) -> object:
             return getattr(os, name)
 
-    monkeypatch.setattr(writer, "os", System())
+    monkeypatch.setattr(writing, "os", System())
     journal = module.Journal(module.Settings(path))
     fd = journal._fd
     assert not journal.close(0.05)
@@ -232,7 +232,7 @@ def test_a_slow_disk_keeps_the_file_at_the_end(path: Path, monkeypatch: pytest.M
 
 BROKEN = """
     import errno, os, sys
-    import masterworker.journal.writer as writer
+    import masterworker.journal.writing as writing
     from masterworker import JournalError, Master
 
     flushes = []
@@ -247,7 +247,7 @@ BROKEN = """
                 raise OSError(errno.EIO, "Input/output error")
             os.fdatasync(fd)
 
-    writer.os = System()
+    writing.os = System()
     told = 0
     try:
         with Master(WORKERS, journal="job.journal") as master:

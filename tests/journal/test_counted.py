@@ -12,7 +12,7 @@ import pytest
 
 from masterworker import Master
 from masterworker.cli.main import main
-from masterworker.journal import writer
+from masterworker.journal import writing
 from masterworker.master import engine_of
 from masterworker.recorder.shapes import Looked
 from masterworker.status.text import as_json, describe
@@ -100,7 +100,7 @@ def test_what_waits_for_a_slow_disk(path: Path, monkeypatch: pytest.MonkeyPatch)
 
     with Master(workers=1, journal=path) as master:
         wait_until(lambda: path.stat().st_size == writer_of(master).size, HANG, what="begun")
-        monkeypatch.setattr(writer, "os", system(fdatasync=flush))
+        monkeypatch.setattr(writing, "os", system(fdatasync=flush))
         future = master.submit(abs, -1)
         wait_until(lambda: "; 1 not kept yet" in line(master), HANG, what=lambda: line(master))
         assert not future.done()
@@ -114,7 +114,7 @@ def writer_of(master: Master) -> Any:
     """What writes the journal of a master."""
     journaled = engine_of(master).submission.journaled
     assert journaled is not None
-    return journaled.journal._writer
+    return journaled.journal._writing
 
 
 def test_trouble_of_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from journal import files
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.reading import read
+from masterworker.journal.records import Behind
 
 WHOLE = files.groups()
 
@@ -104,3 +105,37 @@ def test_a_later_format_is_said_to_be_one() -> None:
 def test_another_file_is_no_journal(data: bytes) -> None:
     with pytest.raises(JournalError, match="not a journal"):
         read(memoryview(data), files.key())
+
+
+def test_a_header_that_was_begun_is_begun_anew() -> None:
+    """The first master of a journal was killed as it wrote, or the system crashed."""
+    data, _ = files.bytes_of(WHOLE)
+    end = layout.read_header(memoryview(data), files.key())[1]
+    for cut in range(end):
+        assert layout.is_unfinished(memoryview(data[:cut])), cut
+    for cut in range(end - layout.CHECK):
+        assert layout.is_unfinished(memoryview(data[:cut].ljust(end, b"\0"))), cut
+    assert not layout.is_unfinished(memoryview(data[:end]))
+    assert not layout.is_unfinished(memoryview(data))
+
+
+@pytest.mark.parametrize("data", [b"x", b"#!/bin/sh\n", b"\x89PNG\r\n\x1a\n", b"\0" * 5000])
+def test_another_file_was_not_begun_by_us(data: bytes) -> None:
+    assert not layout.is_unfinished(memoryview(data))
+
+
+def test_groups_that_were_ahead_of_others_are_torn_with_them() -> None:
+    """In relaxed mode a crash of the system may cost a group and not the next one."""
+    some = [WHOLE[0], *([Behind(1), *records] for records in WHOLE[1:])]
+    data, ends = files.bytes_of(some)
+    without = data[: ends[0]] + bytes(ends[1] - ends[0]) + data[ends[1] :]
+    found = read(memoryview(without), files.key())
+    assert (len(found.groups), found.end) == (1, ends[0])
+    before = bytes(20) + data[20 : ends[0]]
+    with pytest.raises(JournalError):
+        read(memoryview(before + data[ends[0] :]), files.key())
+    two = [WHOLE[0], [Behind(1), *WHOLE[1]], [Behind(2), *WHOLE[2]]]
+    data, ends = files.bytes_of(two)
+    without = data[: ends[0]] + bytes(ends[1] - ends[0]) + data[ends[1] :]
+    with pytest.raises(JournalError, match="damaged at byte"):
+        read(memoryview(without), files.key())

@@ -80,7 +80,7 @@ STEPS = """
     import masterworker.journal.file as file
     import masterworker.journal.journal as journal
     import masterworker.journal.opening as opening
-    import masterworker.journal.writer as writer
+    import masterworker.journal.writing as writing
 
     LAST, count = int(sys.argv[1]), 0
 
@@ -106,7 +106,7 @@ STEPS = """
             step()
             return _real(*args, **named)
         setattr(System, name, stepped)
-    aside.os = file.os = journal.os = opening.os = writer.os = System()
+    aside.os = file.os = journal.os = opening.os = writing.os = System()
 
     from pathlib import Path
     rename = Path.rename

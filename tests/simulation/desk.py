@@ -15,7 +15,7 @@ from blocks import each_finished, together
 from masterworker import wire
 from masterworker.conversation.backpressure import BackPressure
 from masterworker.conversation.dispatcher import Dispatcher
-from masterworker.conversation.effects import Reply, Settled, Warned
+from masterworker.conversation.effects import Reply, Settled, Struck, Unkept, Warned
 from masterworker.conversation.submissions import LOOK, Flush
 from masterworker.core.liveness import STOOD_STILL
 from masterworker.core.task import Large
@@ -207,11 +207,23 @@ class Desk:
                     self.oracle.received(outcome)
                 for outcome in effect.outcomes:
                     self._arrives(outcome)
+            elif isinstance(effect, Unkept):
+                self.keep(effect.outcomes, effect.parameters)
+            elif isinstance(effect, Struck):
+                self.struck(effect.strikes)
             elif isinstance(effect, Warned):
                 self.oracle.trace(effect.text)
         if self.machine.alarmed or self.core.alarmed:
             self.machine.alarmed = self.core.alarmed = False
             self._look_again(0.0)
+
+    def keep(self, finished: list[Finished], parameters: list[Any]) -> None:
+        """Outcomes are to be kept before anything tells of them."""
+        raise NotImplementedError
+
+    def struck(self, strikes: list[tuple[int, list[str]]]) -> None:
+        """Strikes are to be kept."""
+        raise NotImplementedError
 
     # -- waiting ----------------------------------------------------------------------------
 
@@ -488,13 +500,19 @@ class Desk:
         noted = [-1]
         self._note(direct, len(payloads))
         asked = together(payloads) if chunk else payloads
-        expect = (lambda _: None) if chunk else expect
+        expect = expect or ((lambda _: None) if chunk else None)
         self.machine.submissions.add(tag, asked, options, noted, direct=direct, expect=expect)
         self.oracle.requested(noted[0], tag, payloads, direct, options)
         self._later(self._after_many)
         return noted[0]
 
-    def submit_here(self, tag: str, payloads: list[bytes], options: Options | None) -> None:
+    def submit_here(
+        self,
+        tag: str,
+        payloads: list[bytes],
+        options: Options | None,
+        noted: Any = None,
+    ) -> None:
         """The master's program submits calls, one after the other, and may wait for them then."""
         if self.held_up(self.submit_here, tag, payloads, options):
             return
@@ -504,7 +522,7 @@ class Desk:
             return
         future = Future()
         self._note(True, 1)
-        self.machine.submissions.add_one(tag, payloads[0], options, future, self._futures)
+        self.machine.submissions.add_one(tag, payloads[0], options, future, self._futures, noted)
         self.oracle.requested(future.number, tag, payloads[:1], True, options)
         self._later(self._after_one, tag, options)
         pause = SWITCH * self.kernel.random.random() ** 4
@@ -637,7 +655,8 @@ class Desk:
             return f"something is due at {due}, and nobody looks before {looks}"
         if machine.submissions.runs and not self._noting and looks > now + LOOK + LATE:
             return "nobody looks after what has been asked for"
-        idle = not machine.core.held_back or machine.pressure.is_high()
+        pressure = machine.pressure
+        idle = not machine.core.held_back or pressure.stalled or pressure.is_high()
         if machine.core.waiting.count and not idle and looks > now + LOOK + LATE:
             return "tasks are held back for nothing, and nobody looks"
         return ""

@@ -22,6 +22,7 @@ class Masters:
 
     core_class = Scheduler
     desk_class = Desk
+    oracle_class = Oracle
 
     kernel: Kernel
     swarm: Swarm
@@ -41,7 +42,7 @@ class Masters:
     def _new_master(self) -> None:
         self.core = self.make_core()
         self.core.__class__ = watched(self.core.__class__)
-        self.oracle = Oracle(self.core, self.trace)
+        self.oracle = self.oracle_class(self.core, self.trace)
         self.core.oracle, self.core.kernel = self.oracle, self.kernel
         self.desk = self.desk_class(self.kernel, self.swarm, self.core, self.oracle)
         self.desk.instance = f"run {len(self.oracles) + 1}"
@@ -104,9 +105,12 @@ class Masters:
     # -- the next one -----------------------------------------------------------------------
 
     def _end_master(self) -> None:
+        """The master's process ends, unless the job is over."""
+        if not self.core.terminated:
+            self._lose_master()
+
+    def _lose_master(self) -> None:
         """The master's process ends, and all that it knows is gone."""
-        if self.core.terminated:
-            return
         self.trace("the master dies")
         self.down = self.net.down = True
         self._requesters += self._asked

@@ -110,7 +110,7 @@ def _simple(name: str) -> Any:
 
 for _name in (
     *("on_returned", "on_withdrawn", "on_held_back", "on_departed"),
-    *("on_ended_at_last", "on_unattended"),
+    *("on_ended_at_last", "on_unattended", "on_kept", "on_recalled"),
 ):
     setattr(Watch, _name, _simple(_name))
 

@@ -19,7 +19,13 @@ from masterworker.core.hand import MAX_WANT
 from masterworker.core.row import Row
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Lease, Outcome, size_of
 from masterworker.data.items import one_by_one
-from masterworker.errors import MasterworkerError, Terminated, TransportError, UsageError
+from masterworker.errors import (
+    JournalError,
+    MasterworkerError,
+    Terminated,
+    TransportError,
+    UsageError,
+)
 from masterworker.launch.health import KILL_GRACE_SECONDS
 from simulation.kernel import Mutex, Thread
 from simulation.oracle import Violation
@@ -194,7 +200,7 @@ class SimWorker(Peer):
         if not broken:
             try:
                 yield from self._further_tasks(spec.further)
-            except (TransportError, UsageError):  # as from any handler
+            except (TransportError, UsageError, JournalError):  # as from any handler
                 fails = True
             except BrokenOff:
                 fails = broken = True
@@ -203,11 +209,15 @@ class SimWorker(Peer):
         if fails:
             again = terms is not None and terms[1] is not None and not broken
             kind = AGAIN if again else FAILURE
-        answer = b"%d by %s attempt %d" % (task_id, self.client.encode(), attempt)
+        answer = self.answer(task_id, attempt)
         if not fails:
             answer += b" " * self.world.swarm.bulk
         oracle.produced(task_id, kind, answer, self.client)
         return Outcome(task_id, attempt, kind, [answer])
+
+    def answer(self, task_id: int, attempt: int) -> bytes:
+        """What executing it comes to."""
+        return b"%d by %s attempt %d" % (task_id, self.client.encode(), attempt)
 
     def _hold_out(self, lease: Lease, seconds: float) -> Run:
         """Execute something that heeds neither its limit nor an order to stop."""

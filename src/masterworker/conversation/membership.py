@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker.conversation.effects import MEMBERS_CHANGED
 from masterworker.core.departure import Blameless, Left, Vanished
+from masterworker.errors import Terminated
 
 if TYPE_CHECKING:
     from masterworker import wire
@@ -94,7 +95,8 @@ class Membership:
             Terminated: The job is over.
         """
         core, whole, client = self._core, self._whole, hello.client
-        whole.require_open()
+        if core.terminated:  # for whatever reason: to a worker that is an end in good order
+            raise Terminated("the job is over")
         if client in self._here:  # it came back before its old connection was missed
             before = self._here[client].member_id
             whole.apply(core.on_departed(before, Blameless("it joined again"), now), now)

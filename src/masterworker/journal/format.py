@@ -31,6 +31,8 @@ _HEADER = struct.Struct("<HI")
 _HEAD = struct.Struct("<4sIQ")
 #: Bytes of a group around its records.
 AROUND: Final = _HEAD.size + CHECK
+#: A disk writes this many bytes whole, or not at all: a header has fewer.
+_SECTOR = 512
 #: No group has more bytes, but for one with a single record.
 MOST: Final = 16 << 20
 #: No length that is read is believed beyond this.
@@ -116,6 +118,24 @@ def read_header(data: memoryview, key: bytes | None) -> tuple[Header, int]:
         if data[end : end + CHECK] != Keyed(key, header.journal).check(data[:end]):
             raise JournalError("its header is damaged")
     return header, end + CHECK
+
+
+def is_unfinished(data: memoryview) -> bool:
+    """Return whether a header was begun and not finished, or is not on the disk: nothing follows.
+
+    So it is when the first master of a journal is killed as it begins.
+    """
+    if len(data) > _SECTOR:
+        return False
+    begun = bytes(data).rstrip(b"\0")  # its size may be on the disk, and its bytes not
+    at = len(MAGIC) + _HEADER.size
+    if len(begun) < at:
+        return MAGIC.startswith(begun[: len(MAGIC)])
+    _, size = _HEADER.unpack_from(begun, len(MAGIC))
+    whole = at + size + CHECK
+    # A check that is there may end in zeros, though hardly in many.
+    torn = len(begun) < whole - CHECK // 4 or len(data) < whole
+    return begun.startswith(MAGIC) and torn and len(data) <= whole
 
 
 def write_group(records: Sequence[Entry], number: int, keyed: Keyed) -> list[bytes]:

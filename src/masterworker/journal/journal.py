@@ -33,7 +33,8 @@ from masterworker.journal.records import (
     Struck,
     keys_in,
 )
-from masterworker.journal.writer import Entries, Mode, Writer
+from masterworker.journal.writer import Writer
+from masterworker.journal.writing import Entries, Mode, Told, Writing
 from masterworker.named import NamedTuple
 from masterworker.security import credentials
 
@@ -84,12 +85,13 @@ class Journal:
 
     Args:
         kept_as: How it is kept.
+        writer: Lets it be written.
 
     Raises:
         JournalError: It cannot be used; says why.
     """
 
-    def __init__(self, kept_as: Settings) -> None:
+    def __init__(self, kept_as: Settings, writer: Callable[[Writing], Writer] = Writer) -> None:
         self.settings = kept_as
         path = self.path = kept_as.path
         self._key = layout.key_of(credentials.authority())
@@ -98,7 +100,9 @@ class Journal:
         self._stalled: Callable[[bool], object] = lambda _: None
         self._failed: Callable[[str], object] = lambda _: None
         self._index = Index(failures=kept_as.keeps_failures)
-        self._large = LargeFiles(path.with_name(path.name + ".d"), self._key)
+        self._large = LargeFiles(
+            path.with_name(path.name + ".d"), self._key, flushes=kept_as.mode == "disk"
+        )
         #: The keys of tasks that are under way, by their ids. Also written by the submitter.
         self.open_keys: dict[int, bytes] = {}
         #: What was asked for lately, and what earlier runs had asked for.
@@ -110,7 +114,7 @@ class Journal:
         )
         #: The strikes of tasks without an outcome, by their keys.
         self._strikes: dict[bytes, list[str]] = {}
-        self._recorder = Recorder(self.open_keys, self._large, flush=kept_as.mode == "disk")
+        self._recorder = Recorder(self.open_keys, self._large)
         #: The code of functions, by their names, as the file has it.
         self.codes: dict[str, Code] = {}
         #: How many outcomes of each function there are.
@@ -119,16 +123,18 @@ class Journal:
         self._latest: tuple[int, list[Entry]] = (-1, [])
         fd = open_file(path, create=True)
         try:
-            place, keyed, self.job = open_or_make(fd, path, self._key, self._take_in)
+            place, keyed, self.job = open_or_make(
+                *(fd, path, self._key, self._take_in, self._large)
+            )
             self.earlier.complete()
         except BaseException:
             unlock_and_close(fd)
             raise
         self._occurrences = _programs.setdefault(path, Occurrences())
         self._keyed, self._fd = keyed, fd
-        self._writer = Writer(
-            place, keyed, kept_as.mode, self.noted, self._on_stalled, self._on_failed
-        )
+        told = Told(self._on_stalled, self._on_failed)
+        self._writing = Writing(place, keyed, kept_as.mode, told, self.noted, self._large.flush)
+        self._writer = writer(self._writing)
         forks.register(self)
         self._counts.earlier = len(self._index)
         if self._counts.runs:
@@ -165,13 +171,13 @@ class Journal:
     @property
     def failure(self) -> str:
         """Why nothing is kept any more; "" as long as something is."""
-        return self._writer.failure
+        return self._writing.failure
 
     def count(self) -> JournalCount:
         """Count what is kept; without a lock, so what comes meanwhile may be missing."""
-        writer = self._writer
-        trouble = writer.failure or ("there is no room on the disk" if writer.is_stalled else "")
-        return self._counts.shown(self.path.name, writer.size, trouble)
+        writing = self._writing
+        trouble = writing.failure or ("there is no room on the disk" if writing.is_stalled else "")
+        return self._counts.shown(self.path.name, writing.size, trouble)
 
     # -- what is kept -----------------------------------------------------------------------
 
@@ -300,9 +306,9 @@ class Journal:
         self.earlier.take_in(record)
         strikes = self._strikes
         if isinstance(record, Struck):
-            strikes[record.key] = record.losses
-            if not record.losses:
-                del strikes[record.key]
+            strikes.pop(record.key, None)
+            if record.losses and not self._index.has_any((record.key,)):  # else it was the last one
+                strikes[record.key] = record.losses
             return
         if strikes and isinstance(record, (Done, Forgot)):
             for key in strikes.keys() & keys_in(record.keys):

@@ -10,19 +10,21 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from masterworker.core.chunks import Chunk
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.file import cut, flush_folder, lock, mapped, write_all
 from masterworker.journal.reading import read
-from masterworker.journal.records import Began, Header
-from masterworker.journal.writer import Place
+from masterworker.journal.records import Aside, Began, Done, Header
+from masterworker.journal.writing import Place
 from masterworker.named import NamedTuple
 from masterworker.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from masterworker.journal.aside import LargeFiles
     from masterworker.journal.records import Entry
 
 logger = logging.getLogger("masterworker.journal")
@@ -39,7 +41,11 @@ class Opened(NamedTuple):
 
 
 def open_or_make(
-    fd: int, path: Path, key: bytes, take_in: Callable[[Entry, int, int], object]
+    fd: int,
+    path: Path,
+    key: bytes,
+    take_in: Callable[[Entry, int, int], object],
+    large: LargeFiles,
 ) -> Opened:
     """Lock a journal, read it, and cut off an end that is torn.
 
@@ -48,31 +54,19 @@ def open_or_make(
         path: Its path.
         key: The user's.
         take_in: Is given each record, where its group begins, and which record of that it is.
+        large: The large payloads beside it.
 
     Raises:
         JournalError: It cannot be used; says why.
     """
     if not lock(fd, path):
         raise JournalError(f"another master writes the journal {path}{_holder(fd, key)}")
-    if not os.fstat(fd).st_size:
-        return _make(fd, path, key)
     try:
-        contents = read(mapped(fd), key)
-        for group in contents.groups:
-            for number, record in enumerate(layout.records_of(group)):
-                take_in(record, group.begin, number)
-    except JournalError as error:
-        raise JournalError(f"the journal {path} is not used: {error}") from None
-    end = contents.end
-    torn = cut(fd, path, end)
-    if torn is not None:
-        logger.warning(
-            "the end of the journal %s was not whole, as after a crash: what follows byte %d "
-            "is in %s now; all whole groups count",
-            *(path, end, torn),
-        )
-    place = Place(fd, path, end, len(contents.groups))
-    return Opened(place, contents.keyed, contents.header.job or contents.header.journal)
+        if layout.is_unfinished(mapped(fd)):
+            return _make(fd, path, key)
+        return _go_on(fd, path, key, take_in, large)
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be written: {error}") from error
 
 
 def began(run: str) -> Began:
@@ -95,15 +89,56 @@ def versions() -> dict[str, str]:
 
 
 def _make(fd: int, path: Path, key: bytes) -> Opened:
+    """Begin a journal: the file is new, or the first master was killed as it began."""
+    torn = cut(fd, path, 0)
+    if torn is not None:
+        logger.warning("the first bytes of %s were not whole: they are in %s now", path, torn)
     header = Header(os.urandom(16).hex(), layout.name_of(key), time.time())
-    begin = layout.write_header(header, key)
-    try:
-        end = write_all(fd, [begin], 0)
-        os.fsync(fd)
-        flush_folder(path.parent)
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be written: {error}") from error
+    end = write_all(fd, [layout.write_header(header, key)], 0)
+    os.fsync(fd)
+    flush_folder(path.parent)
     return Opened(Place(fd, path, end, 0), layout.Keyed(key, header.journal), header.journal)
+
+
+def _go_on(
+    fd: int,
+    path: Path,
+    key: bytes,
+    take_in: Callable[[Entry, int, int], object],
+    large: LargeFiles,
+) -> Opened:
+    """Take in what there is."""
+    # What a master that was killed has written is perhaps only in the cache of the system: it is
+    # on the disk before anything tells of it.
+    os.fsync(fd)
+    flush_folder(path.parent)
+    try:
+        contents = read(mapped(fd), key)
+        for group in contents.groups:
+            for number, record in enumerate(layout.records_of(group)):
+                take_in(record, group.begin, number)
+    except JournalError as error:
+        raise JournalError(f"the journal {path} is not used: {error}") from None
+    large.flush_later(_asides(contents.behind))
+    large.flush()
+    end = contents.end
+    torn = cut(fd, path, end)
+    if torn is not None:
+        logger.warning(
+            "the end of the journal %s was not whole, as after a crash: what follows byte %d "
+            "is in %s now; all whole groups count",
+            *(path, end, torn),
+        )
+    place = Place(fd, path, end, len(contents.groups))
+    return Opened(place, contents.keyed, contents.header.job or contents.header.journal)
+
+
+def _asides(groups: Iterable[layout.Group]) -> Iterator[Aside]:
+    """Yield the files that groups refer to."""
+    for group in groups:
+        for record in layout.records_of(group):
+            if isinstance(record, Done) and not isinstance(record.payloads, Chunk):
+                yield from (each for each in record.payloads if isinstance(each, Aside))
 
 
 def _holder(fd: int, key: bytes) -> str:

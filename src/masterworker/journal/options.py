@@ -9,7 +9,7 @@ from typing import Any, Final, cast, get_args
 
 from masterworker.errors import UsageError
 from masterworker.journal.journal import Journal, Settings
-from masterworker.journal.writer import Mode
+from masterworker.journal.writing import Mode
 
 #: A folder: programs that are not to be changed have their journals there.
 VARIABLE: Final = "MASTERWORKER_JOURNAL"

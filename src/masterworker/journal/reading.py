@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masterworker.errors import JournalError
-from masterworker.journal.format import Group, Keyed, groups_after, read_group, read_header
+from masterworker.journal.format import (
+    Group,
+    Keyed,
+    groups_after,
+    read_group,
+    read_header,
+    records_of,
+)
+from masterworker.journal.records import Behind
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +30,14 @@ class Contents(NamedTuple):
     groups: list[Group]
     #: Where the last whole group ends; what follows is torn.
     end: int
+
+    @property
+    def behind(self) -> list[Group]:
+        """The groups that are perhaps only in the cache of the system, with what they refer to."""
+        if not self.groups:
+            return []
+        first = next(iter(records_of(self.groups[-1])), None)
+        return self.groups[first.flushed if isinstance(first, Behind) else -1 :]
 
 
 def read(data: memoryview, key: bytes) -> Contents:
@@ -46,7 +62,7 @@ def read(data: memoryview, key: bytes) -> Contents:
         groups.append(group)
         at = group.end
     later = next(groups_after(data, at, keyed), None)
-    if later is not None:
+    if later is not None and not _were_ahead(groups_after(data, at, keyed), len(groups)):
         raise JournalError(
             f"it is damaged at byte {at:,}: whole groups follow from byte {later.begin:,} on. "
             f"{REPAIR}"
@@ -59,6 +75,22 @@ REPAIR = (
     "`task_manager journal FILE check` says what can be saved, and `prune NEW` saves that "
     "in a new file"
 )
+
+
+def _were_ahead(later: Iterator[Group], number: int) -> bool:
+    """Return whether groups that follow damage were written before it was on the disk, all of them.
+
+    A system that crashes may leave those and not what is before them: the end is torn.
+
+    Args:
+        later: The groups that follow.
+        number: Of the first one that is not there.
+    """
+    for group in later:
+        first = next(iter(records_of(group)), None)
+        if not isinstance(first, Behind) or first.flushed > number:
+            return False
+    return True
 
 
 def _whole(data: memoryview, at: int, keyed: Keyed) -> Iterator[Group]:

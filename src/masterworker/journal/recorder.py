@@ -34,11 +34,10 @@ class Recorder:
     Args:
         keys: The keys of tasks that are under way, by their ids.
         large: Where large payloads are written.
-        flush: They are on the disk before their records are made.
     """
 
-    def __init__(self, keys: Mapping[int, bytes], large: LargeFiles, *, flush: bool) -> None:
-        self._keys, self._large, self._flush = keys, large, flush
+    def __init__(self, keys: Mapping[int, bytes], large: LargeFiles) -> None:
+        self._keys, self._large = keys, large
 
     def records(self, finished: Sequence[Finished], parameters: Sequence[Payloads]) -> list[Entry]:
         """Make records of outcomes. Single ones that are alike are one.
@@ -73,7 +72,7 @@ class Recorder:
 
     def _aside(self, payload: Payload) -> bytes | Aside:
         if isinstance(payload, Large):
-            return self._large.write(payload, flush=self._flush)
+            return self._large.write(payload)
         return payload
 
 

@@ -110,7 +110,14 @@ class Ended(Record, frozen=True):
     when: float
 
 
-Entry = Began | Listens | Waits | Asked | Code | Done | Struck | Forgot | Ended
+class Behind(Record, frozen=True):
+    """Groups before this one were perhaps not on the disk yet when it was written."""
+
+    #: The number of groups that were.
+    flushed: int
+
+
+Entry = Began | Listens | Waits | Asked | Code | Done | Struck | Forgot | Ended | Behind
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

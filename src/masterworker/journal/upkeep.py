@@ -145,7 +145,8 @@ def _that_count(records: Sequence[Entry]) -> list[Entry]:
     strikes: dict[bytes, Struck] = {}
     for record in records:
         if isinstance(record, Struck):
-            strikes[record.key] = record
+            if record.key not in settled:  # else it was the last one of a task that is lost
+                strikes[record.key] = record
         elif isinstance(record, (Done, Forgot)):
             for key in strikes.keys() & keys_in(record.keys):
                 del strikes[key]
