@@ -16,6 +16,10 @@ at a time. More workers may join from other terminals, or do all the work:
     python Examples/trajectory_analysis.py --workers 0 --label adk
     task_manager worker adk
 
+With --journal FILE what was done is kept: ended by Ctrl-C or killed, it goes on where it was.
+
+    python Examples/trajectory_analysis.py --block 1 --journal adk.journal
+
 AdK is done in less time than a worker takes to start (a second, for importing MDAnalysis): try
 --serial. Workers pay from tens of thousands of frames on, or when there is more to do per frame.
 
@@ -80,7 +84,7 @@ def analyse(options, atoms, reference, *, serial):
         done, included = "done in this process, without workers", ""
         rows = measure(frames, atoms, reference)
     else:
-        with Master(options.label, workers=options.workers) as master:
+        with Master(options.label, workers=options.workers, journal=options.journal) as master:
             print(f"{len(blocks)} tasks for {options.workers} workers; more may join at any time:")
             print(f"task_manager worker {master.label}", flush=True)
             rows = measure_in_workers(master, blocks, atoms, reference)
@@ -117,6 +121,7 @@ def read_options():
     add("--workers", type=int, default=os.cpu_count(), help="started here (default: %(default)s)")
     add("--block", type=int, default=10, help="frames in a task (default: %(default)s)")
     add("--label", help="for workers that join from outside (default: one is made up)")
+    add("--journal", metavar="FILE", help="goes on where it was, however it ended before")
     add("--plot", default="adk.png", metavar="FILE", help="default: %(default)s")
     add("--files", nargs=2, default=(PSF, DCD), metavar=("PSF", "DCD"), help="default: AdK")
     add("--select", default="protein and name CA", metavar="ATOMS", help="default: %(default)s")

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -13,6 +14,11 @@ import zlib
 from pathlib import Path
 
 import pytest
+
+from journal import files
+from masterworker.errors import JournalError
+from masterworker.journal import upkeep
+from support import HANG, Script, wait_until
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "Examples" / "trajectory_analysis.py"
 NEEDED = ("MDAnalysis", "MDAnalysisTests", "matplotlib")
@@ -171,6 +177,54 @@ def test_a_worker_from_outside_does_the_work(tmp_path):
             assert worker.wait(20) == 0
         finally:
             worker.kill()
+
+
+def frames_kept(journal: Path) -> int:
+    """How many tasks of the example are in its journal."""
+    if not journal.exists() or not journal.stat().st_size:
+        return 0
+    try:
+        found = upkeep.count(journal, files.key())
+    except JournalError:  # its header is being written
+        return 0
+    return found.tags["@measure"]
+
+
+@needs_all
+@pytest.mark.timeout(600)
+def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Ended by Ctrl-C, and then by `kill -9`, and started again as it is."""
+    # The example itself, but that a frame takes long enough to be interrupted.
+    slowly = "    for frame in frames:\n"
+    source = EXAMPLE.read_text()
+    assert slowly in source
+    note = "open('executed', 'a').write(f'{frame}\\n')"
+    source = source.replace(slowly, f"{slowly}        {note}\n        time.sleep(0.1)\n")
+    path = tmp_path / "trajectory.py"
+    path.write_text(source)
+    journal = tmp_path / "adk.journal"
+    options = ("--workers", "2", "--block", "1", "--journal", str(journal))
+    kept = 0
+    for end, status in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        script = Script(path, *options)
+        more = kept + 15
+
+        def has_come(script: Script = script, more: int = more) -> bool:
+            return script.process.poll() is not None or frames_kept(journal) >= more
+
+        wait_until(has_come, 4 * HANG, what=script.told)
+        script.process.send_signal(end)
+        assert script.wait(2 * HANG) in {status, -end}, script.told
+        assert kept + 15 <= frames_kept(journal) < 98
+        kept = frames_kept(journal)
+    script = Script(path, *options)
+    assert script.wait(4 * HANG) == 0, script.told
+    assert frames_kept(journal) == 98
+    assert table(script.out)["RMSD to first frame"] == pytest.approx([0, 6.814, 0, 6.833])
+    # Twice is what was under way, and what a worker had finished and the master not written.
+    executed = (tmp_path / "executed").read_text().split()
+    assert set(executed) == set(map(str, range(98)))
+    assert len(executed) <= 98 + 2 * 30
 
 
 @pytest.mark.parametrize("name", NEEDED)
