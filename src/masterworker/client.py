@@ -197,10 +197,15 @@ class Client:
         return cancelled
 
     def attend(
-        self, name: str, alive: Sequence[int], endings: Sequence[wire.Ending], wait: float
+        self,
+        name: str,
+        alive: Sequence[int],
+        endings: Sequence[wire.Ending],
+        wait: float,
+        usage: Sequence[wire.Usage] = (),
     ) -> list[wire.SupervisorOrder]:
         """See `Manager.attend`."""
-        orders: list[wire.SupervisorOrder] = self.call("attend", name, alive, endings, wait)
+        orders: list[wire.SupervisorOrder] = self.call("attend", name, alive, endings, wait, usage)
         return orders
 
     def collect(

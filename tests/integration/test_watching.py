@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pyte
@@ -22,7 +23,7 @@ import masterworker
 from masterworker.machine import random_name
 from masterworker.master.master import engine_of
 from masterworker.recorder.shapes import Looked
-from support import HANG
+from support import HANG, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,12 +63,13 @@ class Terminal:
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
 
-    def read(self, seconds: float = 0.1) -> None:
+    def read(self, seconds: float = 0.1) -> bool:
         ready, _, _ = select.select([self.master], [], [], seconds)
         if ready:
             data = os.read(self.master, 1 << 16)
             self.output += data
             self.stream.feed(data)
+        return bool(ready)
 
     def until(self, holds: Callable[[str], object]) -> str:
         """Wait until something holds of what is on the screen."""
@@ -82,7 +84,8 @@ class Terminal:
         while self.process.poll() is None:
             assert time.monotonic() < end, self.output
             self.read()
-        self.read()
+        while self.read():  # a terminal gives some kilobytes at a time
+            pass
         return self.process.returncode
 
     def close(self) -> None:
@@ -278,3 +281,21 @@ def test_a_note_of_the_program_is_shown(job: masterworker.Master) -> None:
     assert len(second) < 230
     job.note("")
     assert seen(job).note == ""
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_supervisors_say_what_workers_use(elsewhere: bool) -> None:
+    """Memory and processor time, of workers of the master's own process and of another one."""
+    with masterworker.Master(f"used-{random_name()[:8]}", workers=int(not elsewhere)) as master:
+        command = [*SHOW[:-1], "worker", master.label]
+        with subprocess.Popen(command) if elsewhere else nullcontext():
+            assert master.submit(sum, range(3_000_000)).result(HANG)
+
+            def known() -> bool:
+                (worker,) = seen(master).worker_list
+                return worker.memory > 1e6 and 0 < worker.cpu < 100
+
+            wait_until(known, HANG, "the worker's memory and processor time are known")
+            (host,) = seen(master).hosts
+            assert host.memory > 1e6
+            master.shutdown()

@@ -290,3 +290,14 @@ def test_only_what_is_new() -> None:
     assert coarser.histories.first == 0
     third = look(core, 2.4)
     assert snapshot.since(third, changed, Looked(second.number)).worker_list == []
+
+
+def test_what_workers_use_is_what_can_be() -> None:
+    core = job(1)
+    core.recorder.used(0, 5_000_000, 1.5)
+    for memory, cpu in ((-1, 1.0), (1, -1.0), (1, nan), (1, inf)):
+        core.recorder.used(0, memory, cpu)
+    core.recorder.used(7, 1, 1.0)
+    found = look(core, 1.0)
+    assert [(each.memory, each.cpu) for each in found.worker_list] == [(5_000_000, 1.5)]
+    assert [(each.memory, each.cpu) for each in found.hosts] == [(5_000_000, 1.5)]

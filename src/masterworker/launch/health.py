@@ -10,10 +10,25 @@ Only Linux's `/proc` is read. Elsewhere a process is assumed to run, and its mem
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from masterworker.launch import exits, scoreboard
 from masterworker.named import NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Protocol
+
+    class _Process(Protocol):
+        @property
+        def pid(self) -> int: ...
+        @property
+        def member_id(self) -> int: ...
+
+    class _Place(Protocol):
+        @property
+        def process(self) -> _Process | None: ...
+
 
 #: Path of what the system shows of processes.
 PROC: Final = "/proc"
@@ -34,6 +49,8 @@ STOPPED_SECONDS: Final = 3.0
 STAYS_STOPPED_SECONDS: Final = 10.0
 #: So does an idle worker whose own threads have not run for this time.
 STAYS_WEDGED_SECONDS: Final = 30.0
+#: Time between two reports of what workers use (seconds).
+USAGE_SECONDS: Final = 5.0
 #: After a longer pause between two looks the supervisor has been stopped itself, perhaps with all
 #: of its workers.
 LATE_SECONDS: Final = 1.5
@@ -73,6 +90,38 @@ def look(pid: int, proc: str = PROC) -> Look:
         elif name == "Threads":
             break
     return Look(state not in _STANDS, state == _STOPPED, memory, peak)
+
+
+def processor_time(pid: int, proc: str = PROC) -> float:
+    """Return how much processor time a process has used (seconds); 0.0: that is not known."""
+    try:
+        fd = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(fd, _MOST).rpartition(b")")[2].split()  # its name may be anything
+        finally:
+            os.close(fd)
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+class UsageWatch:
+    """Knows when to measure what workers use."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def look(self, slots: Iterable[_Place], now: float) -> list[tuple[int, int, float]]:
+        """Measure, now and then. Returns members, bytes of memory, seconds of processor time."""
+        if now < self._next:
+            return []
+        self._next = now + USAGE_SECONDS
+        here = [slot.process for slot in slots if slot.process is not None]
+        return [
+            (process.member_id, look(process.pid).memory, processor_time(process.pid))
+            for process in here
+            if process.member_id >= 0
+        ]
 
 
 def can_measure(proc: str = PROC) -> bool:

@@ -21,8 +21,9 @@ from masterworker.launch.exits import NAMED_AFTER_SECONDS, UNREACHABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    #: The name of the supervisor, members that are well, ends of workers, seconds to wait.
-    Attend = Callable[[str, list[int], list[wire.Ending], float], Sequence[tuple[str, int, int]]]
+    #: The name of the supervisor, members that are well, ends of workers, seconds to wait; and what
+    #: workers use, if that is said.
+    Attend = Callable[..., Sequence[tuple[str, int, int]]]
 
 logger = logging.getLogger("masterworker.launch")
 
@@ -64,6 +65,7 @@ class Reporter:
         self._patience = patience
         self._well: list[int] = []
         self._endings: list[wire.Ending] = []
+        self._usage: list[wire.Usage] = []
         self._changed = threading.Condition()
         self._closed = self._finished = self._is_over = False
         self._answered = time.monotonic()
@@ -78,9 +80,10 @@ class Reporter:
         for thread in self._threads:
             thread.start()
 
-    def vouch(self, members: list[int]) -> None:
-        """Take note of the members whose processes are well."""
+    def vouch(self, members: list[int], usage: Sequence[wire.Usage] = ()) -> None:
+        """Take note of the members whose processes are well, and of what processes use."""
         with self._changed:
+            self._usage = list(usage) or self._usage
             new = not set(members) <= set(self._well)
             self._well = members
             if new:  # it may have a short heartbeat: the first word is not to wait
@@ -114,8 +117,8 @@ class Reporter:
         turn = LOCAL_TURN if self._patience is None else TURN
         while not self._closed and not self._finished:
             with self._changed:
-                well = self._well
-            self._call("listener", well, [], turn)
+                well, usage, self._usage = self._well, self._usage, []
+            self._call("listener", well, [], turn, *([usage] if usage else []))
         if self._is_over and self._patience is not None:
             self._see_off()
 
@@ -155,10 +158,17 @@ class Reporter:
     def _has_news(self, reported: list[int]) -> bool:
         return bool(self._endings) or not set(self._well) <= set(reported)
 
-    def _call(self, who: str, well: list[int], endings: list[wire.Ending], wait: float) -> bool:
+    def _call(
+        self,
+        who: str,
+        well: list[int],
+        endings: list[wire.Ending],
+        wait: float,
+        *usage: list[wire.Usage],
+    ) -> bool:
         """Speak to the manager once. False: it did not get through; try again."""
         try:
-            orders = self._attend[who](self._name, well, endings, wait)
+            orders = self._attend[who](self._name, well, endings, wait, *usage)
         except Terminated:
             self._end()
             return True

@@ -105,7 +105,7 @@ class Supervisor:
         self._changed, self._over, self._next_look = threading.Condition(), False, 0.0
         self._oom, self._slow_starts, self._reaper = OomWatch(), SlowStarts(), Reaper()
         #: What the last worker that failed to start has said.
-        self._last_words = ""
+        self._last_words, self._usage = "", health.UsageWatch()
 
     # -- for others -------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class Supervisor:
             process.hear_on(now)
             self._judge(process, seen, now)
             process.take_steps(now)
-        self._reporter.vouch(well)
+        self._reporter.vouch(well, self._usage.look(self.slots, now))
         self._oom.look(now)
         self._slow_starts.look(self.slots, now)
         announced = all(p.process is None or p.process.pidfd is not None for p in self.slots)

@@ -157,7 +157,8 @@ class GuestOperations:
         self._supervisor = self._supervisor or name
         if name != self._supervisor:
             raise NotAllowedError("a connection of a worker with a ticket is for one supervisor")
-        for member_id in [*asked.alive, *(ending.member_id for ending in asked.endings)]:
+        concerned = [*asked.alive, *(ending.member_id for ending in asked.endings)]
+        for member_id in [*concerned, *(each[0] for each in asked.usage)]:
             member = self._guests.core.members.get(member_id)
             if member is not None and member.supervisor != name:
                 raise NotAllowedError(f"process {member_id} has not joined with this supervisor")

@@ -9,11 +9,12 @@ from masterworker import forks
 from masterworker.core import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from masterworker.core.census import Census, JournalCount
     from masterworker.manager.guard import Guard
     from masterworker.recorder.shapes import Looked, Snapshot
+    from masterworker.wire import Usage
 
 #: Seconds for which a snapshot is not made anew.
 FRESH: Final = 1.0
@@ -55,6 +56,13 @@ class Looking:
         """Let all views show a line of the program's own; "" for none."""
         with self._guard as machine:
             machine.core.recorder.note = text
+
+    def used(self, usage: Iterable[Usage]) -> None:
+        """Take note of what processes use."""
+        if usage:
+            with self._guard as machine:
+                for each in usage:
+                    machine.core.recorder.used(*each)
 
     def look(self, seen: Looked) -> Snapshot:
         """Return a snapshot that is a second old at most, or what is new in it.

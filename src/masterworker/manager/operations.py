@@ -100,6 +100,7 @@ class Operations:
     def attend(self, asked: wire.Attendance) -> Any:
         """See `Manager.attend`; the supervisor is gone with its last connection. Or `LATER`."""
         name = asked.name
+        self._manager.looking.used(asked.usage)
         if name not in self._supervisors:
             self._supervisors.add(name)
             self._manager.attach(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from masterworker import forks, wire
@@ -19,7 +20,7 @@ from masterworker.master.forgotten import WeakCallback
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from masterworker.engine.pilots.crews import Crews
     from masterworker.launch.slot import Slot
@@ -130,7 +131,7 @@ class Launcher:
         #: Called by the threads of supervisors and crews, which do not keep the job.
         self.on_crews = on_change = WeakCallback()
         on_change.bind(self._on_workers)
-        self.local_workers = LocalWorkers(label, manager.attend, on_change)
+        self.local_workers = LocalWorkers(label, partial(_attend, manager), on_change)
         #: Its workers in engines; None: none was ever launched there.
         self.crews: Crews | None = None
         self._is_stuck = False
@@ -256,3 +257,16 @@ class Launcher:
             if slot.trouble:
                 self.local_workers.abandon(started)
                 raise WorkerStartError(f"a worker that was launched did not start: {slot.trouble}")
+
+
+def _attend(
+    manager: Manager,
+    name: str,
+    alive: list[int],
+    endings: list[wire.Ending],
+    wait: float,
+    usage: Sequence[wire.Usage] = (),
+) -> Sequence[wire.SupervisorOrder]:
+    """Let the supervisor of this process report, and ask for orders; see `Attendance`."""
+    manager.looking.used(usage)
+    return manager.attend(name, alive, endings, wait)

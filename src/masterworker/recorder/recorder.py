@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from itertools import islice
-from math import log2, sqrt
+from math import inf, log2, sqrt
 from typing import TYPE_CHECKING, Final
 
 from masterworker.taskid import shown_tag
@@ -267,7 +267,7 @@ class Recorder:
     def used(self, member_id: int, memory: int, cpu: float) -> None:
         """A worker has these bytes of memory, and has used these seconds of processor time."""
         worker = self.workers.get(member_id)
-        if worker is not None:
+        if worker is not None and memory >= 0 and 0.0 <= cpu < inf:
             worker.memory, worker.cpu, worker.changed = memory, cpu, self.round
 
     def event(self, kind: str, text: str) -> None:

@@ -21,6 +21,7 @@ from masterworker.wire.records import (
     Reply,
     Submission,
     SupervisorOrder,
+    Usage,
     Welcome,
 )
 from masterworker.wire.refusals import decode_error, encode_error
@@ -41,6 +42,7 @@ __all__ = [
     "Shapes",
     "Submission",
     "SupervisorOrder",
+    "Usage",
     "Welcome",
     "check",
     "decode_error",

@@ -17,6 +17,9 @@ Order = tuple[str, int]
 #: An order to a supervisor: its name, which member, which task.
 SupervisorOrder = tuple[str, int, int]
 
+#: What a process uses: which member, bytes of memory, seconds of processor time so far.
+Usage = tuple[int, int, float]
+
 #: What a process that collects gets: outcomes, or tasks to execute meanwhile.
 Collected = tuple[list[Finished], list[Lease]]
 
@@ -171,3 +174,5 @@ class Attendance(Travels, frozen=True):
     endings: list[Ending]
     #: Seconds to wait for an order, at most.
     wait: float
+    #: What processes use, now and then.
+    usage: list[Usage] = field(default_factory=list)
