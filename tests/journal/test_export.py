@@ -18,7 +18,7 @@ from masterworker.core.task import FAILURE, LOST, RESULT
 from masterworker.data.record import Failure
 from masterworker.errors import JournalError, UsageError
 from masterworker.journal.export import export, harmless
-from masterworker.journal.records import Began, Done
+from masterworker.journal.records import Began, Behind, Done
 from support import HANG, Script, python_script, wait_until
 
 if TYPE_CHECKING:
@@ -195,6 +195,16 @@ def test_nothing_is_opened_whose_check_fails(path: Path, tmp_path: Path) -> None
     files.write(path, [[outcome("a", RESULT, evil)]])
     export(path, files.key(), out)
     assert mark.exists()  # what has a good check is trusted
+
+
+def test_groups_that_were_ahead_of_a_crash_are_a_torn_end(
+    path: Path, exported: Callable[[str], Any]
+) -> None:
+    """The system has kept a later group, and not the one before it, which was not flushed."""
+    ends = files.write(path, [[outcome("a", RESULT, 1)], [outcome("b", RESULT, 2)], [Behind(1)]])
+    data = path.read_bytes()
+    path.write_bytes(data[: ends[0]] + bytes(ends[1] - ends[0]) + data[ends[1] :])
+    assert [row["result"] for row in exported(".json")] == [1]
 
 
 def test_what_cannot_be_written(

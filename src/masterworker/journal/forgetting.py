@@ -88,6 +88,8 @@ def forget(path: Path, key: bytes, wanted: Wanted) -> int:
 
 
 def _append(fd: int, end: int, parts: Sequence[bytes]) -> None:
+    # What a killed master has left is on the disk before what follows it.
+    os.fsync(fd)
     try:
         write_all(fd, parts, end)
         os.fsync(fd)

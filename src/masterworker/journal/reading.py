@@ -62,7 +62,7 @@ def read(data: memoryview, key: bytes) -> Contents:
         groups.append(group)
         at = group.end
     later = next(groups_after(data, at, keyed), None)
-    if later is not None and not _were_ahead(groups_after(data, at, keyed), len(groups)):
+    if later is not None and not were_ahead(groups_after(data, at, keyed), len(groups)):
         raise JournalError(
             f"it is damaged at byte {at:,}: whole groups follow from byte {later.begin:,} on. "
             f"{REPAIR}"
@@ -77,7 +77,7 @@ REPAIR = (
 )
 
 
-def _were_ahead(later: Iterator[Group], number: int) -> bool:
+def were_ahead(later: Iterator[Group], number: int) -> bool:
     """Return whether groups that follow damage were written before it was on the disk, all of them.
 
     A system that crashes may leave those and not what is before them: the end is torn.

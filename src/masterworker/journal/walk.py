@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.file import mapped
-from masterworker.journal.reading import REPAIR
+from masterworker.journal.reading import REPAIR, were_ahead
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Walk:
                 yield Position(number, position), record
             at, number = at + len(group.body) + layout.AROUND, number + 1
         if at < self._size:
-            self._look_behind(at)
+            self._look_behind(at, number)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -104,11 +104,13 @@ class Walk:
             return None
         return layout.read_group(memoryview(os.pread(self._fd, size, at)), 0, self._keyed)
 
-    def _look_behind(self, at: int) -> None:
+    def _look_behind(self, at: int, number: int) -> None:
         """What is not whole is the end, and no damage before that."""
         view = mapped(self._fd)[: self._size]
         later = next(layout.groups_after(view, at, self._keyed), None)
-        if later is not None and later.begin != at:
+        if later is None or later.begin == at:  # it has become whole meanwhile
+            return
+        if not were_ahead(layout.groups_after(view, at, self._keyed), number):
             raise JournalError(
                 f"{self._path} is damaged at byte {at:,}: whole groups follow from byte "
                 f"{later.begin:,} on. {REPAIR}"
