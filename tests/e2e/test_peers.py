@@ -45,6 +45,8 @@ FILES: Final = {
     "pool_programs": "standard",
     "joblib_programs": "loky",
 }
+#: What others have reported, of pools, and of programs that differ in their workers.
+REPORTED: Final = ("reported_programs", "reported_differences")
 #: Where our programs print something else.
 DIFFERENT: Final = {
     "a_map_in_time_and_late": Different(
@@ -138,10 +140,12 @@ def test_it_prints_the_same(file: str, name: str) -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize("name", programs("reported_programs"))
-def test_what_was_reported_holds(name: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "name"), [(file, name) for file in REPORTED for name in programs(file)]
+)
+def test_what_was_reported_holds(file: str, name: str) -> None:
     """Each program asserts what it is about, and prints nothing."""
-    assert printed("reported_programs", "masterworker")[name] == ""
+    assert printed(file, "masterworker")[name] == ""
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -37,7 +37,7 @@ from masterworker.launch.exits import PROGRAM
 from masterworker.launch.process_context import Assignment, ProcessContext, this_process
 from masterworker.launch.worker_limits import STORED
 from masterworker.machine import raise_descriptor_limit
-from masterworker.surroundings import common, logs, python
+from masterworker.surroundings import common, logs, processes, python
 from masterworker.transport import discovery
 from masterworker.worker import Worker, script
 from masterworker.worker.execution import ready
@@ -130,6 +130,7 @@ def run(order: Order, context: ProcessContext) -> int:
         if difference:
             logger.warning("%s", difference)
         _check_libraries()
+        processes.be_a_worker()
         if what.kind != program.SCRIPT:  # that one sets up its own when it is executed
             logs.enter(what.surroundings.settings.logs, elsewhere=not client.is_private)
         _follow(what, client, label)

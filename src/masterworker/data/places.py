@@ -10,6 +10,7 @@ import logging
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data.builtin import MISSING
@@ -65,6 +66,9 @@ def find(name: str) -> Any:
     return found
 
 
+#: Functions and classes of modules that were replaced here, as the modules define them.
+_originals: Final = dict[str, object]()
+
 # -- in the worker --------------------------------------------------------------------------
 
 
@@ -81,6 +85,9 @@ def put(names: Iterable[str], load: Callable[[], Iterable[Any]]) -> None:
 
 
 def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: ModuleType) -> None:
+    for name in names:
+        if name in _originals:  # which is found by its name
+            _put(module, name.partition(MARK)[2], _originals[name])
     try:
         values = tuple(load())
     except Exception as error:
@@ -89,6 +96,8 @@ def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: 
     for name, value in zip(names, values, strict=True):
         home, _, path = name.partition(MARK)
         if home == module.__name__:
+            if isinstance(before := find(name), (FunctionType, type)):
+                _originals.setdefault(name, before)
             try:
                 _put(module, path, value)
             except Exception as error:

@@ -21,7 +21,7 @@ _CHANGING: Final = frozenset(
 )
 _OPS: Final = opcode.opmap
 #: Functions that set attributes, or give what can be changed.
-_CALLS: Final = frozenset(("setattr", "vars", "__dict__"))
+_CALLS: Final = frozenset(("setattr", "vars", "__dict__", "patch"))
 _LOAD: Final = ("LOAD_GLOBAL", "LOAD_NAME")
 _ATTRIBUTE: Final = ("LOAD_ATTR", "LOAD_METHOD")
 #: Steps that take something from the stack, and leave nothing that they have made.
@@ -221,12 +221,22 @@ class _Reader:
         return top[0], (*top[1], name)
 
     def _call(self, count: int) -> None:
-        """Look at the arguments of a call of `setattr` or `vars`."""
+        """Look at the arguments of a call of `setattr` or `vars`, or of `mock.patch`."""
         callees = self._top(count + 1), self._top(count + 2)
         of = self._top(count)
-        if of is None or not callees:
+        called = {chain[1][-1] if chain[1] else chain[0] for chain in callees if chain is not None}
+        of_object = {chain[1][-1] for chain in callees if chain is not None and chain[1]}
+        if "patch" in called and isinstance(named := self._item(count), str):
+            module, *path = named.split(".")
+            self._found.sets.append((f"{IMPORTED}{module}", tuple(path)))
+        if of is None:
             return
-        if ("setattr", ()) in callees and count == 3:
+        if not of_object.isdisjoint(("object", "setattr")):
+            if count > 1 and isinstance(name := self._item(count - 1), str):
+                self._found.sets.append((of[0], (*of[1], name)))
+        elif "dict" in of_object:
+            self._found.changes.append(of)
+        elif ("setattr", ()) in callees and count == 3:
             name = self._item(2)
             if isinstance(name, str):
                 self._found.sets.append((of[0], (*of[1], name)))

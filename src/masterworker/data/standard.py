@@ -28,6 +28,8 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
     """
     if isinstance(obj, type) and "_ctypes" in (type(obj).__module__, obj.__module__):
         return _of_ctypes(obj)
+    if isinstance(obj, type) and (named := _under_another_name(obj)) is not None:
+        return named
     if type(obj).__module__ == "ctypes":
         return _library(obj)
     if issubclass(type(obj), ModuleType):
@@ -41,6 +43,17 @@ def reduce_standard(obj: Any) -> tuple[Any, ...] | None:
                 rebuilding.register_all,
             )
     return _of_one_class(obj)
+
+
+def _under_another_name(cls: type) -> tuple[Any, ...] | None:
+    """Return how to find a class of a module that is there under another name: that of locks."""
+    module = sys.modules.get(cls.__module__)
+    if module is None or cls.__module__ in (mainmodule.MAIN, mainmodule.NAME):
+        return None
+    if "." in cls.__qualname__ or vars(module).get(cls.__qualname__) is cls:
+        return None
+    name = next((name for name, each in list(vars(module).items()) if each is cls), None)
+    return None if name is None else (getattr, (module, name))
 
 
 def _module(obj: ModuleType) -> tuple[Any, ...] | None:
