@@ -67,6 +67,14 @@ def workers_of(pid: int) -> list[psutil.Process]:
     return found
 
 
+def without_slowness(said: str) -> str:
+    """Leave out lines which say that workers take long to start."""
+    slow = ("not ready after", "been starting for", "and there are no workers")
+    return "".join(
+        line for line in said.splitlines(keepends=True) if not any(each in line for each in slow)
+    )
+
+
 class Script:
     """A Python program that was started. Its output goes to files, so it never blocks."""
 
@@ -94,6 +102,11 @@ class Script:
     def err(self) -> str:
         """What it has written to stderr so far."""
         return self._err.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def complaints(self) -> str:
+        """The same, without what is said where a machine is slow."""
+        return without_slowness(self.err)
 
     @property
     def told(self) -> str:

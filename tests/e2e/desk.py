@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from support import HANG, wait_until, workers_of
+from support import HANG, wait_until, without_slowness, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,6 +88,11 @@ class Running:
     @property
     def err(self) -> str:
         return self._err.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def complaints(self) -> str:
+        """What it has written to stderr, without what is said where a machine is slow."""
+        return without_slowness(self.err)
 
     @property
     def lines(self) -> list[str]:

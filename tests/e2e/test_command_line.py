@@ -230,7 +230,7 @@ def test_slave_and_its_alias(desk: Desk, command: str) -> None:
     slave = desk.command(command, desk.label, folder=Path("/"))
     assert master.good().lines == [f"{slave.pid} {desk.folder}"]
     assert slave.good().out == ""
-    assert slave.err == ""
+    assert slave.complaints == ""
 
 
 def test_the_installed_script(job: Desk) -> None:

@@ -43,8 +43,8 @@ def test_three_terminals(name_server: int, demo: Desk) -> None:
     slave = demo.command("slave", "demo")
     four_roots_and_an_exception(master, "slave.py")
     slave.good()
-    assert master.err == ""
-    assert slave.out == slave.err == ""
+    assert master.complaints == ""
+    assert slave.out == slave.complaints == ""
     assert demo.command("list").good().lines == ["no active task managers found"]
 
 

@@ -137,7 +137,7 @@ def test_sigterm_lets_the_task_finish(desk: Desk) -> None:
     slave.signal(signal.SIGTERM)
     desk.write("go", "")
     slave.good()
-    assert slave.err == ""
+    assert slave.complaints == ""
     done = finish(desk, master)
     assert [n for n, pid in done.items() if pid == worker] == [0]
     assert "lost" not in master.err

@@ -60,7 +60,7 @@ def test_a_slave_that_comes_while_the_job_ends(desk: Desk, kind: str) -> None:
     slave = desk.start("slave.py", desk.label)
     command = desk.command("slave", desk.label)
     for late in (slave, command):
-        assert late.good().out + late.err == ""
+        assert late.good().out + late.complaints == ""
     desk.write("go", "")
     master.good()
 
@@ -77,10 +77,10 @@ def test_a_slave_that_comes_just_after_the_end(desk: Desk, kind: str, address: b
     )
     where = [f"localhost:{master.good().lines[0]}"][: int(address)]
     slave = desk.start("slave.py", desk.label, *where)
-    assert slave.good().out + slave.err == ""
+    assert slave.good().out + slave.complaints == ""
     options = ["-m", *where] if where else []
     command = desk.command(*options, "slave", desk.label)
-    assert command.good().out + command.err == ""
+    assert command.good().out + command.complaints == ""
     command = desk.command(*options, "-v", "slave", desk.label).good()
     assert f"the job {desk.label!r} has ended" in command.err
 
@@ -102,7 +102,7 @@ def test_the_port_of_a_job_that_has_ended_is_somebody_elses(desk: Desk, tmp_path
         assert stranger.stdout is not None
         assert stranger.stdout.readline() == "listening\n"
         slave = desk.start("slave.py", desk.label, f"localhost:{port}")
-        assert slave.good().out + slave.err == ""
+        assert slave.good().out + slave.complaints == ""
         stranger.communicate("the end")
 
 
@@ -124,7 +124,7 @@ def test_hardly_there_and_the_job_is_over(desk: Desk) -> None:
     slaves = [desk.start("slave.py", desk.label) for _ in range(8)]
     master.good()
     for slave in slaves:
-        assert slave.good().out + slave.err == ""
+        assert slave.good().out + slave.complaints == ""
 
 
 def test_ended_and_never_there_are_told_apart(desk: Desk) -> None:

@@ -379,7 +379,7 @@ def test_plain_slaves_of_every_kind(desk: Desk) -> None:
         slaves.append(desk.start(script, *[told[word] for word in words]))
     assert master.good().lines[1:] == ["True"]
     for slave in slaves:
-        assert slave.good().out + slave.err == ""
+        assert slave.good().out + slave.complaints == ""
 
 
 def test_files_beside_the_program(desk: Desk) -> None:

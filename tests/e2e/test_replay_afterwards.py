@@ -197,7 +197,7 @@ def test_a_thousand_failures(desk: Desk) -> None:
         """,
     ).good()
     assert job.lines == ["True"]
-    assert job.err == ""
+    assert job.complaints == ""
     numbers = [summary.number for summary in failed.saved(desk.label)]
     assert len(numbers) == 100
     assert numbers[0] == 1001, "what failed last is there"

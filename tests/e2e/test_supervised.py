@@ -92,7 +92,7 @@ def test_several_workers(desk: Desk, command: str) -> None:
     desk.write("go", "")
     assert {int(line.split()[1]) for line in master.good().lines} == pids
     crew.good()
-    assert crew.err == ""
+    assert crew.complaints == ""
     desk.nobody_left()
 
 
@@ -255,7 +255,7 @@ def test_sigterm_and_a_worker_that_does_not_finish(desk: Desk) -> None:
     first = holder(desk, "a")
     crew.signal(signal.SIGTERM)
     assert crew.status() == 0
-    assert crew.err == ""
+    assert crew.complaints == ""
     assert (desk.folder / "caught").exists(), "it was asked before it was killed"
     desk.write("go", "")
     other = desk.command("worker", desk.label)
@@ -270,7 +270,7 @@ def test_ctrl_c_at_the_terminal(desk: Desk) -> None:
     pids = [holder(desk, name) for name in "ab"]
     crew.signal_group(signal.SIGINT)
     assert crew.status() == 130
-    assert crew.err == ""
+    assert crew.complaints == ""
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert desk.census()["waiting"] == {"hold": 2}
     assert "lost" not in master.err
@@ -288,7 +288,7 @@ def test_a_maximum_of_tasks(desk: Desk) -> None:
     assert len(set(pids)) >= 3
     assert max(pids.count(pid) for pid in pids) <= 2
     crew.good()
-    assert crew.err == ""
+    assert crew.complaints == ""
 
 
 def test_an_idle_time_out(desk: Desk) -> None:
@@ -298,7 +298,7 @@ def test_an_idle_time_out(desk: Desk) -> None:
     desk.census()
     crew = desk.command("worker", desk.label, "-n", "2", "--idle-timeout", "0.3")
     crew.good()
-    assert crew.err == ""
+    assert crew.complaints == ""
     assert len(desk.census()["processes"]) == 1
     desk.write("end", "")
     assert "lost" not in master.good().err
@@ -332,7 +332,7 @@ def test_a_lifetime(desk: Desk, option: str) -> None:
     )
     holder(desk, "a")
     assert crew.status() == 0
-    assert crew.err == ""
+    assert crew.complaints == ""
     assert desk.census()["waiting"] == {"hold": 1}
     assert "lost" not in master.err
     master.kill()

@@ -278,7 +278,7 @@ def test_f23_shutdown_does_not_wait_for_the_dead(tmp_path: Path) -> None:
         stop(plain[1])
         began = time.monotonic()
         master.shutdown(grace=0.5)
-        assert time.monotonic() - began < 10.0  # half a second, and one to kill
+        assert time.monotonic() - began < HANG  # half a second, and one to kill
         assert all(gone(pid) for pid in launched)
         with ended(*plain):
             assert plain[1].process.poll() is None  # not ours to kill
@@ -319,5 +319,5 @@ def test_f24_shutdown_with_a_long_queue_and_a_busy_worker_returns(tmp_path: Path
         engine_of(master).manager.request("echo", [b""] * 100_000)
         began = time.monotonic()
         master.shutdown(grace=0.2)
-        assert time.monotonic() - began < 10.0
+        assert time.monotonic() - began < HANG
         assert master.status().waiting["echo"] == 100_000

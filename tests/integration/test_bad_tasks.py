@@ -252,7 +252,7 @@ def test_endless_recursion(same_worker: Master) -> None:
 
 def test_an_endless_text(same_worker: Master) -> None:
     """100 MB of text are cut to something that can be read."""
-    error = same_worker.submit(work.long_text).exception(BOUND)
+    error = same_worker.submit(work.long_text).exception(HANG)
 
     assert error is not None
     told = str(error) if isinstance(error, TaskFailed) else _notes(error)

@@ -55,7 +55,7 @@ def test_three_commands(users: list[User], start_sshd: Callable[[Host | None], S
     job = a.job(4)
     made = a.run("task_manager ticket demo --out demo.ticket").good()
     a.run(f"scp -q demo.ticket hostB:{b.home}").good()
-    assert made.err == ""
+    assert made.complaints == ""
     assert stat.S_IMODE((b.home / TICKET).stat().st_mode) == 0o600
     by_file = b.start("exec task_manager worker --ticket demo.ticket -n 2")
     piped = a.start("task_manager ticket demo | ssh hostC task_manager worker --ticket - -n 2")

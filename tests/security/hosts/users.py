@@ -200,7 +200,7 @@ def complete(job: Running, tasks: int = 100, seconds: float = HANG) -> set[str]:
 def one_line(running: Running, status: int) -> str:
     """Wait for the end with a status; return the one line on stderr that says why."""
     assert running.status() == status, running.err
-    lines = running.err.splitlines()
+    lines = running.complaints.splitlines()
     assert len(lines) == 1, running.err
     assert lines[0].startswith("task_manager: ")
     return str(lines[0])
