@@ -69,7 +69,12 @@ def workers_of(pid: int) -> list[psutil.Process]:
 
 def without_slowness(said: str) -> str:
     """Leave out lines which say that workers take long to start."""
-    slow = ("not ready after", "been starting for", "and there are no workers")
+    slow = (
+        "not ready after",
+        "been starting for",
+        "there are no workers",
+        "waiting for a result: ",
+    )
     return "".join(
         line for line in said.splitlines(keepends=True) if not any(each in line for each in slow)
     )
