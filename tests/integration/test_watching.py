@@ -14,6 +14,7 @@ import sys
 import termios
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyte
@@ -27,7 +28,6 @@ from support import HANG, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from masterworker.recorder.shapes import Snapshot
 
@@ -299,3 +299,52 @@ def test_supervisors_say_what_workers_use(elsewhere: bool) -> None:
             (host,) = seen(master).hosts
             assert host.memory > 1e6
             master.shutdown()
+
+
+def act(number: int, path: str) -> float:
+    """Write down what is done, and for how long; fail or die now and then."""
+    began = time.monotonic()
+    while time.monotonic() - began < 0.01:
+        pass
+    marker = Path(path) / f"{number} has died"
+    if number % 40 == 7 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    took = time.monotonic() - began
+    (Path(path) / f"{number}").write_text(str(took))
+    if number % 10 == 3:
+        raise ValueError(f"{number} is not wanted")
+    return took
+
+
+def test_figures_are_those_of_the_log(tmp_path: Path) -> None:
+    """After failures, deaths and cancelled tasks, views say what the tasks have written down."""
+    with masterworker.Master(workers=2) as master:
+        futures = [master.submit(act, n, str(tmp_path)) for n in range(120)]
+        late = [master.submit(act, n, str(tmp_path)) for n in range(1000, 1040)]
+        cancelled = sum(future.cancel() for future in late[20:])
+        for future in [*futures, *late[:20]]:
+            future.exception(HANG)
+        for future in late[20:]:
+            if not future.cancelled():
+                future.exception(HANG)
+        found = seen(master)
+        (tag,) = found.tags
+    done = sum(f.exception() is None for f in [*futures, *late] if not f.cancelled())
+    failed = sum(f.exception() is not None for f in [*futures, *late] if not f.cancelled())
+    counts = (160, done, failed, cancelled)
+    assert (found.asked, found.done, found.failed, found.cancelled) == counts
+    assert (tag.asked, tag.done, tag.failed, tag.cancelled) == counts
+    assert (found.waiting, found.in_hand, tag.waiting, tag.in_hand) == (0, 0, 0, 0)
+    assert found.lost == len([*tmp_path.glob("* has died")]) == 4
+    assert sum(kind.number for kind in found.failures) == failed
+    (kind,) = found.failures
+    assert (kind.type, kind.text.partition(" ")[2]) == ("ValueError", "is not wanted")
+    assert sum(event.number for event in found.events if event.kind == "lost") == 4
+    assert (
+        sum(host.tasks for host in found.hosts) == tag.executed == sum(dict(tag.histogram).values())
+    )
+    written = [float(p.read_text()) for p in tmp_path.iterdir() if p.name.isdecimal()]
+    # What had been executed by a worker that died, and was not reported, is in no sum.
+    assert tag.executed <= len(written)
+    assert tag.busy >= 0.98 * tag.executed * min(written)
