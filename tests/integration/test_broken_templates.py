@@ -94,6 +94,12 @@ def after(whose: str, what: str) -> str:
     return f"def call(s):\n pid = fork(s)\n if {condition}: {what}\n return pid"
 
 
+def second(what: str) -> str:
+    """Let a template do something in the place of its second fork, of several in a row."""
+    lines = ("calls.append(s)", f"if len(calls) == 2: {what}", "return fork(s)")
+    return "calls = []\ndef call(s):\n " + "\n ".join(lines)
+
+
 #: What templates do when they are asked for a worker.
 BROKEN = {
     "killed after the fork": after("template", "os.kill(os.getpid(), 9)"),
@@ -108,6 +114,10 @@ BROKEN = {
     "no memory for Python": "def call(s): raise MemoryError",
     "refused": "def call(s): raise OSError(errno.EPERM, 'not allowed')",
     "exits": "def call(s): raise SystemExit(3)",
+    "killed in the middle of a row": second("os.kill(os.getpid(), 9)"),
+    "stopped in the middle of a row": second("os.kill(os.getpid(), 19)"),
+    "no processes in the middle of a row": second("raise OSError(errno.EAGAIN, 'none left')"),
+    "refused in the middle of a row": second("raise OSError(errno.EPERM, 'not allowed')"),
 }
 
 
@@ -121,7 +131,7 @@ def test_a_template_that_breaks_when_it_is_asked(
     master.launch_workers(2)
     all_is_well(master, 2)
     assert caplog.text.count(EACH) <= 1
-    if how == "refused":
+    if how == "refused":  # the first request of all; later on there may be no template to ask
         wait_until(lambda: EACH in caplog.text, HANG)
         assert "not allowed" in reason_of(master)
 

@@ -294,6 +294,34 @@ def test_more_workers_than_requests_that_the_connection_holds(
 
 
 @needs_templates
+def test_a_fork_has_its_program_from_the_template(master: Master) -> None:
+    """It is that of the moment, and no worker asks the master for it."""
+    master.launch_workers(1)
+    child = "__import__('masterworker.cli.child').cli.child"
+    given = f"[each.encode() for each in {child}._given]"
+    assert master.submit(eval, given).result(HANG) == [engine_of(master).program.for_workers()]
+    sys.path.append("/folder/that/came/later")
+    try:
+        master.launch_workers(1)
+        paths = f"'/folder/that/came/later' in {child}._given[0].surroundings.path"
+        found = wait_until(lambda: set(master.map(eval, [paths] * 20)) & {True}, HANG)
+        assert found == {True}
+    finally:
+        sys.path.remove("/folder/that/came/later")
+
+
+def test_programs_travel_with_requests_as_far_as_they_are_short() -> None:
+    command, variables = ["python", "-c", "x", "worker"], {"A": "1=2", "\udcff": ""}
+    for size in (0, 1, messages.LONGEST_PROGRAM):
+        program = bytes(range(256)) * 128
+        data = messages.request(command, variables, program[:size])
+        names = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+        assert messages.read_request(data) == (command, names, program[:size])
+    data = messages.request(command, variables, bytes(messages.LONGEST_PROGRAM + 1))
+    assert messages.read_request(data)[2] == b""
+
+
+@needs_templates
 def test_a_template_that_never_answers_is_ended(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:

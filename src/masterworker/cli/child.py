@@ -53,15 +53,23 @@ logger = logging.getLogger("masterworker.cli")
 _NOT_LAUNCHED: Final = "only a supervisor starts a worker with --supervised"
 
 
-#: In a fork of a template: the order for it, which is read already, and the log is shown.
+#: In a fork of a template: the order for it, which is read already, and the log is shown; and the
+#: program, if it was said.
 _prepared: Final[list[Order]] = []
+_given: Final[list[program.Program]] = []
 
 
-def prepare(words: Sequence[str]) -> None:
-    """Do in a template what each of its forks with these words would do first."""
+def prepare(words: Sequence[str], stored: bytes) -> None:
+    """Do in a template what each of its forks would do first.
+
+    Args:
+        words: Of their commands.
+        stored: The program that their master has stored for them; b"": they ask for it.
+    """
     if not _prepared:
         show_log(logging.WARNING)
     _prepared[:] = [read_order(words)]
+    _given[:] = [program.decode(stored)] if stored else []
 
 
 def begin() -> NoReturn:
@@ -230,6 +238,9 @@ def _find_initializer(client: Client, initializer: str) -> Callable[[], object]:
 
 
 def _fetch(client: Client, label: str) -> program.Program:
+    if _given:
+        client.connect()
+        return _given[0]
     stored = client.get(wire.PROGRAM, program.KEY)
     if stored is None:
         raise NoCodeError(

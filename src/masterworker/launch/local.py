@@ -33,12 +33,20 @@ class LocalWorkers:
         label: The label of the job.
         attend: The manager's method for supervisors.
         on_change: Called when one has been started or has ended.
+        program: Returns what the master has stored for its workers; b"": nothing.
     """
 
-    def __init__(self, label: str, attend: Attend, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        label: str,
+        attend: Attend,
+        on_change: Callable[[], None],
+        program: Callable[[], bytes] | None = None,
+    ) -> None:
         self._label = label
         self._attend = attend
         self._on_change = on_change
+        self._program = program
         self._supervisor: Supervisor | None = None
         #: A template that has begun before there was a supervisor; None: there is none.
         self.ahead: Ahead | None = None
@@ -79,6 +87,7 @@ class LocalWorkers:
             output=output,
             start_timeout=start_timeout,
             preload=choose(preload),
+            program=self._program,
         )
         return self._supervisor.launch(spec, number)
 

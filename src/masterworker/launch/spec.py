@@ -12,6 +12,8 @@ from masterworker.named import NamedTuple
 from masterworker.surroundings.python import Interpreter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from masterworker.security.ticket import Ticket
 
 
@@ -37,6 +39,8 @@ class Spec(NamedTuple):
     interpreter: Interpreter = Interpreter()
     #: How what they write is shown: MARKED, PLAIN or NONE.
     output: str = MARKED
+    #: Returns what the master has stored for them; None: they have to ask for it.
+    program: Callable[[], bytes] | None = None
     #: What their template imports.
     preload: Preload = Preload()
 

@@ -107,7 +107,9 @@ def ask(
             out, err = (os.fdopen(fd, "rb", 0) for fd in ours)
             then(Started(pid, board, out, err), "")
 
-        asked = template.ask(command, environment(spec), fds, Request(board, on_answer), now)
+        program = b"" if spec.program is None else spec.program()
+        request = Request(board, on_answer)
+        asked = template.ask(command, environment(spec), fds, request, now, program)
     except BaseException:
         _close(ours)
         raise

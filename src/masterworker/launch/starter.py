@@ -126,7 +126,8 @@ class Starter:
                 logger.info("a worker is started as a program of its own: %s", error)
             if slot.is_asked:
                 slot.due, slot.held_until, slot.is_held = None, None, False
-            return slot.is_asked
+            if slot.is_asked or not template.is_busy:
+                return slot.is_asked
         if slot.held_until is None or (now >= slot.held_until and self._is_crowded()):
             slot.held_until = now + PATIENCE_SECONDS
         slot.is_held = now < slot.held_until  # else it has waited long enough

@@ -131,7 +131,9 @@ class Launcher:
         #: Called by the threads of supervisors and crews, which do not keep the job.
         self.on_crews = on_change = WeakCallback()
         on_change.bind(self._on_workers)
-        self.local_workers = LocalWorkers(label, partial(_attend, manager), on_change)
+        self.local_workers = LocalWorkers(
+            label, partial(_attend, manager), on_change, stored.for_workers
+        )
         #: Its workers in engines; None: none was ever launched there.
         self.crews: Crews | None = None
         self._is_stuck = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masterworker import program, wire
+from masterworker.data.segment import bytes_of
 from masterworker.surroundings import python
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class StoredProgram:
         """Forget what was stored: no more workers can be started from the label alone."""
         self._manager.drop(wire.PROGRAM, program.KEY)
         self._manager.program_digest = ""
+
+    def for_workers(self) -> bytes:
+        """Return what is stored at this moment; b"": nothing is. Thread-safe."""
+        stored = self._manager.store.get(wire.PROGRAM, program.KEY)
+        return b"" if stored is None else bytes_of(stored)
 
     def bring_up_to_date(self) -> None:
         """Store the folders and settings of this moment, where only calls are executed."""

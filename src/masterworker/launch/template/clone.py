@@ -3,7 +3,9 @@
 The system call is made without the C library's `fork`, which cannot say whose child it is to be.
 What that one does besides is done here: the thread's id in the library's own record of it, the
 kernel's address of that record, and the list of robust locks. Locks of the library need no care,
-since the process has one thread. Python's own hooks are called around it, as `os.fork` does.
+since the process has one thread. Python's own hooks are called around it, as `os.fork` does; those
+before it, and after it in the parent, once for several forks in a row: whatever a process does
+between two forks, it pays for each page of memory that it writes to.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def threads() -> int:
 
 
 class Cloner:
-    """Forks this process, as often as it is called.
+    """Forks this process, as often as it is called between `begin` and `end`.
 
     Raises:
         OSError: The system does not tell what is needed for it.
@@ -51,24 +53,31 @@ class Cloner:
             hook.restype, hook.argtypes = None, []
         self._record = _address_of_thread_id(library)
         self._robust, self._robust_size = self._robust_list()
+        words = [self._calls.clone, _FLAGS, 0, 0, 0, 0]
+        words[1 + self._calls.child_tid] = self._record
+        self._words = tuple(map(ctypes.c_long, words))
+
+    def begin(self) -> None:
+        """Forks in a row follow: call the hooks before a fork."""
+        self._before()
+
+    def end(self) -> None:
+        """There were forks in a row, and this is their parent: call its hooks."""
+        self._in_parent()
 
     def __call__(self) -> int:
-        """Fork. Returns the child's process id, and 0 in the child.
+        """Fork. Returns the child's process id, and 0 in the child, whose hooks were called.
 
         Raises:
             OSError: The system refuses it.
         """
-        number = self._calls
-        words = [ctypes.c_long(0)] * 4
-        words[number.child_tid - 1] = ctypes.c_long(self._record)
-        self._before()
-        pid = int(self._syscall(ctypes.c_long(number.clone), ctypes.c_long(_FLAGS), *words))
-        if pid:
-            error = ctypes.get_errno()
-            self._in_parent()
-            if pid < 0:
-                raise OSError(error, os.strerror(error))
+        pid = int(self._syscall(*self._words))
+        if pid > 0:
             return pid
+        if pid < 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+        number = self._calls
         self._syscall(
             ctypes.c_long(number.set_robust_list),
             ctypes.c_long(self._robust),

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 #: A longer message is not sent: environments and import paths are rarely a tenth of it.
 LONGEST: Final = 1 << 17
+#: A longer program is not sent: the worker asks its master for it.
+LONGEST_PROGRAM: Final = 1 << 15
+#: Workers that a template forks in a row.
+MOST_AT_ONCE: Final = 8
 #: File descriptors that come with a request, in this order: the folder, stdout, stderr, the
 #: scoreboard, and the ticket if there is one.
 MOST_FDS: Final = 5
@@ -27,23 +31,30 @@ FAILED: Final = b"failed "
 UNFIT: Final = b"unfit "
 
 
-def request(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
+def request(command: Sequence[str], environment: Mapping[str, str], program: bytes = b"") -> bytes:
     """Ask for a worker.
 
     Args:
         command: What would start it as a program of its own.
         environment: Its variables.
+        program: What its master has stored for it at this moment; b"": it is to ask.
     """
+    if len(program) > LONGEST_PROGRAM:
+        program = b""
     variables = [f"{name}={value}" for name, value in environment.items()]
-    return os.fsencode("\0".join([str(len(command)), *command, *variables]))
+    text = os.fsencode("\0".join([str(len(command)), *command, *variables]))
+    return b"%d\0%b%b" % (len(program), program, text)
 
 
-def read_request(data: bytes) -> tuple[list[str], dict[bytes, bytes]]:
-    """Return the command, and the variables."""
-    number, *rest = data.split(b"\0")
+def read_request(data: bytes) -> tuple[list[str], dict[bytes, bytes], bytes]:
+    """Return the command, the variables, and the program."""
+    size, _, rest = data.partition(b"\0")
+    program, text = rest[: int(size)], rest[int(size) :]
+    number, *words = text.split(b"\0")
     split = int(number)
-    variables = (each.partition(b"=") for each in rest[split:])
-    return [os.fsdecode(word) for word in rest[:split]], {name: v for name, _, v in variables}
+    variables = (each.partition(b"=") for each in words[split:])
+    command = [os.fsdecode(word) for word in words[:split]]
+    return command, {name: v for name, _, v in variables}, program
 
 
 def import_request(preload: Preload) -> bytes:

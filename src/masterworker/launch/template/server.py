@@ -16,8 +16,10 @@ import gc
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from masterworker import forks
@@ -25,6 +27,7 @@ from masterworker.launch import exits, scoreboard
 from masterworker.launch.process_context import end_with_parent
 from masterworker.launch.template import clone, messages
 from masterworker.launch.template.processtext import ProcessText
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 #: Numbers below this one are given to a fork.
 _GIVEN: Final = 5
 _OPEN: Final = "/proc/self/fd"
+_INT: Final = struct.Struct("i")
+#: Room for the file descriptors of a request.
+_ROOM: Final = socket.CMSG_LEN(messages.MOST_FDS * _INT.size)
 #: Errors of a fork that will not go away: a filter of system calls refuses it, say.
 _FOR_GOOD: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EACCES})
 
@@ -41,7 +47,7 @@ _FOR_GOOD: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EAC
 def serve(
     fd: int,
     supervisor: int,
-    prepare: Callable[[Sequence[str]], None],
+    prepare: Callable[[Sequence[str], bytes], None],
     *,
     loads: bool = False,
 ) -> None:
@@ -50,7 +56,7 @@ def serve(
     Args:
         fd: Of the connection to the supervisor.
         supervisor: Its process id.
-        prepare: Called before a fork with its words, if they are others than before.
+        prepare: Called before a fork with its words and its program, if one is another than before.
         loads: The first message says what this process is to import.
     """
     end_with_parent()
@@ -60,21 +66,30 @@ def serve(
     cloner = _prepare(link, loads=loads)
     path = list(sys.path)
     ready = _Ready(prepare)
-    while True:
-        data, fds, flags, _ = socket.recv_fds(link, messages.LONGEST, messages.MOST_FDS)
-        if not data and not fds:
+    asked: list[_Asked] = []
+    mine: list[int] | None = None
+    while mine is None:
+        asked = _receive(link)
+        if not asked:
             os._exit(0)
         try:
-            cut = bool(flags & socket.MSG_CTRUNC)
-            is_worker = _answer(link, cloner, ready, data, fds, cut=cut)
+            mine = _answer(link, cloner, ready, asked)
         finally:
             if os.getpid() == _template:
-                for each in fds:
-                    os.close(each)
-        if is_worker:
-            break
+                for request in asked:
+                    for each in request.fds:
+                        os.close(each)
     sys.path[:] = path
-    _become(link, ready, fds)
+    _become(link, ready, mine, max(each for request in asked for each in request.fds))
+
+
+class _Asked(NamedTuple):
+    """A request that has come."""
+
+    message: bytes
+    fds: list[int]
+    #: Not all file descriptors have come.
+    is_cut: bool
 
 
 class _Ready:
@@ -84,7 +99,7 @@ class _Ready:
         prepare: See `serve`.
     """
 
-    def __init__(self, prepare: Callable[[Sequence[str]], None]) -> None:
+    def __init__(self, prepare: Callable[[Sequence[str], bytes], None]) -> None:
         self._prepare = prepare
         self._message = b""
         self._environment = dict(os.environb)
@@ -96,7 +111,7 @@ class _Ready:
         """Have the variables and words of a worker, in the template itself."""
         if message == self._message:
             return
-        command, environment = messages.read_request(message)
+        command, environment, program = messages.read_request(message)
         for name in self._environment.keys() - environment.keys():
             del os.environb[name]
         for name, value in environment.items():
@@ -106,7 +121,7 @@ class _Ready:
         words = command[command.index("-c") + 2 :]
         sys.argv[:], sys.orig_argv[:] = ["-c", *words], command
         self.text.write(command, environment)
-        self._prepare(words)
+        self._prepare(words, program)
         self.bound = max(map(int, os.listdir(_OPEN))) + 1  # noqa: PTH208  workers go without pathlib
         self._message = message
 
@@ -171,33 +186,78 @@ def _unfit() -> str:
     return ""
 
 
+def _receive(link: socket.socket) -> list[_Asked]:
+    """Wait for a request, and take those that have come with it; []: none will come any more."""
+    asked: list[_Asked] = []
+    flags = 0
+    while len(asked) < messages.MOST_AT_ONCE:
+        try:
+            # `socket.recv_fds` of Python 3.11 forgets the flags.
+            data, passed, how, _ = link.recvmsg(messages.LONGEST, _ROOM, flags)
+        except BlockingIOError:
+            break
+        fds = [fd for *_, content in passed for (fd,) in _INT.iter_unpack(content)]
+        if not data and not fds:
+            break
+        is_cut = bool(how & socket.MSG_CTRUNC) or len(fds) < messages.MOST_FDS - 1
+        asked.append(_Asked(data, fds, is_cut))
+        flags = socket.MSG_DONTWAIT
+    return asked
+
+
 def _answer(
-    link: socket.socket, cloner: Cloner, ready: _Ready, message: bytes, fds: list[int], *, cut: bool
-) -> bool:
-    """Answer one request. Returns whether this is the worker that was asked for."""
+    link: socket.socket, cloner: Cloner, ready: _Ready, asked: list[_Asked]
+) -> list[int] | None:
+    """Answer requests. Returns what came for the worker that this is; None: it is none."""
     if why := _unfit():
         _end_unfit(link, why)
-    if cut or len(fds) < messages.MOST_FDS - 1:
-        link.send(messages.FAILED + b"a template has no free file descriptors")
-        return False
-    ready.enter(message)
+    for (message, is_cut), row in groupby(asked, lambda each: (each.message, each.is_cut)):
+        if is_cut:
+            for _ in row:
+                link.send(messages.FAILED + b"a template has no free file descriptors")
+            continue
+        ready.enter(message)
+        mine = _fork(link, cloner, [each.fds for each in row])
+        if mine is not None:
+            return mine
+    return None
+
+
+def _fork(link: socket.socket, cloner: Cloner, row: list[list[int]]) -> list[int] | None:
+    """Fork once for each request with the same message; see `_answer`."""
+    pids, why = [], None
+    cloner.begin()
     try:
-        pid = cloner()
+        for fds in row:
+            pid = cloner()
+            if not pid:
+                return fds
+            pids.append(pid)
     except OSError as error:
-        if error.errno in _FOR_GOOD:
-            _end_unfit(link, f"the system refuses the fork: {error}")
-        link.send(messages.FAILED + str(error).encode())
-        return False
-    if pid:
+        why = error
+    cloner.end()
+    for pid in pids:
         link.send(messages.FORKED + str(pid).encode())
-    return not pid
+    if why is not None:
+        if why.errno in _FOR_GOOD:
+            _end_unfit(link, f"the system refuses the fork: {why}")
+        for _ in row[len(pids) :]:
+            link.send(messages.FAILED + str(why).encode())
+    return None
 
 
 # -- in the worker --------------------------------------------------------------------------
 
 
-def _become(link: socket.socket, ready: _Ready, fds: list[int]) -> None:
-    """Become a worker, as if this were a program of its own."""
+def _become(link: socket.socket, ready: _Ready, fds: list[int], highest: int) -> None:
+    """Become a worker, as if this were a program of its own.
+
+    Args:
+        link: The connection to the supervisor.
+        ready: What was prepared.
+        fds: What came with the request.
+        highest: The highest file descriptor of this one and of all that came with others.
+    """
     folder, board = fds[0], fds[3]
     os.pwrite(board, os.getpid().to_bytes(8, sys.byteorder), 8 * scoreboard.PID)
     if any(os.pread(board, 8, 8 * scoreboard.OVER)):
@@ -207,7 +267,7 @@ def _become(link: socket.socket, ready: _Ready, fds: list[int]) -> None:
         os.setpgid(0, 0)
     with contextlib.suppress(OSError):
         os.fchdir(folder)
-    _give_descriptors(fds[1:], max(ready.bound, *fds) + 1)
+    _give_descriptors(fds[1:], max(ready.bound, highest) + 1)
     if _loading:
         _have_what_was_loaded(sys.orig_argv)
     ready.text.show()

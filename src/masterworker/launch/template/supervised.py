@@ -36,8 +36,9 @@ ANSWER_SECONDS: Final = 2.0
 READY_SECONDS: Final = 10.0
 #: ... where it imports libraries first (seconds).
 PRELOAD_SECONDS: Final = 60.0
-#: It is asked for this number of workers at a time, at most.
-MOST_ASKED: Final = 8
+#: It is asked for this number of workers at a time, at most: while it forks some in a row, as many
+#: others wait.
+MOST_ASKED: Final = 2 * messages.MOST_AT_ONCE
 #: Time for its connection to close after it was killed: a fork may hold it still (seconds).
 CLOSING_SECONDS: Final = 1.0
 #: Time between looks whether one that was ended is gone (seconds).
@@ -91,6 +92,8 @@ class Template:
         #: Why it is not asked any more; "": it may be.
         self.over = ""
         self._is_unfit = False
+        #: No request fits into its connection until it has answered.
+        self._is_full = False
         self.served = 0
         self._over_since = 0.0
         self.on_change = on_change
@@ -150,7 +153,7 @@ class Template:
     @property
     def is_busy(self) -> bool:
         """Return whether it is to answer first: its connection does not hold many messages."""
-        return len(self._asked) >= MOST_ASKED
+        return len(self._asked) >= MOST_ASKED or self._is_full
 
     @property
     def is_hopeless(self) -> bool:
@@ -164,7 +167,7 @@ class Template:
 
     def ask(
         self, command: Sequence[str], environment: Mapping[str, str], fds: list[int],
-        request: Request, now: float,
+        request: Request, now: float, program: bytes = b"",
     ) -> bool:  # fmt: skip
         """Ask for a worker, without waiting.
 
@@ -174,15 +177,19 @@ class Template:
             fds: What it inherits; see `messages`.
             request: What comes of it.
             now: Seconds of the monotonic clock.
+            program: See `messages.request`.
 
         Returns:
-            False: the template cannot be asked now.
+            False: the template cannot be asked now; later it can, if it `is_busy`.
         """
-        message = messages.request(command, environment)
+        message = messages.request(command, environment, program)
         if len(message) > messages.LONGEST:
             return False
         try:
             socket.send_fds(self._link, [message], fds)
+        except BlockingIOError:
+            self._is_full = bool(self._asked)
+            return False
         except OSError:
             return False
         self._asked.append(request)
@@ -293,7 +300,7 @@ class Template:
         return True
 
     def _take(self, reply: bytes, now: float) -> None:
-        self._due = None
+        self._due, self._is_full = None, False
         if reply == messages.READY:
             self.is_ready = True
             self.on_change()
