@@ -14,6 +14,7 @@ start, which takes longer than all the rest: install it as a wheel then.
 """
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -166,6 +167,14 @@ def seconds_to_first(words):
     raise SystemExit(f"no first result:\n{done.stderr}")
 
 
+def processor_seconds(words):
+    """Return the processor time of a process and of all that it has waited for."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def seconds_told(words):
     """Return what a process says that something took."""
     done = subprocess.run(words, check=True, capture_output=True, text=True)
@@ -237,7 +246,7 @@ def main(arguments=()):
     parser.add_argument("--also", action="append", default=[], metavar="PYTHON")
     parser.add_argument("--before", default="", metavar="PYTHON")
     parser.add_argument("--number", type=int, default=100, help="how many are many")
-    parser.add_argument("--only", default="import,first,many,numpy,killed", metavar="PARTS")
+    parser.add_argument("--only", default="import,first,processor,many,numpy,killed", metavar="PARTS")
     options = parser.parse_args(list(arguments))
     parts, repeat, python = options.only.split(","), options.repeat, sys.executable
     if "import" in parts:
@@ -250,6 +259,11 @@ def main(arguments=()):
             commands = with_before(programs(folder, [python, *options.also]), options.before)
             found = in_turn(repeat, seconds_to_first, commands)
             show(f"process start to first result, {WORKERS} workers", found, "multiprocessing.Pool")
+        if "processor" in parts:
+            commands = with_before(programs(folder, [python, *options.also]), options.before)
+            base = "masterworker before" if options.before else "multiprocessing.Pool"
+            found = in_turn(repeat, processor_seconds, commands)
+            show(f"processor time of that program, {WORKERS} workers", found, base)
         if "many" in parts:
             commands = with_before(many(folder, options.number, "plain"), options.before)
             found = in_turn(repeat, seconds_told, commands)
