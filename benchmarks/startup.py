@@ -246,7 +246,9 @@ def main(arguments=()):
     parser.add_argument("--also", action="append", default=[], metavar="PYTHON")
     parser.add_argument("--before", default="", metavar="PYTHON")
     parser.add_argument("--number", type=int, default=100, help="how many are many")
-    parser.add_argument("--only", default="import,first,processor,many,numpy,killed", metavar="PARTS")
+    parser.add_argument(
+        "--only", default="import,first,processor,many,numpy,killed", metavar="PARTS"
+    )
     options = parser.parse_args(list(arguments))
     parts, repeat, python = options.only.split(","), options.repeat, sys.executable
     if "import" in parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from masterworker import forks, wire
 from masterworker.errors import Terminated, WorkerStartError
@@ -17,7 +17,7 @@ from masterworker.launch.spec import deadline_after
 from masterworker.launch.worker_limits import STORED, WorkerLimits
 from masterworker.machine import process_number
 from masterworker.master.forgotten import WeakCallback
-from masterworker.named import NamedTuple
+from masterworker.named import NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,13 +13,13 @@ from typing import (
     Final,
     Literal,
     ParamSpec,
-    TypedDict,
     TypeVar,
     overload,
 )
 
 from masterworker.checking import known_keywords
 from masterworker.errors import UnpicklableError
+from masterworker.named import TypedDict
 from masterworker.taskid import task_number
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from masterworker.core.audit import times
+from masterworker.named import NamedTuple
 from masterworker.views import wording
 from masterworker.views.tables import cut, table
 
