@@ -215,6 +215,12 @@ def test_what_cannot_be_written(
         export(path, files.key(), tmp_path / "out.xlsx")
     with pytest.raises(UsageError, match="cannot be written: No such file"):
         export(path, files.key(), tmp_path / "missing" / "out.csv")
+    journal = tmp_path / "job.json"
+    before = path.read_bytes()
+    journal.write_bytes(before)
+    with pytest.raises(UsageError, match="is the journal itself"):
+        export(journal, files.key(), journal)
+    assert journal.read_bytes() == before
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError, match=r"pip install 'masterworker\[parquet\]'"):
         export(path, files.key(), tmp_path / "out.parquet")

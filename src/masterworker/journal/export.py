@@ -55,6 +55,8 @@ def export(path: Path, key: bytes, out: Path) -> int:
     if write is None:
         known = ", ".join(_WRITERS)
         raise UsageError(f"{out.name}: the ending says what is written, and must be one of {known}")
+    if out.exists() and path.exists() and out.samefile(path):
+        raise UsageError(f"{out} is the journal itself: name another file")
     if write is _write_parquet:
         _parquet()
     large = LargeFiles(path.with_name(path.name + ".d"), key)
