@@ -71,11 +71,13 @@ class LeavesHalfAGroup(Writing):
 
 
 class NamedBeforeFlushed(LargeFiles):
-    """A large file is flushed some time later."""
+    """A large file is flushed when the system likes."""
 
     def write(self, payload: Any) -> Aside:
         self._flushes = False
-        return super().write(payload)
+        aside = super().write(payload)
+        self._behind = []
+        return aside
 
 
 class WhatIsThereIsWhole(LargeFiles):
@@ -98,6 +100,9 @@ class FoldersAreNotFlushed(LargeFiles):
 
 class ForgetsForItself(Journal):
     """That the file with a result is gone is not written down: each run finds it out again."""
+
+    given: ClassVar = {"mode": "relaxed", "full": []}
+    strengths: ClassVar = {"bulk": 3000, "bound": 1 << 30}
 
     def _read_or_forget(self, place: Any, keys: Any) -> Any:
         kept = self._read(self._record_at(place), place.position, len(keys))

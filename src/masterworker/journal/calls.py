@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import pickle
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.errors import JournalError, UsageError
 from masterworker.journal.canonical import Canonical
-from masterworker.journal.kinds import named
+from masterworker.journal.kinds import is_found, named
 from masterworker.journal.records import KEY
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ class CallDigests:
         for parameters in calls:
             state = copy()
             if len(parameters) == 1 and parameters[0].__class__ in _SIMPLE:
-                form = dumps(parameters[0], 4)
-                state.update(b"(1:%d;%b" % (len(form), form))
+                state.update(dumps(parameters[0], 4))  # begins as no other form does
             else:
                 to = to or Canonical(self._special)
                 state.update(self._form(to, what, parameters))
@@ -84,7 +84,12 @@ class CallDigests:
 
     def _begin(self, what: str | Callable[..., Any], salt: object) -> Any:
         """Return the digest of what is called, without parameters, to be copied."""
-        is_fixed = isinstance(what, str) or named(what) is not None
+        if what.__class__ is str:
+            is_fixed = True
+        elif what.__class__ is FunctionType:
+            is_fixed = is_found(what) or named(what) is not None
+        else:
+            is_fixed = named(what) is not None
         if not is_fixed:
             return self._digest(what, salt)
         begun = self._begun.get((what, salt))

@@ -101,9 +101,10 @@ class Occurrences:
         if len(fresh) == len(digests) and seen.keys().isdisjoint(fresh):
             seen.update(fresh)
             return list(fresh)
-        return [self._key(digest) for digest in digests]
+        return [self.key(digest) for digest in digests]
 
-    def _key(self, digest: bytes) -> bytes:
+    def key(self, digest: bytes) -> bytes:
+        """Return the key of one call."""
         number = self._seen.get(digest, 0)
         self._seen[digest] = number + 1
         if not number:

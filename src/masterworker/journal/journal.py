@@ -190,6 +190,11 @@ class Journal:
         with self._lock:
             return self._occurrences.keys(digests)
 
+    def key(self, digest: bytes) -> bytes:
+        """Return the key of one call, as `keys`."""
+        with self._lock:
+            return self._occurrences.key(digest)
+
     def recall(self, keys: Sequence[bytes]) -> list[tuple[int, Kept | Again | None]]:
         """Return what is kept of tasks in a row: parts, each with its number of tasks."""
         strikes = self._strikes

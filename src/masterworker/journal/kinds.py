@@ -44,6 +44,12 @@ def named(value: Any) -> str | None:
     return f"{module_name(module)}:{name}" if found is value and found is not None else None
 
 
+def is_found(value: Any) -> bool:
+    """Return whether a function is found under its name: quick, and may be False all the same."""
+    module = sys.modules.get(value.__module__)
+    return module is not None and module.__dict__.get(value.__qualname__) is value
+
+
 def _by_name(name: str) -> bytes:
     return b"N" + name.encode("utf-8", "surrogatepass")
 

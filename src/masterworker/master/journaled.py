@@ -128,7 +128,7 @@ class Journaled:
         future: Future[Any],
     ) -> None:
         """Ask for a call, or give its future what is kept."""
-        keys = self.journal.keys([digest])
+        keys = [self.journal.key(digest)]
         ((_, kept),) = self.journal.recall(keys)
         if isinstance(kept, Again):
             future.number = self._manager.request(
@@ -152,7 +152,7 @@ class Journaled:
         self, digest: bytes, tag: str, payload: Payload, options: Options | None
     ) -> int:
         """Ask for a task by tag, or let what is kept be collected. Returns its id."""
-        keys = self.journal.keys([digest])
+        keys = [self.journal.key(digest)]
         ((_, kept),) = self.journal.recall(keys)
         if kept is None or isinstance(kept, Again):
             known = None if kept is None else AskedAgain(kept.losses)
@@ -368,7 +368,7 @@ class Drawing:
 
     def _digests(self, items: list[Any]) -> list[bytes]:
         if self._known_by is None:
-            calls = [(item,) for item in items] if self._single else items
+            calls = zip(items, strict=True) if self._single else items
             return self._journaled.digests(self._what, calls, self._salt)
         known = [(key,) for key in islice(self._known_by, len(items))]
         if len(known) < len(items):
