@@ -8,17 +8,22 @@ results, classes and arguments of errors, and output of tasks.
 from __future__ import annotations
 
 import ast
-import functools
+import concurrent.futures
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
 from e2e.peers.endings import BEGIN, ONLY_OURS, PROGRAMS
 from e2e.peers.running import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 #: The first test of a file waits for all programs of that.
 pytestmark = pytest.mark.timeout(600)
@@ -38,6 +43,8 @@ class Different(NamedTuple):
     row: str
 
 
+#: How many programs, or files of them, are executed at a time.
+AT_ONCE: Final = 4
 #: Each file, and what its programs are written for.
 FILES: Final = {
     "executor_programs": "standard",
@@ -76,19 +83,20 @@ def programs(file: str) -> list[str]:
     return [name.removeprefix("program_") for name in names if name.startswith("program_")]
 
 
-def ended(folder: Path, kind: str, body: str) -> tuple[int, list[str], str]:
+def ended(kind: str, body: str) -> tuple[int, list[str], str]:
     """Return how a program ended, the lines that it printed, and the last one of its errors."""
-    script = folder / "script.py"
-    script.write_text(BEGIN[kind] + body)
-    done = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        input="given",
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "script.py")
+        script.write_text(BEGIN[kind] + body)
+        done = subprocess.run(
+            [sys.executable, script],
+            capture_output=True,
+            text=True,
+            input="given",
+            timeout=240,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
     errors = [
         line
         for line in done.stderr.strip().splitlines()
@@ -102,7 +110,6 @@ def ended(folder: Path, kind: str, body: str) -> tuple[int, list[str], str]:
     return done.returncode, sorted(done.stdout.splitlines()), last
 
 
-@functools.cache
 def printed(file: str, kind: str) -> dict[str, str]:
     """Execute the programs of a file. Returns what each has printed."""
     done = subprocess.run(
@@ -116,6 +123,60 @@ def printed(file: str, kind: str) -> dict[str, str]:
     assert done.returncode == 0, done.stderr
     parts = done.stdout.split(MARK)[1:]
     return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
+
+
+class Runs:
+    """Executes what the selected tests need, some at a time: programs wait more than they work.
+
+    Args:
+        tests: The names of the tests.
+    """
+
+    def __init__(self, tests: Iterable[str]) -> None:
+        self._pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+        self._known: dict[tuple[Any, ...], concurrent.futures.Future[Any]] = {}
+        selected = [re.findall(r"\w+", test.partition("[")[2]) for test in tests]
+        for file in dict.fromkeys(
+            file for file in (*FILES, *REPORTED) for each in selected if file in each
+        ):
+            for kind in ("masterworker", *([FILES[file]] if file in FILES else [])):
+                self._begin(printed, file, kind)
+        for name, body in PROGRAMS.items():
+            if [name] in selected:
+                self._begin(ended, "standard", body)
+                self._begin(ended, "masterworker", body)
+
+    def _begin(self, run: Callable[..., Any], *args: str) -> concurrent.futures.Future[Any]:
+        if (run, *args) not in self._known:
+            self._known[(run, *args)] = self._pool.submit(run, *args)
+        return self._known[(run, *args)]
+
+    def printed(self, file: str, kind: str) -> dict[str, str]:
+        """Return what `printed` returns."""
+        found: dict[str, str] = self._begin(printed, file, kind).result()
+        return found
+
+    def ended(self, kind: str, body: str) -> tuple[int, list[str], str]:
+        """Return what `ended` returns."""
+        found: tuple[int, list[str], str] = self._begin(ended, kind, body).result()
+        return found
+
+    def wait(self) -> None:
+        """Wait until all that has begun is done."""
+        concurrent.futures.wait(self._known.values())
+
+    def end(self) -> None:
+        """Begin nothing more, and wait for what runs."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
+    """What programs have done: each is executed once."""
+    found = Runs(item.name for item in request.session.items if item.path == Path(__file__))
+    found.wait()  # no process of one test may be there after another one
+    yield found
+    found.end()
 
 
 def as_ours(text: str) -> str:
@@ -133,10 +194,10 @@ def without_values(text: str) -> str:
 @pytest.mark.parametrize(
     ("file", "name"), [(file, name) for file in FILES for name in programs(file)]
 )
-def test_it_prints_the_same(file: str, name: str) -> None:
+def test_it_prints_the_same(runs: Runs, file: str, name: str) -> None:
     """But for what a page says."""
-    theirs = as_ours(printed(file, FILES[file])[name])
-    ours = without_values(printed(file, "masterworker")[name])
+    theirs = as_ours(runs.printed(file, FILES[file])[name])
+    ours = without_values(runs.printed(file, "masterworker")[name])
     difference = DIFFERENT.get(name)
     if difference is not None:
         assert difference.row in (DOCS / difference.page).read_text()
@@ -148,29 +209,29 @@ def test_it_prints_the_same(file: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("file", "name"), [(file, name) for file in REPORTED for name in programs(file)]
 )
-def test_what_was_reported_holds(file: str, name: str) -> None:
+def test_what_was_reported_holds(runs: Runs, file: str, name: str) -> None:
     """Each program asserts what it is about, and prints nothing."""
-    assert printed(file, "masterworker")[name] == ""
+    assert runs.printed(file, "masterworker")[name] == ""
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_it_ends_the_same(name: str, tmp_path: Path) -> None:
+def test_it_ends_the_same(runs: Runs, name: str) -> None:
     """With the same status, output, and last line of standard error."""
-    theirs = ended(tmp_path, "standard", PROGRAMS[name])
-    assert ended(tmp_path, "masterworker", PROGRAMS[name]) == theirs
+    theirs = runs.ended("standard", PROGRAMS[name])
+    assert runs.ended("masterworker", PROGRAMS[name]) == theirs
 
 
 @pytest.mark.parametrize("name", ONLY_OURS)
-def test_it_ends(name: str, tmp_path: Path) -> None:
+def test_it_ends(runs: Runs, name: str) -> None:
     """Where it does not with the standard library."""
     status, output, body = ONLY_OURS[name]
-    found = ended(tmp_path, "masterworker", body)
+    found = runs.ended("masterworker", body)
     assert found == (status, sorted(output.splitlines()), "")
 
 
-def test_a_program_that_differs_is_noticed() -> None:
+def test_a_program_that_differs_is_noticed(runs: Runs) -> None:
     """By what it prints, and by what it raises."""
     names = programs("executor_programs")
     assert len(names) == len(set(names)) > 20
-    theirs = printed("executor_programs", "standard")
+    theirs = runs.printed("executor_programs", "standard")
     assert theirs["counted_words"] != theirs["primes"] != ""
