@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from journal.returns import Rig
+from masterworker import Master
 from masterworker.cli.exit_codes import MASTER_GONE
-from support import HANG, wait_until, workers_of
+from masterworker.errors import NotTrustedError
+from masterworker.master.master import engine_of
+from masterworker.security import ticket
+from masterworker.transport.address import Address
+from masterworker.transport.pyro.connection import connect
+from support import HANG, unique_label, wait_until, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,3 +111,24 @@ def test_another_job_takes_nothing_of_the_one_before(rig: Rig, journals: tuple[s
     assert sorted(rig.told()) == list(range(rig.number))
     assert rig.executed() == dict.fromkeys(range(rig.number), 1)
     assert rig.workers[0].wait(HANG) == 0, rig.workers_said()
+
+
+def test_a_ticket_is_good_for_all_runs_of_a_job(tmp_path: Path) -> None:
+    """Where it has a journal; but for those of workers that end with their master."""
+    label, path = unique_label(), tmp_path / "job.journal"
+    with Master(label, journal=path) as master:
+        endpoint = engine_of(master).endpoint
+        assert endpoint is not None
+        texts = master.ticket(), endpoint.ticket("1h", "worker", one_run=True)
+        place = endpoint.address
+    good, of_one_run = map(ticket.parse, texts)
+    address = Address(place.host, place.port)
+    with Master(label, journal=path):  # at the same port
+        connect(address, label, credential=lambda: good.credential).close()
+        with pytest.raises(NotTrustedError, match="an earlier run"):
+            connect(address, label, credential=lambda: of_one_run.credential)
+    with (
+        Master(label, journal=tmp_path / "other.journal", ports=[place.port]),
+        pytest.raises(NotTrustedError, match="another job"),
+    ):
+        connect(address, label, credential=lambda: good.credential)

@@ -82,7 +82,7 @@ def _run(order: Order, life: _Life) -> tuple[int, str]:
     spec = Spec(
         leave.label,
         None,
-        {**environment(variables, 1), VARIABLE: str(RECONNECT)},  # they end with their master
+        {**environment(variables, 1), VARIABLE: "0"},  # they end with their master
         limits,
         memory_limit=order.memory_limit,
         verbose=order.verbose,

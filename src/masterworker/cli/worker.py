@@ -104,7 +104,8 @@ def supervise(
     """
     client = find(spec.label, spec.master, wait=wait)
     spec = _like_the_master(client, spec, is_given=preloads)
-    comes_back = patience is None and bool(client.job())
+    waits = patience is None and patiences.patience() > 0
+    comes_back = waits and bool(client.job())
     if patience is None:
         patience = patiences.patience() if comes_back else patiences.RECONNECT
     messenger = Client(lambda: reach(spec.label, spec.master))

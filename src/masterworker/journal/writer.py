@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from masterworker import forks
+from masterworker.journal.writing import SOON
 
 if TYPE_CHECKING:
     from masterworker.journal.writing import Entries, Writing
@@ -73,7 +74,7 @@ class Writer:
                 pause = writing.step(time.monotonic(), closing=closing)
                 if pause == inf and closing:
                     break
-                self.dozes = pause == inf
+                self.dozes = pause > SOON
                 if pause:
                     self._bell.wait(None if pause == inf else pause)
                     self._bell.clear()

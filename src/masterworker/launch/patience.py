@@ -15,7 +15,7 @@ VARIABLE: Final = "MASTERWORKER_RECONNECT"
 
 
 def patience() -> float:
-    """Return for how many seconds to look for a master with a journal."""
+    """Return for how many seconds to look for a master with a journal; 0: as for any other."""
     try:
         seconds = float(os.environ[VARIABLE])
     except (KeyError, ValueError):

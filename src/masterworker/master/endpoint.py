@@ -68,7 +68,8 @@ class Endpoint:
                 hosts_to_listen_at(host, (names.host, names.port) if names else None),
                 _ports(ports, last_port),
                 self._notice.socket_path,
-                manager.job or manager.instance,
+                manager.job,
+                manager.instance,
             )
             manager.machine.most_awake = usable_cpus() - 1
             if manager.machine.most_awake:  # with one processor it would take longer
@@ -92,8 +93,14 @@ class Endpoint:
         """Path of the private socket, for workers of this user on this machine."""
         return self._notice.socket_path
 
-    def ticket(self, valid: str, role: str) -> str:
-        """Make a ticket; see `Master.ticket`."""
+    def ticket(self, valid: str, role: str, *, one_run: bool = False) -> str:
+        """Make a ticket; see `Master.ticket`.
+
+        Args:
+            valid: For how long.
+            role: Of whom.
+            one_run: It is no good for another run of a job with a journal.
+        """
         from masterworker.security.peer import Role
         from masterworker.security.ticket import issue
 
@@ -101,7 +108,8 @@ class Endpoint:
             raise UsageError(f"a ticket is for a worker or an observer, not for {role!r}")
         server = self.server
         places = [(host, server.port) for host in server.addresses]
-        job = self._manager.job or self._manager.instance
+        manager = self._manager
+        job = manager.instance if one_run else manager.job or manager.instance
         until = units.duration(valid)
         return issue(self._label, job, places, role=Role(role), valid=until).text()
 

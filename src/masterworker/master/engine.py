@@ -268,7 +268,7 @@ class MasterEngine:
         if self.launcher.crews is None:
             from masterworker.engine.pilots.crews import Crews
 
-            make = partial(self.endpoint.ticket, role="worker")
+            make = partial(self.endpoint.ticket, role="worker", one_run=True)
             self.launcher.crews = Crews(
                 self.manager, make, self.launcher.on_crews, self.end.at_exit
             )

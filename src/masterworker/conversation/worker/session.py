@@ -66,7 +66,7 @@ class WorkerSession:
         pack: Pickles the results of a row that are kept as values.
         heartbeat: Longest time between signs of life (seconds).
         reconnect: How long a master that is gone is looked for (seconds).
-        patience: How long one that may come back is looked for (seconds).
+        patience: How long one that may come back is looked for (seconds); 0: as any other.
         max_depth: Depth of tasks inside tasks up to which any other is executed while one waits.
         now: Seconds on the worker's clock.
     """
@@ -182,7 +182,8 @@ class WorkerSession:
     def _join_again(self) -> Steps[None]:
         """Join as long as a master may be gone, from its last answer on."""
         began = self.now
-        end = self.last_call + (self.patience if self.hand.job else self.reconnect)
+        returns = bool(self.hand.job) and self.patience > 0
+        end = self.last_call + (self.patience if returns else self.reconnect)
         pause, longest = PAUSES
         while True:
             try:

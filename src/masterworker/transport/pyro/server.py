@@ -64,6 +64,7 @@ class Server:
         socket_path: Where to listen as a Unix-domain socket too; "" for nowhere. The folder
             must be the user's alone.
         job: The random id of this job, which tickets name.
+        run: Another one, of this run of the job alone.
 
     Raises:
         TransportError: None of the ports is free, or the host is not one of this machine.
@@ -77,10 +78,11 @@ class Server:
         ports: Iterable[int] = (0,),
         socket_path: str = "",
         job: str = "",
+        run: str = "",
     ) -> None:
         self._factory = factory
         self._name = object_name(label)
-        self._job = job
+        self._jobs = frozenset(("", job, run))
         self._credentials = _Credentials()
         if not LOCAL.issuperset(hosts):
             self._credentials.context()  # what is wrong with them is said now
@@ -184,7 +186,7 @@ class Server:
             selector.unregister(listener)
 
     def _judge(self, peer: Peer) -> str:
-        if peer.job not in {"", self._job}:
+        if peer.job not in self._jobs:
             return (
                 "its ticket is for another job, or an earlier run of this one: "
                 "ask for a new one (task_manager ticket LABEL --out FILE)"
