@@ -1,0 +1,89 @@
+"""Snapshots for all who look at a job: one for a second, whatever the number of viewers."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from masterworker import wire
+from masterworker.manager import Manager
+from masterworker.recorder import shapes, snapshot
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_many_viewers_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot is made once a second; the same difference is put into its form once."""
+    made, encoded = [], []
+    take, encode = snapshot.take, shapes.encode
+    monkeypatch.setattr(snapshot, "take", lambda *a: made.append(1) or take(*a))
+    monkeypatch.setattr(shapes, "encode", lambda *a: encoded.append(1) or encode(*a))
+    clock = Clock()
+    manager = Manager(clock=clock)
+    manager.join(wire.introduce("pid 1 on host (x)", ["a"], None, "worker"))
+    manager.request("a", (b"1", b"2"))
+    seen: dict[int, tuple[int, int, float, int]] = dict.fromkeys(range(100), (0, 0, 0.0, 0))
+    for second in range(5):
+        clock.now = 100.0 + second
+        for viewer, has in seen.items():
+            clock.now += 0.001
+            found = shapes.decode(manager.looking.encoded(has))
+            assert bool(found.base) is bool(second)
+            seen[viewer] = (found.number, found.histories.slots, found.histories.width, 99)
+    assert (len(made), len(encoded)) == (5, 5)
+
+
+def test_what_guests_are_shown_is_not_what_others_are() -> None:
+    """The forms that are kept are not mixed up."""
+    manager = Manager()
+    member = manager.join(wire.introduce("pid 1 on host (x)", ["a"], None, "worker")).member_id
+    manager.request("a", (b"1",))
+    (lease,) = manager.exchange(wire.Exchange(member, want=1)).leases
+    assert manager.settle(lease.task_id, 1, b"\x94\xa1E\xa6secret\xa5trace\xc4\x00")
+    own, guests = (
+        shapes.decode(manager.looking.encoded((0, 0, 0.0, 0), texts=texts))
+        for texts in (True, False)
+    )
+    assert [(kind.text, kind.traceback) for kind in own.failures] == [("secret", "trace")]
+    assert [(kind.text, kind.traceback) for kind in guests.failures] == [("", "")]
+
+
+def test_threads_that_look_at_once() -> None:
+    """None gets a torn snapshot, or an exception, while tasks come and go."""
+    clock = Clock()
+    manager = Manager(clock=clock)
+    member = manager.join(wire.introduce("pid 1 on host (x)", ["a"], None, "worker")).member_id
+    wrong: list[Any] = []
+    over = threading.Event()
+
+    def look() -> None:
+        try:
+            while not over.is_set():
+                clock.now += 2.0
+                found = shapes.decode(manager.looking.encoded((0, 0, 0.0, 0)))
+                settled = found.done + found.failed + found.cancelled
+                if found.asked != settled + found.waiting + found.in_hand:
+                    wrong.append(found)
+        except BaseException as error:
+            wrong.append(error)
+
+    viewers = [threading.Thread(target=look) for _ in range(4)]
+    for viewer in viewers:
+        viewer.start()
+    for _ in range(300):
+        manager.request("a", (b"x",) * 3)
+        reply = manager.exchange(wire.Exchange(member, want=9))
+        done = [wire.records.Outcome(r.task_id, r.attempt, 0, r.payloads) for r in reply.leases]
+        manager.exchange(wire.Exchange(member, outcomes=done))
+    over.set()
+    for viewer in viewers:
+        viewer.join()
+    assert wrong == []
