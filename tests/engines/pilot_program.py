@@ -1,6 +1,8 @@
-"""A program with workers in an engine: what happens there, one thing for each call.
+"""A program with workers in an engine: what happens there, one thing after the other.
 
-python pilot_program.py ENGINE DEED LABEL
+python pilot_program.py ENGINE LABEL DEED...
+
+Engines start slowly, so all have the same one; each has a job of its own.
 """
 
 from __future__ import annotations
@@ -37,12 +39,13 @@ def numbered(number, seconds):
 
 
 def worker_processes(label):
-    """The worker processes of the job that live."""
+    """The worker processes that live, of jobs whose labels begin so."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
-            is_worker = words and words[-1] == label and any("--supervised=" in w for w in words)
+            is_of_job = words and words[-1].startswith(label)
+            is_worker = is_of_job and any("--supervised=" in word for word in words)
             if is_worker and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
@@ -67,12 +70,19 @@ def kill(processes):
             process.kill()
 
 
-class InThreads:
-    def __init__(self):
-        self.on = ThreadPoolExecutor(MANY)
+class Engine:
+    """What all have in common."""
 
     def processes(self):
         return []
+
+    def mend(self):
+        """Let it be as it was in the beginning."""
+
+
+class InThreads(Engine):
+    def __init__(self):
+        self.on = ThreadPoolExecutor(MANY)
 
     def is_free(self):
         return [self.on.submit(here).result(60) for _ in range(MANY)]
@@ -81,8 +91,11 @@ class InThreads:
         self.on.shutdown()
 
 
-class InLoky:
+class InLoky(Engine):
     def __init__(self):
+        self.mend()
+
+    def mend(self):
         from loky import get_reusable_executor
 
         self.on = get_reusable_executor(max_workers=MANY)
@@ -98,20 +111,23 @@ class InLoky:
         self.on.shutdown()
 
 
-class InDask:
+class InDask(Engine):
     def __init__(self, workers=MANY):
         from distributed import Client, LocalCluster
 
         self.cluster = LocalCluster(
             n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
         )
+        self._client = Client
         self.on = Client(self.cluster)
 
     def processes(self):
         return [psutil.Process(pid) for pid in self.on.run(os.getpid).values()]
 
-    def nannies(self):
-        return []
+    def mend(self):
+        if self.on.status == "closed":
+            self.on = self._client(self.cluster)
+        until(lambda: len(self.on.nthreads()) == MANY)
 
     def is_free(self):
         futures = [self.on.submit(here, pure=False) for _ in range(MANY)]
@@ -122,7 +138,7 @@ class InDask:
         self.cluster.close()
 
 
-class InSeparateProcesses:
+class InSeparateProcesses(Engine):
     """A scheduler and two workers of Dask, each started by itself."""
 
     def __init__(self):
@@ -159,7 +175,7 @@ class InSeparateProcesses:
             process.wait(30)
 
 
-class InRay:
+class InRay(Engine):
     on = "ray"
 
     def __init__(self):
@@ -189,11 +205,8 @@ class InRay:
         self.ray.shutdown()
 
 
-class OnRanks:
+class OnRanks(Engine):
     on = "mpi"
-
-    def processes(self):
-        return []
 
     def is_free(self):
         return True
@@ -444,15 +457,18 @@ def until(holds, seconds=60):
 
 
 def main():
-    kind, deed, label = sys.argv[1:]
-    engine = ENGINES[kind]()
+    kind, label, *asked = sys.argv[1:]
     deeds = [results, killed_engine, killed_supervisor, killed_workers, rain, idle, orphans]
     deeds += [closed_client, late_workers, restarted_scheduler, exit_without_end]
     deeds += [killed_scheduler, killed_nanny]
     known = {function.__name__: function for function in deeds}
-    found = known[deed](engine, label)
+    engine, found = ENGINES[kind](), {}
+    for deed in asked:
+        print(f"-- {deed}", file=sys.stderr, flush=True)  # noqa: T201
+        found[deed] = known[deed](engine, f"{label} {deed}")
+        engine.mend()
     print(json.dumps({"found": found}), flush=True)  # noqa: T201
-    if deed != "exit_without_end":
+    if "exit_without_end" not in asked:
         engine.close()
 
 

@@ -63,7 +63,7 @@ def run(folder: Path, program: str, kind: str, *words: str, status: int = 0, **e
             stdout=out,
             stderr=err,
             check=False,
-            timeout=110,
+            timeout=380,
             env={**os.environ, **more, **env},
         )
     assert ended.returncode == status, said.read_text() + told.read_text()

@@ -28,6 +28,7 @@ CASES = {
 
 
 @pytest.mark.alone
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", CASES)
 def test_tasks_through_an_engine(kind: str, tmp_path: Path) -> None:
     run(tmp_path, PROGRAM, kind, *CASES[kind])
@@ -35,6 +36,7 @@ def test_tasks_through_an_engine(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.alone
 @pytest.mark.search
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", [kind for kind in CASES if "shower" in CASES[kind]])
 def test_a_rain_of_kills(kind: str, tmp_path: Path) -> None:
     """20 kills beside 1,000 tasks: none lost, none twice, never more at one time than slots."""
