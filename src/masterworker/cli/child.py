@@ -134,20 +134,7 @@ def run(order: Order, context: ProcessContext) -> int:
     what = _fetch(client, label)
     board[scoreboard.STEP] = scoreboard.ENTERING
     try:
-        difference = common.enter(what.surroundings, elsewhere=not client.is_private)
-        if difference:
-            logger.warning("%s", difference)
-        _check_libraries()
-        processes.be_a_worker()
-        if what.kind != program.SCRIPT:  # that one sets up its own when it is executed
-            logs.enter(what.surroundings.settings.logs, elsewhere=not client.is_private)
-        _follow(what, client, label)
-        context.assignment = Assignment(label, what.digest, what.worker_class)
-        script.fresh_main(what.package)
-        definitions.fetch_from(lambda key: client.get(wire.DEFINITIONS, key))
-        if order.limits.initializer:
-            _initialize(client, order.limits.initializer, context)
-            client.disconnect()
+        _take_over(what, order, client, context)
         board[scoreboard.STEP] = scoreboard.JOINING
         _execute(what, order, client, context)
     except Terminated:  # it ended while we were joining
@@ -161,6 +148,26 @@ def run(order: Order, context: ProcessContext) -> int:
     if context.is_recycled:
         return exit_codes.RECYCLED
     return exit_codes.OK
+
+
+def _take_over(
+    what: program.Program, order: Order, client: Client, context: ProcessContext
+) -> None:
+    """Take over the program's settings, find its definitions, and call the initializer."""
+    difference = common.enter(what.surroundings, elsewhere=not client.is_private)
+    if difference:
+        logger.warning("%s", difference)
+    _check_libraries()
+    processes.be_a_worker()
+    if what.kind != program.SCRIPT:  # that one sets up its own when it is executed
+        logs.enter(what.surroundings.settings.logs, elsewhere=not client.is_private)
+    _follow(what, client, order.label)
+    context.assignment = Assignment(order.label, what.digest, what.worker_class)
+    script.fresh_main(what.package)
+    definitions.fetch_from(lambda key: client.get(wire.DEFINITIONS, key))
+    if order.limits.initializer:
+        _initialize(client, order.limits.initializer, context)
+        client.disconnect()
 
 
 def _check_libraries() -> None:
