@@ -39,7 +39,7 @@ PLANTED: list[tuple[Any, Any, str, int]] = [
     (bugs.torn_group_replayed, reading, "read_group", 155),
     (bugs.any_key_will_do, reading, "read_header", 5),
     (bugs.half_a_header_is_refused, layout, "is_unfinished", 4),
-    (bugs.what_is_ahead_is_damage, reading, "_were_ahead", 75),
+    (bugs.what_is_ahead_is_damage, reading, "were_ahead", 75),
 ]
 
 
