@@ -22,7 +22,7 @@ PROGRAM = """
         time.sleep(0.02 + 0.03 * random.Random(x).random())
         with open("executed", "a") as file:
             file.write(f"{x} {os.getpid()}.\\n")
-        return x, random.random()
+        return x, random.random(), bytes(SIZE)
 
     def window(master, items):
         waiting, items = [], iter(items)
@@ -52,7 +52,7 @@ PROGRAM = """
                 outcomes = zip(items, master.map(work, items))
             else:
                 outcomes = window(master, items)
-            for asked, (x, value) in outcomes:
+            for asked, (x, value, _) in outcomes:
                 told.write(f"{x} {value!r}.\\n")
                 told.flush()
                 if asked != x:
@@ -81,12 +81,15 @@ class Rig:
         self.folder, self.number, self.way = folder, number, way
         self.label = unique_label()
         self.journal, self.log = journal, "executed"
+        #: How many bytes each result has besides.
+        self.size = 0
         self.workers: list[subprocess.Popen[bytes]] = []
         self.killed: list[float] = []
 
     def master(self) -> Script:
         """Start the master."""
         source = PROGRAM.replace("**JOURNAL", f"**{self.journal}").replace("executed", self.log)
+        source = source.replace("SIZE", str(self.size))
         path = python_script(self.folder, "program.py", source)
         return Script(path, self.label, str(self.number), self.way)
 

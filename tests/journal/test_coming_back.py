@@ -66,6 +66,22 @@ def test_what_workers_have_finished_is_not_executed_again(rig: Rig, way: str, st
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize("start", ["two supervisors", "with a ticket"])
+def test_large_results(rig: Rig, start: str) -> None:
+    """They are held by workers, and kept in files of their own."""
+    rig.size, rig.number = 300_000, 60
+    master = rig.master()
+    master.says("begun")
+    WAYS[start](rig)
+    rig.until_all_work(2, master)
+    rig.until_executed(20, master)
+    rig.kill(master)
+    master = rig.master()
+    assert master.wait(8 * HANG) == 0, master.told + rig.workers_said()
+    rig.check()
+
+
+@pytest.mark.timeout(400)
 def test_a_master_that_never_comes_back(rig: Rig) -> None:
     """Workers and their supervisor end when they have looked for as long as they should."""
     master = rig.master()
