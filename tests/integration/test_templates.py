@@ -294,8 +294,11 @@ def test_more_workers_than_requests_that_the_connection_holds(
 
 
 @needs_templates
-def test_a_fork_has_its_program_from_the_template(master: Master) -> None:
+def test_a_fork_has_its_program_from_the_template(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is that of the moment, and no worker asks the master for it."""
+    monkeypatch.setattr(starter, "PATIENCE_SECONDS", HANG)  # each worker waits for the template
     master.launch_workers(1)
     child = "__import__('masterworker.cli.child').cli.child"
     given = f"[each.encode() for each in {child}._given]"
