@@ -473,6 +473,7 @@ class JournaledWorld(World):
         if layout.is_unfinished(memoryview(before)):
             return
         real, journal.credentials = journal.credentials, SimpleNamespace(authority=lambda: b"?")  # type: ignore[assignment]
+        failing, self.disk.failing = self.disk.failing, 0  # or the next one would believe the cache
         try:
             with System(self.disk).in_place():
                 journal.Journal(self.settings, partial(SimWriter, self.desk))
@@ -481,7 +482,7 @@ class JournaledWorld(World):
         else:
             raise Violation("a journal was opened with another key")
         finally:
-            journal.credentials = real
+            journal.credentials, self.disk.failing = real, failing
         if file is None or file.cache != before:
             raise Violation("a journal was changed with another key")
         self.disk.locks.clear()
