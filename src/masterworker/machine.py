@@ -35,11 +35,6 @@ def process_number(info: str) -> int | None:
     return int(words[1]) if words[1].isdecimal() else None
 
 
-def is_same_process(info: str, other: str) -> bool:
-    """Return whether two such lines may be of one process: of others only where both are known."""
-    return process_number(info) == process_number(other)
-
-
 def random_name() -> str:
     """Return 32 random hexadecimal digits, which cannot be guessed."""
     return os.urandom(16).hex()

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from contract.nets import Background
 from masterworker import wire
@@ -158,3 +159,22 @@ def test_who_promised_nothing_may_be_silent(net: Net) -> None:
     wait_until(lambda: loud.client.ping(loud.id) and time.monotonic() > end)
 
     assert _here(net) == [quiet.id, loud.id]
+
+
+@pytest.mark.parametrize("run", ["this one", "another one"])
+def test_an_end_counts_in_the_run_that_its_numbers_are_of(net: Net, run: str) -> None:
+    """Else a task and a process that happen to have the same numbers would be blamed."""
+    client = net.client()
+    hello = replace(net.hello(["a"], client=client), supervisor="supervisor")
+    member = client.join(hello).member_id
+    client.attend("supervisor", [member], [], 0.0)
+    client.request("a", [b""])
+    (lease,) = client.exchange(wire.Exchange(member, want=1)).leases
+    number = wire.number_of_run(net.manager.instance if run == "this one" else run)
+
+    ending = wire.Ending(member, hello.info, lease.task_id, "killed", True, "", run=number)
+    client.attend("supervisor", [], [ending], 0.0)
+
+    assert net.manager.ping(member) == (run == "another one")
+    story = net.manager.story(lease.task_id)
+    assert any("killed" in line for line in story) == (run == "this one")

@@ -125,13 +125,13 @@ class StrangersAreServed(Dispatcher):
         return reply, waiter
 
 
-class OldMembersEndAgain(Desk):
+class OldMembersEndAgain(Supervision):
     """A supervisor's news of another run of the master is taken for news of this one."""
 
     tune = staticmethod(ended_as_the_master_was_away)
 
-    def same_process(self, info: str, other: str) -> bool:
-        return True
+    def _take_ending(self, name: str, ending: Any, now: float) -> None:
+        super()._take_ending(name, replace(ending, run=0), now)
 
 
 class EndedIsDead(Supervision):

@@ -128,7 +128,7 @@ class Desk:
     def __init__(self, kernel: Kernel, swarm: Swarm, core: Scheduler, oracle: Oracle) -> None:
         self.kernel, self.swarm, self.core, self.oracle = kernel, swarm, core, oracle
         pressure = BackPressure(lambda: swarm.bound, Bulk)
-        self.machine = self.machine_class(core, pressure, self.same_process, nullcontext())
+        self.machine = self.machine_class(core, pressure, nullcontext())
         self.machine.calls.comes_back_within = swarm.comes_back
         #: Name of this run of the master.
         self.instance = ""
@@ -146,9 +146,6 @@ class Desk:
         #: Results that the master's program has and does not drop before it has got all.
         self._hoard: list[Bulk] = []
         self._open = 0
-
-    def same_process(self, info: str, other: str) -> bool:
-        return info == other
 
     # -- standing still ---------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from masterworker.core.scheduler import Scheduler
 from masterworker.data.items import single
 from masterworker.errors import MasterworkerError
+from masterworker.wire import number_of_run
 from simulation.desk import Desk, finished_of
 from simulation.network import Network
 from simulation.oracle import Oracle
@@ -46,6 +47,7 @@ class Masters:
         self.core.oracle, self.core.kernel = self.oracle, self.kernel
         self.desk = self.desk_class(self.kernel, self.swarm, self.core, self.oracle)
         self.desk.instance = f"run {len(self.oracles) + 1}"
+        self.desk.machine.supervision.run = number_of_run(self.desk.instance)
         self.oracles[self.desk.instance] = self.oracle
 
     def make_core(self) -> Any:

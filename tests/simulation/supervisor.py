@@ -52,7 +52,10 @@ class SimSupervisor:
     ) -> None:
         """A worker process has ended: by itself, or because it was told to."""
         member = -1 if worker.member is None else worker.member
-        ending = wire.Ending(member, worker.client, worker.executing, how, blame, "", outcome)
+        run = wire.number_of_run(worker.hand.instance)
+        ending = wire.Ending(
+            member, worker.client, worker.executing, how, blame, "", outcome, run=run
+        )
         pause = GLANCE * self.world.kernel.random.random()
         news = worker.hand.instance, ending
         self.world.kernel.after(pause, self._endings.append, news)

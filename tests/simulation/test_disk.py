@@ -62,6 +62,13 @@ def test_told_means_kept(first: int) -> None:
     assert recalls
 
 
+def test_an_end_counts_for_its_own_run() -> None:
+    """Worker and task had numbers in two runs: the end in the old one counted in the new one."""
+    world = JournaledWorld(3883)
+    world.run()
+    assert len(world.oracles) > 1
+
+
 def test_same_seed_same_history() -> None:
     for seed in range(10):
         one, other = JournaledWorld(seed, kept=None), JournaledWorld(seed, kept=None)

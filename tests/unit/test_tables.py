@@ -129,7 +129,7 @@ class Master:
     def __init__(self) -> None:
         core = Scheduler(single=single)
         pressure = BackPressure(lambda: 1 << 30, lambda _: None)  # type: ignore[arg-type,return-value]
-        self.machine = Dispatcher(core, pressure, str.__eq__, nullcontext())
+        self.machine = Dispatcher(core, pressure, nullcontext())
         self.worker, self.other = self.join("worker"), self.join("other")
         self.machine.submissions.add("a", [b"", b"", b""], None, [0], direct=False)
         self.machine.flush(0.0)

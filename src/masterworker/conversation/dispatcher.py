@@ -65,7 +65,6 @@ class Dispatcher:
     Args:
         core: The scheduler.
         pressure: Holds tasks back while results pile up.
-        same_process: Returns whether two lines of `wire.Hello.info` are of one process.
         lock: Is held around changes of the buffer of requests.
     """
 
@@ -73,7 +72,6 @@ class Dispatcher:
         self,
         core: Scheduler,
         pressure: BackPressure,
-        same_process: Callable[[str, str], bool],
         lock: AbstractContextManager[object],
     ) -> None:
         self.core = core
@@ -93,7 +91,7 @@ class Dispatcher:
         self.rule = FlushRule(self.submissions, core.waiting.claims.by_id)
         self.membership = Membership(self)
         self.orders = MemberOrders()
-        self.supervision = Supervision(self, same_process)
+        self.supervision = Supervision(self)
         self.answering = Answering(self)
         #: Of trusted processes, and of those with a ticket: neither pushes the other's out.
         self.calls, self.guest_calls = NumberedCalls(), NumberedCalls()

@@ -13,7 +13,7 @@ from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from masterworker.conversation.whole import Whole
     from masterworker.core.departure import Departure
@@ -29,14 +29,14 @@ class Supervision:
 
     Args:
         whole: The machine that this is a part of.
-        same_process: Returns whether two lines of `wire.Hello.info` are of one process.
     """
 
-    def __init__(self, whole: Whole, same_process: Callable[[str, str], bool]) -> None:
+    def __init__(self, whole: Whole) -> None:
         self._whole = whole
         self._core = whole.core
-        self._same_process = same_process
         self._orders = SupervisorOrders()
+        #: `number_of_run` of this one.
+        self.run = 0
 
     def attach(self, name: str) -> None:
         """A supervisor speaks through one more connection."""
@@ -120,13 +120,13 @@ class Supervision:
             message = f"workers fail at start: {how}"
             whole.troubles.note("start", message, now, tail)
             return
+        if ending.run not in {0, self.run}:
+            return  # the numbers are of another run of the manager, and mean something else here
         member = core.members.get(member_id)
         if member is None and ended:
             whole.apply(core.on_ended_at_last(member_id, name, now), now)
         if member is None or member.supervisor != name:
             return
-        if not self._same_process(member.info, ending.info):
-            return  # the number is of another run of the manager, and means another process here
         if ending.outcome is not None:
             kind, payload = ending.outcome
             report = Outcome(ending.task_id, CURRENT, kind, [payload])

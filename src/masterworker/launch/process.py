@@ -370,6 +370,7 @@ class WorkerProcess:
             self.guilty or not self.asked,
             "\n".join(self.tail),
             self.outcome,
+            run=self.board[scoreboard.RUN],
         )
 
     def stopped(self) -> wire.Ending | None:
@@ -377,8 +378,10 @@ class WorkerProcess:
         if self.member_id < 0 or not self.health.has_stopped():
             return None
         blame, info = bool(self.task) and not self.asked, process_info(self.pid)
-        how = "its process is stopped"
-        return wire.Ending(self.member_id, info, self.task, how, blame, "", self.outcome, False)
+        how, run = "its process is stopped", self.board[scoreboard.RUN]
+        return wire.Ending(
+            self.member_id, info, self.task, how, blame, "", self.outcome, False, run
+        )
 
     def last_words(self, *, shown: bool) -> list[str]:
         """Return the end of what it wrote to stderr, and why it has ended, as far as it said so.

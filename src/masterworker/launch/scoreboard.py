@@ -55,8 +55,10 @@ ORDERS: Final = 13
 PID: Final = 14
 #: What the process does before it joins, one of the numbers below.
 STEP: Final = 15
+#: Which run of the manager `MEMBER` and `TASK` are of, as `wire.number_of_run`.
+RUN: Final = 16
 #: From here on: the tag of the task that is being executed, as text that ends with a zero.
-TAG: Final = 16
+TAG: Final = 17
 #: From here on: why the worker ends, as text that ends with a zero.
 _REASON: Final = TAG + 32
 #: How many numbers there are. Longer texts are cut.

@@ -31,7 +31,7 @@ from masterworker.core.streams import StreamTable
 from masterworker.data.items import single
 from masterworker.data.record import explain, timed_out
 from masterworker.errors import RejectedError
-from masterworker.machine import is_same_process, random_name
+from masterworker.machine import random_name
 from masterworker.manager.calls import Calls
 from masterworker.manager.cancelling import Cancelling
 from masterworker.manager.guard import Guard
@@ -93,7 +93,8 @@ class Manager:
         )
         pressure = BackPressure(bound, as_segment)
         #: Everything that is decided; with the lock held, so by way of `guard`.
-        self.machine = Dispatcher(self.core, pressure, is_same_process, forks.lock())
+        self.machine = Dispatcher(self.core, pressure, forks.lock())
+        self.machine.supervision.run = wire.number_of_run(self.instance)
         self._timekeeper = Timekeeper(self._tick)
         outbox, self._observers = Outbox(), Observers()
         self._sinks = Sinks(outbox, self._observers, self._timekeeper, on_direct, on_failed, keep)

@@ -23,6 +23,7 @@ from masterworker.wire.records import (
     SupervisorOrder,
     Usage,
     Welcome,
+    number_of_run,
 )
 from masterworker.wire.refusals import decode_error, encode_error
 from masterworker.wire.vocabulary import *  # noqa: F403  all of it belongs to the language
@@ -49,6 +50,7 @@ __all__ = [
     "encode_error",
     "introduce",
     "judge",
+    "number_of_run",
     "python_version",
     "read_reply",
 ]

@@ -24,6 +24,11 @@ Usage = tuple[int, int, float]
 Collected = tuple[list[Finished], list[Lease]]
 
 
+def number_of_run(instance: str) -> int:
+    """Return a number for the random name of a run of the manager: less than 2**56, never 0."""
+    return int.from_bytes(instance[:7].encode(), "big")
+
+
 class Hello(Travels, frozen=True):
     """How a process introduces itself when it joins."""
 
@@ -161,6 +166,8 @@ class Ending(Travels, frozen=True):
     outcome: tuple[int, bytes] | None = None
     #: It has; False: it is only stopped, and may be continued.
     ended: bool = True
+    #: `number_of_run` of the manager that its ids are of, as the process knew it; 0: not known.
+    run: int = 0
 
 
 class Attendance(Travels, frozen=True):

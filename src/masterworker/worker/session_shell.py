@@ -26,7 +26,7 @@ from masterworker.data.states import StateCache
 from masterworker.errors import JobEndedError
 from masterworker.launch import exits
 from masterworker.launch.patience import patience
-from masterworker.launch.scoreboard import DEADLINE, LAST, MEMBER, SHELF, TASK
+from masterworker.launch.scoreboard import DEADLINE, LAST, MEMBER, RUN, SHELF, TASK
 from masterworker.machine import process_info
 from masterworker.worker.interrupts import Interrupts
 
@@ -257,6 +257,7 @@ class SessionShell:
             for each in (TASK, LAST, DEADLINE):  # its number means another task now
                 board[each] = 0
         self.states.clear()  # an order to forget one may have been lost with the connection
+        board[RUN] = wire.number_of_run(self.session.hand.instance)
         board[MEMBER] = joined.member_id + 1
 
     def _collect(self, asked: effects.Collect) -> tuple[list[Finished], list[Lease]]:

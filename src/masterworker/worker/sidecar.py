@@ -148,7 +148,8 @@ class Sidecar:
 
     def _report(self, member: int, task: int, how: str, *, ended: bool) -> None:
         info, blame = process_info(self._pid), bool(task)
-        self._reporter.report(wire.Ending(member, info, task, how, blame, "", None, ended))
+        run = self._board[scoreboard.RUN]
+        self._reporter.report(wire.Ending(member, info, task, how, blame, "", None, ended, run))
 
     def _on_orders(self, orders: list[tuple[str, int, int]]) -> None:
         for order, member, task in orders:
