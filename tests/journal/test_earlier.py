@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from journal import files
-from masterworker import wire
+from masterworker import Master, wire
 from masterworker.core.task import AGAIN, FAILURE, RESULT, Outcome
+from masterworker.journal import code
 from masterworker.journal.earlier import Earlier
 from masterworker.journal.journal import Journal, Settings
-from masterworker.journal.records import Asked, Began, Ended, Listens, Waits
+from masterworker.journal.records import Asked, Began, Code, Ended, Forgot, Listens, Waits
 from masterworker.manager import Manager
-from support import HANG, wait_until
+from masterworker.master.master import engine_of
+from support import HANG, unique_label, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,3 +236,38 @@ def test_port_and_workers_are_read(path: Path) -> None:
     journal = Journal(Settings(path))
     assert (journal.earlier.port, journal.earlier.workers) == (7801, {"w1"})
     journal.close(HANG)
+
+
+def test_what_was_forgotten_does_not_come_back(path: Path) -> None:
+    """A worker that has not heard that its outcome was kept has it still; later ones count."""
+    later = [Began(3.0, "here", 7, "program.py", {}, "two"), Asked(5, "@f", key("b"))]
+    files.write(path, [*before(), [Forgot(key("b"), "@f", RESULT)], later])
+    run = Run(path)
+    run.ask("b")
+    assert run.bring("one", 2, b"old") == [2]
+    assert run.fetch() == [b"b"]
+    assert run.bring("two", 5, b"B") == []
+    assert run.payloads(1) == [b"B"]
+    run.journal.close(HANG)
+
+
+def work(x: int) -> int:
+    return x
+
+
+@pytest.mark.parametrize(("text", "same"), [("def work(x): return -x", False), (None, True)])
+def test_code_that_has_changed_before_there_was_any_outcome(
+    tmp_path: Path, text: str | None, same: bool
+) -> None:
+    """What workers bring was computed by what the function was."""
+    text = code.source_of(work) if text is None else text
+    assert text is not None
+    known = [Began(1.0, "here", 7, "program.py", {}, "one"), Code(f"{__name__}:work", text, 0)]
+    digests = []
+    for name, asked in ("plain", []), ("asked", [Asked(1, "@work", key("a"))]):
+        files.write(tmp_path / name, [known, asked])
+        with Master(unique_label(), journal=tmp_path / name) as master:
+            journaled = engine_of(master).submission.journaled
+            assert journaled is not None
+            digests.append(journaled.digest(work, (1,)))
+    assert (digests[0] == digests[1]) == same

@@ -183,3 +183,16 @@ def test_the_book_of_what_was_handed_out_is_bounded(
     assert process is not None
     assert len(process._handed) <= 21
     assert guest.report(lease) == []
+
+
+def test_joining_again_and_again_does_not_fill_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It notes the first guests that the next run is to wait for, and all trusted workers."""
+    monkeypatch.setattr("masterworker.manager.guests.MOST_AWAITED", 3)
+    job, noted = Job(), list[tuple[str, bool]]()
+    job.manager.machine.returning.note = lambda client, here: noted.append((client, here))
+    for _ in range(10):
+        hand = job.hire(GUEST, waits=True)
+        hand.client.leave(hand.id)
+    assert [here for _, here in noted] == [True, False] * 3
+    trusted = job.hire(OWNER, waits=True)
+    assert noted[6:] == [(trusted.client.name, True)]

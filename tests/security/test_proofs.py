@@ -61,3 +61,16 @@ def test_another_ticket_another_run_and_another_attempt() -> None:
     assert proved(outcome(5), GOOD, of=Proofs(sign, "serial 2")) == []
     assert proved(outcome(5), GOOD, run="two") == []
     assert proved(outcome(5, attempt=1), GOOD) == []
+
+
+def test_one_proof_a_thousand_times_is_judged_once() -> None:
+    """Else a short message costs the master minutes."""
+    judged = []
+
+    def counting(text: str) -> bytes:
+        judged.append(text)
+        return sign(text)
+
+    many = [Proof(5, 3, 2, LEASE.proof) for _ in range(1000)]
+    assert proved(outcome(5, 3), *many, of=Proofs(counting, "serial 1")) == [5, 6, 7]
+    assert len(judged) == 1

@@ -409,3 +409,10 @@ def test_who_waits_for_an_outcome_after_the_end_is_told_so(play: Play) -> None:
     assert play.session.state is State.LEFT
     with pytest.raises(Terminated, match="has left"):
         play.perform(play.session.collect("tag", 1.0, mine=False))
+
+
+def test_old_modules_after_another_run_has_begun(play: Play) -> None:
+    """A new process takes its place; what came with the next reply it gives back."""
+    other = wire.Welcome(1, "second run")
+    play.perform(play.session.exchange(0, 0.0, []), BROKEN, None, other, True, NOTHING)
+    assert play.session.outdated

@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from masterworker.core.task import FAILURE
-from masterworker.journal.records import KEY, Asked, Began, Ended, Listens, Waits, keys_in
+from masterworker.journal.records import (
+    KEY,
+    Asked,
+    Began,
+    Ended,
+    Forgot,
+    Listens,
+    Waits,
+    keys_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +48,11 @@ class Earlier:
         #: What was asked for, by run; the latest one last.
         self._runs: dict[str, list[Asked]] = {}
         self._reading: list[Asked] = []
+        #: The how-manieth run it is, by its name; and how many had begun when the outcome of a key
+        #: was forgotten: what those have computed does not come back.
+        self._places: dict[str, int] = {}
+        self._begun = 0
+        self._forgotten: dict[bytes, int] = {}
         #: The keys of all that, without those whose outcomes are kept; and their ids in this run.
         self._wanted: set[bytes] = set()
         self._ids: dict[bytes, int] = {}
@@ -67,11 +81,16 @@ class Earlier:
         elif isinstance(record, Began):
             self.workers.clear()
             self._reading = self._runs[record.run] = []
+            self._begun += 1
+            self._places[record.run] = self._begun
             if len(self._runs) > MOST_RUNS:
                 del self._runs[next(iter(self._runs))]
         elif isinstance(record, Ended):  # and so have its workers
             self._runs.clear()
+            self._forgotten.clear()
             self.workers.clear()
+        elif isinstance(record, Forgot) and self._runs:
+            self._forgotten.update(dict.fromkeys(keys_in(record.keys), self._begun))
 
     def complete(self) -> None:
         """All has been read."""
@@ -79,6 +98,7 @@ class Earlier:
             for record in records:
                 self._wanted.update(keys_in(record.keys))
         self._wanted = {key for key in self._wanted if not self._is_kept(key)}
+        self._forgotten = {k: n for k, n in self._forgotten.items() if k in self._wanted}
 
     # -- this run ---------------------------------------------------------------------------
 
@@ -103,6 +123,8 @@ class Earlier:
             return 0, ""  # it is tried again
         key, tag = self._find(run, task_id)
         if key not in self._wanted or key in self._placed:
+            return 0, ""
+        if self._places[run] <= self._forgotten.get(key, 0):
             return 0, ""
         if (place := self._ids.get(key)) is not None:
             return place, tag

@@ -135,7 +135,8 @@ class GuestOperations:
         client = self._name(hello.client)
         supervisor = self._name(hello.supervisor, "supervisor") if hello.supervisor else ""
         process = self._known_as(client)
-        hello = replace(sanitize.hello(hello), client=client, supervisor=supervisor)
+        waits = hello.waits and self._guests.may_be_awaited()
+        hello = replace(sanitize.hello(hello), client=client, supervisor=supervisor, waits=waits)
         welcome = self._operations.join(hello)
         self._guests.joined(process, welcome.member_id)
         return replace(welcome, results=self._manager.accept)

@@ -34,6 +34,9 @@ MOST_HANDED = 20_000
 MOST_ATTEMPTS = 8
 #: Most runs of tasks that are remembered as asked for by a process.
 MOST_ASKED = 10_000
+#: Joins of guests that the journal notes, as the next run of the master waits for them, at most:
+#: it must not grow without end where one joins again and again.
+MOST_AWAITED = 10_000
 
 
 class GuestProcess:
@@ -157,6 +160,7 @@ class Guests:
         self._by_member: dict[int, GuestProcess] = {}
         #: Those without a connection, the longest gone first.
         self._gone: OrderedDict[GuestProcess, None] = OrderedDict()
+        self._awaited = 0
 
     def speaks(self, process: GuestProcess | None, name: str) -> GuestProcess:
         """Find out which process a connection is of.
@@ -194,6 +198,12 @@ class Guests:
             member = self.core.members.get(member_id)
             if member is not None:  # nothing has been handed to it yet
                 member.is_trusted = False
+
+    def may_be_awaited(self) -> bool:
+        """Return whether the next run of the master is to wait for one more that joins."""
+        with self._lock:
+            self._awaited += 1
+            return self._awaited <= MOST_AWAITED
 
     def process_of(self, member_id: int) -> GuestProcess | None:
         """Return the process that has joined as this."""

@@ -43,7 +43,7 @@ class Proofs:
     ) -> list[Outcome]:
         """Return the outcomes of those tasks that were handed out by a run, one by one."""
         handed: set[tuple[int, int]] = set()
-        for p in proofs:
+        for p in set(proofs):  # one is worth as much as a thousand times the same
             if hmac.compare_digest(p.proof, self._of(run, p.task_id, p.number, p.attempt)):
                 ids = range(p.task_id, p.task_id + p.number)
                 handed.update((task_id, p.attempt) for task_id in ids)

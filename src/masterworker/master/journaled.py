@@ -217,8 +217,9 @@ class Journaled:
         """Decide about a function that has changed. Returns 1 if it has another key now."""
         module, _, shown = name.partition(":")
         number = self.journal.numbers.get(f"@{shown}", 0)
-        if number <= 0:  # all were forgotten
-            return 0
+        if number <= 0:  # there are none, or all were forgotten
+            # Workers that live on may bring some, which the function has made as it was.
+            return int(bool(self.journal.earlier))
         choice = self.journal.settings.changed
         if choice == "use":
             logger.warning("%s has changed; its %d outcomes in the journal are used", name, number)

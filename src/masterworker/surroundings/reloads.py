@@ -5,6 +5,8 @@ The import system says so itself: it asks all finders for the module, also those
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
@@ -51,6 +53,24 @@ class _Finder:
 def loaded_again() -> frozenset[str]:
     """Return the names of modules that were loaded again while this process watched for that."""
     return frozenset(_again)
+
+
+def changed_since(when: float) -> list[str]:
+    """Return which modules of this process have files that were changed after a time.
+
+    Also such as were moved there with an earlier date. Costs a look at each file.
+
+    Args:
+        when: Seconds since 1970.
+    """
+    found = []
+    for name, module in sys.modules.copy().items():
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and name.partition(".")[0] != "masterworker":
+            with contextlib.suppress(OSError, ValueError):
+                if os.stat(file).st_ctime > when:
+                    found.append(name)
+    return found
 
 
 def watch_searches(listener: Callable[[str], None]) -> None:

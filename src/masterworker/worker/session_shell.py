@@ -91,6 +91,8 @@ class SessionShell:
         self._leaving = threading.Event()
         #: It has said in the log that the master cannot be reached.
         self._named = False
+        #: By the clock of files (seconds since 1970).
+        self._began = time.time()
         self._acts: dict[type, Callable[[Any], Any]] = {
             wire.Exchange: self.client.exchange,
             effects.Join: lambda _: self.client.join(self.hello()),
@@ -250,7 +252,7 @@ class SessionShell:
         finally:
             self.session.now = time.monotonic()
 
-    def _on_joined(self, joined: effects.Joined) -> None:
+    def _on_joined(self, joined: effects.Joined) -> bool:
         self._named = False
         board = self._context.board
         if joined.another_run:
@@ -259,6 +261,12 @@ class SessionShell:
         self.states.clear()  # an order to forget one may have been lost with the connection
         board[RUN] = wire.number_of_run(self.session.hand.instance)
         board[MEMBER] = joined.member_id + 1
+        if not joined.another_run:
+            return False
+        from masterworker.surroundings.reloads import changed_since  # most masters are there once
+
+        changed = changed_since(self._began)
+        return bool(changed) and self._has_old(f"{changed[0]} has changed since it was loaded")
 
     def _collect(self, asked: effects.Collect) -> tuple[list[Finished], list[Lease]]:
         mine, is_pending = asked.mine, self.interrupts.is_pending
@@ -295,11 +303,15 @@ class SessionShell:
         name = bytes_of(self.client.get(wire.PROGRAM, name) or b"").decode()
         if name not in sys.modules:
             return False
+        return self._has_old(f"the master has loaded {name} again")
+
+    def _has_old(self, why: str) -> bool:
+        """There is a newer version of a module. Returns whether a new process takes our place."""
         if self._context.is_launched:
-            logger.info("the master has loaded %s again: a new worker takes our place", name)
+            logger.info("%s: a new worker takes our place", why)
             self._context.is_recycled = True
             return True
-        logger.warning("the master has loaded %s again; this worker has the old one", name)
+        logger.warning("%s; this worker has the old one", why)
         return False
 
     def _end_with_job(self, error: JobEndedError) -> None:

@@ -18,7 +18,10 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """This process is registered: values that were fetched before may be old."""
+    """This process is registered: values that were fetched before may be old.
+
+    Answer: whether it has old versions of modules, so that another process is to take its place.
+    """
 
     member_id: int
     #: It is another run of the manager, to which numbers of tasks mean something else.

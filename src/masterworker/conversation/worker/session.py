@@ -155,7 +155,8 @@ class WorkerSession:
         self.data_only = welcome.results == wire.PLAIN
         self.member_id = welcome.member_id
         self.happens(Event.WELCOMED)
-        yield effects.Joined(welcome.member_id, another_run)
+        if (yield effects.Joined(welcome.member_id, another_run)):
+            self.outdated = True
 
     def resign(self) -> Steps[None]:
         """Sign off, to join again as another one."""

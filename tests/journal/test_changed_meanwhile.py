@@ -1,0 +1,70 @@
+"""A function is changed while its master is away, and its workers are not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import HANG, Script, python_script, unique_label, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FUNCTION = """
+    import os, time
+
+    def work(x):
+        open(f"begun by {VERSION}: {x}", "w").close()
+        while VERSION == 1 and not os.path.exists("go"):
+            time.sleep(0.01)
+        open(f"done by {VERSION}: {x}", "w").close()
+        return VERSION
+"""
+PROGRAM = """
+    from masterworker import Master
+
+    if __name__ == "__main__":
+        with Master(LABEL, journal="job.journal") as master:
+            print("begun", flush=True)
+            print(list(master.map(work, range(4))), flush=True)
+"""
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("place", ["a module", "the program"])
+def test_a_function_that_is_changed_while_the_master_is_away(tmp_path: Path, place: str) -> None:
+    """What workers had begun by the old one does not count, and no worker executes it any more."""
+    program = PROGRAM.replace("LABEL", repr(unique_label()))
+
+    def master(version: int) -> Script:
+        function = FUNCTION.replace("VERSION", str(version)) + version * "    # another size\n"
+        if place == "a module":
+            python_script(tmp_path, "model.py", function)
+            function = "    from model import work"
+        return Script(python_script(tmp_path, "program.py", function + program))
+
+    def seen(what: str) -> int:
+        return len(list(tmp_path.glob(f"{what}*")))
+
+    first = master(1)
+    first.says("begun")
+    label = program.partition("Master('")[2].partition("'")[0]
+    command = [sys.executable, "-m", "masterworker.cli", "worker", label, "-n", "2"]
+    environment = {**os.environ, "MASTERWORKER_RECONNECT": "120"}
+    workers = subprocess.Popen(command, cwd=tmp_path, env=environment)
+    try:
+        wait_until(lambda: seen("begun by 1") == 2, 2 * HANG, what=lambda: first.told)
+        first.kill()
+        (tmp_path / "go").touch()
+        wait_until(lambda: seen("done by 1") >= 2, HANG)
+        second = master(2)
+        assert second.wait(4 * HANG) == 0, second.told
+        assert "[2, 2, 2, 2]" in second.told
+        assert workers.wait(HANG) == 0
+    finally:
+        workers.kill()
+        workers.wait()
