@@ -278,6 +278,7 @@ def test_an_object_is_found_in_the_module_that_has_it(monkeypatch: pytest.Monkey
         module.__dict__["TABLE"] = table if number == 30 else {}
         monkeypatch.setitem(sys.modules, module.__name__, module)
     homes = writes._Homes()
-    assert homes.of("TABLE", table) == "home_of_this_test_30"
+    assert homes.of("TABLE", table) == "home_of_this_test_30:TABLE"
+    assert homes.of("MINE", table) == "home_of_this_test_30:TABLE"
     assert not homes.of("TABLE", {})
     assert not homes.of("NOTHING", None)

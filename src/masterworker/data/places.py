@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, UserDict, UserList, defaultdict, deque
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,8 @@ logger = logging.getLogger("masterworker.worker")
 
 #: What is changed in place: others may have it under names of their own.
 _CONTAINERS: Final = (dict, list, set, Counter, OrderedDict, defaultdict, deque, bytearray)
+#: From what their classes are derived, which keeps their items.
+_BUILT_IN: Final = (OrderedDict, dict, list, set)
 #: Between the name of a module and those of its attributes.
 MARK: Final = ":"
 
@@ -52,6 +54,19 @@ def is_container(value: object) -> bool:
     if kind in _CONTAINERS:
         return True
     return kind.__name__ in ("array", "ndarray") and kind.__module__ in ("array", "numpy")
+
+
+def is_kin(value: object) -> bool:
+    """Return whether this is an object of a class that is derived from one of a container.
+
+    Or one of those that keep all that they hold in their attributes: of `UserDict`, of pandas.
+    """
+    kind = type(value)
+    if issubclass(kind, _BUILT_IN) and kind not in _CONTAINERS:
+        return True
+    if kind.__name__ in ("DataFrame", "Series"):
+        return kind.__module__.partition(".")[0] == "pandas"
+    return issubclass(kind, (UserDict, UserList))
 
 
 def find(name: str) -> Any:
@@ -112,7 +127,7 @@ def _put(module: ModuleType, path: str, value: Any) -> None:
     now = getattr(at, last, MISSING)
     if now is value:
         return
-    is_alike = type(now) is type(value) and is_container(value)
+    is_alike = type(now) is type(value) and (is_container(value) or is_kin(value))
     if not (is_alike and getattr(at, last) is now and _fill(now, value)):
         setattr(at, last, value)  # as where a property makes one for each who asks
 
@@ -120,7 +135,9 @@ def _put(module: ModuleType, path: str, value: Any) -> None:
 def _fill(now: Any, value: Any) -> bool:
     """Let a container hold what another one holds; it is false if it cannot."""
     kind = type(now)
-    if kind.__name__ == "ndarray":
+    if is_kin(now):
+        _fill_kin(now, value)
+    elif kind.__name__ == "ndarray":
         if now.shape != value.shape or now.dtype != value.dtype or not now.flags.writeable:
             return False
         now[...] = value
@@ -137,3 +154,18 @@ def _fill(now: Any, value: Any) -> bool:
         now.clear()
         now.update(value)
     return True
+
+
+def _fill_kin(now: Any, value: Any) -> None:
+    """Do the same for what has attributes, too, and perhaps methods of its own."""
+    base: Any
+    for base in _BUILT_IN:
+        if issubclass(type(now), base):
+            base.clear(now)
+            held = base.items(value) if issubclass(base, dict) else base.__iter__(value)
+            getattr(base, "extend" if base is list else "update")(now, held)
+            break
+    if hasattr(now, "__dict__"):
+        attributes = vars(now)
+        attributes.clear()
+        attributes.update(vars(value))

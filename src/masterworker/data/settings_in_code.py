@@ -16,12 +16,25 @@ _CHANGING: Final = frozenset(
         *("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"),
         *("reverse", "setdefault", "sort", "update", "difference_update", "intersection_update"),
         *("symmetric_difference_update", "move_to_end", "subtract", "appendleft", "extendleft"),
-        *("popleft", "rotate", "fill", "byteswap", "frombytes"),
+        *("popleft", "rotate", "fill", "byteswap", "frombytes", "resize", "put", "partition"),
+        *("__setitem__", "__delitem__", "__iadd__", "__ior__"),
+    )
+)
+#: Functions that change what they are given first.
+_CHANGERS: Final = frozenset(
+    (
+        *("heappush", "heappop", "heapify", "heapreplace", "heappushpop", "shuffle"),
+        *("insort", "insort_left", "insort_right", "setitem", "delitem", "copyto", "putmask"),
     )
 )
 _OPS: Final = opcode.opmap
 #: Functions that set attributes, or give what can be changed.
-_CALLS: Final = frozenset(("setattr", "vars", "__dict__", "patch"))
+_CALLS: Final = _CHANGERS | {"setattr", "vars", "__dict__", "patch"}
+#: In a chain: an item of what stands before it, or a slice.
+ITEM: Final = "[]"
+_OF_ITEMS: Final = 26  # the operator of BINARY_OP that Python 3.14 has for BINARY_SUBSCR
+#: Steps that set items, and where what holds them is on the stack then.
+_SET_AT: Final = {"STORE_SUBSCR": 2, "DELETE_SUBSCR": 2, "STORE_SLICE": 3}
 _LOAD: Final = ("LOAD_GLOBAL", "LOAD_NAME")
 _ATTRIBUTE: Final = ("LOAD_ATTR", "LOAD_METHOD")
 #: Steps that take something from the stack, and leave nothing that they have made.
@@ -98,13 +111,16 @@ def _pattern(loads: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
         return b"[" + re.escape(bytes(each for each in numbers if each < 256)) + b"]"
 
     chain = steps(loads) + b"\x00*(?:" + steps("LOAD_ATTR LOAD_METHOD") + b"\x00*)*"
+    items = steps("BINARY_SUBSCR BINARY_SLICE BINARY_OP") + b"\x00*"
+    items += b"(?:" + steps("LOAD_ATTR") + b"\x00*)*"
     sets = (
         chain + steps("STORE_ATTR"),
         steps("SWAP") + steps("STORE_ATTR"),
         steps("STORE_GLOBAL"),
-        steps(loads) + b".{0,24}?" + steps("STORE_SUBSCR DELETE_SUBSCR"),
+        steps(loads) + b".{0,60}?" + steps("STORE_SUBSCR DELETE_SUBSCR STORE_SLICE"),
+        steps(loads) + b".{0,36}?" + items + steps("STORE_ATTR"),
     )
-    method = chain + b"(" + steps("LOAD_ATTR LOAD_METHOD") + b")"
+    method = b"(?:" + chain + b"|" + items + b")(" + steps("LOAD_ATTR LOAD_METHOD") + b")"
     return re.compile(b"|".join(sets), re.DOTALL), re.compile(method, re.DOTALL)
 
 
@@ -161,9 +177,9 @@ class _Reader:
         if op.startswith("STORE_") and self._import and op != "STORE_ATTR":
             self._note_import(op, value)
         elif op == "STORE_ATTR" and top is not None:
-            self._found.sets.append((top[0], (*top[1], value)))
-        elif op in ("STORE_SUBSCR", "DELETE_SUBSCR") and (changed := self._top(2)) is not None:
-            self._found.changes.append(changed)
+            self._note(self._found.sets, (top[0], (*top[1], value)))
+        elif op in _SET_AT and (changed := self._top(_SET_AT[op])) is not None:
+            self._note(self._found.changes, changed)
         elif op == "STORE_GLOBAL" and self._is_function:
             self._found.globals.append(value)
         elif op in ("CALL", "CALL_FUNCTION"):
@@ -186,14 +202,24 @@ class _Reader:
             made = self._attribute(value)
             del stack[-1:]
             stack += [made] if effect == 0 else [made, None]
-        elif op == "BINARY_SUBSCR":  # a part of it, which may be changed
-            del stack[-1:]
+        elif op in ("BINARY_SUBSCR", "BINARY_SLICE") or (op == "BINARY_OP" and value == _OF_ITEMS):
+            del stack[len(stack) + effect :]
+            if (top := self._top(1)) is not None:  # a part of it, which may be changed
+                stack[-1] = top[0], (*top[1], ITEM)
         elif effect > 0:
             stack += [None] * (effect - 1) + [self._loaded(op, value)]
         else:
             del stack[len(stack) + effect :]
             if stack and not op.startswith(_ONLY_TAKE):
                 stack[-1] = None
+
+    def _note(self, where: list[Chain], chain: Chain) -> None:
+        """Note a chain; what is done to an item changes what holds it."""
+        base, path = chain
+        if ITEM in path:
+            self._found.changes.append((base, path[: path.index(ITEM) + 1]))
+        else:
+            where.append(chain)
 
     def _item(self, position: int) -> Any:
         return self._stack[-position] if len(self._stack) >= position else None
@@ -213,11 +239,11 @@ class _Reader:
     def _attribute(self, name: str) -> Chain | None:
         top = self._top(1)
         if top is None:
-            return None
+            return ("", (name,)) if name in _CHANGERS else None  # a method of anything
         if name == "__dict__":
-            self._found.wholes.append(top)
+            self._note(self._found.wholes, top)
         elif name in _CHANGING:
-            self._found.changes.append(top)
+            self._note(self._found.changes, top)
         return top[0], (*top[1], name)
 
     def _call(self, count: int) -> None:
@@ -233,17 +259,17 @@ class _Reader:
             return
         if not of_object.isdisjoint(("object", "setattr")):
             if count > 1 and isinstance(name := self._item(count - 1), str):
-                self._found.sets.append((of[0], (*of[1], name)))
-        elif "dict" in of_object:
-            self._found.changes.append(of)
+                self._note(self._found.sets, (of[0], (*of[1], name)))
+        elif "dict" in of_object or not called.isdisjoint(_CHANGERS):
+            self._note(self._found.changes, of)
         elif ("setattr", ()) in callees and count == 3:
             name = self._item(2)
             if isinstance(name, str):
-                self._found.sets.append((of[0], (*of[1], name)))
+                self._note(self._found.sets, (of[0], (*of[1], name)))
             else:
-                self._found.wholes.append(of)
+                self._note(self._found.wholes, of)
         elif ("vars", ()) in callees and count == 1:
-            self._found.wholes.append(of)
+            self._note(self._found.wholes, of)
 
     def _note_import(self, op: str, name: str) -> None:
         if op in ("STORE_FAST", "STORE_DEREF"):

@@ -14,7 +14,8 @@ from weakref import WeakMethod
 
 from masterworker.data import mainmodule, places
 from masterworker.data.places import MARK
-from masterworker.data.settings_in_code import IMPORTED, Found, found_in
+from masterworker.data.settings_in_code import IMPORTED, ITEM, Found, found_in
+from masterworker.data.views import owner_of
 from masterworker.surroundings import calls, folders, reloads
 
 if TYPE_CHECKING:
@@ -138,16 +139,37 @@ class _Homes:
         ]
         #: By name and identity; with the object, so that its identity stays its own.
         self._known: dict[str, dict[int, tuple[str, Any]]] = {}
+        #: All of their objects, by identity.
+        self._all: dict[int, tuple[str, Any]] | None = None
+
+    def has(self, place: str) -> bool:
+        """Return whether a place is in one of them."""
+        home = place.partition(MARK)[0]
+        return any(home == name for name, _ in self._spaces)
 
     def of(self, name: str, value: Any) -> str:
-        """Return the first module that has an object under a name; "": none has."""
+        """Return `module:name` of the first module that has an object; "": none has.
+
+        Args:
+            name: It is looked for under this one first.
+            value: The object.
+        """
         found = self._known.get(name)
         if found is None:
             self._known[name] = found = {}
             for home, space in self._spaces:
                 if (each := space.get(name)) is not None:
-                    found.setdefault(id(each), (home, each))
-        return found.get(id(value), ("", None))[0]
+                    found.setdefault(id(each), (f"{home}{MARK}{name}", each))
+        if known := found.get(id(value)):
+            return known[0]
+        if self._all is None:
+            self._all = {
+                id(each): (f"{home}{MARK}{other}", each)
+                for home, space in reversed(self._spaces)
+                for other, each in reversed(space.copy().items())
+                if not other.startswith("__")
+            }
+        return self._all.get(id(value), ("", None))[0]
 
 
 def _codes_of_main(main: dict[str, Any]) -> Iterator[CodeType]:
@@ -221,15 +243,33 @@ def _resolved(found: Found | None, namespace: dict[str, Any], homes: _Homes) -> 
                 if not name.startswith("__") and type(value) not in (ModuleType, FunctionType):
                     yield f"{place}{MARK}{name}"
     for base, path in found.changes:
-        place = _place(base, path, namespace, homes)
-        if place and places.is_container(places.find(place)):
+        if place := _changed(base, path, namespace, homes):
             yield place
+
+
+def _changed(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: _Homes) -> str:
+    """Return the place of what is changed: the first in a chain that holds items; "": no module's.
+
+    The last name may be that of a view of an array, say. Whatever has items of which one is changed
+    holds that.
+    """
+    *_, last = ("", *path)
+    path = path[:-1] if (is_item := last == ITEM) else path
+    for number in range(len(path) + 1):
+        place = _place(base, path[:number], namespace, homes)
+        if not place:
+            continue
+        found = places.find(place)
+        if places.is_container(found) or (places.is_kin(found) and homes.has(place)):
+            return place
+    return place if is_item and place and type(found) is tuple else ""
 
 
 def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: _Homes) -> str:
     """Return `module:attribute` of what code means by a name and attributes; "": no module's."""
     if base.startswith(IMPORTED):
-        return _in_module(_module_of(base.removeprefix(IMPORTED)), path)
+        name, inner = _module_of(base.removeprefix(IMPORTED))
+        return _in_module(name, (*inner, *path))
     value: Any = namespace.get(base)
     kind = type(value)  # a proxy may say that it is something else, or raise
     if issubclass(kind, ModuleType):
@@ -244,11 +284,13 @@ def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: _
     return f"{home}.{'.'.join(path)}" if home else ""
 
 
-def _module_of(name: str) -> str:
-    """Return the name of a module that was imported, perhaps from another one."""
+def _module_of(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the name of a module that was imported, or from which, and what from there."""
     home, _, last = name.rpartition(".")
-    found = getattr(sys.modules.get(home), last, None) if name not in sys.modules else None
-    return found.__name__ if isinstance(found, ModuleType) else name
+    if name in sys.modules or home not in sys.modules:
+        return name, ()
+    found = getattr(sys.modules[home], last, None)
+    return (found.__name__, ()) if isinstance(found, ModuleType) else (home, (last,))
 
 
 def _home_of(name: str, value: Any, homes: _Homes) -> str:
@@ -261,8 +303,9 @@ def _home_of(name: str, value: Any, homes: _Homes) -> str:
     if home == mainmodule.MAIN or vars(of_class).get(name) is not value:
         home = ""
     if home.partition(".")[0] in _APART or not home:
-        home = homes.of(name, value)
-    return f"{home}{MARK}{name}" if home else ""
+        owner = owner_of(value)  # of an array that may be a view of it
+        return homes.of(name, value) or ("" if owner is None else homes.of(name, owner))
+    return f"{home}{MARK}{name}"
 
 
 def _in_module(name: str, path: tuple[str, ...]) -> str:
