@@ -14,7 +14,9 @@ import pytest
 
 from journal import files
 from masterworker import Master
+from masterworker.cli.main import main
 from masterworker.errors import JournalError, UsageError
+from masterworker.journal import upkeep
 from support import HANG, Script, python_script
 
 if TYPE_CHECKING:
@@ -278,3 +280,49 @@ def fresh_program() -> Iterator[None]:
     journal._programs.clear()
     yield
     journal._programs.clear()
+
+
+@pytest.mark.parametrize(
+    "action", [["show"], ["check"], ["export", "out.csv"], ["forget", "--failed"]]
+)
+def test_commands_say_which_file_is_no_journal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], action: list[str]
+) -> None:
+    """A folder, a pipe (which is not waited for), and a file without bytes."""
+    empty, pipe = tmp_path / "empty", tmp_path / "pipe"
+    empty.touch()
+    os.mkfifo(pipe)
+    for path in (empty, tmp_path, pipe):
+        assert main(["journal", str(path), *action]) != 0
+        said = capsys.readouterr().err
+        assert said.startswith(f"task_manager: {path}"), said
+        assert "Traceback" not in said
+
+
+def test_a_place_where_nothing_can_be_written(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.write(path, files.groups())
+    before = path.read_bytes()
+    assert main(["journal", str(path), "prune", str(path.parent / "missing" / "new")]) != 0
+    assert "new cannot be written: No such file" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_fork_after_the_end_has_nothing_to_let_go_of(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    master = Master(serial=True, journal=path)
+    master.shutdown()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert "could not let go" not in capfd.readouterr().err
+
+
+def test_a_program_whose_path_is_no_text(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["program-\udcff.py"])
+    with Master(serial=True, journal=path) as master:
+        assert master.submit(abs, -1).result() == 1
+    assert upkeep.count(path, files.key()).runs[0].program == r"program-\udcff.py"

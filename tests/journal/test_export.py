@@ -307,3 +307,33 @@ def test_what_was_exported_is_replaced(path: Path) -> None:
     out.write_text("old")
     assert export(path, files.key(), out) == 1
     assert json.loads(out.read_text())[0]["result"] == 1
+
+
+def test_whole_numbers_that_are_too_large_for_other_programs(
+    path: Path, exported: Callable[[str], Any]
+) -> None:
+    """Python makes no digits of some; JSON's readers would make infinity of others."""
+    files.write(
+        path, [[outcome("a", RESULT, 10**6000), outcome("b", RESULT, [-(2**1024), 2**1023])]]
+    )
+    for ending in (".json", ".csv", ".parquet"):
+        assert str(exported(ending)[0]["result"]).strip('"').startswith(hex(10**6000)[:100])
+    assert exported(".json")[1]["result"] == [hex(-(2**1024)), 2**1023]
+
+
+def raises(text: str) -> None:
+    """What a value is made by that cannot be rebuilt."""
+    raise ValueError(text)
+
+
+class Broken:
+    """It cannot be rebuilt, and the reason is no text that can be written."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return raises, ("the file \udcff",)
+
+
+def test_a_reason_that_cannot_be_written(path: Path, exported: Callable[[str], Any]) -> None:
+    files.write(path, [[outcome("a", RESULT, Broken())]])
+    for ending in (".json", ".csv", ".parquet"):
+        assert "ValueError: the file ?" in exported(ending)[0]["result"]

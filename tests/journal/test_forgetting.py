@@ -264,3 +264,32 @@ def test_what_comes_after_a_large_file_that_is_gone_is_kept(
     assert executed(tmp_path) == ["0", "1"]
     assert run(GONE).out == second.out
     assert executed(tmp_path) == []
+
+
+def test_an_empty_text_is_no_task(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where a variable of a shell is empty: it names no task, and by no means all."""
+    files.write(path, files.groups())
+    before = path.read_bytes()
+    assert main(["journal", str(path), "forget", ""]) != 0
+    assert "say what is to be forgotten" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_results_are_still_compared_with_the_code_after_failures_are_forgotten(
+    run: Callable[..., Script], path: Path
+) -> None:
+    """As many failures are forgotten as there are results: these count as before."""
+    source = """
+        from masterworker import Master
+
+        def half(x):
+            if x >= 3:
+                raise ValueError(x)
+            return x / 2
+
+        with Master(serial=True, journal="job.journal") as master:
+            print([master.submit(half, x).exception() and "bad" for x in range(6)])
+    """
+    run(source)
+    assert forget(path, files.key(), FAILED) == 3
+    assert "half (of __main__) has changed" in run(source.replace("x / 2", "x / 4"), status=1).told

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from masterworker.cli import exit_codes
 from masterworker.data.record import printable
-from masterworker.errors import UsageError
+from masterworker.errors import JournalError, UsageError
 from masterworker.journal import standins, upkeep
 from masterworker.journal.export import export
 from masterworker.journal.forgetting import Wanted, forget
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 
 def run(file: str, options: argparse.Namespace) -> int:
     """Carry out what is said after the file."""
+    try:
+        return _run(file, options)
+    except JournalError as error:
+        text, path = str(error), str(Path(file).absolute())
+        if path in text:
+            raise
+        raise JournalError(f"{path}: {text}") from None
+
+
+def _run(file: str, options: argparse.Namespace) -> int:
     action, *more = options.words[2:] or ["show"]
     path, key = Path(file).absolute(), key_of(authority())
     if action != "forget" and (options.failed or options.changed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import pickle
@@ -133,6 +134,32 @@ class CallDigests:
 def name_of(what: Any) -> str:
     """Return how a function or tag is called in messages."""
     return f"task {what!r}" if isinstance(what, str) else getattr(what, "__qualname__", repr(what))
+
+
+def kind_of(what: Any) -> Any:
+    """Return what all functions have in common that one definition has made; or a tag itself.
+
+    Neither the function nor what it belongs to is kept by it, and each can be looked up.
+    """
+    if isinstance(what, str):
+        return what
+    of = what if isinstance(getattr(what, "__qualname__", None), str) else type(what)
+    return getattr(of, "__module__", None), of.__qualname__
+
+
+def known_as(what: Any) -> Any:
+    """Return by what a function is known that is found under a name; None: it is under none.
+
+    Of a method, that is the function: each object of its class has one.
+    """
+    function = getattr(what, "__func__", what)
+    name = getattr(function, "__qualname__", "")
+    if not isinstance(name, str) or not name or "<" in name:
+        return None
+    return function if isinstance(function, _DEFINED) else kind_of(function)
+
+
+_DEFINED: Final = (FunctionType, type, type(functools.lru_cache(abs)))
 
 
 def parameter(function: Any, at: int) -> str:

@@ -52,6 +52,22 @@ def _why(path: Path, error: OSError) -> str:
     return f"the journal {path} cannot be written: {error.strerror}"
 
 
+def open_to_read(path: Path) -> int:
+    """Open a journal for reading. Returns its descriptor.
+
+    Raises:
+        JournalError: It cannot be opened, or is no ordinary file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise JournalError(f"{path} is no file: give the path of a journal")
+    return fd
+
+
 def lock(fd: int, path: Path) -> bool:
     """Lock a journal until its descriptor is closed. False: another master has it.
 

@@ -56,6 +56,8 @@ def forget(path: Path, key: bytes, wanted: Wanted) -> int:
         JournalError: It cannot be read or written, or a master has it.
         UsageError: There is no such task, or more than one.
     """
+    if wanted == Wanted():  # an empty text is no task, and by no means all of them
+        raise UsageError("say what is to be forgotten: a task, --failed, or --changed")
     if wanted.task and len(wanted.task) < FEWEST:
         raise UsageError(f"a task needs {FEWEST} digits of its key at least")
     with locked(path) as (fd, view):

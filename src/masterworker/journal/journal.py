@@ -22,7 +22,6 @@ from masterworker.journal.noted import Noted
 from masterworker.journal.opening import began, open_or_make, versions
 from masterworker.journal.recorder import Recorder, weight_of
 from masterworker.journal.records import (
-    KEY,
     Aside,
     Began,
     Code,
@@ -302,8 +301,9 @@ class Journal:
 
     def after_fork(self) -> None:
         """A fork lets go of the file: the lock is its parent's."""
-        os.close(self._fd)
-        self._fd = -1
+        if self._fd >= 0:  # else it was closed before
+            os.close(self._fd)
+            self._fd = -1
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -324,9 +324,10 @@ class Journal:
             if self._index.counts(record):
                 self.numbers[record.tag] = self.numbers.get(record.tag, 0) + len(record.payloads)
         elif isinstance(record, Forgot):
-            self._index.forget(keys_in(record.keys))
+            # Also failures are forgotten, of which none was counted.
+            number = self._index.forget(keys_in(record.keys))
             if record.tag in self.numbers:
-                self.numbers[record.tag] -= len(record.keys) // KEY
+                self.numbers[record.tag] -= number
         elif isinstance(record, Code):
             self.codes[record.name] = record
         elif isinstance(record, Began):

@@ -75,7 +75,8 @@ def began(run: str) -> Began:
     Args:
         run: The random name of this run of its manager.
     """
-    program = " ".join(sys.argv[:1])
+    # Its path may have bytes that are no text.
+    program = " ".join(sys.argv[:1]).encode("utf-8", "backslashreplace").decode()
     return Began(time.time(), os.uname().nodename, os.getpid(), program, versions(), run)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 LONGEST: Final = 10_000
 #: A value with more parts, or nested deeper, is a text as a whole.
 MOST, DEEPEST = 1000, 20
+#: A larger whole number is a text, in hexadecimal digits (bits).
+LARGEST: Final = 1024
 _LISTS: Final = frozenset((list, tuple, set, frozenset))
 
 
@@ -78,7 +80,9 @@ def _cut(text: str) -> str:
 _ATOMS: Final[dict[type, Callable[[Any], Any]]] = {
     type(None): lambda value: value,
     bool: lambda value: value,
-    int: lambda value: value,
+    # In digits they would need time that grows with their square, and Python refuses; most readers
+    # of JSON take them for infinite.
+    int: lambda value: value if value.bit_length() <= LARGEST else _cut(hex(value)),
     float: lambda value: value if math.isfinite(value) else str(value),
     str: _cut,
     date: date.isoformat,

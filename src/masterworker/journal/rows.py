@@ -204,4 +204,5 @@ def _opened(look: Any) -> Any:
 
 
 def _why_not(error: BaseException) -> str:
-    return f"(cannot be rebuilt here: {type(error).__name__}: {text_of(error)})"[:500]
+    text = f"(cannot be rebuilt here: {type(error).__name__}: {text_of(error)})"[:500]
+    return text.encode("utf-8", "replace").decode()

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from masterworker.core.task import FAILURE, RESULT
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
-from masterworker.journal.file import flush_folder, lock, mapped, unlock_and_close, write_all
+from masterworker.journal.file import (
+    flush_folder,
+    lock,
+    mapped,
+    open_to_read,
+    unlock_and_close,
+    write_all,
+)
 from masterworker.journal.records import (
     KEY,
     Asked,
@@ -111,7 +118,7 @@ def prune(path: Path, key: bytes, to: Path | None) -> tuple[int, int]:
         if to is None and sum(g.end - g.begin for g in groups) != len(view) - at:
             raise JournalError(f"{path} is not whole: `prune NEW` saves what is in a new file")
         records = [record for group in groups for record in layout.records_of(group)]
-        size = _write(path, to, header, key, _that_count(records))
+        size = _write_or_say(path, to, header, key, _that_count(records))
         return len(view), size
 
 
@@ -127,7 +134,7 @@ def adopt(path: Path, key: bytes) -> None:
         while (group := layout.unchecked_group(view, at)) is not None:
             records += layout.records_of(group)
             at = group.end
-        _write(path, None, header, key, records)
+        _write_or_say(path, None, header, key, records)
 
 
 # -- inside ---------------------------------------------------------------------------------
@@ -189,6 +196,15 @@ def _asked_last(records: Sequence[Entry]) -> list[Asked]:
     return asked
 
 
+def _write_or_say(
+    path: Path, to: Path | None, header: Header, key: bytes, records: Sequence[Entry]
+) -> int:
+    try:
+        return _write(path, to, header, key, records)
+    except OSError as error:
+        raise JournalError(f"{to or path} cannot be written: {error.strerror}") from error
+
+
 def _write(
     path: Path, to: Path | None, header: Header, key: bytes, records: Sequence[Entry]
 ) -> int:
@@ -230,10 +246,7 @@ def _portions(records: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 
 def _view(path: Path) -> memoryview:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+    fd = open_to_read(path)
     try:
         return mapped(fd)
     finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
-from masterworker.journal.file import mapped
+from masterworker.journal.file import mapped, open_to_read
 from masterworker.journal.reading import REPAIR, were_ahead
 from masterworker.named import NamedTuple
 
@@ -49,10 +49,7 @@ class Walk:
 
     def __init__(self, path: Path, key: bytes) -> None:
         self._path = path
-        try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+        self._fd = open_to_read(path)
         try:
             self._size = os.fstat(self._fd).st_size
             begin = memoryview(os.pread(self._fd, _HEADER, 0))

@@ -16,7 +16,7 @@ from masterworker.data.items import one_by_one
 from masterworker.data.states import StateValue
 from masterworker.errors import CodeChangedError, JournalError, UsageError
 from masterworker.journal import code
-from masterworker.journal.calls import CallDigests, name_of, parameter
+from masterworker.journal.calls import CallDigests, kind_of, known_as, name_of, parameter
 from masterworker.journal.journal import Again, Kept
 from masterworker.journal.records import Code
 from masterworker.journal.watched import watched, watched_names
@@ -69,10 +69,11 @@ class Journaled:
         """
         if self.journal.failure:
             raise JournalError(f"nothing can be kept any more: {self.journal.failure}")
-        if isinstance(function, str) or function in self._known:
+        known = known_as(function)  # of a closure: None, as it has no source, and is let go
+        if known is None or known in self._known or isinstance(function, str):
             return
         name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
-        source = None if "<" in name else code.source_of(function)
+        source = code.source_of(function)
         before = self.journal.codes.get(name)
         generation = 0 if before is None else before.generation
         if source is not None and (before is None or before.text != source):
@@ -80,8 +81,8 @@ class Journaled:
                 generation += self._judge(name, before.text, source)
             self.journal.note_code(Code(name, source, generation))
         if generation:
-            self._generations[function] = generation
-        self._known.add(function)
+            self._generations[known] = generation
+        self._known.add(known)
 
     def digests(
         self, what: Callable[..., Any] | str, calls: Iterable[Sequence[Any]], salt: object = None
@@ -93,7 +94,7 @@ class Journaled:
             calls: The parameters of each.
             salt: What else tells them apart from others.
         """
-        return self.calls.of(what, calls, (self._generations.get(what, 0), salt))
+        return self.calls.of(what, calls, (self._generation(what), salt))
 
     def digest(
         self,
@@ -105,7 +106,7 @@ class Journaled:
     ) -> bytes:
         """Return the digest of one call, or of its key where it has one."""
         self.look_at(what)
-        generation = self._generations.get(what, 0)
+        generation = self._generation(what)
         if key is not None:
             return self.calls.of(what, [(key,)], (generation, (salt, "key")))[0]
         return self.calls.of_call(what, args, kwargs or {}, (generation, salt))
@@ -164,16 +165,17 @@ class Journaled:
 
     def watched(self, what: Callable[..., Any] | str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the parameters of a call; the first ones of their kind are looked at in use."""
-        if what in self._watched or all(map(is_small, args)):
+        kind = kind_of(what)
+        if kind in self._watched or all(map(is_small, args)):
             return args
-        self._watched.add(what)
+        self._watched.add(kind)
         return watched(args, name_of(what), [parameter(what, at) for at in range(len(args))])
 
     def watched_names(
         self, what: Callable[..., Any] | str, kwargs: dict[str, Any]
     ) -> dict[str, Any]:
         """Do the same with parameters by name."""
-        known = what, "names"
+        known = kind_of(what), "names"
         if known in self._watched or all(map(is_small, kwargs.values())):
             return kwargs
         self._watched.add(known)
@@ -212,6 +214,10 @@ class Journaled:
         noted = journal.open_keys, key, journal.noted.items
         self._manager.submit(tag, payload, options, future, router.futures, noted)
         journal.look()
+
+    def _generation(self, what: Callable[..., Any] | str) -> int:
+        """Return how many times outcomes of a function were given up."""
+        return self._generations.get(known_as(what), 0) if self._generations else 0
 
     def _judge(self, name: str, before: str, after: str) -> int:
         """Decide about a function that has changed. Returns 1 if it has another key now."""
