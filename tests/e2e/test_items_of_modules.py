@@ -168,3 +168,48 @@ def test_tables_that_a_program_changes(tmp_path: Path) -> None:
     """They stay the same objects, which others may hold."""
     pytest.importorskip("pandas")
     _compare(tmp_path, WITH_TABLES)
+
+
+def test_proxies_that_raise_when_they_are_asked(tmp_path: Path) -> None:
+    """As those of web frameworks do outside of a request, whatever one asks of them."""
+    (tmp_path / "library.py").write_text(
+        "class Proxy:\n"
+        "    @property\n"
+        "    def __class__(self): raise RuntimeError('outside of a request')\n"
+        "    def __getattr__(self, name): raise RuntimeError('outside of a request')\n"
+        "current = session = Proxy()\n"
+        "set_it = session\n"
+    )
+    program = """
+import library
+from masterworker import Master
+
+def view():
+    from library import session
+    session["user"] = 1
+    session.basket.append(2)
+    library.set_it()
+
+def value(x):
+    library.current
+    return x
+
+library.current = library.Proxy()
+if __name__ == "__main__":
+    with Master(workers=1) as master:
+        print(master.submit(value, 5).result(60))
+        library.current = library.Proxy()
+        print(master.submit(value, 6).result(60))
+"""
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=4 * HANG,
+        check=False,
+    )
+    assert done.stdout.split() == ["5", "6"], done.stderr
+    assert done.stderr.count("library.current (a Proxy), which cannot be sent") == 1

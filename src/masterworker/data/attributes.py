@@ -50,7 +50,9 @@ def itself(value: object) -> tuple[object, ...]:
     A function of the main program may say that it is the one in whose place it is:
     `functools.wraps` sees to it. By that name a worker would find its own.
     """
-    is_ours = isinstance(value, FunctionType) and value.__globals__ is mainmodule.namespace()
+    if not issubclass(type(value), FunctionType):  # a proxy is asked nothing: it may raise
+        return ()
+    is_ours = value.__globals__ is mainmodule.namespace()  # type: ignore[attr-defined]
     return (value,) if is_ours and not mainmodule.is_found(value) else ()
 
 

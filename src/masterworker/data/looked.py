@@ -127,7 +127,8 @@ class Places:
 
 def _check_of_content(value: object) -> Callable[[], bool] | None:
     """Return a quick check of what the same object can hold; None: there is none, or no need."""
-    return check_of(value) if isinstance(value, FunctionType) else snapshot.check_of(value)
+    is_function = issubclass(type(value), FunctionType)  # a proxy is asked nothing: it may raise
+    return check_of(value) if is_function else snapshot.check_of(value)
 
 
 def _check_of_identity(name: str, value: object) -> Callable[[], bool]:

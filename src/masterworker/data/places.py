@@ -111,7 +111,7 @@ def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: 
     for name, value in zip(names, values, strict=True):
         home, _, path = name.partition(MARK)
         if home == module.__name__:
-            if isinstance(before := find(name), (FunctionType, type)):
+            if issubclass(type(before := find(name)), (FunctionType, type)):
                 _originals.setdefault(name, before)
             try:
                 _put(module, path, value)

@@ -129,6 +129,14 @@ _GLOBALS: Final = _pattern("LOAD_GLOBAL LOAD_NAME")
 _ALL: Final = _pattern("LOAD_GLOBAL LOAD_NAME LOAD_FAST LOAD_FAST_BORROW LOAD_DEREF LOAD_CLOSURE")
 
 
+#: Steps of which each pattern of what sets something needs one.
+_SETTING: Final = [
+    _OPS[each]
+    for each in ("STORE_ATTR", "STORE_GLOBAL", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE")
+    if each in _OPS
+]
+
+
 def _may_set(code: CodeType, *, has_imports: bool) -> bool:
     """Return quickly whether it is worth while to read code."""
     steps, names = code.co_code[::2], code.co_names
@@ -138,7 +146,7 @@ def _may_set(code: CodeType, *, has_imports: bool) -> bool:
     if has_imports and any(isinstance(each, CodeType) for each in code.co_consts):
         return True  # which may set something of what is imported here
     sets, method = _ALL if has_imports else _GLOBALS
-    if sets.search(steps) or not _CALLS.isdisjoint(names):
+    if not _CALLS.isdisjoint(names) or (any(map(steps.count, _SETTING)) and sets.search(steps)):
         return True
     if _CHANGING.isdisjoint(names):
         return False

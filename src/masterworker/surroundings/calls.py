@@ -79,7 +79,7 @@ def _setting(path: tuple[str, ...], namespace: dict[str, Any]) -> str:
         if type(found) is not ModuleType:
             return ""
         found = vars(found).get(name)
-    if not isinstance(found, FunctionType):
+    if type(found) is not FunctionType:
         return ""
     home = str(found.__module__)
     module = sys.modules.get(home)

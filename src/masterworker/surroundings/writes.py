@@ -287,10 +287,11 @@ def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: _
 def _module_of(name: str) -> tuple[str, tuple[str, ...]]:
     """Return the name of a module that was imported, or from which, and what from there."""
     home, _, last = name.rpartition(".")
-    if name in sys.modules or home not in sys.modules:
+    module = sys.modules.get(home)
+    if name in sys.modules or not issubclass(type(module), ModuleType):
         return name, ()
-    found = getattr(sys.modules[home], last, None)
-    return (found.__name__, ()) if isinstance(found, ModuleType) else (home, (last,))
+    found: Any = vars(module).get(last)  # others are asked nothing: that may load them
+    return (found.__name__, ()) if issubclass(type(found), ModuleType) else (home, (last,))
 
 
 def _home_of(name: str, value: Any, homes: _Homes) -> str:
