@@ -576,6 +576,22 @@ def test_cancelling_what_stops() -> None:
     assert fake.sent == [scoreboard.LOOK]
 
 
+def test_numbers_of_another_run_mean_other_tasks() -> None:
+    """What was to be broken off before the worker joined another run is not taken for these."""
+    fake = FakeProcess()
+    fake.worker.board[scoreboard.RUN], fake.worker.board[scoreboard.TASK] = 1, 5
+    fake.worker.cancel(5, 0.0)
+    fake.worker.cancel(6, 0.0)
+    fake.worker.board[scoreboard.RUN] = 2
+    fake.worker.take_steps(2.1)
+    fake.worker.board[scoreboard.TASK] = 6
+    fake.worker.take_steps(2.2)
+    fake.worker.take_steps(4.3)
+    assert fake.sent == [scoreboard.LOOK]
+    fake.worker.cancel(6, 4.4)
+    assert fake.sent == [scoreboard.LOOK, scoreboard.LOOK]
+
+
 # -- talking to the manager ---------------------------------------------------------------------
 
 

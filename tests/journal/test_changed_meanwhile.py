@@ -1,4 +1,4 @@
-"""A function is changed while its master is away, and its workers are not."""
+"""What has changed for workers that come back: functions, and what numbers of tasks mean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from masterworker.conversation.worker.effects import Joined
+from masterworker.launch.process_context import ProcessContext
+from masterworker.launch.scoreboard import CANCEL
+from masterworker.manager import Manager, Service
+from masterworker.security.peer import OWNER
+from masterworker.testing import MemoryConnection
+from masterworker.worker.session_shell import SessionShell
 from support import HANG, Script, python_script, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -68,3 +75,14 @@ def test_a_function_that_is_changed_while_the_master_is_away(tmp_path: Path, pla
     finally:
         workers.kill()
         workers.wait()
+
+
+def test_a_number_that_was_to_be_broken_off_means_another_task() -> None:
+    """It stands on the scoreboard still when the worker has joined another run."""
+    context, manager = ProcessContext(), Manager()
+    shell = SessionShell(lambda: MemoryConnection(Service(manager, OWNER)), None, None, context)
+    context.board[CANCEL] = 7
+    shell._act(Joined(1, another_run=False))
+    assert context.board[CANCEL] == 7
+    shell._act(Joined(2, another_run=True))
+    assert context.board[CANCEL] == 0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
+from journal import files
 from journal.returns import Rig
 from masterworker import Master
 from masterworker.cli.exit_codes import MASTER_GONE
 from masterworker.errors import NotTrustedError
+from masterworker.journal.records import Began, Listens, Waits
 from masterworker.master.master import engine_of
 from masterworker.security import ticket
 from masterworker.transport.address import Address
@@ -148,3 +151,17 @@ def test_a_ticket_is_good_for_all_runs_of_a_job(tmp_path: Path) -> None:
         pytest.raises(NotTrustedError, match="another job"),
     ):
         connect(address, label, credential=lambda: good.credential)
+
+
+@pytest.mark.parametrize(("client", "says"), [("guest A1 name", True), ("name", False)])
+def test_a_port_that_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, client: str, says: bool
+) -> None:
+    """Workers with tickets know no other one, and the log says so."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        began = Began(1.0, "here", 7, "program.py", {}, "one")
+        files.write(tmp_path / "job", [[began, Listens(taken), Waits(client, True)]])
+        with Master(unique_label(), journal=tmp_path / "job", host="127.0.0.1"):
+            pass
+    assert ("workers with one cannot come back (1)" in caplog.text) == says

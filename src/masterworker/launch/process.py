@@ -91,9 +91,9 @@ class WorkerProcess:
         self.peak = 0
         self._usage: resource.struct_rusage | None = None
         self._plan: deque[tuple[float, int]] = deque()
-        self._cancelling: tuple[int, float] | None = None
-        #: What it is not to execute, if it begins to before these times.
-        self._unwanted: dict[int, float] = {}
+        self._cancelling: tuple[tuple[int, int], float] | None = None
+        #: What it is not to execute, if it begins to before these times; as `_doing`.
+        self._unwanted: dict[tuple[int, int], float] = {}
         self.health = Health(self.board, now)
         self._left_since: float | None = None
         #: Since when it should have joined, and was asked where it is.
@@ -112,6 +112,11 @@ class WorkerProcess:
     def task(self) -> int:
         """The task that it is executing; 0 for none."""
         return int(self.board[scoreboard.TASK])
+
+    @property
+    def _doing(self) -> tuple[int, int]:
+        """The same, and of which run of the manager: its number means another one in the next."""
+        return int(self.board[scoreboard.RUN]), self.task
 
     @property
     def task_name(self) -> str:
@@ -225,12 +230,13 @@ class WorkerProcess:
         """Break off a task, as soon as that is what it is executing."""
         if self.asked:
             return
-        if self.task != task_id:
-            self._unwanted[task_id] = now + ON_ITS_WAY_SECONDS
+        what = int(self.board[scoreboard.RUN]), task_id
+        if self._doing != what:
+            self._unwanted[what] = now + ON_ITS_WAY_SECONDS
             return
-        self._unwanted.pop(task_id, None)
+        self._unwanted.pop(what, None)
         self.board[scoreboard.CANCEL] = task_id
-        self._cancelling = (task_id, now + KILL_GRACE_SECONDS)
+        self._cancelling = (what, now + KILL_GRACE_SECONDS)
         self.signal(scoreboard.LOOK)
 
     def take_steps(self, now: float) -> None:
@@ -246,17 +252,17 @@ class WorkerProcess:
         if self._unwanted:
             self._look_for_unwanted(now)
         if self._cancelling is not None:
-            task_id, kill_at = self._cancelling
-            if self.task != task_id:
+            what, kill_at = self._cancelling
+            if self._doing != what:
                 self._cancelling = None
             elif now >= kill_at and not self.asked:
                 self.asked = "its task was cancelled, and it did not stop when it was asked to"
                 self.kill()
 
     def _look_for_unwanted(self, now: float) -> None:
-        task_id = self.task
-        if task_id in self._unwanted:
-            self.cancel(task_id, now)
+        what = self._doing
+        if what in self._unwanted:
+            self.cancel(what[1], now)
         for over in [task for task, until in self._unwanted.items() if until <= now]:
             del self._unwanted[over]
 

@@ -42,7 +42,7 @@ from masterworker.streams.seeds import SeedBook, check_seed
 from masterworker.transport.address import check_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from masterworker.core.census import Census
     from masterworker.core.task import Finished
@@ -171,6 +171,7 @@ class MasterEngine:
                     label, manager, host, ports, name_server=name_server, last_port=last
                 )
                 if kept is not None:
+                    _compare_ports(self.endpoint.server.port, last, kept.earlier.workers)
                     kept.note_port(self.endpoint.server.port)
         except BaseException:
             if changes is not None:
@@ -289,6 +290,20 @@ class MasterEngine:
         ticket = self.endpoint.ticket(valid, role)
         self.launcher.can_be_found = True
         return ticket
+
+
+def _compare_ports(port: int, last: int, workers: Iterable[str]) -> None:
+    """Say if workers with tickets cannot come back: they know no other port than the last one."""
+    if not last or port == last:
+        return
+    from masterworker.manager.guest_operations import MARK  # hardly ever
+
+    if lost := sum(name.startswith(MARK) for name in workers):
+        logger.warning(
+            "this master listens at port %d, since port %d of its last run is taken, or not among "
+            "ports=: tickets made then lead to nowhere, and workers with one cannot come back (%d)",
+            *(port, last, lost),
+        )
 
 
 def _leaving(

@@ -26,7 +26,7 @@ from masterworker.data.states import StateCache
 from masterworker.errors import JobEndedError
 from masterworker.launch import exits
 from masterworker.launch.patience import patience
-from masterworker.launch.scoreboard import DEADLINE, LAST, MEMBER, RUN, SHELF, TASK
+from masterworker.launch.scoreboard import CANCEL, DEADLINE, LAST, MEMBER, RUN, SHELF, TASK
 from masterworker.machine import process_info
 from masterworker.worker.interrupts import Interrupts
 
@@ -256,7 +256,7 @@ class SessionShell:
         self._named = False
         board = self._context.board
         if joined.another_run:
-            for each in (TASK, LAST, DEADLINE):  # its number means another task now
+            for each in (TASK, LAST, DEADLINE, CANCEL):  # its number means another task now
                 board[each] = 0
         self.states.clear()  # an order to forget one may have been lost with the connection
         board[RUN] = wire.number_of_run(self.session.hand.instance)
