@@ -213,3 +213,48 @@ if __name__ == "__main__":
     )
     assert done.stdout.split() == ["5", "6"], done.stderr
     assert done.stderr.count("library.current (a Proxy), which cannot be sent") == 1
+
+
+def test_a_method_that_is_not_set_is_left_alone(tmp_path: Path) -> None:
+    """Some code sets it, which is not executed, or has set it back."""
+    (tmp_path / "library.py").write_text(
+        "import threading\n"
+        "class Client:\n"
+        "    def __init__(self): self.sent = []\n"
+        "    def send(self, x): self.sent.append(x)\n"
+        "class Locked(Client):\n"
+        "    def __init__(self): super().__init__(); self.lock = threading.Lock()\n"
+        "client, other, locked = Client(), Client(), Locked()\n"
+    )
+    program = """
+import library
+from masterworker import Master
+
+def pretend():
+    library.client.send = library.locked.send = print
+
+def value(x):
+    for each in library.client, library.other, library.locked:
+        each.send(x)
+    return len(library.client.sent + library.other.sent + library.locked.sent)
+
+if __name__ == "__main__":
+    before, library.other.send = library.other.send, print
+    library.other.send = before
+    with Master(workers=1) as master:
+        print(master.submit(value, 5).result(60))
+        library.client.send = library.Client().send
+        print(master.submit(value, 6).result(60))
+"""
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=4 * HANG,
+        check=False,
+    )
+    assert done.stdout.split() == ["3", "5"], done.stderr
+    assert not done.stderr

@@ -64,6 +64,20 @@ def is_same_object(name: str, value: object) -> bool:
     return found is value
 
 
+def is_usual_method(name: str, value: object) -> bool:
+    """Return whether an attribute is the method of its object that the class has: nothing is set.
+
+    Code may set it that is not executed. Sent as it is, it would be the method of a copy.
+    """
+    if type(value) is not MethodType:
+        return False
+    home, _, last = name.rpartition(".")
+    return (
+        places.find(home) is value.__self__
+        and getattr(type(value.__self__), last, None) is value.__func__
+    )
+
+
 def is_refused(name: str, value: object) -> bool:
     """Return whether an attribute is still one that cannot be sent; a property may make it anew."""
     try:

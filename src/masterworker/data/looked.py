@@ -51,7 +51,7 @@ class Looked:
         #: Tells whether it is still what it was.
         self.is_true: Callable[[], bool]
         is_same = _check_of_identity(name, value)
-        if value is MISSING:
+        if value is MISSING or attributes.is_usual_method(name, value):
             self.is_true = is_same
             return
         holds_the_same = _check_of_content(value)
