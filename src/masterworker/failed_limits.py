@@ -1,4 +1,4 @@
-"""Whether failed calls are kept, and how many: what a master asks when the first one fails."""
+"""Whether failed calls and records of jobs are kept, and how many calls: what masters ask first."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ _NO = {"0", "no", "off", "false", "never", "none"}
 def is_wanted() -> bool:
     """Return whether failed calls are kept at all: MASTERWORKER_KEEP_FAILED=0 says no."""
     return os.environ.get("MASTERWORKER_KEEP_FAILED", "").strip().lower() not in _NO
+
+
+def records_are_wanted() -> bool:
+    """Return whether it is kept how jobs stood last: MASTERWORKER_RECORDS=0 says no."""
+    return os.environ.get("MASTERWORKER_RECORDS", "").strip().lower() not in _NO

@@ -1,6 +1,7 @@
 """The user's state folder: where what outlives a job is kept, for the user alone.
 
     <state>/<label>/failed    what `failed` keeps
+    <state>/records           what `job_record` keeps
 
 Symbolic links are not followed, and what others could have changed is not entered.
 """
@@ -34,7 +35,7 @@ def state_folder() -> Path:
     try:
         base = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError as error:
-        raise UsageError(f"there is no folder for failed calls: {error}") from None
+        raise UsageError(f"there is no folder for failed calls and records: {error}") from None
     return base / "masterworker"
 
 

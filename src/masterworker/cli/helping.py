@@ -51,8 +51,11 @@ ABOUT: Final = {
     "list": _About(
         "",
         "Print the labels of all jobs that can be found.",
-        ("json", "verbose"),
-        ("task_manager list -v    with their addresses",),
+        ("ended", "json", "verbose"),
+        (
+            "task_manager list -v         with their addresses",
+            "task_manager list --ended    jobs that are gone, of which a record is kept",
+        ),
     ),
     "worker": _WORKER,
     "slave": _WORKER,

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 def run(_: str, options: argparse.Namespace) -> int:
     """Print the labels of all masters that can be found."""
+    if options.ended:
+        from masterworker.cli import ended
+
+        return ended.show_all(as_json=options.json)
     found = labels()
     entries: list[dict[str, Any]] = []
     for label, address in sorted(found.items()):

@@ -36,7 +36,7 @@ WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, 
 EPILOG = """\
 commands:
   show LABEL    print how many processes and tasks a job has (--live: until it is over)
-  list          print the labels of all jobs that can be found
+  list          print the labels of all jobs that can be found (--ended: that are gone)
   slave LABEL   execute tasks of a job (also: worker LABEL)
   explain LABEL TASK    print what has happened to a task, and what it waits for
   replay LABEL          list the failed calls of a job that are kept
@@ -101,9 +101,10 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="print more")
     parser.add_argument("--json", action="store_true", help="show and list: print JSON")
     parser.add_argument("--version", action="version", version=f"masterworker {__version__}")
-    add = parser.add_argument_group("options of show").add_argument
+    add = parser.add_argument_group("options of show and list").add_argument
     add("--live", action="store_true", default=None, help="show the job until it is over")
     add("--every", type=_pause, metavar="S", help="the same as plain text, every S seconds")
+    add("--ended", action="store_true", default=None, help="list: jobs that are gone")
     _add_worker_options(parser.add_argument_group("options of slave and worker"))
     add = parser.add_argument_group("options of replay").add_argument
     add("--pdb", action="store_true", help="debug an exception where it was raised")
@@ -160,6 +161,7 @@ OPTIONS: Final = {
     ("nameserver",): ("host", "port"),
     ("journal",): ("failed", "changed"),
     ("show",): ("live", "every"),
+    ("list",): ("ended",),
     ("slave", "worker", "show", "explain"): ("ticket",),
 }
 

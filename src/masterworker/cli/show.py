@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
+from masterworker.errors import MasterNotFoundError
 from masterworker.security.peer import Role
 from masterworker.status import text
 
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
 
 
 def run(label: str, options: argparse.Namespace) -> int:
-    """Print how a job stands."""
-    client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
+    """Print how a job stands, or stood last."""
+    try:
+        client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
+    except MasterNotFoundError as error:
+        if options.master or options.ticket or options.ticket_fd is not None:
+            raise  # another job of this label may be meant
+        from masterworker.cli import ended
+
+        return ended.show(label, error, as_json=options.json)
     if options.live or options.every is not None:
         from masterworker.cli.watching import watch
 

@@ -84,6 +84,13 @@ class Looking:
             latest, changed = self._latest, self._changed
         return since(latest, changed, seen)
 
+    def afresh(self) -> Snapshot:
+        """Return a whole snapshot of this moment."""
+        with self._lock:
+            self._made = self._clock()
+            self._latest = self._make(self._made)
+            return self._latest
+
     def encoded(self, seen: tuple[int, int, float, int], *, texts: bool = True) -> bytes:
         """Do the same, as msgpack.
 

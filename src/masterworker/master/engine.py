@@ -30,6 +30,7 @@ from masterworker.master.forgotten import WeakCallback
 from masterworker.master.launcher import START_BOUND, Launcher, check_bounds
 from masterworker.master.needs import Needs
 from masterworker.master.outcomes import OutcomeQueue
+from masterworker.master.record_keeper import RecordKeeper
 from masterworker.master.recursion_guard import require_a_place
 from masterworker.master.results import ResultRouter
 from masterworker.master.shared import SharedValues
@@ -188,6 +189,10 @@ class MasterEngine:
             lambda: None if launcher is None else launcher.crews,
             kept,
             self.slots,
+            # Jobs of tasks, and those whose label was made up, are not looked for afterwards.
+            RecordKeeper(label, manager.looking)
+            if by_label and self.endpoint is not None and not this_process.is_worker
+            else None,
         )
         self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from masterworker.master.changes import Changes
     from masterworker.master.dead_letters import DeadLetters
     from masterworker.master.endpoint import Endpoint
+    from masterworker.master.record_keeper import RecordKeeper
 
 logger = logging.getLogger("masterworker.master")
 
@@ -52,6 +53,7 @@ class Parts(NamedTuple):
     crews: Callable[[], Crews | None] = lambda: None
     journal: Journal | None = None
     slots: Slots | None = None
+    records: RecordKeeper | None = None
 
 
 class JobEnd:
@@ -164,6 +166,8 @@ class JobEnd:
         if parts.journal is not None:
             parts.journal.close(max(seconds, JOURNAL))
         parts.dead_letters.close()
+        if parts.records is not None:
+            parts.records.close()
         if parts.endpoint is not None:
             parts.endpoint.release()
         self._on_ended()

@@ -16,9 +16,16 @@ WIDTH: Final = 100
 ROWS: Final = 5
 
 
-def lines(label: str, snapshot: Snapshot) -> list[str]:
-    """Return how a job stands, with the time of the day in front."""
-    now = dt.datetime.now().astimezone().strftime("%H:%M:%S")
+def lines(label: str, snapshot: Snapshot, at: float | None = None) -> list[str]:
+    """Return how a job stands, with the time of the day in front.
+
+    Args:
+        label: Its label.
+        snapshot: How it stands.
+        at: When that was (seconds since 1970); None: now.
+    """
+    then = dt.datetime.now(dt.UTC) if at is None else dt.datetime.fromtimestamp(at, dt.UTC)
+    now = then.astimezone().strftime("%H:%M:%S")
     found = [f"{now} {printable(wording.headline(label, snapshot))}"]
     found += [f"  {printable(snapshot.note)}"] if snapshot.note else []
     found += [f"  ! {printable(trouble)}" for trouble in snapshot.troubles]
