@@ -168,7 +168,7 @@ class SuspectsInCompany(TaskQueues):
 class NotWithdrawn(TaskQueues):
     """A queued copy of a task that a late result has settled still counts as waiting."""
 
-    def withdraw(self) -> None:
+    def withdraw(self, item: Item) -> None:
         pass
 
 

@@ -37,9 +37,11 @@ TEXTS = {
     ("masterworker/engine/elsewhere.py", "eval"),
     ("masterworker/mpi.py", "exec"),
     ("masterworker/journal/kinds.py", "the name 'pandas'"),
+    ("masterworker/journal/opening.py", "the name 'pandas'"),
     ("masterworker/journal/tables.py", "the name 'pandas'"),
     ("masterworker/surroundings/installed.py", "the name 'pandas'"),
     ("masterworker/surroundings/libraries.py", "the name 'pandas'"),
+    ("masterworker/surroundings/science.py", "the name 'torch'"),
 }
 
 #: Modules that rebuild objects from bytes: what of them is harmless; None: nothing is.
