@@ -139,7 +139,7 @@ VALUES = {
 
 try:
     import pandas as pd
-except ModuleNotFoundError:
+except ImportError:  # or the one that is there does not go with this NumPy
     pass
 else:
     table = pd.DataFrame({"a": [1, 2, 3], "b": [0.5, None, 1.5]}, index=["x", "y", "z"])
