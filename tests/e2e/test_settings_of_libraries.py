@@ -89,8 +89,22 @@ STAND_INS = {
         def get_default_device(): return now["device"]
         def set_default_device(name): now["device"] = name
     """,
+    "numba": """
+        class config:
+            NUMBA_NUM_THREADS = 8
+
+        now = {"launched": False, "threads": 8}
+        def threading_layer():
+            if not now["launched"]:
+                raise ValueError("Threading layer is not initialized.")
+        def get_num_threads():
+            now["launched"] = True
+            return now["threads"]
+        def set_num_threads(number): now.update(launched=True, threads=number)
+    """,
 }
 OF_STAND_INS = {
+    "numba": ("import numba", "numba.set_num_threads(1)", "[numba.now['threads']]"),
     "jax": ("import jax", "jax.config.update('jax_enable_x64', True)",
             "jax.config.values['jax_enable_x64']"),
     "torch": ("import torch",
@@ -128,6 +142,26 @@ def test_libraries_are_set_in_workers(tmp_path: Path, name: str) -> None:
 def test_what_is_kept_for_a_thread_or_in_an_object_is_set(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.py").write_text(textwrap.dedent(STAND_INS[name]))
     _check(tmp_path, *OF_STAND_INS[name])
+
+
+def test_no_threads_are_started_to_ask_for_their_number(tmp_path: Path) -> None:
+    """NUMBA starts those of all processors then, after which its options cannot be set any more."""
+    (tmp_path / "numba.py").write_text(textwrap.dedent(STAND_INS["numba"]))
+    done = _run(
+        tmp_path,
+        """
+        import numba
+        from masterworker import Master
+
+        def task():
+            import numba
+            return numba.now["launched"]
+
+        with Master(workers=1) as master:
+            print(master.submit(task).result(60), numba.now["launched"])
+        """,
+    )
+    assert done.stdout == "False False\n", done.stderr
 
 
 def _check(tmp_path: Path, imports: str, sets: str, asks: str) -> None:

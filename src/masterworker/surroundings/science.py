@@ -18,7 +18,6 @@ _ATOMS: Final = (bool, int, float, str, type(None))
 _THREADS: Final = {
     "torch": ("get_num_threads", "set_num_threads"),
     "cv2": ("getNumThreads", "setNumThreads"),
-    "numba": ("get_num_threads", "set_num_threads"),
 }
 
 
@@ -94,6 +93,18 @@ def _enter_threads(module: Any, number: int) -> None:
         getattr(module, _THREADS[module.__name__][1])(number)
 
 
+def _numba(numba: Any) -> int | None:
+    """Return how many threads are to be used. To ask it that would start them, where none are."""
+    numba.threading_layer()  # raises then
+    number = int(numba.get_num_threads())
+    return None if number == numba.config.NUMBA_NUM_THREADS else number
+
+
+def _enter_numba(numba: Any, number: int) -> None:
+    if number < numba.config.NUMBA_NUM_THREADS:
+        numba.set_num_threads(number)
+
+
 def _floats(keras: Any) -> dict[str, Any]:
     names = "floatx", "epsilon", "image_data_format"
     return {name: getattr(keras.backend, name)() for name in names}
@@ -129,7 +140,7 @@ KNOWN: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]]]
     "jax": _options(lambda m: m.config.values, lambda m, found: _update(m.config, found)),
     "torch": (_torch, _enter_torch),
     "cv2": (_threads, _enter_threads),
-    "numba": (_threads, _enter_threads),
+    "numba": (_numba, _enter_numba),
     "keras": _options(_floats, _enter_floats),
     "xarray": _options(lambda m: dict(m.get_options()), lambda m, found: m.set_options(**found)),
     "scipy.special": _options(lambda m: m.geterr(), lambda m, found: m.seterr(**found)),
