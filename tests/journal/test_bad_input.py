@@ -17,6 +17,7 @@ from masterworker import Master
 from masterworker.cli.main import main
 from masterworker.errors import JournalError, UsageError
 from masterworker.journal import upkeep
+from masterworker.journal.export import export
 from support import HANG, Script, python_script
 
 if TYPE_CHECKING:
@@ -282,21 +283,30 @@ def fresh_program() -> Iterator[None]:
     journal._programs.clear()
 
 
-@pytest.mark.parametrize(
-    "action", [["show"], ["check"], ["export", "out.csv"], ["forget", "--failed"]]
-)
+@pytest.mark.parametrize("action", [["show"], ["check"], ["forget", "--failed"]])
 def test_commands_say_which_file_is_no_journal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], action: list[str]
 ) -> None:
     """A folder, a pipe (which is not waited for), and a file without bytes."""
-    empty, pipe = tmp_path / "empty", tmp_path / "pipe"
-    empty.touch()
-    os.mkfifo(pipe)
-    for path in (empty, tmp_path, pipe):
+    for path in not_journals(tmp_path):
         assert main(["journal", str(path), *action]) != 0
         said = capsys.readouterr().err
         assert said.startswith(f"task_manager: {path}"), said
         assert "Traceback" not in said
+
+
+def test_an_export_says_which_file_is_no_journal(tmp_path: Path) -> None:
+    for path in not_journals(tmp_path):
+        with pytest.raises(JournalError, match=f"^{path}"):
+            export(path, files.key(), tmp_path / "out.csv")
+
+
+def not_journals(folder: Path) -> list[Path]:
+    """Make what can be taken for the file of a journal."""
+    empty, pipe = folder / "empty", folder / "pipe"
+    empty.touch()
+    os.mkfifo(pipe)
+    return [empty, folder, pipe]
 
 
 def test_a_place_where_nothing_can_be_written(
@@ -309,16 +319,24 @@ def test_a_place_where_nothing_can_be_written(
     assert path.read_bytes() == before
 
 
-def test_a_fork_after_the_end_has_nothing_to_let_go_of(
-    path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    master = Master(serial=True, journal=path)
+ENDED = """
+    import os
+    from masterworker import Master
+
+    master = Master(serial=True, journal="job.journal")
     master.shutdown()
     child = os.fork()
     if not child:
         os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-    assert "could not let go" not in capfd.readouterr().err
+    print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_fork_after_the_end_has_nothing_to_let_go_of(tmp_path: Path) -> None:
+    script = Script(python_script(tmp_path, "program.py", ENDED))
+    assert script.wait() == 0, script.told
+    assert script.out == "0\n"
+    assert "could not let go" not in script.err
 
 
 def test_a_program_whose_path_is_no_text(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

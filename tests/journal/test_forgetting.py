@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from masterworker.cli.main import main
 from masterworker.errors import JournalError, UsageError
 from masterworker.journal import forgetting, upkeep
 from masterworker.journal.export import export
+from masterworker.journal.file import lock, open_file
 from masterworker.journal.forgetting import Wanted, forget
 from masterworker.journal.records import Began, Done, Forgot
 from support import Script, python_script
@@ -293,3 +295,41 @@ def test_results_are_still_compared_with_the_code_after_failures_are_forgotten(
     run(source)
     assert forget(path, files.key(), FAILED) == 3
     assert "half (of __main__) has changed" in run(source.replace("x / 2", "x / 4"), status=1).told
+
+
+def test_a_new_file_has_large_results_too(run: Callable[..., Script], tmp_path: Path) -> None:
+    """Also without the old one, with its folder."""
+    first = run(GONE)
+    executed(tmp_path)
+    path = tmp_path / "job.journal"
+    upkeep.prune(path, files.key(), tmp_path / "new.journal")
+    path.unlink()
+    shutil.rmtree(tmp_path / "job.journal.d")
+    assert run(GONE.replace("job.journal", "new.journal")).out == first.out
+    assert executed(tmp_path) == []
+
+
+def test_large_results_are_copied_where_they_cannot_be_linked(
+    run: Callable[..., Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    first = run(GONE)
+    monkeypatch.setattr(os, "link", refuse)
+    upkeep.prune(tmp_path / "job.journal", files.key(), tmp_path / "new.journal")
+    assert run(GONE.replace("job.journal", "new.journal")).out == first.out
+    assert len(executed(tmp_path)) == 2
+
+
+def test_a_file_that_was_replaced_while_it_was_opened(path: Path) -> None:
+    """The lock is that of a file which has another in its place, so it is worth nothing."""
+    files.write(path, files.groups())
+    fd = open_file(path, create=False)
+    upkeep.prune(path, files.key(), None)
+    with pytest.raises(JournalError, match="was replaced or removed"):
+        lock(fd, path)
+    path.unlink()
+    with pytest.raises(JournalError, match="was replaced or removed"):
+        lock(fd, path)
+    os.close(fd)

@@ -163,6 +163,7 @@ class Status(NamedTuple):
     st_size: int
     st_mode: int
     st_uid: int
+    st_ino: int
 
 
 class System:
@@ -232,13 +233,21 @@ class System:
                 del self.disk.locks[id(file)]
 
     def fstat(self, fd: int) -> Status:
-        return Status(len(self._file(fd).cache), stat.S_IFREG | 0o600, os.geteuid())
+        return self._status(self._file(fd))
 
     def lstat(self, path: Any) -> Status:
         file = self.disk.names.get(str(path))
         if file is None:
             raise FileNotFoundError(errno.ENOENT, "No such file", str(path))
-        return Status(len(file.cache), stat.S_IFREG | 0o600, os.geteuid())
+        return self._status(file)
+
+    @staticmethod
+    def _status(file: File) -> Status:
+        return Status(len(file.cache), stat.S_IFREG | 0o600, os.geteuid(), id(file))
+
+    @staticmethod
+    def samestat(one: Status, other: Status) -> bool:
+        return one.st_ino == other.st_ino
 
     def pread(self, fd: int, size: int, at: int) -> bytes:
         return bytes(self._file(fd).cache[at : at + size])

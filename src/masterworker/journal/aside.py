@@ -7,17 +7,31 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+from masterworker.core.chunks import Chunk
 from masterworker.data.segment import Segment
 from masterworker.journal.file import flush_folder, mapped
-from masterworker.journal.records import Aside
+from masterworker.journal.records import Aside, Done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from masterworker.core.task import Large
+    from masterworker.journal.records import Entry
 
 _PART = 16 << 20
+
+
+def asides_in(records: Iterable[Entry]) -> Iterator[Aside]:
+    """Yield the files that records refer to."""
+    for record in records:
+        if isinstance(record, Done) and not isinstance(record.payloads, Chunk):
+            yield from (each for each in record.payloads if isinstance(each, Aside))
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder of a journal's large payloads."""
+    return path.with_name(path.name + ".d")
 
 
 class LargeFiles:
@@ -52,20 +66,39 @@ class LargeFiles:
             if aside in self._written and self._size(path) == aside.size:
                 return aside
             self._make_folder(path.parent)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            try:
-                self._write(part, view)
-                os.rename(part, path)  # noqa: PTH104  all by calls of the system
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(part)  # noqa: PTH108
-                raise
+            self._put(path, view)
             if self._flushes:
                 flush_folder(path.parent)
             else:
                 self._behind.append(path)
         self._written.add(aside)
         return aside
+
+    def give(self, folder: Path, some: Iterable[Aside]) -> None:
+        """Let another folder have payloads, too: no byte is copied where the file system is one.
+
+        Args:
+            folder: Of another journal of this user.
+            some: Which ones; what is gone is left out.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        other = LargeFiles(folder, self._key, flushes=True)
+        for aside in dict.fromkeys(some):
+            path, to = self._path(aside), other._path(aside)
+            if self._size(path) != aside.size or self._size(to) == aside.size:
+                continue
+            other._make_folder(to.parent)
+            try:
+                os.link(path, to)
+            except OSError:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    other._put(to, mapped(fd))
+                finally:
+                    os.close(fd)
+            flush_folder(to.parent)
 
     def flush_later(self, some: Iterable[Aside]) -> None:
         """What another master has written is not on the disk yet, perhaps."""
@@ -106,6 +139,17 @@ class LargeFiles:
             return Segment.of([view])
         finally:
             os.close(fd)
+
+    def _put(self, path: Path, view: memoryview) -> None:
+        """Let a file have these bytes, as a whole."""
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._write(part, view)
+            os.rename(part, path)  # noqa: PTH104  all by calls of the system
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(part)  # noqa: PTH108
+            raise
 
     def _write(self, part: Path, view: memoryview) -> None:
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from masterworker.errors import UsageError
-from masterworker.journal.aside import LargeFiles
+from masterworker.journal.aside import LargeFiles, folder_of
 from masterworker.journal.rows import RESULT, Row, rows
 from masterworker.journal.walk import Walk
 from masterworker.journal.watched import looking_away
@@ -59,7 +59,7 @@ def export(path: Path, key: bytes, out: Path) -> int:
         raise UsageError(f"{out} is the journal itself: name another file")
     if write is _write_parquet:
         _parquet()
-    large = LargeFiles(path.with_name(path.name + ".d"), key)
+    large = LargeFiles(folder_of(path), key)
     with Walk(path, key) as walk, looking_away():
         part = out.with_name(f"{out.name}.{random_name()[:8]}.part")
         try:

@@ -72,7 +72,8 @@ def lock(fd: int, path: Path) -> bool:
     """Lock a journal until its descriptor is closed. False: another master has it.
 
     Raises:
-        JournalError: The file system knows no locks.
+        JournalError: The file system knows no locks; or another file is there by now, as after
+            `prune`.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,6 +84,12 @@ def lock(fd: int, path: Path) -> bool:
             f"{path} cannot be locked ({error.strerror}), so two masters might write it at once: "
             "put the journal onto a file system with locks"
         ) from error
+    try:
+        is_there = os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        is_there = False
+    if not is_there:  # what is written into it would be gone
+        raise JournalError(f"{path} was replaced or removed while it was opened: start again")
     return True
 
 

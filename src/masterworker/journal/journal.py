@@ -12,7 +12,7 @@ from masterworker.core.chunks import Chunk
 from masterworker.core.task import CANCELLED, ids_of
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
-from masterworker.journal.aside import LargeFiles
+from masterworker.journal.aside import LargeFiles, folder_of
 from masterworker.journal.counts import Counts
 from masterworker.journal.earlier import Earlier
 from masterworker.journal.file import mapped, open_file, unlock_and_close
@@ -99,9 +99,7 @@ class Journal:
         self._stalled: Callable[[bool], object] = lambda _: None
         self._failed: Callable[[str], object] = lambda _: None
         self._index = Index(failures=kept_as.keeps_failures)
-        self._large = LargeFiles(
-            path.with_name(path.name + ".d"), self._key, flushes=kept_as.mode == "disk"
-        )
+        self._large = LargeFiles(folder_of(path), self._key, flushes=kept_as.mode == "disk")
         #: The keys of tasks that are under way, by their ids. Also written by the submitter.
         self.open_keys: dict[int, bytes] = {}
         #: What was asked for lately, and what earlier runs had asked for.

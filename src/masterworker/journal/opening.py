@@ -8,20 +8,21 @@ import platform
 import sys
 import time
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from masterworker.core.chunks import Chunk
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
+from masterworker.journal.aside import asides_in
 from masterworker.journal.file import cut, flush_folder, lock, mapped, write_all
 from masterworker.journal.reading import read
-from masterworker.journal.records import Aside, Began, Done, Header
+from masterworker.journal.records import Began, Header
 from masterworker.journal.writing import Place
 from masterworker.named import NamedTuple
 from masterworker.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from masterworker.journal.aside import LargeFiles
@@ -120,7 +121,7 @@ def _go_on(
                 take_in(record, group.begin, number)
     except JournalError as error:
         raise JournalError(f"the journal {path} is not used: {error}") from None
-    large.flush_later(_asides(contents.behind))
+    large.flush_later(asides_in(chain.from_iterable(map(layout.records_of, contents.behind))))
     large.flush()
     end = contents.end
     torn = cut(fd, path, end)
@@ -132,14 +133,6 @@ def _go_on(
         )
     place = Place(fd, path, end, len(contents.groups))
     return Opened(place, contents.keyed, contents.header.job or contents.header.journal)
-
-
-def _asides(groups: Iterable[layout.Group]) -> Iterator[Aside]:
-    """Yield the files that groups refer to."""
-    for group in groups:
-        for record in layout.records_of(group):
-            if isinstance(record, Done) and not isinstance(record.payloads, Chunk):
-                yield from (each for each in record.payloads if isinstance(each, Aside))
 
 
 def _holder(fd: int, key: bytes) -> str:

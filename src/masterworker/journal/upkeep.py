@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from masterworker.core.task import FAILURE, RESULT
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
+from masterworker.journal.aside import LargeFiles, asides_in, folder_of
 from masterworker.journal.file import (
     flush_folder,
     lock,
@@ -212,6 +213,8 @@ def _write(
     target = path if to is None else to
     if to is not None and os.path.lexists(to):
         raise JournalError(f"{to} is there already: name a new file")
+    if to is not None:
+        LargeFiles(folder_of(path), key).give(folder_of(to), asides_in(records))
     part = target.with_name(f"{target.name}.{random_name()[:8]}.part")
     # The same journal under another key has another name, so that no group fits into both.
     job = header.job or header.journal
