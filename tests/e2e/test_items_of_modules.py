@@ -258,3 +258,36 @@ if __name__ == "__main__":
     )
     assert done.stdout.split() == ["3", "5"], done.stderr
     assert not done.stderr
+
+
+def test_what_is_installed_in_a_folder_is_no_module_of_the_users(tmp_path: Path) -> None:
+    """By `pip install --target`: what its modules keep for themselves is not looked at."""
+    (tmp_path / "installed" / "library-1.0.dist-info").mkdir(parents=True)
+    package = tmp_path / "installed" / "library"
+    package.mkdir()
+    (package / "__init__.py").write_text("from library import inner\n")
+    (package / "inner.py").write_text("from library.known import add\nadd('inner')\n")
+    (package / "known.py").write_text(
+        "KNOWN = []\ndef add(name):\n    assert name not in KNOWN\n    KNOWN.append(name)\n"
+    )
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        "sys.path.insert(0, 'installed')\n"
+        "import library.known\n"
+        "from masterworker import Master\n"
+        "def task():\n"
+        "    return library.known.KNOWN\n"
+        "with Master(workers=1) as master:\n"
+        "    print(master.submit(task).result(60))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=4 * HANG,
+        check=False,
+    )
+    assert done.stdout == "['inner']\n", done.stderr
+    assert not done.stderr

@@ -6,7 +6,9 @@ program and of the user's own modules, which says what may be set; what they are
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import lru_cache
 from operator import is_
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -203,8 +205,28 @@ def _own_modules() -> Iterator[ModuleType]:
             continue
         if type(module) is ModuleType:  # others may do anything when they are asked
             file = vars(module).get("__file__")
-            if type(file) is str and not folders.is_standard(file):
+            if (
+                type(file) is str
+                and not folders.is_standard(file)
+                and not _is_installed(name, file)
+            ):
                 yield module
+
+
+def _is_installed(name: str, file: str) -> bool:
+    """Return whether a module has been installed in a folder of the user's, as by `--target`."""
+    folder = os.path.dirname(file)
+    for _ in range(name.count(".") + os.path.basename(file).startswith("__init__.")):
+        folder = os.path.dirname(folder)
+    return _has_installed(folder)
+
+
+@lru_cache(256)
+def _has_installed(folder: str) -> bool:
+    try:
+        return any(name.endswith(".dist-info") for name in os.listdir(folder))
+    except OSError:
+        return False
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
