@@ -337,3 +337,14 @@ def test_a_reason_that_cannot_be_written(path: Path, exported: Callable[[str], A
     files.write(path, [[outcome("a", RESULT, Broken())]])
     for ending in (".json", ".csv", ".parquet"):
         assert "ValueError: the file ?" in exported(ending)[0]["result"]
+
+
+def test_no_cell_is_too_long_for_a_reader(path: Path, exported: Callable[[str], Any]) -> None:
+    """One that is lets Python's own reader of CSV refuse the file."""
+    long = ["x" * 9_000] * 20
+    failed = Failure("ValueError", "y" * 200_000, "", b"").encode()
+    files.write(path, [[outcome("a", RESULT, long), outcome("b", FAILURE, failed)]])
+    first, second = exported(".csv")
+    assert first["result"].endswith("... (180,080 characters)")
+    assert second["failure"].endswith("... (200,012 characters)")
+    assert exported(".json")[0]["result"] == long

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from masterworker.errors import UsageError
 from masterworker.journal.aside import LargeFiles, folder_of
+from masterworker.journal.plainly import LONGEST
 from masterworker.journal.rows import RESULT, Row, rows
 from masterworker.journal.walk import Walk
 from masterworker.journal.watched import looking_away
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 5000
 #: ... or as many as have this many characters.
 MOST_TEXT: Final = 16 << 20
+#: Python's own reader refuses a CSV file in which any cell is longer (characters).
+LONGEST_CELL: Final = 131_072
 #: What a spreadsheet may take for the begin of a formula, where a cell begins: also behind what
 #: another one takes for the end of a cell. OWASP, "CSV Injection",
 #: https://owasp.org/www-community/attacks/CSV_Injection
@@ -96,7 +99,10 @@ def _cell(value: Any) -> Any:
     """Return what goes into a cell. Numbers stay what they are: also those below zero."""
     if value is None or isinstance(value, (int, float)):
         return value
-    return harmless(value if isinstance(value, str) else _json(value))
+    text = harmless(value if isinstance(value, str) else _json(value))
+    if len(text) > LONGEST_CELL:
+        text = f"{text[:LONGEST]}... ({len(text):,} characters)"
+    return text
 
 
 def _write_json(file: IO[bytes], found: Iterator[Row]) -> int:
