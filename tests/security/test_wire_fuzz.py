@@ -221,6 +221,7 @@ SHAPES: dict[str, list[Any]] = {
     "join": [
         st.just(wire.PROTOCOL), st.just(wire.python_version()), odd_names, st.just(""), odd_names,
         st.none() | st.lists(odd_names, max_size=2), st.none() | odd_floats, odd_names, odd_names,
+        st.booleans(),
     ],
     "put": [odd_names, odd_names, noise],
     "drop": [odd_names, odd_names],
@@ -234,6 +235,7 @@ SHAPES: dict[str, list[Any]] = {
         st.lists(odd_numbers, max_size=3), odd_numbers, odd_numbers, odd_floats,
         st.none() | odd_names, odd_floats,
         st.lists(st.tuples(odd_numbers, odd_numbers, odd_floats, odd_floats), max_size=2),
+        odd_names, st.lists(st.tuples(odd_numbers, odd_numbers, odd_numbers, noise), max_size=2),
     ],
     "request": [
         odd_names, odd_numbers, odd_names, st.lists(noise, max_size=2), st.none() | values,
@@ -254,7 +256,10 @@ SHAPES: dict[str, list[Any]] = {
     "attend": [
         odd_names, st.lists(odd_numbers, max_size=3),
         st.lists(
-            st.tuples(odd_numbers, odd_names, odd_numbers, odd_names, st.booleans(), odd_names),
+            st.tuples(
+                odd_numbers, odd_names, odd_numbers, odd_names, st.booleans(), odd_names,
+                st.none(), st.booleans(), odd_numbers,
+            ),
             max_size=2,
         ),
         odd_floats,
