@@ -281,4 +281,4 @@ def test_an_object_is_found_in_the_module_that_has_it(monkeypatch: pytest.Monkey
     assert homes.of("TABLE", table) == "home_of_this_test_30:TABLE"
     assert homes.of("MINE", table) == "home_of_this_test_30:TABLE"
     assert not homes.of("TABLE", {})
-    assert not homes.of("NOTHING", None)
+    assert not homes.of("NOTHING", object())

@@ -319,7 +319,7 @@ def _module_of(name: str) -> tuple[str, tuple[str, ...]]:
 def _home_of(name: str, value: Any, homes: _Homes) -> str:
     """Return where an object is from that has been imported by its name; "": it is not known."""
     kind = type(value)
-    if kind in (int, float, str, bool, bytes, tuple, FunctionType, type):
+    if value is None or kind in (int, float, str, bool, bytes, tuple, FunctionType, type):
         return ""
     of_class = sys.modules.get(str(kind.__module__))
     home = of_class.__name__ if type(of_class) is ModuleType else mainmodule.MAIN
