@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from masterworker import wire
 from masterworker.conversation.worker.effects import Joined
-from masterworker.launch.process_context import ProcessContext
+from masterworker.core.task import RESULT, Outcome
+from masterworker.errors import RejectedError
+from masterworker.launch.process_context import Assignment, ProcessContext
 from masterworker.launch.scoreboard import CANCEL
 from masterworker.manager import Manager, Service
 from masterworker.security.peer import OWNER
@@ -86,3 +89,34 @@ def test_a_number_that_was_to_be_broken_off_means_another_task() -> None:
     assert context.board[CANCEL] == 7
     shell._act(Joined(2, another_run=True))
     assert context.board[CANCEL] == 0
+
+
+def test_a_worker_that_another_run_refuses_says_nothing_to_it() -> None:
+    """It has other slave code. Its numbers, as member and of tasks, are others' there."""
+    runs, lines = [Manager()], list[MemoryConnection]()
+
+    def connect() -> MemoryConnection:
+        lines.append(MemoryConnection(Service(runs[-1], OWNER)))
+        return lines[-1]
+
+    shell = SessionShell(connect, None, None, ProcessContext())
+    shell.tags = ["a"]
+    shell.join_first()
+    runs[0].request("a", [b"x"])
+    (lease,) = shell.exchange(1, 0.0).leases
+    shell.session.hand.outcomes.append(Outcome(lease.task_id, lease.attempt, RESULT, [b"old"]))
+
+    second = Manager()
+    other = second.join(wire.introduce("other", ["a"], None, "client")).member_id
+    assert other == shell.session.member_id
+    second.request("a", [b"y"])
+    assert second.exchange(wire.Exchange(other, want=1)).leases[0].task_id == lease.task_id
+    second.program_digest = "other code"
+    runs.append(second)
+    lines[-1].close()
+    shell._context.assignment = Assignment("label", "my code")
+    with pytest.raises(RejectedError):
+        shell.exchange(0, 0.0)
+    shell.leave()
+    assert list(second.core.members) == [other]
+    assert second.census().finished == {}

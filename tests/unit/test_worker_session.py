@@ -180,6 +180,16 @@ def test_terminated_manager_still_gets_what_is_finished(play: Play) -> None:
     assert session.stopped
 
 
+def test_terminated_manager_of_another_run_is_asked_twice_at_most(play: Play) -> None:
+    """What was finished means nothing to it, and it does not let this process in."""
+    session = play.session
+    session.hand.outcomes.append(Outcome(3, 1, RESULT, [b"3"]))
+    other, over = NotRegisteredError("another one"), Terminated("over")
+    answers = BROKEN, None, over, other, None, over
+    assert play.perform(session.exchange(0, 0.0, []), *answers) == NOTHING
+    assert session.stopped
+
+
 def test_orders_are_obeyed_in_their_order(play: Play) -> None:
     """Also those that come after one that takes long."""
     session = play.session

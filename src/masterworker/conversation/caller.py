@@ -46,9 +46,9 @@ class Caller:
 
     def before(self, operation: str) -> Message | None:
         """Return what has to be said before an operation; None: nothing more."""
-        if operation == "join":
-            self.instance = ""  # whichever run of the manager it is
-        if self.instance and not self.checked:
+        # A process may join whichever run of the manager it is. Where that refuses it, it is a
+        # member of the other one still, and its numbers mean nothing here.
+        if self.instance and not self.checked and operation != "join":
             return "instance", self.name
         if self.unanswered and operation != "forgo":
             return "forgo", self.name, self.unanswered

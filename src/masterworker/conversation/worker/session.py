@@ -105,6 +105,8 @@ class WorkerSession:
         self.last_call = now
         #: The job was ended in good order, and its manager is gone.
         self._is_over = False
+        #: A manager has said that the job is over.
+        self._was_told = False
 
     @property
     def stopped(self) -> bool:
@@ -194,7 +196,9 @@ class WorkerSession:
             except (Terminated, JobEndedError) as error:
                 if self.member_id is None:
                     raise
-                self._is_over = isinstance(error, JobEndedError)
+                # A manager that says so still takes what is finished; but not one of another run.
+                self._is_over = self._was_told or isinstance(error, JobEndedError)
+                self._was_told = True
                 self.happens(Event.STOPPED)
                 return
             except TransportError as error:
