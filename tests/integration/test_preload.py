@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np  # noqa: F401  so workers may have it, too
@@ -81,6 +82,16 @@ def successor(master: Master, what: Any, *given: Any) -> Any:
     old = master.submit(pid).result(HANG)
     psutil.Process(old).kill()
     return master.submit(what, *given).result(HANG)
+
+
+def test_pandas_is_not_preloaded_beside_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That starts a thread, and a template with two of them forks no worker."""
+    monkeypatch.setitem(sys.modules, "pandas", ModuleType("pandas"))
+    monkeypatch.delitem(sys.modules, "pyarrow", raising=False)
+    assert "pandas" in installed.imported()
+    monkeypatch.setitem(sys.modules, "pyarrow", ModuleType("pyarrow"))
+    assert "pandas" not in installed.imported()
+    assert "numpy" in installed.imported()
 
 
 def test_what_the_program_has_imported_is_there_from_the_first_task_on(master: Master) -> None:

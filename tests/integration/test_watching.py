@@ -43,7 +43,8 @@ class Terminal:
         self.output = b""
         self.resize(size)
         self.before = termios.tcgetattr(slave)
-        env = os.environ | {"TERM": "xterm-256color"}
+        # As readline exports a size, which is that of the window no more after a change.
+        env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
         # A program that makes this its terminal, so that Ctrl-C comes as in a shell.
         beginning = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
         beginning += "; os.execvp(sys.argv[1], sys.argv[1:])"

@@ -143,6 +143,8 @@ class Canonical:
         """Return the form of what tells pickle how it is made."""
         try:
             reduce = copyreg.dispatch_table.get(kind)
+            if issubclass(kind, BaseException):  # tblib, with Dask, adds what they were raised by
+                reduce = None
             told: Any = reduce(value) if reduce is not None else value.__reduce_ex__(_PROTOCOL)
         except RecursionError:
             raise

@@ -9,16 +9,20 @@ from typing import Final
 #: Their import starts no thread, opens no file, sets nothing in the process, and makes no random
 #: generator but that of `numpy.random`; see `docs/worker-environment.md`.
 SAFE: Final = frozenset({"networkx", "numpy", "pandas", "scipy", "xarray"})
+#: These import pyarrow where it is installed, whose allocator starts a thread: a template that has
+#: more than one does not fork.
+_WITH_PYARROW: Final = frozenset({"pandas", "xarray"})
 #: Folders into which libraries are installed.
 _SITES: Final = frozenset({"site-packages", "dist-packages"})
 
 
 def imported() -> list[str]:
     """Return the public modules of `SAFE` that this process has imported, in their order."""
+    safe = SAFE - _WITH_PYARROW if "pyarrow" in sys.modules else SAFE
     return [
         name
         for name in sys.modules.copy()
-        if package_of(name) in SAFE and not any(part[:1] == "_" for part in name.split("."))
+        if package_of(name) in safe and not any(part[:1] == "_" for part in name.split("."))
     ]
 
 

@@ -41,7 +41,9 @@ def show(label: str, look: Callable[[], tuple[Snapshot, str, bool]]) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
-    console = Console(highlight=False)
+    # The size is that of the window, also where it was exported once.
+    environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
+    console = Console(highlight=False, _environ=environment)
     view, last = View(), False
     try:
         with _keys() as keys, Live(console=console, screen=True, auto_refresh=False) as screen:
