@@ -13,7 +13,7 @@ from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
-from masterworker.named import NamedTuple
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ MARGIN: Final = 0.1
 RECENT: Final = 0.25
 
 
-class Known(NamedTuple):
+class Known(Struct, frozen=True):
     """What is known of the tasks of a tag, or of all. Times in seconds."""
 
     #: Not settled.
@@ -49,18 +49,14 @@ class Known(NamedTuple):
     since: float
 
 
-class Range(NamedTuple):
-    """How long it takes from now on (seconds)."""
-
-    seconds: float
-    earliest: float
-    latest: float
+#: How long it takes from now on (seconds): most likely, at the earliest, and at the latest.
+Range = tuple[float, float, float]
 
 
 def forecast(known: Known) -> Range | None:
     """Return how long the tasks that are left take; None: too little is known."""
     if known.left <= 0:
-        return Range(0.0, 0.0, 0.0)
+        return 0.0, 0.0, 0.0
     if known.executed < LEAST or known.workers < 1 or known.mean <= 0.0:
         return None
     workers = min(known.workers, known.left)
@@ -79,7 +75,7 @@ def forecast(known: Known) -> Range | None:
     seconds = (ways[0] + ways[-1]) / 2
     earliest = max(0.0, min(ways) * (1 - MARGIN) - WIDE * spread - known.mean / 2)
     latest = max(ways) * (1 + MARGIN) + WIDE * spread + tail + known.mean
-    return Range(min(seconds + tail / 2, latest), earliest, latest)
+    return min(seconds + tail / 2, latest), earliest, latest
 
 
 def together(parts: Sequence[Known]) -> tuple[Known, bool]:
