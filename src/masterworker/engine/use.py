@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+# Loaded before an engine forks: a child that is made while another thread loads it waits for ever.
+from masterworker.data import byvalue as _loaded  # noqa: F401
 from masterworker.engine import parcel
 from masterworker.engine.adapters.base import Died, Verdict, say
 from masterworker.engine.elsewhere import Call
