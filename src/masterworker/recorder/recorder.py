@@ -16,13 +16,13 @@ from itertools import islice
 from math import inf, log2, sqrt
 from typing import TYPE_CHECKING, Final
 
+# Not when they are needed first: a process may have no descriptor left to load anything by then.
+from masterworker.recorder.failures import FailureKinds
+from masterworker.recorder.spans import Spans
 from masterworker.taskid import shown_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    from masterworker.recorder.failures import FailureKinds
-    from masterworker.recorder.spans import Spans
 
     #: Tasks that wait, by tag (and priority) and in all; and the tags that workers are at, with
     #: the numbers of these.
@@ -229,8 +229,6 @@ class Recorder:
     def failed(self, tag: str, kind: int, payload: bytes, task_id: int, worker: str) -> None:
         """A task has a failure as its outcome."""
         if self.failures is None:
-            from masterworker.recorder.failures import FailureKinds
-
             self.failures = FailureKinds()
         what = self._explain(kind, payload)
         self.failures.add(shown_tag(tag), what, task_id, host_of(worker), self.now)
@@ -285,8 +283,6 @@ class Recorder:
     def _end_span(self, worker: Worker) -> None:
         if worker.at is not None:
             if self.spans is None:
-                from masterworker.recorder.spans import Spans
-
                 self.spans = Spans()
             self.spans.add(worker.id, worker.at.tag, worker.begin, worker.end, worker.number)
             worker.at = None
