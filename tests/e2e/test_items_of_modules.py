@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support import HANG
+from support import HANG, Script, run_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +123,12 @@ if __name__ == "__main__":
 """
 
 
+def _run(folder: Path, program: str, env: dict[str, str] | None = None) -> Script:
+    path = folder / "program.py"
+    path.write_text(program)
+    return run_script(path, env=env, timeout=4 * HANG)
+
+
 def _compare(folder: Path, ways: dict[str, tuple[str, ...]]) -> None:
     program = ["import importlib, json", "from masterworker import Master", "CHANGES = []"]
     names = [f"module{number}" for number in range(len(ways))]
@@ -135,22 +139,12 @@ def _compare(folder: Path, ways: dict[str, tuple[str, ...]]) -> None:
         program += [f"import {name}", *(each.replace("M", name) for each in before)]
         program += [f"def change():\n    {change.replace('M', name)}", "CHANGES.append(change)"]
     program += [f"NAMES = {names}", PROGRAM]
-    (folder / "program.py").write_text("\n".join(program))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "program.py"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=4 * HANG,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    every = zip(ways, *json.loads(done.stdout), strict=True)
+    ran = _run(folder, "\n".join(program), env={"PYTHONWARNINGS": "ignore"})
+    every = zip(ways, *json.loads(ran.out), strict=True)
     found = {way: (before, here, there) for way, before, here, there in every}
     assert not {way: each for way, each in found.items() if each[0] == each[1]}
     assert not {way: each for way, each in found.items() if each[1] != each[2]}
-    assert "cannot be" not in done.stderr
+    assert "cannot be" not in ran.err
 
 
 def test_items_that_a_program_changes(tmp_path: Path) -> None:
@@ -201,18 +195,9 @@ if __name__ == "__main__":
         library.current = library.Proxy()
         print(master.submit(value, 6).result(60))
 """
-    (tmp_path / "program.py").write_text(program)
-    done = subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=4 * HANG,
-        check=False,
-    )
-    assert done.stdout.split() == ["5", "6"], done.stderr
-    assert done.stderr.count("library.current (a Proxy), which cannot be sent") == 1
+    ran = _run(tmp_path, program)
+    assert ran.out.split() == ["5", "6"], ran.err
+    assert ran.err.count("library.current (a Proxy), which cannot be sent") == 1
 
 
 def test_a_method_that_is_not_set_is_left_alone(tmp_path: Path) -> None:
@@ -246,18 +231,9 @@ if __name__ == "__main__":
         library.client.send = library.Client().send
         print(master.submit(value, 6).result(60))
 """
-    (tmp_path / "program.py").write_text(program)
-    done = subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=4 * HANG,
-        check=False,
-    )
-    assert done.stdout.split() == ["3", "5"], done.stderr
-    assert not done.stderr
+    ran = _run(tmp_path, program)
+    assert ran.out.split() == ["3", "5"], ran.err
+    assert not ran.complaints
 
 
 def test_what_is_installed_in_a_folder_is_no_module_of_the_users(tmp_path: Path) -> None:
@@ -270,7 +246,8 @@ def test_what_is_installed_in_a_folder_is_no_module_of_the_users(tmp_path: Path)
     (package / "known.py").write_text(
         "KNOWN = []\ndef add(name):\n    assert name not in KNOWN\n    KNOWN.append(name)\n"
     )
-    (tmp_path / "program.py").write_text(
+    ran = _run(
+        tmp_path,
         "import sys\n"
         "sys.path.insert(0, 'installed')\n"
         "import library.known\n"
@@ -278,16 +255,7 @@ def test_what_is_installed_in_a_folder_is_no_module_of_the_users(tmp_path: Path)
         "def task():\n"
         "    return library.known.KNOWN\n"
         "with Master(workers=1) as master:\n"
-        "    print(master.submit(task).result(60))\n"
+        "    print(master.submit(task).result(60))\n",
     )
-    done = subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=4 * HANG,
-        check=False,
-    )
-    assert done.stdout == "['inner']\n", done.stderr
-    assert not done.stderr
+    assert ran.out == "['inner']\n", ran.err
+    assert not ran.complaints

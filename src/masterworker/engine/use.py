@@ -96,8 +96,8 @@ class Use:
         """Return the error of a job whose engine cannot go on."""
         census = self.manager.census()
         left = sum(census.waiting.values()) + sum(census.running.values())
-        many = "1 task is" if left == 1 else f"{left} tasks are"
-        return EngineError(f"{self.adapter.name} cannot go on: {said} ({many} left)")
+        many = " (1 task is left)" if left == 1 else f" ({left} tasks are left)" if left else ""
+        return EngineError(f"{self.adapter.name} cannot go on: {said}{many}")
 
     def close(self) -> None:
         """Let go of the engine, and of all values that were brought near to it."""
