@@ -111,9 +111,10 @@ def test_what_is_loaded_is_not_searched_for_garbage_and_nothing_is_frozen() -> N
 def test_what_a_program_has_frozen_stays_frozen() -> None:
     gc.freeze()
     try:
-        before = gc.get_freeze_count()
+        assert gc.get_freeze_count()
         with unsearched():
             pass
-        assert gc.get_freeze_count() >= before > 0
+        # Not how many: what another thread lets go is frozen no more.
+        assert gc.get_freeze_count()
     finally:
         gc.unfreeze()
