@@ -61,6 +61,13 @@ def another_master_for_nested_tasks(swarm: Swarm) -> None:
             spec.further = 2
 
 
+def results_that_pile_up(swarm: Swarm) -> None:
+    """Each result is too much, and workers die with tasks, which is noticed long after that."""
+    swarm.bulk, swarm.bound, swarm.kill, swarm.half_open = 5000, 1, 0.3, 1.0
+    swarm.unwatched = frozenset(range(len(swarm.workers)))
+    swarm.faults_end = max(swarm.faults_end, 5.0)
+
+
 def cancelled_as_they_wait(swarm: Swarm) -> None:
     """Tasks wait for further ones, and are cancelled when they are lent another one."""
     swarm.cancel_waiting, swarm.depth = 0.9, 16
@@ -268,6 +275,18 @@ class DeafToWhatComesBack(Dispatch):
     def match(self, now: float) -> None:
         if not self.deaf:
             super().match(now)
+
+
+class HeldBackAsItComesBack(Dispatch):
+    """What comes back undone while tasks are held back causes no look at whether they still are."""
+
+    tune = staticmethod(results_that_pile_up)
+
+    def put_back(self, items: Any, why: str, now: float) -> None:
+        alarmed = self._out.alarmed
+        super().put_back(items, why, now)
+        if self.held_back:
+            self._out.alarmed = alarmed
 
 
 class WithdrawnItemsComeBack(TaskQueues):

@@ -65,6 +65,7 @@ PLANTED = [
     (bugs.NobodyIsToldToStop, 21),
     (bugs.CopyTakesNothingAway, 3),
     (bugs.DeafToWhatComesBack, 1),
+    (bugs.HeldBackAsItComesBack, 100),
     (bugs.WithdrawnItemsComeBack, 0),
     (bugs.ForgetsTheRest, 0),
     (bugs.PartsBeginAnew, 0),

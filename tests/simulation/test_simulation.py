@@ -53,6 +53,7 @@ REGRESSIONS = [
     (10852, "a client that was about to join: the simulator itself"),
     (12209, "a call that was given up, and the next one as well before that could be said"),
     (11491, "two tasks, one inside the other, waited for what a third one had got"),
+    (20735, "a task came back while tasks were held back, and nothing was too much any more"),
     (11, "a worker was lent a task that it cannot execute, since it waited for its like"),
 ]
 

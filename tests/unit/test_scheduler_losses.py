@@ -174,3 +174,16 @@ def test_ticks_are_due_as_long_as_somebody_is_watched(core: Scheduler) -> None:
     assert core.next_deadline() is None
     late = core.on_joined("late", None, 5.0, 100.0)
     assert tick_until(core, 101, 130) == [(120, late)]
+
+
+def test_what_comes_back_while_tasks_are_held_back_causes_a_look() -> None:
+    """Results go without a word, so perhaps there is no reason any more to hold it back."""
+    core = Scheduler()
+    w = worker(core)
+    request(core, "a")
+    fetch(core, w, 1)
+    core.on_held_back(0.0, held=True)
+    core.alarmed = False
+    core.on_departed(w, Left(), 1.0)
+    assert core.waiting.count == 1
+    assert core.alarmed

@@ -229,6 +229,8 @@ class Dispatch:
         if items:
             self.waiting.put_back(items)
             self.match(now)
+            if self.held_back:  # results go without a word: when there were no tasks, none looked
+                self._out.alarmed = True
 
     def retry(self, task: Task, decision: Retry, now: float) -> None:
         """A task that has failed goes back, or pauses first."""
