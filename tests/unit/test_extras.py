@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import pytest
@@ -14,11 +15,16 @@ from masterworker.transport.hosts import addresses
 def test_a_map_without_progress_bars(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A warning names the extra, and the results come."""
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    """A warning names the extra, lines take the place of the bar, and the results come."""
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setitem(sys.modules, "tqdm", None)
     with Master("any", serial=True) as master:
         assert list(master.map(abs, [-1, -2], progress=True)) == [1, 2]
     assert "pip install 'masterworker[progress]'" in caplog.text
+    assert "abs: 2 of 2 tasks done (100 %), in " in stream.getvalue()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104  this is about them

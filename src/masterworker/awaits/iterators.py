@@ -21,11 +21,8 @@ NOT_YET: Final[Any] = object()
 _IN_A_ROW: Final = 100
 
 
-class Bar(Protocol):
-    """A progress bar."""
-
-    def update(self) -> object:
-        """Count one more."""
+class Closes(Protocol):
+    """What is to be closed when a loop ends, as what shows how far it is."""
 
     def close(self) -> object:
         """Leave it as it is."""
@@ -118,20 +115,23 @@ class Results(Generic[T]):
         """Yield nothing any more, and end what is under way for it."""
         self._generator.close()
 
-    def counted(self, bar: Bar) -> Results[T]:
-        """Return the same, with a progress bar that counts the items."""
-        return Results(_counting(self._generator, bar), self._describe, self._pauses)
+    def followed(self, shown: Closes | None) -> Results[T]:
+        """Return the same; what shows how far it is, is closed when it ends in any way."""
+        if shown is None:
+            return self
+        generator = _followed(self._generator, shown)
+        next(generator)  # so that it closes both, even if nothing is taken from it
+        return Results(generator, self._describe, self._pauses)
 
     def __repr__(self) -> str:
         return f"<{self._describe()}>"
 
 
-def _counting(generator: Generator[T], bar: Bar) -> Generator[T]:
+def _followed(generator: Generator[T], shown: Closes) -> Generator[T]:
+    """Yield nothing of interest, and then the same."""
     try:
-        for item in generator:
-            yield item
-            if item is not NOT_YET:
-                bar.update()
+        yield NOT_YET
+        yield from generator
     finally:
-        bar.close()
         generator.close()
+        shown.close()

@@ -38,6 +38,10 @@ class Summary(NamedTuple):
     #: Asked for, and not executed to an end.
     not_run: int
 
+    def _repr_html_(self) -> str:
+        """Return the same, for notebooks: there is nothing in it that has to be escaped."""
+        return f"<div>{self}</div>"
+
     def __str__(self) -> str:
         shown = f"{self.done} done, {self.failed} failed"
         shown += f", {self.cancelled} cancelled" if self.cancelled else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from masterworker import forks
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import RESULT, Finished, Large
+from masterworker.core.task import CANCELLED, RESULT, Finished, Large
 from masterworker.data.chunks import Values
 from masterworker.data.items import one_by_one
 from masterworker.data.outcome import open_result, value_or_error
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: In the place of an outcome that has been taken.
 TAKEN: Final = b""
+_NO_FAILURES: Final = frozenset((RESULT, CANCELLED))
 #: What every pickle of ours begins with.
 PICKLE: Final = 0x80
 
@@ -35,7 +36,7 @@ class Batch:
         holds: Keep what the calls need in the store.
     """
 
-    __slots__ = ("_written", "first", "holds", "left", "outcomes", "tag", "watcher")
+    __slots__ = ("_written", "failed", "first", "holds", "left", "outcomes", "tag", "watcher")
 
     def __init__(self, tag: str, size: int, holds: tuple[object, ...] = ()) -> None:
         self.tag = tag
@@ -45,8 +46,8 @@ class Batch:
         #: For each of them nothing, a result as it came, results that came as one (in the place of
         #: each), another outcome, or `TAKEN`.
         self.outcomes: list[Payload | Values | Finished | None] = [None] * size
-        #: How many have not arrived yet.
-        self.left = size
+        #: How many have not arrived yet, and how many have failed.
+        self.left, self.failed = size, 0
         #: Called with what has arrived: from where on, and how many. With the manager's lock held.
         self.watcher: Callable[[tuple[Batch, int, int]], object] | None = None
         self._written: list[tuple[int, str]] = []
@@ -64,6 +65,7 @@ class Batch:
     def write_one(self, finished: Finished) -> None:
         """An outcome is here."""
         self.outcomes[finished.task_id - self.first] = finished
+        self.failed += finished.kind not in _NO_FAILURES
         self._wrote(finished.task_id - self.first, 1)
 
     def open_ids(self) -> list[int]:

@@ -39,6 +39,7 @@ from masterworker.master.stored_program import StoredProgram
 from masterworker.master.through_engine import choose, use
 from masterworker.master.waiting import Waiting
 from masterworker.named import NamedTuple
+from masterworker.status.text import counted
 from masterworker.streams.seeds import SeedBook, check_seed
 from masterworker.transport.address import check_label
 
@@ -284,6 +285,17 @@ class MasterEngine:
         """Count everything at one instant."""
         self.waiting.picking_up(asking=True)
         return self.manager.census()
+
+    def describe(self) -> str:
+        """Say in a few words how it stands. Takes no lock, so it may be called at any point."""
+        core = self.manager.core
+        tally, workers = core.tally, len(core.recorder.workers)
+        failed = tally.failures + tally.given_up
+        settled = tally.results + failed + tally.cancelled
+        asked = max(settled, tally.submitted)
+        said = "over" if core.terminated else counted(workers, "worker")
+        said += f", {settled:,} of {asked:,} {'task' if asked == 1 else 'tasks'} done"
+        return said + (f", {failed:,} failed" if failed else "")
 
     def ticket(self, valid: str, role: str) -> str:
         """Make a ticket; see `Master.ticket`."""

@@ -222,6 +222,13 @@ class Future(Generic[T]):
     def __repr__(self) -> str:
         return f"<Future {self.task_id}: {self._describe()}>"
 
+    def _repr_html_(self) -> str:
+        """Return how it stands, for notebooks: plain HTML, without scripts."""
+        from masterworker.views.progress import html
+
+        known = [("task", self.task_id.removeprefix("@")), ("outcome", self._describe())]
+        return html.facts([*known, *([("worker", self.worker)] if self.worker else [])])
+
     def __await__(self) -> Generator[Any, None, T]:
         """Wait in asyncio, without a thread; then as `result`. Cancelling this cancels the task."""
         if self._outcome is None:

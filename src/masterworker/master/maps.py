@@ -17,12 +17,12 @@ from masterworker.streams.seeds import upper_bound
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from masterworker.awaits.iterators import Results
+    from masterworker.awaits.iterators import Closes, Results
     from masterworker.master.asking import Submission
     from masterworker.master.journaled import Drawing
 
 
-def map_calls(
+def map_calls(  # noqa: PLR0913  as many as `Submitter.map`
     to: Submission,
     function: Callable[..., Any] | str,
     iterables: Sequence[Iterable[Any]],
@@ -32,11 +32,22 @@ def map_calls(
     bounds: Bounds = USUAL,
     seed: int | None = None,
     keys: Iterable[str] | None = None,
+    progress: bool = False,
 ) -> Results[Any]:
     """Begin a `map`; see `Submitter.map`."""
     on_error = _itself if return_errors else None
     requests = requests_of(to, function, iterables, seed=seed, keys=keys)
-    return MapCall(requests, on_error=on_error, bounds=bounds).begin(ordered=ordered)
+    results = MapCall(requests, on_error=on_error, bounds=bounds).begin(ordered=ordered)
+    return results.followed(_follow(to, requests)) if progress else results
+
+
+def _follow(to: Submission, requests: Requests) -> Closes | None:
+    """Show how far it is from now on; None: it cannot be shown."""
+    from masterworker.views.progress.following import follow  # few programs show it
+
+    recorder, router = to.manager.core.recorder, to.router
+    name = requests.tag.removeprefix("@")
+    return follow(name, requests.counts, lambda: len(recorder.workers), lambda: router.has_ended)
 
 
 def requests_of(

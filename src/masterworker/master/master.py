@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from masterworker.awaits.iterators import Results
     from masterworker.core.audit import Summary
-    from masterworker.core.census import Census
     from masterworker.master.engine import MasterEngine
     from masterworker.master.future import Future, T
     from masterworker.master.launcher import WorkerOptions
     from masterworker.master.shared import Shared
+    from masterworker.master.status import Status
 
 
 class Master(Submitter):
@@ -355,12 +355,19 @@ class Master(Submitter):
         processes = engine.status().processes
         return sum(process.member_id != engine.process_id for process in processes)
 
-    def status(self) -> Census:
+    def status(self) -> Status:
         """Count everything at one instant: tasks by tag, workers, troubles.
 
         Costs some microseconds for each worker and tag. Holds up the job meanwhile.
+
+        Returns:
+            The counts. Its `snapshot` is all that views show of the job (see docs/snapshot.md),
+            and is made when it is asked for, of that moment.
         """
-        return self.__engine.status()
+        from masterworker.master.status import status_of  # a master begins without
+
+        engine = self.__engine
+        return status_of(engine.status(), engine.manager.looking.afresh)
 
     def note(self, text: str) -> None:
         """Show a line of your own with the job, such as "query 4 of 10", wherever it is looked at.
@@ -428,7 +435,15 @@ class Master(Submitter):
     def __repr__(self) -> str:
         engine = self.__engine
         where = "in this process" if engine.endpoint is None else f"at {engine.endpoint.address}"
-        return f"<{type(self).__name__} {engine.label!r} {where}>"
+        return f"<{type(self).__name__} {engine.label!r} {where}: {engine.describe()}>"
+
+    def _repr_html_(self) -> str:
+        """Return how the job stands, for notebooks: plain HTML, without scripts."""
+        from masterworker.recorder.shapes import Looked
+        from masterworker.views.progress import html
+
+        engine = self.__engine
+        return html.job(engine.label, engine.manager.looking.look(Looked()))
 
 
 #: Return the engine of a master, for the other modules of this package.

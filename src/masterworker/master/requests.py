@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from masterworker.core.blocks import PAGE_BITS
 from masterworker.core.chunks import weight
 from masterworker.master.batch import Batch
+from masterworker.named import NamedTuple
 from masterworker.taskid import shown_tag
 
 if TYPE_CHECKING:
@@ -25,6 +26,18 @@ LOOK_AHEAD: Final = 10_000
 #: ... or this many bytes of parameters, but always a few tasks.
 LOOK_AHEAD_BYTES: Final = 64 << 20
 FEW: Final = 16
+
+
+class Counts(NamedTuple):
+    """How many tasks of a `map` there are."""
+
+    #: That have an outcome, and of which that is a failure.
+    settled: int
+    failed: int
+    #: Of all that there will be; None: that is not known.
+    total: int | None
+    #: None is left: either all have their outcomes, or the rest was taken back.
+    is_over: bool
 
 
 class Requests:
@@ -56,8 +69,11 @@ class Requests:
         self._drawing: Batcher | Drawing | None = drawing
         #: All batches, but those at the front that have all their outcomes.
         self._asked: deque[Batch] = deque()
-        #: What was asked for is not wanted any more.
+        #: How many tasks were in those at the front, and how many of them have failed.
+        self._before = self._failed = 0
+        #: What was asked for is not wanted any more, and how it stood then.
         self.has_ended = False
+        self._at_end: Counts | None = None
         #: Where the record of the job has how many will still be asked for.
         self._to_come, self._total, self._number = manager.core.recorder.to_come, total, 0
         #: The size of the next batch, and the id that is expected for its first task.
@@ -82,7 +98,8 @@ class Requests:
             batch = Batch(self.tag, len(payloads), drawing.holds())
             asked = self._asked
             while asked and not asked[0].left:
-                asked.popleft()
+                self._before += len(asked[0].outcomes)
+                self._failed += asked.popleft().failed
             asked.append(batch)
             expect = drawing.expecting(partial(self.router.batches.add, batch))
             first = self._manager.request(
@@ -110,12 +127,28 @@ class Requests:
         """Return the ids of the tasks that were asked for and have no outcome."""
         return [each for batch in tuple(self._asked) for each in batch.open_ids()]
 
+    def counts(self) -> Counts:
+        """Return how many tasks there are. May be called in another thread: then it may be late."""
+        if self._at_end is not None:
+            return self._at_end
+        is_last = self._drawing is None
+        before, failed, batches = self._before, self._failed, tuple(self._asked)
+        number = before + sum(len(batch.outcomes) for batch in batches)
+        left = sum(batch.left for batch in batches)
+        failed += sum(batch.failed for batch in batches)
+        total = number if is_last else self._total
+        return Counts(number - left, failed, total, is_last and not left)
+
     def end(self, message: str = "") -> None:
         """Ask for nothing any more; cancel the tasks that have no outcome.
 
         Args:
             message: Goes to the log if there are any; "" for nothing.
         """
+        if not self.has_ended:  # those that are taken back have no outcome of theirs
+            total = self._total if self._drawing is not None else None
+            counts = self.counts()
+            self._at_end = counts._replace(total=total or counts.total, is_over=True)
         self.forget()
         self.has_ended = True
         left = [batch for batch in tuple(self._asked) if batch.left]

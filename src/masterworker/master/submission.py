@@ -284,7 +284,10 @@ class Submitter:
             iterable: The first argument of each call.
             more: Further arguments, item by item, as for the built-in `map`.
             ordered: Yield the results in the order of the items; else as they come.
-            progress: Show a progress bar on stderr.
+            progress: Show how many tasks have their outcomes, whether or not those have been
+                yielded, with workers, failures and the time that is left: as a bar on a terminal
+                (it needs tqdm), in a notebook below the cell (it needs nothing), else as lines on
+                stderr now and then.
             return_errors: Give the exception in place of the result of a call that failed, and go
                 on; else it is raised, and the iterator has ended.
             seed: Of the calls' random numbers (`task_rng`): an integer, 0 or more. Item k has the
@@ -312,28 +315,17 @@ class Submitter:
             Exception: While the results are iterated over: what a call, or the iterable, raised.
         """
         from masterworker.master.map_call import Bounds, end_after  # a master begins without
-        from masterworker.master.maps import length_of, map_calls
+        from masterworker.master.maps import map_calls
 
-        results = map_calls(
+        return map_calls(
             *(self.__to, function, (iterable, *more)),
             ordered=ordered,
             return_errors=return_errors,
             bounds=Bounds(end=end_after(timeout)),
             seed=seed,
             keys=keys,
+            progress=progress,
         )
-        if not progress:
-            return results
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            import logging  # a master begins without
-
-            logging.getLogger("masterworker.master").warning(
-                "no progress is shown without tqdm: pip install 'masterworker[progress]'"
-            )
-            return results
-        return results.counted(tqdm(total=length_of((iterable, *more)), unit="task"))
 
 
 #: Return where the requests of a submitter go, for the other modules of this library.
