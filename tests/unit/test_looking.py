@@ -24,7 +24,7 @@ def test_many_viewers_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> No
     """A snapshot is made once a second; the same difference is put into its form once."""
     made, encoded = [], []
     take, encode = snapshot.take, shapes.encode
-    monkeypatch.setattr(snapshot, "take", lambda *a: made.append(1) or take(*a))
+    monkeypatch.setattr(snapshot, "take", lambda *a, **k: made.append(1) or take(*a, **k))
     monkeypatch.setattr(shapes, "encode", lambda *a: encoded.append(1) or encode(*a))
     clock = Clock()
     manager = Manager(clock=clock)

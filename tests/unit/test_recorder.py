@@ -20,6 +20,7 @@ from masterworker.data.record import Failure, explain
 from masterworker.recorder import failures, snapshot, spans
 from masterworker.recorder.recorder import EVENTS, OTHERS, SLOTS, TAGS, Recorder
 from masterworker.recorder.shapes import Looked, Snapshot
+from masterworker.recorder.telling import Teller, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,18 +69,31 @@ def test_a_large_job_fits() -> None:
             recorder.spent(tag, n % workers, tasks, 100.0 + n % 7, 101.0 + n % 5)
             if not n % 100:
                 recorder.failed(tag, FAILURE, b"", n, infos[n % workers])
+        recorder.teller = Teller()
+        told = recorder.teller.tell(
+            Told(recorder.rows, 1, reports * 1.5, recorder.width, everything=True)
+        )
+        assert len(told.cells) == 250
+        del told
         size = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert size <= MOST
+    assert recorder.spans is not None
+    missing = spans.SPANS - len(recorder.spans)
+    assert size + missing * sum(column.itemsize for column in recorder.spans.columns) <= MOST
     everything = recorder.figures.values()
     assert sum(each.done for each in everything) == reports * tasks
     assert sum(sum(each.histogram) for each in everything) == reports * tasks
     assert sum(each.tasks for each in recorder.workers.values()) == reports * tasks
-    assert recorder.spans is not None
     assert len(recorder.spans) <= spans.SPANS
     going_on = sum(each.number for each in recorder.workers.values() if each.at is not None)
     assert sum(recorder.spans.number) + going_on == reports * tasks
+    open_seconds = sum(each.seconds for each in recorder.workers.values() if each.at is not None)
+    busy = sum(each.busy for each in everything)
+    assert sum(recorder.spans.busy) + open_seconds == pytest.approx(busy, rel=1e-5)
+    assert sum(sum(row.busy) for row in recorder.rows.rows) == pytest.approx(
+        busy - open_seconds, rel=1e-3
+    )
     assert min(recorder.spans.begin) < 0.01 * reports * 1.5
     assert max(recorder.spans.end) > 0.5 * reports * 1.5
     assert len(recorder.figures) == TAGS + 1
@@ -275,7 +289,9 @@ def test_only_what_is_new() -> None:
     core.on_departed(1, Left(), 2.2)
     second = look(core, 2.3)
     workers = (*core.recorder.workers.values(), *core.recorder.gone.values())
-    changed = {worker.id: worker.changed for worker in workers}
+    assert core.recorder.teller is not None
+    known = {worker.id: worker.changed for worker in workers}
+    changed = snapshot.Changed(known, core.recorder.teller.news)
     seen = Looked(first.number, kept.slots, kept.width, first.events[-1].order)
     new = snapshot.since(second, changed, seen)
     assert new.base == first.number

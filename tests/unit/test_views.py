@@ -53,8 +53,9 @@ class Server:
 
     def whole(self) -> Snapshot:
         taken = snapshot.take(self.core.recorder, stand(self.core, []), self.now)
-        self.changed = {worker.id: worker.changed for worker in taken.workers}
-        return snapshot.whole(taken, self.instance, 0.0)
+        whole = snapshot.whole(taken, self.instance, 0.0)
+        self.changed = snapshot.changed(taken)
+        return whole
 
     def look(self, seen: Looked) -> Snapshot:
         self.asked.append(seen)

@@ -9,11 +9,12 @@ from masterworker import forks
 from masterworker.core import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from masterworker.core.census import Census, JournalCount
     from masterworker.manager.guard import Guard
     from masterworker.recorder.shapes import Looked, Snapshot
+    from masterworker.recorder.snapshot import Changed
     from masterworker.wire import Usage
 
 #: Seconds for which a snapshot is not made anew.
@@ -43,7 +44,7 @@ class Looking:
         self._journal = journal
         self._lock = forks.lock()
         self._latest: Snapshot | None = None
-        self._changed: Mapping[int, int] = {}
+        self._changed: Changed | None = None
         self._made = 0.0
         #: Viewers that look once a second have the same, so they are given the same.
         self._encoded: dict[tuple[float, ...], bytes] = {}
@@ -82,13 +83,13 @@ class Looking:
                 self._latest = self._make(now)
                 self._made = now
             latest, changed = self._latest, self._changed
-        return since(latest, changed, seen)
+        return latest if changed is None else since(latest, changed, seen)
 
     def afresh(self) -> Snapshot:
         """Return a whole snapshot of this moment."""
         with self._lock:
             self._made = self._clock()
-            self._latest = self._make(self._made)
+            self._latest = self._make(self._made, everything=True)
             return self._latest
 
     def encoded(self, seen: tuple[int, int, float, int], *, texts: bool = True) -> bytes:
@@ -111,14 +112,16 @@ class Looking:
                 self._encoded[found.number, *seen, texts] = made
         return made
 
-    def _make(self, now: float) -> Snapshot:
+    def _make(self, now: float, *, everything: bool = False) -> Snapshot:
         from masterworker.core.standing import stand
         from masterworker.recorder import snapshot
 
         with self._guard as machine:
             machine.flush(now)
             troubles = machine.troubles.lines()
-            taken = snapshot.take(machine.core.recorder, stand(machine.core, troubles), now)
-        self._changed = {worker.id: worker.changed for worker in taken.workers}
+            stood = stand(machine.core, troubles)
+            taken = snapshot.take(machine.core.recorder, stood, now, everything=everything)
         began = time.time() - (now - taken.begin)
-        return snapshot.whole(taken, self._instance, began)
+        whole = snapshot.whole(taken, self._instance, began)
+        self._changed = snapshot.changed(taken)
+        return whole

@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 # Not when they are needed first: a process may have no descriptor left to load anything by then.
 from masterworker.recorder.failures import FailureKinds
+from masterworker.recorder.rows import Rows
 from masterworker.recorder.spans import Spans
 from masterworker.taskid import shown_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from masterworker.recorder.telling import Teller
 
     #: Tasks that wait, by tag (and priority) and in all; and the tags that workers are at, with
     #: the numbers of these.
@@ -65,11 +68,12 @@ class Figures:
 
     __slots__ = (
         *("asked", "busy", "cancelled", "columns", "done", "executed", "failed", "histogram"),
-        *("squares", "tag"),
+        *("number", "squares", "tag"),
     )
 
-    def __init__(self, tag: str, slots: int) -> None:
-        self.tag = tag
+    def __init__(self, tag: str, slots: int, number: int) -> None:
+        #: The number counts from 1 on.
+        self.tag, self.number = tag, number
         self.asked = self.done = self.failed = self.cancelled = 0
         #: How many executions workers have reported, how long they took, and its squares.
         self.executed, self.busy, self.squares = 0, 0.0, 0.0
@@ -97,7 +101,7 @@ class Worker:
 
     __slots__ = (
         *("at", "begin", "busy", "changed", "cpu", "end", "host", "id", "info", "joined", "left"),
-        *("memory", "number", "since", "tag", "task", "tasks"),
+        *("memory", "number", "seconds", "since", "tag", "task", "tasks"),
     )
 
     def __init__(self, member_id: int, info: str, host: Host, now: float) -> None:
@@ -108,10 +112,11 @@ class Worker:
         self.task, self.tag, self.since = 0, "", 0.0
         #: In which snapshot it is new.
         self.changed = 0
-        #: Its latest span, which may go on: of which tag, from when to when, and of how many tasks.
+        #: Its latest span, which may go on: of which tag, from when to when, of how many tasks, and
+        #: their busy seconds.
         self.at: Figures | None = None
         self.begin = self.end = 0.0
-        self.number = 0
+        self.number, self.seconds = 0, 0.0
 
 
 class Host:
@@ -175,6 +180,9 @@ class Recorder:
         self.round = 1
         self.failures: FailureKinds | None = None
         self.spans: Spans | None = None
+        self.rows = Rows()
+        #: What viewers were told of them; None: there were none.
+        self.teller: Teller | None = None
         #: A line of the user's own.
         self.note = ""
         #: Tags of tasks that will still be asked for, and how many; None: it is not known. By who
@@ -213,9 +221,11 @@ class Recorder:
         now = self.now
         if worker.at is figures and now - worker.begin < JOINED and seconds < tasks * LONG:
             worker.number += tasks
+            worker.seconds += seconds
         else:
             self._end_span(worker)
             worker.at, worker.begin, worker.number = figures, now - seconds, tasks
+            worker.seconds = seconds
         worker.end = now
 
     def began(self, member_id: int, task_id: int, tag: str, now: float) -> None:
@@ -231,7 +241,9 @@ class Recorder:
         if self.failures is None:
             self.failures = FailureKinds()
         what = self._explain(kind, payload)
-        self.failures.add(shown_tag(tag), what, task_id, host_of(worker), self.now)
+        host = host_of(worker)
+        self.failures.add(shown_tag(tag), what, task_id, host, self.now)
+        self.rows.failed(worker, host, self._slot(), self.width)
 
     # -- workers ----------------------------------------------------------------------------
 
@@ -242,6 +254,7 @@ class Recorder:
         host.workers += 1
         self.workers[member_id] = worker = Worker(member_id, info, host, now)
         worker.changed = self.round
+        self.rows.joined(member_id, info, host.name, self.width)
         self.event("joined", info)
 
     def left(self, member_id: int, reason: str, now: float, *, lost: bool) -> None:
@@ -256,6 +269,7 @@ class Recorder:
         worker.host.tasks += worker.tasks
         worker.host.busy += worker.busy
         self._end_span(worker)
+        self.rows.left(member_id, worker.host.name, self._slot(), lost=lost)
         self.gone[member_id] = worker
         if len(self.gone) > GONE:
             del self.gone[next(iter(self.gone))]
@@ -278,14 +292,29 @@ class Recorder:
             if len(self.events) > EVENTS * 3 // 4:
                 self.events = _joined(self.events, alike=False)
 
+    def end_spans(self, *, everything: bool) -> None:
+        """Note spans that are not joined with others any more, or all of them: the job is over."""
+        for worker in self.workers.values():
+            if worker.at is not None and (everything or self.now - worker.begin >= JOINED):
+                self._end_span(worker)
+
     # -- inside -----------------------------------------------------------------------------
 
     def _end_span(self, worker: Worker) -> None:
-        if worker.at is not None:
-            if self.spans is None:
-                self.spans = Spans()
-            self.spans.add(worker.id, worker.at.tag, worker.begin, worker.end, worker.number)
-            worker.at = None
+        figures = worker.at
+        if figures is None:
+            return
+        if self.spans is None:
+            self.spans = Spans()
+        worker.at, begin, end, host = None, worker.begin, worker.end, worker.host.name
+        self.spans.add(worker.id, (figures.tag, host), begin, end, worker.number, worker.seconds)
+        since = self.begin or 0.0
+        span = (begin - since, end - since, worker.seconds)
+        self.rows.add(worker.id, host, figures.number, span, self.width)
+
+    def _slot(self) -> int:
+        """Return the slot that is not full yet."""
+        return int((self.now - (self.begin or 0.0)) / self.width)
 
     def _find(self, tag: str) -> Figures:
         """Find figures by a name that is not at hand."""
@@ -293,7 +322,7 @@ class Recorder:
         if name not in self.figures and len(self.figures) >= TAGS:
             name = OTHERS
         if name not in self.figures:
-            self.figures[name] = Figures(name, self.slots)
+            self.figures[name] = Figures(name, self.slots, len(self.figures) + 1)
         if len(self._found) >= _NAMES:
             self._found = {}
         self._found[tag] = found = self.figures[name]

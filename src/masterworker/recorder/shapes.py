@@ -143,6 +143,45 @@ class Forecast(Struct, frozen=True):
     latest: float | None
 
 
+class RowHead(Struct, frozen=True, array_like=True):
+    """What a row of the big picture is of."""
+
+    name: str
+    #: The worker; -1: it is of hosts, ...
+    worker: int
+    #: ... namely of this number of them, of which the first is named.
+    hosts: int
+
+
+class RowCells(Struct, frozen=True, array_like=True):
+    """Cells of one row, from a slot on; what follows them is empty."""
+
+    row: int
+    first: int
+    #: Two bytes for each: the tag, as its place in `Snapshot.tags` plus 1, and 0 to 63 for how
+    #: busy, plus 64 where a task has failed, plus 128 where a worker was lost.
+    cells: bytes
+
+
+class Rows(Struct, frozen=True):
+    """The big picture: who was busy when. Its slots are those of the histories."""
+
+    #: "workers" or "hosts".
+    of: str
+    #: Another number: rows are other ones.
+    layout: int
+    #: Else: what is new.
+    is_whole: bool
+    #: Empty: as before, if this is not whole.
+    heads: list[RowHead]
+    cells: list[RowCells]
+
+
+def no_rows() -> Rows:
+    """Return the big picture of a job of which there is none."""
+    return Rows("workers", 0, True, [], [])
+
+
 class Snapshot(Struct, frozen=True):
     """A job at one instant: in whole, or what is new since an earlier snapshot."""
 
@@ -183,6 +222,7 @@ class Snapshot(Struct, frozen=True):
     failures: list[Failure]
     events: list[Event]
     histories: Histories
+    rows: Rows = msgspec.field(default_factory=no_rows)
 
 
 def encode(snapshot: Snapshot) -> bytes:

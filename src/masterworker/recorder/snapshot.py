@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from masterworker.recorder import shapes
+from masterworker.recorder import shapes, telling
 from masterworker.recorder.forecast import Known, forecast, together
 from masterworker.recorder.recorder import PER_DOUBLING, SHORTEST
 from masterworker.taskid import shown_tag, task_name
@@ -68,11 +68,30 @@ class Taken(Struct, frozen=True):
     events: list[shapes.Event]
     failures: list[shapes.Failure]
     to_come: list[tuple[str, int | None]]
+    rows: telling.Told
+    teller: telling.Teller
 
 
-def take(recorder: Recorder, stand: Stand, now: float) -> Taken:
-    """Note how things stand. With the scheduler's lock held."""
+class Changed(Struct, frozen=True):
+    """In which snapshots what was last new: of each worker, and of the rows."""
+
+    workers: Mapping[int, int]
+    rows: telling.News
+
+
+def take(recorder: Recorder, stand: Stand, now: float, *, everything: bool = False) -> Taken:
+    """Note how things stand. With the scheduler's lock held.
+
+    Args:
+        recorder: Of the job.
+        stand: How it stands.
+        now: The time.
+        everything: All that is new of the rows, not only as much as goes through a narrow line.
+    """
     recorder.at(now)
+    recorder.end_spans(everything=stand.ended)
+    if recorder.teller is None:
+        recorder.teller = telling.Teller()
     begin, gauges = recorder.begin or 0.0, recorder.gauge()
     number, recorder.round = recorder.round, recorder.round + 1
     kinds = [] if recorder.failures is None else recorder.failures.kinds.values()
@@ -107,7 +126,17 @@ def take(recorder: Recorder, stand: Stand, now: float) -> Taken:
             for k in kinds
         ],
         to_come=list(recorder.to_come.values()),
+        rows=telling.Told(
+            *(recorder.rows, number, now, recorder.width), everything=everything or stand.ended
+        ),
+        teller=recorder.teller,
     )
+
+
+def changed(taken: Taken) -> Changed:
+    """Return what was last new when. After `whole`."""
+    workers = {worker.id: worker.changed for worker in taken.workers}
+    return Changed(workers, taken.teller.news)
 
 
 def whole(taken: Taken, instance: str, began: float) -> shapes.Snapshot:
@@ -159,23 +188,23 @@ def whole(taken: Taken, instance: str, began: float) -> shapes.Snapshot:
             taken.slots,
             {each.tag: _history(each) for each, _, _ in taken.figures},
         ),
+        rows=taken.teller.tell(taken.rows),
     )
 
 
-def since(
-    full: shapes.Snapshot, changed: Mapping[int, int], seen: shapes.Looked
-) -> shapes.Snapshot:
+def since(full: shapes.Snapshot, changed: Changed, seen: shapes.Looked) -> shapes.Snapshot:
     """Return what is new in a snapshot for a caller that has an earlier one.
 
     Args:
         full: The whole of it.
-        changed: In which snapshot something of each worker was last new.
+        changed: What was last new when.
         seen: What the caller has.
     """
     if not 0 < seen.number <= full.number:
         return full
-    before, now = seen.number, full.histories
+    before, now, workers = seen.number, full.histories, changed.workers
     first = min(seen.slots, now.slots) if seen.width == now.width else 0
+    known = seen.width > 0 and telling.doublings(seen.width, now.width) >= 0
     tags = {
         name: shapes.History(*(column[first:] for column in _columns(each)))
         for name, each in now.tags.items()
@@ -183,9 +212,10 @@ def since(
     return replace(
         full,
         base=before,
-        worker_list=[w for w in full.worker_list if changed.get(w.id, full.number) > before],
+        worker_list=[w for w in full.worker_list if workers.get(w.id, full.number) > before],
         events=[event for event in full.events if event.order > seen.event],
         histories=shapes.Histories(now.width, first, now.slots, tags),
+        rows=telling.since(full.rows, changed.rows, before) if known else full.rows,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from masterworker.recorder import telling
 from masterworker.recorder.shapes import Histories, History, Looked
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def put_together(before: Snapshot, new: Snapshot) -> Snapshot:
     gone = [each.id for each in workers.values() if each.left is not None]
     for member_id in gone[:-GONE]:
         del workers[member_id]
-    first = new.histories.first
+    first, doublings = new.histories.first, 0
+    if before.histories.width:
+        doublings = telling.doublings(before.histories.width, new.histories.width)
     old = before.histories.tags
     tags = {
         name: History(*_columns(old.get(name), each, first))
@@ -68,6 +71,7 @@ def put_together(before: Snapshot, new: Snapshot) -> Snapshot:
         worker_list=list(workers.values()),
         events=[*before.events, *new.events][-EVENTS:],
         histories=Histories(new.histories.width, 0, new.histories.slots, tags),
+        rows=telling.put_together(before.rows, new.rows, doublings),
     )
 
 
