@@ -48,6 +48,17 @@ ABOUT: Final = {
             "task_manager show demo --every 5   the same as plain text, for logs",
         ),
     ),
+    "web": _About(
+        "LABEL",
+        "Show a job in a browser, by a process of its own, which ends 10 minutes after the last "
+        "viewer of a job that is over. The address that it prints is a secret.",
+        ("port", "socket", "open", "host_name", "ticket", *_REACHING),
+        (
+            "task_manager web demo                    the address, and how to reach it from afar",
+            "task_manager web demo --open             in a browser of this machine",
+            "task_manager web --ticket FILE --open    a job of another machine",
+        ),
+    ),
     "list": _About(
         "",
         "Print the labels of all jobs that can be found.",

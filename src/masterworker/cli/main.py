@@ -18,6 +18,7 @@ from masterworker.version import __version__
 #: Where each command is.
 MODULES: Final = {
     "show": "show",
+    "web": "web",
     "list": "listing",
     "slave": "worker",
     "worker": "worker",
@@ -36,6 +37,7 @@ WORDS |= {"replay": (1, 2, "a label, and perhaps a task"), "nameserver": (0, 0, 
 EPILOG = """\
 commands:
   show LABEL    print how many processes and tasks a job has (--live: until it is over)
+  web LABEL     show a job in a browser
   list          print the labels of all jobs that can be found (--ended: that are gone)
   slave LABEL   execute tasks of a job (also: worker LABEL)
   explain LABEL TASK    print what has happened to a task, and what it waits for
@@ -55,6 +57,7 @@ examples:
   task_manager worker demo -n auto      one worker for each processor
   task_manager show demo -v             every process, and the tasks by tag
   task_manager show demo --live         how far, when done, what fails, who is slow
+  task_manager web demo --open          the same in a browser
   task_manager -m localhost show demo   a job whose master has no name server
   task_manager ticket demo --out t      let another machine take part: copy the file t
   task_manager worker --ticket t -n 4   there, execute tasks of that job
@@ -82,8 +85,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="task_manager",
-        usage="task_manager [options] show LABEL | list | slave LABEL | worker LABEL |\n"
-        "                              explain LABEL TASK | replay LABEL [TASK] |\n"
+        usage="task_manager [options] show LABEL | web LABEL | list | slave LABEL |\n"
+        "                              worker LABEL | explain LABEL TASK | replay LABEL [TASK] |\n"
         "                              ticket LABEL | nameserver | journal FILE",
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
@@ -105,6 +108,12 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     add("--live", action="store_true", default=None, help="show the job until it is over")
     add("--every", type=_pause, metavar="S", help="the same as plain text, every S seconds")
     add("--ended", action="store_true", default=None, help="list: jobs that are gone")
+    add = parser.add_argument_group("options of web").add_argument
+    add("--socket", metavar="PATH", help="a private socket in the place of a port")
+    add("--open", action="store_true", default=None, help="open it in a browser of this machine")
+    text = "a further name of the page, as a proxy calls it"
+    add("--host-name", metavar="NAME", action="append", help=text)
+    add("--tell", action="store_true", default=None, help=argparse.SUPPRESS)
     _add_worker_options(parser.add_argument_group("options of slave and worker"))
     add = parser.add_argument_group("options of replay").add_argument
     add("--pdb", action="store_true", help="debug an exception where it was raised")
@@ -144,13 +153,13 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ticket", metavar="FILE", help="join by this ticket (a file; - for standard input)"
     )
-    add = parser.add_argument_group("options of ticket and nameserver").add_argument
+    add = parser.add_argument_group("options of ticket, nameserver and web").add_argument
     add("--out", metavar="FILE", help="ticket: write it to this new file, for you alone")
     add("--valid", metavar="TIME", help="ticket: time until it expires, as 12h or 7d (default: 7d)")
     add("--observer", action="store_true", default=None, help="ticket: to look on, not to work")
     add("--address", metavar="HOST[:PORT]", action="append", help="ticket: where the master is")
     add("--host", help="nameserver: listen at this address (default: localhost)")
-    add("--port", type=int, help="nameserver: listen at this port (default: 9090)")
+    add("--port", type=int, help="nameserver (default: 9090), web: its port")
 
 
 #: Options that only some commands have.
@@ -158,11 +167,13 @@ _OF_WORKERS = ("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime"
 OPTIONS: Final = {
     ("slave", "worker"): (*_OF_WORKERS, "initializer", "start_timeout", "preload"),
     ("ticket",): ("out", "valid", "observer", "address"),
-    ("nameserver",): ("host", "port"),
+    ("nameserver",): ("host",),
+    ("nameserver", "web"): ("port",),
+    ("web",): ("socket", "open", "host_name", "tell"),
     ("journal",): ("failed", "changed"),
     ("show",): ("live", "every"),
     ("list",): ("ended",),
-    ("slave", "worker", "show", "explain"): ("ticket",),
+    ("slave", "worker", "show", "web", "explain"): ("ticket",),
 }
 
 

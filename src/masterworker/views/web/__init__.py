@@ -1,0 +1,1 @@
+"""The page: a process of its own that looks at a job, and shows it to browsers of its user."""

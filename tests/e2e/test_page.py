@@ -1,0 +1,295 @@
+"""`task_manager web`: what it serves, to whom, and how long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from e2e.desk import until
+from e2e.viewing import JOB, Page, page_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from e2e.desk import Desk
+
+
+@pytest.fixture
+def page(desk: Desk) -> Iterator[Page]:
+    """A page of a job whose tasks are done, and that has not ended."""
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    return page_of(desk)
+
+
+def test_how_the_job_stands(desk: Desk, page: Page) -> None:
+    """The figures are those of `show`; afterwards only what has changed is sent."""
+    found = page.shows(state="live", asked=40, done=30, failed=10, workers=1)
+    assert found["base"] == 0
+    later = page.seen(found["number"])
+    assert later["base"] == found["number"]
+    assert "failures" not in later["changes"]
+    shown = desk.census()["snapshot"]
+    names = ("asked", "done", "failed", "workers", "failures", "instance")
+    assert {name: shown[name] for name in names} == {name: found["changes"][name] for name in names}
+
+
+def test_the_page_survives_its_job(desk: Desk, page: Page) -> None:
+    """How it ended is shown, from the record that is kept."""
+    desk.write("end", "")
+    found = page.shows(state="ended", ended=True, done=30, failed=10)
+    assert "is over" in found["changes"]["headline"]
+    assert page.served.process.poll() is None
+
+
+def test_a_master_that_is_killed_and_comes_back(desk: Desk, page: Page) -> None:
+    """The last picture is shown, and then the new run of it."""
+    before = page.shows(state="live", done=30)["changes"]["instance"]
+    desk._running[0].kill()
+    found = page.shows(state="gone", done=30)
+    assert found["state"]["at"] > 1e9
+    assert found["changes"]["instance"] == before
+    desk.start(desk.folder / "job.py")
+    found = page.shows(state="live", done=30)
+    assert found["changes"]["instance"] != before
+
+
+def test_a_master_that_stands_still(desk: Desk, page: Page) -> None:
+    """The page answers all the same, and says so."""
+    master = desk._running[0].process
+    page.shows(state="live", done=30)
+    master.send_signal(signal.SIGSTOP)
+    try:
+        assert page.shows(state="silent", done=30)["state"]["said"]
+    finally:
+        master.send_signal(signal.SIGCONT)
+    page.shows(state="live")
+
+
+def test_ctrl_c_leaves_nothing(desk: Desk, page: Page) -> None:
+    assert stat.S_IMODE(page.file.stat().st_mode) == 0o600
+    assert page.file.stat().st_uid == os.geteuid()
+    page.served.signal(signal.SIGINT)
+    assert page.served.status() == 130
+    assert page.served.complaints == ""
+    assert not page.file.exists()
+
+
+def test_sigterm_leaves_nothing(desk: Desk, page: Page) -> None:
+    page.served.signal(signal.SIGTERM)
+    assert page.served.status() == 143
+    assert page.served.complaints == ""
+    assert not page.file.exists()
+
+
+def test_the_token_is_nowhere(desk: Desk, page: Page) -> None:
+    """In no command line, environment or output; the file that has it is private."""
+    page.seen()
+    for process in psutil.process_iter():
+        try:
+            told = " ".join([*process.cmdline(), *process.environ().values()])
+        except psutil.Error:
+            continue
+        assert page.token not in told
+    for running in desk._running:
+        assert page.token not in running.out + running.err
+    desk.write("end", "")
+    page.shows(state="ended")
+    kept = [path for path in desk.folder.rglob("*") if path.is_file()]
+    assert not [path for path in kept if page.token in path.read_text(errors="replace")]
+
+
+# -- refusals -----------------------------------------------------------------------------------
+
+
+def test_without_the_token(page: Page) -> None:
+    """How the job stands is not told; nor is the token taken from elsewhere."""
+    for token in ("", "x" * 43, page.token[:-1], page.token + "x", page.token.swapcase(), "\xe9"):
+        status, _, body = page.get(X_Masterworker_Token=token)
+        assert (status, b"instance" in body) == (401, False)
+    elsewhere = [{"Cookie": f"token={page.token}"}, {"Authorization": f"Bearer {page.token}"}]
+    for headers in elsewhere:
+        assert page.get(X_Masterworker_Token="", **headers)[0] == 401
+    assert page.get(f"/snapshot?token={page.token}", X_Masterworker_Token="")[0] == 401
+
+
+def test_the_files_need_no_token_and_tell_nothing(page: Page) -> None:
+    for target in ("/", "/main.js", "/page.css", "/icon.svg"):
+        status, headers, body = page.get(target, X_Masterworker_Token="")
+        assert status == 200
+        assert page.token.encode() not in body
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+        assert not [name for name in headers if name.startswith("access-control")]
+        assert "server" not in headers
+
+
+def test_other_names_and_other_pages(page: Page) -> None:
+    """A name that an attacker lets point to this machine, and requests that pages have caused."""
+    for host in ("evil.example", f"evil.example:{page.port}", "127.0.0.1.nip.io"):
+        for target in ("/", "/snapshot?from=0"):
+            status, headers, _ = page.get(target, Host=host)
+            assert status == 421
+            assert not [name for name in headers if name.startswith("access-control")]
+    for headers in (
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+    ):
+        assert page.get(**headers)[0] == 403
+
+
+def test_other_methods_and_paths(page: Page) -> None:
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "CONNECT"):
+        assert page.get(method=method)[0] in {400, 405}
+    for target in (
+        *("/../page.html", "/static/page.html", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd"),
+        *("/main.js/", "/main.js%00", "/..%2f..%2fapp.py", "/app.py", "/snapshot/"),
+    ):
+        status, _, body = page.get(target)
+        assert (status, b"root:" in body) == (404, False), target
+    assert page.get("/" + "x" * 5000)[0] == 414
+    assert page.get("http://evil.example/")[0] == 421
+
+
+def test_odd_questions(page: Page) -> None:
+    """What is no number is none."""
+    for base in ("", "-1", "1e9", "x", "9" * 400, "%00", "1&from=2", "\u0661"):
+        target = "/snapshot?from=" + base.encode("ascii", "xmlcharrefreplace").decode()
+        assert page.get(target)[0] == 200
+
+
+def test_requests_that_are_no_requests(page: Page) -> None:
+    """Whatever is sent, the page goes on, and says nothing of it in its output."""
+    for sent in (
+        b"\0" * 100_000,
+        b"GET / HTTP/1.1\r\n" + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n",
+        b"GET /snapshot HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", page.port), 60) as connection:
+            try:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                reply = connection.recv(65536)
+            except OSError:
+                reply = b""
+        assert reply == b"" or reply.split(b" ", 2)[1].startswith(b"4")
+        page.seen()
+    assert page.served.complaints == ""
+
+
+def test_a_hundred_viewers_and_one_that_stops_reading(page: Page) -> None:
+    """All are answered, and more connections than there may be push out the oldest."""
+    asking = (
+        f"GET /snapshot?from=0 HTTP/1.1\r\nHost: localhost\r\n"
+        f"X-Masterworker-Token: {page.token}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", page.port), 60) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.sendall(asking * 20)
+        viewers = [socket.create_connection(("127.0.0.1", page.port), 60) for _ in range(100)]
+        try:
+            for viewer in viewers:
+                viewer.sendall(asking)
+            assert all(viewer.recv(15) == b"HTTP/1.1 200 OK" for viewer in viewers)
+            page.seen()
+            for _ in range(200):
+                viewers.append(socket.create_connection(("127.0.0.1", page.port), 60))
+            page.seen()
+            served = psutil.Process(page.served.pid)
+            until(lambda: len(served.net_connections()) <= 260, "there are few connections")
+        finally:
+            for viewer in viewers:
+                viewer.close()
+    page.seen()
+
+
+# -- where it is --------------------------------------------------------------------------------
+
+
+def test_a_private_socket(desk: Desk, tmp_path: Path) -> None:
+    """In a private folder, for this user alone; a name that is taken is refused."""
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    path = tmp_path / "own" / "page"
+    served = desk.command("web", desk.label, "--socket", str(path))
+    told = served.says("then open (the address is in ")
+    assert f"ssh -N -L 8765:{path}" in told
+    assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost:8765\r\n\r\n")
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    second = desk.command("web", desk.label, "--socket", str(path))
+    assert second.status() == 2
+    assert "another process listens" in second.err
+    served.kill()  # and leaves its socket, which is of no use any more
+    third = desk.command("web", desk.label, "--socket", str(path))
+    third.says("then open (the address is in ")
+    third.signal(signal.SIGTERM)
+    assert third.status() == 143
+    assert not path.exists()
+
+
+def test_places_that_cannot_be(desk: Desk, tmp_path: Path) -> None:
+    """Each is one sentence."""
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").chmod(0o755)
+    (tmp_path / "taken").mkdir(mode=0o700)
+    (tmp_path / "taken" / "file").write_text("mine")
+    long = tmp_path / "long" / ("x" * 120)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for words, status, said in (
+            (("--port", port), 3, f"port {port} cannot be used"),
+            (("--port", "70000"), 2, "port"),
+            (("--port", "1", "--socket", "x"), 2, "--port or --socket"),
+            (("--socket", str(tmp_path / "open" / "s")), 3, "other users can enter"),
+            (("--socket", str(tmp_path / "taken" / "file")), 2, "exists already"),
+            (("--socket", str(long)), 3, "there can be no socket"),
+        ):
+            refused = desk.command("web", desk.label, *words)
+            assert refused.status() == status, refused.err
+            assert len(refused.err.splitlines()) == 1
+            assert said in refused.err
+    assert (tmp_path / "taken" / "file").read_text() == "mine"
+
+
+def test_no_such_job(desk: Desk) -> None:
+    refused = desk.command("web", desk.label)
+    assert refused.status() == 3
+    assert len(refused.err.splitlines()) == 1
+
+
+def test_a_job_that_is_gone_already(desk: Desk, tmp_path: Path) -> None:
+    """Its record is shown."""
+    env = {"MASTERWORKER_STATE": str(tmp_path / "state")}
+    desk.write("end", "")
+    desk.start(desk.write("job.py", JOB), **env).good()
+    page = Page(desk.command("web", desk.label, **env))
+    found = page.shows(state="ended", done=30, failed=10)
+    assert "is over" in found["changes"]["headline"]
+
+
+def test_a_name_of_a_proxy(desk: Desk) -> None:
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    page = page_of(desk, "--host-name", "Node.example.org")
+    assert page.get(Host="node.example.org:443")[0] == 200
+    assert page.get(Host="other.example.org:443")[0] == 421

@@ -1,0 +1,247 @@
+"""The page without a browser: what it is sent, how much, and which requests are answered."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from masterworker.core.grain import Spent
+from masterworker.core.scheduler import Scheduler
+from masterworker.core.standing import stand
+from masterworker.core.task import FAILURE, RESULT, Outcome
+from masterworker.data.record import Failure, explain
+from masterworker.recorder import shapes, snapshot
+from masterworker.views.web.app import STATIC, static
+from masterworker.views.web.digest import KEYED, difference, digest
+from masterworker.views.web.feed import RATE, Feed
+from masterworker.views.web.guard import HEADERS, LOOPBACK, Refused, judge
+from masterworker.views.web.watcher import Seen, Watcher
+
+if TYPE_CHECKING:
+    from masterworker.recorder.shapes import Snapshot
+
+GOOD = {"host": "127.0.0.1:7000"}
+
+
+class Job:
+    """A job in virtual time, of which there are snapshots."""
+
+    def __init__(self, workers: int, tags: int = 1) -> None:
+        self.core, self.now = Scheduler(explain=explain), 0.0
+        self.core.recorder.at(0.0)
+        self.tags = [f"tag{n}" for n in range(tags)]
+        for n in range(workers):
+            self.core.on_joined(f"pid {n} on host{n % 300} (x86_64)", None, 5.0, 0.0)
+        for tag in self.tags:
+            self.core.on_requested(tag, [b"x"] * (20_000 // tags), 0.0)
+        self.workers = workers
+
+    def go_on(self, seconds: float = 1.0, tasks: int = 50) -> Snapshot:
+        """Let some tasks be executed, of which a few fail."""
+        self.now += seconds
+        for n in range(tasks):
+            member = int(self.now * 7 + n) % self.workers
+            (lease,), _ = self.core.on_fetch(member, 1, self.now - 0.5)
+            self.core.on_spent(member, [Spent(lease.task_id, 1, 0.5, 0.25)], self.now)
+            failed = n % 20 == 3
+            payload = Failure("ValueError", f"bad {n}", "tb", b"").encode() if failed else b"y"
+            kind = FAILURE if failed else RESULT
+            self.core.on_reported(
+                member, [Outcome(lease.task_id, lease.attempt, kind, [payload])], self.now
+            )
+        taken = snapshot.take(self.core.recorder, stand(self.core, []), self.now)
+        return shapes.decode(shapes.encode(snapshot.whole(taken, "one", 0.0)))
+
+
+class Looked(Watcher):
+    """What a feed is made from, without a thread."""
+
+    def __init__(self, found: Snapshot) -> None:
+        self.label, self.found, self.state = "demo", found, "live"
+
+    def seen(self) -> Seen:
+        return Seen(self.found, self.state, "", 1e9)
+
+
+def patched(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """What `patch.js` does."""
+    after = {**before, **changes}
+    for name in changes.keys() & KEYED.keys():
+        known = {each[KEYED[name]]: each for each in [*before[name], *changes[name]["new"]]}
+        after[name] = [known[key] for key in changes[name]["order"]]
+    histories = changes.get("histories", {})
+    if first := histories.get("first"):
+        tags = {
+            tag: {
+                name: before["histories"]["tags"][tag][name][:first] + column
+                for name, column in columns.items()
+            }
+            for tag, columns in histories["tags"].items()
+        }
+        after["histories"] = {**histories, "first": 0, "tags": tags}
+    return after
+
+
+def plain(body: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(gzip.decompress(body))
+    return found
+
+
+def test_differences_make_the_whole() -> None:
+    """Also when slots have become longer, and tags have come."""
+    job = Job(40, tags=12)
+    shown = digest("demo", job.go_on())
+    for n in range(40):
+        before, shown = shown, digest("demo", job.go_on(1.0 if n % 9 else 90.0))
+        changes = json.loads(json.dumps(difference(before, shown)))
+        assert json.loads(json.dumps(patched(before, changes))) == json.loads(json.dumps(shown))
+
+
+def test_a_page_that_has_an_old_digest_is_sent_all() -> None:
+    job = Job(3)
+    watcher = Looked(job.go_on())
+    feed = Feed(watcher)
+    first = plain(feed.reply(0))
+    assert (first["base"], first["number"]) == (0, 1)
+    for _ in range(20):
+        watcher.found = job.go_on()
+        latest = plain(feed.reply(first["number"]))
+    assert latest["base"] == 0
+    assert plain(feed.reply(10**9))["base"] == 0
+    before = latest["number"]
+    watcher.found = job.go_on()
+    assert plain(feed.reply(before))["base"] == before
+
+
+@pytest.mark.parametrize("workers", [1, 200, 10_000])
+def test_how_much_a_page_is_sent(workers: int) -> None:
+    """30 kB a second, after the first picture, whatever the numbers of workers and tags."""
+    job = Job(workers, tags=64)
+    watcher = Looked(job.go_on())
+    feed = Feed(watcher)
+    number = plain(feed.reply(0))["number"]
+    sizes = []
+    for _ in range(6):
+        watcher.found = job.go_on(tasks=200)
+        reply = feed.reply(number)
+        sizes.append(len(reply))
+        found = plain(reply)
+        assert found["base"] == number
+        number = found["number"]
+        assert found["pause"] >= len(reply) / RATE - 0.01
+    assert max(sizes) <= RATE
+
+
+def test_what_is_no_number_is_nothing() -> None:
+    """JSON has no infinity."""
+    found = Job(2).go_on()
+    odd = replace(found.worker_list[0], busy=float("inf"), cpu=float("nan"))
+    watcher = Looked(replace(found, worker_list=[odd], note="Infinity"))
+    shown = plain(Feed(watcher).reply(0))["changes"]
+    assert shown["worker_list"][0]["busy"] is None
+    assert shown["note"] == "Infinity"
+
+
+def test_a_job_that_is_gone_says_nothing_of_its_end() -> None:
+    job = Job(4)
+    for _ in range(30):
+        found = job.go_on()
+    assert "done in about" in digest("demo", found)["headline"]
+    over = digest("demo", found, is_over=True)
+    assert "done in about" not in over["headline"]
+    assert {tag["when"] for tag in over["tags"]} == {""}
+
+
+# -- requests -----------------------------------------------------------------------------------
+
+
+def asked(headers: dict[str, str], method: str = "GET", target: str = "/snapshot?from=0") -> int:
+    """The status with which a request is refused; 0: it is not."""
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    try:
+        judge(method, target, pairs, LOOPBACK | {"node.example.org"})
+    except Refused as refused:
+        return refused.status
+    return 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:7000", "localhost", "LOCALHOST:80", "[::1]:8", "[::1]", "node.example.org:443"],
+)
+def test_names_of_the_page(host: str) -> None:
+    assert asked({"host": host}) == 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", "evil.example", "evil.example:7000", "127.0.0.1.evil.example", "127.0.0.1:7000.evil"),
+        *("localhost.", "0.0.0.0", "127.1", "user@127.0.0.1", "127.0.0.1:", "[::1", ":80", "::1"),  # noqa: S104
+    ],
+)
+def test_names_that_are_not_of_the_page(host: str) -> None:
+    """An attacker's name that leads to this machine is none of them."""
+    assert asked({"host": host}) == 421
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "get"])
+def test_only_get(method: str) -> None:
+    assert asked(GOOD, method) == 405
+
+
+def test_requests_of_other_pages() -> None:
+    """By what the browser says of them; a link that is followed shows the page, and no more."""
+    for site in ("cross-site", "same-site", "anything"):
+        assert asked(GOOD | {"sec-fetch-site": site}) == 403
+        frame = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}
+        assert asked(GOOD | {"sec-fetch-site": site} | frame) == 403
+        link = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+        assert asked(GOOD | {"sec-fetch-site": site} | link) == 0
+    for origin in ("null", "http://evil.example", "http://127.0.0.1:7001", "http://localhost:7000"):
+        assert asked(GOOD | {"origin": origin}) == 403
+    assert asked(GOOD | {"origin": "http://127.0.0.1:7000", "sec-fetch-site": "same-origin"}) == 0
+
+
+def test_requests_that_are_too_much() -> None:
+    assert asked(GOOD, target="/" + "x" * 3000) == 414
+    assert asked(GOOD | {"content-length": "7"}) == 413
+    assert asked(GOOD | {"transfer-encoding": "chunked"}) == 413
+    with pytest.raises(Refused, match="two headers host"):
+        judge("GET", "/", [(b"host", b"localhost"), (b"host", b"evil.example")], LOOPBACK)
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def test_the_files_of_the_page() -> None:
+    """All that there are are known, load nothing from elsewhere, and need no inline code."""
+    policy = HEADERS["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    for name in STATIC:
+        text = static(name).decode()
+        assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text), name
+        assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
+        for source in re.findall(r"(?:from|src=|href=) ?\"([^\"]+)\"", text):
+            assert source.removeprefix("./") in STATIC
+    page = static("page.html").decode()
+    assert not re.findall(r"<style|style=|\son\w+=|<script(?![^>]*src=)", page)
+
+
+def test_modules_can_be_put_into_one() -> None:
+    """No two of them have the same name on top, and all they import is named: so a report can."""
+    names: list[str] = []
+    for name in STATIC:
+        if name.endswith(".js"):
+            text = static(name).decode()
+            names += re.findall(
+                r"^(?:export )?(?:async )?(?:function|const|let) (\w+)", text, re.MULTILINE
+            )
+            assert not re.findall(r"import \*|export default|export \{|^import .* as ", text)
+    assert len(names) == len(set(names))
