@@ -72,8 +72,7 @@ class Endpoint:
                 manager.instance,
             )
             manager.machine.most_awake = usable_cpus() - 1
-            if manager.machine.most_awake:  # with one processor it would take longer
-                manager.leading.lead = server.lead
+            manager.leading.lead = server.lead
             if names is not None and _enter(names, label, server.uri):
                 self.registered = names
             self._notice.publish(server.address, server.addresses, manager.instance)

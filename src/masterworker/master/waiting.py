@@ -40,6 +40,7 @@ class Waiting:
         serial: SerialWorker | None = None,
     ) -> None:
         self._manager = manager
+        self._rule = manager.machine.rule
         self._launcher = launcher
         self._serial = serial
         self._pid = os.getpid()
@@ -59,6 +60,7 @@ class Waiting:
         Args:
             asking: A result was asked for that is not there.
         """
+        self._rule.hurried = 0
         if self._manager.core.dispatch.held_back:
             self._manager.weigh(asking=asking)
 

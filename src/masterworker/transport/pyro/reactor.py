@@ -20,6 +20,7 @@ import os
 import select
 import threading
 import time
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from masterworker import forks
@@ -40,6 +41,10 @@ logger = logging.getLogger("masterworker.transport")
 
 #: So long (seconds) the other thread stands back for a leader, which could be held up.
 LAG: Final = 0.1
+#: After this number of leaders in a row, each within this time (seconds) of the one before, ...
+BRISK, SOON = 8, 300e-6
+#: ... the other thread stands back for this time (seconds) until the next one has come.
+PAUSE: Final = 2e-3
 #: How many connections the leader serves before it looks whether it may stop; and the other thread.
 AT_ONCE: Final = 8
 #: Requests of one connection that are answered in a row before others have their turn.
@@ -87,6 +92,8 @@ class Reactor:
         self._asleep = False
         #: There is one.
         self._is_led = False
+        #: How many there were, when the last one has ended, and how many of the last came soon.
+        self._leaders, self._ended, self._soon = 0, -inf, 0
         #: The other thread waits until there is none, which this lock says by being released.
         self._stands_back = False
         self._has_ended = threading.Lock()
@@ -177,6 +184,7 @@ class Reactor:
                 self._is_led = True
                 self._lead(box, seconds, is_main=is_main)
             finally:
+                self._ended = time.monotonic()
                 self._asleep = self._is_led = False
                 self._leading.release()
                 if self._stands_back:
@@ -189,7 +197,9 @@ class Reactor:
         return True
 
     def _lead(self, box: Box, seconds: float, *, is_main: bool) -> None:
-        end = time.monotonic() + seconds
+        now, self._leaders = time.monotonic(), self._leaders + 1
+        end = now + seconds
+        self._soon = self._soon + 1 if now < self._ended + SOON else 0
         box.also = self._ring
         if is_main:
             signals.wake = self._ring
@@ -229,11 +239,19 @@ class Reactor:
                     self._ring()  # it was for the leader, which came before this thread
                 elif (served := self._served.get(fd)) is not None:
                     self._attend(served, mask)
-            if self._is_led:
-                self._stand_back()
+            self._stand_back()
 
     def _stand_back(self) -> None:
-        """Let the leader come first, which serves all connections until it has ended."""
+        """Let the leader come first, which serves all connections until it has ended.
+
+        Where leaders are brisk, the next one comes sooner than this thread is awake, and would be
+        in its way. So this waits until there was none for a moment.
+        """
+        while self._soon >= BRISK:
+            leaders = self._leaders
+            self._has_ended.acquire(timeout=PAUSE)
+            if leaders == self._leaders:
+                self._soon = 0
         self._stands_back = True  # first: from now on the leader says when it has ended
         if self._is_led:
             self._has_ended.acquire(timeout=LAG)
