@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from masterworker.core.options import Options
     from masterworker.core.task import Finished, Lease, Payload
     from masterworker.recorder.shapes import Looked, Snapshot
+    from masterworker.recorder.spanned import Table
     from masterworker.transport.base import Connection
 
     T = TypeVar("T")
@@ -269,6 +270,19 @@ class Client:
         from masterworker.recorder import shapes  # for those who look on
 
         return shapes.decode(self.call("look", *astuple(seen)))
+
+    def spans(self, worker: int = -1) -> Table:
+        """Return the latest spans of a worker, or all spans of the job.
+
+        Args:
+            worker: Its id; -1: all of them, up to 3 MB.
+
+        Raises:
+            MalformedError: They are of another version.
+        """
+        from masterworker.recorder import spanned  # for those who look on
+
+        return spanned.decode(self.call("spans", worker))
 
     def story(self, task_id: int) -> list[str]:
         """Return what happened to a task."""

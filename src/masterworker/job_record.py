@@ -21,13 +21,14 @@ from msgspec import Struct
 
 from masterworker.errors import MalformedError, UsageError
 from masterworker.machine import random_name
-from masterworker.recorder import shapes
+from masterworker.recorder import shapes, spanned
 from masterworker.statefolder import changed, entered, names_in, remove, size_of, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from masterworker.recorder.shapes import Snapshot
+    from masterworker.recorder.spanned import Table
 
 #: Version of the files.
 FORMAT: Final = 1
@@ -52,6 +53,8 @@ class Head(Struct, frozen=True):
     master: str
     #: Encoded by `shapes.encode`.
     snapshot: bytes
+    #: Encoded by `spanned.encode`.
+    spans: bytes = b""
 
 
 class Record(Struct, frozen=True):
@@ -61,19 +64,26 @@ class Record(Struct, frozen=True):
     saved: float
     master: str
     snapshot: Snapshot
+    spans: Table
 
 
 # -- writing ------------------------------------------------------------------------------------
 
 
-def save(label: str, master: str, snapshot: Snapshot) -> None:
+def save(label: str, master: str, snapshot: Snapshot, spans: bytes = b"") -> None:
     """Take the place of the record of a label, and remove those that are too many.
+
+    Args:
+        label: The label.
+        master: Which process the master is.
+        snapshot: How the job stands.
+        spans: Encoded by `spanned.encode`.
 
     Raises:
         OSError: The disk is full, or nothing can be written there.
         UsageError: There is no folder, or others could change it.
     """
-    head = Head(FORMAT, label, time.time(), master, shapes.encode(snapshot))
+    head = Head(FORMAT, label, time.time(), master, shapes.encode(snapshot), spans)
     data = msgspec.msgpack.encode(head)
     with _folder(make=True) as folder:
         new = _NEW + random_name()
@@ -193,7 +203,8 @@ def _decoded(data: bytes, path: str) -> Record:
             head = decode(data, type=Head)
             if (found := decode(head.snapshot, type=_Shape).version) == shapes.VERSION:
                 time.localtime(head.saved)  # a time at all
-                return Record(head.label, head.saved, head.master, shapes.decode(head.snapshot))
+                stood, spans = shapes.decode(head.snapshot), spanned.decode(head.spans)
+                return Record(head.label, head.saved, head.master, stood, spans)
     except (msgspec.MsgspecError, MalformedError, RecursionError, ValueError, OverflowError):
         raise UsageError(f"the record {path} is damaged") from None
     raise UsageError(

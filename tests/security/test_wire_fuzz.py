@@ -266,6 +266,7 @@ SHAPES: dict[str, list[Any]] = {
         st.lists(st.tuples(odd_numbers, odd_numbers, odd_floats), max_size=2),
     ],
     "look": [odd_numbers, odd_numbers, odd_floats, odd_numbers],
+    "spans": [odd_numbers],
 }  # fmt: skip
 for _name, _values in SHAPES.items():  # a new field is tried, too
     _fields = getattr(OPERATIONS[_name].request, "__struct_fields__", None)

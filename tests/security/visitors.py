@@ -119,7 +119,7 @@ def refused(job: Job, *calls: Callable[[], Any], kind: type[Exception] = NotAllo
         job.manager.check()
 
 
-LOOKING = {"instance", "job", "census", "story", "look"}
+LOOKING = {"instance", "job", "census", "story", "look", "spans"}
 HELLO = wire.introduce("somebody", ["a"], None, "c")
 #: A well-formed call of every operation, by somebody who is nobody.
 EVERYTHING: dict[str, tuple[Any, ...]] = {
@@ -142,6 +142,7 @@ EVERYTHING: dict[str, tuple[Any, ...]] = {
     "census": (),
     "job": (),
     "look": (0, 0, 0.0, 0),
+    "spans": (-1,),
     "story": (1,),
     "cancel": ([1],),
     "attend": ("s", [0], [[0, "pid 1 on there (x)", 1, "killed", True, ""]], 0.0),

@@ -6,8 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from masterworker import wire
+from masterworker.core.grain import Spent
+from masterworker.core.task import RESULT, Outcome
 from masterworker.manager import Manager
-from masterworker.recorder import shapes, snapshot
+from masterworker.recorder import shapes, snapshot, spanned
 
 if TYPE_CHECKING:
     import pytest
@@ -87,3 +89,19 @@ def test_threads_that_look_at_once() -> None:
     for viewer in viewers:
         viewer.join()
     assert wrong == []
+
+
+def test_spans_are_asked_for_by_themselves() -> None:
+    """Of one worker, or of all; what goes on is in them."""
+    clock = Clock()
+    manager = Manager(clock=clock)
+    member = manager.join(wire.introduce("pid 1 on host (x)", ["a"], None, "worker")).member_id
+    first = manager.request("a", (b"1", b"2"))
+    manager.exchange(wire.Exchange(member, want=1))
+    spent = (Spent(first, 1, 0.25, 0.0625),)
+    manager.exchange(wire.Exchange(member, [Outcome(first, 1, RESULT, [b""])], spent=spent))
+    for whose in (member, -1):
+        (span,) = spanned.decode(manager.looking.spans(whose))
+        assert (span.worker, span.host, span.tag) == (member, "host", "a")
+        assert (span.end - span.begin, span.tasks, span.busy) == (0.25, 1, 0.25)
+    assert list(spanned.decode(manager.looking.spans(member + 1))) == []

@@ -49,6 +49,7 @@ ACCESS: Final = {
     "census": Rule(ALL),
     "story": Rule(ALL),
     "look": Rule(ALL, "without what failures say"),
+    "spans": Rule(ALL),
     "job": Rule(ALL),
     "instance": Rule(ALL, "under a name of its own"),
     "join": Rule(WORKERS, "under names of its own; its texts are cut and can be printed"),

@@ -71,6 +71,10 @@ class Operations:
         """See `Looking`: a snapshot, or what is new since an earlier one, as msgpack."""
         return self._manager.looking.encoded((number, slots, width, event))
 
+    def spans(self, worker: int) -> bytes:
+        """See `Looking`: what a worker has executed of late, or all of them ever, as msgpack."""
+        return self._manager.looking.spans(worker)
+
     def story(self, task_id: int) -> list[str]:
         """See `Manager.story`."""
         return self._manager.story(task_id)

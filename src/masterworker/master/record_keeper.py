@@ -64,7 +64,8 @@ class RecordKeeper:
         try:
             from masterworker import job_record  # what it takes is loaded when it is needed
 
-            job_record.save(self._label, process_info(), self._looking.afresh())
+            stood, spans = self._looking.afresh(), self._looking.spans(-1)
+            job_record.save(self._label, process_info(), stood, spans)
         except Exception as error:  # whatever is wrong with the disk, the job goes on
             if not _said.is_set():
                 _said.set()

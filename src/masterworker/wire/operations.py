@@ -63,6 +63,8 @@ OPERATIONS: dict[str, Shapes] = {
     "story": Shapes(tuple[int], list[str]),
     # A snapshot, which has a version of its own: see `recorder.shapes`.
     "look": Shapes(tuple[Number, Number, float, Number], bytes),
+    # Those of a worker, or of all (-1): see `recorder.spanned`.
+    "spans": Shapes(tuple[int], bytes),
     "cancel": Shapes(tuple[list[int]], list[int]),
     "attend": Shapes(Attendance, list[SupervisorOrder]),
     "terminate": Shapes(tuple[()], None),
