@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+
+    #: Executes what it is given: a module.
+    Around = Callable[[Callable[[], None]], None]
 
 #: What is to be called, by the name of the module, and by a key.
 _waiting: Final = dict[str, dict[object, "Callable[[ModuleType], None]"]]()
@@ -32,9 +35,28 @@ def when_imported(name: str, call: Callable[[ModuleType], None], key: object = N
     if module is not None and not getattr(module.__spec__, "_initializing", False):
         call(module)
         return
+    _see_searches()
+    _waiting.setdefault(name, {})[call if key is None else key] = call
+
+
+#: Return what is to execute a module, by its name; None: it is executed as usual.
+_watching: Final = list["Callable[[str], Around | None]"]()
+
+
+def watch_imports(watch: Callable[[str], Around | None]) -> None:
+    """Let modules that are looked for from now on be executed by others.
+
+    Args:
+        watch: Called with the name of each: returns what executes it; None: nothing special.
+    """
+    if watch not in _watching:
+        _watching.append(watch)
+    _see_searches()
+
+
+def _see_searches() -> None:
     if not any(isinstance(each, _Finder) for each in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    _waiting.setdefault(name, {})[call if key is None else key] = call
 
 
 class _Finder:
@@ -47,34 +69,50 @@ class _Finder:
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Let the other finders find it, and its loader tell when it is loaded."""
-        calls = _waiting.pop(name, None)
-        if calls is None:
+        calls = _waiting.pop(name, {})
+        around = None if target is not None else _around(name)
+        if not calls and around is None:
             return None
         others = [each for each in sys.meta_path if each is not self]
         found = (each.find_spec(name, path, target) for each in others)
         spec = next((each for each in found if each is not None), None)
-        loader = None if spec is None else spec.loader
-        if spec is None or loader is None:  # it is not there, or has nothing to execute
-            _waiting[name] = calls
-            return None
-        if isinstance(loader, type):  # one for all modules
-            _waiting[name] = calls
-            return None
-        execute = loader.exec_module
-
-        def execute_and_tell(module: ModuleType) -> None:
-            vars(loader).pop("exec_module", None)
-            try:
-                execute(module)
-            except BaseException:
-                _waiting[name] = {**calls, **_waiting.get(name, {})}  # it may work the next time
-                raise
-            for call in calls.values():
-                call(module)
-
-        try:  # for this one: the others see a loader of the class that they know
-            loader.exec_module = execute_and_tell  # type: ignore[method-assign]
-        except (AttributeError, TypeError):
-            _waiting[name] = calls
+        if spec is None or not _tell(spec.loader, calls, around):
+            if calls:
+                _waiting[name] = calls
             return None
         return spec
+
+
+def _around(name: str) -> Around | None:
+    found = (watch(name) for watch in _watching)
+    return next((each for each in found if each is not None), None)
+
+
+def _tell(loader: Any, calls: dict[object, Callable[[ModuleType], None]], around: Any) -> bool:
+    """Let a loader tell when it has executed a module; it is false if it cannot.
+
+    It may be none, where there is nothing to execute, or a class, which is one for all modules.
+    """
+    if loader is None or isinstance(loader, type):
+        return False
+    execute = loader.exec_module
+
+    def execute_and_tell(module: ModuleType) -> None:
+        vars(loader).pop("exec_module", None)
+        name = module.__name__
+        try:
+            if around is None:
+                execute(module)
+            else:
+                around(lambda: execute(module))
+        except BaseException:
+            _waiting[name] = {**calls, **_waiting.get(name, {})}  # it may work the next time
+            raise
+        for call in calls.values():
+            call(module)
+
+    try:  # for this one: the others see a loader of the class that they know
+        loader.exec_module = execute_and_tell
+    except (AttributeError, TypeError):
+        return False
+    return True

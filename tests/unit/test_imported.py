@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from masterworker.imported import when_imported
+from masterworker import imported
+from masterworker.imported import watch_imports, when_imported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -66,3 +67,27 @@ def test_what_is_nowhere_is_no_trouble() -> None:
     when_imported("masterworker_is_not_there", lambda _: None)
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("masterworker_is_not_there")
+
+
+def test_an_import_is_executed_by_what_watches(file: Path) -> None:
+    """One of a module that is loaded again is not: it is there already."""
+    file.write_text("SEEN = []\nSEEN.append(1)\n")
+    around: list[str] = []
+
+    def watch(name: str) -> Callable[[Callable[[], None]], None] | None:
+        def execute(run: Callable[[], None]) -> None:
+            around.append("begin")
+            run()
+            around.append("end")
+
+        return execute if name == NAME else None
+
+    watch_imports(watch)
+    try:
+        module = _load()
+        assert around == ["begin", "end"]
+        assert module.SEEN == [1]
+        importlib.reload(module)
+        assert around == ["begin", "end"]
+    finally:
+        imported._watching.remove(watch)

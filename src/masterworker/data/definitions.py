@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from masterworker.data import caches, mainmodule, places
+from masterworker.data import caches, mainmodule
 from masterworker.data.pickling import loads, share_names
 from masterworker.data.rebuilding import begun, show_source
 from masterworker.data.segment import bytes_of
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 #: What a definition is: nothing (the name is not defined), the text of a source, a function or
 #: class, the values of one or more names that have parts in common, or what the functions of a name
 #: may have remembered (the name is followed by `()`): not beyond a change of what they refer to.
-#: An attribute of a module goes by itself.
-ABSENT, SOURCE, DEFINED, VALUES, CACHES, PLACE = range(6)
+#: An attribute of a module goes by itself, after what `putting.master_has` is told.
+ABSENT, SOURCE, DEFINED, VALUES, CACHES, PLACE, MODULES = range(7)
 #: How many environments are kept ready.
 KEPT: Final = 256
 
@@ -245,11 +245,7 @@ def enter(environment: Environment | None) -> None:
     if environment.meanings.items() <= applied.items():
         _here.entered = environment
         return
-    todo = [
-        each
-        for each in environment.definitions
-        if any(applied.get(name) != each.digest for name in each.names)
-    ]
+    todo = [d for d in environment.definitions if any(applied.get(n) != d.digest for n in d.names)]
     _here.entered = None
     _here.pending = {name: each for each in todo if each.kind != SOURCE for name in each.names}
     try:
@@ -324,15 +320,19 @@ def _apply(definition: Definition) -> None:
     elif kind == CACHES:
         if names[0] in _here.applied:
             caches.clear(mainmodule.namespace().get(names[0][:-2]))
-    elif kind == PLACE:
+    elif kind in (PLACE, MODULES):
+        from masterworker.data import putting  # many programs set nothing in modules
+
         content, views = _content(definition), _views(definition.buffers)
-        places.put(names, lambda: loads(content, buffers=views))
+        if kind == MODULES:
+            putting.master_has(*msgspec.msgpack.decode(content))
+        else:
+            putting.put(names, lambda: loads(content, buffers=views))
     elif kind == DEFINED:
         _define(names[0], definition)
     else:
         _set(names, definition)
-    for name in names:
-        _here.applied[name] = definition.digest
+    _here.applied.update(dict.fromkeys(names, definition.digest))
 
 
 def _define(name: str, definition: Definition) -> None:
@@ -382,10 +382,9 @@ def _open(definition: Definition) -> Any:
 
 def _views(keys: tuple[str, ...]) -> list[memoryview]:
     """Return large buffers, which can be written to without an effect elsewhere."""
-    found = map(_get, keys)
     return [
         memoryview(bytearray(each)) if isinstance(each, bytes) else each.open(writable=True)
-        for each in found
+        for each in map(_get, keys)
     ]
 
 

@@ -27,8 +27,8 @@ from masterworker.data.definitions import ABSENT, CACHES, DEFINED, PLACE, SOURCE
 from masterworker.data.fixed import check_of, is_fixed
 from masterworker.data.groups import reached, together
 from masterworker.data.looked import Places
-from masterworker.data.making import INLINE, compare, define
-from masterworker.data.places import NOTHING, Written
+from masterworker.data.making import INLINE, compare, define, modules_of
+from masterworker.data.places import NOTHING, Written, is_place
 from masterworker.data.stored import payload_of
 from masterworker.errors import UnpicklableError
 
@@ -97,6 +97,7 @@ class Plan:
         #: What has to be looked at, besides: whether it is what it was.
         self._checks: list[Callable[[], bool]] = []
         self._definitions: list[Definition] = []
+        self._modules = modules_of(written)
         self._parts: dict[str, Payload] = {}
         self._sizes: list[tuple[str, int, str]] = []
         self._files = dict.fromkeys(files)
@@ -169,6 +170,8 @@ class Plan:
             known = set(self._main)
             self._checks.append(lambda: self._main.keys() == known)
             for name in _sent - known:  # which workers may have, and find
+                if is_place(name):
+                    continue
                 self._definitions.append(Definition(ABSENT, (name,), b""))
 
     def _leave_out(self, names: set[str], hinted: dict[str, set[str]]) -> None:
@@ -297,7 +300,7 @@ class Plan:
         if not self._definitions:
             return Environment("", {})
         _sent.update(name for each in self._definitions for name in each.names)
-        encoded = msgspec.msgpack.encode(self._with_parts())
+        encoded = msgspec.msgpack.encode(self._modules + self._with_parts())
         key = xxh3_128_hexdigest(encoded)
         return Environment(key, {**self._parts, key: payload_of(encoded)}, self._sizes)
 

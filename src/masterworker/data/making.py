@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from masterworker.data.definitions import Definition
+from masterworker.data.definitions import MODULES, Definition
+from masterworker.data.places import MARK
 from masterworker.data.stored import payload_of, store_buffer
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.task import Payload
     from masterworker.data.byname import Pickled
+    from masterworker.data.places import Written
 
 #: Larger definitions are stored by themselves (bytes).
 INLINE: Final = 16 << 10
@@ -30,6 +33,14 @@ def define(
     stored = digest.hex()
     parts[stored] = payload_of(found.data)
     return Definition(kind, names, digest, b"", stored, buffers)
+
+
+def modules_of(written: Written) -> list[Definition]:
+    """Define which modules the master has, for the attributes of modules that come after that."""
+    if not written.modules:
+        return []
+    data = msgspec.msgpack.encode((written.modules, written.early))
+    return [Definition(MODULES, (MARK,), _digest(MODULES, data, ()), data)]
 
 
 def compare(kind: int, again: Callable[[], Pickled], digest: bytes) -> Callable[[], bool]:

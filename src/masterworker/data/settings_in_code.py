@@ -74,6 +74,8 @@ class Found(NamedTuple):
     changes: list[Chain]
     #: Globals of its own module that are set, or changed in place, by functions.
     globals: list[str]
+    #: What is set or changed before the same code imports a module: its name, and of that.
+    early: list[tuple[str, list[Chain]]]
 
 
 #: By identity, with the code: to compare codes takes longer.
@@ -87,7 +89,7 @@ def found_in(code: CodeType) -> Found | None:
         return known[1]
     if len(_known) >= _KEPT:
         _known.clear()
-    found = Found([], [], [], [])
+    found = Found([], [], [], [], [])
     _look(code, found, {})
     _known[id(code)] = code, found if any(found) else None
     return _known[id(code)][1]
@@ -167,6 +169,9 @@ class _Reader:
         self._is_function = bool(code.co_flags & _NEW_LOCALS)
         self._stack: list[Any] = []
         self._import = ""
+        #: How much had been found before this code.
+        self._begin = len(found.sets), len(found.changes)
+        self._seen: set[str] = set()
 
     def read(self) -> None:
         import dis  # not loaded by masters whose programs set nothing
@@ -194,8 +199,10 @@ class _Reader:
             self._call(int(value))
         elif op == "IMPORT_NAME":
             self._import = value
+            self._note_early()
         elif op == "IMPORT_FROM":
             self._import = f"{self._import}.{value}"
+            self._note_early()
         self._follow(op, value, effect)
 
     def _follow(self, op: str, value: Any, effect: int) -> None:
@@ -220,6 +227,13 @@ class _Reader:
             del stack[len(stack) + effect :]
             if stack and not op.startswith(_ONLY_TAKE):
                 stack[-1] = None
+
+    def _note_early(self) -> None:
+        name, (sets, changes) = self._import, self._begin
+        before = self._found.sets[sets:] + self._found.changes[changes:]
+        if before and name not in self._seen:
+            self._found.early.append((name, before))
+        self._seen.add(name)
 
     def _note(self, where: list[Chain], chain: Chain) -> None:
         """Note a chain; what is done to an item changes what holds it."""

@@ -116,8 +116,11 @@ def look() -> places.Written:
     main = mainmodule.namespace()
     homes = _Homes()
     named: dict[str, None] = {}
+    early: set[str] = set()
     for code in _codes_of_main(main):
-        named.update(dict.fromkeys(_resolved(found_in(code), main, homes)))
+        found = found_in(code)
+        named.update(dict.fromkeys(_resolved(found, main, homes)))
+        early.update(_early(found, main, homes))
     own: list[tuple[str, ...]] = []
     for module in homes.modules:
         inside: dict[str, None] = {}
@@ -128,7 +131,16 @@ def look() -> places.Written:
                 inside.update(dict.fromkeys(_of_its_own(found, vars(module))))
         if inside:
             own.append(tuple(f"{module.__name__}{MARK}{each}" for each in sorted(inside)))
-    return places.Written(tuple(sorted(named)), tuple(sorted(own)))
+    if not named and not own:
+        return places.NOTHING
+    modules = [each.__name__ for each in homes.modules if not _is_loading(each)]
+    found_all = (
+        tuple(sorted(named)),
+        tuple(sorted(own)),
+        tuple(modules),
+        tuple(sorted(early - {""})),
+    )
+    return places.Written(*found_all)
 
 
 class _Homes:
@@ -267,6 +279,15 @@ def _resolved(found: Found | None, namespace: dict[str, Any], homes: _Homes) -> 
     for base, path in found.changes:
         if place := _changed(base, path, namespace, homes):
             yield place
+
+
+def _early(found: Found | None, namespace: dict[str, Any], homes: _Homes) -> Iterator[str]:
+    """Return what is set before one of the user's own modules is imported."""
+    own = {each.__name__ for each in homes.modules}
+    for name, chains in found.early if found is not None else ():
+        if name in own:
+            for chain in chains:
+                yield _changed(*chain, namespace, homes) or _place(*chain, namespace, homes)
 
 
 def _changed(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: _Homes) -> str:
