@@ -16,8 +16,8 @@ from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data.record import Failure, explain
 from masterworker.recorder import shapes, snapshot
 from masterworker.recorder.shapes import Forecast, Looked, Snapshot
-from masterworker.views import plain, wording
-from masterworker.views.page import View, page, shares
+from masterworker.views import keys, plain, wording
+from masterworker.views.page import View, chosen, page, shares
 from masterworker.views.picture import Picture
 from masterworker.views.tables import cells, cut, pad
 
@@ -120,10 +120,12 @@ def test_it_fits_the_screen(size: tuple[int, int], text: str, section: int) -> N
     """Whatever the job is called and says, no line is too long, and there are no more than fit."""
     width, height = size
     whole = replace(Server(job(20, text)).whole(), note=text, troubles=[text, "no workers " * 30])
-    lines = text_of(page(text, whole, width, height, View(section, message=text)))
-    assert len(lines) <= height
-    assert all(cells(line) <= width for line in lines)
-    assert all(line.isprintable() for line in lines)
+    view = View(section, message=text)
+    for each in (view, view._replace(cursor=99, column=0), view._replace(text=(text, [text] * 9))):
+        lines = text_of(page(text, whole, width, height, each))
+        assert len(lines) <= height
+        assert all(cells(line) <= width for line in lines)
+        assert all(line.isprintable() for line in lines)
 
 
 def test_one_screen_has_all_that_matters() -> None:
@@ -143,6 +145,75 @@ def test_one_screen_has_all_that_matters() -> None:
         "q quit",
     ):
         assert re.search(wanted, re.sub(r"\s*\n", " ", text) if "demo" in wanted else text), text
+
+
+def pressed(whole: Snapshot, text: bytes, before: View | None = None) -> tuple[View, list[str]]:
+    """What is shown after some keys, and what was to be explained."""
+    view, asked = before or View(), []
+    for key in keys.split(text):
+        view, task = keys.after(view, key, whole)
+        asked += [task] if task else []
+    return view, asked
+
+
+def shown(whole: Snapshot, view: View) -> list[str]:
+    return [line.rstrip() for line in text_of(page("demo", whole, 80, 24, view))]
+
+
+def test_rows_are_put_in_order_and_chosen() -> None:
+    """The row that is chosen is always among those that are seen, and has a sign."""
+    whole = Server(job(30)).whole()
+    view, _ = pressed(whole, b"3ss")
+    titles, first, *_ = shown(whole, view)[3:]
+    assert "tasks \u25bc" in titles
+    assert first.startswith("> 0: pid 0 on plain ")
+    view, _ = pressed(whole, b"r", view)
+    assert "tasks \u25b2" in shown(whole, view)[3]
+    assert shown(whole, view)[4].startswith("> ")
+    for more, number in (
+        (b"\x1b[B\x1bOBj", 3),
+        (b"\x1b[6~", 13),
+        (b"\x1b[6~\x1b[6~\x1b[6~", 29),
+        (b"k\x1b[A", 27),
+        (b"g", 0),
+        (b"G", 29),
+        (b"\x1b[5~", 19),
+    ):
+        view, _ = pressed(whole, more, view)
+        section, row = chosen(whole, view)
+        assert row == number
+        (marked,) = [line for line in shown(whole, view) if line.startswith("> ")]
+        assert marked.startswith(f"> {section.rows[row].cells[0]}")
+    view, _ = pressed(whole, b"S" * 2, view)
+    assert view.column == -1
+    assert pressed(whole, b"\x1b", view)[0] == View()
+
+
+def test_what_is_explained() -> None:
+    """The task of the row; one that is not known is said."""
+    core = job(2)
+    whole = Server(core).whole()
+    view, asked = pressed(whole, b"4e")
+    assert asked == ["plain_24"]
+    assert shown(whole, view)[3:8] == ["task plain_24", "...", "", "plain: plain", "plain"]
+    long = "word " * 40
+    view = view._replace(
+        below=(), text=("task plain_24", ["first", f"  {long}", *map(str, range(40))])
+    )
+    assert [line for line in shown(whole, view)[5:8] if not line.startswith("  word")] == []
+    view, _ = pressed(whole, b"G", view)
+    assert shown(whole, view)[-2] == "39"
+    view, asked = pressed(whole, b"e", view)
+    assert not asked
+    assert pressed(whole, b"\x1b", view)[0].text is None
+    for where in (b"1\r", b"2\n"):
+        view, asked = pressed(whole, where)
+        assert not asked
+        assert "There is no task to explain in this row" in shown(whole, view)[4]
+    assert pressed(whole, b"ejGsr") == (View(), [])
+    view, _ = pressed(whole, b"?")
+    assert all(line in shown(whole, view) for line in keys.HELP)
+    assert "There are no failures." in shown(Server(Scheduler()).whole(), View(4))
 
 
 def test_lines_are_divided_fairly() -> None:

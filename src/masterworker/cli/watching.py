@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from masterworker.cli import exit_codes
 from masterworker.errors import JobEndedError, MasterNotFoundError, MasterworkerError, UsageError
+from masterworker.taskid import task_number
 from masterworker.views import plain, wording
 from masterworker.views.picture import Picture
 
@@ -41,7 +42,7 @@ def watch(label: str, client: Client, *, live: bool, every: float | None) -> int
         from masterworker.views.live import show
 
         signal.signal(signal.SIGTERM, _stop)
-        show(label, watched.look)
+        show(label, watched)
     else:
         _print(label, watched, EVERY if every is None else every)
     return exit_codes.MASTER_GONE if watched.is_gone else exit_codes.OK
@@ -80,11 +81,16 @@ class _Watched:
     """
 
     def __init__(self, client: Client, pause: float = PAUSE) -> None:
+        self._client = client
         self._picture = Picture(client.look)
         self._pause = pause
         self._latest = self._picture.update()
         self._answered = monotonic()
         self._error = self._end = ""
+        #: The task that is asked about, "" for none, and what is known of it.
+        self._asked = ""
+        self._told: tuple[str, list[str]] | None = None
+        self._wake = threading.Event()
         self.is_gone = False
         #: There is nothing more to see.
         self.over = threading.Event()
@@ -104,9 +110,34 @@ class _Watched:
             message += f": {self._error}" if self._error else ""
         return self._latest, message, False
 
+    def explain(self, task: str) -> None:
+        """Begin to ask about a task."""
+        self._told, self._asked = None, task
+        self._wake.set()
+
+    def explained(self) -> tuple[str, list[str]] | None:
+        """Return the task that was asked about, and what is known of it; None: it is not here."""
+        return self._told
+
+    def _tell(self) -> None:
+        """Ask about a task, if that is wanted."""
+        task, self._asked = self._asked, ""
+        if not task:
+            return
+        name = task.removeprefix("@")
+        try:
+            _, *lines = self._client.story(task_number(task))
+        except MasterworkerError as error:
+            self._told = name, [str(error)]
+            raise
+        self._told = name, lines or ["it is not known (any more)"]
+
     def _run(self) -> None:
-        while not self.over.wait(self._pause):
+        while not self.over.is_set():
+            self._wake.wait(self._pause)
+            self._wake.clear()
             try:
+                self._tell()
                 self._latest = self._picture.update()
                 self._answered, self._error = monotonic(), ""
                 if self._latest.ended:

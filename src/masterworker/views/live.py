@@ -4,39 +4,60 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import termios
 import tty
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from masterworker.views.page import SECTIONS, View, page
+from masterworker.views import keys
+from masterworker.views.page import View, page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from masterworker.recorder.shapes import Snapshot
 
 #: Seconds between two looks at keys and at the size of the window.
 LOOK: Final = 0.25
 #: How the styles of `page` look; what they mean is also told by signs and words.
-STYLES: Final = {"good": "green", "bad": "red", "busy": "yellow", "dim": "dim", "bold": "bold"}
-UP, DOWN, NEXT, BACK = b"\x1b[A", b"\x1b[B", b"\x1b[6~", b"\x1b[5~"
+STYLES: Final = {
+    "good": "green",
+    "bad": "red",
+    "busy": "yellow",
+    "dim": "dim",
+    "bold": "bold",
+    "chosen": "reverse",
+}
 
 
-def show(label: str, look: Callable[[], tuple[Snapshot, str, bool]]) -> None:
+class Job(Protocol):
+    """What is looked at. No method waits for the job."""
+
+    def look(self) -> tuple[Snapshot, str, bool]:
+        """Return how it stands, what is to be said besides, and whether there is no more to see."""
+
+    def explain(self, task: str) -> None:
+        """Begin to ask about a task."""
+
+    def explained(self) -> tuple[str, Sequence[str]] | None:
+        """Return the task that was asked about and what is known of it; None: it is not here."""
+
+
+def show(label: str, job: Job) -> None:
     """Show a job until a key ends it, or there is nothing more to see.
 
-    The last picture stays on the terminal, which is otherwise as it was, however this ends.
+    The last picture stays on the terminal, which is otherwise as it was, however this ends. It is
+    so as well while this is stopped (Ctrl-Z); then it goes on (fg).
 
     Args:
         label: Its name.
-        look: Returns at once how it stands, what is to be said besides, and whether there is no
-            more to see.
+        job: What is asked.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
@@ -44,20 +65,77 @@ def show(label: str, look: Callable[[], tuple[Snapshot, str, bool]]) -> None:
     # The size is that of the window, also where it was exported once.
     environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
     console = Console(highlight=False, _environ=environment)
-    view, last = View(), False
+    screen = _Screen(label, job, console)
     try:
-        with _keys() as keys, Live(console=console, screen=True, auto_refresh=False) as screen:
-            while not last:
-                snapshot, message, last = look()
-                drawn = _draw(label, snapshot, console, view._replace(message=message))
-                screen.update(drawn, refresh=True)
-                key = b"" if last else keys(LOOK)
-                if key in {b"q", b"Q"}:
-                    break
-                view = _after(view, key)
+        with _Stops() as stops:
+            while screen.watch(stops):
+                stops.stop()
     finally:
-        snapshot, message, _ = look()
+        snapshot, message, _ = job.look()
         console.print(_draw(label, snapshot, console, View(message=message, keys=False)))
+
+
+class _Screen:
+    """What is on the screen, and the keys that change it."""
+
+    def __init__(self, label: str, job: Job, console: Console) -> None:
+        self._label, self._job, self._console = label, job, console
+        self._view = View()
+
+    def watch(self, stops: _Stops) -> bool:
+        """Show it until it is over, or has been left. True: it is only to be stopped."""
+        with (
+            _pressed() as pressed,
+            Live(console=self._console, screen=True, auto_refresh=False) as live,
+        ):
+            while not stops.is_due:
+                snapshot, message, last = self._job.look()
+                told = self._job.explained()
+                text = self._view.text
+                if told is not None and text is not None and text[0] == f"task {told[0]}":
+                    self._view = self._view._replace(text=(text[0], told[1]))
+                view = self._view._replace(message=message)
+                live.update(_draw(self._label, snapshot, self._console, view), refresh=True)
+                if last:
+                    return False
+                for key in pressed(LOOK):
+                    if key in keys.QUITS:
+                        return False
+                    self._view, task = keys.after(self._view, key, snapshot)
+                    if task:
+                        self._job.explain(task)
+        return True
+
+
+class _Stops:
+    """Ctrl-Z, which is obeyed when the terminal is as it was; and going on after it."""
+
+    def __enter__(self) -> Self:
+        #: The terminal is to be given back for now.
+        self.is_due = False
+        self._is_continued = False
+        self._before = {
+            number: signal.signal(number, self._note)
+            for number in (signal.SIGTSTP, signal.SIGCONT)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """Stop this process, unless it was stopped by others already and goes on."""
+        if not self._is_continued:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTSTP)  # it goes on behind this when it is continued
+            signal.signal(signal.SIGTSTP, self._note)
+        self.is_due = self._is_continued = False
+
+    def _note(self, number: int, _: Any) -> None:
+        self.is_due = True
+        self._is_continued = number == signal.SIGCONT
 
 
 def _draw(label: str, snapshot: Snapshot, console: Console, view: View) -> Text:
@@ -71,28 +149,21 @@ def _draw(label: str, snapshot: Snapshot, console: Console, view: View) -> Text:
     return text
 
 
-def _after(view: View, key: bytes) -> View:
-    """Return what is shown after a key."""
-    if key.isdigit() and int(key) <= len(SECTIONS):
-        return View(int(key))
-    steps = {UP: -1, DOWN: 1, b"k": -1, b"j": 1, BACK: -10, NEXT: 10}
-    if key in steps and view.section:
-        return view._replace(offset=max(0, view.offset + steps[key]))
-    return view
-
-
 @contextmanager
-def _keys() -> Iterator[Callable[[float], bytes]]:
-    """Read single keys, which are not echoed; the terminal is as before when this ends."""
+def _pressed() -> Iterator[Callable[[float], Sequence[bytes]]]:
+    """Read keys, which are not echoed; the terminal is as before when this ends."""
     fd = sys.stdin.fileno()
     if not os.isatty(fd):  # of a script that is read from there, say
-        yield lambda seconds: select.select([], [], [], seconds) and b""
+        yield lambda seconds: select.select([], [], [], seconds)[0]
         return
     before = termios.tcgetattr(fd)
 
-    def read(seconds: float) -> bytes:
+    def read(seconds: float) -> Sequence[bytes]:
         ready, _, _ = select.select([fd], [], [], seconds)
-        return os.read(fd, 16) if ready else b""
+        if not ready:
+            return []
+        # Nothing: the terminal is gone.
+        return keys.split(os.read(fd, 256)) or [b"q"]
 
     try:
         tty.setcbreak(fd)

@@ -4,35 +4,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from masterworker.core.audit import times
+from masterworker.data.record import printable
 from masterworker.named import NamedTuple
 from masterworker.views import wording
-from masterworker.views.tables import cut, table
+from masterworker.views.sections import SECTIONS, Section
+from masterworker.views.tables import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from masterworker.recorder.shapes import Snapshot
 
-#: A piece of text, and how it looks: "", "bold", "dim", "good", "bad", "busy".
+#: A piece of text, and how it looks: "", "bold", "dim", "good", "bad", "busy", "chosen".
 Piece = tuple[str, str]
 Line = list[Piece]
 
-#: Workers that are shown: those that are silent, or at one task for longest.
-SLOWEST: Final = 10
-KEYS: Final = "q quit   1 tags  2 hosts  3 workers  4 failures  0 all   up/down scroll"
+#: From this width on forecasts are beside all other sections, too.
+WIDE: Final = 110
+#: The last line, by what is shown.
+KEYS_OF_ALL: Final = "q quit   1 tags  2 hosts  3 workers  4 failures   ? all keys"
+KEYS_OF_ONE: Final = "q quit   0 all   up/down row   s sort   r reverse   e explain   ? all keys"
+KEYS_OF_TEXT: Final = "q quit   Esc back   up/down scroll"
+HELP: Final = (
+    "q            quit; what is shown stays on the terminal",
+    "1 2 3 4      only tags, hosts, workers, failures",
+    "0, Esc       all of them",
+    "up, down     one row; also k and j",
+    "page up/down ten rows",
+    "home, end    the first row, the last row; also g and G",
+    "s, S         in the order of the next column, of the one before",
+    "r            the other way round",
+    "e, Enter     explain the task of the row: of a worker, or of a failure",
+    "?, h         this help",
+    "Ctrl-Z       stop, and go on with fg; Ctrl-C ends",
+)
 
 
 class View(NamedTuple):
     """What of it is shown."""
 
-    #: Only this section, from this row on; 0: all of them.
+    #: Only this section; 0: all of them.
     section: int = 0
-    offset: int = 0
+    #: The row that is chosen, or the first line of a text.
+    cursor: int = 0
+    #: By which column rows are in order, and the other way round; -1: as they matter.
+    column: int = -1
+    backwards: bool = False
     #: What is to be said besides, such as that there is no answer.
     message: str = ""
     #: The last line says which keys there are.
     keys: bool = True
+    #: A text in the place of sections: its title, and its lines; and those that follow.
+    text: tuple[str, Sequence[str]] | None = None
+    below: Sequence[str] = ()
 
 
 def page(label: str, snapshot: Snapshot, width: int, height: int, view: View) -> list[Line]:
@@ -41,17 +65,79 @@ def page(label: str, snapshot: Snapshot, width: int, height: int, view: View) ->
     lines: list[Line] = [[(cut(text, width), "bold")] for text in headline[:2]]
     lines.append(bar(snapshot, width))
     lines += [[(cut(text, width), style)] for text, style in remarks(snapshot, view, width)]
-    keys: Line = [(cut(KEYS, width), "dim")]
     room = height - len(lines) - 1  # of which the last is for the keys, or for what follows
-    chosen = SECTIONS if not view.section else [SECTIONS[view.section - 1]]
-    parts = [section(snapshot, width, all_of_it=bool(view.section)) for section in chosen]
-    parts = [part for part in parts if len(part) > 1]
-    for part, share in zip(parts, shares([len(part) for part in parts], room), strict=True):
-        shown = part if not view.section else [part[0], *part[1 + view.offset :]]
-        lines += [[(text, "dim" if not n else "")] for n, text in enumerate(shown[:share])]
+    if view.text is not None:
+        keys, part = KEYS_OF_TEXT, _text(view, width, room)
+    elif view.section:
+        keys, part = KEYS_OF_ONE, _one(snapshot, view, width, room)
+    else:
+        keys, part = KEYS_OF_ALL, _all(snapshot, width, room)
+    lines += part
     if not view.keys or height < 2:
         return lines[: max(1, height - 1)]
-    return [*lines[: height - 1], *([[("", "")]] * (height - 1 - len(lines))), keys]
+    lines += [[("", "")]] * (height - 1 - len(lines))
+    return [*lines[: height - 1], [(cut(keys, width), "dim")]]
+
+
+def chosen(snapshot: Snapshot, view: View) -> tuple[Section, int]:
+    """Return the section that is shown, and the number of its row that is chosen."""
+    section = SECTIONS[view.section - 1](snapshot, whole=True)
+    section = section.sorted(view.column, backwards=view.backwards)
+    return section, max(0, min(view.cursor, len(section.rows) - 1))
+
+
+def _all(snapshot: Snapshot, width: int, room: int) -> list[Line]:
+    parts = [section(snapshot, whole=width >= WIDE).lines(width) for section in SECTIONS[:1]]
+    parts += [section(snapshot, whole=False).lines(width) for section in SECTIONS[1:]]
+    parts = [part for part in parts if part]
+    lines: list[Line] = []
+    for part, share in zip(parts, shares([len(part) for part in parts], room), strict=True):
+        lines += [[(text, "dim" if not n else "")] for n, text in enumerate(part[:share])]
+    return lines
+
+
+def _one(snapshot: Snapshot, view: View, width: int, room: int) -> list[Line]:
+    """Return the rows of a section that fit, among them the one that is chosen."""
+    section, row = chosen(snapshot, view)
+    if not section.rows:
+        name = ("tags", "hosts", "workers", "failures")[view.section - 1]
+        return [[(cut(f"There are no {name}.", width), "dim")]]
+    titles, *rows = section.lines(width - 2)
+    first = max(0, row - max(1, room - 1) + 1)
+    marked: list[Line] = [
+        [(cut(f"> {text}" if n == row else f"  {text}", width), "chosen" if n == row else "")]
+        for n, text in enumerate(rows)
+    ]
+    head: Line = [(cut(f"  {titles}", width), "dim")]
+    return [head, *marked[first:]][: max(0, room)]
+
+
+def _text(view: View, width: int, room: int) -> list[Line]:
+    """Return the lines of a text that fit."""
+    assert view.text is not None  # noqa: S101  for the type checker
+    title, lines = view.text
+    folded = [piece for line in (*lines, *view.below) for piece in folds(printable(line), width)]
+    first = max(0, min(view.cursor, len(folded) - max(1, room - 1)))
+    head: Line = [(cut(title, width), "dim")]
+    return [head, *([(text, "")] for text in folded[first:])][: max(0, room)]
+
+
+def folds(line: str, width: int) -> list[str]:
+    """Return a line in pieces that fit; further ones begin where it begins."""
+    text = line.lstrip(" ")
+    indent = " " * min(len(line) - len(text), width // 2)
+    pieces = []
+    while text:
+        piece = cut(text, width - len(indent))
+        if piece == text or len(piece) < 2:
+            pieces.append(indent + piece)
+            break
+        at = len(piece) - 1  # the last is the sign that it is cut
+        space = text.rfind(" ", at // 2, at + 1)
+        at = space + 1 if space > 0 else at
+        pieces.append(indent + cut(text[:at].rstrip(), width - len(indent)))
+        text = text[at:]
+    return pieces or [""]
 
 
 def bar(snapshot: Snapshot, width: int) -> Line:
@@ -107,83 +193,3 @@ def shares(wanted: list[int], room: int) -> list[int]:
             given[n] += 1
         room -= len(hungry)
     return given
-
-
-# -- sections -----------------------------------------------------------------------------------
-
-
-def tags(snapshot: Snapshot, width: int, *, all_of_it: bool) -> list[str]:
-    """Return what is known of each tag, the one with most work first."""
-    forecasts = {each.tag: wording.when(each) for each in snapshot.forecasts}
-    ranked = sorted(snapshot.tags, key=lambda tag: tag.busy, reverse=True)
-    rows = [
-        (
-            tag.name.removeprefix("@"),
-            *map(wording.number, (tag.waiting, tag.in_hand, tag.done, tag.failed)),
-            wording.number(tag.busy_workers),
-            wording.time(tag.median),
-            wording.time(tag.p99),
-            forecasts.get(tag.name, "") if all_of_it or width >= 110 else "",
-        )
-        for tag in ranked
-        if tag.asked
-    ]
-    titles = ("TAG", "waiting", "in hand", "done", "failed", "workers", "median", "99 %", "")
-    return table(titles, rows, width, frozenset(range(1, 8))) if rows else []
-
-
-def hosts(snapshot: Snapshot, width: int, *, all_of_it: bool) -> list[str]:  # noqa: ARG001
-    """Return what is known of each host, the one with most workers first."""
-    ranked = sorted(snapshot.hosts, key=lambda host: (host.workers, host.tasks), reverse=True)
-    rows = [
-        (
-            host.name,
-            *map(wording.number, (host.workers, host.lost, host.tasks)),
-            wording.time(host.busy / host.tasks) if host.tasks else "",
-            wording.time(host.busy),
-            wording.memory(host.memory),
-        )
-        for host in ranked
-    ]
-    titles = ("HOST", "workers", "lost", "tasks", "mean", "busy", "memory")
-    return table(titles, rows, width, frozenset(range(1, 7))) if rows else []
-
-
-def workers(snapshot: Snapshot, width: int, *, all_of_it: bool) -> list[str]:
-    """Return the workers that are silent, or at one task for longest."""
-    rows = []
-    for worker in wording.slowest(snapshot)[: None if all_of_it else SLOWEST]:
-        since = wording.time(wording.at_it(worker, snapshot)) if worker.tag else ""
-        what = worker.task or worker.tag
-        if wording.is_silent(worker, snapshot):
-            what = f"silent for {wording.time(snapshot.age - worker.heard)}; {what or 'idle'}"
-        rows.append(
-            (
-                f"{worker.id}: {worker.info.partition(' (')[0]}",
-                wording.number(worker.tasks),
-                wording.time(worker.busy),
-                wording.memory(worker.memory),
-                since,
-                what.removeprefix("@") or "idle",
-            )
-        )
-    titles = ("WORKER", "tasks", "busy", "memory", "since", "is at")
-    return table(titles, rows, width, frozenset(range(1, 5))) if rows else []
-
-
-def failures(snapshot: Snapshot, width: int, *, all_of_it: bool) -> list[str]:
-    """Return failures by kind, the most frequent first."""
-    ranked = sorted(snapshot.failures, key=lambda kind: kind.number, reverse=True)
-    rows = [
-        (
-            f"{kind.type}: {kind.text}" if kind.text else kind.type,
-            times(kind.number),
-            ", ".join(kind.tasks[: None if all_of_it else 1]).replace("@", ""),
-            ", ".join(kind.hosts[: None if all_of_it else 2]),
-        )
-        for kind in ranked
-    ]
-    return table(("FAILURE", "", "tasks", "hosts"), rows, width, frozenset((1,))) if rows else []
-
-
-SECTIONS: Final[list[Callable[..., list[str]]]] = [tags, hosts, workers, failures]

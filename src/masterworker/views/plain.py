@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from masterworker.data.record import printable
-from masterworker.views import page, wording
+from masterworker.views import sections, wording
 
 if TYPE_CHECKING:
     from masterworker.recorder.shapes import Snapshot
@@ -30,8 +30,8 @@ def lines(label: str, snapshot: Snapshot, at: float | None = None) -> list[str]:
     found += [f"  {printable(snapshot.note)}"] if snapshot.note else []
     found += [f"  ! {printable(trouble)}" for trouble in snapshot.troubles]
     if len(snapshot.tags) > 1:
-        found += _some(page.tags(snapshot, WIDTH, all_of_it=False))
-    found += _some(page.failures(snapshot, WIDTH, all_of_it=False))
+        found += _some(sections.tags(snapshot, whole=False).lines(WIDTH))
+    found += _some(sections.failures(snapshot, whole=False).lines(WIDTH))
     silent = [w for w in wording.slowest(snapshot) if wording.is_silent(w, snapshot)]
     found += [
         f"  silent for {wording.time(snapshot.age - worker.heard)}: {printable(worker.info)}"
