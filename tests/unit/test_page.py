@@ -5,19 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
 
-from masterworker.core.grain import Spent
-from masterworker.core.scheduler import Scheduler
-from masterworker.core.standing import stand
-from masterworker.core.task import FAILURE, RESULT, Outcome
-from masterworker.data.record import Failure, explain
-from masterworker.recorder import shapes, snapshot
+from e2e.page_states import Job
 from masterworker.views.web.app import STATIC, static
-from masterworker.views.web.digest import KEYED, difference, digest
+from masterworker.views.web.digest import KEYED, digest
 from masterworker.views.web.feed import RATE, Feed
 from masterworker.views.web.guard import HEADERS, LOOPBACK, Refused, judge
 from masterworker.views.web.watcher import Seen, Watcher
@@ -26,36 +22,6 @@ if TYPE_CHECKING:
     from masterworker.recorder.shapes import Snapshot
 
 GOOD = {"host": "127.0.0.1:7000"}
-
-
-class Job:
-    """A job in virtual time, of which there are snapshots."""
-
-    def __init__(self, workers: int, tags: int = 1) -> None:
-        self.core, self.now = Scheduler(explain=explain), 0.0
-        self.core.recorder.at(0.0)
-        self.tags = [f"tag{n}" for n in range(tags)]
-        for n in range(workers):
-            self.core.on_joined(f"pid {n} on host{n % 300} (x86_64)", None, 5.0, 0.0)
-        for tag in self.tags:
-            self.core.on_requested(tag, [b"x"] * (20_000 // tags), 0.0)
-        self.workers = workers
-
-    def go_on(self, seconds: float = 1.0, tasks: int = 50) -> Snapshot:
-        """Let some tasks be executed, of which a few fail."""
-        self.now += seconds
-        for n in range(tasks):
-            member = int(self.now * 7 + n) % self.workers
-            (lease,), _ = self.core.on_fetch(member, 1, self.now - 0.5)
-            self.core.on_spent(member, [Spent(lease.task_id, 1, 0.5, 0.25)], self.now)
-            failed = n % 20 == 3
-            payload = Failure("ValueError", f"bad {n}", "tb", b"").encode() if failed else b"y"
-            kind = FAILURE if failed else RESULT
-            self.core.on_reported(
-                member, [Outcome(lease.task_id, lease.attempt, kind, [payload])], self.now
-            )
-        taken = snapshot.take(self.core.recorder, stand(self.core, []), self.now)
-        return shapes.decode(shapes.encode(snapshot.whole(taken, "one", 0.0)))
 
 
 class Looked(Watcher):
@@ -84,7 +50,21 @@ def patched(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
             for tag, columns in histories["tags"].items()
         }
         after["histories"] = {**histories, "first": 0, "tags": tags}
+    if "rows" in changes:
+        after["rows"] = patched_rows(before["rows"], changes["rows"])
     return after
+
+
+def patched_rows(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    if "row" not in changes:
+        return changes
+    heads = changes.get("heads", before["heads"])
+    cells = [*before["cells"], *[""] * (len(heads) - len(before["cells"]))]
+    for row, first, more in zip(changes["row"], changes["first"], changes["cells"], strict=True):
+        whole = b64decode(cells[row])[: 2 * first] + b64decode(more)
+        cells[row] = b64encode(whole).decode()
+    kept = {name: value for name, value in changes.items() if name not in {"row", "first"}}
+    return {**before, **kept, "heads": heads, "cells": cells}
 
 
 def plain(body: bytes) -> dict[str, Any]:
@@ -93,53 +73,65 @@ def plain(body: bytes) -> dict[str, Any]:
 
 
 def test_differences_make_the_whole() -> None:
-    """Also when slots have become longer, and tags have come."""
-    job = Job(40, tags=12)
-    shown = digest("demo", job.go_on())
+    """Also when slots have become longer, workers have come and gone, and other tags are busy."""
+    job = Job(40, tuple(f"tag{n}" for n in range(12)))
+    job.ask(500)
+    watcher = Looked(job.snapshot())
+    feed = Feed(watcher)
+    shown = plain(feed.reply(0))
     for n in range(40):
-        before, shown = shown, digest("demo", job.go_on(1.0 if n % 9 else 90.0))
-        changes = json.loads(json.dumps(difference(before, shown)))
-        assert json.loads(json.dumps(patched(before, changes))) == json.loads(json.dumps(shown))
+        job.go_on(job.now + (1.0 if n % 9 else 90.0))
+        if n in {5, 30}:
+            job.lose(n)
+        watcher.found = job.snapshot()
+        reply = plain(feed.reply(shown["number"]))
+        assert reply["base"] == shown["number"]
+        made = patched(shown["changes"], reply["changes"])
+        shown = plain(feed.reply(0))
+        assert made == shown["changes"]
 
 
 def test_a_page_that_has_an_old_digest_is_sent_all() -> None:
     job = Job(3)
-    watcher = Looked(job.go_on())
+    watcher = Looked(job.snapshot())
     feed = Feed(watcher)
     first = plain(feed.reply(0))
     assert (first["base"], first["number"]) == (0, 1)
     for _ in range(20):
-        watcher.found = job.go_on()
+        watcher.found = job.snapshot()
         latest = plain(feed.reply(first["number"]))
     assert latest["base"] == 0
     assert plain(feed.reply(10**9))["base"] == 0
     before = latest["number"]
-    watcher.found = job.go_on()
+    watcher.found = job.snapshot()
     assert plain(feed.reply(before))["base"] == before
 
 
 @pytest.mark.parametrize("workers", [1, 200, 10_000])
 def test_how_much_a_page_is_sent(workers: int) -> None:
     """30 kB a second, after the first picture, whatever the numbers of workers and tags."""
-    job = Job(workers, tags=64)
-    watcher = Looked(job.go_on())
+    job = Job(workers, tuple(f"tag{n}" for n in range(64)))
+    job.ask(max(10, workers // 16))
+    job.go_on(20.0)
+    watcher = Looked(job.snapshot())
     feed = Feed(watcher)
     number = plain(feed.reply(0))["number"]
-    sizes = []
+    sent = seconds = 0.0
     for _ in range(6):
-        watcher.found = job.go_on(tasks=200)
+        job.go_on(job.now + 1.0)
+        watcher.found = job.snapshot()
         reply = feed.reply(number)
-        sizes.append(len(reply))
         found = plain(reply)
         assert found["base"] == number
         number = found["number"]
-        assert found["pause"] >= len(reply) / RATE - 0.01
-    assert max(sizes) <= RATE
+        sent, seconds = sent + len(reply), seconds + found["pause"]
+    assert sent <= RATE * seconds + 1000
+    assert seconds <= 12.0
 
 
 def test_what_is_no_number_is_nothing() -> None:
     """JSON has no infinity."""
-    found = Job(2).go_on()
+    found = Job(2).snapshot()
     odd = replace(found.worker_list[0], busy=float("inf"), cpu=float("nan"))
     watcher = Looked(replace(found, worker_list=[odd], note="Infinity"))
     shown = plain(Feed(watcher).reply(0))["changes"]
@@ -149,11 +141,12 @@ def test_what_is_no_number_is_nothing() -> None:
 
 def test_a_job_that_is_gone_says_nothing_of_its_end() -> None:
     job = Job(4)
-    for _ in range(30):
-        found = job.go_on()
-    assert "done in about" in digest("demo", found)["headline"]
+    job.ask(100)
+    job.go_on(60.0)
+    found = job.snapshot()
+    assert "more" in digest("demo", found)["headline"]
     over = digest("demo", found, is_over=True)
-    assert "done in about" not in over["headline"]
+    assert "more" not in over["headline"]
     assert {tag["when"] for tag in over["tags"]} == {""}
 
 

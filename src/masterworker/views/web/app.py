@@ -25,7 +25,16 @@ STATIC: Final = {
     "page.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 } | dict.fromkeys(
-    ("main.js", "patch.js", "words.js", "parts.js", "tables.js", "charts.js", "draw.js"),
+    (
+        "words.js",
+        "parts.js",
+        "patch.js",
+        "tables.js",
+        "charts.js",
+        "bigpicture.js",
+        "draw.js",
+        "main.js",
+    ),
     "text/javascript; charset=utf-8",
 )
 

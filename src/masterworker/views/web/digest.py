@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from masterworker.recorder.shapes import Histories, History
+from masterworker.recorder.shapes import Histories, History, no_rows
 from masterworker.views import wording
+from masterworker.views.web import bigpicture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,13 +40,14 @@ KEYED: Final = {
 def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str, Any]:
     """Return what a page is shown, as plain data.
 
+    Beside the fields of a snapshot: `label`; `headline`, one sentence; `rate`, tasks per second of
+    late; `more_hosts`, hosts that are left out; `rows` as `bigpicture.shown` has them; and for
+    each tag `when` it will be done.
+
     Args:
         label: Its label.
         snapshot: How the job stands.
         is_over: It does not go on, so nothing is said of when it will be done.
-
-    Beside the fields of a snapshot: `label`; `headline`, one sentence; `rate`, tasks per second of
-    late; `more_hosts`, hosts that are left out; and for each tag `when` it will be done.
     """
     if is_over:
         never = replace(snapshot.forecast, seconds=None)
@@ -56,6 +58,7 @@ def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str
         hosts=hosts[:HOSTS],
         worker_list=_workers(snapshot),
         histories=_histories(snapshot),
+        rows=no_rows(),
     )
     plain: dict[str, Any] = to_builtins(reduced)
     coming = {each.tag: wording.when(each) for each in snapshot.forecasts}
@@ -66,6 +69,7 @@ def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str
         "label": label,
         "headline": wording.headline(label, snapshot),
         "rate": wording.rate(snapshot),
+        "rows": bigpicture.shown(snapshot) | {"width": snapshot.histories.width},
         "more_hosts": max(0, len(hosts) - HOSTS),
     }
     return plain
@@ -114,12 +118,12 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Return what has changed; `static/patch.js` does the reverse.
 
     Of a list with keys: the keys in their order, and the entries that are new or changed. Of
-    histories: what has come since, unless slots have become longer or other tags have theirs.
+    histories and rows: what has come since, unless slots have become longer, or they are of others.
     """
     changes = {
         name: value
         for name, value in after.items()
-        if name not in KEYED and name != "histories" and before.get(name) != value
+        if name not in KEYED and name not in PARTS and before.get(name) != value
     }
     for name, key in KEYED.items():
         if before[name] != after[name]:
@@ -128,8 +132,9 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
                 "order": [each[key] for each in after[name]],
                 "new": [each for each in after[name] if known.get(each[key]) != each],
             }
-    if before["histories"] != after["histories"]:
-        changes["histories"] = _since(before["histories"], after["histories"])
+    for name, since in PARTS.items():
+        if before[name] != after[name]:
+            changes[name] = since(before[name], after[name])
     return changes
 
 
@@ -142,3 +147,7 @@ def _since(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         for tag, columns in after["tags"].items()
     }
     return {**after, "first": first, "tags": tags}
+
+
+#: Of which a difference has what has come since.
+PARTS: Final = {"histories": _since, "rows": bigpicture.difference}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from base64 import b64encode
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 #: Digests that are kept; a page that has an older one is sent all.
 KEPT: Final = 8
-#: Bytes that a page is sent in a second, on average.
+#: Bytes that a page is sent in a second, on average; after the first picture, which has all that
+#: was, a page waits for these seconds at most.
 RATE: Final = 30_000
+FIRST: Final = 3.0
 #: Seconds until a page asks again: while the job goes on, and when there is nothing new.
 PAUSE: Final = 1.0
 QUIET: Final = 5.0
@@ -77,14 +80,20 @@ class Feed:
         body = {"number": self._number, "base": base, "state": state, "changes": changes}
         pause = QUIET if is_quiet else PAUSE
         size = len(_packed({**body, "pause": pause}))
-        return _packed({**body, "pause": round(max(pause, size / RATE), 2)})
+        wait = size / RATE if base else min(size / RATE, FIRST)
+        return _packed({**body, "pause": round(max(pause, wait), 2)})
 
 
 def _packed(body: dict[str, Any]) -> bytes:
-    text = json.dumps(body, separators=(",", ":"))
+    text = json.dumps(body, default=_text, separators=(",", ":"))
     if "NaN" in text or "Infinity" in text:  # which is no JSON; it may also be in a text
-        text = json.dumps(_finite(body), separators=(",", ":"))
+        text = json.dumps(_finite(body), default=_text, separators=(",", ":"))
     return gzip.compress(text.encode(), 5, mtime=0)
+
+
+def _text(cells: bytes) -> str:
+    """Return what is no JSON as base64."""
+    return b64encode(cells).decode()
 
 
 def _finite(value: Any) -> Any:

@@ -7,10 +7,20 @@ import { numberText, rateText, tagText, timeText } from "./words.js";
 const WIDTH = 600;
 const HEIGHT = 100;
 
-// Which hue each tag has: those with histories of their own have one of eight.
+// Which hue each tag has, of eight: it keeps it as long as it is among the busiest.
+const hues = new Map();
+
 export function huesOf(view) {
   const names = Object.keys(view.histories.tags).slice(0, 8);
-  return new Map(names.map((name, n) => [name, n + 1]));
+  for (const name of [...hues.keys()]) if (!names.includes(name)) hues.delete(name);
+  const taken = new Set(hues.values());
+  for (const name of names) {
+    if (hues.has(name)) continue;
+    const free = [1, 2, 3, 4, 5, 6, 7, 8].find((hue) => !taken.has(hue));
+    taken.add(free);
+    hues.set(name, free);
+  }
+  return hues;
 }
 
 // What came in each slot, from sums at the ends of slots.

@@ -1,7 +1,8 @@
 // Draws a job from what is known of it. Needs nothing else: a report has the same parts.
 
+import { bigPicture, listenToPicture, paint } from "./bigpicture.js";
 import { chartsSection, huesOf } from "./charts.js";
-import { command, element, quoted } from "./parts.js";
+import { command, element, listen, quoted } from "./parts.js";
 import { failuresSection, hostsSection, longestSection, tagsSection, workersSection } from "./tables.js";
 import { clockText, numberText, printable } from "./words.js";
 
@@ -14,7 +15,7 @@ const STATES = {
   unreachable: ["bad", "No connection"],
 };
 
-export function draw(root, view, state) {
+function draw(root, view, state) {
   const parts = [];
   if (view) parts.push(element("h1", { class: "headline", role: "status" }, view.headline));
   else parts.push(element("h1", { class: "headline", role: "status" }, "masterworker"));
@@ -22,8 +23,22 @@ export function draw(root, view, state) {
   if (view) parts.push(...job(view));
   const made = element("main", { id: "page" }, parts);
   merge(root, made);
+  if (view) paint(root, view, huesOf(view));
   const isLate = ["gone", "unreachable", "silent"].includes(state.state);
   document.title = `${isLate ? "✗ " : ""}${view ? titleText(view) : "masterworker"}`;
+}
+
+// Makes a page of an element: what is clicked and typed there is heard. Returns what draws it.
+export function pageIn(root) {
+  const latest = { view: null, state: null };
+  const again = () => draw(root, latest.view, latest.state);
+  listen(root);
+  listenToPicture(root, again);
+  addEventListener("resize", () => latest.state && again());
+  return (view, state) => {
+    Object.assign(latest, { view, state });
+    again();
+  };
 }
 
 function titleText(view) {
@@ -49,6 +64,7 @@ function job(view) {
     view.troubles.map((text) => element("div", { class: "trouble", role: "alert" }, element("b", {}, "! Trouble"), text)),
     chartsSection(view, hues),
     tagsSection(view, hues),
+    bigPicture(view),
     workersSection(view),
     longestSection(view),
     hostsSection(view),
@@ -87,7 +103,7 @@ function merge(old, made) {
   for (const { name } of [...old.attributes])
     if (!made.hasAttribute(name) && name !== "open" && name !== "style") old.removeAttribute(name);
   for (const { name, value } of made.attributes)
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (old.getAttribute(name) !== value && old.id !== "signs") old.setAttribute(name, value);
   if (made.dataset.share) old.style.setProperty("width", `${made.dataset.share}%`);
   const wanted = [...made.childNodes];
   wanted.forEach((child, n) => {

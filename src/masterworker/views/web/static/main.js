@@ -1,7 +1,6 @@
 // Asks how the job stands, and lets it be drawn. The token is in no address that is sent.
 
-import { draw } from "./draw.js";
-import { listen } from "./parts.js";
+import { pageIn } from "./draw.js";
 import { patched } from "./patch.js";
 
 const HEADER = "X-Masterworker-Token";
@@ -17,7 +16,8 @@ function token() {
   return sessionStorage.getItem(KEPT) || "";
 }
 
-const page = { root: document.getElementById("page"), view: null, number: 0, state: null };
+const drawn = pageIn(document.getElementById("page"));
+const page = { view: null, number: 0, state: null };
 let key = token();
 
 async function ask() {
@@ -32,21 +32,21 @@ async function ask() {
   const { number, base, state, pause, changes } = await reply.json();
   page.view = base ? patched(page.view, changes) : changes;
   Object.assign(page, { number, state });
-  draw(page.root, page.view, state);
+  drawn(page.view, state);
   return pause;
 }
 
 function refused() {
   const said = "this address is not, or no longer, that of the page: open the one that was printed";
   page.number = 0;
-  draw(page.root, page.view, { state: "refused", said, at: page.state ? page.state.at : null });
+  drawn(page.view, { state: "refused", said, at: page.state ? page.state.at : null });
   return 5;
 }
 
 function unreachable(error) {
   const said = "the process of this page has ended, or the connection to it is broken";
   console.info(error);
-  draw(page.root, page.view, { state: "unreachable", said, at: page.state ? page.state.at : null });
+  drawn(page.view, { state: "unreachable", said, at: page.state ? page.state.at : null });
   return 3;
 }
 
@@ -61,5 +61,4 @@ addEventListener("hashchange", () => {
   key = token();
   page.number = 0;
 });
-listen(page.root);
 run();

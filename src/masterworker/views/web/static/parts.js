@@ -15,7 +15,7 @@ export function svgElement(name, attributes, ...children) {
 function filled(made, attributes, children) {
   for (const [key, value] of Object.entries(attributes || {}))
     if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value);
-  for (const child of children.flat())
+  for (const child of children.flat(Infinity))
     if (child !== null && child !== undefined && child !== "")
       made.append(typeof child === "object" ? child : printable(child));
   return made;

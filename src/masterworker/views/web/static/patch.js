@@ -7,6 +7,7 @@ export function patched(before, changes) {
   for (const [name, value] of Object.entries(changes)) {
     if (name in KEYS) after[name] = patchedList(before[name], value, KEYS[name]);
     else if (name === "histories") after[name] = patchedHistories(before[name], value);
+    else if (name === "rows") after[name] = patchedRows(before[name], value);
     else after[name] = value;
   }
   return after;
@@ -28,4 +29,24 @@ function patchedHistories(before, changes) {
       tags[tag][name] = kept[name].slice(0, changes.first).concat(values);
   }
   return { ...changes, first: 0, tags };
+}
+
+// The bytes of a row of the big picture, which come as base64.
+export function bytesOf(cells) {
+  return typeof cells === "string" ? Uint8Array.from(atob(cells), (sign) => sign.charCodeAt(0)) : cells;
+}
+
+function patchedRows(before, changes) {
+  if (!changes.row) return changes;
+  const heads = changes.heads || before.heads;
+  const cells = heads.map((_, row) => bytesOf(before.cells[row] || ""));
+  changes.row.forEach((row, n) => {
+    const first = 2 * changes.first[n];
+    const more = bytesOf(changes.cells[n]);
+    const whole = new Uint8Array(first + more.length);
+    whole.set(cells[row].subarray(0, first));
+    whole.set(more, first);
+    cells[row] = whole;
+  });
+  return { ...before, ...changes, heads, cells, row: undefined, first: undefined };
 }

@@ -73,18 +73,32 @@ export function tagsSection(view, hues) {
   return section("Tags", "tags", table("tags", titles, rows));
 }
 
+// Hosts whose tasks take much longer than those of most; the same tags are assumed everywhere.
+function slowHosts(hosts) {
+  const means = hosts.filter((host) => host.tasks > 4).map((host) => host.busy / host.tasks);
+  means.sort((a, b) => a - b);
+  const usual = means[Math.floor((means.length - 1) / 2)] || Infinity;
+  return new Set(hosts.filter((host) => host.tasks > 4 && host.busy / host.tasks > 2 * usual));
+}
+
 export function hostsSection(view) {
   if (!view.hosts.length) return null;
-  const ranked = [...view.hosts].sort((a, b) => b.workers - a.workers || b.tasks - a.tasks);
-  const rows = ranked.map((host) => [
-    host.name,
-    numberText(host.workers),
-    host.lost ? element("span", { class: "bad" }, `✗ ${numberText(host.lost)}`) : "0",
-    numberText(host.tasks),
-    host.tasks ? timeText(host.busy / host.tasks) : "",
-    timeText(host.busy),
-    memoryText(host.memory),
-  ]);
+  const slow = slowHosts(view.hosts);
+  const ranked = [...view.hosts].sort(
+    (a, b) => slow.has(b) - slow.has(a) || b.workers - a.workers || b.tasks - a.tasks,
+  );
+  const rows = ranked.map((host) => {
+    const mean = host.tasks ? timeText(host.busy / host.tasks) : "";
+    return [
+      host.name,
+      numberText(host.workers),
+      host.lost ? element("span", { class: "bad" }, `✗ ${numberText(host.lost)}`) : "0",
+      numberText(host.tasks),
+      slow.has(host) ? element("span", { class: "bad" }, `! slow: ${mean}`) : mean,
+      timeText(host.busy),
+      memoryText(host.memory),
+    ];
+  });
   const more = view.more_hosts ? element("p", { class: "dim" }, `and ${view.more_hosts} more`) : null;
   const titles = ["host", "#workers", "#lost", "#tasks", "#mean", "#busy", "#memory"];
   return section("Hosts", "hosts", table("hosts", titles, rows), more);

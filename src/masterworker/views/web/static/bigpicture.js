@@ -1,0 +1,187 @@
+// Who was busy when: a row for each worker or host, a cell for each slot; hue tag, depth busy.
+
+import { element, section } from "./parts.js";
+import { bytesOf } from "./patch.js";
+import { numberText, tagText, timeText } from "./words.js";
+
+const FULL = 63;
+const FAILED = 64;
+const LOST = 128;
+// Pixels of all rows, and of one at most; marks are signs of this many pixels.
+const TALL = 440;
+const ROW = 15;
+const SIGN = 7;
+const shown = { view: null, row: -1, slot: -1 };
+
+function slotsOf(view) {
+  return view.histories.slots + 1;
+}
+
+function heightOf(view) {
+  return Math.max(1, Math.min(ROW, Math.floor(TALL / view.rows.heads.length)));
+}
+
+export function bigPicture(view) {
+  const { heads, of } = view.rows;
+  if (!heads.length || !view.histories.width) return null;
+  const marks = marksOf(view);
+  const failed = marks.filter((mark) => mark.failed).length;
+  const lost = marks.length - failed;
+  const height = heightOf(view) * heads.length;
+  const what = `${numberText(heads.length)} rows of ${of} over ${timeText(view.age)}`;
+  const label = `${what}; cells with failures: ${failed}, with losses: ${lost}. Arrow keys move through it`;
+  const canvas = element("canvas", {
+    id: "big-picture", width: slotsOf(view), height, tabindex: "0", role: "img", "aria-label": label,
+  });
+  const legend = element("ul", { class: "legend" },
+    element("li", {}, "hue: tag, as above"), element("li", {}, "depth: how busy"),
+    element("li", {}, "✗ a task failed"), element("li", {}, "▼ a worker was lost"));
+  const axis = element("div", { class: "axis" }, element("span", {}, "beginning"), element("span", {}, timeText(view.age)));
+  const title = element("span", {}, "Who was busy when ", element("small", {}, what));
+  return section(title, "rows", element("div", { class: "picture" }, canvas, element("canvas", { id: "signs", "aria-hidden": "true" })),
+    axis, element("p", { id: "cell", class: "dim", "aria-live": "polite" }, said(view)), legend);
+}
+
+function marksOf(view) {
+  const found = [];
+  view.rows.cells.forEach((each, row) => {
+    const cells = bytesOf(each);
+    for (let slot = 0; 2 * slot < cells.length; slot += 1) {
+      const part = cells[2 * slot + 1];
+      if (part & (FAILED | LOST)) found.push({ row, slot, failed: !(part & LOST) });
+    }
+  });
+  return found;
+}
+
+// What the cell is that was pointed at.
+function said(view) {
+  const { heads, cells, width } = { ...view.rows, width: view.histories.width };
+  const { row, slot } = shown;
+  if (row < 0 || row >= heads.length) return "Point at a cell, or move with the arrow keys.";
+  const [name, worker, hosts] = heads[row];
+  const who = worker >= 0 ? `${worker}: ${name}` : hosts > 1 ? `${name} and ${hosts - 1} more hosts` : name;
+  const found = bytesOf(cells[row] || "");
+  const [place, part] = [found[2 * slot] || 0, found[2 * slot + 1] || 0];
+  const tag = place && view.tags[place - 1] ? `${tagText(view.tags[place - 1].name)}, ` : "";
+  const events = `${part & FAILED ? ", a task failed" : ""}${part & LOST ? ", a worker was lost" : ""}`;
+  const now = view.worker_list.find((each) => each.id === worker && each.tag);
+  const at = now ? `; it is now at ${tagText(now.task || now.tag)}` : "";
+  return `${who}, ${timeText(slot * width)} to ${timeText((slot + 1) * width)}: ${tag}${Math.round((100 * (part & FULL)) / FULL)} % busy${events}${at}`;
+}
+
+// Paints what `bigPicture` has made room for; elements are in the document then.
+export function paint(root, view, hues) {
+  shown.view = view;
+  const canvas = root.querySelector("#big-picture");
+  if (!canvas) return;
+  const [slots, height] = [slotsOf(view), heightOf(view)];
+  canvas.style.setProperty("height", `${height * view.rows.heads.length}px`);
+  const colours = coloursOf(root, view, hues);
+  const image = new ImageData(slots, height * view.rows.heads.length);
+  const pixels = new Uint32Array(image.data.buffer);
+  view.rows.cells.forEach((each, row) => {
+    const cells = bytesOf(each);
+    const first = row * height * slots;
+    const number = Math.min(slots, cells.length / 2);
+    for (let slot = 0; slot < number; slot += 1) {
+      const busy = cells[2 * slot + 1] & FULL;
+      if (busy) pixels[first + slot] = colours[cells[2 * slot]][busy];
+    }
+    const gap = height > 4 ? 1 : 0;
+    for (let line = 1; line < height - gap; line += 1)
+      pixels.copyWithin(first + line * slots, first, first + slots);
+  });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  signs(root, view, height);
+}
+
+// For each place of a tag and each degree of being busy a pixel.
+function coloursOf(root, view, hues) {
+  const style = getComputedStyle(root);
+  const names = [null, ...view.tags.map((tag) => tag.name)];
+  const found = {};
+  for (let place = 0; place < 256; place += 1) {
+    const hue = style.getPropertyValue(`--hue${hues.get(names[place]) || 9}`).trim();
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hue.slice(at, at + 2), 16));
+    found[place] = Uint32Array.from({ length: FULL + 1 }, (_, busy) => {
+      const alpha = Math.round(70 + (185 * busy) / FULL);
+      return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    });
+  }
+  return found;
+}
+
+function signs(root, view, height) {
+  const over = root.querySelector("#signs");
+  const wide = root.querySelector("#big-picture").clientWidth;
+  const step = wide / slotsOf(view);
+  over.width = wide;
+  over.height = height * view.rows.heads.length;
+  const context = over.getContext("2d");
+  const style = getComputedStyle(root);
+  const taken = new Set();
+  for (const { row, slot, failed } of marksOf(view).sort((a, b) => a.failed - b.failed)) {
+    const [x, y] = [(slot + 0.5) * step, (row + 0.5) * height];
+    const place = `${Math.round(x / SIGN)} ${Math.round(y / SIGN)}`;
+    if (taken.has(place)) continue;
+    taken.add(place);
+    sign(context, Math.max(SIGN / 2, Math.min(wide - SIGN / 2, x)), y, failed, style);
+  }
+  if (shown.row >= 0) {
+    context.strokeStyle = style.getPropertyValue("--text");
+    context.strokeRect(shown.slot * step, shown.row * height, Math.max(3, step), Math.max(3, height));
+  }
+}
+
+function sign(context, x, y, failed, style) {
+  const half = SIGN / 2 - 0.5;
+  context.beginPath();
+  if (failed) {
+    context.moveTo(x - half, y - half);
+    context.lineTo(x + half, y + half);
+    context.moveTo(x + half, y - half);
+    context.lineTo(x - half, y + half);
+  } else {
+    context.moveTo(x - half, y - half);
+    context.lineTo(x + half, y - half);
+    context.lineTo(x, y + half);
+    context.closePath();
+  }
+  context.lineWidth = 3.5;
+  context.strokeStyle = style.getPropertyValue("--ground");
+  context.stroke();
+  context.lineWidth = 1.6;
+  context.strokeStyle = style.getPropertyValue(failed ? "--bad" : "--text");
+  context.stroke();
+  if (!failed) {
+    context.fillStyle = style.getPropertyValue("--text");
+    context.fill();
+  }
+}
+
+// Pointing and arrow keys; `again` draws the page.
+export function listenToPicture(root, again) {
+  const point = (event) => {
+    if (event.target.id !== "big-picture" || !shown.view) return;
+    const box = event.target.getBoundingClientRect();
+    move(
+      Math.floor(((event.clientY - box.top) / box.height) * shown.view.rows.heads.length),
+      Math.floor(((event.clientX - box.left) / box.width) * slotsOf(shown.view)),
+    );
+  };
+  const move = (row, slot) => {
+    shown.row = Math.max(0, Math.min(shown.view.rows.heads.length - 1, row));
+    shown.slot = Math.max(0, Math.min(slotsOf(shown.view) - 1, slot));
+    again();
+  };
+  root.addEventListener("click", point);
+  root.addEventListener("mousemove", point);
+  root.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (event.target.id !== "big-picture" || !step) return;
+    event.preventDefault();
+    if (shown.row < 0) move(0, slotsOf(shown.view) - 1);
+    else move(shown.row + step[0], shown.slot + step[1]);
+  });
+}
