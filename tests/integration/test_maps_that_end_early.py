@@ -341,3 +341,23 @@ def test_what_runs_is_broken_off_also_at_the_end_of_the_job(tmp_path: Path) -> N
         del _
     assert cleaned.exists()
     assert not engine_of(master).manager.core.tally.lost_members
+
+
+@pytest.mark.parametrize("serial", [False, True])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_items_that_come_slowly(ordered: bool, serial: bool) -> None:
+    """A result that is here does not wait until thousands of further items have come."""
+    drawn = 0
+
+    def items() -> Iterator[int]:
+        nonlocal drawn
+        pause = threading.Event()
+        for drawn in itertools.count():
+            assert drawn < 1000, "all of them are drawn first"
+            pause.wait(0.03)
+            yield drawn
+
+    with Master(serial=True) if serial else Master(workers=1) as master:
+        results = master.map(abs, items(), ordered=ordered)
+        assert [next(results) for _ in range(10)] == [*range(10)]
+        results.close()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from masterworker.core.task import RESULT
 from masterworker.journal import canonical
 from masterworker.journal.calls import CallDigests
-from masterworker.journal.index import Index, Occurrences
+from masterworker.journal.index import Index
+from masterworker.journal.occurrences import Occurrences
 from masterworker.journal.records import Done
 
 if TYPE_CHECKING:

@@ -282,7 +282,7 @@ class JournaledDesk(Desk):
     # -- requests ---------------------------------------------------------------------------
 
     def _keys(self, tag: str, payloads: list[bytes]) -> list[bytes]:
-        keys = self.journal.keys(self.world.digests(tag, payloads))
+        keys = self.journal.occurrences.keys(self.world.digests(tag, payloads))
         for payload, key in zip(payloads, keys, strict=True):
             if self.world.ledger.keys.setdefault(payload, key) != key:
                 raise Violation(f"{payload!r} has another key than before")

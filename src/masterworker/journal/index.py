@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +10,7 @@ from masterworker.journal.records import KEY, Done, keys_in
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 #: A place is the number of a record times this, and the position in that.
 _WIDTH: Final = 1 << 32
@@ -79,34 +78,3 @@ class Index:
     def _place(self, at: int) -> Place:
         number, position = divmod(at, _WIDTH)
         return Place(self._offsets[number], self._records[number], position)
-
-
-class Occurrences:
-    """Tells calls apart that are alike: by the how-manieth of its kind each is in this program.
-
-    About 130 bytes for each kind of call.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[bytes, int] = {}
-
-    def keys(self, digests: Sequence[bytes]) -> list[bytes]:
-        """Return the keys of calls.
-
-        Args:
-            digests: Of their functions and parameters.
-        """
-        seen = self._seen
-        fresh = dict.fromkeys(digests, 1)
-        if len(fresh) == len(digests) and seen.keys().isdisjoint(fresh):
-            seen.update(fresh)
-            return list(fresh)
-        return [self.key(digest) for digest in digests]
-
-    def key(self, digest: bytes) -> bytes:
-        """Return the key of one call."""
-        number = self._seen.get(digest, 0)
-        self._seen[digest] = number + 1
-        if not number:
-            return digest
-        return hashlib.blake2b(digest + number.to_bytes(8, "little"), digest_size=KEY).digest()

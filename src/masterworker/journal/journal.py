@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from masterworker import forks
 from masterworker.core.chunks import Chunk
-from masterworker.core.task import CANCELLED, ids_of
+from masterworker.core.task import CANCELLED, RESULT, ids_of
 from masterworker.errors import JournalError
 from masterworker.journal import format as layout
 from masterworker.journal.aside import LargeFiles, folder_of
 from masterworker.journal.counts import Counts
 from masterworker.journal.earlier import Earlier
 from masterworker.journal.file import mapped, open_file, unlock_and_close
-from masterworker.journal.index import Index, Occurrences
+from masterworker.journal.index import Index
 from masterworker.journal.index import Place as Spot
 from masterworker.journal.noted import Noted
+from masterworker.journal.occurrences import Occurrences
 from masterworker.journal.opening import began, open_or_make, versions
 from masterworker.journal.recorder import Recorder, weight_of
 from masterworker.journal.records import (
@@ -94,7 +95,6 @@ class Journal:
         self.settings = kept_as
         path = self.path = kept_as.path
         self._key = layout.key_of(credentials.authority())
-        self._lock = forks.lock()
         self._tell: Callable[[int], object] = lambda _: None
         self._stalled: Callable[[bool], object] = lambda _: None
         self._failed: Callable[[str], object] = lambda _: None
@@ -127,7 +127,7 @@ class Journal:
         except BaseException:
             unlock_and_close(fd)
             raise
-        self._occurrences = _programs.setdefault(path, Occurrences())
+        self.occurrences = _programs.setdefault(path, Occurrences())
         self._keyed, self._fd = keyed, fd
         told = Told(self._on_stalled, self._on_failed)
         self._writing = Writing(place, keyed, kept_as.mode, told, self.noted, self._large.flush)
@@ -178,19 +178,14 @@ class Journal:
 
     # -- what is kept -----------------------------------------------------------------------
 
-    def keys(self, digests: Sequence[bytes]) -> list[bytes]:
-        """Return the keys of calls, each of which is made now.
+    def is_kept(self, key: bytes) -> bool:
+        """Return whether there is an outcome of an earlier run."""
+        return key in self.earlier.told or self._index.has_any((key,))
 
-        Args:
-            digests: Of their functions and parameters.
-        """
-        with self._lock:
-            return self._occurrences.keys(digests)
-
-    def key(self, digest: bytes) -> bytes:
-        """Return the key of one call, as `keys`."""
-        with self._lock:
-            return self._occurrences.key(digest)
+    def replace(self, keys: Sequence[bytes], tag: str) -> None:
+        """What is kept of these calls counts no more."""
+        gone = Forgot(b"".join(keys), tag, RESULT)
+        self._writer.put(Entries(lambda: [gone]))
 
     def recall(self, keys: Sequence[bytes]) -> list[tuple[int, Kept | Again | None]]:
         """Return what is kept of tasks in a row: parts, each with its number of tasks."""
@@ -340,8 +335,7 @@ class Journal:
         if kept is None:
             self._index.forget(keys)
             # Else the next run would find them again, and not what is computed now.
-            gone = Forgot(b"".join(keys), done.tag, done.kind)
-            self._writer.put(Entries(lambda: [gone]))
+            self.replace(keys, done.tag)
         return kept
 
     def _record_at(self, place: Spot) -> Done:

@@ -36,11 +36,23 @@ class Batch:
         holds: Keep what the calls need in the store.
     """
 
-    __slots__ = ("_written", "failed", "first", "holds", "left", "outcomes", "tag", "watcher")
+    __slots__ = (
+        "_written",
+        "failed",
+        "first",
+        "holds",
+        "left",
+        "named",
+        "outcomes",
+        "tag",
+        "watcher",
+    )
 
     def __init__(self, tag: str, size: int, holds: tuple[object, ...] = ()) -> None:
         self.tag = tag
         self.holds = holds
+        #: What a journal knows them by: their keys and digests; None: there is no journal.
+        self.named: tuple[list[bytes], list[bytes]] | None = None
         #: The id of the first; as soon as it is known.
         self.first = 0
         #: For each of them nothing, a result as it came, results that came as one (in the place of

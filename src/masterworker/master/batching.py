@@ -85,6 +85,9 @@ class Batcher:
             self._items = zip(*iterables, strict=False)
         #: What is known already of those that were drawn last: nothing.
         self.recalled: Final = None
+        #: See `Drawing`: there is no journal.
+        self.named: Final = None
+        self.untold: Final = None
         #: Bytes of the latest parameters, on average.
         self._mean = 1
         #: What comes in the place of the next item, and of all that follow.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from functools import partial
@@ -14,14 +13,14 @@ from masterworker.conversation.submissions import Recalled
 from masterworker.data.chunks import is_small
 from masterworker.data.items import one_by_one
 from masterworker.data.states import StateValue
-from masterworker.errors import CodeChangedError, JournalError, UsageError
-from masterworker.journal import code
-from masterworker.journal.calls import CallDigests, kind_of, known_as, name_of, parameter
+from masterworker.errors import JournalError, UsageError
+from masterworker.journal.calls import CallDigests, kind_of, name_of, parameter
 from masterworker.journal.journal import Again, Kept
-from masterworker.journal.records import Code
 from masterworker.journal.watched import watched, watched_names
 from masterworker.master.batching import QUICK, SLOW_BATCH
+from masterworker.master.known_code import KnownCode
 from masterworker.master.task_options import check_key
+from masterworker.master.untold import Untold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
     from masterworker.master.batching import Batcher
     from masterworker.master.future import Future
     from masterworker.master.results import ResultRouter
-
-logger = logging.getLogger("masterworker.master")
-
-_AGAIN: Final = "recompute"
 
 
 class Journaled:
@@ -54,35 +49,9 @@ class Journaled:
         #: The digests of stored values, by state and name.
         self._values: dict[tuple[int, str], bytes] = {}
         self.calls = CallDigests(self._of_stored)
-        self._known: set[Any] = set()
         #: Functions and tags whose parameters have been looked at in use.
         self._watched: set[Any] = set()
-        #: How many times outcomes of functions were given up; of those where any were.
-        self._generations: dict[Any, int] = {}
-
-    def look_at(self, function: Callable[..., Any] | str) -> None:
-        """Compare a function with what it was when the outcomes in the journal were computed.
-
-        Raises:
-            CodeChangedError: It has changed; says how.
-            JournalError: The journal cannot be used any more.
-        """
-        if self.journal.failure:
-            raise JournalError(f"nothing can be kept any more: {self.journal.failure}")
-        known = known_as(function)  # of a closure: None, as it has no source, and is let go
-        if known is None or known in self._known or isinstance(function, str):
-            return
-        name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
-        source = code.source_of(function)
-        before = self.journal.codes.get(name)
-        generation = 0 if before is None else before.generation
-        if source is not None and (before is None or before.text != source):
-            if before is not None:
-                generation += self._judge(name, before.text, source)
-            self.journal.note_code(Code(name, source, generation))
-        if generation:
-            self._generations[known] = generation
-        self._known.add(known)
+        self.code = KnownCode(journal)
 
     def digests(
         self, what: Callable[..., Any] | str, calls: Iterable[Sequence[Any]], salt: object = None
@@ -94,7 +63,7 @@ class Journaled:
             calls: The parameters of each.
             salt: What else tells them apart from others.
         """
-        return self.calls.of(what, calls, (self._generation(what), salt))
+        return self.calls.of(what, calls, (self.code.generation(what), salt))
 
     def digest(
         self,
@@ -105,8 +74,8 @@ class Journaled:
         key: str | None = None,
     ) -> bytes:
         """Return the digest of one call, or of its key where it has one."""
-        self.look_at(what)
-        generation = self._generation(what)
+        self.code.look_at(what)
+        generation = self.code.generation(what)
         if key is not None:
             return self.calls.of(what, [(key,)], (generation, (salt, "key")))[0]
         return self.calls.of_call(what, args, kwargs or {}, (generation, salt))
@@ -129,13 +98,13 @@ class Journaled:
         future: Future[Any],
     ) -> None:
         """Ask for a call, or give its future what is kept."""
-        keys = [self.journal.key(digest)]
-        ((_, kept),) = self.journal.recall(keys)
+        keys = [self.journal.occurrences.key(digest)]
+        ((_, kept),) = self.recall(keys, tag)
         if isinstance(kept, Again):
             future.number = self._manager.request(
                 *(tag, (payload,), options),
                 direct=True,
-                expect=_both(partial(self._router.expect, future), self.expecting(tag, keys)),
+                expect=self.expecting(tag, keys, partial(self._router.expect, future)),
                 recalled=AskedAgain(kept.losses),
             )
             return
@@ -149,12 +118,22 @@ class Journaled:
             recalled=Recalled(kept.kind, kept.worker),
         )
 
+    def recall(self, keys: Sequence[bytes], tag: str) -> list[tuple[int, Kept | Again | None]]:
+        """Return what is kept of calls that are about to be made; see `Journal.recall`."""
+        parts = self.journal.recall(keys)
+        journal = self.journal
+        before = journal.occurrences.asked_before(keys)
+        if before := [key for key in before if not journal.is_kept(key)]:
+            # Not before they are cancelled, and before another outcome of them comes.
+            self._manager.repair_soon(journal.replace, before, tag)
+        return parts
+
     def request_task(
         self, digest: bytes, tag: str, payload: Payload, options: Options | None
     ) -> int:
         """Ask for a task by tag, or let what is kept be collected. Returns its id."""
-        keys = [self.journal.key(digest)]
-        ((_, kept),) = self.journal.recall(keys)
+        keys = [self.journal.occurrences.key(digest)]
+        ((_, kept),) = self.recall(keys, tag)
         if kept is None or isinstance(kept, Again):
             known = None if kept is None else AskedAgain(kept.losses)
             return self._manager.request(
@@ -181,9 +160,18 @@ class Journaled:
         self._watched.add(known)
         return watched_names(kwargs, name_of(what))
 
-    def expecting(self, tag: str, keys: Sequence[bytes]) -> Callable[[int], object]:
-        """Return what is called with the id of the first of tasks, whose keys these are."""
-        return partial(self.journal.expect, tag, keys)
+    def expecting(
+        self, tag: str, keys: Sequence[bytes], then: Callable[[int], object] | None = None
+    ) -> Callable[[int], object]:
+        """Return what is called with the id of the first of tasks, whose keys these are.
+
+        Args:
+            tag: Their tag.
+            keys: Their keys.
+            then: Is called with it, too, and before.
+        """
+        expect = partial(self.journal.expect, tag, keys)
+        return expect if then is None else _both(then, expect)
 
     def drawing(
         self,
@@ -196,7 +184,7 @@ class Journaled:
         keys: Iterable[str] | None,
     ) -> Drawing:
         """Return the tasks of a `map` without those that are done; see `Drawing`."""
-        self.look_at(what)
+        self.code.look_at(what)
         return Drawing(self, batcher, what, iterables, salt=salt, starred=starred, keys=keys)
 
     # -- inside -----------------------------------------------------------------------------
@@ -206,7 +194,7 @@ class Journaled:
     ) -> None:
         journal, router = self.journal, self._router
         if journal.earlier:  # it may have been brought meanwhile: that is looked up under the lock
-            expect = _both(partial(router.expect, future), partial(journal.expect, tag, [key]))
+            expect = self.expecting(tag, [key], partial(router.expect, future))
             future.number = self._manager.request(
                 tag, (payload,), options, direct=True, expect=expect
             )
@@ -214,30 +202,6 @@ class Journaled:
         noted = journal.open_keys, key, journal.noted.items
         self._manager.submit(tag, payload, options, future, router.futures, noted)
         journal.look()
-
-    def _generation(self, what: Callable[..., Any] | str) -> int:
-        """Return how many times outcomes of a function were given up."""
-        return self._generations.get(known_as(what), 0) if self._generations else 0
-
-    def _judge(self, name: str, before: str, after: str) -> int:
-        """Decide about a function that has changed. Returns 1 if it has another key now."""
-        module, _, shown = name.partition(":")
-        number = self.journal.numbers.get(f"@{shown}", 0)
-        if number <= 0:  # there are none, or all were forgotten
-            # Workers that live on may bring some, which the function has made as it was.
-            return int(bool(self.journal.earlier))
-        choice = self.journal.settings.changed
-        if choice == "use":
-            logger.warning("%s has changed; its %d outcomes in the journal are used", name, number)
-        elif choice == _AGAIN:
-            logger.warning("%s has changed; its %d outcomes are computed again", name, number)
-        else:
-            raise CodeChangedError(
-                f"{shown} (of {module}) has changed since its {number} outcomes in the journal "
-                f"{self.journal.path} were computed:\n{code.difference(shown, before, after)}\n"
-                'journal_changed="use" takes them as they are, "recompute" computes them again'
-            )
-        return int(choice == _AGAIN)
 
     def _of_stored(self, value: Any) -> bytes | None:
         if not isinstance(value, StateValue):
@@ -297,6 +261,10 @@ class Drawing:
         #: Of what was drawn last: what is kept of it, or its keys.
         self.recalled: Recalled | AskedAgain | None = None
         self._keys: list[bytes] = []
+        #: The keys and digests of what was drawn last.
+        self.named: tuple[list[bytes], list[bytes]] | None = None
+        #: Which calls the program knows nothing of.
+        self.untold = Untold(journaled.journal.occurrences.give_back)
 
     def draw(self, most: int) -> Payloads:
         """Draw items as `Batcher.draw`, or the payloads of outcomes that are kept."""
@@ -311,10 +279,12 @@ class Drawing:
             self.recalled, part = AskedAgain(part[1].losses), [part[0]]
         if isinstance(part, Kept):
             self.recalled = Recalled(part.kind, part.worker)
+            self._name(len(part.payloads))
             return part.payloads
         payloads = self._watched_one() or self._draw_given(min(most, len(part)))
         number = len(payloads)
         self._keys = part[:number]
+        self._name(number)
         if number < len(part):
             self._parts.appendleft(part[number:])
         else:
@@ -325,7 +295,7 @@ class Drawing:
         """See `Batcher.expecting`."""
         if isinstance(self.recalled, Recalled):
             return entered
-        return _both(entered, self._journaled.expecting(self.tag, self._keys))
+        return self._journaled.expecting(self.tag, self._keys, entered)
 
     def were_asked_for(self, first: int, number: int) -> None:
         """See `Batcher.were_asked_for`."""
@@ -336,6 +306,12 @@ class Drawing:
         return self._batcher.holds()
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _name(self, number: int) -> None:
+        """This many of the next calls are drawn."""
+        keys, digests = self.untold.rest
+        self.named = keys[:number], digests[:number]
+        self.untold.rest = keys[number:], digests[number:]
 
     def _draw_given(self, most: int) -> Payloads:
         if self._drawn and self._drawn[0] is not _GIVEN:
@@ -360,10 +336,10 @@ class Drawing:
         items = list(islice(self._items, most)) if self._quick else self._draw_slowly(most)
         if not items:
             return False
-        journal = self._journaled.journal
-        keys = journal.keys(self._digests(items))
-        at = 0
-        for number, kept in journal.recall(keys):
+        digests = self._digests(items)
+        keys = self._journaled.journal.occurrences.keys(digests)
+        self.untold.rest, at = (keys, digests), 0
+        for number, kept in self._journaled.recall(keys, self.tag):
             if isinstance(kept, Kept):
                 self._parts.append(kept)
             else:

@@ -13,6 +13,7 @@ from masterworker.data.chunks import Values
 from masterworker.data.pickling import loads
 from masterworker.errors import UsageError
 from masterworker.master.batch import PICKLE, TAKEN
+from masterworker.master.batching import SLOW_BATCH
 from masterworker.master.requests import BATCH, FEW
 from masterworker.named import NamedTuple
 
@@ -108,6 +109,8 @@ class MapCall:
         #: How many have been yielded since when, and how many that makes in `PACE`.
         self._yielded, self._since = 0, 0.0
         self._pace = requests.router.paces.get(requests.tag, AT_FIRST)
+        #: Returns whether the next result could be yielded at once.
+        self._is_here: Callable[[], bool] = bool
         #: How many times as many tasks are under way as is usual.
         self._times = 1
 
@@ -126,7 +129,7 @@ class MapCall:
             results = self._in_order() if ordered else self._as_come()
             next(results)  # so that it ends what was begun, even if nothing is taken from it
         except BaseException:
-            self._requests.end()
+            self._end()
             raise
         return Results(results, self._describe, self._pauses)
 
@@ -154,6 +157,15 @@ class MapCall:
         """Yield nothing of interest, and then the results in the order of the items."""
         ready, loaded = self._ready, loads
         on_error = self._on_error
+        outcomes: list[Any] = []
+        at = size = 0
+
+        def is_here() -> bool:
+            if at < size:
+                return outcomes[at] is not None
+            return bool(ready) and ready[0].outcomes[0] is not None
+
+        self._is_here = is_here
         try:
             yield from self._begun()
             while ready:
@@ -168,7 +180,7 @@ class MapCall:
                     if isinstance(outcome, Values):
                         values = batch.open_all(outcome, on_error)
                         at += len(values)
-                        yield from self._taken(values)
+                        yield from self._taken(values, batch, at)
                         continue
                     if outcome.__class__ is bytes and outcome[0] == PICKLE:
                         outcomes[at] = TAKEN
@@ -182,8 +194,8 @@ class MapCall:
                         value = batch.open(at, on_error=on_error)
                     last = [value]
                     del value
-                    yield last.pop()  # and keep no reference to it
                     at += 1
+                    yield last.pop()  # and keep no reference to it
                     self._take(1)
             self._finish()
         finally:
@@ -193,6 +205,7 @@ class MapCall:
         """Yield nothing of interest, and then the results as they come."""
         arrived: deque[tuple[Batch, int, int]] = deque()
         ready, on_error = self._ready, self._on_error
+        self._is_here = lambda: bool(arrived)
         try:
             yield from self._begun()
             while True:
@@ -212,7 +225,7 @@ class MapCall:
                         # They may have come while we were on our way through their places.
                         values = batch.open_all(outcome, on_error)
                         at = outcome.begin + len(values)
-                        yield from self._taken(values)
+                        yield from self._taken(values, batch, at)
                         continue
                     if outcome is not None and outcome is not TAKEN:
                         yield batch.open(at, on_error=on_error)
@@ -222,14 +235,16 @@ class MapCall:
         finally:
             self._end()
 
-    def _taken(self, values: list[Any]) -> Iterable[Any]:
+    def _taken(self, values: list[Any], batch: Batch, end: int) -> Iterable[Any]:
         """Return results that came as one, each of which counts as taken in its time."""
+        untold = self._requests.untold
+        left = values if untold is None else untold.yielding(values, batch, end)
         if self._bounds.most is None:
-            self._take(len(values))
-            return values
-        return self._one_by_one(values)
+            self._take(len(values), is_here=True)
+            return left
+        return self._one_by_one(left)
 
-    def _one_by_one(self, values: list[Any]) -> Generator[Any]:
+    def _one_by_one(self, values: Iterable[Any]) -> Generator[Any]:
         for value in values:
             yield value
             self._take(1)
@@ -266,6 +281,7 @@ class MapCall:
             self._requests.forget()
         else:
             self._requests.end(self._message)
+            self._requests.give_back()
 
     def _finish(self) -> None:
         """All has been yielded: raise what has ended it early, if anything has."""
@@ -319,13 +335,27 @@ class MapCall:
             )
         return self._pending <= most - max(1, most // 8)
 
-    def _take(self, number: int) -> None:
-        """Some tasks are not under way any more: ask for others."""
+    def _take(self, number: int, *, is_here: bool = False) -> None:
+        """Some tasks are not under way any more: ask for others.
+
+        Where items come slowly, a result that is here does not wait until there are as many others
+        under way as there might be.
+
+        Args:
+            number: How many.
+            is_here: There is a result that can be yielded.
+        """
         self._pending -= number
         self._yielded += number
         self._router.picking_up()
+        began = 0.0
         while self._is_low():
             now = time.monotonic()
+            began = began or now
+            if now - began > SLOW_BATCH and (
+                is_here or self._is_here() or self._router.job.executes
+            ):
+                return
             if now - self._since >= PACE:
                 pace = int(self._yielded / (now - self._since) * PACE)
                 self._pace = min(BATCH, max(FEW, pace))

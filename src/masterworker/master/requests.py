@@ -65,6 +65,8 @@ class Requests:
         self.look_ahead = LOOK_AHEAD
         self._manager = manager
         self._options = options
+        #: Which of the calls the program knows nothing of; None: there is no journal.
+        self.untold = drawing.untold
         #: None: all has been asked for, or no more is wanted.
         self._drawing: Batcher | Drawing | None = drawing
         #: All batches, but those at the front that have all their outcomes.
@@ -96,6 +98,9 @@ class Requests:
                 self.forget()
                 return None
             batch = Batch(self.tag, len(payloads), drawing.holds())
+            batch.named = drawing.named
+            if self.untold is not None:
+                self.untold.asked(batch)
             asked = self._asked
             while asked and not asked[0].left:
                 self._before += len(asked[0].outcomes)
@@ -154,6 +159,11 @@ class Requests:
         left = [batch for batch in tuple(self._asked) if batch.left]
         if left:
             self.router.abandon(left, message)
+
+    def give_back(self) -> None:
+        """Let later calls have the numbers of those that were cancelled by `end`, of a journal."""
+        if self.untold is not None:
+            self.untold.give_back()
 
     def forget(self) -> None:
         """Ask for nothing any more."""

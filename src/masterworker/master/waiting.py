@@ -43,6 +43,8 @@ class Waiting:
         self._rule = manager.machine.rule
         self._launcher = launcher
         self._serial = serial
+        #: Tasks are executed in this process, while it waits.
+        self.executes = serial is not None
         self._pid = os.getpid()
 
     def turn(self, box: Mailbox, seconds: float) -> None:
