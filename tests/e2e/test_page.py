@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from e2e.desk import until
+from e2e.desk import MARK, until
 from e2e.viewing import JOB, Page, page_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from e2e.desk import Desk
 
@@ -293,3 +297,70 @@ def test_a_name_of_a_proxy(desk: Desk) -> None:
     page = page_of(desk, "--host-name", "Node.example.org")
     assert page.get(Host="node.example.org:443")[0] == 200
     assert page.get(Host="other.example.org:443")[0] == 421
+
+
+# -- from a program -----------------------------------------------------------------------------
+
+WITH_A_PAGE = """
+    import masterworker
+    from gate import say, wait_for
+
+    if __name__ == "__main__":
+        with masterworker.Master(LABEL, workers=1, web=True) as master:
+            assert master.submit(abs, -1).result() == 1
+            say("asked")
+            wait_for("end")
+"""
+
+
+def test_a_program_with_a_page(desk: Desk) -> None:
+    """It says where; its pipes end with it, and the page outlives it."""
+    with subprocess.Popen(
+        [sys.executable, desk.write("job.py", WITH_A_PAGE)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, MARK: desk._mark},
+    ) as program:
+        assert program.stderr is not None
+        line = program.stderr.readline()
+        page = Page.at(Path(re.findall(r"the address is in ([^)]+)\)", line)[0]))
+        page.shows(state="live", done=1)
+        desk.write("end", "")
+        _, told = program.communicate(timeout=60)
+    assert page.token not in line + told
+    page.shows(state="ended", done=1)
+    (served,) = [each for each in desk.living() if "web" in each.cmdline()]
+    assert os.getsid(served.pid) == served.pid
+    served.terminate()
+    until(lambda: not page.file.exists(), "it has ended")
+
+
+def test_a_page_of_a_job_that_cannot_be_found(desk: Desk) -> None:
+    for words in ("", "'made up', serial=True, "):
+        text = f"import masterworker\nmasterworker.Master({words}web=True)\n"
+        program = desk.start(desk.write("job.py", text))
+        assert program.status() == 1
+        assert "web=True needs a label" in program.err
+
+
+def test_it_ends_some_time_after_its_last_viewer(desk: Desk) -> None:
+    """Only when the job is over, and no viewer asks."""
+    program = """
+    import sys
+    from masterworker.cli import main, web
+    from masterworker.views.web import serving
+
+    web.UNUSED, serving.LOOK = 1.0, 0.1
+    sys.exit(main.main(sys.argv[1:]))
+    """
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    page = Page(desk.start(desk.write("page.py", program), "web", desk.label))
+    for _ in range(3):
+        page.shows(state="live")
+        threading.Event().wait(1.2)
+    desk.write("end", "")
+    page.shows(state="ended")
+    assert page.served.status() == 0
+    assert not page.file.exists()

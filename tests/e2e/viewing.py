@@ -37,9 +37,18 @@ class Page:
 
     def __init__(self, served: Running) -> None:
         self.served = served
-        told = served.says("the address is in ")
         served.says("from another machine")
-        self.file = Path(re.findall(r"the address is in ([^)]+)\)", told)[0])
+        self._found(Path(re.findall(r"the address is in ([^)]+)\)", served.out)[0]))
+
+    @classmethod
+    def at(cls, file: Path) -> Page:
+        """A page of which only the file is known that has its address."""
+        page = cls.__new__(cls)
+        page._found(file)
+        return page
+
+    def _found(self, file: Path) -> None:
+        self.file = file
         self.address = self.file.read_text().strip()
         found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#(\S{43})", self.address)
         assert found is not None

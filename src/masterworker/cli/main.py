@@ -113,7 +113,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     add("--open", action="store_true", default=None, help="open it in a browser of this machine")
     text = "a further name of the page, as a proxy calls it"
     add("--host-name", metavar="NAME", action="append", help=text)
-    add("--tell", action="store_true", default=None, help=argparse.SUPPRESS)
+    add("--behind", choices=("told", "hidden"), help=argparse.SUPPRESS)
     _add_worker_options(parser.add_argument_group("options of slave and worker"))
     add = parser.add_argument_group("options of replay").add_argument
     add("--pdb", action="store_true", help="debug an exception where it was raised")
@@ -169,7 +169,7 @@ OPTIONS: Final = {
     ("ticket",): ("out", "valid", "observer", "address"),
     ("nameserver",): ("host",),
     ("nameserver", "web"): ("port",),
-    ("web",): ("socket", "open", "host_name", "tell"),
+    ("web",): ("socket", "open", "host_name", "behind"),
     ("journal",): ("failed", "changed"),
     ("show",): ("live", "every"),
     ("list",): ("ended",),

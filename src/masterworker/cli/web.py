@@ -121,7 +121,7 @@ def _announce(
     there = f"127.0.0.1:{port}" if path is None else str(path)
     address = f"http://127.0.0.1:{port}/#{token}"
     tunnel = f"ssh -N -L {port}:{there} {getpass.getuser()}@{os.uname().nodename}"
-    if sys.stdout.isatty() or options.tell:
+    if options.behind == "told" or (options.behind is None and sys.stdout.isatty()):
         where = address
     else:
         where = f"(the address is in {stack.enter_context(_private(label, address, '.txt'))})"
@@ -135,6 +135,10 @@ def _announce(
         page = _PAGE.format(html.escape(address))
         _open(stack.enter_context(_private(label, page, ".html")))
     sys.stdout.flush()
+    if options.behind is not None:  # what has started this process reads no more
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
 
 
 @contextlib.contextmanager

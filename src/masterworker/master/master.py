@@ -71,6 +71,8 @@ class Master(Submitter):
             "stop" (`CodeChangedError`), "use" them, or "recompute" them.
         seed: Of the tasks' random numbers (`task_rng`): an integer, 0 or more. Tasks are numbered
             in the order in which they are asked for. None: fresh for each run.
+        web: Show the job in a browser, by a process of its own, which outlives this one; stderr
+            says where (see docs/views.md). The job needs a label.
         worker_options: Further arguments of `launch_workers` for `workers`.
 
     Raises:
@@ -100,11 +102,16 @@ class Master(Submitter):
         journal_failures: Literal["retry", "keep"] = "retry",
         journal_changed: Literal["stop", "use", "recompute"] = "stop",
         seed: int | None = None,
+        web: bool = False,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
         ahead = None
         if engine is not None and workers:
             raise UsageError("give workers= or engine=: what executes the tasks is one of them")
+        if web:
+            from masterworker.launch.page import check_page, start_page  # for few jobs
+
+            check_page(label, serial=serial)
         has_workers = workers and not serial and not os.environ.get("MASTERWORKER_ENGINE")
         if has_workers:  # first of all: it imports while this process does
             with unsearched():
@@ -136,9 +143,12 @@ class Master(Submitter):
                 ahead=ahead,
             )
             super().__init__(parts.submission)
-            if number:
+            if number or web:
                 try:
-                    parts.launch_workers(number, wait=False, **worker_options)
+                    if number:
+                        parts.launch_workers(number, wait=False, **worker_options)
+                    if web:
+                        start_page(parts.label)
                 except BaseException:
                     parts.end.shutdown(0.0)
                     raise
