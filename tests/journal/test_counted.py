@@ -147,3 +147,29 @@ def test_the_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "  journal job.journal: 1 outcome kept" in capsys.readouterr().out
         assert main(["show", label, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["journal"]["written"] == 1
+
+
+def test_a_task_is_counted_once(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three runs in which the same tasks fail, and one in which one of them does not."""
+    from masterworker.journal import journal
+
+    def fail(x: int) -> int:
+        if x or runs < 3:
+            raise ValueError(x)
+        return x
+
+    for runs in range(4):  # noqa: B007  `fail` looks at it
+        journal._programs.clear()
+        with Master(serial=True, journal=path, journal_changed="use") as master:
+            for x in range(2):
+                key = master.options(key=str(x))
+                assert isinstance(key.submit(_outcome, fail, x).exception(HANG), ValueError | None)
+            assert next(iter(master.map(abs, [-1, -1])))
+            assert master.submit(abs, -1).result() == 1
+    assert main(["journal", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kinds"] == {"results": 3, "failures": 1}
+
+
+def _outcome(function: Callable[[int], int], x: int) -> int:
+    return function(x)

@@ -146,7 +146,7 @@ STEPS = """
         return x, random.random()
 
     with Master(serial=True, journal="job.journal") as master, open("told", "a") as told:
-        for x in range(30):
+        for x in range(int(sys.argv[2])):
             value = master.submit(work, x).result()[1]
             told.write(f"{x} {value!r}.\\n")
             told.flush()
@@ -154,24 +154,27 @@ STEPS = """
 """
 
 
-@pytest.mark.timeout(3600 if ALL else 400)
-@pytest.mark.parametrize("stride", [1] if ALL else [29])
-def test_killed_at_each_step(tmp_path: Path, stride: int) -> None:
-    """A step further each time, with a file that the last one has left, and with a new one."""
+@pytest.mark.timeout(14400 if ALL else 400)
+@pytest.mark.parametrize(("number", "stride"), [(30, 1), (200, 1)] if ALL else [(30, 29)])
+def test_killed_at_each_step(tmp_path: Path, number: int, stride: int) -> None:
+    """A step further each time, with a file that the last one has left, and with a new one.
+
+    200 calls have more than 1,000 steps, two runs each: 20 minutes.
+    """
     path = python_script(tmp_path, "program.py", STEPS)
     last = 1
     while True:
-        script = Script(path, str(last))
+        script = Script(path, str(last), str(number))
         status = script.wait(2 * HANG)
         told = told_in(tmp_path)
         assert all(len(values) == 1 for values in told.values()), last
         if status == 0:
             break
         assert status == -9, script.told
-        again = Script(path, "0")
+        again = Script(path, "0", str(number))
         assert again.wait(2 * HANG) == 0, again.told
         told = told_in(tmp_path)
-        assert sorted(told) == list(range(30))
+        assert sorted(told) == list(range(number))
         assert all(len(values) == 1 for values in told.values()), last
         for left in tmp_path.glob("job.journal*"):
             if left.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.core import task
 from masterworker.core.chunks import Chunk
@@ -14,17 +14,16 @@ from masterworker.data.failure import text_of
 from masterworker.data.outcome import open_result
 from masterworker.data.pickling import loads
 from masterworker.journal.plainly import plainly
-from masterworker.journal.records import Aside, Done, Forgot, keys_in
-from masterworker.journal.walk import Position
+from masterworker.journal.records import Aside, Done, keys_in
+from masterworker.journal.that_count import Exceptions
 from masterworker.named import NamedTuple
 from masterworker.taskid import shown_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from masterworker.core.task import Payload
     from masterworker.journal.aside import LargeFiles
-    from masterworker.journal.records import Entry
     from masterworker.journal.walk import Walk
 
 #: What became of a task.
@@ -64,52 +63,11 @@ def rows(walk: Walk, large: LargeFiles) -> Iterator[Row]:
     Raises:
         JournalError: It is damaged before its end.
     """
-    exceptions = Exceptions(walk)
+    exceptions = Exceptions(walk.records())
     for position, entry in walk.records():
         if isinstance(entry, Done):
             keys = keys_in(entry.keys)
             yield from _rows(entry, exceptions.that_count(position, entry.kind, keys), keys, large)
-
-
-class Exceptions:
-    """Which outcomes of a journal do not count: failures that were mended, what was forgotten.
-
-    Args:
-        walk: The journal; it is read once.
-    """
-
-    def __init__(self, walk: Walk) -> None:
-        #: Where the latest failure of each task is that has no result.
-        self._failures: dict[bytes, Position] = {}
-        #: Where outcomes were forgotten last.
-        self._forgotten: dict[bytes, Position] = {}
-        failures, forgotten = self._failures, self._forgotten
-        for position, entry in walk.records():
-            if isinstance(entry, Done) and entry.kind != task.RESULT:
-                failures.update(dict.fromkeys(keys_in(entry.keys), position))
-            elif isinstance(entry, Forgot):
-                forgotten.update(dict.fromkeys(keys_in(entry.keys), position))
-            if failures and (isinstance(entry, Forgot) or is_result(entry)):
-                for key in keys_in(entry.keys):
-                    failures.pop(key, None)
-
-    def that_count(self, position: Position, kind: int, keys: Sequence[bytes]) -> Sequence[int]:
-        """Return which outcomes of a record count, by their positions in it."""
-        if kind != task.RESULT:
-            return [at for at, key in enumerate(keys) if self._failures.get(key) == position]
-        forgotten = self._forgotten
-        if not forgotten or forgotten.keys().isdisjoint(keys):
-            return range(len(keys))
-        return [at for at, key in enumerate(keys) if forgotten.get(key, _FIRST) < position]
-
-
-#: Before all others.
-_FIRST: Final = Position(-1, 0)
-
-
-def is_result(entry: Entry) -> TypeGuard[Done]:
-    """Return whether a record is of results."""
-    return isinstance(entry, Done) and entry.kind == task.RESULT
 
 
 def _rows(done: Done, wanted: Iterable[int], keys: list[bytes], large: LargeFiles) -> Iterator[Row]:

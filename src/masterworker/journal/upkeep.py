@@ -20,7 +20,6 @@ from masterworker.journal.file import (
     write_all,
 )
 from masterworker.journal.records import (
-    KEY,
     Asked,
     Began,
     Code,
@@ -31,11 +30,13 @@ from masterworker.journal.records import (
     Struck,
     keys_in,
 )
+from masterworker.journal.that_count import Exceptions
+from masterworker.journal.walk import Position
 from masterworker.machine import random_name
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from masterworker.journal.records import Entry, Header
@@ -52,7 +53,7 @@ class Count(NamedTuple):
     later: int
     runs: list[Began]
     ended: bool
-    #: Outcomes by tag, and by kind.
+    #: Outcomes that count, by tag, and by kind.
     tags: Counter[str]
     kinds: Counter[str]
 
@@ -70,8 +71,6 @@ def count(path: Path, key: bytes) -> Count:
     header, at = layout.read_header(view, key)
     keyed = layout.Keyed(key, header.journal)
     runs: list[Began] = []
-    tags: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
     whole, later, ended, expected = at, 0, True, 0
     for group in layout.groups_after(view, at, keyed):
         if group.begin == whole and group.number == expected:
@@ -84,15 +83,29 @@ def count(path: Path, key: bytes) -> Count:
                 ended = False
             elif isinstance(record, Ended):
                 ended = True
-            elif isinstance(record, Done):
-                number = len(record.payloads)
-                tags[record.tag] += number
-                kinds[_KINDS.get(record.kind, "lost")] += number
-            elif isinstance(record, Forgot):
-                number = len(record.keys) // KEY
-                tags[record.tag] -= number
-                kinds[_KINDS.get(record.kind, "lost")] -= number
-    return Count(header, len(view), whole, later, runs, ended, +tags, +kinds)
+
+    def records() -> Iterator[tuple[Position, Entry]]:
+        for group in layout.groups_after(view, at, keyed):
+            for place, record in enumerate(layout.records_of(group)):
+                yield Position(group.number, place), record
+
+    return Count(header, len(view), whole, later, runs, ended, *_count(records))
+
+
+def _count(
+    records: Callable[[], Iterable[tuple[Position, Entry]]],
+) -> tuple[Counter[str], Counter[str]]:
+    """Count the outcomes that count, by tag and by kind: each task once."""
+    tags: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    exceptions = Exceptions(records())
+    for position, record in records():
+        if isinstance(record, Done):
+            keys = keys_in(record.keys)
+            number = len(exceptions.that_count(position, record.kind, keys))
+            tags[record.tag] += number
+            kinds[_KINDS.get(record.kind, "lost")] += number
+    return +tags, +kinds
 
 
 def prune(path: Path, key: bytes, to: Path | None) -> tuple[int, int]:
