@@ -15,9 +15,10 @@ import pytest
 from journal import files
 from masterworker import Master
 from masterworker.core.task import FAILURE, LOST, RESULT
+from masterworker.data.cells import harmless
 from masterworker.data.record import Failure
 from masterworker.errors import JournalError, UsageError
-from masterworker.journal.export import export, harmless
+from masterworker.journal.export import export
 from masterworker.journal.records import Began, Behind, Done
 from support import HANG, Script, python_script, wait_until
 

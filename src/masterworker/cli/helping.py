@@ -111,6 +111,30 @@ ABOUT: Final = {
             "task_manager ticket demo | ssh there task_manager worker --ticket -",
         ),
     ),
+    "report": _About(
+        "LABEL --out FILE",
+        "Write what a job is or was into one file: JSON or CSV, by its ending. Also of a job that "
+        "is gone, from its record.",
+        ("out", "ticket", *_REACHING),
+        (
+            "task_manager report demo --out run.csv     tags, hosts, workers, failures, spans",
+            "task_manager report demo --out run.json    all of the snapshot, and the spans",
+        ),
+    ),
+    "trace": _About(
+        "LABEL --out FILE",
+        "Write what each worker executed when, as trace events for https://ui.perfetto.dev. Also "
+        "of a job that is gone, from its record.",
+        ("out", "ticket", *_REACHING),
+        ("task_manager trace demo --out run.json",),
+    ),
+    "metrics": _About(
+        "LABEL",
+        "Print how a job stands in Prometheus' text format, or write it into a file for a text "
+        "file collector.",
+        ("out", "ticket", *_REACHING),
+        ("task_manager metrics demo --out /var/lib/node_exporter/demo.prom",),
+    ),
     "nameserver": _About(
         "",
         "Be a Pyro name server, for programs that look for one. Jobs of one machine, and tickets, "

@@ -27,6 +27,9 @@ MODULES: Final = {
     "ticket": "ticket",
     "nameserver": "nameserver",
     "journal": "journal",
+    "report": "report",
+    "trace": "trace",
+    "metrics": "metrics",
 }
 COMMANDS: Final = tuple(MODULES)
 #: How many words may follow: the label, then a task.
@@ -38,6 +41,9 @@ EPILOG = """\
 commands:
   show LABEL    print how many processes and tasks a job has (--live: until it is over)
   web LABEL     show a job in a browser
+  report LABEL  write what a job is or was into a file (--out)
+  trace LABEL   write which worker executed what when, for Perfetto (--out)
+  metrics LABEL print how a job stands, for Prometheus
   list          print the labels of all jobs that can be found (--ended: that are gone)
   slave LABEL   execute tasks of a job (also: worker LABEL)
   explain LABEL TASK    print what has happened to a task, and what it waits for
@@ -87,7 +93,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         prog="task_manager",
         usage="task_manager [options] show LABEL | web LABEL | list | slave LABEL |\n"
         "                              worker LABEL | explain LABEL TASK | replay LABEL [TASK] |\n"
-        "                              ticket LABEL | nameserver | journal FILE",
+        "                              ticket LABEL | nameserver | journal FILE | report LABEL |\n"
+        "                              trace LABEL | metrics LABEL",
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -154,7 +161,8 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
         "--ticket", metavar="FILE", help="join by this ticket (a file; - for standard input)"
     )
     add = parser.add_argument_group("options of ticket, nameserver and web").add_argument
-    add("--out", metavar="FILE", help="ticket: write it to this new file, for you alone")
+    text = "ticket: write it to this new file, for you alone; report, trace, metrics: to this one"
+    add("--out", metavar="FILE", help=text)
     add("--valid", metavar="TIME", help="ticket: time until it expires, as 12h or 7d (default: 7d)")
     add("--observer", action="store_true", default=None, help="ticket: to look on, not to work")
     add("--address", metavar="HOST[:PORT]", action="append", help="ticket: where the master is")
@@ -166,14 +174,15 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
 _OF_WORKERS = ("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace")
 OPTIONS: Final = {
     ("slave", "worker"): (*_OF_WORKERS, "initializer", "start_timeout", "preload"),
-    ("ticket",): ("out", "valid", "observer", "address"),
+    ("ticket",): ("valid", "observer", "address"),
+    ("ticket", "report", "trace", "metrics"): ("out",),
     ("nameserver",): ("host",),
     ("nameserver", "web"): ("port",),
     ("web",): ("socket", "open", "host_name", "behind"),
     ("journal",): ("failed", "changed"),
     ("show",): ("live", "every"),
     ("list",): ("ended",),
-    ("slave", "worker", "show", "web", "explain"): ("ticket",),
+    ("slave", "worker", "show", "web", "explain", "report", "trace", "metrics"): ("ticket",),
 }
 
 

@@ -6,12 +6,12 @@ import contextlib
 import csv
 import json
 import os
-import re
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from masterworker.data.cells import harmless
 from masterworker.errors import UsageError
 from masterworker.journal.aside import LargeFiles, folder_of
 from masterworker.journal.plainly import LONGEST
@@ -30,10 +30,6 @@ AT_ONCE: Final = 5000
 MOST_TEXT: Final = 16 << 20
 #: Python's own reader refuses a CSV file in which any cell is longer (characters).
 LONGEST_CELL: Final = 131_072
-#: What a spreadsheet may take for the begin of a formula, where a cell begins: also behind what
-#: another one takes for the end of a cell. OWASP, "CSV Injection",
-#: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA: Final = re.compile(r"(^|[;\t\r\n])(?=[\s\"']*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n\0])")
 
 
 def export(path: Path, key: bytes, out: Path) -> int:
@@ -77,11 +73,6 @@ def export(path: Path, key: bytes, out: Path) -> int:
             with contextlib.suppress(OSError):
                 part.unlink()
     return number
-
-
-def harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: an apostrophe goes before one."""
-    return text if text.isalnum() else _FORMULA.sub(r"\1'", text)
 
 
 def _write_csv(file: IO[bytes], found: Iterator[Row]) -> int:
