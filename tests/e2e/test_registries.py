@@ -151,6 +151,73 @@ CASES = {
         "import model§; return model§.SIZE",
     ),
 }
+MARKED = "MARK = object()\nv = w = None\ndef is_it(x): return x is MARK\n"
+MARKS = {
+    "both are set": Case(
+        {"a§": "MARK = object()\nv = w = MARK\n"},
+        "import a§",
+        "return a§.v is a§.MARK, a§.w is a§.MARK",
+        "a§.MARK = object(); a§.v = a§.MARK",
+    ),
+    "one is set": Case({"a§": MARKED}, "import a§", "return a§.v is a§.MARK", "a§.v = a§.MARK"),
+    "two modules": Case(
+        {"a§": MARKED, "b§": "from a§ import MARK\nv = None\n"},
+        "import a§, b§",
+        "return b§.MARK is a§.MARK, b§.v is a§.MARK, b§.v is b§.MARK",
+        "b§.v = a§.MARK",
+    ),
+    "imported by the program": Case(
+        {"a§": MARKED}, "import a§\nfrom a§ import MARK as MARK§", "return a§.is_it(MARK§)"
+    ),
+    "defaults": Case(
+        {"a§": MARKED},
+        "import a§\ndef f§(x=a§.MARK, *, y=a§.MARK): return a§.is_it(x) and x is y",
+        "return f§()",
+    ),
+    "attributes of classes": Case(
+        {"a§": MARKED}, "import a§\nclass C§:\n    x = a§.MARK", "return a§.is_it(C§.x)"
+    ),
+    "closures": Case(
+        {"a§": MARKED},
+        "import a§\ndef make§(x): return lambda: a§.is_it(x)\nf§ = make§(a§.MARK)",
+        "return f§()",
+    ),
+    "in containers": Case(
+        {"a§": "MARK = object()\nT = {}\n"},
+        "import a§",
+        "return a§.T['k'] is a§.MARK, a§.T['l'][0] is a§.MARK",
+        "a§.T['k'] = a§.MARK; a§.T['l'] = [a§.MARK]",
+    ),
+    "the program's own": Case(
+        {"a§": MARKED},
+        "import a§\nMARK§ = object()\nother§ = MARK§\nlist§ = [MARK§, object()]",
+        "return a§.v is MARK§, other§ is MARK§, list§[0] is MARK§, list§[1] is MARK§",
+        "a§.v = MARK§",
+    ),
+    "classes of marks": Case(
+        {
+            "a§": (
+                "class Mark:\n    __slots__ = ()\n    def __repr__(self): return 'mark'\n"
+                "MARK = Mark()\nv = MARK\nw = 0\n"
+            )
+        },
+        "import a§",
+        "return a§.w is a§.MARK, a§.v is a§.MARK",
+        "a§.w = a§.MARK",
+    ),
+    "what a registry holds": Case(
+        {
+            "registry§": "H = {}\ndef add(k, v): H[k] = v\n",
+            "plugin§": (
+                "import registry§\nclass P:\n    def __init__(self): self.n = 1\n"
+                "it = P()\nregistry§.add('p', it)\n"
+            ),
+        },
+        BOTH,
+        "plugin§.it.m = 3; return registry§.H['p'] is plugin§.it, vars(registry§.H['p'])",
+        "plugin§.it.n = 2",
+    ),
+}
 PROGRAM = """
 def state(number):
     try:
@@ -249,3 +316,9 @@ if __name__ == "__main__":
     assert fourth == [["plugin", "later", *added], ["plugin", "lazy"]]
     assert fifth == [["plugin", "later", "lazy", "x", "y"], ["plugin", "lazy"]]
     assert last == [["plugin", "later", "x", "y"], ["plugin", "lazy"]]
+
+
+@pytest.mark.parametrize("template", ["1", "0"])
+def test_marks(tmp_path: Path, template: str) -> None:
+    """They are compared by identity, and have been given to others."""
+    _compare(tmp_path, MARKS, {"MASTERWORKER_TEMPLATE": template})

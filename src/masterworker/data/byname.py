@@ -12,7 +12,7 @@ from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data import definitions, mainmodule, methods, proxies
+from masterworker.data import definitions, mainmodule, marks, methods, proxies
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.segment import LARGE
 from masterworker.data.standard import of_array
@@ -124,7 +124,7 @@ def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: b
         plain = pickle.Pickler(out, PROTOCOL, buffer_callback=keep)
         plain.dump(value)
         data = out.getvalue()
-        if not any(mark in data for mark in _MARKS):
+        if not any(mark in data for mark in _MARKS) and not marks.are_in(data, plain):
             return Pickled(data, buffers, objects=_objects(plain) if objects else {})
     buffers.clear()
     with io.BytesIO() as out:
@@ -154,7 +154,8 @@ class _ByName(pickle.Pickler):
                 return named.__reduce__()
         if isinstance(obj, MethodType) and obj != getattr(obj.__self__, obj.__name__, None):
             raise pickle.PicklingError("a method that is not found by its name")
-        return proxies.reduce_proxy(obj) or of_array(obj) or NotImplemented
+        found = proxies.reduce_proxy(obj) or of_array(obj) or marks.reduce_known(obj)
+        return found or NotImplemented
 
 
 def _objects(pickler: pickle.Pickler) -> Mapping[int, object]:

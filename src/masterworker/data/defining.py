@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import cloudpickle
 
-from masterworker.data import definitions, enums, mainmodule, rebuilding, sourcecode
+from masterworker.data import definitions, enums, mainmodule, marks, rebuilding, sourcecode
 from masterworker.data.fixed import names_of_objects
 from masterworker.data.protocol import PROTOCOL
 from masterworker.data.standard import reduce_standard
@@ -87,7 +87,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if id(obj) in self._cells:
             return rebuilding.make_cell, ()
         if not isinstance(obj, (type, FunctionType, mainmodule.CACHED)):
-            return reduce_standard(obj) or self._named(obj) or super().reducer_override(obj)
+            found = reduce_standard(obj) or self._named(obj) or marks.reduce_known(obj)
+            return found or super().reducer_override(obj)
         if self._goes_by_name(obj):
             self.parts[obj.__qualname__.partition(".")[0]] = None
             return definitions.find, (obj.__qualname__,)

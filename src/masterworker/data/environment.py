@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from masterworker.data import attributes, mainmodule, methods, snapshot, sourcecode, views
+from masterworker.data import attributes, mainmodule, marks, methods, snapshot, sourcecode, views
 from masterworker.data.builtin import BUILTINS, MISSING, is_usual
 from masterworker.data.byname import Pickled, pickled
 from masterworker.data.definitions import ABSENT, CACHES, DEFINED, PLACE, SOURCE, VALUES, Definition
@@ -89,6 +89,7 @@ class Plan:
         looked: Places | None = None,
     ) -> None:
         self._main = mainmodule.namespace()
+        marks.note_marks(mainmodule.MAIN, self._main)
         #: What each name is bound to.
         self.bindings: list[tuple[str, object]] = []
         #: What names mean that the main program leaves to the builtins.

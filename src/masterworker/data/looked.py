@@ -11,7 +11,7 @@ from functools import partial
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
-from masterworker.data import attributes, places, snapshot
+from masterworker.data import attributes, marks, places, snapshot
 from masterworker.data.builtin import MISSING
 from masterworker.data.definitions import PLACE, Definition
 from masterworker.data.fixed import check_of, is_fixed
@@ -38,6 +38,8 @@ class Looked:
 
     def __init__(self, name: str) -> None:
         value = places.find(name)
+        if type(value) is object:
+            marks.note(name, value, is_set=True)
         self.name = name
         self.kind = type(value).__name__
         #: Its pickle, and what is sent of it; None: there is no such attribute, or it is refused.

@@ -130,6 +130,7 @@ class Needs:
             if plain and len(self.importable) < 4 * KEPT and not self._writes.typed_in:
                 self.importable[function] = travelling
             return travelling
+        self._writes.look()  # also at marks of modules, which it may hold
         try:
             from masterworker.data.byname import as_function, pickled  # not for most masters
 

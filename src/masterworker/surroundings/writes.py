@@ -14,7 +14,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
 
-from masterworker.data import mainmodule, places
+from masterworker.data import mainmodule, marks, places
 from masterworker.data.places import MARK
 from masterworker.data.settings_in_code import IMPORTED, ITEM, Found, found_in
 from masterworker.data.views import owner_of
@@ -131,6 +131,10 @@ def look() -> places.Written:
                 inside.update(dict.fromkeys(_of_its_own(found, vars(module))))
         if inside:
             own.append(tuple(f"{module.__name__}{MARK}{each}" for each in sorted(inside)))
+    apart = {*named, *(name for names in own for name in names)}
+    names = {mainmodule.MAIN, *(each.__name__ for each in homes.modules)}
+    for module in homes.modules:
+        marks.note_in(module.__name__, vars(module).copy(), names, apart)
     if not named and not own:
         return places.NOTHING
     modules = [each.__name__ for each in homes.modules if not _is_loading(each)]
