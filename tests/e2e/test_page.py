@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import signal
@@ -297,6 +298,42 @@ def test_a_name_of_a_proxy(desk: Desk) -> None:
     page = page_of(desk, "--host-name", "Node.example.org")
     assert page.get(Host="node.example.org:443")[0] == 200
     assert page.get(Host="other.example.org:443")[0] == 421
+
+
+def test_a_browser_of_this_machine(desk: Desk, tmp_path: Path) -> None:
+    """It is led to the page by a private file, so no command line has the token."""
+    note = tmp_path / "opened"
+    browser = desk.write(
+        "browser",
+        f"""
+        #!{sys.executable}
+        import pathlib, sys
+        pathlib.Path({str(note) + ".new"!r}).write_text(" ".join(sys.argv[1:]))
+        pathlib.Path({str(note) + ".new"!r}).rename({str(note)!r})
+    """,
+    )
+    browser.chmod(0o700)
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    page = page_of(desk, "--open", BROWSER=str(browser))
+    until(note.exists, "the browser was started")
+    opened = note.read_text()
+    assert opened.startswith("file://")
+    assert page.token not in opened
+    file = Path(opened.removeprefix("file://"))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert html.escape(page.address) in file.read_text()
+    page.served.signal(signal.SIGTERM)
+    page.served.status()
+    assert not file.exists()
+
+
+def test_no_browser(desk: Desk) -> None:
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    page = page_of(desk, "--open", BROWSER="", DISPLAY="", WAYLAND_DISPLAY="")
+    page.served.says("no browser was found: open the address yourself")
+    page.seen()
 
 
 # -- from a program -----------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 #: A folder in which pictures are kept, to be looked at.
 PICTURES = os.environ.get("MASTERWORKER_PICTURES")
 TESTS = Path(__file__).parents[1]
+AXE: Any = find_spec("axe_playwright_python")
 #: What is seen in each state.
 SEEN = {
     "no_workers": ("No workers yet", "task_manager worker sweep -n auto"),
@@ -79,6 +81,21 @@ def test_each_state(desk: Desk, browser: Browser, state: str) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             keep(page, f"{state}-{width}-{scheme}")
     all_is_well(browser, address)
+
+
+@pytest.mark.skipif(not AXE, reason="no axe: pip install axe-playwright-python")
+@pytest.mark.parametrize("state", ["no_workers", "running", "gone", "foreign"])
+def test_who_cannot_see_well(desk: Desk, browser: Browser, state: str) -> None:
+    """The rules of axe find nothing that is serious: contrast, names, order, keyboard."""
+    assert AXE is not None
+    (script,) = Path(str(AXE.submodule_search_locations[0])).glob("axe.min.js")
+    address = made_up(desk, state, 12)
+    for width, scheme in ((1200, "light"), (1200, "dark"), (360, "light")):
+        page = shown(browser, address, width, scheme)
+        page.evaluate(script.read_text())
+        found = page.evaluate("axe.run()")["violations"]
+        told = [(each["id"], each["nodes"][0]["html"]) for each in found]
+        assert not [each for each in found if each["impact"] in {"serious", "critical"}], told
 
 
 @pytest.mark.parametrize("workers", [1, 200, 10_000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from masterworker.views.web.digest import KEYED, digest
 from masterworker.views.web.feed import RATE, Feed
 from masterworker.views.web.guard import HEADERS, LOOPBACK, Refused, judge
 from masterworker.views.web.watcher import Seen, Watcher
+from support import wait_until
 
 if TYPE_CHECKING:
     from masterworker.recorder.shapes import Snapshot
@@ -148,6 +150,37 @@ def test_a_job_that_is_gone_says_nothing_of_its_end() -> None:
     over = digest("demo", found, is_over=True)
     assert "more" not in over["headline"]
     assert {tag["when"] for tag in over["tags"]} == {""}
+
+
+class Counted:
+    """A master that counts how often it is looked at."""
+
+    def __init__(self, found: Snapshot) -> None:
+        self.found, self.looks = found, 0
+
+    def look(self, _: object) -> Snapshot:
+        self.looks += 1
+        return self.found
+
+
+def test_viewers_cost_the_master_nothing() -> None:
+    """However many there are, it is looked at by one, now and again."""
+    job = Job(3)
+    master: Any = Counted(job.snapshot())
+    watcher = Watcher("demo", master, pause=0.05)
+    try:
+        feed = Feed(watcher)
+        for _ in range(1000):
+            feed.reply(0)
+        until = master.looks + 3
+        wait_until(lambda: master.looks >= until, 60.0, "it is looked at")
+        begun = time.monotonic()
+        before = master.looks
+        while time.monotonic() - begun < 0.5:
+            feed.reply(1)
+        assert master.looks - before <= 0.5 / 0.05 + 2
+    finally:
+        watcher.close()
 
 
 # -- requests -----------------------------------------------------------------------------------

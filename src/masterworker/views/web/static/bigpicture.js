@@ -24,14 +24,14 @@ function heightOf(view) {
 export function bigPicture(view) {
   const { heads, of } = view.rows;
   if (!heads.length || !view.histories.width) return null;
+  view.rows.cells = view.rows.cells.map(bytesOf);
   const marks = marksOf(view);
   const failed = marks.filter((mark) => mark.failed).length;
   const lost = marks.length - failed;
-  const height = heightOf(view) * heads.length;
   const what = `${numberText(heads.length)} rows of ${of} over ${timeText(view.age)}`;
   const label = `${what}; cells with failures: ${failed}, with losses: ${lost}. Arrow keys move through it`;
   const canvas = element("canvas", {
-    id: "big-picture", width: slotsOf(view), height, tabindex: "0", role: "img", "aria-label": label,
+    id: "big-picture", width: slotsOf(view), height: heads.length, tabindex: "0", role: "img", "aria-label": label,
   });
   const legend = element("ul", { class: "legend" },
     element("li", {}, "hue: tag, as above"), element("li", {}, "depth: how busy"),
@@ -42,16 +42,19 @@ export function bigPicture(view) {
     axis, element("p", { id: "cell", class: "dim", "aria-live": "polite" }, said(view)), legend);
 }
 
+// Cells that failures and losses are in; they are looked for once for each view.
+const found = { view: null, marks: [] };
+
 function marksOf(view) {
-  const found = [];
+  if (found.view === view) return found.marks;
+  const marks = [];
   view.rows.cells.forEach((each, row) => {
     const cells = bytesOf(each);
-    for (let slot = 0; 2 * slot < cells.length; slot += 1) {
-      const part = cells[2 * slot + 1];
-      if (part & (FAILED | LOST)) found.push({ row, slot, failed: !(part & LOST) });
-    }
+    for (let at = 1; at < cells.length; at += 2)
+      if (cells[at] > FULL) marks.push({ row, slot: at >> 1, failed: !(cells[at] & LOST) });
   });
-  return found;
+  Object.assign(found, { view, marks });
+  return marks;
 }
 
 // What the cell is that was pointed at.
@@ -61,8 +64,8 @@ function said(view) {
   if (row < 0 || row >= heads.length) return "Point at a cell, or move with the arrow keys.";
   const [name, worker, hosts] = heads[row];
   const who = worker >= 0 ? `${worker}: ${name}` : hosts > 1 ? `${name} and ${hosts - 1} more hosts` : name;
-  const found = bytesOf(cells[row] || "");
-  const [place, part] = [found[2 * slot] || 0, found[2 * slot + 1] || 0];
+  const bytes = bytesOf(cells[row] || "");
+  const [place, part] = [bytes[2 * slot] || 0, bytes[2 * slot + 1] || 0];
   const tag = place && view.tags[place - 1] ? `${tagText(view.tags[place - 1].name)}, ` : "";
   const events = `${part & FAILED ? ", a task failed" : ""}${part & LOST ? ", a worker was lost" : ""}`;
   const now = view.worker_list.find((each) => each.id === worker && each.tag);
@@ -70,7 +73,8 @@ function said(view) {
   return `${who}, ${timeText(slot * width)} to ${timeText((slot + 1) * width)}: ${tag}${Math.round((100 * (part & FULL)) / FULL)} % busy${events}${at}`;
 }
 
-// Paints what `bigPicture` has made room for; elements are in the document then.
+// Paints what `bigPicture` has made room for; elements are in the document then. A cell is a pixel,
+// and rows are made as high as they are to be by the style.
 export function paint(root, view, hues) {
   shown.view = view;
   const canvas = root.querySelector("#big-picture");
@@ -78,38 +82,35 @@ export function paint(root, view, hues) {
   const [slots, height] = [slotsOf(view), heightOf(view)];
   canvas.style.setProperty("height", `${height * view.rows.heads.length}px`);
   const colours = coloursOf(root, view, hues);
-  const image = new ImageData(slots, height * view.rows.heads.length);
+  const image = new ImageData(slots, view.rows.heads.length);
   const pixels = new Uint32Array(image.data.buffer);
   view.rows.cells.forEach((each, row) => {
     const cells = bytesOf(each);
-    const first = row * height * slots;
     const number = Math.min(slots, cells.length / 2);
     for (let slot = 0; slot < number; slot += 1) {
       const busy = cells[2 * slot + 1] & FULL;
-      if (busy) pixels[first + slot] = colours[cells[2 * slot]][busy];
+      if (busy) pixels[row * slots + slot] = colours(cells[2 * slot])[busy];
     }
-    const gap = height > 4 ? 1 : 0;
-    for (let line = 1; line < height - gap; line += 1)
-      pixels.copyWithin(first + line * slots, first, first + slots);
   });
   canvas.getContext("2d").putImageData(image, 0, 0);
   signs(root, view, height);
 }
 
-// For each place of a tag and each degree of being busy a pixel.
+// Returns a function: for the place of a tag the pixels of all degrees of being busy.
 function coloursOf(root, view, hues) {
   const style = getComputedStyle(root);
-  const names = [null, ...view.tags.map((tag) => tag.name)];
-  const found = {};
-  for (let place = 0; place < 256; place += 1) {
-    const hue = style.getPropertyValue(`--hue${hues.get(names[place]) || 9}`).trim();
+  const known = {};
+  return (place) => {
+    if (known[place]) return known[place];
+    const name = place ? view.tags[place - 1]?.name : null;
+    const hue = style.getPropertyValue(`--hue${hues.get(name) || 9}`).trim();
     const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hue.slice(at, at + 2), 16));
-    found[place] = Uint32Array.from({ length: FULL + 1 }, (_, busy) => {
+    known[place] = Uint32Array.from({ length: FULL + 1 }, (_, busy) => {
       const alpha = Math.round(70 + (185 * busy) / FULL);
       return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
     });
-  }
-  return found;
+    return known[place];
+  };
 }
 
 function signs(root, view, height) {
@@ -120,48 +121,61 @@ function signs(root, view, height) {
   over.height = height * view.rows.heads.length;
   const context = over.getContext("2d");
   const style = getComputedStyle(root);
+  gaps(context, height, view.rows.heads.length, wide, style);
   const taken = new Set();
-  for (const { row, slot, failed } of marksOf(view).sort((a, b) => a.failed - b.failed)) {
-    const [x, y] = [(slot + 0.5) * step, (row + 0.5) * height];
-    const place = `${Math.round(x / SIGN)} ${Math.round(y / SIGN)}`;
-    if (taken.has(place)) continue;
+  const [failures, losses] = [new Path2D(), new Path2D()];
+  for (const { row, slot, failed } of marksOf(view)) {
+    const x = Math.max(SIGN / 2, Math.min(wide - SIGN / 2, (slot + 0.5) * step));
+    const y = (row + 0.5) * height;
+    const place = Math.round(x / SIGN) + 1000 * Math.round(y / SIGN);
+    if (failed && taken.has(place)) continue;
     taken.add(place);
-    sign(context, Math.max(SIGN / 2, Math.min(wide - SIGN / 2, x)), y, failed, style);
+    if (failed) cross(failures, x, y);
+    else triangle(losses, x, y);
   }
+  stroke(context, failures, style, "--bad");
+  stroke(context, losses, style, "--text");
+  context.fillStyle = style.getPropertyValue("--text");
+  context.fill(losses);
   if (shown.row >= 0) {
     context.strokeStyle = style.getPropertyValue("--text");
     context.strokeRect(shown.slot * step, shown.row * height, Math.max(3, step), Math.max(3, height));
   }
 }
 
-function sign(context, x, y, failed, style) {
-  const half = SIGN / 2 - 0.5;
-  context.beginPath();
-  if (failed) {
-    context.moveTo(x - half, y - half);
-    context.lineTo(x + half, y + half);
-    context.moveTo(x + half, y - half);
-    context.lineTo(x - half, y + half);
-  } else {
-    context.moveTo(x - half, y - half);
-    context.lineTo(x + half, y - half);
-    context.lineTo(x, y + half);
-    context.closePath();
-  }
-  context.lineWidth = 3.5;
-  context.strokeStyle = style.getPropertyValue("--ground");
-  context.stroke();
-  context.lineWidth = 1.6;
-  context.strokeStyle = style.getPropertyValue(failed ? "--bad" : "--text");
-  context.stroke();
-  if (!failed) {
-    context.fillStyle = style.getPropertyValue("--text");
-    context.fill();
+function gaps(context, height, rows, wide, style) {
+  if (height < 5) return;
+  context.fillStyle = style.getPropertyValue("--ground");
+  for (let row = 1; row < rows; row += 1) context.fillRect(0, row * height - 1, wide, 1);
+}
+
+const HALF = SIGN / 2 - 0.5;
+
+function cross(path, x, y) {
+  path.moveTo(x - HALF, y - HALF);
+  path.lineTo(x + HALF, y + HALF);
+  path.moveTo(x + HALF, y - HALF);
+  path.lineTo(x - HALF, y + HALF);
+}
+
+function triangle(path, x, y) {
+  path.moveTo(x - HALF, y - HALF);
+  path.lineTo(x + HALF, y - HALF);
+  path.lineTo(x, y + HALF);
+  path.closePath();
+}
+
+// With a margin, so that a sign is seen on any hue.
+function stroke(context, path, style, colour) {
+  for (const [wide, name] of [[3.5, "--ground"], [1.6, colour]]) {
+    context.lineWidth = wide;
+    context.strokeStyle = style.getPropertyValue(name);
+    context.stroke(path);
   }
 }
 
-// Pointing and arrow keys; `again` draws the page.
-export function listenToPicture(root, again) {
+// Pointing and arrow keys.
+export function listenToPicture(root) {
   const point = (event) => {
     if (event.target.id !== "big-picture" || !shown.view) return;
     const box = event.target.getBoundingClientRect();
@@ -171,9 +185,12 @@ export function listenToPicture(root, again) {
     );
   };
   const move = (row, slot) => {
+    const before = [shown.row, shown.slot];
     shown.row = Math.max(0, Math.min(shown.view.rows.heads.length - 1, row));
     shown.slot = Math.max(0, Math.min(slotsOf(shown.view) - 1, slot));
-    again();
+    if (before[0] === shown.row && before[1] === shown.slot) return;
+    root.querySelector("#cell").textContent = said(shown.view);
+    signs(root, shown.view, heightOf(shown.view));
   };
   root.addEventListener("click", point);
   root.addEventListener("mousemove", point);

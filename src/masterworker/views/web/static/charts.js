@@ -49,9 +49,10 @@ export function chartsSection(view, hues) {
   const { width, slots, tags } = view.histories;
   if (!slots) return null;
   const names = Object.keys(tags);
-  const settled = names.map((name) =>
-    steps(tags[name].done).map((value, n) => (value + steps(tags[name].failed)[n]) / width),
-  );
+  const settled = names.map((name) => {
+    const failed = steps(tags[name].failed);
+    return steps(tags[name].done).map((value, n) => (value + failed[n]) / width);
+  });
   const workers = sums(names.map((name) => tags[name].workers), slots);
   const waiting = sums(names.map((name) => tags[name].waiting), slots);
   const rate = sums(settled, slots);

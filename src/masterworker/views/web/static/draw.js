@@ -17,8 +17,8 @@ const STATES = {
 
 function draw(root, view, state) {
   const parts = [];
-  if (view) parts.push(element("h1", { class: "headline", role: "status" }, view.headline));
-  else parts.push(element("h1", { class: "headline", role: "status" }, "masterworker"));
+  if (view) parts.push(element("h1", { class: "headline" }, view.headline));
+  else parts.push(element("h1", { class: "headline" }, "masterworker"));
   parts.push(stateBox(view, state));
   if (view) parts.push(...job(view));
   const made = element("main", { id: "page" }, parts);
@@ -33,7 +33,7 @@ export function pageIn(root) {
   const latest = { view: null, state: null };
   const again = () => draw(root, latest.view, latest.state);
   listen(root);
-  listenToPicture(root, again);
+  listenToPicture(root);
   addEventListener("resize", () => latest.state && again());
   return (view, state) => {
     Object.assign(latest, { view, state });

@@ -20,7 +20,7 @@ function table(label, titles, rows) {
   );
   return element(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": `table of ${label}` },
     element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)),
   );
 }
