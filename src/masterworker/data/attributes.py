@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import pickle
 from types import FunctionType, MethodType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data import mainmodule, places
+from masterworker.data import mainmodule, places, snapshot
 from masterworker.data.builtin import MISSING
 from masterworker.data.byname import Pickled, pickled
 from masterworker.data.copied import relies_on_being_one
 from masterworker.data.fixed import is_fixed
 from masterworker.data.protocol import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: What modules keep for themselves is sent up to this size (bytes).
 MUCH: Final = 64 << 10
@@ -99,6 +102,17 @@ def pickled_as_now(name: str) -> Pickled:
     return pickled((value,), itself=itself(value))
 
 
+def as_state(name: str) -> str:
+    """Return the name of the object whose attribute this is, if that can be sent; else the same."""
+    home, _, _ = name.rpartition(".")
+    return home if is_smaller(places.find(home), MUCH) else name
+
+
+def pickled_gone() -> Pickled:
+    """Pickle what says that there is no such attribute any more."""
+    return pickled((places.Gone,))
+
+
 def is_small(name: str) -> bool:
     """Return whether the value of an attribute can be sent with each call that comes.
 
@@ -110,6 +124,13 @@ def is_small(name: str) -> bool:
     if type(value) in (dict, list, set) and len(value) > MUCH:  # each item is a byte at least
         return False
     return not relies_on_being_one(value) and is_smaller(value, MUCH)
+
+
+def check_of_too_much(name: str) -> Callable[[], bool]:
+    """Return a check whether what is too much is so still: it is, as long as it is the same."""
+    value = places.find(name)
+    holds_the_same = snapshot.shallow(value)
+    return lambda: (places.find(name) is value and holds_the_same()) or not is_small(name)
 
 
 def is_smaller(value: object, most: int) -> bool:

@@ -6,6 +6,7 @@ from collections import OrderedDict, UserDict, UserList, defaultdict, deque
 from operator import is_
 from typing import Any, Final
 
+from masterworker.data import stateful
 from masterworker.data.places import BUILT_IN, is_kin
 
 #: Classes whose objects keep their items themselves; the first that is true counts.
@@ -52,15 +53,16 @@ def _fill_kin(now: Any, value: Any) -> None:
 
 
 class Content:
-    """What a container holds at one time. Arrays and tables are not looked into.
+    """What a container or object holds at one time. Arrays and tables are not looked into.
 
     Args:
         container: Or anything else, which holds nothing.
+        depth: How far objects in its attributes are looked into.
     """
 
-    __slots__ = ("_attributes", "_base", "_container", "items", "keys")
+    __slots__ = ("_attributes", "_base", "_container", "_inner", "items", "keys")
 
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, depth: int = 3) -> None:
         kind = type(container)
         self._container = container
         self._base: Any = next((each for each in _BASES if issubclass(kind, each)), None)
@@ -73,6 +75,14 @@ class Content:
                 self.items = list(self._base.values(container))
         if issubclass(kind, (*_BASES, UserDict, UserList)) and hasattr(container, "__dict__"):
             self._attributes = vars(container).copy()
+        elif stateful.is_stateful(container):
+            self._attributes = (stateful.attributes_of(container) or {}).copy()
+        #: What its attributes hold, where it is an object of a class of the program's.
+        self._inner: dict[str, Content] = {}
+        if self._base is None and depth and self._attributes:
+            for name, value in self._attributes.items():
+                if issubclass(type(value), _BASES) or stateful.is_stateful(value):
+                    self._inner[name] = Content(value, depth - 1)
 
     def is_held(self) -> bool:
         """Return whether the container holds the same objects now."""
@@ -83,7 +93,8 @@ class Content:
             ([*(now._attributes or ())], [*(self._attributes or ())]),
             ([*(now._attributes or {}).values()], [*(self._attributes or {}).values()]),
         )
-        return all(len(a) == len(b) and all(map(is_, a, b)) for a, b in pairs)
+        is_same = all(len(a) == len(b) and all(map(is_, a, b)) for a, b in pairs)
+        return is_same and all(each.is_held() for each in self._inner.values())
 
     def put_back(self) -> None:
         """Let the container hold this again."""
@@ -94,10 +105,16 @@ class Content:
             attributes = vars(self._container)
             attributes.clear()
             attributes.update(self._attributes)
+        for each in self._inner.values():
+            each.put_back()
 
     def added(self) -> Content | None:
         """Return what the container holds besides by now; None: nothing."""
         now, count = Content(self._container), len(self.keys)
+        if self._inner:
+            found = {name: each.added() for name, each in self._inner.items()}
+            now._inner = {name: each for name, each in found.items() if each is not None}
+            return now if now._inner else None
         if self._base in (list, deque):
             is_longer = all(map(is_, now.keys, self.keys)) and len(now.keys) > count
             now.keys = now.keys[count:] if is_longer else []
@@ -114,6 +131,11 @@ class Content:
         """Add this to a container of the same class, as far as that does not hold it."""
         other = Content(container)
         if other._base is not self._base:
+            return
+        for name, each in self._inner.items():
+            if name in other._inner:
+                each.add_to(other._inner[name]._container)
+        if self._base is None:
             return
         new = [at for at, each in enumerate(self.keys) if each not in other.keys]
         self._add(

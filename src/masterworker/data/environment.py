@@ -200,11 +200,14 @@ class Plan:
         Returns:
             Names that they need, and hints.
         """
-        looked.begin()
+        looked.begin(written.deleted)
         names = dict.fromkeys(written.named)
+        for name in written.setters:
+            del names[name]
+            names[attributes.as_state(name)] = None
         for own in written.own:
             if too_much := looked.too_much_of(own):
-                self._checks.append(partial(_is_too_much, too_much))
+                self._checks.append(attributes.check_of_too_much(too_much))
             else:
                 names.update(dict.fromkeys(own))
         needs: list[str] = []
@@ -359,11 +362,6 @@ class Plan:
 
     def _needs_any(self, definition: Definition) -> bool:
         return any(self._needs.get(name) for name in definition.names)
-
-
-def _is_too_much(name: str) -> bool:
-    """Return whether what was too much is so still."""
-    return not attributes.is_small(name)
 
 
 def _by_value(values: Iterable[object]) -> tuple[object, ...]:

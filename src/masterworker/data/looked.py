@@ -19,7 +19,7 @@ from masterworker.data.making import compare, define
 from masterworker.data.places import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from masterworker.core.task import Payload
     from masterworker.data.byname import Pickled
@@ -30,16 +30,18 @@ class Looked:
 
     Args:
         name: Of the attribute, with its module.
+        may_be_gone: If there is no such attribute, it has been deleted.
     """
 
     __slots__ = (
         *("can_be_kept", "definition", "found", "is_true", "kind", "name", "parts", "refused"),
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, may_be_gone: bool = False) -> None:
         value = places.find(name)
         if type(value) is object:
             marks.note(name, value, is_set=True)
+        is_gone = value is MISSING and may_be_gone and places.find_home(name) is not MISSING
         self.name = name
         self.kind = type(value).__name__
         #: Its pickle, and what is sent of it; None: there is no such attribute, or it is refused.
@@ -53,8 +55,12 @@ class Looked:
         #: Tells whether it is still what it was.
         self.is_true: Callable[[], bool]
         is_same = _check_of_identity(name, value)
-        if value is MISSING or attributes.is_usual_method(name, value):
+        if (value is MISSING and not is_gone) or attributes.is_usual_method(name, value):
             self.is_true = is_same
+            return
+        if is_gone:
+            self.definition = define(PLACE, (name,), found := attributes.pickled_gone(), self.parts)
+            self.found, self.is_true = found, is_same
             return
         holds_the_same = _check_of_content(value)
         try:
@@ -82,6 +88,8 @@ class Places:
         self._small: dict[str, Looked] = {}
         #: Those that are known to be what they were, since a plan is being made.
         self._sure: set[str] = set()
+        #: Those that have been seen, or may have been deleted before.
+        self._seen: set[str] = set()
         #: Which attribute of a module is too much, so that none of it is sent.
         self._too_much: dict[tuple[str, ...], str] = {}
 
@@ -89,13 +97,20 @@ class Places:
         """Return what an attribute is now. Costs little if it is what it was."""
         known = self._known.get(name)
         if known is None or not self._is_true(known):
-            self._known[name] = known = Looked(name)
+            self._known[name] = known = Looked(name, may_be_gone=name in self._seen)
             self._sure.add(name)
+            if known.definition is not None:
+                self._seen.add(name)
         return known
 
-    def begin(self) -> None:
-        """A plan is being made: what has been looked at before may have changed."""
+    def begin(self, deleted: Iterable[str] = ()) -> None:
+        """A plan is being made: what has been looked at before may have changed.
+
+        Args:
+            deleted: What the program may have deleted before it was looked at.
+        """
         self._sure.clear()
+        self._seen.update(deleted)
 
     def _is_true(self, known: Looked) -> bool:
         if known.name in self._sure:

@@ -17,6 +17,8 @@ from masterworker.named import NamedTuple
 _CONTAINERS: Final = (dict, list, set, Counter, OrderedDict, defaultdict, deque, bytearray)
 #: From what their classes are derived, which keeps their items.
 BUILT_IN: Final = (OrderedDict, dict, list, set)
+#: Stands for the value that a context variable has at the moment, behind its name.
+IN_CONTEXT: Final = "get()"
 #: Between the name of a module and those of its attributes.
 MARK: Final = ":"
 
@@ -32,6 +34,14 @@ class Written(NamedTuple):
     modules: tuple[str, ...] = ()
     #: Those of `named` that are set before the program has imported all of these.
     early: tuple[str, ...] = ()
+    #: Those of all of these that it may have deleted.
+    deleted: tuple[str, ...] = ()
+    #: Those of `named` that are set by code of a class.
+    setters: tuple[str, ...] = ()
+
+
+class Gone:
+    """Stands for the value of an attribute that the program has deleted; never made."""
 
 
 NOTHING: Final = Written()
@@ -69,7 +79,25 @@ def find(name: str) -> Any:
     found: Any = sys.modules.get(module, MISSING)
     for part in path.split("."):
         try:
-            found = getattr(found, part)
+            found = step(found, part)
         except Exception:  # a property may raise anything
             return MISSING
     return found
+
+
+def find_home(name: str) -> Any:
+    """Return that in which an attribute is, or would be; `MISSING` where that is not there."""
+    home, _, path = name.partition(MARK)
+    outer, _, _ = path.rpartition(".")
+    return find(f"{home}{MARK}{outer}") if outer else sys.modules.get(home, MISSING)
+
+
+def step(value: Any, part: str) -> Any:
+    """Return an attribute of something, or what is at a position of a tuple.
+
+    Raises:
+        Exception: It is not there.
+    """
+    if part == IN_CONTEXT:
+        return sys.modules["_contextvars"].copy_context()[value]  # not loaded for that
+    return value[int(part)] if part.isdecimal() else getattr(value, part)

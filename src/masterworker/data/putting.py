@@ -9,13 +9,14 @@ that only the worker imports is kept, also beyond a later value.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from functools import partial
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data import containers, places
+from masterworker.data import containers, places, stateful
 from masterworker.data.builtin import MISSING
 from masterworker.data.containers import Content
 from masterworker.data.places import MARK, find
@@ -24,11 +25,14 @@ from masterworker.signals import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextvars import ContextVar, Token
 
 logger = logging.getLogger("masterworker.worker")
 
 #: Functions and classes of modules that were replaced here, as the modules define them.
 _originals: Final = dict[str, object]()
+#: How context variables are again what they were before they were set here.
+_tokens: Final = dict["ContextVar[Any]", "Token[Any]"]()
 
 
 class _State:
@@ -71,7 +75,7 @@ def _owner(module: ModuleType, path: str) -> tuple[Any, str]:
     *parts, last = path.split(".")
     at: Any = module
     for part in parts:
-        at = getattr(at, part)
+        at = places.step(at, part)
     return at, last
 
 
@@ -141,6 +145,11 @@ def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: 
     for name in names:
         if name in _originals:  # which is found by its name
             _put(module, name.partition(MARK)[2], _originals[name])
+    for name in names:  # to open it may be to fill what is there
+        home, _, path = name.partition(MARK)
+        if home == module.__name__:
+            with contextlib.suppress(Exception):
+                _note_bare(name, module, path)
     try:
         values = tuple(load())
     except Exception as error:
@@ -152,7 +161,6 @@ def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: 
             if issubclass(type(before := find(name)), (FunctionType, type)):
                 _originals.setdefault(name, before)
             try:
-                _note_bare(name, module, path)
                 _put(module, path, value)
                 _add_again(name)
                 if _here.others and name in _here.bare:
@@ -163,12 +171,35 @@ def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: 
 
 def _put(module: ModuleType, path: str, value: Any) -> None:
     at, last = _owner(module, path)
-    now = getattr(at, last, MISSING)
+    now = find(f"{module.__name__}{MARK}{path}")
     if now is value:
         return
-    is_alike = type(now) is type(value) and (places.is_container(value) or places.is_kin(value))
-    if not (is_alike and getattr(at, last) is now and containers.fill(now, value)):
+    if last == places.IN_CONTEXT:
+        _set_in_context(at, value)
+    elif value is places.Gone:
+        if now is not MISSING:
+            delattr(at, last)
+    elif now is MISSING or places.step(at, last) is not now or not _fill(now, value):
         setattr(at, last, value)  # as where a property makes one for each who asks
+
+
+def _fill(now: Any, value: Any) -> bool:
+    """Let an object be what another one is, for all that have it; it is false if it cannot."""
+    if type(now) is not type(value):
+        return False
+    if places.is_container(now) or places.is_kin(now):
+        return containers.fill(now, value)
+    if stateful.is_stateful(now):
+        stateful.fill(now, value)
+        return True
+    return False
+
+
+def _set_in_context(variable: ContextVar[Any], value: Any) -> None:
+    if value is not places.Gone:
+        _tokens.setdefault(variable, variable.set(value))
+    elif (token := _tokens.pop(variable, None)) is not None:
+        variable.reset(token)
 
 
 def _note_bare(name: str, module: ModuleType, path: str) -> None:
@@ -177,7 +208,9 @@ def _note_bare(name: str, module: ModuleType, path: str) -> None:
     if (known is not None and known.module is module) or name in _here.early:
         return
     at, last = _owner(module, path)
-    value, attributes = getattr(at, last, MISSING), getattr(at, "__dict__", {})
+    value, attributes = getattr(at, last, MISSING), getattr(at, "__dict__", None)
+    if attributes is None or last == places.IN_CONTEXT:
+        return
     if value is attributes.get(last, MISSING) and type(at).__setattr__ in _USUAL:
         _here.bare[name] = _State(module, path)
 

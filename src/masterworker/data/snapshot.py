@@ -1,12 +1,14 @@
-"""What small containers hold, so that it can be seen quickly whether they hold something else."""
+"""What containers and objects hold, so that it is seen quickly whether they hold something else."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from operator import is_
-from typing import TYPE_CHECKING, Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from masterworker.data.fixed import is_fixed
+from masterworker.data.stateful import attributes_of, is_stateful, slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -17,45 +19,57 @@ _CONTAINERS: Final = (list, dict, set, Counter, deque)
 
 
 def check_of(value: object) -> Callable[[], bool] | None:
-    """Return a check whether a container still holds the same objects; None: that says too little.
+    """Return a check whether a value still holds the same objects; None: that says too little.
 
-    It costs some 300 ns, and 25 ns for each object. Containers in it are looked into as well; all
-    other objects must be such as cannot change.
+    It costs some 300 ns, and 25 ns for each object. Containers in it, and objects that are all in
+    their attributes, are looked into as well; all others must be such as cannot change.
     """
-    if type(value) not in _CONTAINERS:
+    if not _is_looked_into(value):
         return None
     held: list[tuple[Collection[Any], tuple[Any, ...]]] = []
+    spaces: list[tuple[object, dict[str, Any]]] = []
     todo, seen, left = [value], {id(value)}, MOST
     while todo:
         container: Any = todo.pop()
         items = _held_by(container)
+        if type(container) not in _CONTAINERS:
+            spaces.append((container, cast("dict[str, Any]", attributes_of(container))))
         held += items
-        for _, those in items:
-            if (left := left - len(those)) < 0:
+        for each in (each for _, those in items for each in those):
+            left -= 1
+            is_fine = _is_looked_into(each) or is_fixed(each)
+            if left < 0 or not is_fine:
                 return None
-            for each in those:
-                if type(each) in _CONTAINERS:
-                    if id(each) not in seen:
-                        seen.add(id(each))
-                        todo.append(each)
-                elif not is_fixed(each):
-                    return None
+            if id(each) not in seen and _is_looked_into(each):
+                seen.add(id(each))
+                todo.append(each)
 
     def check() -> bool:
         for container, items in held:
             if len(container) != len(items) or not all(map(is_, container, items)):
                 return False
-        return True
+        return not spaces or all(attributes_of(each) is space for each, space in spaces)
 
     return check
+
+
+def _is_looked_into(value: object) -> bool:
+    kind = type(value)
+    if kind in _CONTAINERS:
+        return True
+    if not is_stateful(value) or kind is SimpleNamespace or slots_of(kind):
+        return False
+    is_usual = kind.__getstate__ is object.__getstate__ and not hasattr(kind, "__getnewargs_ex__")
+    return is_usual and attributes_of(value) is not None
 
 
 def shallow(value: object) -> Callable[[], bool]:
     """Return a check whether a container holds the same objects, whatever these are.
 
-    Of a large one it looks at their number only; of anything else, at nothing.
+    Of a large one it looks at their number only; of an object, at its attributes.
     """
-    held = _held_by(value) if type(value) in _CONTAINERS else []
+    is_looked_into = type(value) in _CONTAINERS or is_stateful(value)
+    held = _held_by(value) if is_looked_into else []
 
     def check() -> bool:
         return all(
@@ -67,6 +81,9 @@ def shallow(value: object) -> Callable[[], bool]:
 
 
 def _held_by(container: Any) -> list[tuple[Collection[Any], tuple[Any, ...]]]:
+    if type(container) not in _CONTAINERS:
+        space = attributes_of(container)
+        container = {} if space is None else space
     if isinstance(container, dict):
         values = container.values()
         return [(container, tuple(container)), (values, tuple(values))]
