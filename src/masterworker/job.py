@@ -68,8 +68,8 @@ def run_job(
     master = make_master(label, **kept)
     try:
         parts = engine_of(master)
-        if parts.slots is not None:
-            parts.slots.handlers.update(handlers_of(worker_class))
+        if (slots := parts.execution.slots) is not None:
+            slots.handlers.update(handlers_of(worker_class))
         parts.program.store(main_program(parts.needs, worker_class, "run", heartbeat=heartbeat))
         if workers:
             master.launch_workers(workers, wait=True)

@@ -153,7 +153,7 @@ def test_what_changes_meanwhile_is_noticed(change: Callable[[], None]) -> None:
         before = seen()
         change()
         assert seen() != before
-        engine.launch_workers(1, wait=False)
+        engine.execution.launch_workers(1, wait=False)
         assert engine.submission.submit(seen, (), {}).result(HANG) == seen()
         assert not psutil.pid_exists(begun)
     finally:
@@ -165,7 +165,7 @@ def test_one_that_is_killed_meanwhile_costs_no_worker() -> None:
     engine = MasterEngine(None, ahead=ahead)
     try:
         os.kill(pid_of(ahead), signal.SIGKILL)
-        engine.launch_workers(1, wait=False)
+        engine.execution.launch_workers(1, wait=False)
         assert engine.submission.submit(abs, (-1,), {}).result(HANG) == 1
     finally:
         engine.end.shutdown(HANG)

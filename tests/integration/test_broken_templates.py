@@ -137,7 +137,7 @@ def test_a_template_that_breaks_when_it_is_asked(
 
 
 def reason_of(master: Master) -> str:
-    launcher = engine_of(master).launcher
+    launcher = engine_of(master).execution.launcher
     assert launcher is not None
     return launcher.describe_ways_to_start()
 
@@ -159,7 +159,7 @@ def test_a_socket_that_is_full(master: Master) -> None:
     """The template is stopped, and what it was asked fills its socket."""
     master.launch_workers(1, wait=True)
     all_is_well(master, 1)
-    launcher = engine_of(master).launcher
+    launcher = engine_of(master).execution.launcher
     assert launcher is not None
     supervisor = launcher.local_workers._supervisor
     assert supervisor is not None

@@ -68,7 +68,7 @@ def templates_of(master: Master) -> list[psutil.Process]:
 
 
 def preloaded(master: Master) -> Any:
-    launcher = engine_of(master).launcher
+    launcher = engine_of(master).execution.launcher
     assert launcher is not None
     return launcher.local_workers._supervisor.starter._templates._preloaded  # type: ignore[union-attr]
 

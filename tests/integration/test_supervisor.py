@@ -177,7 +177,7 @@ def test_a_worker_that_never_starts_is_given_up(
     script = python_script(tmp_path, "broken.py", "raise RuntimeError('broken by intent')\n")
     engine_of(master).program.store(program.of_file(script))
     master.launch_workers(1)
-    supervisor = engine_of(master).launcher.local_workers._supervisor
+    supervisor = engine_of(master).execution.launcher.local_workers._supervisor
     assert supervisor is not None
     assert supervisor.wait(HANG)
     told = [r.getMessage() for r in caplog.records if r.name == "masterworker.launch"]
@@ -223,7 +223,7 @@ def test_the_program_waits_for_all_its_children(master: Master) -> None:
     """`os.wait` of the program takes the status away; the worker is replaced all the same."""
     master.launch_workers(1)
     victim = one_worker(master)
-    supervisor = engine_of(master).launcher.local_workers._supervisor
+    supervisor = engine_of(master).execution.launcher.local_workers._supervisor
     assert supervisor is not None
     began, done = threading.Event(), threading.Event()
 
@@ -253,7 +253,7 @@ def test_a_maximum_of_tasks(master: Master) -> None:
 def test_an_idle_time_out(master: Master) -> None:
     """Who has nothing to do leaves, and is not replaced."""
     master.launch_workers(2, idle_timeout=0.3, wait=True)
-    supervisor = engine_of(master).launcher.local_workers._supervisor
+    supervisor = engine_of(master).execution.launcher.local_workers._supervisor
     assert supervisor is not None
     assert supervisor.wait(HANG)
     assert members(master) == set()
@@ -277,7 +277,7 @@ def test_a_lifetime(master: Master, tmp_path: Path) -> None:
     master.launch_workers(1, lifetime=4.0)  # a start takes its time on a busy machine
     future = master.submit(work.first_then_say, "begun", str(tmp_path))
     wait_until((tmp_path / "begun").exists, HANG)
-    supervisor = engine_of(master).launcher.local_workers._supervisor
+    supervisor = engine_of(master).execution.launcher.local_workers._supervisor
     assert supervisor is not None
     assert supervisor.wait(HANG)
     assert not future.done()
@@ -409,7 +409,7 @@ def test_the_last_words_of_a_worker_reach_the_manager(master: Master) -> None:
         endings.extend(ended)
         return attend(name, alive, ended, wait)
 
-    engine_of(master).launcher.local_workers._attend = spy
+    engine_of(master).execution.launcher.local_workers._attend = spy
     master.launch_workers(1)
     worker = one_worker(master)
 

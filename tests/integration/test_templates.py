@@ -131,7 +131,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def template_of(master: Master) -> psutil.Process | None:
     """Return the template of a master, once there is one."""
-    assert engine_of(master).launcher is not None
+    assert engine_of(master).execution.launcher is not None
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
             if "template.server" in " ".join(child.cmdline()):
@@ -151,7 +151,8 @@ def test_a_worker_is_the_same_whichever_way_it_was_started(
         first.launch_workers(1, wait=True, preload=preload)
         assert template_of(first) is not None
         if preload:
-            loaded = first._Master__engine.launcher.local_workers._supervisor.starter._templates  # type: ignore[attr-defined]
+            local = engine_of(first).execution.launcher.local_workers
+            loaded = local._supervisor.starter._templates
             wait_until(lambda: any(each.is_ready for each in loaded._preloaded.all()), HANG)
             os.kill(first.submit(work.pid).result(HANG), signal.SIGKILL)
             assert first.submit(eval, "'json' in __import__('sys').modules").result(HANG)
@@ -289,7 +290,7 @@ def test_more_workers_than_requests_that_the_connection_holds(
     master.launch_workers(19)
     template.send_signal(signal.SIGCONT)
     wait_until(lambda: master.number_of_workers == 20, HANG)
-    local = engine_of(master).launcher.local_workers._supervisor
+    local = engine_of(master).execution.launcher.local_workers._supervisor
     assert [slot.process._popen for slot in local.slots] == 20 * [None]
 
 
@@ -520,6 +521,6 @@ def test_an_import_path_that_is_too_long_for_a_template(
 def test_the_reason_can_be_read(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTERWORKER_TEMPLATE", "0")
     master.launch_workers(1, wait=True)
-    launcher = engine_of(master).launcher
+    launcher = engine_of(master).execution.launcher
     assert launcher is not None
     assert "MASTERWORKER_TEMPLATE" in launcher.local_workers.why_no_template

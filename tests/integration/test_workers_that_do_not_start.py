@@ -143,7 +143,7 @@ def test_the_job_goes_on_as_long_as_one_works(tmp_path: Path) -> None:
     with Master(workers=3, initializer=lambda: once_in_three(path)) as master:
         for number in range(20):
             assert master.submit(abs, -number).result(HANG) == number
-        supervisor = engine_of(master).launcher.local_workers._supervisor
+        supervisor = engine_of(master).execution.launcher.local_workers._supervisor
         assert supervisor is not None
         places = supervisor.slots
         wait_until(lambda: sum(place.gave_up for place in places) == 2, HANG)

@@ -233,7 +233,7 @@ class MasterProcess:
                 f"no slave code is stored for {self.label!r}: use runJob, or "
                 "initializeMasterProcess(label, slave_script=...)"
             )
-        self.__parts.job.launch_workers(n, wait=True)
+        self.__parts.job.execution.launch_workers(n, wait=True)
 
 
 class SlaveProcess:

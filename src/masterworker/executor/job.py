@@ -81,13 +81,8 @@ class Job:
         #: The collector of garbage may end an executor while its thread is in here.
         self._lock = forks.rlock()
         self._ending: threading.Thread | None = None
-        launcher = self.engine.launcher
-        if owned and self.engine.slots is not None:
-            self.engine.when_stuck.bind(self._on_stuck)
-            self._on_stuck()
-        elif owned and launcher is not None and not launcher.can_be_found:
-            launcher.when_stuck.bind(self._on_stuck)
-            self._on_stuck()  # it may be so already
+        if owned:
+            self.engine.execution.watch(self._on_stuck)
 
     def note(self, call: Future[Any] | Mapped) -> None:
         """A call was asked for, or many as one. Those that are done are forgotten."""

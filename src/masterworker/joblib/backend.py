@@ -121,7 +121,7 @@ class MasterworkerBackend(AutoBatchingMixin, ParallelBackendBase):  # type: igno
             # Each `Parallel` that is under way has an object of its own.
             raise FallbackToBackend(self._another(further))
         many = self.effective_n_jobs(n_jobs)
-        is_serial = self._master is not None and engine_of(self._master).launcher is None
+        is_serial = self._master is not None and engine_of(self._master).execution.here is not None
         if this_process.is_worker or many == 1 or is_serial:
             raise FallbackToBackend(self._nearer(1 if is_serial else many))
         self.terminate()

@@ -2,7 +2,7 @@
 
 Submitter --request, submit--> Manager <--Service-- Endpoint <== workers
 Future, MapCall <--ResultRouter---'  '---OutcomeQueue--> retrieve_result, results
-                                     '---Launcher--> workers on this machine
+                                     '---Execution--> workers, or an engine, or this process
 """
 
 from __future__ import annotations
@@ -12,31 +12,30 @@ import logging
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import program, wire
 from masterworker.data import definitions
 from masterworker.errors import UsageError
 from masterworker.launch import checks
 from masterworker.launch.process_context import this_process
-from masterworker.machine import process_info, raise_descriptor_limit, random_name
+from masterworker.machine import process_info, random_name
 from masterworker.manager import Manager
 from masterworker.master import forgotten
 from masterworker.master.asking import Submission
 from masterworker.master.changes import Changes
 from masterworker.master.dead_letters import DeadLetters
 from masterworker.master.endpoint import Endpoint
+from masterworker.master.execution import Execution
 from masterworker.master.forgotten import WeakCallback
-from masterworker.master.launcher import START_BOUND, Launcher, check_bounds
 from masterworker.master.needs import Needs
 from masterworker.master.outcomes import OutcomeQueue
 from masterworker.master.record_keeper import RecordKeeper
-from masterworker.master.recursion_guard import require_a_place
 from masterworker.master.results import ResultRouter
 from masterworker.master.shared import SharedValues
 from masterworker.master.shutdown import JOURNAL, JobEnd, Parts
 from masterworker.master.stored_program import StoredProgram
-from masterworker.master.through_engine import choose, use
+from masterworker.master.through_engine import choose
 from masterworker.master.waiting import Waiting
 from masterworker.named import NamedTuple
 from masterworker.status.text import counted
@@ -48,15 +47,10 @@ if TYPE_CHECKING:
 
     from masterworker.core.census import Census
     from masterworker.core.task import Finished
-    from masterworker.engine.pilots.crews import Crews
-    from masterworker.engine.slots import Slots
     from masterworker.journal.journal import Journal
-    from masterworker.launch.local import LocalWorkers
     from masterworker.launch.template.ahead import Ahead
     from masterworker.master.journaled import Journaled
-    from masterworker.master.launcher import Bounds, WorkerOptions
     from masterworker.transport.pyro.server import Server
-    from masterworker.worker.serial import SerialWorker
 
 logger = logging.getLogger("masterworker.master")
 
@@ -85,7 +79,7 @@ class MasterEngine:
         ahead: A template of workers that has begun already; None: there is none.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0915  as many as Master's; a part after the other
+    def __init__(  # noqa: PLR0913  as many as Master's
         self,
         label: str | None,
         *,
@@ -103,15 +97,11 @@ class MasterEngine:
         manager_class: type[Manager] = Manager,
         ahead: Ahead | None = None,
     ) -> None:
-        if accept not in (wire.ANYTHING, wire.PLAIN):  # of any type
-            raise UsageError(f'accept must be "any" or "data", not {accept!r}')
-        if seed is not None:
-            check_seed(seed)
+        _check(accept, seed)
         chosen = choose(engine, serial=serial)
         definitions.is_master()
-        made_up = f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
-        by_label = label is not None
-        self.label = label = made_up if label is None else check_label(label)
+        by_label, found = label is not None, label is not None or name_server
+        self.label = label = check_label(label) if label is not None else _made_up_label()
         arrive, wake, on_ended = WeakCallback(), WeakCallback(), WeakCallback()
         self.dead_letters = DeadLetters(label, lambda: manager)
         kept = _journal(journal, label if by_label else "")
@@ -123,32 +113,18 @@ class MasterEngine:
             results_memory=sys.maxsize if serial else checks.memory_size(results_memory),
             keep=kept,
         )
-        if not serial:
-            require_a_place()
-            raise_descriptor_limit()
         self.needs = Needs(manager)
         self.program = StoredProgram(manager, "" if ahead is None else ahead.hash_seed)
-        changes = None if serial else Changes(manager)
-        here = _executor(manager, handlers or {}) if serial else None
-        found = by_label or name_server
-        self.launcher = launcher = (
-            None
-            if serial
-            else Launcher(label, manager, self.needs, self.program, wake, can_be_found=found)
+        self.execution = Execution(
+            *(label, manager, self.needs, self.program, wake, handlers or {}),
+            serial=serial,
+            can_be_found=found,
         )
+        changes = None if serial else Changes(manager)
         hello = wire.introduce(process_info(), [], None, random_name())
         self.process_id = manager.join(hello).member_id
-        #: Called when an engine executes nothing any more.
-        self.when_stuck = WeakCallback()
-        #: What executes tasks through an engine that is there already; None: workers do.
-        self.slots = use(chosen, manager, label, handlers or {}, (wake, self.when_stuck))
-        self.program.on_change = self.slots.program_changed if self.slots else None
-        if launcher is not None:
-            manager.troubles.starting, manager.troubles.ways_to_start = (
-                forgotten.weakly((self.slots or launcher).describe_starting, ""),
-                forgotten.weakly(launcher.describe_ways_to_start, ""),
-            )
-        waiting = Waiting(manager, self.slots or self.launcher, here)
+        self.execution.use(chosen)
+        self.waiting = waiting = Waiting(manager, self.execution.elsewhere, self.execution.here)
         self.router = ResultRouter(manager, waiting, label)
         arrive.bind(self.router.arrive)
         wake.bind(self.router.wake)
@@ -161,125 +137,64 @@ class MasterEngine:
         )
         self.outcomes = OutcomeQueue(manager, self.process_id, waiting)
         self.shared = SharedValues(manager, self.needs, waiting, self.submission.journaled)
-        self.waiting = waiting
         if is_generic:
             self.program.store(program.generic())
-        is_hidden = serial or (chosen is not None and not found)
         self.endpoint: Endpoint | None = None
+        if not serial and (chosen is None or found):
+            self.endpoint = self._listen(host, ports, changes, kept, name_server=name_server)
+        parts = self._parts(changes, kept, by_label=by_label)
+        self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
+        forgotten.end_with(waiting, label, self.end)
+        if self.endpoint is not None:
+            self.execution.begin(self.endpoint, self.end.at_exit, ahead)
+
+    def _listen(
+        self,
+        host: str | None,
+        ports: Sequence[int],
+        changes: Changes | None,
+        kept: Journal | None,
+        *,
+        name_server: bool,
+    ) -> Endpoint:
+        """Make the job reachable, or end what has begun."""
         try:
-            if not is_hidden:
-                last = 0 if kept is None else kept.earlier.port
-                self.endpoint = Endpoint(
-                    label, manager, host, ports, name_server=name_server, last_port=last
-                )
-                if kept is not None:
-                    _compare_ports(self.endpoint.server.port, last, kept.earlier.workers)
-                    kept.note_port(self.endpoint.server.port)
+            last = 0 if kept is None else kept.earlier.port
+            endpoint = Endpoint(
+                self.label, self.manager, host, ports, name_server=name_server, last_port=last
+            )
+            if kept is not None:
+                _compare_ports(endpoint.server.port, last, kept.earlier.workers)
+                kept.note_port(endpoint.server.port)
         except BaseException:
             if changes is not None:
                 changes.close()
             if kept is not None:
                 kept.close(JOURNAL)
-            if self.slots is not None:
-                self.slots.close(0.0)
+            if self.execution.slots is not None:
+                self.execution.slots.close(0.0)
             raise
-        parts = Parts(
-            *(manager, self.dead_letters, _leaving(manager, here, self.slots)),
-            *(self._local_workers(ahead), changes),
-            *(self.endpoint, self.router.callbacks),
-            lambda: None if launcher is None else launcher.crews,
-            kept,
-            self.slots,
-            # Jobs of tasks, and those whose label was made up, are not looked for afterwards.
-            RecordKeeper(label, manager.looking)
-            if by_label and self.endpoint is not None and not this_process.is_worker
-            else None,
-        )
-        self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
-        forgotten.end_with(waiting, label, self.end)
-        #: Its workers are the ranks of MPI, whatever number the program asks for.
-        self._is_on_ranks = self._join_ranks()
+        return endpoint
 
-    def _local_workers(self, ahead: Ahead | None) -> LocalWorkers | None:
-        if self.launcher is None or self.endpoint is None:
-            return None
-        local = self.launcher.local_workers
-        local.socket, local.ahead = self.endpoint.socket, ahead
-        return local
+    def _parts(self, changes: Changes | None, kept: Journal | None, *, by_label: bool) -> Parts:
+        """Return what the end of the job has to end. It must not keep the job alive."""
+        endpoint, launcher = self.endpoint, self.execution.launcher
+        local = None if launcher is None or endpoint is None else launcher.local_workers
+        # Jobs of tasks, and those whose label was made up, are not looked for afterwards.
+        recorded = by_label and endpoint is not None and not this_process.is_worker
+        return Parts(
+            *(self.manager, self.dead_letters, self.execution.leave, local, changes),
+            *(endpoint, self.router.callbacks),
+            crews=lambda: None if launcher is None else launcher.crews,
+            journal=kept,
+            slots=self.execution.slots,
+            records=RecordKeeper(self.label, self.manager.looking) if recorded else None,
+        )
 
     @property
     def server(self) -> Server | None:
         """Where the master listens; None: nowhere, as everything is executed in this process."""
         return None if self.endpoint is None else self.endpoint.server
-
-    def launch_workers(
-        self,
-        number: int | str,
-        *,
-        wait: bool,
-        resources: Mapping[str, Any] | None = None,
-        **given: Unpack[WorkerOptions],
-    ) -> None:
-        """Start workers on this machine, or in an engine; see `Master.launch_workers`."""
-        bounds = check_bounds(**given)
-        if bounds.on is not None and self.slots is not None:
-            raise UsageError(
-                "this job has an engine, which executes its tasks: give on= or engine="
-            )
-        if bounds.on is not None and self.launcher is not None:
-            self._launch_in_engine(number, bounds, resources or {}, wait=wait)
-            return
-        many = checks.number_of_workers(number)
-        if self.slots is not None:
-            logger.info("%s workers are not started: the engine executes the tasks", many)
-        elif self.launcher is not None and many and not self._is_on_ranks:
-            self.launcher.launch(many, bounds, wait=wait)
-
-    def _launch_in_engine(
-        self, number: int | str, bounds: Bounds, resources: Mapping[str, Any], *, wait: bool
-    ) -> None:
-        assert self.launcher is not None  # noqa: S101  for the type checker
-        from masterworker.engine.pilots.travelling import Order
-
-        order = Order(
-            max_tasks=bounds.max_tasks,
-            idle_timeout=bounds.idle_timeout,
-            lifetime=bounds.lifetime,
-            initializer=self.launcher.prepare(bounds),
-            memory_limit=bounds.memory_limit,
-            start_timeout=bounds.start_timeout,
-            output=bounds.output,
-            preload=bounds.preload,
-        )
-        bound = (bounds.start_timeout or START_BOUND) if wait else None
-        self._crews().launch(
-            number, bounds.on, order, bounds.no_workers_timeout, resources, wait=bound
-        )
-
-    def _join_ranks(self) -> bool:
-        """Have workers on the ranks, if `masterworker.mpi` runs this program and found some."""
-        ranks = sys.modules.get("masterworker.engine.pilots.ranks")
-        if (
-            self.launcher is None
-            or self.slots is not None
-            or ranks is None
-            or ranks.of_program.executor is None
-        ):
-            return False
-        self._crews().launch_on_ranks()
-        return True
-
-    def _crews(self) -> Crews:
-        """Return the workers in engines, which are loaded where a program has some."""
-        assert self.launcher is not None and self.endpoint is not None  # noqa: S101, PT018
-        if self.launcher.crews is None:
-            from masterworker.engine.pilots.crews import Crews
-
-            make = partial(self.endpoint.ticket, role="worker", one_run=True)
-            self.launcher.crews = Crews(
-                self.manager, make, self.launcher.on_crews, self.end.at_exit
-            )
-        return self.launcher.crews
 
     def status(self) -> Census:
         """Count everything at one instant."""
@@ -299,14 +214,25 @@ class MasterEngine:
 
     def ticket(self, valid: str, role: str) -> str:
         """Make a ticket; see `Master.ticket`."""
-        if self.endpoint is None or self.launcher is None:
+        if self.endpoint is None:
             raise UsageError(
                 "a job with serial=True, or with an engine and no label, takes no workers, so "
                 "there are no tickets"
             )
         ticket = self.endpoint.ticket(valid, role)
-        self.launcher.can_be_found = True
+        self.execution.expect_others()
         return ticket
+
+
+def _made_up_label() -> str:
+    return f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
+
+
+def _check(accept: str, seed: int | None) -> None:
+    if accept not in (wire.ANYTHING, wire.PLAIN):  # of any type
+        raise UsageError(f'accept must be "any" or "data", not {accept!r}')
+    if seed is not None:
+        check_seed(seed)
 
 
 def _compare_ports(port: int, last: int, workers: Iterable[str]) -> None:
@@ -321,15 +247,6 @@ def _compare_ports(port: int, last: int, workers: Iterable[str]) -> None:
             "ports=: tickets made then lead to nowhere, and workers with one cannot come back (%d)",
             *(port, last, lost),
         )
-
-
-def _leaving(
-    manager: Manager, here: SerialWorker | None, slots: Slots | None
-) -> Callable[[], object] | None:
-    """Return what signs off that executes tasks, but for workers."""
-    if here is not None:
-        return partial(manager.leave, here.member_id)
-    return None if slots is None else slots.leave
 
 
 def _journal(options: JournalOptions, label: str) -> Journal | None:
@@ -365,10 +282,3 @@ def _arrived(
 ) -> None:
     journal.forget(finished)
     arrive(finished)
-
-
-def _executor(manager: Manager, handlers: Mapping[str, Callable[..., Any]]) -> SerialWorker:
-    """Make what executes tasks in this process."""
-    from masterworker.worker.serial import SerialWorker  # other masters execute nothing
-
-    return SerialWorker(manager, handlers)

@@ -146,7 +146,7 @@ class Master(Submitter):
             if number or web:
                 try:
                     if number:
-                        parts.launch_workers(number, wait=False, **worker_options)
+                        parts.execution.launch_workers(number, wait=False, **worker_options)
                     if web:
                         start_page(parts.label)
                 except BaseException:
@@ -342,7 +342,7 @@ class Master(Submitter):
         """
         if resources and on is None:
             refuse("launch_workers", resources, keywords_of(Master.launch_workers))
-        self.__engine.launch_workers(
+        self.__engine.execution.launch_workers(
             number,
             wait=wait,
             max_tasks=max_tasks,
