@@ -160,12 +160,28 @@ def test_tests_for_shapes_and_globals_are_counted() -> None:
 def test_what_is_too_long_needs_a_reason() -> None:
     long = module("x = 1\n" * 401)
     rulebook = rules.load()
-    rulebook["lines"] = {"folder": 400, "all": 10_000, "file": 400}
+    rulebook["lines"] = {"folder": 400, "all": 10_000, "file": 400, "function": 50}
     errors = [error for error in rules.broken([long], rulebook) if "masterworker.core.new" in error]
     assert len(errors) == 1
     assert any(error.startswith("core/: 401") for error in rules.broken([long], rulebook))
     rulebook["reasons"]["files"]["masterworker.core.new"] = "a table"
     assert not any("core.new" in error for error in rules.broken([long], rulebook))
+
+
+def test_a_function_that_is_too_long_needs_a_reason() -> None:
+    """Its signature, what is said about it, and what stands beside it, are not its length."""
+    signature = "    def f(\n        self,\n        x,\n    ):\n"
+    said = '        """Of f.\n\n        More.\n        """\n        # why\n\n'
+    text = f"class A:\n{signature}{said}" + "        x = 1\n" * 51
+    (name, lines), *_ = counts.function_lengths([module(text)]).items()
+    assert (name, lines) == ("masterworker.core.new.A.f", 51)
+    rulebook = rules.load()
+    errors = [error for error in rules.broken([module(text)], rulebook) if "new.A.f" in error]
+    assert len(errors) == 1
+    rulebook["reasons"]["functions"][name] = "a loop that is short of time"
+    assert not any("new.A.f" in error for error in rules.broken([module(text)], rulebook))
+    assert not any("new.A.f" in line for line in rules.idle([module(text)], rulebook))
+    assert any("new.A.f" in line for line in rules.idle([module("x = 1\n")], rulebook))
 
 
 # -- words -------------------------------------------------------------------------------------

@@ -32,6 +32,9 @@ def figures(modules: Sequence[source.Module]) -> Iterator[str]:
     yield f"`global` statements: {counts.count_globals(modules).total()}"
     yield f"tests of a record's class: {counts.count_shape_tests(modules).total()}"
     yield f"classes with two or more of ours above them (errors aside): {towers}"
+    lengths = counts.function_lengths(modules)
+    longest = sorted(lengths, key=lengths.__getitem__, reverse=True)[:5]
+    yield "longest functions: " + ", ".join(f"{name} ({lengths[name]})" for name in longest)
     for name, number in counts.public_names().items():
         yield f"public names of {name}: {number}"
 

@@ -65,6 +65,33 @@ def _asks_for_class(node: ast.AST, own: set[str]) -> bool:
     return not own.isdisjoint(names)
 
 
+def function_lengths(modules: Iterable[Module]) -> dict[str, int]:
+    """Return how many lines of code each function has in its body, by full name.
+
+    The signature does not count: the formatter gives each parameter a line of its own. A function
+    inside of another one counts for both.
+    """
+    found: dict[str, int] = {}
+    for module in modules:
+        for name, node in _functions_in(module.tree, module.name):
+            body = range(node.body[0].lineno, (node.end_lineno or 0) + 1)
+            found[name] = max(found.get(name, 0), len(module.code.intersection(body)))
+    return found
+
+
+def _functions_in(
+    node: ast.AST, name: str
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            full = f"{name}.{inner.name}"
+            if not isinstance(inner, ast.ClassDef):
+                yield full, inner
+            yield from _functions_in(inner, full)
+        else:
+            yield from _functions_in(inner, name)
+
+
 def heights(modules: Iterable[Module]) -> dict[str, int]:
     """Return how many classes of ours are above each class of ours, by full name.
 

@@ -24,6 +24,9 @@ def load(path: Path = RULES) -> dict[str, Any]:
 def broken(modules: Sequence[Module], rules: Mapping[str, Any]) -> Iterator[str]:
     """Yield what breaks a rule, each as a sentence."""
     yield from _too_long(modules, rules["lines"], rules["reasons"]["files"])
+    most = rules["lines"]["function"]
+    what = f"more than {most} lines of code in its body"
+    yield from _without_reason(what, _long_functions(modules, most), rules["reasons"]["functions"])
     high = (name for name, height in counts.heights(modules).items() if height > 1)
     yield from _without_reason("two classes of ours above it", high, rules["reasons"]["classes"])
     yield from words.riddles(words.texts(modules), rules["reasons"]["words"])
@@ -51,9 +54,11 @@ def idle(modules: Sequence[Module], rules: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the rules allow and nothing uses."""
     reasons = rules["reasons"]
     long = {module.name for module in modules if module.lines > rules["lines"]["file"]}
+    functions = _long_functions(modules, rules["lines"]["function"])
     high = {name for name, height in counts.heights(modules).items() if height > 1}
     worded = {name for name, text in words.texts(modules) if words.found_in(text)}
-    for kind, needed in {"files": long, "classes": high, "words": worded}.items():
+    needs = {"files": long, "functions": functions, "classes": high, "words": worded}
+    for kind, needed in needs.items():
         for name in reasons[kind].keys() - needed:
             yield f"rules.toml has a reason for {name}, which needs none"
     yield from imports.idle(imports.graph(typing=False), rules["imports"]["allowed"])
@@ -72,6 +77,10 @@ def _too_long(
         yield f"all: {total} lines of code, {bounds['all']} at most"
     long = (module.name for module in modules if module.lines > bounds["file"])
     yield from _without_reason(f"more than {bounds['file']} lines", long, reasons)
+
+
+def _long_functions(modules: Sequence[Module], most: int) -> set[str]:
+    return {name for name, lines in counts.function_lengths(modules).items() if lines > most}
 
 
 def _without_reason(what: str, found: Iterable[str], reasons: Mapping[str, str]) -> Iterator[str]:

@@ -64,9 +64,14 @@ class Module:
         """All lines."""
         return self.text.count("\n")
 
-    @cached_property
+    @property
     def code_lines(self) -> int:
-        """Lines without blanks, comments and docstrings."""
+        """How many lines there are without blanks, comments and docstrings."""
+        return len(self.code)
+
+    @cached_property
+    def code(self) -> frozenset[int]:
+        """The numbers of these lines."""
         used: set[int] = set()
         for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
             if token.type not in _NO_CODE:
@@ -75,7 +80,7 @@ class Module:
             if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
                 text = node.body[0]
                 used.difference_update(range(text.lineno, (text.end_lineno or 0) + 1))
-        return len(used)
+        return frozenset(used)
 
 
 def read(top: Path = SOURCE) -> list[Module]:

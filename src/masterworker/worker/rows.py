@@ -92,6 +92,10 @@ def _execute(  # noqa: C901, PLR0912, PLR0915  a call for each step would cost m
     Each task's id is on the scoreboard from its begin to that of the next one, or of anything else
     that is not ours. A signal that was meant for it may so come when it has its outcome: then it is
     too late, and nothing follows.
+
+    This is one function not for speed alone. Python looks for signals when a function begins, so to
+    deal with an error in another one would be a point more at which a `Broken` comes, outside of
+    what catches it.
     """
     process, dropped, coming, keep = forks.mark, row.dropped, row.coming, row.results.append
     first, payloads, held = row.first, row.payloads, interrupts.held

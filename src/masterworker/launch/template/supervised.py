@@ -65,6 +65,41 @@ class Request(NamedTuple):
     then: Callable[[int | None, str], None]
 
 
+def _start(
+    interpreter: Interpreter,
+    environment: dict[str, str],
+    preload: Preload | None,
+    ours: socket.socket,
+    theirs: socket.socket,
+) -> subprocess.Popen[bytes]:
+    """Start the process of a template, with one end of a connection."""
+    fd, path = theirs.fileno(), ""
+    if interpreter.path:
+        folders = os.fsencode("\0".join(interpreter.path))
+        if len(folders) > messages.LONGEST:
+            raise OSError("the import path is too long for a template")
+        ours.send(folders)
+        path = _PATH.format(fd=fd, size=messages.LONGEST)
+    variables, loads = {**environment, STARTING: "1"}, ""
+    if preload is not None:
+        variables |= dict.fromkeys(THREADS, "1")
+        loads = ", loads=True"
+        ours.send(messages.import_request(preload))
+    begin = _BEGIN.format(path=path, fd=fd, pid=os.getpid(), loads=loads)
+    safe = [] if interpreter.path else ["-P"]
+    with forks.held_off():
+        return subprocess.Popen(
+            [interpreter.executable, *safe, *interpreter.options, "-c", begin],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
+            pass_fds=[fd],
+            env=variables,
+        )
+
+
 class Template:
     """One template.
 
@@ -102,39 +137,13 @@ class Template:
         self._owes_since = now
         self._due: float | None = now + (PRELOAD_SECONDS if preload else READY_SECONDS)
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._link.setblocking(False)
-            fd, path = theirs.fileno(), ""
-            if interpreter.path:
-                folders = os.fsencode("\0".join(interpreter.path))
-                if len(folders) > messages.LONGEST:
-                    self._link.close()
-                    raise OSError("the import path is too long for a template")
-                self._link.send(folders)
-                path = _PATH.format(fd=fd, size=messages.LONGEST)
-            variables, loads = {**environment, STARTING: "1"}, ""
-            if preload is not None:
-                variables |= dict.fromkeys(THREADS, "1")
-                loads = ", loads=True"
-            begin = _BEGIN.format(path=path, fd=fd, pid=os.getpid(), loads=loads)
-            safe = [] if interpreter.path else ["-P"]
-            try:
-                if preload is not None:
-                    self._link.send(messages.import_request(preload))
-                with forks.held_off():
-                    self._process = subprocess.Popen(
-                        [interpreter.executable, *safe, *interpreter.options, "-c", begin],
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.STDOUT,
-                        bufsize=0,
-                        process_group=0,  # a Ctrl-C at the terminal is for the supervisor only
-                        pass_fds=[fd],
-                        env=variables,
-                    )
-            except BaseException:
-                self._link.close()
-                raise
+        try:
+            with theirs:
+                self._link.setblocking(False)
+                self._process = _start(interpreter, environment, preload, self._link, theirs)
+        except BaseException:
+            self._link.close()
+            raise
         assert self._process.stdout is not None  # noqa: S101  for the type checker
         self._out = self._process.stdout
         os.set_blocking(self._out.fileno(), False)
