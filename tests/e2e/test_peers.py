@@ -1,8 +1,8 @@
 """Programs of users of other pools print the same here; what they reported of theirs holds here.
 
-The programs are in `peers`, a file for each of these. A file is executed once with what its
-programs were written for, and once with ours, and what they print is compared, program by program:
-results, classes and arguments of errors, and output of tasks.
+The programs are in `peers`, a file for each of these. Its programs are executed, a few by each
+process, once with what they were written for, and once with ours, and what they print is compared,
+program by program: results, classes and arguments of errors, and output of tasks.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ class Different(NamedTuple):
     row: str
 
 
-#: How many programs, or files of them, are executed at a time.
-AT_ONCE: Final = 4
+#: How many programs, or parts of files of them, are executed at a time.
+AT_ONCE: Final = 6
+#: How many programs of a file are executed by one process, one after the other.
+PART: Final = 7
 #: Each file, and what its programs are written for.
 FILES: Final = {
     "executor_programs": "standard",
@@ -110,10 +112,17 @@ def ended(kind: str, body: str) -> tuple[int, list[str], str]:
     return done.returncode, sorted(done.stdout.splitlines()), last
 
 
-def printed(file: str, kind: str) -> dict[str, str]:
-    """Execute the programs of a file. Returns what each has printed."""
+def parts(file: str) -> Iterator[tuple[str, ...]]:
+    """The same, for one process after the other."""
+    names = programs(file)
+    for first in range(0, len(names), PART):
+        yield tuple(names[first : first + PART])
+
+
+def printed(file: str, kind: str, *names: str) -> dict[str, str]:
+    """Execute programs of a file. Returns what each has printed."""
     done = subprocess.run(
-        [sys.executable, PEERS / f"{file}.py", kind],
+        [sys.executable, PEERS / f"{file}.py", kind, *names],
         capture_output=True,
         text=True,
         timeout=540,
@@ -140,7 +149,8 @@ class Runs:
             file for file in (*FILES, *REPORTED) for each in selected if file in each
         ):
             for kind in ("masterworker", *([FILES[file]] if file in FILES else [])):
-                self._begin(printed, file, kind)
+                for names in parts(file):
+                    self._begin(printed, file, kind, *names)
         for name, body in PROGRAMS.items():
             if [name] in selected:
                 self._begin(ended, "standard", body)
@@ -152,8 +162,10 @@ class Runs:
         return self._known[(run, *args)]
 
     def printed(self, file: str, kind: str) -> dict[str, str]:
-        """Return what `printed` returns."""
-        found: dict[str, str] = self._begin(printed, file, kind).result()
+        """Return what each program of a file has printed."""
+        found: dict[str, str] = {}
+        for names in parts(file):
+            found |= self._begin(printed, file, kind, *names).result()
         return found
 
     def ended(self, kind: str, body: str) -> tuple[int, list[str], str]:

@@ -46,8 +46,8 @@ def is_prime(number: int) -> bool:
 
 
 def program_primes() -> None:
-    """The example of the standard library's own documentation."""
-    numbers = [112272535095293, 112582705942171, 115280095190773, 115797848077099, 1099726899285419]
+    """The example of the standard library's own documentation, with numbers that take less long."""
+    numbers = [1000000007, 1000000009, 1000000021, 1000000033, 1000036000099]
     with Executor() as executor:
         for number, prime in zip(numbers, executor.map(is_prime, numbers), strict=True):
             print(f"{number} is prime: {prime}")
