@@ -6,6 +6,7 @@ A program is to stay if its output goes elsewhere (`nohup`, `> file`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -27,6 +28,18 @@ def watch() -> None:
         threading.Thread(
             target=_wait, args=(through,), name="masterworker-hangup", daemon=True
         ).start()
+
+
+def watch_input() -> None:
+    """Let the end of standard input be a SIGHUP: what has started this process holds it open."""
+    threading.Thread(target=_wait_for_input, name="masterworker-lifeline", daemon=True).start()
+
+
+def _wait_for_input() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGHUP)
 
 
 def _is_line(fd: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
+from masterworker.cli import scale_options
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -134,6 +135,19 @@ ABOUT: Final = {
         "file collector.",
         ("out", "ticket", *_REACHING),
         ("task_manager metrics demo --out /var/lib/node_exporter/demo.prom",),
+    ),
+    "scale": _About(
+        "LABEL",
+        "Start workers on other machines through ssh, or in a batch system: more as there is work, "
+        "none when there is none. Ends with the job, and takes back what waits in the queue. "
+        "OPTIONS are those of sbatch, qsub, ...; they are not changed.",
+        (*scale_options.NAMES, "number", "address", *_REACHING),
+        (
+            'task_manager scale demo --slurm "--time=1:00:00 -p cpu -c 8" --min 0 --max 20',
+            "task_manager scale demo --ssh hostA*4,hostB*8",
+            'task_manager scale demo --sge "-pe smp 4" --setup "module load python" --dry-run',
+            "task_manager scale demo --resume      after starts that failed",
+        ),
     ),
     "nameserver": _About(
         "",

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Final, NoReturn
 
 from masterworker import errors
-from masterworker.cli import exit_codes
+from masterworker.cli import exit_codes, scale_options
 from masterworker.cli.helping import command_in, help_of
 from masterworker.cli.stderr import handed_over, report, show_log, without_tickets
 from masterworker.version import __version__
@@ -30,6 +30,7 @@ MODULES: Final = {
     "report": "report",
     "trace": "trace",
     "metrics": "metrics",
+    "scale": "scale",
 }
 COMMANDS: Final = tuple(MODULES)
 #: How many words may follow: the label, then a task.
@@ -49,6 +50,7 @@ commands:
   explain LABEL TASK    print what has happened to a task, and what it waits for
   replay LABEL          list the failed calls of a job that are kept
   replay LABEL TASK     carry out the saved call of a failed task, here
+  scale LABEL           start workers by ssh or in a batch system, as many as it needs
   ticket LABEL          make a line with which workers of other machines join
   nameserver            be a Pyro name server
   journal FILE          print what a journal holds (also: export, forget, check,
@@ -67,6 +69,8 @@ examples:
   task_manager -m localhost show demo   a job whose master has no name server
   task_manager ticket demo --out t      let another machine take part: copy the file t
   task_manager worker --ticket t -n 4   there, execute tasks of that job
+  task_manager scale demo --slurm "-c 8 --time=1:00:00" --max 20
+  task_manager scale demo --ssh hostA*4,hostB*8
 
 exit status:
   0 all went well           4 the master was there, and is gone
@@ -93,8 +97,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         prog="task_manager",
         usage="task_manager [options] show LABEL | web LABEL | list | slave LABEL |\n"
         "                              worker LABEL | explain LABEL TASK | replay LABEL [TASK] |\n"
-        "                              ticket LABEL | nameserver | journal FILE | report LABEL |\n"
-        "                              trace LABEL | metrics LABEL",
+        "                              scale LABEL | ticket LABEL | nameserver |\n"
+        "                              journal FILE | report LABEL | trace LABEL | metrics LABEL",
         description="Look at master-worker jobs, and execute tasks for them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -129,8 +133,10 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     add = parser.add_argument_group("options of journal").add_argument
     add("--failed", action="store_true", default=None, help="forget: what is no result")
     add("--changed", action="store_true", default=None, help="forget: what other code computed")
+    scale_options.add_to(parser)
     _add_reaching_options(parser)
     parser.add_argument("--ticket-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
@@ -149,7 +155,7 @@ def _add_worker_options(group: argparse._ArgumentGroup) -> None:
     add("--idle-timeout", type=float, metavar="S", help="leave after S seconds without a task")
     add("--memory-limit", metavar="SIZE", help="kill a worker that has more memory, as 500M")
     add("--lifetime", type=float, metavar="S", help="leave after S seconds")
-    add("--until", metavar="TIME", help="leave at a time, as 14:30 or 2026-01-31T14:30")
+    add("--until", metavar="TIME", help="leave at a time, as 14:30; auto: when a batch job ends")
     add("--grace", type=float, metavar="S", help="after SIGTERM, finish within S s (default: 10)")
     add("--initializer", metavar="MODULE:FUNCTION", help="what each process calls first")
     add("--start-timeout", type=float, metavar="S", help="end a process not ready after S seconds")
@@ -171,11 +177,14 @@ def _add_reaching_options(parser: argparse.ArgumentParser) -> None:
 
 
 #: Options that only some commands have.
-_OF_WORKERS = ("number", "max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace")
+_OF_WORKERS = ("max_tasks", "idle_timeout", "memory_limit", "lifetime", "until", "grace")
 OPTIONS: Final = {
     ("slave", "worker"): (*_OF_WORKERS, "initializer", "start_timeout", "preload"),
-    ("ticket",): ("valid", "observer", "address"),
+    ("slave", "worker", "scale"): ("number",),
+    ("ticket", "scale"): ("address",),
+    ("ticket",): ("valid", "observer"),
     ("ticket", "report", "trace", "metrics"): ("out",),
+    ("scale",): scale_options.NAMES,
     ("nameserver",): ("host",),
     ("nameserver", "web"): ("port",),
     ("web",): ("socket", "open", "host_name", "behind"),
@@ -188,7 +197,8 @@ OPTIONS: Final = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command line. Returns the exit status."""
-    parser = _parser(sys.argv[1:] if arguments is None else arguments)
+    arguments = scale_options.joined(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(arguments)
     options = parser.parse_intermixed_args(arguments)
     if options.help:
         command = command_in(options.words, parser)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from masterworker.cli import exit_codes
+from masterworker.cli import exit_codes, pool_lines
 from masterworker.cli.finding import find
 from masterworker.errors import MasterNotFoundError
 from masterworker.security.peer import Role
@@ -22,7 +22,9 @@ def run(label: str, options: argparse.Namespace) -> int:
         if options.master or options.ticket or options.ticket_fd is not None:
             raise  # another job of this label may be meant
         from masterworker.cli import ended
+        from masterworker.cli.scale import take_back_what_is_left
 
+        take_back_what_is_left(label)
         return ended.show(label, error, as_json=options.json)
     if options.live or options.every is not None:
         from masterworker.cli.watching import watch
@@ -34,8 +36,10 @@ def run(label: str, options: argparse.Namespace) -> int:
 
         snapshot = client.look(Looked())
         client.disconnect()
-        print(text.as_json(label, census, snapshot))
+        print(text.as_json(label, census, snapshot, pools=pool_lines.content(label)))
         return exit_codes.OK
     client.disconnect()
     print(text.describe(label, census, verbose=options.verbose))
+    for line in pool_lines.lines(label, verbose=options.verbose):
+        print(line)
     return exit_codes.OK

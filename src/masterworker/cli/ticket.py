@@ -41,7 +41,7 @@ def run(label: str, options: argparse.Namespace) -> int:
     run = client.call("instance")
     job = client.job() or run
     client.disconnect()
-    places = _places(label, run, options)
+    places = places_of(label, run, options)
     role = Role.OBSERVER if options.observer else Role.WORKER
     made = ticket.issue(label, job, places, role=role, valid=units.duration(options.valid or VALID))
     line = f"{made.text()}\n".encode()
@@ -59,8 +59,12 @@ def run(label: str, options: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _places(label: str, run: str, options: argparse.Namespace) -> list[tuple[str, int]]:
-    """Return where workers of other machines are to connect."""
+def places_of(label: str, run: str, options: argparse.Namespace) -> list[tuple[str, int]]:
+    """Return where workers of other machines are to connect.
+
+    Raises:
+        MasterNotFoundError: It is not known.
+    """
     here = notice.published(label)
     port = here.port if here is not None and here.job == run else 0
     if options.address:

@@ -53,6 +53,8 @@ def run(label: str, options: argparse.Namespace) -> int:
         stops = Stops(supervisor, GRACE if options.grace is None else options.grace)
         stops.install()
         hangup.watch()
+        if options.lifeline:
+            hangup.watch_input()
         if talks:
             workers = "1 worker" if number == 1 else f"{number} workers"
             print(f"{workers} for {label!r} (Ctrl-C ends them)", file=sys.stderr)
@@ -137,7 +139,11 @@ def _spec(label: str, options: argparse.Namespace) -> tuple[int, Spec]:
     checks.check_limits(options.max_tasks, options.idle_timeout, options.lifetime, options.grace)
     checks.span(options.start_timeout)
     lifetimes = [] if options.lifetime is None else [options.lifetime]
-    if options.until is not None:
+    if options.until == "auto":
+        from masterworker.cli import allotted_time  # asks a batch system, which few need
+
+        lifetimes += allotted_time.seconds_left()
+    elif options.until is not None:
         lifetimes.append(units.seconds_until(options.until))
     module, _, name = (options.initializer or "").partition(":")
     if options.initializer and not (module and name):

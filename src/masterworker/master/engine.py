@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from masterworker.journal.journal import Journal
     from masterworker.launch.template.ahead import Ahead
     from masterworker.master.journaled import Journaled
+    from masterworker.pools.child import Scaler
     from masterworker.transport.pyro.server import Server
 
 logger = logging.getLogger("masterworker.master")
@@ -145,6 +146,8 @@ class MasterEngine:
         parts = self._parts(changes, kept, by_label=by_label)
         self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)
+        #: Starts workers on other machines; None: none are asked for.
+        self.scaler: Scaler | None = None
         if self.endpoint is not None:
             self.execution.begin(self.endpoint, self.end.at_exit, ahead)
 

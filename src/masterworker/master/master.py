@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from masterworker.master.launcher import WorkerOptions
     from masterworker.master.shared import Shared
     from masterworker.master.status import Status
+    from masterworker.pools import Pool
 
 
 class Master(Submitter):
@@ -41,7 +42,9 @@ class Master(Submitter):
     Args:
         label: The name under which workers find the job; None: one is made up.
         workers: The number of workers to start on this machine at once; "auto" is one for each
-            processor that may be used.
+            processor that may be used. Or workers elsewhere, or a list of both:
+            "ssh:hostA*4,hostB*8", `Slurm("--time=1:00:00 -c 8", max=20)` and what else is in
+            `masterworker.pools`.
         name_server: Enter the label in the Pyro name server, if one is running.
         host: The address or name of this machine to listen at, several with commas, or "0.0.0.0"
             or "::" for all. None: what MASTERWORKER_HOST says, else loopback; with a name server
@@ -88,7 +91,7 @@ class Master(Submitter):
         self,
         label: str | None = None,
         *,
-        workers: int | str = 0,
+        workers: int | str | Pool | Sequence[int | str | Pool] = 0,
         name_server: bool = False,
         host: str | None = None,
         ports: Sequence[int] = (0,),
@@ -106,13 +109,19 @@ class Master(Submitter):
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
         ahead = None
-        if engine is not None and workers:
+        here: Any = workers
+        pools: list[Pool] = []
+        if not isinstance(workers, int) and workers != "auto":
+            from masterworker.pools.child import divide
+
+            here, pools = divide(workers)
+        if engine is not None and (here or pools):
             raise UsageError("give workers= or engine=: what executes the tasks is one of them")
         if web:
-            from masterworker.launch.page import check_page, start_page  # for few jobs
+            from masterworker.launch.page import check_page  # for few jobs
 
             check_page(label, serial=serial)
-        has_workers = workers and not serial and not os.environ.get("MASTERWORKER_ENGINE")
+        has_workers = here and not serial and not os.environ.get("MASTERWORKER_ENGINE")
         if has_workers:  # first of all: it imports while this process does
             with unsearched():
                 from masterworker.launch.template.ahead import Ahead
@@ -121,13 +130,14 @@ class Master(Submitter):
         try:
             with unsearched():
                 from masterworker.launch import checks
+                from masterworker.master.beginning import begin
                 from masterworker.master.engine import JournalOptions, MasterEngine
                 from masterworker.master.launcher import WorkerOptions
 
             known = frozenset(WorkerOptions.__annotations__)
             if worker_options.keys() - known:
                 refuse("Master", worker_options, known | keywords_of(Master.__init__))
-            number = checks.number_of_workers(workers)
+            number = checks.number_of_workers(here)
             self.__engine = parts = MasterEngine(
                 label,
                 name_server=name_server,
@@ -143,15 +153,8 @@ class Master(Submitter):
                 ahead=ahead,
             )
             super().__init__(parts.submission)
-            if number or web:
-                try:
-                    if number:
-                        parts.execution.launch_workers(number, wait=False, **worker_options)
-                    if web:
-                        start_page(parts.label)
-                except BaseException:
-                    parts.end.shutdown(0.0)
-                    raise
+            if number or pools or web:
+                begin(parts, number, pools, worker_options, web=web)
         except BaseException:
             if ahead is not None:
                 ahead.end()

@@ -8,6 +8,9 @@ from masterworker.core.audit import HOW_TO_START
 from masterworker.data.record import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
     from masterworker.core.census import Census, JournalCount
     from masterworker.recorder.shapes import Snapshot
 
@@ -100,8 +103,17 @@ def situation(census: Census, tag: str | None, starting: str = "") -> str:
     return f"{counts}; {cannot} execute {tags}"
 
 
-def as_json(label: str, census: Census, snapshot: Snapshot) -> str:
-    """Return everything, for programs: the counts, and under `snapshot` all that is known."""
+def as_json(
+    label: str, census: Census, snapshot: Snapshot, pools: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Return everything, for programs: the counts, and under `snapshot` all that is known.
+
+    Args:
+        label: Of the job.
+        census: The counts.
+        snapshot: What is known.
+        pools: What is known of workers that are started elsewhere.
+    """
     import json  # the master, which shows its status as well, does not need it
 
     from msgspec import to_builtins
@@ -109,6 +121,7 @@ def as_json(label: str, census: Census, snapshot: Snapshot) -> str:
     content = {
         "snapshot": to_builtins(snapshot),
         "label": label,
+        "pools": list(pools),
         "processes": [
             {"id": member_id, "info": info, "tasks": held}
             for member_id, info, held in census.processes

@@ -167,10 +167,18 @@ class Sshd:
         """End it, and all that was started by logging in."""
         if self._server is not None:
             self._end(self._server)
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all that was started by logging in, and still runs."""
+        found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if process.environ().get(MARK) == self._mark:
-                    process.kill()
+                    found.append(process)
+        return found
 
     def log(self) -> str:
         """What the server tells."""

@@ -1,0 +1,253 @@
+"""Carries out for one pool what `elastic` decides: submits, takes back, asks, and keeps the ids."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pwd
+import shlex
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from masterworker.data.record import printable
+from masterworker.errors import MasterworkerError
+from masterworker.machine import job_in, job_title
+from masterworker.pools import commands, keeping
+from masterworker.pools.elastic import Cancel, Elastic, Look, Submit
+from masterworker.pools.keeping import KeptJob, KeptPool
+from masterworker.pools.systems.choice import system_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from masterworker.pools.keeping import Place
+    from masterworker.pools.pool import Pool
+    from masterworker.recorder.shapes import Snapshot
+
+logger = logging.getLogger("masterworker.pools")
+
+#: Seconds that workers have to finish what they are doing once the batch system says so.
+GRACE: Final = 45.0
+#: A command for all jobs is to answer within this time (seconds).
+QUEUE_BOUND: Final = 20.0
+#: A ticket is good for this long, and a new one is written after a part of that (seconds).
+VALID: Final = "30d"
+RENEWED: Final = 86_400.0
+
+
+class Driver:
+    """One pool in a batch system. Not thread-safe.
+
+    Args:
+        label: Of the job.
+        pool: What is asked for.
+        place: Where everything is kept.
+        ticket: Makes a ticket of this job, valid for so long.
+    """
+
+    def __init__(self, label: str, pool: Pool, place: Place, ticket: Callable[[str], str]) -> None:
+        self.pool, self.elastic = pool, Elastic(pool.min, pool.max, pool.backlog)
+        self._label, self._place, self._new_ticket = label, place, ticket
+        self._system = system_of(pool)
+        self._renew_at = 0.0
+        self._serial = 0
+        self._outputs: dict[str, str] = {}
+        self._was_paused, self._trouble = "", ""
+
+    # -- for others -------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check that the batch system is here.
+
+        Raises:
+            UsageError: It is not.
+        """
+        commands.require(self._system.programs, self._system.title)
+
+    def shown(self) -> str:
+        """Return the command and the script, as they would be used."""
+        path = str(self._place.path / "job-1.sh")
+        submit = self._system.submit(self.pool, path, self._title(), _output(path))
+        return "\n".join([" ".join(_quoted(submit)), "", f"# {path}", self._script(_output(path))])
+
+    def turn(self, snapshot: Snapshot, need: int) -> int:
+        """Do what is to be done. Returns how many of its workers are here.
+
+        Args:
+            snapshot: Of the job.
+            need: How many workers the pool could have.
+        """
+        here = self._here(snapshot)
+        self.elastic.here(here)
+        self.elastic.need(need)
+        self._act()
+        return sum(here.values())
+
+    def adopt(self, kept: KeptPool) -> None:
+        """Go on with the jobs that a process before this one has submitted."""
+        now = time.monotonic()
+        for job in kept.jobs:
+            self.elastic.submitted(job.name, now)
+
+    def finish(self) -> None:
+        """The job is over, or lost: take back what waits; what runs ends by itself."""
+        self.elastic.finish()
+        self._act()
+
+    def waiting(self) -> list[str]:
+        """Return the jobs that are not known to run or to be over."""
+        jobs = self.elastic.jobs.values()
+        return [job.name for job in jobs if not job.is_running and not job.is_taken_back]
+
+    def kept(self) -> KeptPool:
+        """Return how it stands."""
+        elastic = self.elastic
+        jobs = [
+            KeptJob(job.name, job.is_running, job.here, job.reason, job.start, job.end)
+            for job in elastic.jobs.values()
+        ]
+        return KeptPool(
+            self.pool.name,
+            self._system.title,
+            elastic.least,
+            elastic.most,
+            jobs,
+            elastic.ended,
+            elastic.failed,
+            elastic.cancelled,
+            elastic.paused,
+            elastic.refusal or self._trouble,
+            keeping.encode(self.pool),
+        )
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _here(self, snapshot: Snapshot) -> dict[str, int]:
+        """Return how many workers each job has here, of those that have or had any."""
+        titles = {job_title(self._system.title, name): name for name in self.elastic.jobs}
+        here: dict[str, int] = {}
+        for worker in snapshot.worker_list:
+            if (name := titles.get(job_in(worker.info))) is not None:
+                here[name] = here.get(name, 0) + (worker.left is None)
+        return here
+
+    def _act(self) -> None:
+        for action in self.elastic.actions(time.monotonic()):
+            match action:
+                case Submit():
+                    self._submit()
+                case Cancel(jobs):
+                    self._cancel(jobs)
+                case Look():
+                    self._look()
+        if self.elastic.paused != self._was_paused:
+            self._was_paused = self.elastic.paused
+            if self._was_paused:
+                self._say_paused()
+
+    def _submit(self) -> None:
+        self._serial += 1
+        stem = f"job-{os.getpid()}-{self._serial}"
+        output = str(self._place.path / f"{stem}.out")
+        try:
+            self._renew()
+            stays = len(self.elastic.jobs) < self.elastic.least
+            text = self._script(output, stays=stays)
+            script = self._place.write(f"{stem}.sh", text.encode(), 0o700)
+            command = self._system.submit(self.pool, str(script), self._title(), output)
+            job = self._system.job_of(commands.run(command))
+        except (MasterworkerError, OSError) as error:
+            if str(error) != self.elastic.refusal:
+                logger.warning("pool %s: no job was submitted: %s", self.pool.name, error)
+            self.elastic.refused(str(error), time.monotonic())
+            return
+        self._outputs[job] = output
+        self.elastic.submitted(job, time.monotonic())
+        self._place.thin()
+        logger.info("pool %s: submitted %s", self.pool.name, job_title(self._system.title, job))
+
+    def _cancel(self, jobs: tuple[str, ...]) -> None:
+        try:
+            commands.run(self._system.cancel(jobs))
+        except MasterworkerError as error:
+            logger.warning("pool %s: jobs were not taken back: %s", self.pool.name, error)
+            return
+        self.elastic.taken_back(jobs)
+        logger.info("pool %s: took back %s", self.pool.name, ", ".join(jobs))
+
+    def _look(self) -> None:
+        entries = None
+        try:
+            user = pwd.getpwuid(os.geteuid()).pw_name
+            answer = commands.run(self._system.queue(user, self.elastic.jobs), QUEUE_BOUND)
+            entries = self._system.entries(answer)
+            self._trouble = ""
+        except (MasterworkerError, KeyError) as error:
+            if not self._trouble:
+                logger.warning(
+                    "pool %s: how its jobs stand is not known: %s", self.pool.name, error
+                )
+            self._trouble = str(error)
+        self.elastic.listed(entries, time.monotonic())
+
+    def _renew(self) -> None:
+        """Write a new ticket, if it is time; jobs that wait in the queue will read it."""
+        if time.monotonic() >= self._renew_at or not self._ticket_path().exists():
+            self.renew()
+
+    def renew(self) -> None:
+        """Write a new ticket: with it the jobs that wait join the master that is there now."""
+        self._place.write(self._ticket_path().name, self._new_ticket(VALID).encode() + b"\n")
+        self._renew_at = time.monotonic() + RENEWED
+
+    def _ticket_path(self) -> Path:
+        return self._place.path / "ticket"
+
+    def _script(self, output: str, *, stays: bool = False) -> str:
+        """Return the text of the script of a job, whose workers leave when idle or stay."""
+        pool = self.pool
+        worker = [pool.python or sys.executable, "-m", "masterworker.cli", "worker"]
+        worker += ["--ticket", str(self._ticket_path()), "-n", pool.workers]
+        worker += ["--until", "auto", "--grace", f"{GRACE:g}"]
+        if not stays:
+            worker += ["--idle-timeout", f"{pool.idle:g}"]
+        return self._system.script(pool, worker, self._title(), output)
+
+    def _title(self) -> str:
+        kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in self._label)
+        return f"mw-{kept[:30]}"
+
+    def _say_paused(self) -> None:
+        said = keeping.last_lines(self._outputs.get(self.elastic.last_failed, ""))
+        more = f"; it printed: {printable(' / '.join(said.splitlines()))}" if said else ""
+        self.elastic.paused += more
+        self._was_paused = self.elastic.paused
+        logger.warning(
+            "pool %s is paused: %s. Go on with: task_manager scale %s --resume",
+            *(self.pool.name, self.elastic.paused, self._label),
+        )
+
+
+def take_back(kept: KeptPool, pool: Pool) -> list[str]:
+    """Take back the jobs of a process that is gone which still wait. Returns their names."""
+    system = system_of(pool)
+    waiting = [job.name for job in kept.jobs if not job.running]
+    with contextlib.suppress(MasterworkerError, KeyError):
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        entries = system.entries(commands.run(system.queue(user, waiting), QUEUE_BOUND))
+        waiting = [name for name in waiting if name in entries]
+        waiting = [name for name in waiting if entries[name].state.value == "pending"]
+    if waiting:
+        commands.run(system.cancel(waiting))
+    return waiting
+
+
+def _output(path: str) -> str:
+    return path.removesuffix(".sh") + ".out"
+
+
+def _quoted(command: list[str]) -> list[str]:
+    return [shlex.quote(word) for word in command]

@@ -1,0 +1,1 @@
+"""What batch systems are asked, and what their answers mean: one file for each, without effects."""

@@ -1,0 +1,219 @@
+"""Pools on a real Slurm: jobs come with work, join, leave, fail, and are never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from cluster.programs import WORK, Programs, command
+from support import python_script, run_script, unique_label, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cluster.slurm import Slurm
+
+pytestmark = pytest.mark.alone
+
+
+def test_workers_come_with_work_and_leave_without(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    job = programs.job(40, 0.5)
+    scaling = programs.scale("--slurm", "-c 2 --time=10:00", "--max", "3")
+    assert job.wait(120) == 0, job.told + scaling.told
+    assert "40 tasks in" in job.out
+    assert scaling.wait(60) == 0, scaling.told
+    wait_until(lambda: not slurm.jobs(), 60, "all jobs have ended")
+    assert "submitted Slurm job" in scaling.err
+
+
+def test_a_program_says_it_itself(slurm: Slurm, state: Path, address: str, tmp_path: Path) -> None:
+    source = (
+        WORK
+        + """
+from masterworker.pools import Slurm
+
+slurm = Slurm("-c 2 --time=10:00", max=2)
+with Master(label, host=host, workers=[1, slurm]) as master:
+    where = list(master.map(work, [seconds] * number))
+    print(len(where), "" in where, len(set(where) - {""}))
+"""
+    )
+    done = run_script(
+        python_script(tmp_path, "job.py", source),
+        unique_label("slurm"),
+        address,
+        "40",
+        "0.5",
+        timeout=120,
+    )
+    number, here, jobs = done.out.split()
+    assert (number, here) == ("40", "True")
+    assert int(jobs) >= 1
+    wait_until(lambda: not slurm.jobs(), 60, "all jobs have ended")
+
+
+def test_what_cannot_start_is_an_error_of_the_program(
+    slurm: Slurm, state: Path, tmp_path: Path
+) -> None:
+    """A master that no node can reach: nothing is submitted."""
+    source = """
+import sys
+from masterworker import Master
+from masterworker.pools import Slurm
+Master(sys.argv[1], workers=Slurm("-c 2"))
+"""
+    before = slurm.jobs("all")
+    done = run_script(python_script(tmp_path, "job.py", source), unique_label("slurm"), status=1)
+    assert "UsageError: this master is reached from this machine only" in done.err
+    assert set(slurm.jobs("all")) <= set(before)
+
+
+def test_starts_that_fail_pause_the_pool_and_say_why(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    programs.job(4, 0.1)
+    before = len(slurm.jobs("all"))
+    scaling = programs.scale("--slurm", "-c 1", "--python", "/no/such/python", "--max", "20")
+    wait_until(lambda: "is paused" in scaling.err, 120, scaling.told)
+    assert "/no/such/python" in scaling.err
+    assert len(slurm.jobs("all")) - before == 3
+    shown = command("show", programs.label)
+    assert "paused: 3 jobs in a row ended before a worker joined" in shown.stdout, shown
+    (pool,) = json.loads(command("show", programs.label, "--json").stdout)["pools"]
+    assert (pool["failed"], pool["jobs"]) == (3, [])
+    assert "task_manager scale" in scaling.err
+
+    assert command("scale", programs.label, "--resume").returncode == 0
+    wait_until(lambda: len(slurm.jobs("all")) - before > 3, 60, "it goes on")
+
+
+def test_what_can_never_run_is_shown_and_taken_back(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    job = programs.job(4, 0.1)
+    scaling = programs.scale("--slurm", "-c 99")
+    wait_until(
+        lambda: "PartitionConfig" in command("show", programs.label).stdout, 60, scaling.told
+    )
+    assert len(slurm.jobs("PENDING")) == 1
+    job.process.send_signal(signal.SIGINT)
+    job.wait(60)
+    assert scaling.wait(60) == 0, scaling.told
+    assert not slurm.jobs()
+
+
+def test_a_refused_submission_is_said_in_its_own_words(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    programs.job(4, 0.1)
+    scaling = programs.scale("--slurm", "-p nosuch")
+    wait_until(lambda: "sbatch refused" in scaling.err, 60, scaling.told)
+    assert "invalid partition" in scaling.err
+    assert "invalid partition" in command("show", programs.label).stdout
+    assert not slurm.jobs()
+
+
+@pytest.mark.parametrize("which", ["both", "master"])
+def test_nothing_waits_for_a_job_that_was_killed(
+    slurm: Slurm, state: Path, programs: Programs, which: str
+) -> None:
+    job = programs.job(4, 0.1)
+    scaling = programs.scale("--slurm", "-c 99")
+    wait_until(lambda: slurm.jobs("PENDING"), 60, scaling.told)
+    (mine,) = slurm.jobs("PENDING")
+    other = slurm.run("sbatch", "--parsable", "-c", "99", "--wrap", "sleep 1").strip()
+    if which == "both":
+        wait_until(lambda: mine in _kept(state), 30, "its id is kept")
+        scaling.kill()
+    job.kill()
+    if which == "both":
+        shown = command("show", programs.label)
+        assert f"took back Slurm jobs of {programs.label!r}: {mine}" in shown.stderr, shown
+    else:
+        assert scaling.wait(90) == 0, scaling.told
+    wait_until(lambda: slurm.jobs("PENDING") == [other], 30, "only ours is taken back")
+
+
+def _kept(state: Path) -> str:
+    return "".join(path.read_text() for path in state.glob("pools/*/pools"))
+
+
+def test_no_secret_is_where_others_look(slurm: Slurm, state: Path, programs: Programs) -> None:
+    job = programs.job(400, 0.1)
+    scaling = programs.scale("--slurm", "-c 2")
+    wait_until(lambda: slurm.jobs("RUNNING"), 60, scaling.told)
+    (mine,) = slurm.jobs("RUNNING")
+    (ticket,) = state.glob("pools/*/ticket")
+    assert ticket.stat().st_mode & 0o777 == 0o600
+    assert ticket.parent.stat().st_mode & 0o777 == 0o700
+    secret = ticket.read_text().strip()
+    assert secret.startswith("mw1.")
+    secret = secret[4:200]
+    seen = [
+        slurm.run("scontrol", "show", "job", mine),
+        slurm.run("scontrol", "write", "batch_script", mine, "-"),
+    ]
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            seen += process.cmdline()
+            seen += process.environ().values()
+    seen += [path.read_text(errors="replace") for path in state.glob("pools/*/job-*")]
+    seen += [scaling.err, scaling.out, job.err, job.out]
+    seen.append(command("scale", programs.label, "--slurm", "-c 2", "--dry-run").stdout)
+    assert not any(secret in each for each in seen)
+    assert "exec " in seen[-1]
+
+
+def test_a_task_in_hand_is_finished_when_the_time_of_a_job_is_up(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    """As at the end of its time: Slurm signals the job, and ends it later."""
+    source = (
+        WORK
+        + """
+with Master(label, host=host) as master:
+    print("began", flush=True)
+    future = master.submit(work, seconds)
+    print("result", future.result(), flush=True)
+"""
+    )
+    job = programs.job(1, 5.0, source)
+    scaling = programs.scale("--slurm", "-c 1", "--max", "1")
+    wait_until(lambda: _is_busy(programs.label), 60, scaling.told)
+    (mine,) = slurm.jobs("RUNNING")
+    slurm.run("scancel", "--signal=TERM", "--batch", mine)
+    assert job.wait(60) == 0, job.told
+    assert f"result {mine}" in job.out  # the first job has finished it, no other one
+
+
+def _is_busy(label: str) -> bool:
+    shown = command("show", label, "--json").stdout
+    return bool(shown) and json.loads(shown)["snapshot"]["busy_workers"] > 0
+
+
+def test_a_job_that_is_queued_again_loses_nothing(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    job = programs.job(60, 0.5)
+    scaling = programs.scale("--slurm", "-c 2 --requeue", "--max", "2")
+    wait_until(lambda: _is_busy(programs.label), 60, scaling.told)
+    mine = slurm.jobs("RUNNING")[0]
+    slurm.run("scontrol", "requeue", mine)
+    assert job.wait(180) == 0, job.told + scaling.told
+    assert "60 tasks in" in job.out
+
+
+def test_two_processes_do_not_scale_one_job(slurm: Slurm, state: Path, programs: Programs) -> None:
+    programs.job(400, 0.1)
+    scaling = programs.scale("--slurm", "-c 1", "--max", "1")
+    wait_until(slurm.jobs, 60, scaling.told)
+    second = command("scale", programs.label, "--slurm", "-c 1")
+    assert second.returncode == 2
+    assert "another process scales" in second.stderr
