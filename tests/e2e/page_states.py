@@ -21,9 +21,9 @@ from masterworker.core.standing import stand
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data.record import Failure, explain
 from masterworker.recorder import shapes, snapshot
+from masterworker.recorder.spanned import Span
 from masterworker.views.web import serving
 from masterworker.views.web.app import application
-from masterworker.views.web.feed import Feed
 from masterworker.views.web.watcher import Seen, Watcher
 
 if TYPE_CHECKING:
@@ -142,7 +142,10 @@ class MadeUp(Watcher):
         self._made = 0.0
         self._found: Snapshot | None = None
 
-    def seen(self) -> Seen:
+    def spans(self, worker: int) -> list[Span] | None:
+        return [Span(worker, "node01", FOREIGN, 1.0, 2.5, 3, 1.2)]
+
+    def seen(self, *, viewer: bool = True) -> Seen:
         with self._lock:
             now = time.monotonic()
             if self._found is None or (self.state == "live" and now - self._made >= 1.0):
@@ -159,7 +162,7 @@ class MadeUp(Watcher):
 def main(state: str, workers: int) -> None:
     listening = serving.listen(0)
     token = secrets.token_urlsafe(32)
-    guard = application(Feed(MadeUp(state, workers)), token)
+    guard = application(MadeUp(state, workers), token)
     sys.stdout.write(f"http://127.0.0.1:{listening.getsockname()[1]}/#{token}\n")
     sys.stdout.flush()
     serving.serve(guard, listening, lambda: True)

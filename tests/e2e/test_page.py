@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -123,6 +124,36 @@ def test_without_the_token(page: Page) -> None:
     for headers in elsewhere:
         assert page.get(X_Masterworker_Token="", **headers)[0] == 401
     assert page.get(f"/snapshot?token={page.token}", X_Masterworker_Token="")[0] == 401
+
+
+def test_metrics(page: Page) -> None:
+    """Also by the header that Prometheus can be told to send, which is good for nothing else."""
+    page.shows(state="live", done=30)
+    bearer = {"Authorization": f"Bearer {page.token}"}
+    for headers in ({}, {"X_Masterworker_Token": "", **bearer}):
+        status, found, body = page.get("/metrics", **headers)
+        assert status == 200
+        assert found["content-type"].startswith("text/plain")
+        assert b"masterworker_tasks_done_total" in body
+    for given in ("", "Bearer x", page.token[:-1], "Basic eDp5"):
+        assert page.get("/metrics", X_Masterworker_Token="", Authorization=given)[0] == 401
+    assert page.get("/spans?worker=1", X_Masterworker_Token="", **bearer)[0] == 401
+
+
+def test_spans_of_a_worker(page: Page) -> None:
+    """Of one that is there, and of none; all viewers together are told a few in a second."""
+    found = page.shows(state="live", done=30)
+    worker = found["changes"]["worker_list"][0]["id"]
+
+    def told(number: object) -> Any:
+        until(lambda: page.get(f"/spans?worker={number}")[0] != 429, "it is told")
+        threading.Event().wait(0.6)
+        status, _, body = page.get(f"/spans?worker={number}")
+        assert status == 200
+        return json.loads(body)
+
+    assert sum(tasks for _, _, _, tasks, _ in told(worker)) > 0
+    assert told(10**9) == []
 
 
 def test_the_files_need_no_token_and_tell_nothing(page: Page) -> None:

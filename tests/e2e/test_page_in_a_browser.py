@@ -149,6 +149,9 @@ def test_keys(desk: Desk, browser: Browser) -> None:
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowDown")
     assert page.inner_text("#cell") != said
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Latest tasks of")
+    assert "<img src=x" in page.inner_text("#rows")
     page.focus("#failures summary >> nth=0")
     page.keyboard.press("Enter")
     before = page.inner_text("h1")

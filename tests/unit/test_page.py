@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from e2e.page_states import Job
+from masterworker.views.web import watcher as watcher_module
 from masterworker.views.web.app import STATIC, static
 from masterworker.views.web.digest import KEYED, digest
 from masterworker.views.web.feed import RATE, Feed
@@ -32,7 +33,7 @@ class Looked(Watcher):
     def __init__(self, found: Snapshot) -> None:
         self.label, self.found, self.state = "demo", found, "live"
 
-    def seen(self) -> Seen:
+    def seen(self, *, viewer: bool = True) -> Seen:
         return Seen(self.found, self.state, "", 1e9)
 
 
@@ -162,6 +163,9 @@ class Counted:
         self.looks += 1
         return self.found
 
+    def spans(self, _: int) -> list[Any]:
+        return []
+
 
 def test_viewers_cost_the_master_nothing() -> None:
     """However many there are, it is looked at by one, now and again."""
@@ -179,6 +183,17 @@ def test_viewers_cost_the_master_nothing() -> None:
         while time.monotonic() - begun < 0.5:
             feed.reply(1)
         assert master.looks - before <= 0.5 / 0.05 + 2
+    finally:
+        watcher.close()
+
+
+def test_spans_are_asked_for_now_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To tell them, a master copies many: not for each click."""
+    monkeypatch.setattr(watcher_module, "SPANS", 1e9)
+    master: Any = Counted(Job(3).snapshot())
+    watcher = Watcher("demo", master, pause=60.0)
+    try:
+        assert [watcher.spans(1) for _ in range(3)] == [[], None, None]
     finally:
         watcher.close()
 
@@ -254,7 +269,7 @@ def test_the_files_of_the_page() -> None:
         text = static(name).decode()
         assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text), name
         assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
-        for source in re.findall(r"(?:from|src=|href=) ?\"([^\"]+)\"", text):
+        for source in re.findall(r"(?:\bfrom |src=|href=)\"([^\"]+)\"", text):
             assert source.removeprefix("./") in STATIC
     page = static("page.html").decode()
     assert not re.findall(r"<style|style=|\son\w+=|<script(?![^>]*src=)", page)

@@ -54,7 +54,6 @@ def run(label: str, options: argparse.Namespace) -> int:
     watcher = _watcher(label, options)
     from masterworker.views.web import serving
     from masterworker.views.web.app import application
-    from masterworker.views.web.feed import Feed
 
     path = None if options.socket is None else Path(options.socket).absolute()
     listening = serving.listen(options.port or 0) if path is None else serving.listen_at(path)
@@ -65,7 +64,7 @@ def run(label: str, options: argparse.Namespace) -> int:
         if path is not None:
             stack.callback(path.unlink, missing_ok=True)
         _announce(label, listening, path, token, options, stack)
-        guard = application(Feed(watcher), token, options.host_name or ())
+        guard = application(watcher, token, options.host_name or ())
         serving.serve(guard, listening, lambda: watcher.unused < UNUSED)
         watcher.close()
     return exit_codes.OK

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 #: The header that has the token.
 TOKEN_HEADER: Final = "x-masterworker-token"  # noqa: S105  its name
+#: Here it may also come as `Authorization`.
+METRICS: Final = "/metrics"
 #: Names of this machine for itself.
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+#: Headers of which a second one would be another opinion.
+ONCE: Final = frozenset({"authorization", "host", "origin", "sec-fetch-site", TOKEN_HEADER})
 #: Characters of an address at most, and seconds in which a reply must have been taken.
 LONGEST: Final = 2_000
 PATIENCE: Final = 20.0
@@ -78,7 +82,7 @@ def judge(
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.decode("latin-1")
-        if key in found and key in {"host", "origin", TOKEN_HEADER, "sec-fetch-site"}:
+        if key in found and key in ONCE:
             raise Refused(400, f"there are two headers {key}")
         found[key] = value.decode("latin-1")
     if found.get("content-length", "0") != "0" or "transfer-encoding" in found:
@@ -149,13 +153,15 @@ class Guard:
             target = scope["path"] + "?" + scope["query_string"].decode("latin-1")
             headers = judge(scope["method"], target, scope["headers"], self._hosts)
             if scope["path"] not in self._free:
-                self._check(headers)
+                self._check(headers, scope["path"])
         except Refused as refused:
             app = PlainTextResponse(f"{refused}\n", refused.status, {"connection": "close"})
         async with asyncio.timeout(self._patience):
             await app(scope, receive, sent)
 
-    def _check(self, headers: dict[str, str]) -> None:
+    def _check(self, headers: dict[str, str], path: str) -> None:
         given = headers.get(TOKEN_HEADER, "").encode("latin-1")
+        if path == METRICS and not given:  # by what Prometheus can be told to send
+            given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
         if not hmac.compare_digest(given, self._token):
             raise Refused(401, "open the address that was printed when this page was started")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from masterworker.client import Client
     from masterworker.job_record import Record
     from masterworker.recorder.shapes import Snapshot
+    from masterworker.recorder.spanned import Span
 
 #: Seconds between two looks: with viewers, without, and where there is no master.
 PAUSE: Final = 1.0
 ALONE: Final = 5.0
 GONE: Final = 2.0
+#: Seconds between two times that spans are asked for, by all viewers together.
+SPANS: Final = 0.5
 #: A viewer that has not asked for so long is gone (seconds).
 VIEWER: Final = 15.0
 #: Seconds until it is said that a master does not answer.
@@ -82,19 +86,40 @@ class Watcher:
         self._closing = threading.Event()
         self._wanted = threading.Event()
         self._picture = Picture(client.look)
+        self._spans, self._last_spans = client.spans, -math.inf
         self._seen = _live(self._picture.update()) if record is None else _of_record(record)
         threading.Thread(target=self._run, name="masterworker-viewer", daemon=True).start()
 
-    def seen(self) -> Seen:
-        """Return at once how the job stands, as far as is known. A viewer asks."""
-        self._asked = time.monotonic()
-        self._wanted.set()
+    def seen(self, *, viewer: bool = True) -> Seen:
+        """Return at once how the job stands, as far as is known.
+
+        Args:
+            viewer: A viewer asks, for whom the job is looked at each second.
+        """
+        if viewer:
+            self._asked = time.monotonic()
+            self._wanted.set()
         seen = self._seen
         silent = time.monotonic() - self._answered
         if seen.state == "live" and silent > max(NAMED_AFTER, ALONE + self._pause):
             said = f"the master does not answer{f': {self._error}' if self._error else ''}"
             return Seen(seen.snapshot, "silent", said, seen.at)
         return seen
+
+    def spans(self, worker: int) -> list[Span] | None:
+        """Return the latest spans of a worker; None: ask again, in a second.
+
+        Args:
+            worker: Its id.
+
+        Raises:
+            MasterworkerError: There is no answer.
+        """
+        now = time.monotonic()
+        if now - self._last_spans < SPANS:
+            return None
+        self._last_spans = now
+        return list(self._spans(worker))
 
     @property
     def unused(self) -> float:

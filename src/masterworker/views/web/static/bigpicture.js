@@ -2,6 +2,7 @@
 
 import { element, section } from "./parts.js";
 import { bytesOf } from "./patch.js";
+import { table } from "./tables.js";
 import { numberText, tagText, timeText } from "./words.js";
 
 const FULL = 63;
@@ -11,7 +12,9 @@ const LOST = 128;
 const TALL = 440;
 const ROW = 15;
 const SIGN = 7;
-const shown = { view: null, row: -1, slot: -1 };
+const shown = { view: null, row: -1, slot: -1, spans: null };
+// Spans of a worker that are listed.
+const LISTED = 20;
 
 function slotsOf(view) {
   return view.histories.slots + 1;
@@ -39,7 +42,20 @@ export function bigPicture(view) {
   const axis = element("div", { class: "axis" }, element("span", {}, "beginning"), element("span", {}, timeText(view.age)));
   const title = element("span", {}, "Who was busy when ", element("small", {}, what));
   return section(title, "rows", element("div", { class: "picture" }, canvas, element("canvas", { id: "signs", "aria-hidden": "true" })),
-    axis, element("p", { id: "cell", class: "dim", "aria-live": "polite" }, said(view)), legend);
+    axis, element("p", { id: "cell", class: "dim", "aria-live": "polite" }, said(view)), legend, spansList());
+}
+
+// The latest spans of the worker that was clicked.
+function spansList() {
+  if (!shown.spans) return null;
+  const { name, spans, error } = shown.spans;
+  if (error) return element("p", { class: "dim" }, error);
+  const rows = spans.slice(-LISTED).reverse().map(([tag, begin, end, tasks, busy]) => [
+    tagText(tag), timeText(begin), timeText(end), numberText(tasks), timeText(busy),
+  ]);
+  const title = element("h3", {}, `Latest tasks of ${name}`);
+  if (!rows.length) return element("div", {}, title, element("p", {}, "none has been reported"));
+  return element("div", {}, title, table("latest tasks", ["tag", "#from", "#to", "#tasks", "#busy"], rows));
 }
 
 // Cells that failures and losses are in; they are looked for once for each view.
@@ -61,7 +77,7 @@ function marksOf(view) {
 function said(view) {
   const { heads, cells, width } = { ...view.rows, width: view.histories.width };
   const { row, slot } = shown;
-  if (row < 0 || row >= heads.length) return "Point at a cell, or move with the arrow keys.";
+  if (row < 0 || row >= heads.length) return "Point at a cell, or move with the arrow keys; a click, or Enter, lists the worker's latest tasks.";
   const [name, worker, hosts] = heads[row];
   const who = worker >= 0 ? `${worker}: ${name}` : hosts > 1 ? `${name} and ${hosts - 1} more hosts` : name;
   const bytes = bytesOf(cells[row] || "");
@@ -175,7 +191,7 @@ function stroke(context, path, style, colour) {
 }
 
 // Pointing and arrow keys.
-export function listenToPicture(root) {
+export function listenToPicture(root, again, spansOf) {
   const point = (event) => {
     if (event.target.id !== "big-picture" || !shown.view) return;
     const box = event.target.getBoundingClientRect();
@@ -192,11 +208,23 @@ export function listenToPicture(root) {
     root.querySelector("#cell").textContent = said(shown.view);
     signs(root, shown.view, heightOf(shown.view));
   };
-  root.addEventListener("click", point);
+  const list = async () => {
+    const head = shown.view.rows.heads[shown.row];
+    if (!spansOf || !head || head[1] < 0) return;
+    const told = await spansOf(head[1]).catch((error) => ({ error: String(error) }));
+    shown.spans = { name: `${head[1]}: ${head[0]}`, ...told };
+    again();
+  };
+  root.addEventListener("click", (event) => {
+    point(event);
+    if (event.target.id === "big-picture" && shown.view) list();
+  });
   root.addEventListener("mousemove", point);
   root.addEventListener("keydown", (event) => {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (event.target.id !== "big-picture" || !step) return;
+    if (event.target.id !== "big-picture") return;
+    if (event.key === "Enter") list();
+    if (!step) return;
     event.preventDefault();
     if (shown.row < 0) move(0, slotsOf(shown.view) - 1);
     else move(shown.row + step[0], shown.slot + step[1]);

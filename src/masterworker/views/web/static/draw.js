@@ -29,11 +29,12 @@ function draw(root, view, state) {
 }
 
 // Makes a page of an element: what is clicked and typed there is heard. Returns what draws it.
-export function pageIn(root) {
+// `spansOf` asks for the latest spans of a worker, where there is one to ask.
+export function pageIn(root, spansOf) {
   const latest = { view: null, state: null };
   const again = () => draw(root, latest.view, latest.state);
   listen(root);
-  listenToPicture(root);
+  listenToPicture(root, again, spansOf);
   addEventListener("resize", () => latest.state && again());
   return (view, state) => {
     Object.assign(latest, { view, state });

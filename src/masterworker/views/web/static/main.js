@@ -16,17 +16,27 @@ function token() {
   return sessionStorage.getItem(KEPT) || "";
 }
 
-const drawn = pageIn(document.getElementById("page"));
+// The latest spans of a worker; all viewers together are told a few in a second.
+async function spansOf(worker) {
+  for (let n = 0; n < 5; n += 1) {
+    const reply = await fetch(`spans?worker=${worker}`, { ...options(), cache: "no-store" });
+    if (reply.ok) return { spans: await reply.json() };
+    if (reply.status !== 429) return { error: await reply.text() };
+    await new Promise((done) => setTimeout(done, 700));
+  }
+  return { error: "there are too many questions" };
+}
+
+function options() {
+  return { headers: { [HEADER]: key }, credentials: "omit", signal: AbortSignal.timeout(PATIENCE) };
+}
+
+const drawn = pageIn(document.getElementById("page"), spansOf);
 const page = { view: null, number: 0, state: null };
 let key = token();
 
 async function ask() {
-  const reply = await fetch(`snapshot?from=${page.number}`, {
-    headers: { [HEADER]: key },
-    credentials: "omit",
-    cache: "no-store",
-    signal: AbortSignal.timeout(PATIENCE),
-  });
+  const reply = await fetch(`snapshot?from=${page.number}`, { ...options(), cache: "no-store" });
   if (reply.status === 401) return refused();
   if (!reply.ok) throw new Error(await reply.text());
   const { number, base, state, pause, changes } = await reply.json();

@@ -8,7 +8,7 @@ const SILENT = 11;
 const LONGEST = 10;
 
 // A table; columns that are numbers are named with a "#" in front.
-function table(label, titles, rows) {
+export function table(label, titles, rows) {
   const isNumber = titles.map((title) => title.startsWith("#"));
   const head = titles.map((title, n) =>
     element("th", { scope: "col", class: isNumber[n] && "number" }, title.replace("#", "")),
