@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from engines import work
-from masterworker import Master, Worker
+from masterworker import Engine, Master, Worker
 from masterworker.master import engine_of
 from masterworker.testing import connection
 from support import wait_until
@@ -112,12 +112,27 @@ def _pool() -> Iterator[Master]:
 
 
 @contextlib.contextmanager
+def _apart() -> Iterator[Master]:
+    with ProcessPoolExecutor(2) as pool, Master(engine=Engine(pool, apart=True)) as master:
+        yield master
+
+
+@contextlib.contextmanager
 def _loky() -> Iterator[Master]:
     loky = pytest.importorskip("loky")
     pool = loky.get_reusable_executor(2)
     with Master(engine=pool) as master:
         yield master
     loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+@contextlib.contextmanager
+def _executorlib() -> Iterator[Master]:
+    executorlib = pytest.importorskip("executorlib")
+    pool = executorlib.SingleNodeExecutor(max_workers=2, block_allocation=True)
+    with Master(engine=pool) as master:
+        yield master
+    pool.shutdown(wait=True)
 
 
 @contextlib.contextmanager
@@ -222,16 +237,18 @@ ENGINES: dict[str, Callable[[], Any]] = {
     "threads": _threads,
     "delayed": _delayed,
     "pool": _pool,
+    "apart": _apart,
     "loky": _loky,
+    "executorlib": _executorlib,
     "dask": _dask,
     "ray": _ray,
     "mpi": _mpi,
 }
 #: Those that leave threads, sockets and more in a process for as long as it lives.
-APART = ["loky", "dask", "ray", "mpi"]
+APART = ["loky", "executorlib", "dask", "ray", "mpi"]
 #: Which engine the contract is for, in a process of its own; unset: all but those.
 ASKED = "CONTRACT_ENGINE"
 #: Those that execute in this process, so that a task must not end it.
 HERE_ONLY = {"serial", "memory", "threads", "delayed"}
 #: Those in which tasks have a process of its own, in whose main thread they are executed.
-IN_MAIN_THREADS = {"workers", "pool", "loky", "ray", "mpi"}
+IN_MAIN_THREADS = {"workers", "pool", "apart", "loky", "executorlib", "ray", "mpi"}

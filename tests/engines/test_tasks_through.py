@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from engines import work
@@ -26,7 +27,7 @@ from masterworker import (
     TaskLost,
     UsageError,
 )
-from masterworker.engine import parcel
+from masterworker.engine import child, parcel
 from masterworker.engine.bundle import carry_out
 from support import python_script, start_script, unique_label, wait_until
 
@@ -170,6 +171,29 @@ def test_a_poison_task_and_innocent_ones_beside_it() -> None:
         with pytest.raises(TaskLost, match="took 3 workers down"):
             poison.result(LONG)
         assert [future.result(LONG) for future in slow] == [0.2] * 12
+
+
+def test_a_task_that_ends_a_child_costs_the_engine_nothing() -> None:
+    with ProcessPoolExecutor(2) as pool, Master(engine=Engine(pool, apart=True)) as master:
+        futures = [master.submit(work.end_process, i, 37) for i in range(100)]
+        with pytest.raises(TaskLost, match="took 3 workers down"):
+            futures.pop(37).result(LONG)
+        assert sum(future.result(LONG) for future in futures) == sum(range(100)) - 37
+        assert pool.submit(work.square, 3).result(LONG) == 9
+
+
+def test_a_child_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is started again when it is needed."""
+    monkeypatch.setattr(child, "_IDLE", 0.1)
+    one = child.IdleChild()
+    for _ in range(2):
+        assert "masterworker 0 " in one.call([["another", "3", "0"], b"", []])
+        wait_until(lambda: not psutil.Process().children(), LONG)
+
+
+def test_threads_have_no_children() -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(UsageError, match="has threads"):
+        Engine(pool, apart=True)
 
 
 def test_a_broken_executor_that_cannot_be_made_anew() -> None:

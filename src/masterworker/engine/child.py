@@ -9,17 +9,23 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import IO, Any, Final
+import threading
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from masterworker.launch.process_context import ProcessContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: What the child executes.
 _CODE: Final = "from masterworker.engine.child import main; main()"
 #: Variables that say to a process that it is a rank of an MPI job, which a child is not.
 _OF_RANKS: Final = ("PMI", "PMIX", "OMPI", "MPI", "HYDI", "MASTERWORKER_ENGINE")
 _LENGTH: Final = 8
+#: A child in a process of another engine ends when it has had no bundle for this time (seconds).
+_IDLE: Final = 30.0
 
 
 class ChildEnded(Exception):
@@ -61,6 +67,68 @@ class Child:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+class IdleChild:
+    """A child that ends when it has had nothing to do for a while. For one thread, as `Child`."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._child = Child()
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._is_watched = False
+
+    def call(self, args: list[Any]) -> Any:
+        """Carry out a bundle, as `Child.call`."""
+        with self._lock:
+            self._calls += 1
+            if not self._is_watched:
+                self._watch()
+            return self._child.call(args)
+
+    def _watch(self) -> None:
+        self._is_watched = True
+        timer = threading.Timer(_IDLE, self._look, (self._calls,))
+        timer.daemon = True
+        timer.start()
+
+    def _look(self, calls: int) -> None:
+        with self._lock:
+            self._is_watched = False
+            if self._calls == calls:
+                self._child.end()
+            else:
+                self._watch()
+
+
+class _OfThread(threading.local):
+    child: IdleChild | None = None
+
+
+_of_thread: Final = _OfThread()
+
+
+def carry_out_apart(
+    versions: Sequence[Any], head: Any, large: Sequence[bytes], *values: Any
+) -> Any:
+    """Carry out a bundle as `bundle.carry_out`, in a child of this process.
+
+    Returns:
+        The same; or an empty text, and one that says how the child has ended.
+    """
+    child = _of_thread.child
+    if child is None or child.pid != os.getpid():
+        child = _of_thread.child = IdleChild()
+    try:
+        return child.call([versions, head, large, *map(_as_bytes, values)])
+    except ChildEnded as error:
+        return ["", str(error)]
+
+
+def _as_bytes(value: Any) -> bytes:
+    """Return a stored value as bytes: engines may bring it in another class."""
+    return value if isinstance(value, bytes) else bytes(memoryview(value))
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -40,6 +40,11 @@ class Engine:
             have, for Ray keywords of `ray.remote`, such as `num_gpus`.
         no_workers_timeout: Seconds after which an engine without workers ends the job with an
             `EngineError`; None: it is waited for.
+        apart: Tasks are executed in children of the engine's processes, so that one that ends its
+            process costs a child; what you have prepared in the engine's processes is not there,
+            and each has the memory of two. None: where the engine does not replace processes, or
+            not soon (executorlib, ipyparallel, Parsl). MPI ranks have children always, threads
+            never.
 
     Raises:
         UsageError: This is no engine, or a number makes no sense.
@@ -54,6 +59,7 @@ class Engine:
         slots: int | None = None,
         resources: dict[str, Any] | None = None,
         no_workers_timeout: float | None = None,
+        apart: bool | None = None,
     ) -> None:
         if not isinstance(bundle_seconds, (int, float)) or not 0 < bundle_seconds <= 3600:
             raise UsageError(f"bundle_seconds must be 0 to 3600 seconds, not {bundle_seconds!r}")
@@ -61,10 +67,12 @@ class Engine:
             raise UsageError(f"slots must be a number of 1 or more, not {slots!r}")
         self.bundle_seconds = float(bundle_seconds)
         self.slots, self.resources = slots, dict(resources or {})
-        self.no_workers_timeout = no_workers_timeout
+        self.no_workers_timeout, self.apart = no_workers_timeout, apart
         #: What the program has given.
         self.given = engine
         self._make = _maker(engine, self)
+        if apart and isinstance(engine, concurrent.futures.ThreadPoolExecutor):
+            raise UsageError("apart= is for engines with processes, and this one has threads")
         if self.resources and self._make in {_executor, _factory, _mpi}:
             raise UsageError("resources= is for Dask and Ray: this engine has no terms for it")
 

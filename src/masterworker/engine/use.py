@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: What the engine is to call; there it may lack all of ours.
 _BUNDLE: Final = Call("masterworker_bundle", "masterworker.engine.bundle", "carry_out")
+_APART: Final = Call("masterworker_bundle", "masterworker.engine.child", "carry_out_apart")
 
 
 class Use:
@@ -39,6 +40,9 @@ class Use:
     def __init__(self, engine: Engine, adapter: Adapter, manager: Manager, label: str) -> None:
         self.engine, self.adapter, self.manager, self._label = engine, adapter, manager, label
         self._shipping = Shipping(manager, adapter)
+        #: Bundles are carried out in children of its processes.
+        self.apart = adapter.apart if engine.apart is None else engine.apart
+        self.apart = self.apart and not adapter.in_process
         #: How many slots it has at this moment.
         self.number = 0
         #: Digest of the program that its processes execute.
@@ -72,7 +76,8 @@ class Use:
         )
         head, large = (order, []) if self.adapter.in_process else parcel.write(order)
         try:
-            future = self.adapter.send(_BUNDLE, (parcel.VERSIONS, head, large), values)
+            call = _APART if self.apart else _BUNDLE
+            future = self.adapter.send(call, (parcel.VERSIONS, head, large), values)
         except Exception as error:
             future = _Failed(error)
         future.add_done_callback(done)
@@ -86,6 +91,8 @@ class Use:
                 return found
             if isinstance(found, str):
                 return Answer("", refusal=found)
+            if isinstance(found[0], str):
+                return Died(found[1])
             return parcel.read(Answer, *found)
         except (KeyboardInterrupt, SystemExit) as error:
             return Died(say(error))

@@ -51,6 +51,9 @@ class Adapter(Protocol):
     name: str
     #: Bundles are executed in this very process, so nothing need be encoded.
     in_process: bool
+    #: Bundles are better carried out in children of its processes: those that end are not replaced,
+    #: or not soon.
+    apart: bool
 
     def slots(self) -> int:
         """Return how many bundles can be executed at one time, at this moment."""

@@ -44,7 +44,7 @@ class DaskAdapter:
         EngineError: It does not.
     """
 
-    in_process = False
+    in_process = apart = False
 
     def __init__(
         self, given: Any, resources: dict[str, Any], slots: int | None, within: float

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Names of errors that say that a process has ended, in executors that are not broken by it.
 _DEATHS = frozenset({"WorkerLost", "ManagerLost", "EngineError", "TerminatedWorkerError"})
+#: Packages whose executors do not replace a process that has ended, or take half a minute for it.
+_LASTING = frozenset({"executorlib", "ipyparallel", "parsl"})
 #: Where executors have the number of their workers.
 _NUMBERS = ("_max_workers", "num_workers", "max_workers")
 
@@ -42,6 +44,8 @@ class ExecutorAdapter:
         self._executor = executor
         self.name = type(executor).__name__.lstrip("_")
         self.in_process = isinstance(executor, ThreadPoolExecutor)
+        homes = {each.__module__.partition(".")[0] for each in type(executor).__mro__}
+        self.apart = not _LASTING.isdisjoint(homes)
 
     def slots(self) -> int:
         """See `Adapter.slots`."""

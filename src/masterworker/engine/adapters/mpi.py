@@ -183,7 +183,7 @@ class MpiAdapter:
         slots: How many bundles at one time; None: one for each other rank.
     """
 
-    in_process = False
+    in_process = apart = False
 
     def __init__(self, given: Any, slots: int | None) -> None:  # noqa: ARG002  `begin` has had it
         assert _World.ranks is not None  # noqa: S101  for the type checker

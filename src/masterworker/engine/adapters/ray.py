@@ -32,7 +32,7 @@ class RayAdapter:
         EngineError: It cannot be reached.
     """
 
-    in_process = False
+    in_process = apart = False
 
     def __init__(
         self, given: str, resources: dict[str, Any], slots: int | None, within: float
