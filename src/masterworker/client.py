@@ -204,9 +204,12 @@ class Client:
         endings: Sequence[wire.Ending],
         wait: float,
         usage: Sequence[wire.Usage] = (),
+        still: Sequence[wire.Still] = (),
+        ways: str = "",
     ) -> list[wire.SupervisorOrder]:
         """See `Manager.attend`."""
-        orders: list[wire.SupervisorOrder] = self.call("attend", name, alive, endings, wait, usage)
+        said = (name, alive, endings, wait, usage, still, ways)
+        orders: list[wire.SupervisorOrder] = self.call("attend", *said)
         return orders
 
     def collect(
@@ -288,6 +291,15 @@ class Client:
         """Return what happened to a task."""
         lines: list[str] = self.call("story", task_id)
         return lines
+
+    def stack(self, task_id: int) -> list[str]:
+        """Return what the worker that has a task is doing; nothing: no answer so far."""
+        lines: list[str] = self.call("stack", task_id)
+        return lines
+
+    def tell_stack(self, member_id: int, task_id: int, lines: list[str]) -> None:
+        """Say what this process is doing, which was asked for."""
+        self.call("tell_stack", member_id, task_id, lines)
 
     def terminate(self) -> None:
         """End the job."""

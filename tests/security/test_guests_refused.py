@@ -319,3 +319,20 @@ def test_huge_and_odd_names_are_just_names(job: Job) -> None:
     boss.client.request("\x00", [b"x"])
     assert guest.fetch().tag == "\x00"
     guest.client.put(wire.DATA, "..\x00/" + "k" * 100_000, b"v")
+
+
+def test_a_guest_is_not_told_what_others_are_doing(job: Job) -> None:
+    """Nor does it say so of others, whether they were asked or not."""
+    trusted, guest, lease, _ = in_full_swing(job)
+    supervisor, name = job.client(GUEST), "its own"
+    supervisor.attend(name, [], [], 0.0)
+    refused(
+        job,
+        lambda: guest.client.stack(lease.task_id),
+        lambda: guest.client.tell_stack(trusted.id, lease.task_id, ["forged"]),
+        lambda: supervisor.attend(name, [], [], 0.0, still=[(trusted.id, 9.0)]),
+    )
+    supervisor.attend(name, [], [], 0.0, ways="why\x1b[31m " + "x" * 5000)
+    (why,) = [line for line in job.manager.story(lease.task_id) if line.startswith("why")]
+    assert why.startswith("why\\x1b[31m xxx")
+    assert len(why) == 300

@@ -252,6 +252,8 @@ SHAPES: dict[str, list[Any]] = {
     "get": [odd_names, odd_names],
     "drop_state": [odd_numbers],
     "story": [odd_numbers],
+    "stack": [odd_numbers],
+    "tell_stack": [odd_numbers, odd_numbers, st.lists(odd_names, max_size=3)],
     "cancel": [st.lists(odd_numbers, max_size=3)],
     "attend": [
         odd_names, st.lists(odd_numbers, max_size=3),
@@ -264,6 +266,7 @@ SHAPES: dict[str, list[Any]] = {
         ),
         odd_floats,
         st.lists(st.tuples(odd_numbers, odd_numbers, odd_floats), max_size=2),
+        st.lists(st.tuples(odd_numbers, odd_floats), max_size=2), odd_names,
     ],
     "look": [odd_numbers, odd_numbers, odd_floats, odd_numbers],
     "spans": [odd_numbers],

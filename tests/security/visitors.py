@@ -119,7 +119,7 @@ def refused(job: Job, *calls: Callable[[], Any], kind: type[Exception] = NotAllo
         job.manager.check()
 
 
-LOOKING = {"instance", "job", "census", "story", "look", "spans"}
+LOOKING = {"instance", "job", "census", "story", "look", "spans", "stack"}
 HELLO = wire.introduce("somebody", ["a"], None, "c")
 #: A well-formed call of every operation, by somebody who is nobody.
 EVERYTHING: dict[str, tuple[Any, ...]] = {
@@ -144,6 +144,8 @@ EVERYTHING: dict[str, tuple[Any, ...]] = {
     "look": (0, 0, 0.0, 0),
     "spans": (-1,),
     "story": (1,),
+    "stack": (1,),
+    "tell_stack": (0, 1, ["where it is"]),
     "cancel": ([1],),
     "attend": ("s", [0], [[0, "pid 1 on there (x)", 1, "killed", True, ""]], 0.0),
     "terminate": (),

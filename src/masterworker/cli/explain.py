@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from masterworker import failed
 from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.data.record import printable
-from masterworker.errors import MasterNotFoundError, NotKeptError, UsageError
+from masterworker.errors import MasterNotFoundError, NotAllowedError, NotKeptError, UsageError
 from masterworker.security.peer import Role
 from masterworker.taskid import shown_number, task_number
 
 if TYPE_CHECKING:
     import argparse
 
+    from masterworker.client import Client
+
 #: Numbers of tasks travel as integers of 64 bits.
 _LARGEST = (1 << 63) - 1
+#: How often a worker is asked what it is doing; each time it has 5 s.
+ASKED: Final = 3
 
 
 def run(label: str, options: argparse.Namespace) -> int:
@@ -35,6 +39,7 @@ def run(label: str, options: argparse.Namespace) -> int:
         return exit_codes.OK
     story = client.story(number)
     summary = failed.find(label, task, client.call("instance"))
+    doing = _stack(client, number) if options.stack and len(story) > 1 else []
     client.disconnect()
     head, *lines = story
     name = head.removeprefix("task ")
@@ -44,9 +49,22 @@ def run(label: str, options: argparse.Namespace) -> int:
         print(f"task {printable(name)} of {label!r}")
         for line in lines:
             print(" ", printable(line, keep="\n\t"))
+    for n, line in enumerate(doing):
+        print("  " if n else "  at this moment:\n  ", printable(line))
     if summary is not None:
         _tell_failure(summary)
     return exit_codes.OK
+
+
+def _stack(client: Client, number: int) -> list[str]:
+    """Return what the worker that executes a task is doing, or why that is not known, in lines."""
+    try:
+        for _ in range(ASKED):  # a worker without a supervisor may hear of it late
+            if lines := client.stack(number):
+                return lines
+    except NotAllowedError as error:
+        return [str(error)]
+    return ["its worker does not answer"]
 
 
 def _is_meant(task: str, name: str, number: int) -> bool:

@@ -74,8 +74,11 @@ ABOUT: Final = {
     "explain": _About(
         "LABEL TASK",
         "Print what has happened to a task, and what it waits for.",
-        ("ticket", *_REACHING),
-        ("task_manager explain demo sqrt_7",),
+        ("stack", "ticket", *_REACHING),
+        (
+            "task_manager explain demo sqrt_7",
+            "task_manager explain demo sqrt_7 --stack    and where it is at this moment",
+        ),
     ),
     "journal": _About(
         "FILE [show | export OUT | check | prune [NEW] |\n"

@@ -130,6 +130,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     add("--pdb", action="store_true", help="debug an exception where it was raised")
     add("--break", action="store_true", dest="stop_first", help="stop at the first line")
     add("--clear", action="store_true", help="remove the failed calls, of LABEL or of all jobs")
+    text = "explain: what the worker that executes it is doing at this moment"
+    parser.add_argument("--stack", action="store_true", default=None, help=text)
     add = parser.add_argument_group("options of journal").add_argument
     add("--failed", action="store_true", default=None, help="forget: what is no result")
     add("--changed", action="store_true", default=None, help="forget: what other code computed")
@@ -191,6 +193,7 @@ OPTIONS: Final = {
     ("journal",): ("failed", "changed"),
     ("show",): ("live", "every"),
     ("list",): ("ended",),
+    ("explain",): ("stack",),
     ("slave", "worker", "show", "web", "explain", "report", "trace", "metrics"): ("ticket",),
 }
 

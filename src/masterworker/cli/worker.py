@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import program, units, wire
 from masterworker.cli import exit_codes, hangup
@@ -111,8 +111,15 @@ def supervise(
     if patience is None:
         patience = patiences.patience() if comes_back else patiences.RECONNECT
     messenger = Client(lambda: reach(spec.label, spec.master))
+
+    attend: Callable[..., list[wire.SupervisorOrder]] = client.attend
+
+    def listen(*said: Any) -> list[wire.SupervisorOrder]:
+        ways = supervisor.starter.describe_ways()
+        return attend(*said, ways=f"on {os.uname().nodename} {ways}" if ways else "")
+
     supervisor = Supervisor(
-        client.attend, messenger.attend, patience=patience, name=name, comes_back=comes_back
+        listen, messenger.attend, patience=patience, name=name, comes_back=comes_back
     )
     log = _Log(supervisor)
     stops = begin(supervisor)

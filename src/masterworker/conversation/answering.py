@@ -71,10 +71,11 @@ class Answering:
         """Answer the calls that have waited for long enough."""
         if now < self._due:
             return
-        supervision = self._whole.supervision
-        for waiter in self.waiters.overdue(now) + supervision.overdue(now):
+        whole = self._whole
+        parts = (self.waiters, whole.supervision, whole.stacks)
+        for waiter in [waiter for part in parts for waiter in part.overdue(now)]:
             self.answer(waiter, Event.EXPIRED, now)
-        self._due = min(self.waiters.next_deadline(), supervision.next_deadline())
+        self._due = min(part.next_deadline() for part in parts)
 
     def next_deadline(self) -> float:
         """Return when `on_tick` is of use next; inf: not before another call waits."""
@@ -82,7 +83,8 @@ class Answering:
 
     def terminate(self, claims: list[int], now: float) -> None:
         """The job ends, and these claims wait no more: every call that waits is answered."""
-        others = self._whole.supervision.waiters() + self._whole.revoking.waiters()
+        whole = self._whole
+        others = whole.supervision.waiters() + whole.revoking.waiters() + whole.stacks.waiters()
         for waiter in self.waiters.of(claims) + others:
             self.answer(waiter, Event.DROPPED, now)
 
@@ -108,3 +110,4 @@ class Answering:
         self._whole.collecting.close(waiter)
         self._whole.supervision.close(waiter)
         self._whole.revoking.close(waiter)
+        self._whole.stacks.close(waiter)

@@ -37,6 +37,7 @@ from masterworker.conversation.numbered import Call, NumberedCalls
 from masterworker.conversation.orders import MemberOrders
 from masterworker.conversation.returning import Returning
 from masterworker.conversation.revoking import Revoking
+from masterworker.conversation.stacks import Stacks
 from masterworker.conversation.submissions import LOOK, Again, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
@@ -98,6 +99,7 @@ class Dispatcher:
         self.troubles = Troubles(self._warn)
         self.collecting = Collecting(self)
         self.revoking = Revoking(self)
+        self.stacks = Stacks(self)
         self.returning = Returning(self)
 
     @property

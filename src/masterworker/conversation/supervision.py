@@ -35,6 +35,8 @@ class Supervision:
         self._whole = whole
         self._core = whole.core
         self._orders = SupervisorOrders()
+        #: Why workers of supervisors elsewhere are no forks of a template, as far as they are not.
+        self.ways: dict[str, str] = {}
         #: `number_of_run` of this one.
         self.run = 0
 
@@ -45,6 +47,7 @@ class Supervision:
     def detach(self, name: str, now: float) -> None:
         """A connection of a supervisor has ended; with the last one it is gone."""
         if self._orders.detach(name):
+            self.ways.pop(name, None)
             self._whole.apply(self._core.on_unattended(name, now), now)
 
     def attend(

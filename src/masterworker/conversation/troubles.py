@@ -8,7 +8,7 @@ from masterworker.core.audit import HOW_TO_START
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from masterworker.core.scheduler import Scheduler
 
@@ -20,6 +20,8 @@ SHOWN_FOR = 120.0
 STARTING = "starting"
 #: Name at most this many tags.
 MOST_TAGS = 5
+#: Say at most this many reasons why workers are started in another way than usual.
+MOST_WAYS = 8
 
 
 class _Trouble(NamedTuple):
@@ -75,9 +77,14 @@ class Troubles:
             if key not in found and (known.until is None or known.until <= now):
                 del self._known[key]
 
-    def ways(self) -> list[str]:
-        """Return how workers are started, if not as usual, in one line."""
-        return [text] if (text := self.ways_to_start()) else []
+    def ways(self, elsewhere: Iterable[str] = ()) -> list[str]:
+        """Return how workers are started, if not as usual, in one line for each reason.
+
+        Args:
+            elsewhere: What other supervisors have said.
+        """
+        said = dict.fromkeys((self.ways_to_start(), *elsewhere))
+        return [text for text in said if text][:MOST_WAYS]
 
     def lines(self) -> list[str]:
         """Return what is to be shown."""

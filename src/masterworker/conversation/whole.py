@@ -85,6 +85,16 @@ class Askers(Protocol):
         """Return the calls that wait."""
 
 
+class TimedAskers(Askers, Protocol):
+    """The part about what workers are doing right now."""
+
+    def overdue(self, now: float) -> list[Waiter]:
+        """Return the calls that have waited for long enough."""
+
+    def next_deadline(self) -> float:
+        """Return when `overdue` is of use next."""
+
+
 class Whole(Protocol):
     """See `Dispatcher`."""
 
@@ -124,6 +134,10 @@ class Whole(Protocol):
     @property
     def revoking(self) -> Askers:
         """The part about cancelling what has not begun."""
+
+    @property
+    def stacks(self) -> TimedAskers:
+        """The part about what workers are doing right now."""
 
     def flush(self, now: float) -> None:
         """Let the scheduler know of all requests."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         def pid(self) -> int: ...
         @property
         def member_id(self) -> int: ...
+        @property
+        def health(self) -> Health: ...
 
     class _Place(Protocol):
         @property
@@ -54,6 +56,8 @@ USAGE_SECONDS: Final = 5.0
 #: After a longer pause between two looks the supervisor has been stopped itself, perhaps with all
 #: of its workers.
 LATE_SECONDS: Final = 1.5
+#: A courier looks every 2.5 s at least, so one that has not ticked for longer cannot run (seconds).
+STILL_SECONDS: Final = 4.0
 
 
 class Look(NamedTuple):
@@ -124,6 +128,13 @@ class UsageWatch:
         ]
 
 
+def still(slots: Iterable[_Place], now: float) -> list[tuple[int, float]]:
+    """Return the members that do nothing but execute, and for how long (seconds)."""
+    here = [slot.process for slot in slots if slot.process is not None]
+    seen = [(process.member_id, process.health.still_for(now)) for process in here]
+    return [(member_id, seconds) for member_id, seconds in seen if member_id >= 0 and seconds]
+
+
 def can_measure(proc: str = PROC) -> bool:
     """Return whether the memory of processes can be seen on this system."""
     return os.access(f"{proc}/self/status", os.F_OK)
@@ -179,6 +190,12 @@ class Health:
         """
         ticks = self._looked - self._ticked < WEDGED_SECONDS
         return self._runs and (self._board[scoreboard.TASK] != 0 or ticks)
+
+    def still_for(self, now: float) -> float:
+        """Return for how long its own threads have not run while it executes; 0.0: they do."""
+        seconds = now - self._ticked
+        executes = self._runs and self._tick and self._board[scoreboard.TASK]
+        return seconds if executes and seconds >= STILL_SECONDS else 0.0
 
     def has_stopped(self) -> bool:
         """Return, once each time, whether it has been stopped for too long."""

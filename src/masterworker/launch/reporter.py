@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import wire
 from masterworker.errors import MasterworkerError, Terminated, TransportError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     #: The name of the supervisor, members that are well, ends of workers, seconds to wait; and what
-    #: workers use, if that is said.
+    #: workers use and which do nothing but execute, if that is said.
     Attend = Callable[..., Sequence[tuple[str, int, int]]]
 
 logger = logging.getLogger("masterworker.launch")
@@ -66,6 +66,7 @@ class Reporter:
         self._well: list[int] = []
         self._endings: list[wire.Ending] = []
         self._usage: list[wire.Usage] = []
+        self._still: list[wire.Still] = []
         self._changed = threading.Condition()
         self._closed = self._finished = self._is_over = False
         self._answered = time.monotonic()
@@ -80,10 +81,16 @@ class Reporter:
         for thread in self._threads:
             thread.start()
 
-    def vouch(self, members: list[int], usage: Sequence[wire.Usage] = ()) -> None:
-        """Take note of the members whose processes are well, and of what processes use."""
+    def vouch(
+        self,
+        members: list[int],
+        usage: Sequence[wire.Usage] = (),
+        still: Sequence[wire.Still] = (),
+    ) -> None:
+        """Take note of the members whose processes are well, and of what else is seen of them."""
         with self._changed:
             self._usage = list(usage) or self._usage
+            self._still = list(still)
             new = not set(members) <= set(self._well)
             self._well = members
             if new:  # it may have a short heartbeat: the first word is not to wait
@@ -118,7 +125,8 @@ class Reporter:
         while not self._closed and not self._finished:
             with self._changed:
                 well, usage, self._usage = self._well, self._usage, []
-            self._call("listener", well, [], turn, *([usage] if usage else []))
+                seen = (usage, self._still) if usage or self._still else ()
+            self._call("listener", well, [], turn, *seen)
         if self._is_over and self._patience is not None:
             self._see_off()
 
@@ -164,11 +172,11 @@ class Reporter:
         well: list[int],
         endings: list[wire.Ending],
         wait: float,
-        *usage: list[wire.Usage],
+        *seen: Any,
     ) -> bool:
         """Speak to the manager once. False: it did not get through; try again."""
         try:
-            orders = self._attend[who](self._name, well, endings, wait, *usage)
+            orders = self._attend[who](self._name, well, endings, wait, *seen)
         except Terminated:
             self._end()
             return True

@@ -74,6 +74,14 @@ class Starter:
         """Why workers import their libraries themselves; "": no attempt has failed."""
         return self._templates.why_not_preloaded
 
+    def describe_ways(self) -> str:
+        """Say why workers are no forks of a template, as far as they are not. Takes no lock."""
+        lines = {
+            "each worker is started as a program of its own": self.why_not,
+            "each worker imports its libraries itself": self.why_not_preloaded,
+        }
+        return "; ".join(f"{text}: {why}" for text, why in lines.items() if why)
+
     def due(self) -> float | None:
         """Return when `look` is to be called at the latest; None: not at all."""
         due = self._templates.due()

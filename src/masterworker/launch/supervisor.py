@@ -246,7 +246,7 @@ class Supervisor:
             process.hear_on(now)
             self._judge(process, seen, now)
             process.take_steps(now)
-        self._reporter.vouch(well, self._usage.look(self.slots, now))
+        self._reporter.vouch(well, self._usage.look(self.slots, now), health.still(self.slots, now))
         self._oom.look(now)
         self._slow_starts.look(self.slots, now)
         announced = all(p.process is None or p.process.pidfd is not None for p in self.slots)

@@ -48,6 +48,8 @@ TRUSTED: Final = Caller.GUEST | Caller.OWN
 ACCESS: Final = {
     "census": Rule(ALL),
     "story": Rule(ALL),
+    # As texts of failures, which guests are not shown either.
+    "stack": Rule(Caller.OBSERVER | Caller.OWN),
     "look": Rule(ALL, "without what failures say"),
     "spans": Rule(ALL),
     "job": Rule(ALL),
@@ -58,6 +60,7 @@ ACCESS: Final = {
     "exchange": Rule(WORKERS, "for itself; outcomes of tasks that it was handed, sanitized"),
     "settle": Rule(WORKERS, "tasks that it was handed; the outcome is sanitized"),
     "give_back": Rule(WORKERS, "tasks that it was handed"),
+    "tell_stack": Rule(WORKERS, "for itself"),
     "get": Rule(WORKERS),
     "acknowledge": Rule(WORKERS, "its own calls"),
     "forgo": Rule(WORKERS, "its own calls"),
@@ -94,6 +97,8 @@ def refusal(operation: str, caller: Caller) -> str:
         return f"an observer may only look on: {operation!r} is refused"
     if operation == "terminate":
         return "a worker with a ticket may not end the job"
+    if operation == "stack":
+        return "a worker with a ticket is not told what others are doing"
     return (
         f"a worker with a ticket may not {operation!r} in a job that takes only data from it "
         '(accept="data"): others would have to unpickle what it asks for or stores'

@@ -159,12 +159,14 @@ class GuestOperations:
         if name != self._supervisor:
             raise NotAllowedError("a connection of a worker with a ticket is for one supervisor")
         concerned = [*asked.alive, *(ending.member_id for ending in asked.endings)]
-        for member_id in [*concerned, *(each[0] for each in asked.usage)]:
+        seen = [each[0] for each in asked.usage] + [each[0] for each in asked.still]
+        for member_id in [*concerned, *seen]:
             member = self._guests.core.members.get(member_id)
             if member is not None and member.supervisor != name:
                 raise NotAllowedError(f"process {member_id} has not joined with this supervisor")
         endings = [self._credible(ending) for ending in asked.endings]
-        return self._operations.attend(replace(asked, name=name, endings=endings))
+        ways = sanitize.clean(asked.ways, sanitize.LINE)
+        return self._operations.attend(replace(asked, name=name, endings=endings, ways=ways))
 
     def _credible(self, ending: wire.Ending) -> wire.Ending:
         """Return what to believe of an ending: nothing of tasks that the process was not handed."""
@@ -233,6 +235,11 @@ class GuestOperations:
         process, attempt = self._handed(task_id)
         process.returned([task_id])
         self._manager.give_back(task_id, attempt)
+
+    def tell_stack(self, member_id: int, task_id: int, lines: list[str]) -> None:
+        """For itself; a number that no process has is no error."""
+        if self._speaks_for(member_id) is not None:
+            self._operations.tell_stack(member_id, task_id, lines)
 
     def _sanitized(self, member_id: int, outcome: Outcome) -> Iterable[Outcome]:
         return sanitize.outcome(outcome, f"worker {member_id}", data_only=self._data_only)

@@ -79,6 +79,18 @@ class Operations:
         """See `Manager.story`."""
         return self._manager.story(task_id)
 
+    def stack(self, task_id: int) -> Any:
+        """See `Stacks.ask`. Or `LATER`."""
+        stacks = self._manager.stacks
+        if self.later is None:
+            return stacks.ask(task_id)
+        lines = stacks.ask_later(self.later, task_id)
+        return LATER if lines is None else lines
+
+    def tell_stack(self, member_id: int, task_id: int, lines: list[str]) -> None:
+        """See `Stacks.told`."""
+        self._manager.stacks.told(member_id, task_id, lines)
+
     # -- processes --------------------------------------------------------------------------
 
     def join(self, hello: wire.Hello) -> wire.Welcome:
@@ -105,6 +117,8 @@ class Operations:
         """See `Manager.attend`; the supervisor is gone with its last connection. Or `LATER`."""
         name = asked.name
         self._manager.looking.used(asked.usage)
+        self._manager.stacks.still(asked.still)
+        self._manager.stacks.ways(name, asked.ways)
         if name not in self._supervisors:
             self._supervisors.add(name)
             self._manager.attach(name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: What waits for nothing but the manager's lock, where its reply may come later.
 PROMPT: Final = frozenset[str | None](
-    {"acknowledge", "attend", "collect", "exchange", "forgo", "instance", "leave", "ping"}
+    {"acknowledge", "attend", "collect", "exchange", "forgo", "instance", "leave", "ping", "stack"}
 )
 
 logger = logging.getLogger("masterworker.session")

@@ -268,7 +268,9 @@ def _attend(
     endings: list[wire.Ending],
     wait: float,
     usage: Sequence[wire.Usage] = (),
+    still: Sequence[wire.Still] = (),
 ) -> Sequence[wire.SupervisorOrder]:
     """Let the supervisor of this process report, and ask for orders; see `Attendance`."""
     manager.looking.used(usage)
+    manager.stacks.still(still)
     return manager.attend(name, alive, endings, wait)

@@ -61,6 +61,9 @@ OPERATIONS: dict[str, Shapes] = {
     "drop_state": Shapes(tuple[int], bool),
     "census": Shapes(tuple[()], Census),
     "story": Shapes(tuple[int], list[str]),
+    # What the worker that has a task is doing: lines of text; none: it has not answered so far.
+    "stack": Shapes(tuple[int], list[str]),
+    "tell_stack": Shapes(tuple[int, int, list[str]], None),  # of a worker: itself, task, lines
     # A snapshot, which has a version of its own: see `recorder.shapes`.
     "look": Shapes(tuple[Number, Number, float, Number], bytes),
     # Those of a worker, or of all (-1): see `recorder.spanned`.

@@ -20,6 +20,9 @@ SupervisorOrder = tuple[str, int, int]
 #: What a process uses: which member, bytes of memory, seconds of processor time so far.
 Usage = tuple[int, int, float]
 
+#: A process that executes, and whose own threads have not run for so long: which member, seconds.
+Still = tuple[int, float]
+
 #: What a process that collects gets: outcomes, or tasks to execute meanwhile.
 Collected = tuple[list[Finished], list[Lease]]
 
@@ -183,3 +186,7 @@ class Attendance(Travels, frozen=True):
     wait: float
     #: What processes use, now and then.
     usage: list[Usage] = field(default_factory=list)
+    #: Processes that do nothing but execute: their task holds the interpreter's lock.
+    still: list[Still] = field(default_factory=list)
+    #: Why its processes are no forks of a template, in one line; "": they are.
+    ways: str = ""

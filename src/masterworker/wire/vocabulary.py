@@ -20,6 +20,7 @@ FORGET = "forget"  # a state has been deleted; argument: its id
 REJOIN = "rejoin"  # it is not registered (any more): join again
 RENEW = "renew"  # the master has loaded a module again; argument: see `RELOADED`
 CANCEL = "cancel"  # do not execute that task, or break it off; argument: its id
+STACK = "stack"  # say where that task is; argument: its id
 REVOKE = "revoke"  # give back what has not begun; argument: the task that is meant
 #: An order to a supervisor: let that worker ask for the orders that it has been left.
 LISTEN = "listen"

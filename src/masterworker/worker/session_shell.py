@@ -23,7 +23,7 @@ from masterworker.core.streams import stream_of_run
 from masterworker.data.chunks import put_together
 from masterworker.data.segment import bytes_of
 from masterworker.data.states import StateCache
-from masterworker.errors import JobEndedError
+from masterworker.errors import JobEndedError, MasterworkerError
 from masterworker.launch import exits
 from masterworker.launch.patience import patience
 from masterworker.launch.scoreboard import CANCEL, DEADLINE, LAST, MEMBER, RUN, SHELF, TASK
@@ -108,6 +108,7 @@ class SessionShell:
             effects.Forget: self._forget,
             effects.Renew: self._renew,
             effects.TicketOver: _name_ticket,
+            effects.TellStack: self._tell_stack,
         }
         try:
             self.client.connect()
@@ -305,6 +306,18 @@ class SessionShell:
             return False
         return self._has_old(f"the master has loaded {name} again")
 
+    def _tell_stack(self, asked: effects.TellStack) -> None:
+        """Say where a task is; without an answer the manager's call ends by itself."""
+        session, thread = self.session, self._thread
+        lines = ["its worker has it in hand, and is not executing it at this moment"]
+        is_here = asked.task_id in {session.hand.current, *session.inside}
+        if is_here and session.run in {"", session.hand.instance} and thread is not None:
+            lines = _stack_of(thread.ident or 0)
+        try:
+            self.client.tell_stack(asked.member_id, asked.task_id, lines)
+        except MasterworkerError as error:
+            logger.debug("the stack of a task was not told: %s", error)
+
     def _has_old(self, why: str) -> bool:
         """There is a newer version of a module. Returns whether a new process takes our place."""
         if self._context.is_launched:
@@ -324,6 +337,16 @@ class SessionShell:
             raise error
         logger.info("%s", error)
         self.session.happens(Event.STOPPED)
+
+
+def _stack_of(thread_id: int) -> list[str]:
+    """Return where a thread is, in lines."""
+    try:
+        from masterworker.worker.stack import lines_of  # hardly ever asked for
+
+        return lines_of(thread_id)
+    except Exception as error:  # no descriptor to load it or a source file with, say
+        return [f"its stack cannot be told: {error!r}"]
 
 
 def _name_ticket(over: effects.TicketOver) -> None:

@@ -137,7 +137,9 @@ class Sidecar:
             self._report(
                 member, self._board[scoreboard.TASK], "its process is stopped", ended=False
             )
-        self._reporter.vouch([member] if member >= 0 and self._health.is_well else [])
+        seconds = self._health.still_for(time.monotonic())
+        still = [(member, seconds)] if member >= 0 and seconds else []
+        self._reporter.vouch([member] if member >= 0 and self._health.is_well else [], still=still)
 
     def _tell_end(self) -> None:
         member, task = self._board[scoreboard.MEMBER] - 1, self._board[scoreboard.TASK]

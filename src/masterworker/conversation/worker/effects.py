@@ -102,6 +102,13 @@ class Renew(msgspec.Struct, frozen=True):
     number: int
 
 
+class TellStack(msgspec.Struct, frozen=True):
+    """Say where a task is that is being executed."""
+
+    member_id: int
+    task_id: int
+
+
 class TicketOver(msgspec.Struct, frozen=True):
     """The job goes on without this worker."""
 
@@ -123,6 +130,7 @@ Effect = (
     | BreakOff
     | Forget
     | Renew
+    | TellStack
     | TicketOver
 )
 

@@ -303,6 +303,9 @@ class WorkerSession:
             self.hand.cut_off()
             self.happens(Event.UNKNOWN)
             yield from self._join_again()
+        elif order == wire.STACK:
+            if self.member_id is not None:
+                yield effects.TellStack(self.member_id, argument)
         elif order == wire.CANCEL:
             here = self.hand.drop(argument)
             mine = self.run in {"", self.hand.instance}  # else its number means another task
