@@ -125,6 +125,9 @@ WAYS = {
     "wrapped function": "library.answer = wrapped(library.answer)",
     "lambda": "library.answer = lambda x: x * 2",
     "local import": "import config as c, library as l; c.LEVEL = 12; l.Base.flag = 13",
+    "local import from": "from library import config as c, Base; c.LEVEL = 18; Base.flag = 19",
+    "by the method of object": "object.__setattr__(config.options, 'debug', True)",
+    "by the method of a class": "dict.__setitem__(config.TABLE, 'f', 7)",
     "several": "config.LEVEL, (config.COUNT, library.Base.flag) = 14, (15, 16)",
     "through another": "library.config.LEVEL = 17",
 }
@@ -197,6 +200,36 @@ def test_set_where_the_program_begins(tmp_path: Path) -> None:
     pairs += _run(tmp_path, "", "-c", textwrap.dedent(program))[:-1]
     assert [here[0] for here, _ in pairs] == [5, 6, 5, 6]
     assert all(here == there for here, there in pairs)
+
+
+def test_set_by_an_import_from_beside(tmp_path: Path) -> None:
+    """In a package, by functions that import the module for themselves."""
+    package = tmp_path / "lab" / "part"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+        (folder / "settings.py").write_text("LEVEL = 0\n")
+    (package / "run.py").write_text(
+        textwrap.dedent("""
+        import json
+        import lab.settings, lab.part.settings
+        from masterworker import Master
+
+        def state(_):
+            return [lab.settings.LEVEL, lab.part.settings.LEVEL]
+
+        def change():
+            from . import settings
+            from .. import settings as above
+            settings.LEVEL, above.LEVEL = 1, 2
+
+        change()
+        with Master(workers=1) as master:
+            print(json.dumps([state(0), *master.map(state, [0])]))
+        """)
+    )
+    pair, _ = _run(tmp_path, "", "-m", "lab.part.run")
+    assert pair == [[2, 1], [2, 1]]
 
 
 def test_what_an_initializer_or_a_task_sets_stays(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ VARIABLE: Final = "variable "
 RESULT: Final = "()"
 #: The module whose code it is.
 THIS: Final = "this module"
+#: Classes whose methods are given what they change: `dict.__setitem__(d, key, value)`.
+_KINDS: Final = frozenset(("dict", "list", "set"))
 _SPACE: Final = "__dict__"
 _OF_ITEMS: Final = 26  # the operator of BINARY_OP that Python 3.14 has for BINARY_SUBSCR
 #: Steps that set items, and where what holds them is on the stack then.
@@ -49,6 +51,7 @@ _SET_AT: Final = {"STORE_SUBSCR": 2, "DELETE_SUBSCR": 2, "STORE_SLICE": 3}
 _LOAD: Final = ("LOAD_GLOBAL", "LOAD_NAME")
 _ATTRIBUTE: Final = ("LOAD_ATTR", "LOAD_METHOD")
 _LOCALS: Final = ("STORE_FAST", "STORE_DEREF")
+_CONSTANT: Final = ("LOAD_CONST", "LOAD_SMALL_INT")
 #: Functions whose result has the items of their first argument.
 _SAME_ITEMS: Final = frozenset(("list", "tuple", "iter", "enumerate", "reversed", "sorted", "next"))
 #: Steps that take something from the stack, and leave nothing that they have made.
@@ -118,7 +121,10 @@ class Reader:
         self._notes_passes = is_main
         self._is_function = bool(code.co_flags & _NEW_LOCALS)
         self._stack: list[Any] = []
-        self._import = ""
+        #: What has been imported and gets its name next; and the module that it is from.
+        self._import = self._module = ""
+        #: It is imported from there; else it is that module, or the whole that it is a part of.
+        self._is_from = self._is_named = False
         #: How much had been found before this code.
         self._begin = len(found.sets), len(found.changes)
         self._seen: set[str] = set()
@@ -135,6 +141,9 @@ class Reader:
     def read(self) -> None:
         """Read it all."""
         for op, value, effect in steps_of(self._code):
+            if op == "CALL_KW":  # of Python 3.13, with the names of arguments on the stack
+                del self._stack[-1:]
+                op = "CALL"  # noqa: PLW2901  that is all that differs
             if op != "PRECALL":  # of Python 3.11, where it does a part of what follows
                 self._made = None
                 self._step(op, value, -1 - value if op == "CALL" else effect)
@@ -155,16 +164,12 @@ class Reader:
                 self._found.deletes.append((THIS, (value,)))
         elif op in _LOCALS:
             self._store(op, value, top)
-        elif op in ("CALL", "CALL_FUNCTION"):
+        elif op == "CALL":
             self._call(int(value))
         elif op == "RETURN_VALUE" and self._notes_passes and top is not None:
             self._found.returns.append(top)
-        elif op == "IMPORT_NAME":
-            self._import = value
-            self._note_early()
-        elif op == "IMPORT_FROM":
-            self._import = f"{self._import}.{value}"
-            self._note_early()
+        elif op in ("IMPORT_NAME", "IMPORT_FROM"):
+            self._begin_import(op, value)
         self._follow(op, value, effect)
 
     def _store(self, op: str, name: str, top: Chain | None) -> None:
@@ -231,9 +236,9 @@ class Reader:
         return found if isinstance(found, tuple) else None
 
     def _loaded(self, op: str, value: Any) -> Any:
-        """Return what stands for a value on the stack: a chain, a text, or nothing of interest."""
-        if op == "LOAD_CONST":
-            return value if isinstance(value, str) else None
+        """Return what stands for a value on the stack: a chain, a constant, or nothing."""
+        if op in _CONSTANT:
+            return list(value) if isinstance(value, tuple) else value  # a tuple is a chain
         if op in _LOAD:
             return value, ()
         if op.startswith("LOAD_") and isinstance(value, str):
@@ -270,7 +275,11 @@ class Reader:
             callee = next((each for each in callees if each is not None), None)
             self._made = callee and (callee[0], (*callee[1], RESULT))
         self._pass(callees, count)
-        if of is not None and ("dict" in of_object or not called.isdisjoint(CHANGERS)):
+        if of is not None and (
+            "dict" in of_object  # of `mock.patch.dict`
+            or not called.isdisjoint(CHANGERS)
+            or any(each and each[0] in _KINDS and CHANGING.issuperset(each[1]) for each in callees)
+        ):
             self._note(self._found.changes, of)
 
     def _set_by_call(self, callees: Any, of_object: set[str], of: Chain, count: int) -> bool:
@@ -326,9 +335,23 @@ class Reader:
                 return of[0], (*of[1], *more)
         return None
 
+    def _begin_import(self, op: str, name: str) -> None:
+        """Note what gets its name next."""
+        if op == "IMPORT_NAME":
+            level = self._item(2)
+            self._module = self._import = "." * (level if isinstance(level, int) else 0) + name
+            self._is_from, self._is_named = self._item(1) is not None, False
+            self._note_early()
+            return
+        self._is_named = True
+        self._import = self._module
+        if self._is_from:  # else `import m.n as o`, which takes parts of the whole
+            self._import += name if self._module.endswith(".") else f".{name}"
+            self._note_early()
+
     def _note_import(self, op: str, name: str) -> None:
         if op in ("STORE_FAST", "STORE_DEREF"):
-            is_plain = name == self._import.partition(".")[0]
+            is_plain = not self._is_named and name == self._import.partition(".")[0]
             self._imported[name] = name if is_plain else self._import
         self._import = ""
 

@@ -10,7 +10,10 @@ from masterworker.data.reading import CHANGERS, CHANGING, Found, Reader
 
 #: Functions and attributes that set something, or give what can be changed.
 _CALLS: Final = (CHANGERS | CHANGING) | frozenset(
-    ("setattr", "delattr", "vars", "__dict__", "patch", "globals", "next", "__class__", "modules")
+    (
+        *("setattr", "delattr", "__setattr__", "__delattr__", "vars", "__dict__", "patch"),
+        *("globals", "next", "__class__", "modules"),
+    )
 )
 #: Steps that set something.
 _SETTING: Final = bytes(

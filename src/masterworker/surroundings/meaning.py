@@ -158,7 +158,7 @@ def early(found: Found | None, namespace: dict[str, Any], homes: Homes) -> Itera
     """Return what is set before one of the user's own modules is imported."""
     own = {each.__name__ for each in homes.modules}
     for name, chains in found.early if found is not None else ():
-        if name in own:
+        if _absolute(name, namespace) in own:
             for chain in chains:
                 yield _changed(*chain, namespace, homes) or _place(*chain, namespace, homes)
 
@@ -225,7 +225,7 @@ def _object(chain: Chain, namespace: dict[str, Any]) -> Any:
     """Return what a chain stands for; None: that is not known."""
     base, path = chain
     if base.startswith(IMPORTED):
-        home, inner = _module_of(base.removeprefix(IMPORTED))
+        home, inner = _module_of(base.removeprefix(IMPORTED), namespace)
         value: Any = sys.modules.get(home)
         path = (*inner, *path)
     else:
@@ -318,7 +318,7 @@ def _module_by(base: str, namespace: dict[str, Any]) -> tuple[str, tuple[str, ..
     if base == THIS:
         return str(namespace.get("__name__")), ()
     if base.startswith(IMPORTED):
-        return _module_of(base.removeprefix(IMPORTED))
+        return _module_of(base.removeprefix(IMPORTED), namespace)
     value = namespace.get(base)
     if issubclass(type(value), ModuleType):  # a proxy may say that it is something else, or raise
         return str(vars(value).get("__name__")), ()
@@ -333,8 +333,18 @@ def _in_class(value: object, path: tuple[str, ...]) -> str:
     return _in_module(cls.__module__, (*cls.__qualname__.split("."), *path))
 
 
-def _module_of(name: str) -> tuple[str, tuple[str, ...]]:
+def _absolute(name: str, namespace: dict[str, Any]) -> str:
+    """Return the whole name of a module that code imports from beside it, or from above."""
+    plain = name.lstrip(".")
+    if not (level := len(name) - len(plain)):
+        return name
+    package = str(namespace.get("__package__")).split(".")
+    return ".".join((*package[: len(package) + 1 - level], plain))
+
+
+def _module_of(name: str, namespace: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Return the name of a module that was imported, or from which, and what from there."""
+    name = _absolute(name, namespace)
     home, _, last = name.rpartition(".")
     module = sys.modules.get(home)
     if name in sys.modules or not issubclass(type(module), ModuleType):

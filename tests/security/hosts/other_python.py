@@ -75,6 +75,12 @@ def make(folder: Path) -> Path:
 
 def installed() -> Path | None:
     """The newest Python on this machine that can run the project and is not this version."""
+    others = all_installed()
+    return others[max(others)] if others else None
+
+
+def all_installed() -> dict[tuple[int, int], Path]:
+    """Every such Python, one of each version."""
     candidates = [Path(found) for n in range(11, 30) if (found := shutil.which(f"python3.{n}"))]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     candidates += pyenv.glob("versions/*/bin/python3")
@@ -82,7 +88,7 @@ def installed() -> Path | None:
     for folder in ("/usr/bin", "/usr/local/bin"):
         candidates += Path(folder).glob("python3.[0-9][0-9]")
     fitting = [(v, path) for path in candidates if (v := _version(path)) and _is_other(v)]
-    return max(fitting)[1] if fitting else None
+    return dict(sorted(fitting))
 
 
 def from_debian(folder: Path) -> Path:
