@@ -88,6 +88,30 @@ CASES = {
         BOTH,
         "import lazy§, plugin§; return registry§.NAMES, list(registry§.KNOWN)",
     ),
+    "classes that enter themselves": Case(
+        {
+            "base§": (
+                "class Base:\n    registry = {}\n    def __init_subclass__(cls):\n"
+                "        if cls.__name__ in Base.registry:\n            raise ValueError\n"
+                "        Base.registry[cls.__name__] = cls\n"
+            ),
+            "k§": "from base§ import Base\nclass K(Base): pass\n",
+        },
+        "import base§, k§",
+        "first = list(base§.Base.registry); import k§; return first, list(base§.Base.registry)",
+    ),
+    "objects that keep a registry": Case(
+        {
+            "base§": (
+                "class Registry:\n    def __init__(self): self.known = {}\n"
+                "    def register(self, f):\n        assert f.__name__ not in self.known\n"
+                "        self.known[f.__name__] = f\n        return f\nIT = Registry()\n"
+            ),
+            "k§": "from base§ import IT\n@IT.register\ndef f(): return 3\n",
+        },
+        "import base§, k§",
+        "first = list(base§.IT.known); import k§; return first, k§.IT is base§.IT, k§.f()",
+    ),
     "sets": Case(
         {
             "registry§": "N = set()\ndef add(x):\n    assert x not in N\n    N.add(x)\n",

@@ -9,6 +9,7 @@ with it.
 from __future__ import annotations
 
 import contextlib
+import copyreg
 from collections import Counter
 from enum import Enum
 from importlib import import_module
@@ -106,6 +107,8 @@ def reduce_known(value: object) -> tuple[Any, ...] | None:
     if known is None:
         return None
     kind = type(value)
+    if kind in copyreg.dispatch_table:  # the program knows better
+        return None
     if kind is object:
         return one, (*known[1:], object)
     return one, (*known[1:], kind), value.__getstate__(), None, None, give

@@ -10,6 +10,7 @@ import sys
 from collections import Counter, OrderedDict, UserDict, UserList, defaultdict, deque
 from typing import Any, Final
 
+from masterworker.data import registers
 from masterworker.data.builtin import MISSING
 from masterworker.named import NamedTuple
 
@@ -76,6 +77,8 @@ def is_kin(value: object) -> bool:
 def find(name: str) -> Any:
     """Return what an attribute is now; `MISSING` where there is none."""
     module, _, path = name.partition(MARK)
+    if registers.is_register(name):
+        return registers.read(name)
     found: Any = sys.modules.get(module, MISSING)
     for part in path.split("."):
         try:

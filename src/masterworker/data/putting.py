@@ -16,7 +16,7 @@ from functools import partial
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data import containers, places, stateful
+from masterworker.data import containers, places, registers, stateful
 from masterworker.data.builtin import MISSING
 from masterworker.data.containers import Content
 from masterworker.data.places import MARK, find
@@ -147,7 +147,7 @@ def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: 
             _put(module, name.partition(MARK)[2], _originals[name])
     for name in names:  # to open it may be to fill what is there
         home, _, path = name.partition(MARK)
-        if home == module.__name__:
+        if home == module.__name__ and not registers.is_register(name):
             with contextlib.suppress(Exception):
                 _note_bare(name, module, path)
     try:
@@ -161,6 +161,9 @@ def _put_all(names: tuple[str, ...], load: Callable[[], Iterable[Any]], module: 
             if issubclass(type(before := find(name)), (FunctionType, type)):
                 _originals.setdefault(name, before)
             try:
+                if registers.is_register(name):
+                    registers.enter(name, value)
+                    continue
                 _put(module, path, value)
                 _add_again(name)
                 if _here.others and name in _here.bare:

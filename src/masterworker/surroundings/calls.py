@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("masterworker.master")
 
 #: Functions with such names set something in their process.
-_SETTING: Final = ("set_", "enable_", "disable_", "use_")
+_SETTING: Final = ("set_", "enable_", "disable_", "use_", "register", "add_type")
 #: Libraries of which enough is taken over, or in which such functions set nothing of the kind.
 _APART: Final = frozenset(
     (
@@ -24,6 +24,8 @@ _APART: Final = frozenset(
         *("pytest", "tqdm", "distributed", "joblib"),
     )
 )
+#: Functions of the standard library that set what cannot be read again.
+_OF_PYTHON: Final = ("codecs.register", "mimetypes.add_type")
 _named: Final = set[str]()
 _known: Final = dict[int, tuple[CodeType, tuple[tuple[str, ...], ...]]]()
 
@@ -62,14 +64,13 @@ def _read(code: CodeType) -> Iterator[tuple[str, ...]]:
 
     path: tuple[str, ...] = ()
     for step in dis.get_instructions(code):
-        if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
-            path = (str(step.argval),)
-        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and path:
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and path:
             path = (*path, str(step.argval))
         elif step.opname not in ("CACHE", "EXTENDED_ARG"):
             if path and path[-1].startswith(_SETTING):
                 yield path
-            path = ()
+            is_name = step.opname in ("LOAD_NAME", "LOAD_GLOBAL")
+            path = (str(step.argval),) if is_name else ()
 
 
 def _setting(path: tuple[str, ...], namespace: dict[str, Any]) -> str:
@@ -79,6 +80,9 @@ def _setting(path: tuple[str, ...], namespace: dict[str, Any]) -> str:
         if type(found) is not ModuleType:
             return ""
         found = vars(found).get(name)
+    name = f"{getattr(found, '__module__', '')}.{path[-1]}".removeprefix("_")
+    if name in _OF_PYTHON:
+        return name
     if type(found) is not FunctionType:
         return ""
     home = str(found.__module__)

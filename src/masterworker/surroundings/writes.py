@@ -12,7 +12,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
 
-from masterworker.data import mainmodule, marks, places
+from masterworker.data import mainmodule, marks, places, registers
 from masterworker.data.settings_in_code import found_in
 from masterworker.surroundings import calls, owned, reloads
 from masterworker.surroundings.meaning import (
@@ -111,7 +111,8 @@ def look() -> places.Written:
     named: dict[str, None] = {}
     gone: dict[str, None] = {}
     soon: set[str] = set()
-    for code in _codes_of_main(main):
+    codes = list(_codes_of_main(main))
+    for code in codes:
         found = found_in(code, is_main=True)
         named.update(dict.fromkeys(resolved(found, main, homes)))
         gone.update(dict.fromkeys(deleted(found, main, homes)))
@@ -124,7 +125,9 @@ def look() -> places.Written:
                 gone.update(dict.fromkeys(deleted(found, vars(module), homes)))
     own = {group for group in owned.Kept(functions).groups if not named.keys() >= set(group)}
     apart = {*named, *(name for names in own for name in names)}
-    names = {mainmodule.MAIN, *(each.__name__ for each in homes.modules)}
+    spaces = {mainmodule.MAIN: main, **{each.__name__: vars(each) for each in homes.modules}}
+    named.update(dict.fromkeys(registers.used(codes, spaces)))
+    names = set(spaces)
     for module in homes.modules:
         marks.note_in(module.__name__, vars(module).copy(), names, apart)
     if not named and not own:
