@@ -26,9 +26,13 @@ class _Later:
     ("most", "asleep", "may_look"), [(0, 3, False), (1, 3, True), (1, 2, False), (2, 2, True)]
 )
 def test_it_may_while_few_are_awake(most: int, asleep: int, may_look: bool) -> None:
-    """Four workers, of which some wait; the reply says so, whether it comes at once or later."""
+    """Four workers, of which some wait; the reply says so, whether it comes at once or later.
+
+    The master itself is registered, too, and is no worker.
+    """
     manager, _ = memory_manager()
     manager.machine.most_awake = most
+    manager.join(wire.introduce("the master", [], None, "m"))
     members = [manager.join(wire.introduce(f"w{i}", None, None, f"w{i}")) for i in range(4)]
     waiting = [_Later() for _ in range(asleep)]
     for later, member in zip(waiting, members, strict=False):

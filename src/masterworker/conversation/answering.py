@@ -107,7 +107,5 @@ class Answering:
 
     def _close(self, waiter: Waiter) -> None:
         self.waiters.close(waiter)
-        self._whole.collecting.close(waiter)
-        self._whole.supervision.close(waiter)
-        self._whole.revoking.close(waiter)
-        self._whole.stacks.close(waiter)
+        if waiter.close is not None:
+            waiter.close(waiter)

@@ -71,7 +71,7 @@ class Collecting:
             self._begin_at_once(member_id, leases, now)
             return ([], leases), None
         finish = partial(self._finish, ended)
-        waiter = Waiter(channel, member_id, claims, now, until, finish)
+        waiter = Waiter(channel, member_id, claims, now, until, finish, close=self.close)
         self._waiting[member_id] = waiter
         whole.answering.begin(waiter, now)
         if core.held_back:
@@ -115,7 +115,7 @@ class Collecting:
         return any(member.leases for member in members if member.id not in waiting)
 
     def close(self, waiter: Waiter) -> None:
-        """A call waits no more; one that is none of these is no error."""
+        """A call waits no more."""
         if self._waiting.get(waiter.member_id) is waiter:
             del self._waiting[waiter.member_id]
 

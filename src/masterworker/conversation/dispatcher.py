@@ -106,7 +106,7 @@ class Dispatcher:
     def may_look(self) -> bool:
         """Whether so few workers are awake that one may look before it sleeps."""
         most, core = self.most_awake, self.core
-        return most > 0 and len(core.members) - len(core.waiting.claims.by_id) <= most
+        return most > 0 and core.processes.workers - len(core.waiting.claims.by_id) <= most
 
     # -- tasks ------------------------------------------------------------------------------
 

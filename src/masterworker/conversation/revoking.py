@@ -69,7 +69,9 @@ class Revoking:
         if not call.open:
             return call.cancelled, None
         call.waiter = Waiter(
-            channel, NO_MEMBER, [], now, until, lambda _waiter, _now: call.cancelled
+            *(channel, NO_MEMBER, [], now, until),
+            lambda _waiter, _now: call.cancelled,
+            close=self.close,
         )
         return None, call.waiter
 

@@ -90,7 +90,7 @@ class Stacks:
         def finish(_waiter: Waiter, at: float) -> list[str]:
             return call.lines or self._said_by_supervisor(member_id, at)
 
-        call.waiter = Waiter(channel, NO_MEMBER, [], now, until, finish)
+        call.waiter = Waiter(channel, NO_MEMBER, [], now, until, finish, close=self.close)
         whole.answering.begin(call.waiter, now)
         return None, call.waiter
 

@@ -76,7 +76,7 @@ class Supervision:
         def finish(_waiter: Waiter, _now: float) -> list[Order]:
             return self._take_orders(name)
 
-        waiter = Waiter(channel, NO_MEMBER, [], now, until, finish)
+        waiter = Waiter(channel, NO_MEMBER, [], now, until, finish, close=self._orders.close)
         self._orders.wait(name, waiter)
         self._whole.answering.begin(waiter, now)
         return None, waiter
@@ -85,11 +85,6 @@ class Supervision:
         """Leave an order for a supervisor, and let the call that waits for one have it."""
         for waiter in self._orders.give(name, order):
             self._whole.answering.answer(waiter, Event.ORDERED, now)
-
-    def close(self, waiter: Waiter) -> None:
-        """A call waits no more; one that is none of these is no error."""
-        if waiter.member_id == NO_MEMBER:
-            self._orders.close(waiter)
 
     def let_listen(self, member_id: int, now: float) -> None:
         """There is an order for a process, which may be busy: let its supervisor say so."""

@@ -20,6 +20,7 @@ NO_MEMBER: Final = -1
 class State(Enum):
     """How a call stands that has found nothing."""
 
+    __hash__ = object.__hash__  # that of enumerations is written in Python
     WAITS = "has no reply yet"
     ANSWERED = "has its reply, which is made once"
     GIVEN_UP = "its caller has gone, and what it was given goes back"
@@ -28,6 +29,7 @@ class State(Enum):
 class Event(Enum):
     """What changes that."""
 
+    __hash__ = object.__hash__
     SERVED = "something has come for it"
     ORDERED = "there is an order for it"
     DROPPED = "its process is gone, or the job has ended"
@@ -62,10 +64,11 @@ class Waiter:
         until: When it is to be answered at the latest; inf: the shell calls `Dispatcher.expire`.
         finish: Makes its reply, given this object and the time.
         refused: Ids of the outcomes it has brought that were not accepted.
+        close: Called when it waits no more; its claims are taken back anyway.
     """
 
     __slots__ = (
-        *("began", "channel", "claims", "finish", "finished", "leases", "member_id"),
+        *("began", "channel", "claims", "close", "finish", "finished", "leases", "member_id"),
         *("orders", "refused", "reply", "state", "until"),
     )
 
@@ -78,9 +81,10 @@ class Waiter:
         until: float,
         finish: Callable[[Waiter, float], Any],
         refused: list[int] | None = None,
+        close: Callable[[Waiter], object] | None = None,
     ) -> None:
         self.channel, self.member_id, self.claims = channel, member_id, claims
-        self.began, self.until, self.finish = began, until, finish
+        self.began, self.until, self.finish, self.close = began, until, finish, close
         self.refused = [] if refused is None else refused
         self.leases: list[Lease] = []
         self.finished: list[Finished] = []
@@ -138,7 +142,9 @@ class Waiters:
             waiter = self._by_claim.pop(claim)
             waiter.finished += finished
             served.append((waiter, Event.SERVED))
-        return served + [(waiter, Event.DROPPED) for waiter in self.of(effects.dropped)]
+        if effects.dropped:
+            served += [(waiter, Event.DROPPED) for waiter in self.of(effects.dropped)]
+        return served
 
     def of(self, claims: list[int]) -> list[Waiter]:
         """Return the calls that wait with these claims."""

@@ -36,9 +36,6 @@ class Collectors(Protocol):
 class Supervisors(Protocol):
     """The part about supervisors, which wait for orders."""
 
-    def close(self, waiter: Waiter) -> None:
-        """A call waits no more."""
-
     def waiters(self) -> list[Waiter]:
         """Return the calls that wait for orders."""
 

@@ -84,9 +84,16 @@ class Claims:
             The id of the claim.
         """
         number = next(self._ids)
-        claim = Claim(number, taker, want, wanted, seconds, -number if rank is None else rank)
-        self._claims[number] = claim
-        insort_right(self._ranked.setdefault(wanted, []), claim, key=_rank)
+        if rank is None:
+            rank = -number
+        claim = self._claims[number] = Claim(number, taker, want, wanted, seconds, rank)
+        ranked = self._ranked.get(wanted)
+        if ranked is None:
+            self._ranked[wanted] = [claim]
+        elif ranked[-1].rank <= rank:  # the newest idle one, as most are
+            ranked.append(claim)
+        else:
+            insort_right(ranked, claim, key=_rank)
         wanted.users += 1
         return number
 

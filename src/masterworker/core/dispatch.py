@@ -158,14 +158,15 @@ class Dispatch:
             now: The time.
             keepable: It may be kept for a worker that will be back at once.
         """
-        if not self.waiting.claims.by_id or self.terminated or self.held_back:
+        claims = self.waiting.claims
+        if not claims.by_id or self.terminated or self.held_back:
             return False
         if self.reservation.until is not None or (keepable and self.keeps(task.tag, now)):
             return False
-        claim = self.waiting.claims.next_for(task.tag)
+        claim = claims.next_for(task.tag)
         if claim is None:
             return False
-        self.waiting.claims.unpark(claim.id)
+        claims.unpark(claim.id)
         self.serve(claim, [task], now)
         return True
 

@@ -69,7 +69,7 @@ class FurtherTasks:
         self._out = out
         self._numbers = count(1)
         #: By task, and by process.
-        self._parents: dict[int, dict[str, Parent]] = {}
+        self.parents: dict[int, dict[str, Parent]] = {}
         #: By further task.
         self._parent_of: dict[int, Parent] = {}
         #: Those for which there is an outcome, and that have not collected any; and since when, as
@@ -79,7 +79,7 @@ class FurtherTasks:
         self.freed: list[tuple[str, str]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._parents)
+        return bool(self.parents)
 
     # -- what happens -----------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ class FurtherTasks:
         item = self._table.find(task_id)
         if item is None or item.state is State.SETTLED or tag.startswith(CALL_MARK):
             return
-        here = self._parents.setdefault(task_id, {})
+        here = self.parents.setdefault(task_id, {})
         parent = here.get(process)
         if parent is None:
             parent = here[process] = Parent(task_id, process, next(self._numbers))
@@ -120,7 +120,7 @@ class FurtherTasks:
 
     def ended(self, first: int, last: int) -> None:
         """Tasks are done, or an attempt has failed: what is left is for all."""
-        known = self._parents
+        known = self.parents
         if first != last:  # a block, in which most have no further tasks
             for task_id in [i for i in known if first <= i <= last]:
                 self.ended(task_id, task_id)
@@ -144,7 +144,7 @@ class FurtherTasks:
 
     def lanes(self, task_id: int, process: str, tag: str | None) -> frozenset[str]:
         """A task asks for an outcome. Returns the lanes that are for it; none: the pool is."""
-        parent = self._parents.get(task_id, {}).get(process)
+        parent = self.parents.get(task_id, {}).get(process)
         if parent is None or not parent.keeps:
             return frozenset()
         parent.collects = True
@@ -159,7 +159,7 @@ class FurtherTasks:
 
     def check(self) -> Iterator[tuple[str, int]]:
         """Yield each invariant that does not hold, and the task for which it does not."""
-        for task_id, here in self._parents.items():
+        for task_id, here in self.parents.items():
             if self._table.find(task_id) is None:
                 yield "outcomes are kept for a task that is done", task_id
             for parent in here.values():

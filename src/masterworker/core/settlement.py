@@ -84,7 +84,7 @@ class Settlement:
         task.kind = kind
         task.suspect = False
         task.worker = member.info if member is not None else worker
-        if self._further:
+        if self._further.parents:
             self._further.ended(task.id, task.id)
         if self._keeps and kind != CANCELLED:
             self.keeping.add(task, parameters)
@@ -256,7 +256,7 @@ class Settlement:
         self._out.tally.delivered += 1
         if not task.direct:
             self._table.close(task.tag)
-        if self._further:
+        if self._further.parents:
             self._further.delivered(task.id, task.tag)
         return Finished(task.id, task.tag, task.kind, [task.payload], task.worker, task.tries)
 

@@ -62,7 +62,8 @@ class TaskTable:
 
     def add(self, tag: str, tasks: Sequence[Task]) -> None:
         """Take in tasks of one request that are on their own."""
-        self.tasks.update((task.id, task) for task in tasks)
+        for task in tasks:
+            self.tasks[task.id] = task
         if not tasks[0].direct:
             self.open_tags[tag] = self.open_tags.get(tag, 0) + len(tasks)
 

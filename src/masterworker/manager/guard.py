@@ -43,7 +43,7 @@ class Guard:
     def __init__(
         self, machine: Dispatcher, carry_out: Callable[[Dispatcher], None], outbox: Outbox
     ) -> None:
-        self._machine, self._core = machine, machine.core
+        self._machine, self._core = machine, machine.core.out
         self._lock = forks.lock()
         self._acquire: Callable[[], object] = self._lock.acquire
         self._release: Callable[[], object] = self._lock.release
@@ -69,15 +69,15 @@ class Guard:
         return self._machine
 
     def __exit__(self, *_: object) -> None:
-        machine = self._machine
+        machine, outbox = self._machine, self._outbox
         try:
             if machine.effects or machine.alarmed or self._core.alarmed:
                 self._carry_out(machine)
         finally:
             self._release()
             try:
-                if self._outbox:
-                    self._outbox.empty()
+                if outbox.replies or outbox.bells:
+                    outbox.empty()
             finally:
                 if get_ident() == signals.main:
                     signals.release()

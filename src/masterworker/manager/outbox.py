@@ -31,24 +31,22 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._replies: deque[tuple[Later, Any]] = deque()
-        self._bells: deque[Bell] = deque()
+        self.replies: deque[tuple[Later, Any]] = deque()
+        self.bells: deque[Bell] = deque()
         #: Send a reply.
-        self.send: Callable[[tuple[Later, Any]], None] = self._replies.append
+        self.send: Callable[[tuple[Later, Any]], None] = self.replies.append
         #: Wake a thread, when all replies are on their way.
-        self.ring: Callable[[Bell], None] = self._bells.append
-
-    def __bool__(self) -> bool:
-        return bool(self._replies or self._bells)
+        self.ring: Callable[[Bell], None] = self.bells.append
 
     def empty(self) -> None:
         """Do all that is to be done; the lock is free."""
-        while self._replies or self._bells:
+        replies, bells = self.replies, self.bells
+        while replies or bells:
             try:
-                if self._replies:
-                    send(*self._replies.popleft())
+                if replies:
+                    send(*replies.popleft())
                 else:
-                    self._bells.popleft().ring()
+                    bells.popleft().ring()
             except IndexError:  # another thread was faster
                 continue
 

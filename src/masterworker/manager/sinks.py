@@ -84,8 +84,8 @@ class Sinks:
             else:
                 for box in self._observers.boxes():
                     outbox.ring(box)
-        if machine.alarmed or machine.core.alarmed:
-            machine.alarmed = machine.core.alarmed = False
+        if machine.alarmed or machine.core.out.alarmed:
+            machine.alarmed = machine.core.out.alarmed = False
             self._timekeeper.look_again()
 
     def _keep(self, effect: Unkept | Struck) -> None:

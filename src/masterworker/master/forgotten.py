@@ -10,12 +10,13 @@ import logging
 import threading
 import weakref
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from masterworker import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import MethodType
 
     from masterworker.master.shutdown import JobEnd
 
@@ -36,16 +37,18 @@ class WeakCallback:
     """
 
     def __init__(self) -> None:
-        self._find: Callable[[], Callable[..., object] | None] = lambda: None
+        self._find: Callable[[], object] = lambda: None
+        self._function: Callable[..., object] = lambda *_: None
 
     def bind(self, method: Callable[..., object]) -> None:
         """Say which method."""
-        self._find = weakref.WeakMethod(method)
+        bound = cast("MethodType", method)
+        self._find, self._function = weakref.ref(bound.__self__), bound.__func__
 
     def __call__(self, *arguments: Any) -> None:
         """Call it."""
-        if (method := self._find()) is not None:
-            method(*arguments)
+        if (found := self._find()) is not None:
+            self._function(found, *arguments)
 
 
 def weakly(method: Callable[[], str], otherwise: str) -> Callable[[], str]:

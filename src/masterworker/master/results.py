@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from itertools import repeat
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -12,7 +14,6 @@ from masterworker.checking import time_limit
 from masterworker.core.chunks import Chunk
 from masterworker.core.task import RESULT
 from masterworker.data.chunks import Values
-from masterworker.deadline import Deadline
 from masterworker.manager import Mailbox
 from masterworker.master import waiting as rules
 from masterworker.master.batch import Batches
@@ -86,8 +87,9 @@ class ResultRouter:
         if holds():
             return True
         self._manager.about_to_wait()
-        deadline, notice = Deadline(timeout), Deadline(rules.NOTICE_AFTER)
-        waiting = self._waiting
+        began = monotonic()
+        deadline = inf if timeout is None else began + timeout
+        waiting, notice = self._waiting, began + rules.NOTICE_AFTER
         while True:
             box = Mailbox()
             sleeper = box, holds
@@ -97,15 +99,16 @@ class ResultRouter:
                     return True
                 waiting.picking_up()
                 waiting.require_open()
-                if deadline.has_passed:
+                left = deadline - monotonic()
+                if left <= 0:
                     return False
-                waiting.turn(box, deadline.left(wire.LONGEST_WAIT))
+                waiting.turn(box, min(left, wire.LONGEST_WAIT))
             finally:
                 self.sleepers.remove(sleeper)
             if holds():
                 return True
-            if notice.has_passed:
-                notice = Deadline(None)
+            if monotonic() >= notice:
+                notice = inf
                 waiting.explain()
 
     def wake(self) -> None:

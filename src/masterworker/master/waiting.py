@@ -40,7 +40,7 @@ class Waiting:
         serial: SerialWorker | None = None,
     ) -> None:
         self._manager = manager
-        self._rule = manager.machine.rule
+        self._rule, self._dispatch = manager.machine.rule, manager.core.dispatch
         self._launcher = launcher
         self._serial = serial
         #: Tasks are executed in this process, while it waits.
@@ -49,7 +49,7 @@ class Waiting:
 
     def turn(self, box: Mailbox, seconds: float) -> None:
         """Wait at a mailbox once, or execute a task meanwhile where this process executes tasks."""
-        if not self.execute_one():
+        if self._serial is None or not self._serial.step():
             self._manager.leading.wait(box, seconds)
 
     def execute_one(self) -> bool:
@@ -63,7 +63,7 @@ class Waiting:
             asking: A result was asked for that is not there.
         """
         self._rule.hurried = 0
-        if self._manager.core.dispatch.held_back:
+        if self._dispatch.held_back:
             self._manager.weigh(asking=asking)
 
     def require_open(self) -> None:
@@ -74,10 +74,12 @@ class Waiting:
             Terminated: The job is over, or this process is a fork of the master's.
             WorkerStartError: No worker could start, and no other one can join.
         """
-        if self._manager.core.terminated:
+        if self._dispatch.terminated:
             raise self._manager.machine.ended()
-        self.require_own_process()
-        self.require_workers()
+        if os.getpid() != self._pid:
+            self.require_own_process()
+        if self._launcher is not None:
+            self._launcher.require_workers()
 
     def require_own_process(self) -> None:
         """Refuse to wait in a fork.

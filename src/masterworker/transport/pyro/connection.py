@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 #: A worker whose last reply took less than this (seconds) ...
 QUICK: Final = 250e-6
-#: ... looks for the next one for this time before it sleeps: to wake a process takes as long.
-LOOK: Final = 50e-6
+#: ... looks for the next one for this time before it sleeps: a master that asks for one task after
+#: the other takes 60 to 100 us until the next, and to wake a process takes a third of that.
+LOOK: Final = 200e-6
 
 #: Requests are numbered from 0 to this.
 _LAST = 0xFFFF

@@ -22,11 +22,14 @@ from masterworker.transport.pyro.header import (
     BEGIN,
     END,
     HARMLESS,
+    HEADS,
     LAYOUT,
+    MIDDLE,
     MSGPACK,
     REFUSAL,
     REPLY,
     REQUEST,
+    TAIL,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 #: No message has more bytes, beside its large payloads: what Pyro can frame.
 LONGEST_MESSAGE: Final = 1 << 30
 
-_unpack = LAYOUT.unpack_from
+_TAIL_AT: Final = header.SIZE - len(header.TAIL)
 _encoder = msgspec.msgpack.Encoder()
 #: A request: name of the object, name of its method, arguments, named arguments. The arguments are
 #: the name of an operation and what belongs to it. They are decoded where the shape is known, and
@@ -92,8 +95,8 @@ def send(
             f"this cannot travel in one message: {size:,} bytes, at most {LONGEST_MESSAGE:,}"
         )
     if enclosed is None:
-        head = LAYOUT.pack(*BEGIN, kind, MSGPACK, flags, number, size, 0, *END)
-        (link.send_at_once if at_once else link.send)(head + data)
+        whole = HEADS[kind] + MIDDLE.pack(flags, number, size) + TAIL + data
+        (link.send_at_once if at_once else link.send)(whole)
     elif at_once:
         link.send_aside(partial(_send_with, link, kind, number, data, flags, enclosed))
     else:
@@ -122,21 +125,13 @@ def as_request(data: bytes, most: int) -> tuple[int, bytes] | None:
         None: It is not one, or not whole, or more than one, or has something beside it. What it is
         `receive` finds out.
     """
-    if len(data) < header.SIZE:
+    size = len(data) - header.SIZE
+    if not 0 <= size <= most or not data.startswith(HEADS[REQUEST]):
         return None
-    tag, version, kind, serializer, flags, number, size, extra, _, _, magic = _unpack(data)
-    if (
-        kind == REQUEST
-        and size == len(data) - header.SIZE
-        and size <= most
-        and not extra
-        and serializer == MSGPACK
-        and not flags
-        and (tag, version) == BEGIN
-        and magic == END[2]
-    ):
-        return number, data[header.SIZE :]
-    return None
+    flags, number, said = MIDDLE.unpack_from(data, len(HEADS[REQUEST]))
+    if said != size or flags or data[_TAIL_AT : header.SIZE] != TAIL:
+        return None
+    return number, data[header.SIZE :]
 
 
 def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:
@@ -152,7 +147,12 @@ def receive(link: Link, kind: int, most: int = LONGEST_MESSAGE) -> Message:
         BadMessageError: It is something else.
         TransportError: The connection is broken.
     """
-    head = LAYOUT.unpack(link.recv(header.SIZE))
+    data = link.recv(header.SIZE)
+    if data.startswith(HEADS[kind]) and data[_TAIL_AT:] == TAIL:  # as nearly all do
+        flags, number, size = MIDDLE.unpack_from(data, len(HEADS[kind]))
+        if not flags and size <= most:
+            return Message(flags, number, link.recv(size))
+    head = LAYOUT.unpack(data)
     tag, version, found, serializer, flags, number, size, extra, _, _, magic = head
     if (tag, version) != BEGIN or magic != END[2]:
         raise BadMessageError("not a message: no header, or of another version of the protocol")
