@@ -14,10 +14,12 @@ import pytest
 from contract.nets import Background, PyroNet
 from masterworker.errors import TransportError
 from masterworker.manager import Mailbox
+from masterworker.manager.leading import Leading
 from masterworker.manager.manager import Manager
 from masterworker.transport.pyro import messages
 from masterworker.transport.pyro.connection import PyroConnection
 from masterworker.transport.pyro.header import SIZE
+from masterworker.transport.pyro.reactor import BRISK
 from support import HANG, wait_until
 
 if TYPE_CHECKING:
@@ -149,6 +151,60 @@ def test_the_time_ends_it(net: PyroNet) -> None:
     """And the next one leads."""
     for _ in range(3):
         assert net.server.lead(Mailbox(), 0.02)
+
+
+def test_connections_are_served_after_a_row_of_leaders(net: PyroNet, pings: list[int]) -> None:
+    """The other thread stands back for them, and comes when none comes any more."""
+    connection = net.connect()
+    reactor = net.server._reactor
+
+    def many_have_led() -> bool:
+        for _ in range(2 * BRISK):
+            assert net.server.lead(Mailbox(), 0.0)
+        return reactor._soon >= BRISK
+
+    for _ in range(5):
+        wait_until(many_have_led, HANG, "leaders come one after the other")
+        assert connection.call("ping", 0) == [True, False]
+    assert set(pings) == {reactor._thread.ident}
+
+
+def test_a_leader_does_an_errand_when_it_has_left_off(net: PyroNet, pings: list[int]) -> None:
+    """Without holding up others: another thread can lead meanwhile. Others have none to do."""
+    leading, done, threads = Leading(), threading.Event(), set[int]()
+    leading.lead, asked = net.server.lead, []
+
+    def errand() -> None:
+        threads.add(threading.get_ident())
+        assert net.server.lead(Mailbox(), 0.0)
+        done.set()
+
+    leading.errand = errand
+    connection = net.connect()
+    ping = net.manager.ping
+
+    def ask(member_id: int) -> bool:
+        asked.append(leading.takes_errand())
+        return ping(member_id)
+
+    net.manager.ping = ask  # type: ignore[method-assign]
+    assert connection.call("ping", 0) == [True, False]
+    assert asked == [False]
+    assert not done.is_set()
+
+    box = Mailbox()
+    waits = Background(lambda: leading.wait(box, 10 * HANG))
+
+    def has_led() -> bool:
+        wait_until(lambda: net.server._reactor._asleep or not waits.running, HANG, "it leads")
+        connection.call("ping", 0)
+        return done.is_set()
+
+    wait_until(has_led, HANG, "the leader has served one, and done what there was to do")
+    waits.join()
+    assert True in asked
+    assert threads.isdisjoint({net.server._reactor._thread.ident, threading.get_ident()})
+    assert not box.is_rung
 
 
 def test_rings_are_never_lost(net: PyroNet) -> None:

@@ -146,6 +146,7 @@ class Journal:
         tell: Callable[[int], object],
         stalled: Callable[[bool], object],
         failed: Callable[[str], object],
+        lends: Callable[[], bool] | None = None,
     ) -> None:
         """Begin a run of the manager.
 
@@ -154,9 +155,16 @@ class Journal:
             tell: Is called when outcomes are kept: with how many of those that `keep` was given.
             stalled: Called with True when there is no room, and with False when there is again.
             failed: Called with the reason when nothing can be written any more.
+            lends: Asks the calling thread to `write_now` soon; True: it will, as a rule.
         """
         self._tell, self._stalled, self._failed = tell, stalled, failed
+        if lends is not None:
+            self._writer.lends = lends
         self._writer.put(Entries(lambda: [began(run)]))
+
+    def write_now(self) -> None:
+        """Write what has come in the calling thread, if no other one does. Waits for the disk."""
+        self._writer.write()
 
     def note_port(self, port: int) -> None:
         """The master listens there: its workers look for the next one at the same."""

@@ -275,7 +275,14 @@ def _journaled(
 
     # It must not refer to what keeps the job alive.
     manager.job = journal.job
-    journal.begin(manager.instance, manager.kept, manager.stall, give_up)
+    in_hand = manager.core.dispatch.grain.under_way
+
+    def lends() -> bool:
+        """Let the caller write that waits, if no worker can have anything for it meanwhile."""
+        return not in_hand.workers and manager.leading.takes_errand()
+
+    journal.begin(manager.instance, manager.kept, manager.stall, give_up, lends)
+    manager.leading.errand = journal.write_now
     manager.keeping.come_back(journal.earlier, journal.note_worker, journal.sign)
     return Journaled(journal, manager, router)
 

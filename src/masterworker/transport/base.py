@@ -59,6 +59,9 @@ class Box(Protocol):
     def is_rung(self) -> bool:
         """Whether another thread has rung."""
 
+    def do_errand(self) -> bool:
+        """Do what the thread has to do that waits here, if there is anything."""
+
 
 class Service(Protocol):
     """The serving end of one connection."""

@@ -194,6 +194,8 @@ class Reactor:
         finally:
             if is_main:
                 signals.release()
+        if box.do_errand():
+            self._ended = time.monotonic()  # it leads again soon, whatever that took
         return True
 
     def _lead(self, box: Box, seconds: float, *, is_main: bool) -> None:
