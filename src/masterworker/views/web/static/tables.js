@@ -143,10 +143,10 @@ export function longestSection(view) {
     tagText(worker.task),
     sinceText(worker, view),
     `${worker.id}: ${worker.info}`,
-    command(`task_manager explain ${label} ${quoted(tagText(worker.task))}`),
+    command(`task_manager explain ${label} ${quoted(tagText(worker.task))} --stack`),
   ]);
   return section("Tasks that run longest", "longest",
-    table("tasks", ["task", "#since", "worker", "what has happened to it"], rows));
+    table("tasks", ["task", "#since", "worker", "what has happened, and where it is"], rows));
 }
 
 export function failuresSection(view) {
