@@ -42,7 +42,7 @@ def test_every_operation_has_its_line_and_its_methods() -> None:
 def test_the_document_shows_the_table() -> None:
     """To repair it, put what this prints into docs/security.md."""
     lines = [
-        f"| `{name}` | {' | '.join('yes' if c in rule.who else '' for c in Caller)} |"
+        f"| `{name}` | {' | '.join('yes' if c in rule.roles else '' for c in Caller)} |"
         f" {rule.guests} |\n"
         for name, rule in ACCESS.items()
     ]
@@ -74,7 +74,7 @@ def test_what_the_table_does_not_allow_is_refused_and_changes_nothing(caller: Ca
         service, before = Service(job.manager, peer), job.state()
         good, reply = service.call(name, packed(args))
         told = ["NotAllowedError", refusal(name, caller)]
-        if caller in ACCESS[name].who:
+        if caller in ACCESS[name].roles:
             assert reply != told, name
             assert good or reply[0] != "InternalError"
         else:

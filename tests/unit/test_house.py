@@ -187,7 +187,9 @@ def test_a_function_that_is_too_long_needs_a_reason() -> None:
 # -- words -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["# Nobody asks.", '"""So\n    many tasks."""', "whoever = 1"])
+@pytest.mark.parametrize(
+    "text", ["# Nobody asks.", "# It is kept for him.", '"""So\n    many tasks."""', "whoever = 1"]
+)
 def test_words_that_hide_what_is_meant_are_errors(text: str) -> None:
     named = [("masterworker.new", f"x = 1\n{text}\n")]
     (error,) = words.riddles(named, {})

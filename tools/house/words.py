@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 #: A caller, a process, a user: which one? A number: of what?
 RIDDLES: Final = re.compile(
-    r"\b(somebody|nobody|anybody|everybody|whoever|whomever|so\s+many)\b", re.IGNORECASE
+    r"\b(somebody|nobody|anybody|everybody|whoever|whomever|so\s+many|him|himself|his)\b",
+    re.IGNORECASE,
 )
 #: Reports of the past stand as they were written.
 _OLD: Final = {"CHANGELOG.md"}

@@ -43,7 +43,7 @@ DOWN, UP = 0.5, 0.1
 BRISK = 0.00025
 #: ... and a worker that has them is expected to come for more within this time (seconds) ...
 BACK = 0.002
-#: ... so that a little of such work is kept for him, but no longer than this.
+#: ... so that a little of such work is kept for that worker, but no longer than this.
 KEPT = 0.005
 #: Reckon with this many standard deviations more than the mean.
 CAUTION = 2.0

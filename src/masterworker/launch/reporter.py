@@ -168,7 +168,7 @@ class Reporter:
 
     def _call(
         self,
-        who: str,
+        thread: str,
         well: list[int],
         endings: list[wire.Ending],
         wait: float,
@@ -176,7 +176,7 @@ class Reporter:
     ) -> bool:
         """Speak to the manager once. False: it did not get through; try again."""
         try:
-            orders = self._attend[who](self._name, well, endings, wait, *seen)
+            orders = self._attend[thread](self._name, well, endings, wait, *seen)
         except Terminated:
             self._end()
             return True
@@ -188,7 +188,7 @@ class Reporter:
             self._pause(PAUSES[1])
             return True
         except Exception:  # this thread must live: workers depend on it
-            logger.exception("a supervisor's %s stumbled; it goes on", who)
+            logger.exception("a supervisor's %s stumbled; it goes on", thread)
             self._pause(PAUSES[1])
             return True
         self._answered, self._in_touch, self._named = time.monotonic(), True, False

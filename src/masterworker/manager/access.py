@@ -33,7 +33,7 @@ class Caller(Flag):
 class Rule(NamedTuple):
     """The roles that may call an operation, and what is demanded of guests."""
 
-    who: Caller
+    roles: Caller
     #: What a guest's call is held to. Such calls go through the method of `GuestOperations` that
     #: has the operation's name; "": as they are.
     guests: str = ""

@@ -37,12 +37,12 @@ _SENT_NOISE = "sent the record of a failure that cannot be read"
 _ONLY_DATA = '; this job takes only data from workers with a ticket (accept="data")'
 
 
-def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
+def outcome(given: Outcome, guest: str, *, data_only: bool) -> Iterator[Outcome]:
     """Return what becomes of an outcome that a guest delivers, of one task or of several.
 
     Args:
         given: What it delivers, of a kind that workers may deliver.
-        who: The guest, for the text of the failure.
+        guest: The guest, for the text of the failure.
         data_only: Nothing may have to be unpickled.
     """
     kind, each = given.kind, one_by_one(given.payloads)
@@ -51,10 +51,10 @@ def outcome(given: Outcome, who: str, *, data_only: bool) -> Iterator[Outcome]:
     else:
         for task_id, one in enumerate(each, given.task_id):
             single = Outcome(task_id, given.attempt, kind, [one])
-            yield _one(single, one, who, data_only=data_only)
+            yield _one(single, one, guest, data_only=data_only)
 
 
-def _one(given: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outcome:
+def _one(given: Outcome, payload: Payload, guest: str, *, data_only: bool) -> Outcome:
     fault = _SENT_PICKLE
     if given.kind == RESULT:
         if not data_only or is_plain(payload):
@@ -67,7 +67,7 @@ def _one(given: Outcome, payload: Payload, who: str, *, data_only: bool) -> Outc
         except MalformedError:
             fault = _SENT_NOISE
     name, more = ("NotPlainError", _ONLY_DATA) if data_only else ("MalformedError", "")
-    failure = record.Failure(name, f"{who} {fault}{more}", "", b"")
+    failure = record.Failure(name, f"{guest} {fault}{more}", "", b"")
     return replace(given, kind=FAILURE, payloads=[failure.encode()])
 
 

@@ -54,7 +54,7 @@ class Service:
         self._allowed: dict[str | None, Callable[..., Any]] = {
             name: getattr(self._front if rule.guests else operations, name)
             for name, rule in ACCESS.items()
-            if self._caller in rule.who
+            if self._caller in rule.roles
         }
 
     def closed(self) -> None:

@@ -45,9 +45,6 @@ class Settings(NamedTuple):
 _USUAL: Final = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 
 
-_UNTOUCHED: Final = "C"
-
-
 def capture() -> Settings:
     """Describe this process."""
     return Settings(

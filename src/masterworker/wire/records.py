@@ -20,7 +20,7 @@ SupervisorOrder = tuple[str, int, int]
 #: What a process uses: which member, bytes of memory, seconds of processor time so far.
 Usage = tuple[int, int, float]
 
-#: A process that executes, and whose own threads have not run for so long: which member, seconds.
+#: A process that executes, and whose own threads do not run: which member, since how many seconds.
 Still = tuple[int, float]
 
 #: What a process that collects gets: outcomes, or tasks to execute meanwhile.

@@ -91,7 +91,7 @@ class Crew:
         manager: The task manager of the job.
         adapter: Speaks to the engine; closed with this.
         wish: What was asked for.
-        ticket: Makes a ticket of this job, valid for so long.
+        ticket: Makes a ticket of this job, valid for the time that it is given.
         on_change: Called by the thread when the last place was given up.
     """
 

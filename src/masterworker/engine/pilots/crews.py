@@ -24,7 +24,7 @@ class Crews:
 
     Args:
         manager: Its task manager.
-        ticket: Makes a ticket of this job, valid for so long.
+        ticket: Makes a ticket of this job, valid for the time that it is given.
         on_change: Called by a thread when workers have been given up.
         end: Ends the job with the program. It does not keep what the program uses.
     """

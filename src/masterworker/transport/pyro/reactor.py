@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.transport")
 
-#: So long (seconds) the other thread stands back for a leader, which could be held up.
+#: The other thread stands back for a leader for this time (seconds): that could be held up.
 LAG: Final = 0.1
 #: After this number of leaders in a row, each within this time (seconds) of the one before, ...
 BRISK, SOON = 8, 300e-6
