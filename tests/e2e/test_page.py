@@ -253,6 +253,38 @@ def test_a_hundred_viewers_and_one_that_stops_reading(page: Page) -> None:
     page.seen()
 
 
+def test_connections_that_say_nothing(desk: Desk) -> None:
+    """They are closed, also where now and again a byte comes; viewers that ask stay."""
+    program = """
+    import sys
+    from masterworker.cli import main
+    from masterworker.views.web import serving
+
+    serving.SILENT, serving.LOOK = 2.0, 0.1
+    sys.exit(main.main(sys.argv[1:]))
+    """
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    page = Page(desk.start(desk.write("page.py", program), "web", desk.label))
+
+    def is_closed(connection: socket.socket, said: bytes) -> bool:
+        try:
+            if said:
+                connection.sendall(said)
+            connection.settimeout(0.2)
+            return connection.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+    for said in (b"", b"X"):
+        with socket.create_connection(("127.0.0.1", page.port), 60) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+            until(lambda: is_closed(connection, said), "it is closed")  # noqa: B023
+    page.seen()
+
+
 # -- where it is --------------------------------------------------------------------------------
 
 
@@ -321,6 +353,63 @@ def test_a_job_that_is_gone_already(desk: Desk, tmp_path: Path) -> None:
     page = Page(desk.command("web", desk.label, **env))
     found = page.shows(state="ended", done=30, failed=10)
     assert "is over" in found["changes"]["headline"]
+
+
+def test_by_ticket(desk: Desk, tmp_path: Path) -> None:
+    """As from a laptop: an observer's is enough; one that is damaged, or of another job, is not."""
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    ticket = tmp_path / "ticket"
+    desk.command("ticket", desk.label, "--observer", "--out", str(ticket)).good()
+    page = Page(desk.command("web", "--ticket", str(ticket)))
+    page.shows(state="live", done=30, failed=10)
+    damaged = tmp_path / "damaged"
+    damaged.write_text(ticket.read_text()[:-40])
+    damaged.chmod(0o600)
+    for words, status in (
+        (("--ticket", str(damaged)), 7),
+        (("other", "--ticket", str(ticket)), 2),
+        (("--ticket", str(tmp_path / "none")), 7),
+    ):
+        refused = desk.command("web", *words)
+        assert refused.status() == status, refused.err
+        assert len(refused.err.splitlines()) == 1
+    desk._running[0].kill()
+    found = page.shows(state="gone", done=30)
+    assert found["changes"]["workers"] == 1  # no record is looked for
+
+
+def test_records_that_cannot_be_read(desk: Desk, tmp_path: Path) -> None:
+    env = {"MASTERWORKER_STATE": str(tmp_path / "state")}
+    desk.write("end", "")
+    desk.start(desk.write("job.py", JOB), **env).good()
+    (record,) = (tmp_path / "state" / "records").glob("*.record")
+    for data in (b"", b"\xc1" * 99, record.read_bytes()[:-50]):
+        record.write_bytes(data)
+        refused = desk.command("web", desk.label, **env)
+        assert refused.status() == 3
+        assert len(refused.err.splitlines()) == 1
+        assert "damaged" in refused.err
+
+
+def test_no_place_for_the_address(desk: Desk, tmp_path: Path) -> None:
+    """Where it cannot be printed, and no private file can be written."""
+    desk.start(desk.write("job.py", JOB))
+    desk.reach("asked")
+    program = """
+    import errno, sys
+    from masterworker.cli import main, web
+
+    def write_new(path, data):
+        from masterworker.errors import CredentialError
+        raise CredentialError(f"{path} cannot be written: No space left on device")
+
+    web.write_new = write_new
+    sys.exit(main.main(sys.argv[1:]))
+    """
+    refused = desk.start(desk.write("page.py", program), "web", desk.label)
+    assert refused.status() == 7
+    assert len(refused.err.splitlines()) == 1
 
 
 def test_a_name_of_a_proxy(desk: Desk) -> None:
