@@ -42,7 +42,8 @@ MASTER = {
         "(label=None, *, workers=0, name_server=False, host=None, ports=(0,), serial=False, "
         "engine=None, handlers=None, accept='any', results_memory=None, journal=None, "
         "journal_mode='disk', "
-        "journal_failures='retry', journal_changed='stop', seed=None, web=False, **worker_options)"
+        "journal_failures='retry', journal_changed='stop', seed=None, web=False, "
+        "report=None, **worker_options)"
     ),
     "as_completed": "(futures, timeout=None)",
     "delete_state": "(state_id)",

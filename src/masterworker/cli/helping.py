@@ -117,10 +117,11 @@ ABOUT: Final = {
     ),
     "report": _About(
         "LABEL --out FILE",
-        "Write what a job is or was into one file: JSON or CSV, by its ending. Also of a job that "
-        "is gone, from its record.",
+        "Write what a job is or was into one file: HTML, JSON or CSV, by its ending. Also of a job "
+        "that is gone, from its record.",
         ("out", "ticket", *_REACHING),
         (
+            "task_manager report demo --out run.html    to look at, and to pass on",
             "task_manager report demo --out run.csv     tags, hosts, workers, failures, spans",
             "task_manager report demo --out run.json    all of the snapshot, and the spans",
         ),

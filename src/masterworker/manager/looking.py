@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
 from masterworker.core import audit
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FRESH: Final = 1.0
 #: Differences that are kept as they travel.
 ENCODED: Final = 8
+#: Values that are told as they are, and how many of a list.
+_PLAIN: Final = (str, int, float, bool, type(None))
+_SOME: Final = 20
 
 
 class Looking:
@@ -42,6 +45,8 @@ class Looking:
     ) -> None:
         self._guard, self._clock, self._instance = guard, clock, instance
         self._journal = journal
+        #: Of the master, as texts; see `about`.
+        self._settings: dict[str, str] = {}
         self._lock = forks.lock()
         #: Held while spans are copied: by one caller at a time.
         self._copying = forks.lock()
@@ -63,6 +68,18 @@ class Looking:
         """Let all views show a line of the program's own; "" for none."""
         with self._guard as machine:
             machine.core.recorder.note = text
+
+    def set(self, **settings: Any) -> None:
+        """Take note of arguments of a master: of what is no plain value only what it is called."""
+        told = {
+            name: str(value)
+            if type(value) in _PLAIN
+            else ", ".join(map(str, value[:_SOME]))
+            if type(value) in {list, tuple}
+            else str(getattr(value, "__qualname__", type(value).__qualname__))
+            for name, value in settings.items()
+        }
+        self._settings = self._settings | told
 
     def used(self, usage: Iterable[Usage]) -> None:
         """Take note of what processes use."""
@@ -131,6 +148,7 @@ class Looking:
 
     def _make(self, now: float, *, everything: bool = False) -> Snapshot:
         from masterworker.core.standing import stand
+        from masterworker.manager.about import about
         from masterworker.recorder import snapshot
 
         with self._guard as machine:
@@ -139,6 +157,6 @@ class Looking:
             stood = stand(machine.core, troubles)
             taken = snapshot.take(machine.core.recorder, stood, now, everything=everything)
         began = time.time() - (now - taken.begin)
-        whole = snapshot.whole(taken, self._instance, began)
+        whole = snapshot.whole(taken, self._instance, began, about(self._settings))
         self._changed = snapshot.changed(taken)
         return whole

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from masterworker.journal.journal import Journal
     from masterworker.launch.template.ahead import Ahead
     from masterworker.master.journaled import Journaled
+    from masterworker.master.report_writer import ReportWriter
     from masterworker.pools.child import Scaler
     from masterworker.transport.pyro.server import Server
 
@@ -94,11 +95,12 @@ class MasterEngine:
         results_memory: int | str | None = None,
         seed: int | None = None,
         journal: JournalOptions = NO_JOURNAL,
+        report: str | os.PathLike[str] | None = None,
         is_generic: bool = True,
         manager_class: type[Manager] = Manager,
         ahead: Ahead | None = None,
     ) -> None:
-        _check(accept, seed)
+        _check(accept, seed, report)
         chosen = choose(engine, serial=serial)
         definitions.is_master()
         by_label, found = label is not None, label is not None or name_server
@@ -143,7 +145,7 @@ class MasterEngine:
         self.endpoint: Endpoint | None = None
         if not serial and (chosen is None or found):
             self.endpoint = self._listen(host, ports, changes, kept, name_server=name_server)
-        parts = self._parts(changes, kept, by_label=by_label)
+        parts = self._parts(changes, kept, report, by_label=by_label)
         self.end: JobEnd = JobEnd(label, parts, wake, on_ended, by_label=by_label)
         forgotten.end_with(waiting, label, self.end)
         #: Starts workers on other machines; None: none are asked for.
@@ -179,7 +181,14 @@ class MasterEngine:
             raise
         return endpoint
 
-    def _parts(self, changes: Changes | None, kept: Journal | None, *, by_label: bool) -> Parts:
+    def _parts(
+        self,
+        changes: Changes | None,
+        kept: Journal | None,
+        report: str | os.PathLike[str] | None,
+        *,
+        by_label: bool,
+    ) -> Parts:
         """Return what the end of the job has to end. It must not keep the job alive."""
         endpoint, launcher = self.endpoint, self.execution.launcher
         local = None if launcher is None or endpoint is None else launcher.local_workers
@@ -192,6 +201,7 @@ class MasterEngine:
             journal=kept,
             slots=self.execution.slots,
             records=RecordKeeper(self.label, self.manager.looking) if recorded else None,
+            report=_report_writer(self.label, self.manager, report),
         )
 
     @property
@@ -231,11 +241,25 @@ def _made_up_label() -> str:
     return f"job-{os.getuid()}-{os.getpid()}-{next(_numbers)}"
 
 
-def _check(accept: str, seed: int | None) -> None:
+def _report_writer(
+    label: str, manager: Manager, report: str | os.PathLike[str] | None
+) -> ReportWriter | None:
+    if report is None and (this_process.is_worker or not os.environ.get("MASTERWORKER_REPORT")):
+        return None
+    from masterworker.master.report_writer import ReportWriter, path_for  # all it takes: now
+
+    return ReportWriter(label, manager.looking, path_for(report, label))
+
+
+def _check(accept: str, seed: int | None, report: str | os.PathLike[str] | None) -> None:
     if accept not in (wire.ANYTHING, wire.PLAIN):  # of any type
         raise UsageError(f'accept must be "any" or "data", not {accept!r}')
     if seed is not None:
         check_seed(seed)
+    if report is not None:
+        from masterworker.master.report_writer import path_for
+
+        path_for(report, "")
 
 
 def _compare_ports(port: int, last: int, workers: Iterable[str]) -> None:

@@ -149,6 +149,7 @@ class Execution:
     ) -> None:
         """Start workers on this machine, or in an engine; see `Master.launch_workers`."""
         bounds = check_bounds(**given)
+        self._manager.looking.set(workers=number, **given)
         if bounds.on is not None and self.slots is not None:
             raise UsageError(
                 "this job has an engine, which executes its tasks: give on= or engine="

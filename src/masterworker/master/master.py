@@ -76,6 +76,9 @@ class Master(Submitter):
             in the order in which they are asked for. None: fresh for each run.
         web: Show the job in a browser, by a process of its own, which outlives this one; stderr
             says where (see docs/views.md). The job needs a label.
+        report: The path of a report, which is written when the job has ended: `.html`, `.json` or
+            `.csv`, by its ending (see docs/views.md). None: in the folder MASTERWORKER_REPORT, if
+            that is set.
         worker_options: Further arguments of `launch_workers` for `workers`.
 
     Raises:
@@ -106,6 +109,7 @@ class Master(Submitter):
         journal_changed: Literal["stop", "use", "recompute"] = "stop",
         seed: int | None = None,
         web: bool = False,
+        report: str | os.PathLike[str] | None = None,
         **worker_options: Unpack[WorkerOptions],
     ) -> None:
         ahead = None
@@ -138,20 +142,19 @@ class Master(Submitter):
             if worker_options.keys() - known:
                 refuse("Master", worker_options, known | keywords_of(Master.__init__))
             number = checks.number_of_workers(here)
+            settings: dict[str, Any] = {"name_server": name_server, "host": host, "ports": ports}
+            settings |= {"accept": accept, "results_memory": results_memory, "seed": seed}
             self.__engine = parts = MasterEngine(
                 label,
-                name_server=name_server,
-                host=host,
-                ports=ports,
+                **settings,
                 serial=serial,
                 engine=engine,
                 handlers=handlers,
-                accept=accept,
-                results_memory=results_memory,
                 journal=JournalOptions(journal, journal_mode, journal_failures, journal_changed),
-                seed=seed,
+                report=report,
                 ahead=ahead,
             )
+            parts.manager.looking.set(**settings, serial=serial, engine=engine)
             super().__init__(parts.submission)
             if number or pools or web:
                 begin(parts, number, pools, worker_options, web=web)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from masterworker.master.dead_letters import DeadLetters
     from masterworker.master.endpoint import Endpoint
     from masterworker.master.record_keeper import RecordKeeper
+    from masterworker.master.report_writer import ReportWriter
 
 logger = logging.getLogger("masterworker.master")
 
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
     journal: Journal | None = None
     slots: Slots | None = None
     records: RecordKeeper | None = None
+    report: ReportWriter | None = None
 
 
 class JobEnd:
@@ -168,6 +170,8 @@ class JobEnd:
         parts.dead_letters.close()
         if parts.records is not None:
             parts.records.close()
+        if parts.report is not None:
+            parts.report.close()
         if parts.endpoint is not None:
             parts.endpoint.release()
         self._on_ended()

@@ -223,6 +223,8 @@ class Snapshot(Struct, frozen=True):
     events: list[Event]
     histories: Histories
     rows: Rows = msgspec.field(default_factory=no_rows)
+    #: Versions and settings of its master, by what they are called.
+    about: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def encode(snapshot: Snapshot) -> bytes:

@@ -139,13 +139,16 @@ def changed(taken: Taken) -> Changed:
     return Changed(workers, taken.teller.news)
 
 
-def whole(taken: Taken, instance: str, began: float) -> shapes.Snapshot:
+def whole(
+    taken: Taken, instance: str, began: float, about: dict[str, str] | None = None
+) -> shapes.Snapshot:
     """Put a job into its shape. Needs no lock.
 
     Args:
         taken: What `take` has returned.
         instance: The random name of this run of the manager.
         began: When the job began, in seconds since 1970.
+        about: Versions and settings.
     """
     stand = taken.stand
     settled = stand.done + stand.failed + stand.cancelled
@@ -189,6 +192,7 @@ def whole(taken: Taken, instance: str, began: float) -> shapes.Snapshot:
             {each.tag: _history(each) for each, _, _ in taken.figures},
         ),
         rows=taken.teller.tell(taken.rows),
+        about=about or {},
     )
 
 

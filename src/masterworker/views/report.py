@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from masterworker.errors import UsageError
 from masterworker.views.export import write_csv, write_json
 from masterworker.views.files import written
+from masterworker.views.html import write_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from masterworker.views.known import Known
 
 _WRITERS: Final[dict[str, Callable[[Known, BinaryIO], None]]] = {
+    ".html": write_html,
     ".json": write_json,
     ".csv": write_csv,
 }
