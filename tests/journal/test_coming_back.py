@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import random
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from contract.relay import Relay
 from journal import files
 from journal.returns import Rig
 from masterworker import Master
@@ -151,6 +154,27 @@ def test_a_ticket_is_good_for_all_runs_of_a_job(tmp_path: Path) -> None:
         pytest.raises(NotTrustedError, match="another job"),
     ):
         connect(address, label, credential=lambda: good.credential)
+
+
+def test_a_worker_that_was_cut_off_hears_that_the_job_has_ended(tmp_path: Path) -> None:
+    """By the word that the master leaves on this machine: it does not look for it for minutes."""
+    file = tmp_path / "ticket"
+    with Master(unique_label(), journal=tmp_path / "job.journal") as master:
+        endpoint = engine_of(master).endpoint
+        assert endpoint is not None
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as out:
+            out.write(master.ticket())
+        relay = Relay(Address(endpoint.address.host, endpoint.address.port))
+        words = ["--ticket", str(file), "--master", f"127.0.0.1:{relay.address.port}", "--wait"]
+        command = [sys.executable, "-m", "masterworker.cli", "worker", *words]
+        worker = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert master.submit(abs, -1).result(2 * HANG) == 1
+        relay.close()
+    try:
+        said = worker.communicate(timeout=2 * HANG)[1]
+    finally:
+        worker.kill()
+    assert worker.returncode == 0, said
 
 
 @pytest.mark.parametrize(("client", "says"), [("guest A1 name", True), ("name", False)])

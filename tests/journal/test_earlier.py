@@ -232,6 +232,23 @@ def test_they_are_not_waited_for_for_long(path: Path, monkeypatch: pytest.Monkey
     run.journal.close(HANG)
 
 
+def test_one_that_is_busy_is_not_waited_for_either(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is back, and executes a task that may take hours: it says so, and asks for nothing."""
+    monkeypatch.setattr("masterworker.conversation.returning.GRACE", 1e9)
+    monkeypatch.setattr("masterworker.conversation.returning.BUSY", 0.05)
+    run = Run(path)
+    run.ask("c")
+    hello = wire.introduce("worker", ["@f"], None, "another", waits=True)
+    other = run.manager.join(hello).member_id
+    asked = wire.Exchange(other, want=1, wait=0.2)
+    assert run.manager.exchange(asked).leases == []
+    run.manager.exchange(wire.Exchange(run.member))
+    wait_until(lambda: run.manager.exchange(asked).leases, HANG)
+    run.journal.close(HANG)
+
+
 def test_port_and_workers_are_read(path: Path) -> None:
     journal = Journal(Settings(path))
     assert (journal.earlier.port, journal.earlier.workers) == (7801, {"w1"})

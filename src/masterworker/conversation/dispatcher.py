@@ -221,8 +221,8 @@ class Dispatcher:
             core.on_started(member_id, asked.started, now)
             self.revoking.look(now)
         leases, claim = list[Lease](), None
+        self.returning.is_back(member_id, asked.want, now)
         if asked.want:
-            self.returning.is_back(member_id, now)
             leases, claim = core.on_fetch(member_id, asked.want, now, asked.tag, asked.seconds)
         if claim is None or not asked.wait > 0:
             if claim is not None:

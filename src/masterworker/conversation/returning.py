@@ -1,7 +1,9 @@
 """Workers that come back from an earlier run of the master, and what they bring.
 
 Such a worker has perhaps finished tasks that the program asks for anew. So nothing is handed out
-until all those are back that were there when the master was killed, or for `GRACE` seconds.
+until all those are back that were there when the master was killed, or for `GRACE` seconds. One
+that is back and still executes a task is waited for no longer than `BUSY` seconds: most tasks are
+done by then, and are not executed twice.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 #: How long tasks are held back for workers that are not back (seconds). A worker looks for its
 #: master at least every 2 s.
 GRACE: Final = 5.0
+#: How long they are held back for one that is back, and busy (seconds).
+BUSY: Final = 1.0
 #: What counts of an earlier run. A failure that could be tried again is not one: it is executed.
 _KINDS = (RESULT, FAILURE)
 
@@ -41,34 +45,39 @@ class Returning:
         #: Is told when a worker comes that would wait for another run, and when it goes, by the
         #: name of its client. Called with the lock held.
         self.note: Callable[[str, bool], object] | None = None
-        #: Who is not back yet, and until when tasks are held back for them.
-        self.expected: set[str] = set()
-        self._until = inf
+        #: Who is not back yet, and until when tasks are held back for each.
+        self.expected: dict[str, float] = {}
+        self._busy: set[str] = set()
 
     def expect(self, clients: Iterable[str], now: float) -> None:
         """These workers were there when the master was killed."""
-        self.expected = set(clients)
+        self.expected = dict.fromkeys(clients, now + GRACE)
         if self.expected:
-            self._until = now + GRACE
             self._whole.pressure.expecting = self._whole.alarmed = True
             self._whole.weigh(now)
 
-    def is_back(self, member_id: int, now: float) -> None:
-        """A worker asks for tasks: it has brought what it had."""
-        if self.expected:
-            self.expected.discard(self._whole.membership.client_of(member_id))
-            if not self.expected:
-                self._stop(now)
+    def is_back(self, member_id: int, want: int, now: float) -> None:
+        """A worker has brought what it had, and asks for tasks, or is busy."""
+        if not self.expected:
+            return
+        client = self._whole.membership.client_of(member_id)
+        if want:
+            self.expected.pop(client, None)
+            self._look(now)
+        elif client in self.expected and client not in self._busy:
+            self._busy.add(client)
+            self.expected[client] = min(self.expected[client], now + BUSY)
+            self._whole.alarmed = True
 
     def on_tick(self, now: float) -> None:
         """Wait no longer than is good."""
-        if now >= self._until:
-            self.expected.clear()
-            self._stop(now)
+        if self.expected:
+            self.expected = {name: until for name, until in self.expected.items() if until > now}
+            self._look(now)
 
     def next_deadline(self) -> float:
         """Return when `on_tick` is of use next."""
-        return self._until
+        return min(self.expected.values(), default=inf)
 
     def bring(self, asked: wire.Exchange, now: float) -> wire.Reply:
         """A worker delivers outcomes of tasks of an earlier run. Returns the reply."""
@@ -98,7 +107,9 @@ class Returning:
         what = done.tag, done.kind, done.payload, done.worker
         self._whole.apply(self._whole.core.on_brought(task_id, *what, now)[1], now)
 
-    def _stop(self, now: float) -> None:
-        self._until = inf
-        self._whole.pressure.expecting = False
-        self._whole.weigh(now)
+    def _look(self, now: float) -> None:
+        """Are all back?"""
+        if not self.expected:
+            self._busy.clear()
+            self._whole.pressure.expecting = False
+            self._whole.weigh(now)

@@ -21,6 +21,7 @@ from masterworker.transport.pyro.connection import connect
 if TYPE_CHECKING:
     from masterworker.security.credentials import Credential
     from masterworker.security.ticket import Ticket
+    from masterworker.transport.endings import Ending
     from masterworker.transport.pyro.connection import PyroConnection
 
 
@@ -136,14 +137,21 @@ def _tell_ending(label: str, master: str | None) -> None:
     Raises:
         JobEndedError: It was on this machine, and was ended in good order.
     """
-    from masterworker.transport import endings, notice
     from masterworker.transport.hosts import LOCAL
 
-    ending, last = endings.find(label), notice.last_seen(label)
-    if ending is None or (last is not None and last.job != ending.job):
+    ending = _ending(label)
+    if ending is None:
         return
     if master is None or parse(master)[:2] in {(host, ending.port) for host in LOCAL}:
         raise JobEndedError(label, ending.seconds)
+
+
+def _ending(label: str) -> Ending | None:
+    """Return how a job of this label has ended on this machine; None: none has, or a later one."""
+    from masterworker.transport import endings, notice
+
+    ending, last = endings.find(label), notice.last_seen(label)
+    return None if last is not None and ending is not None and last.job != ending.job else ending
 
 
 def _own(role: Role) -> Credential:
@@ -165,6 +173,9 @@ def _reach_by(ticket: Ticket, master: str | None, option: str) -> PyroConnection
         except (MasterNotFoundError, NotTrustedError) as error:
             # One of the master's addresses, such as 127.0.0.1, may be another program's here.
             problem = problem or error
+    ending = _ending(ticket.label)  # of a master on this machine, which the ticket is for
+    if ending is not None and ending.port in {port for _, port in ticket.addresses}:
+        raise JobEndedError(ticket.label, ending.seconds)
     raise problem or MasterNotFoundError(f"this ticket holds no address: add {option}")
 
 
