@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import importlib
 import sys
 import threading
@@ -90,7 +91,7 @@ CHANGES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_change_is_seen(settings: Any, case: str) -> None:
-    settings.value, change = CHANGES[case][0], CHANGES[case][1]
+    settings.value, change = copy.deepcopy(CHANGES[case][0]), CHANGES[case][1]
     places = Places()
     before = plan_of(places, "value")
     assert before.is_true()
@@ -99,6 +100,65 @@ def test_a_change_is_seen(settings: Any, case: str) -> None:
     after = plan_of(places, "value")
     assert after.is_true()
     assert after.environment.key != before.environment.key
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_change_among_many_is_seen(settings: Any, case: str) -> None:
+    """Where they are compared together."""
+    settings.value, change = copy.deepcopy(CHANGES[case][0]), CHANGES[case][1]
+    fillers = [f"filler{number}" for number in range(20)]
+    for number, name in enumerate(fillers):
+        setattr(settings, name, [number, {}, ()][: number % 4])
+    places = Places()
+    before = plan_of(places, "value", *fillers)
+    assert before.is_true()
+    change(settings)
+    assert not before.is_true()
+    assert plan_of(places, "value", *fillers).is_true()
+
+
+def test_equal_content_among_many_is_no_change(settings: Any) -> None:
+    fillers = [f"filler{number}" for number in range(20)]
+    for number, name in enumerate(fillers):
+        setattr(settings, name, {"a": [number]})
+    plan = plan_of(Places(), *fillers)
+    settings.filler7, settings.filler9 = {"a": [7]}, {"a": [9]}
+    assert plan.is_true()
+    assert plan.is_true()
+    settings.filler7["a"].append(1)
+    assert not plan.is_true()
+    settings.filler7["a"].pop()
+    settings.filler3["a"].append(1)
+    assert not plan.is_true()
+    settings.filler3["a"].pop()
+    del settings.filler9
+    assert not plan.is_true()
+
+
+def test_the_state_of_an_object_is_compared(settings: Any) -> None:
+    """Its attributes, those of objects that it holds, and that it has the same dictionary."""
+    settings.value = outer = Options()
+    outer.inner = Options()
+    outer.inner.names = ["a"]
+    for change in (
+        lambda: setattr(outer, "level", 2),
+        lambda: outer.inner.names.append("b"),
+        lambda: setattr(outer.inner, "level", 3),
+        lambda: setattr(outer, "__dict__", {"level": 5}),
+        lambda: delattr(outer, "level"),
+    ):
+        plan = plan_of(Places(), "value")
+        assert plan.is_true()
+        change()
+        assert not plan.is_true()
+
+
+class Options:
+    """All in its attributes."""
+
+    level = 1
+    inner: Any = None
+    names: Any = None
 
 
 def test_what_comes_is_a_change(settings: Any) -> None:

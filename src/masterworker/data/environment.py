@@ -21,6 +21,7 @@ import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from masterworker.data import attributes, mainmodule, marks, methods, snapshot, sourcecode, views
+from masterworker.data.batches import checks_of
 from masterworker.data.builtin import BUILTINS, MISSING, is_usual
 from masterworker.data.byname import Pickled, pickled
 from masterworker.data.definitions import ABSENT, CACHES, DEFINED, PLACE, SOURCE, VALUES, Definition
@@ -212,8 +213,9 @@ class Plan:
                 names.update(dict.fromkeys(own))
         needs: list[str] = []
         hints: list[str] = []
-        for each in map(looked.look, names):
-            self._checks.append(each.is_true)
+        found = list(map(looked.look, names))
+        self._checks += checks_of(found)
+        for each in found:
             if each.refused is not None:
                 self.refused.append((each.name, each.kind, each.refused))
             if each.definition is None or each.found is None:

@@ -12,6 +12,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from masterworker.data import attributes, marks, places, snapshot
+from masterworker.data.batches import Batch, Quick
 from masterworker.data.builtin import MISSING
 from masterworker.data.definitions import PLACE, Definition
 from masterworker.data.fixed import check_of, is_fixed
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from masterworker.core.task import Payload
     from masterworker.data.byname import Pickled
+    from masterworker.data.snapshot import Snapshot
 
 
 class Looked:
@@ -34,7 +36,8 @@ class Looked:
     """
 
     __slots__ = (
-        *("can_be_kept", "definition", "found", "is_true", "kind", "name", "parts", "refused"),
+        *("can_be_kept", "definition", "found", "is_true", "kind", "name", "parts", "quick"),
+        "refused",
     )
 
     def __init__(self, name: str, *, may_be_gone: bool = False) -> None:
@@ -54,6 +57,8 @@ class Looked:
         self.can_be_kept = True
         #: Tells whether it is still what it was.
         self.is_true: Callable[[], bool]
+        #: How it is compared together with others; None: by itself only.
+        self.quick: Quick | None = None
         is_same = _check_of_identity(name, value)
         if (value is MISSING and not is_gone) or attributes.is_usual_method(name, value):
             self.is_true = is_same
@@ -62,7 +67,9 @@ class Looked:
             self.definition = define(PLACE, (name,), found := attributes.pickled_gone(), self.parts)
             self.found, self.is_true = found, is_same
             return
-        holds_the_same = _check_of_content(value)
+        is_function = issubclass(type(value), FunctionType)  # a proxy is asked nothing
+        held = None if is_function else snapshot.snapshot_of(value)
+        holds_the_same = check_of(value) if is_function else held and held.is_same
         try:
             self.found = found = attributes.pickled_as_now(name)
         except Exception as error:
@@ -75,8 +82,14 @@ class Looked:
         self.is_true = has_same_pickle = compare(PLACE, again, self.definition.digest)
         if holds_the_same is not None:
             self.is_true = lambda: (is_same() and holds_the_same()) or has_same_pickle()
+            self.quick = None if held is None else _quick(name, value, held)
         elif is_fixed(value) and not attributes.itself(value):
             self.is_true = lambda: is_same() or has_same_pickle()
+            self.quick = _quick(name, value, None)
+
+    def is_same(self) -> bool:
+        """Return whether it holds the same objects, where that is seen quickly."""
+        return self.quick is not None and Batch([self]).is_true_quickly()
 
 
 class Places:
@@ -142,10 +155,12 @@ class Places:
         return True
 
 
-def _check_of_content(value: object) -> Callable[[], bool] | None:
-    """Return a quick check of what the same object can hold; None: there is none, or no need."""
-    is_function = issubclass(type(value), FunctionType)  # a proxy is asked nothing: it may raise
-    return check_of(value) if is_function else snapshot.check_of(value)
+def _quick(name: str, value: object, held: Snapshot | None) -> Quick | None:
+    home, _, path = name.partition(MARK)
+    module = sys.modules.get(home)
+    if type(module) is not ModuleType or path not in vars(module):
+        return None
+    return Quick(module, path, value, held)
 
 
 def _check_of_identity(name: str, value: object) -> Callable[[], bool]:

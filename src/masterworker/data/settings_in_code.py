@@ -26,6 +26,8 @@ _SETTING: Final = bytes(
 )
 _STORE_DEREF: Final = opcode.opmap["STORE_DEREF"]
 _IMPORT: Final = opcode.opmap["IMPORT_NAME"]
+#: Sets an attribute of what is the first parameter.
+_OF_FIRST: Final = bytes((opcode.opmap["LOAD_FAST"], 0, opcode.opmap["STORE_ATTR"]))
 #: How many codes are remembered.
 _KEPT: Final = 20_000
 
@@ -70,6 +72,13 @@ def _may_set(code: CodeType) -> bool:
     steps = code.co_code[::2]
     if code.co_freevars and _STORE_DEREF in steps:
         return True
+    if code.co_name == "__init__" and _only_sets_its_own(code.co_code, steps):
+        return False
     return any(each in steps for each in _SETTING) or (
         _IMPORT in steps and any(isinstance(each, CodeType) for each in code.co_consts)
     )  # which may set something of what is imported here
+
+
+def _only_sets_its_own(data: bytes, steps: bytes) -> bool:
+    """Return whether what makes an object sets its attributes, and nothing else."""
+    return data.count(_OF_FIRST) == sum(map(steps.count, _SETTING))

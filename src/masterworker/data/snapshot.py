@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from masterworker.data.fixed import is_fixed
 from masterworker.data.stateful import attributes_of, is_stateful, slots_of
+from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -18,11 +19,32 @@ MOST: Final = 300
 _CONTAINERS: Final = (list, dict, set, Counter, deque)
 
 
-def check_of(value: object) -> Callable[[], bool] | None:
-    """Return a check whether a value still holds the same objects; None: that says too little.
+class Snapshot(NamedTuple):
+    """What containers and objects held."""
 
-    It costs some 300 ns, and 25 ns for each object. Containers in it, and objects that are all in
-    their attributes, are looked into as well; all others must be such as cannot change.
+    held: list[tuple[Collection[Any], tuple[Any, ...]]]
+    #: The objects, with their attributes.
+    spaces: list[tuple[object, dict[str, Any]]]
+
+    def is_same(self) -> bool:
+        """Return whether they hold the same objects."""
+        for container, items in self.held:
+            if len(container) != len(items) or not all(map(is_, container, items)):
+                return False
+        return all(attributes_of(each) is space for each, space in self.spaces)
+
+
+def check_of(value: object) -> Callable[[], bool] | None:
+    """Return a check whether a value still holds the same objects; None: that says too little."""
+    found = snapshot_of(value)
+    return None if found is None else found.is_same
+
+
+def snapshot_of(value: object) -> Snapshot | None:
+    """Return what a value holds; None: that says too little of whether it has changed.
+
+    To compare it costs some 300 ns, and 25 ns for each object. Containers in it, and objects that
+    are all in their attributes, are looked into as well; all others must be such as cannot change.
     """
     if not _is_looked_into(value):
         return None
@@ -44,13 +66,7 @@ def check_of(value: object) -> Callable[[], bool] | None:
                 seen.add(id(each))
                 todo.append(each)
 
-    def check() -> bool:
-        for container, items in held:
-            if len(container) != len(items) or not all(map(is_, container, items)):
-                return False
-        return not spaces or all(attributes_of(each) is space for each, space in spaces)
-
-    return check
+    return Snapshot(held, spaces)
 
 
 def _is_looked_into(value: object) -> bool:
