@@ -302,6 +302,15 @@ def test_a_private_socket(desk: Desk, tmp_path: Path) -> None:
         connection.connect(str(path))
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost:8765\r\n\r\n")
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    if os.geteuid() == 0:  # else no process of another user can be had
+        asking = (
+            "import os, socket\n"
+            "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+            f"socket.socket(socket.AF_UNIX).connect({str(path)!r})"
+        )
+        command = [sys.executable, "-c", asking]
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "PermissionError" in other.stderr
     second = desk.command("web", desk.label, "--socket", str(path))
     assert second.status() == 2
     assert "another process listens" in second.err

@@ -155,7 +155,8 @@ class Guard:
             if scope["path"] not in self._free:
                 self._check(headers, scope["path"])
         except Refused as refused:
-            app = PlainTextResponse(f"{refused}\n", refused.status, {"connection": "close"})
+            told = {"connection": "close"} | ({"allow": "GET"} if refused.status == 405 else {})
+            app = PlainTextResponse(f"{refused}\n", refused.status, told)
         async with asyncio.timeout(self._patience):
             await app(scope, receive, sent)
 
