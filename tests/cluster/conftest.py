@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cluster import grid_engine as real_grid_engine
+from cluster.grid_engine import GridEngine
 from cluster.programs import Programs
 from cluster.slurm import Slurm, missing
 from masterworker.transport.hosts import ANY, LOCAL, addresses
@@ -45,6 +47,34 @@ def slurm(whole_slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm
     whole_slurm.clear()
     yield whole_slurm
     whole_slurm.clear()
+
+
+@pytest.fixture(scope="session")
+def whole_grid_engine() -> Iterator[GridEngine]:
+    """A Grid Engine of one host; skips where there can be none."""
+    if lacks := real_grid_engine.missing():
+        pytest.skip(lacks)
+    folder = Path(tempfile.mkdtemp(prefix="mwsge"))
+    engine = GridEngine(folder / "s")
+    engine.folder.mkdir()
+    try:
+        engine.begin()
+        yield engine
+    finally:
+        engine.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def grid_engine(
+    whole_grid_engine: GridEngine, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[GridEngine]:
+    """The same, with an empty queue before and after."""
+    for name, value in whole_grid_engine.environment.items():
+        monkeypatch.setenv(name, value)
+    whole_grid_engine.clear()
+    yield whole_grid_engine
+    whole_grid_engine.clear()
 
 
 @pytest.fixture

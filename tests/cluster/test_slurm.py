@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from cluster.slurm import Slurm
 
-pytestmark = pytest.mark.alone
-
 
 def test_workers_come_with_work_and_leave_without(
     slurm: Slurm, state: Path, programs: Programs

@@ -55,7 +55,9 @@ class Driver:
         self._renew_at = 0.0
         self._serial = 0
         self._outputs: dict[str, str] = {}
-        self._was_paused, self._trouble = "", ""
+        self._failed, self._trouble = 0, ""
+        #: What is known of the start that failed last; "": none has failed since one did not.
+        self._failure = ""
 
     # -- for others -------------------------------------------------------------------------
 
@@ -81,6 +83,8 @@ class Driver:
             need: How many workers the pool could have.
         """
         here = self._here(snapshot)
+        if here:
+            self._failure = ""
         self.elastic.here(here)
         self.elastic.need(need)
         self._act()
@@ -119,7 +123,7 @@ class Driver:
             elastic.failed,
             elastic.cancelled,
             elastic.paused,
-            elastic.refusal or self._trouble,
+            elastic.refusal or self._trouble or self._failure,
             keeping.encode(self.pool),
         )
 
@@ -143,10 +147,9 @@ class Driver:
                     self._cancel(jobs)
                 case Look():
                     self._look()
-        if self.elastic.paused != self._was_paused:
-            self._was_paused = self.elastic.paused
-            if self._was_paused:
-                self._say_paused()
+        if self.elastic.failed != self._failed:
+            self._failed = self.elastic.failed
+            self._say_failed()
 
     def _submit(self) -> None:
         self._serial += 1
@@ -220,15 +223,19 @@ class Driver:
         kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in self._label)
         return f"mw-{kept[:30]}"
 
-    def _say_paused(self) -> None:
-        said = keeping.last_lines(self._outputs.get(self.elastic.last_failed, ""))
-        more = f"; it printed: {printable(' / '.join(said.splitlines()))}" if said else ""
-        self.elastic.paused += more
-        self._was_paused = self.elastic.paused
-        logger.warning(
-            "pool %s is paused: %s. Go on with: task_manager scale %s --resume",
-            *(self.pool.name, self.elastic.paused, self._label),
-        )
+    def _say_failed(self) -> None:
+        """Say what a job has printed of which no worker has joined, and whether others follow."""
+        job = self.elastic.last_failed
+        said = keeping.last_lines(self._outputs.get(job, ""))
+        self._failure = f"{job_title(self._system.title, job)} ended before a worker joined"
+        if said:
+            self._failure += f"; it printed: {printable(' / '.join(said.splitlines()))}"
+        logger.warning("pool %s: %s", self.pool.name, self._failure)
+        if self.elastic.paused:
+            logger.warning(
+                "pool %s is paused: %s. Go on with: task_manager scale %s --resume",
+                *(self.pool.name, self.elastic.paused, self._label),
+            )
 
 
 def take_back(kept: KeptPool, pool: Pool) -> list[str]:
