@@ -75,7 +75,11 @@ class CallDigests:
     ) -> bytes:
         """Return the digest of a call with keywords, as `of`."""
         if not kwargs:
-            return self.of(function, (args,), salt)[0]
+            if len(args) != 1 or args[0].__class__ not in _SIMPLE:
+                return self.of(function, (args,), salt)[0]
+            state = self._begin(function, salt).copy()
+            state.update(pickle.dumps(args[0], 4))  # as in `of`
+            return bytes(state.digest())
         to, state = Canonical(self._special), self._begin(function, salt).copy()
         state.update(self._form(to, function, args))
         for name in sorted(kwargs):

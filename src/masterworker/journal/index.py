@@ -64,6 +64,10 @@ class Index:
         """Return where the outcomes of tasks are; None: none is kept."""
         return [None if at is None else self._place(at) for at in map(self._places.get, keys)]
 
+    def __contains__(self, key: bytes) -> bool:
+        """Return whether an outcome is kept."""
+        return key in self._places
+
     def has_any(self, keys: Iterable[bytes]) -> bool:
         """Return whether the outcome of any of them is kept."""
         return bool(self._places) and not self._places.keys().isdisjoint(keys)

@@ -186,6 +186,12 @@ class Journal:
 
     # -- what is kept -----------------------------------------------------------------------
 
+    def is_new(self, key: bytes) -> bool:
+        """Return whether nothing is known of a call: quick, and may be False all the same."""
+        return not (
+            self._strikes or self.earlier.told or self.occurrences.any_before or key in self._index
+        )
+
     def is_kept(self, key: bytes) -> bool:
         """Return whether there is an outcome of an earlier run."""
         return key in self.earlier.told or self._index.has_any((key,))

@@ -57,6 +57,11 @@ class Occurrences:
                 self._take_back()
             return self._key(digest)
 
+    @property
+    def any_before(self) -> bool:
+        """Whether calls were given back, of some of which there may be outcomes."""
+        return bool(self._before)
+
     def asked_before(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return which of these keys calls have had that were given back. Says so once."""
         if not self._before:

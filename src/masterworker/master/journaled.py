@@ -98,7 +98,11 @@ class Journaled:
         future: Future[Any],
     ) -> None:
         """Ask for a call, or give its future what is kept."""
-        keys = [self.journal.occurrences.key(digest)]
+        key = self.journal.occurrences.key(digest)
+        if self.journal.is_new(key):
+            self._ask(key, tag, payload, options, future)
+            return
+        keys = [key]
         ((_, kept),) = self.recall(keys, tag)
         if isinstance(kept, Again):
             future.number = self._manager.request(
@@ -109,7 +113,7 @@ class Journaled:
             )
             return
         if kept is None:
-            self._ask(keys[0], tag, payload, options, future)
+            self._ask(key, tag, payload, options, future)
             return
         future.number = self._manager.request(
             *(tag, kept.payloads, options),
@@ -144,8 +148,7 @@ class Journaled:
 
     def watched(self, what: Callable[..., Any] | str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the parameters of a call; the first ones of their kind are looked at in use."""
-        kind = kind_of(what)
-        if kind in self._watched or all(map(is_small, args)):
+        if all(map(is_small, args)) or (kind := kind_of(what)) in self._watched:
             return args
         self._watched.add(kind)
         return watched(args, name_of(what), [parameter(what, at) for at in range(len(args))])
@@ -154,6 +157,8 @@ class Journaled:
         self, what: Callable[..., Any] | str, kwargs: dict[str, Any]
     ) -> dict[str, Any]:
         """Do the same with parameters by name."""
+        if not kwargs:
+            return kwargs
         known = kind_of(what), "names"
         if known in self._watched or all(map(is_small, kwargs.values())):
             return kwargs

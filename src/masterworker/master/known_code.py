@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.errors import CodeChangedError, JournalError
@@ -42,6 +43,8 @@ class KnownCode:
         """
         if self.journal.failure:
             raise JournalError(f"nothing can be kept any more: {self.journal.failure}")
+        if function.__class__ is FunctionType and function in self._known:  # as most are
+            return
         known = known_as(function)  # of a closure: None, as it has no source, and is let go
         if known is None or known in self._known or isinstance(function, str):
             return
