@@ -34,8 +34,8 @@ GONE: Final = 2.0
 SPANS: Final = 0.5
 #: A viewer that has not asked for so long is gone (seconds).
 VIEWER: Final = 15.0
-#: Seconds until it is said that a master does not answer.
-NAMED_AFTER: Final = 5.0
+#: Seconds until it is said that a master does not answer: more than there are between two looks.
+NAMED_AFTER: Final = 8.0
 
 
 class Seen(Struct, frozen=True):
@@ -101,7 +101,7 @@ class Watcher:
             self._wanted.set()
         seen = self._seen
         silent = time.monotonic() - self._answered
-        if seen.state == "live" and silent > max(NAMED_AFTER, ALONE + self._pause):
+        if seen.state == "live" and silent > NAMED_AFTER:
             said = f"the master does not answer{f': {self._error}' if self._error else ''}"
             return Seen(seen.snapshot, "silent", said, seen.at)
         return seen
