@@ -83,19 +83,21 @@ def table_of(found: Known) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(out.getvalue().decode(), newline="")))
 
 
-def metrics_of(found: Known) -> dict[tuple[str, str], float]:
-    read = exposition(found.label, found.snapshot).decode()
+def samples_of(text: str) -> dict[tuple[str, str], float]:
+    """By name, and by tag and bound: the values of metrics."""
     samples = {}
-    for family in text_string_to_metric_families(read):
+    for family in text_string_to_metric_families(text):
         for sample in family.samples:
             assert set(sample.labels) <= {"job", "tag", "le", "instance", "version"}
-            key = (
-                sample.name,
-                "|".join(sample.labels.get(name, "") for name in ("tag", "le")).strip("|"),
-            )
+            labels = "|".join(sample.labels.get(name, "") for name in ("tag", "le"))
+            key = (sample.name, labels.strip("|"))
             assert key not in samples, "one series twice"
             samples[key] = sample.value
     return samples
+
+
+def metrics_of(found: Known) -> dict[tuple[str, str], float]:
+    return samples_of(exposition(found.label, found.snapshot).decode())
 
 
 def test_all_of_them_agree() -> None:
