@@ -120,6 +120,38 @@ def test_any_number_of_workers(desk: Desk, browser: Browser, workers: int) -> No
     all_is_well(browser, address)
 
 
+COMPARING = """async (token) => {
+  const { bytesOf, patched } = await import(new URL("patch.js", location));
+  const headers = { "X-Masterworker-Token": token };
+  const get = async (base) => (await fetch(`snapshot?from=${base}`, { headers })).json();
+  const plain = (view) => {
+    const cells = view.rows.cells.map((each) => [...bytesOf(each)]);
+    const sorted = (_, value) => value && typeof value === "object" && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+    return JSON.stringify({ ...view, rows: { ...view.rows, cells } }, sorted);
+  };
+  let have = await get(0);
+  for (let same = 0; same < 4; ) {
+    await new Promise((done) => setTimeout(done, 500));
+    const { base, number, changes } = await get(have.number);
+    const whole = await get(0);
+    if (!base || number === have.number || number !== whole.number) continue;
+    const made = patched(have.changes, changes);
+    if (plain(made) !== plain(whole.changes)) return "other";
+    have = { number, changes: made };
+    same += 1;
+  }
+  return "same";
+}"""
+
+
+def test_differences_make_the_whole(desk: Desk, browser: Browser) -> None:
+    """What the page makes of what has changed is what there is."""
+    address = made_up(desk, "running", 60)
+    page = shown(browser, address)
+    assert page.evaluate(COMPARING, address.partition("#")[2]) == "same"
+
+
 def test_texts_of_workers_are_texts(desk: Desk, browser: Browser) -> None:
     """Whatever they say, no script runs, and what cannot be seen is shown as what it is."""
     address = made_up(desk, "foreign", 12)
