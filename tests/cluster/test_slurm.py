@@ -101,10 +101,13 @@ def test_what_can_never_run_is_shown_and_taken_back(
         lambda: "PartitionConfig" in command("show", programs.label).stdout, 60, scaling.told
     )
     assert len(slurm.jobs("PENDING")) == 1
+    assert "1 pending (PartitionConfig" in command("explain", programs.label, "1").stdout
+    (ticket,) = state.glob("pools/*/ticket")
     job.process.send_signal(signal.SIGINT)
     job.wait(60)
     assert scaling.wait(60) == 0, scaling.told
     assert not slurm.jobs()
+    assert not ticket.exists()  # a job that began late would end at once
 
 
 def test_a_refused_submission_is_said_in_its_own_words(

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from masterworker import failed
-from masterworker.cli import exit_codes
+from masterworker.cli import exit_codes, pool_lines
 from masterworker.cli.finding import find
 from masterworker.data.record import printable
 from masterworker.errors import MasterNotFoundError, NotAllowedError, NotKeptError, UsageError
@@ -49,6 +49,8 @@ def run(label: str, options: argparse.Namespace) -> int:
         print(f"task {printable(name)} of {label!r}")
         for line in lines:
             print(" ", printable(line, keep="\n\t"))
+        if any("waits for a worker" in line for line in lines):
+            print(*(f"  {line}\n" for line in pool_lines.lines(label)), sep="", end="")
     for n, line in enumerate(doing):
         print("  " if n else "  at this moment:\n  ", printable(line))
     if summary is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from masterworker.data.record import printable
+from masterworker.errors import UsageError
 from masterworker.pools.keeping import Place
 from masterworker.status.text import counted
 
@@ -36,10 +37,12 @@ def content(label: str) -> list[dict[str, Any]]:
 
 
 def _scaled(label: str) -> list[KeptPool]:
-    place = Place(label)
-    if not place.is_owned() or (kept := place.read()) is None:
+    try:
+        place = Place(label)
+    except UsageError:  # there is no folder for what is kept
         return []
-    return kept.pools
+    kept = place.read() if place.is_owned() else None
+    return [] if kept is None else kept.pools
 
 
 def _headline(pool: KeptPool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -17,7 +18,6 @@ from masterworker.cli.ticket import places_of
 from masterworker.client import Client
 from masterworker.errors import (
     JobEndedError,
-    MasterNotFoundError,
     MasterworkerError,
     TransportError,
     UsageError,
@@ -43,10 +43,12 @@ if TYPE_CHECKING:
 
     from masterworker.recorder.shapes import Snapshot
 
+logger = logging.getLogger("masterworker.pools")
+
 #: Between two looks at the job (seconds).
 TURN: Final = 1.0
 #: A master that does not answer is gone after this time; with a journal it may come back (s).
-GONE: Final = 20.0
+GONE: Final = 30.0
 COMES_BACK: Final = 600.0
 #: Jobs that wait are taken back within this time at the end (seconds).
 LAST_STEPS: Final = 30.0
@@ -164,7 +166,10 @@ def _take_back(label: str, kept: Any) -> None:
 
 def take_back_what_is_left(label: str) -> None:
     """Take back the jobs that still wait for a label whose scaling process is gone."""
-    place = Place(label)
+    try:
+        place = Place(label)
+    except UsageError:  # there is no folder for it
+        return
     if place.is_owned() or (kept := place.read()) is None:
         return
     if not any(pool.jobs for pool in kept.pools) or not place.own():
@@ -247,7 +252,7 @@ class _Scaling:
         self._over, self._pause = threading.Event(), threading.Event()
         self._answered = time.monotonic()
         self._kept: list[Any] = []
-        self._orphaned = not has_lifeline
+        self._is_held = has_lifeline
         if has_lifeline:
             threading.Thread(target=self._hold, name="masterworker-lifeline", daemon=True).start()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -265,7 +270,7 @@ class _Scaling:
     def _hold(self) -> None:
         """Wait until the program that has started this process is gone."""
         sys.stdin.buffer.read()
-        self._orphaned = True
+        self._is_held = False
 
     def _on_signal(self, *_: Any) -> None:
         self._over.set()
@@ -276,10 +281,12 @@ class _Scaling:
         except JobEndedError:
             self._over.set()
             return
-        except (MasterNotFoundError, TransportError):
+        except MasterworkerError as error:
+            if not isinstance(error, TransportError):
+                logger.warning("the job cannot be looked at: %s", error)
             silent = time.monotonic() - self._answered
-            bound = COMES_BACK if self._job.comes_back and self._orphaned else GONE
-            if silent > bound:
+            bound = COMES_BACK if self._job.comes_back else GONE
+            if silent > bound and not self._is_held:
                 self._over.set()
             return
         self._answered = time.monotonic()
@@ -319,8 +326,10 @@ class _Scaling:
                 driver.finish()
             self._save()
             if not any(driver.waiting() for driver in self._drivers) or time.monotonic() > end:
-                return
+                break
             self._pause.wait(TURN)
+        for driver in self._drivers:
+            driver.close()
 
 
 def _here(driver: Driver | HostsDriver) -> int:

@@ -101,6 +101,10 @@ class Driver:
         self.elastic.finish()
         self._act()
 
+    def close(self) -> None:
+        """Remove the ticket: a job that begins from now on ends at once."""
+        self._place.remove(self._ticket_path().name)
+
     def waiting(self) -> list[str]:
         """Return the jobs that are not known to run or to be over."""
         jobs = self.elastic.jobs.values()

@@ -114,6 +114,9 @@ class HostsDriver:
                 process.terminate()
                 process.wait(LAST_STEPS)
 
+    def close(self) -> None:
+        """Nothing is kept of it."""
+
     def waiting(self) -> list[str]:
         """Return nothing: no queue keeps anything of it."""
         return []

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,9 @@ FORMAT: Final = 1
 FOLDER: Final = "pools"
 #: Outputs and scripts of jobs that are kept.
 OUTPUTS: Final = 20
+#: How often a lock is tried, and the pause between two tries (seconds).
+_TRIES: Final = 10
+_PAUSE: Final = 0.05
 _LOCK, _POOLS, _RESUME = "lock", "pools", "resume"
 
 
@@ -106,16 +110,26 @@ class Place:
                 self._lock = os.open(
                     _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=folder
                 )
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.let_go()
-            return False
+            taken = self._locked()
         except OSError as error:
             raise UsageError(
                 f"there is no folder for what batch jobs read ({error}): set MASTERWORKER_STATE to "
                 "a folder of your own that the nodes see"
             ) from None
-        return True
+        if not taken:
+            self.let_go()
+        return taken
+
+    def _locked(self) -> bool:
+        """Lock the file; those that only look hold it for an instant, too."""
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                threading.Event().wait(_PAUSE)
+            else:
+                return True
+        return False
 
     def let_go(self) -> None:
         """Release the lock."""
@@ -191,7 +205,7 @@ class Place:
                 with os.fdopen(file, "rb") as source:
                     kept = msgspec.json.decode(source.read(), type=Kept)
         except (OSError, UsageError, msgspec.MsgspecError):
-            return None
+            return None  # of another version, or damaged
         return kept if kept.format == FORMAT and kept.label == self.label else None
 
     def is_owned(self) -> bool:
