@@ -103,7 +103,12 @@ def test_every_array_comes_back(array: Any) -> None:
     [
         *(np.arange(24)[::3], np.asfortranarray(np.ones((2, 3))), np.ones(3, ">f4")),
         *(np.array(["a", "bcd"]), np.array([b"x"]), np.array([], "f4"), np.zeros((0, 5))),
-        *(np.array([1], "M8[25s]"), np.array(["NaT"], "m8"), np.zeros((2, 2), "V5")),
+        *(
+            np.array([1], "M8[25s]"),
+            np.array(["NaT"], "m8[s]"),
+            np.zeros(1, "m8"),
+            np.zeros((2, 2), "V5"),
+        ),
         np.zeros(2, [("x", "f8"), ("y", "i4", (2, 2)), ("z", [("q", "u1")])]),
         *(np.float64(3), np.int8(-3), np.bool_(True), np.str_("é"), np.bytes_(b"x")),
         *(np.datetime64("2026-01-01"), np.timedelta64(3, "D"), np.complex64(2j)),
@@ -113,7 +118,11 @@ def test_every_array_comes_back(array: Any) -> None:
 def test_kinds_of_arrays_and_scalars(array: Any) -> None:
     back = plain.decode(plain.encode({"in": [array]}))["in"][0]
     assert type(back) is type(array)
-    assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    if array.dtype == np.longdouble:  # of its 16 bytes some are no part of the number
+        assert back == array
+    else:
+        assert back.tobytes() == array.tobytes()
 
 
 class Number(enum.IntEnum):
