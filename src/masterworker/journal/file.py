@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Only the owner may read what is in a journal.
 _MODE = 0o600
+#: What is smaller is put together, and written as one (bytes).
+_SMALL = 1 << 14
 
 
 def open_file(path: Path, *, create: bool) -> int:
@@ -112,6 +114,13 @@ def write_all(fd: int, parts: Sequence[bytes], at: int) -> int:
     Raises:
         OSError: It could not be written whole.
     """
+    if sum(map(len, parts)) <= _SMALL:
+        data = b"".join(parts)
+        written = os.pwritev(fd, [data], at)
+        at += written
+        if written == len(data):
+            return at
+        parts = [data[written:]]
     left = [memoryview(part) for part in parts if part]
     while left:
         written = os.pwritev(fd, left[:64], at)

@@ -34,6 +34,10 @@ class Noted:
         """Return records of what has been noted, without what has its outcome already."""
         items, key_of = self.items, self._open_keys.get
         workers = self.workers
+        if len(items) == 1 and items[0][2] == 1 and not workers:  # as between round trips
+            first, tag, _ = items.popleft()
+            key = key_of(first)
+            return [] if key is None else [Asked(first, tag, key)]
         records: list[Entry] = [Waits(*workers.popleft()) for _ in range(len(workers))]
         begin, known, keys = 0, "", list[bytes]()
         for _ in range(len(items)):

@@ -67,8 +67,9 @@ class Writer:
                 self.ring()  # it may have looked already
                 return
             try:
-                while not self._writing.failure and not self._step(closing=False):
-                    pass
+                while self._writing.waiting and not self._writing.failure:
+                    if self._step(closing=False):
+                        break
             finally:
                 self._turn.release()
             if self._writing.failure:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 from collections import deque
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -149,7 +150,7 @@ class Writing:
         if not self._taken:
             self._take()
         try:
-            records = [record for each in self._taken for record in each.make()]
+            records = list(chain.from_iterable([each.make() for each in self._taken]))
             if records:
                 self._add(records)
         except OSError as error:
