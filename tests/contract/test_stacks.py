@@ -28,8 +28,14 @@ def asking(net: Net, task_id: int, number: int = 1) -> Background:
     """Let an observer ask."""
     client = net.client()
     call = Background(lambda: client.stack(task_id))
-    wait_until(lambda: len(net.manager.machine.stacks.waiters()) >= number)
+    wait_until(lambda: len(waiters(net)) >= number)
     return call
+
+
+def waiters(net: Net) -> list[Any]:
+    """The calls that wait."""
+    part = net.manager.machine.stacks
+    return [] if part is None else part.waiters()
 
 
 def ordered(worker: Peer) -> list[Any]:
@@ -79,20 +85,27 @@ def test_a_worker_that_does_not_answer(net: Net, monkeypatch: pytest.MonkeyPatch
     _, task = at_work(net)
     monkeypatch.setattr(wire, "LONGEST_WAIT", 0.05)
     assert net.client().stack(task) == []
-    assert not net.manager.machine.stacks.waiters()
+    assert not waiters(net)
 
 
-def test_what_a_supervisor_sees(net: Net) -> None:
-    """Those who wait get it when their time is up, others at once; of processes that are here."""
+def test_what_a_supervisor_sees(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told when the worker has not answered, and after a while at once."""
     worker, task = at_work(net)
+    monkeypatch.setattr(wire, "LONGEST_WAIT", 0.05)
     net.client().attend("someone", [], [], 0.0, still=[(worker.id, 12.0), (99, 1.0)])
     (line,) = net.client().stack(task)
     assert line.startswith("its own threads have not run for 12 s, as its supervisor sees")
+    assert ordered(worker) == [(wire.STACK, task)]
+    net.client().attend("someone", [], [], 0.0, still=[(worker.id, 500.0)])
+    (line,) = net.client().stack(task)
+    assert line.startswith("its own threads have not run for 500 s, as its supervisor sees")
+    assert ordered(worker) == []
     for odd in (float("nan"), float("inf"), -1.0):
-        net.manager.stacks.still([(worker.id, odd)])
+        net.manager.looking.seen("someone", (), [(worker.id, odd)])
     assert net.client().stack(task) == [line]
     machine = net.manager.machine
     later = machine.core.members[worker.id].heard + 60.0
+    assert machine.stacks is not None
     lines, waiter = machine.stacks.ask(task, None, later, later)
     assert lines is None, "that was said too long ago"
     assert waiter is not None

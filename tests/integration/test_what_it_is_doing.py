@@ -16,6 +16,7 @@ import pytest
 import masterworker
 from integration import work
 from masterworker.machine import random_name
+from masterworker.manager import stacks
 from masterworker.master.master import engine_of
 from support import HANG, wait_until
 
@@ -101,7 +102,7 @@ def test_what_is_deep_is_cut(job: masterworker.Master, tmp_path: Path) -> None:
     wait_until(future.running, HANG)
     found = at_this_moment(job.label, future.task_id)
     assert len(found) < 200
-    assert [line for line in found if line.endswith(" calls are left out")]
+    assert [line for line in found if line.endswith(" calls are left out")], found
     assert any(", in wait_for_file" in line for line in found[-6:])
     (tmp_path / "go").touch()
 
@@ -112,7 +113,7 @@ def test_a_task_that_waits_for_another(job: masterworker.Master, tmp_path: Path)
     inner = f"@wait_for_file_{future.number}"
 
     def found() -> list[str]:
-        lines = engine_of(job).manager.stacks.ask(future.number)
+        lines = stacks.ask(engine_of(job).manager, future.number)
         return lines if any("in wait_for_file" in line for line in lines) else []
 
     lines = wait_until(found, 2 * HANG, inner)
@@ -129,7 +130,7 @@ def test_one_of_many_tiny_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         manager = engine_of(master).manager
 
         def found() -> list[str]:
-            lines = manager.stacks.ask(4)
+            lines = stacks.ask(manager, 4)
             return lines if any("in row_item" in line for line in lines) else []
 
         lines = wait_until(found, 2 * HANG)
@@ -173,7 +174,7 @@ def test_workers_elsewhere(tmp_path: Path) -> None:
                 # With the next word of its supervisor.
                 wait_until(lambda: why in "".join(manager.story(future.number)), HANG)
                 found = explain(master.label, future.task_id)
-                assert any(line.endswith(", in waits") for line in found)
+                assert any(line.endswith(", in waits") for line in found), found
                 assert [line for line in found if line.strip().startswith(why)], found
                 (tmp_path / "go").touch()
                 assert future.result(HANG) is None

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from masterworker.launch.reporter import Attend
+
 logger = logging.getLogger("masterworker.cli")
 
 #: Time for workers that are asked to leave to finish what they are doing (seconds).
@@ -112,14 +114,19 @@ def supervise(
         patience = patiences.patience() if comes_back else patiences.RECONNECT
     messenger = Client(lambda: reach(spec.label, spec.master))
 
-    attend: Callable[..., list[wire.SupervisorOrder]] = client.attend
+    def saying(attend: Callable[..., list[wire.SupervisorOrder]]) -> Attend:
+        def ask(*said: Any) -> list[wire.SupervisorOrder]:
+            ways = supervisor.starter.describe_ways()
+            return attend(*said, ways=f"on {os.uname().nodename} {ways}" if ways else "")
 
-    def listen(*said: Any) -> list[wire.SupervisorOrder]:
-        ways = supervisor.starter.describe_ways()
-        return attend(*said, ways=f"on {os.uname().nodename} {ways}" if ways else "")
+        return ask
 
     supervisor = Supervisor(
-        listen, messenger.attend, patience=patience, name=name, comes_back=comes_back
+        saying(client.attend),
+        saying(messenger.attend),
+        patience=patience,
+        name=name,
+        comes_back=comes_back,
     )
     log = _Log(supervisor)
     stops = begin(supervisor)

@@ -11,7 +11,7 @@ from masterworker.conversation.waiting import Event, Waiters
 
 if TYPE_CHECKING:
     from masterworker.conversation.waiting import Waiter
-    from masterworker.conversation.whole import Whole
+    from masterworker.conversation.whole import Timed, Whole
     from masterworker.core.effects import Effects
 
 
@@ -72,7 +72,8 @@ class Answering:
         if now < self._due:
             return
         whole = self._whole
-        parts = (self.waiters, whole.supervision, whole.stacks)
+        parts: list[Timed] = [self.waiters, whole.supervision]
+        parts += [] if whole.stacks is None else [whole.stacks]
         for waiter in [waiter for part in parts for waiter in part.overdue(now)]:
             self.answer(waiter, Event.EXPIRED, now)
         self._due = min(part.next_deadline() for part in parts)
@@ -84,7 +85,8 @@ class Answering:
     def terminate(self, claims: list[int], now: float) -> None:
         """The job ends, and these claims wait no more: every call that waits is answered."""
         whole = self._whole
-        others = whole.supervision.waiters() + whole.revoking.waiters() + whole.stacks.waiters()
+        others = whole.supervision.waiters() + whole.revoking.waiters()
+        others += [] if whole.stacks is None else whole.stacks.waiters()
         for waiter in self.waiters.of(claims) + others:
             self.answer(waiter, Event.DROPPED, now)
 

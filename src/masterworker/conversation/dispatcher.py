@@ -37,7 +37,6 @@ from masterworker.conversation.numbered import Call, NumberedCalls
 from masterworker.conversation.orders import MemberOrders
 from masterworker.conversation.returning import Returning
 from masterworker.conversation.revoking import Revoking
-from masterworker.conversation.stacks import Stacks
 from masterworker.conversation.submissions import LOOK, Again, FlushRule, SubmissionBuffer
 from masterworker.conversation.supervision import Supervision
 from masterworker.conversation.troubles import Troubles
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from masterworker.conversation.backpressure import BackPressure
+    from masterworker.conversation.stacks import Stacks
     from masterworker.core.effects import Effects
     from masterworker.core.scheduler import Scheduler
     from masterworker.core.task import Finished, Payload
@@ -99,7 +99,7 @@ class Dispatcher:
         self.troubles = Troubles(self._warn)
         self.collecting = Collecting(self)
         self.revoking = Revoking(self)
-        self.stacks = Stacks(self)
+        self.stacks: Stacks | None = None  # until it is asked
         self.returning = Returning(self)
 
     @property

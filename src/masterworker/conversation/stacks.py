@@ -13,12 +13,10 @@ from masterworker import wire
 from masterworker.conversation.waiting import NO_MEMBER, Event, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from masterworker.conversation.whole import Whole
 
-#: What a supervisor has said of a worker holds for this time (seconds): it says it every second.
-HOLDS: Final = 5.0
+#: A worker whose threads have not run for this time is not waited for (seconds).
+CERTAIN: Final = 20.0
 #: What a worker has said is told to others who ask within this time (seconds).
 FRESH: Final = 0.5
 #: Stacks that are kept for that, and calls that wait, at most.
@@ -26,8 +24,8 @@ MOST: Final = 64
 
 NOT_HELD: Final = "no worker has it in hand"
 HOLDS_LOCK: Final = (
-    "so the task holds the interpreter's lock (it is in code that was compiled, say), and no stack "
-    "can be told"
+    "so the task holds the interpreter's lock (it is in code that was compiled, say), or its "
+    "machine is overloaded; no stack can be told"
 )
 BUSY: Final = "too many others ask at this moment"
 
@@ -55,8 +53,6 @@ class Stacks:
         self._calls: list[_Call] = []
         #: What workers have said of late, and when.
         self._latest: dict[tuple[int, int], tuple[list[str], float]] = {}
-        #: Since when a worker's own threads do not run, and when that was said.
-        self._still: dict[int, tuple[float, float]] = {}
 
     def ask(
         self, task_id: int, channel: Any, until: float, now: float
@@ -72,7 +68,7 @@ class Stacks:
         member_id = whole.core.holder_of(task_id)
         if member_id is None:
             return [NOT_HELD], None
-        if lines := self._said_by_supervisor(member_id, now):
+        if lines := self._said_by_supervisor(member_id, now, CERTAIN):
             return lines, None
         lines, when = self._latest.get((member_id, task_id), ([], -inf))
         if now - when < FRESH:
@@ -107,15 +103,6 @@ class Stacks:
             if call.waiter is not None:
                 self._whole.answering.answer(call.waiter, Event.SERVED, now)
 
-    def still(self, seen: Iterable[wire.Still], now: float) -> None:
-        """A supervisor has said which workers execute, and that their own threads do not run."""
-        members = self._whole.core.members
-        for each in [each for each in self._still if each not in members]:
-            del self._still[each]
-        for member_id, seconds in seen:
-            if member_id in members and 0.0 <= seconds < inf:
-                self._still[member_id] = now - seconds, now
-
     def close(self, waiter: Waiter) -> None:
         """A call waits no more."""
         self._calls = [call for call in self._calls if call.waiter is not waiter]
@@ -132,9 +119,9 @@ class Stacks:
         """Return when `overdue` is of use next; inf: not before another call waits."""
         return min((waiter.until for waiter in self.waiters()), default=inf)
 
-    def _said_by_supervisor(self, member_id: int, now: float) -> list[str]:
-        since, said = self._still.get(member_id, (now, -inf))
-        if now - said > HOLDS:
+    def _said_by_supervisor(self, member_id: int, now: float, least: float = 0.0) -> list[str]:
+        seconds = self._whole.supervision.still_for(member_id, now)
+        if not seconds or seconds < least:
             return []
-        what = f"its own threads have not run for {now - since:.0f} s, as its supervisor sees"
+        what = f"its own threads have not run for {seconds:.0f} s, as its supervisor sees"
         return [f"{what}: {HOLDS_LOCK}"]

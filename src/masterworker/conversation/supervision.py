@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import wire
 from masterworker.conversation.orders import SupervisorOrders
@@ -13,7 +13,7 @@ from masterworker.core.reports import CURRENT
 from masterworker.core.task import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from masterworker.conversation.whole import Whole
     from masterworker.core.departure import Departure
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: An order for a supervisor: its name, the member, the task.
 Order = tuple[str, int, int]
 
+#: What a supervisor has said of a worker holds for this time (seconds): it says it every second.
+HOLDS: Final = 5.0
 _STOP: Order = (wire.STOP, 0, 0)
 
 
@@ -37,6 +39,8 @@ class Supervision:
         self._orders = SupervisorOrders()
         #: Why workers of supervisors elsewhere are no forks of a template, as far as they are not.
         self.ways: dict[str, str] = {}
+        #: Since when a worker's own threads do not run, and when that was said.
+        self._still: dict[int, tuple[float, float]] = {}
         #: `number_of_run` of this one.
         self.run = 0
 
@@ -85,6 +89,20 @@ class Supervision:
         """Leave an order for a supervisor, and let the call that waits for one have it."""
         for waiter in self._orders.give(name, order):
             self._whole.answering.answer(waiter, Event.ORDERED, now)
+
+    def note_still(self, seen: Iterable[wire.Still], now: float) -> None:
+        """A supervisor has said which workers execute, and that their own threads do not run."""
+        members = self._core.members
+        for member_id, seconds in seen:
+            if member_id in members and 0.0 <= seconds < inf:
+                self._still[member_id] = now - seconds, now
+        for each in [each for each in self._still if each not in members]:
+            del self._still[each]
+
+    def still_for(self, member_id: int, now: float) -> float:
+        """Return for how long a worker's own threads have not run (seconds); 0.0: they do."""
+        since, said = self._still.get(member_id, (now, -inf))
+        return now - since if now - said <= HOLDS else 0.0
 
     def let_listen(self, member_id: int, now: float) -> None:
         """There is an order for a process, which may be busy: let its supervisor say so."""

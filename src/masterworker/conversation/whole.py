@@ -42,6 +42,9 @@ class Supervisors(Protocol):
     def let_listen(self, member_id: int, now: float) -> None:
         """There is an order for a process, which may be busy: let its supervisor say so."""
 
+    def still_for(self, member_id: int, now: float) -> float:
+        """Return for how long a worker's own threads have not run (seconds); 0.0: they do."""
+
     def overdue(self, now: float) -> list[Waiter]:
         """Return the calls that have waited for orders for long enough."""
 
@@ -82,14 +85,18 @@ class Askers(Protocol):
         """Return the calls that wait."""
 
 
-class TimedAskers(Askers, Protocol):
-    """The part about what workers are doing right now."""
+class Timed(Protocol):
+    """A part that has calls which wait."""
 
     def overdue(self, now: float) -> list[Waiter]:
         """Return the calls that have waited for long enough."""
 
     def next_deadline(self) -> float:
         """Return when `overdue` is of use next."""
+
+
+class TimedAskers(Askers, Timed, Protocol):
+    """The part about what workers are doing right now."""
 
 
 class Whole(Protocol):
@@ -133,8 +140,8 @@ class Whole(Protocol):
         """The part about cancelling what has not begun."""
 
     @property
-    def stacks(self) -> TimedAskers:
-        """The part about what workers are doing right now."""
+    def stacks(self) -> TimedAskers | None:
+        """The part about what workers are doing right now; None: that was never asked."""
 
     def flush(self, now: float) -> None:
         """Let the scheduler know of all requests."""

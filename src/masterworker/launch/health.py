@@ -56,8 +56,9 @@ USAGE_SECONDS: Final = 5.0
 #: After a longer pause between two looks the supervisor has been stopped itself, perhaps with all
 #: of its workers.
 LATE_SECONDS: Final = 1.5
-#: A courier looks every 2.5 s at least, so one that has not ticked for longer cannot run (seconds).
-STILL_SECONDS: Final = 4.0
+#: A courier looks every 2.5 s at least, so one that has not ticked for longer than this cannot run,
+#: also where the machine is busy (seconds).
+STILL_SECONDS: Final = 6.0
 
 
 class Look(NamedTuple):

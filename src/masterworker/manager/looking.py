@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
 from masterworker.core import audit
+from masterworker.data.record import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from masterworker.manager.guard import Guard
     from masterworker.recorder.shapes import Looked, Snapshot
     from masterworker.recorder.snapshot import Changed
-    from masterworker.wire import Usage
+    from masterworker.wire import Still, Usage
 
 #: Seconds for which a snapshot is not made anew.
 FRESH: Final = 1.0
+#: What a supervisor says of how it starts workers is cut (characters).
+LONGEST_WAYS: Final = 400
 #: Differences that are kept as they travel.
 ENCODED: Final = 8
 #: Values that are told as they are, and how many of a list.
@@ -34,6 +37,7 @@ class Looking:
         clock: The manager's clock.
         instance: The random name of this run of the manager.
         journal: Returns what is kept, if there is a journal.
+        ways: What supervisors have said of how they start workers.
     """
 
     def __init__(
@@ -42,7 +46,9 @@ class Looking:
         clock: Callable[[], float],
         instance: str,
         journal: Callable[[], JournalCount | None],
+        ways: dict[str, str],
     ) -> None:
+        self._ways = ways
         self._guard, self._clock, self._instance = guard, clock, instance
         self._journal = journal
         #: Of the master, as texts; see `about`.
@@ -81,12 +87,25 @@ class Looking:
         }
         self._settings = self._settings | told
 
-    def used(self, usage: Iterable[Usage]) -> None:
-        """Take note of what processes use."""
-        if usage:
-            with self._guard as machine:
-                for each in usage:
-                    machine.core.recorder.used(*each)
+    def seen(
+        self, name: str, usage: Iterable[Usage], still: Iterable[Still] = (), ways: str = ""
+    ) -> None:
+        """Take note of what a supervisor sees of its processes.
+
+        Args:
+            name: Its name.
+            usage: What they use.
+            still: Those that do nothing but execute.
+            ways: Why they are no forks of a template; "": they are.
+        """
+        if not usage and not still and ways == self._ways.get(name, ""):
+            return
+        with self._guard as machine:
+            for each in usage:
+                machine.core.recorder.used(*each)
+            machine.supervision.note_still(still, self._clock())
+            if ways != self._ways.get(name, ""):
+                self._ways[name] = printable(ways[:LONGEST_WAYS])
 
     def look(self, seen: Looked) -> Snapshot:
         """Return a snapshot that is a second old at most, or what is new in it.

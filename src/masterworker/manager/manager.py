@@ -43,7 +43,6 @@ from masterworker.manager.observers import Observers
 from masterworker.manager.outbox import Outbox
 from masterworker.manager.replies import Replies
 from masterworker.manager.sinks import Keeper, Sinks
-from masterworker.manager.stacks import Stacks
 from masterworker.manager.store import Store
 from masterworker.manager.submitter import Submitter
 from masterworker.manager.timekeeper import Timekeeper
@@ -103,7 +102,7 @@ class Manager:
         self.guard = Guard(self.machine, self._sinks.carry_out, outbox)
         #: Wakes a caller when the lock is free, which the caller of this holds.
         self.ring = outbox.ring
-        #: See `Dispatcher.repairs`.
+        #: What a caller has left behind whose call was broken off; see `Dispatcher.repairs`.
         self.repairs = self.machine.repairs
         self.troubles = self.machine.troubles
         self._submitter = Submitter(self.guard, self.machine, self._timekeeper, clock)
@@ -113,17 +112,17 @@ class Manager:
         #: Cancel tasks, or those that have not begun; see `Cancelling`.
         self.cancel, self.revoke = cancelling.cancel, cancelling.revoke
         self.is_handed_out, self.is_running = cancelling.is_handed_out, cancelling.is_running
-        ask, ways = self.machine.stacks.ask, self.machine.supervision.ways
-        self.stacks = Stacks(self.guard, self._calls, ask, ways, clock)
-        #: Outcomes are kept, or cannot be for now or ever.
         self.keeping = keeping = Keeping(self.guard, clock, self._timekeeper.stop)
+        #: Outcomes are kept, or cannot be for now or ever; see `Keeping`.
         self.kept, self.stall, self.give_up = keeping.kept, keeping.stall, keeping.give_up
         #: Ask for one direct task, for tasks of one tag; the caller is about to wait.
         self.submit, self.request = self._submitter.submit, self._submitter.request
         self.about_to_wait = self._submitter.about_to_wait
+        #: What to do with the id of what a process asks for; see `Dispatcher.expect`.
         self.expect = self.machine.expect
         #: Let the next step do something, and let there be one soon; takes no lock.
         self.repair_soon = self._submitter.repair_soon
+        #: Let threads in `wait_for` look again.
         self.notify = self._observers.ring
         self.store: Store = Store()
         #: Stored values; see `Store`.
@@ -138,7 +137,8 @@ class Manager:
         #: Digest of the stored slave program; "" for none.
         self.program_digest = ""
         #: Counts and snapshots for those who look on.
-        self.looking = Looking(self.guard, clock, self.instance, self._sinks.journal)
+        ways = self.machine.supervision.ways
+        self.looking = Looking(self.guard, clock, self.instance, self._sinks.journal, ways)
         self.census = self.looking.census
         #: Which tasks were asked for with a seed.
         self.streams = StreamTable()

@@ -80,16 +80,19 @@ class Operations:
         return self._manager.story(task_id)
 
     def stack(self, task_id: int) -> Any:
-        """See `Stacks.ask`. Or `LATER`."""
-        stacks = self._manager.stacks
+        """See `stacks.ask`. Or `LATER`."""
+        from masterworker.manager import stacks  # most jobs are not asked
+
         if self.later is None:
-            return stacks.ask(task_id)
-        lines = stacks.ask_later(self.later, task_id)
+            return stacks.ask(self._manager, task_id)
+        lines = stacks.ask_later(self._manager, self.later, task_id)
         return LATER if lines is None else lines
 
     def tell_stack(self, member_id: int, task_id: int, lines: list[str]) -> None:
-        """See `Stacks.told`."""
-        self._manager.stacks.told(member_id, task_id, lines)
+        """See `stacks.told`."""
+        from masterworker.manager import stacks  # it was asked
+
+        stacks.told(self._manager, member_id, task_id, lines)
 
     # -- processes --------------------------------------------------------------------------
 
@@ -116,9 +119,7 @@ class Operations:
     def attend(self, asked: wire.Attendance) -> Any:
         """See `Manager.attend`; the supervisor is gone with its last connection. Or `LATER`."""
         name = asked.name
-        self._manager.looking.used(asked.usage)
-        self._manager.stacks.still(asked.still)
-        self._manager.stacks.ways(name, asked.ways)
+        self._manager.looking.seen(name, asked.usage, asked.still, asked.ways)
         if name not in self._supervisors:
             self._supervisors.add(name)
             self._manager.attach(name)

@@ -271,6 +271,5 @@ def _attend(
     still: Sequence[wire.Still] = (),
 ) -> Sequence[wire.SupervisorOrder]:
     """Let the supervisor of this process report, and ask for orders; see `Attendance`."""
-    manager.looking.used(usage)
-    manager.stacks.still(still)
+    manager.looking.seen(name, usage, still)
     return manager.attend(name, alive, endings, wait)
