@@ -12,7 +12,8 @@ const LOST = 128;
 const TALL = 440;
 const ROW = 15;
 const SIGN = 7;
-const shown = { view: null, row: -1, slot: -1, spans: null };
+const shown = { view: null, row: -1, slot: -1, spans: null, lists: false };
+const LISTS = "; a click, or Enter, lists the worker's latest tasks";
 // Spans of a worker that are listed.
 const LISTED = 20;
 
@@ -77,7 +78,7 @@ function marksOf(view) {
 function said(view) {
   const { heads, cells, width } = { ...view.rows, width: view.histories.width };
   const { row, slot } = shown;
-  if (row < 0 || row >= heads.length) return "Point at a cell, or move with the arrow keys; a click, or Enter, lists the worker's latest tasks.";
+  if (row < 0 || row >= heads.length) return `Point at a cell, or move with the arrow keys${shown.lists ? LISTS : ""}.`;
   const [name, worker, hosts] = heads[row];
   const who = worker >= 0 ? `${worker}: ${name}` : hosts > 1 ? `${name} and ${hosts - 1} more hosts` : name;
   const bytes = bytesOf(cells[row] || "");
@@ -192,6 +193,7 @@ function stroke(context, path, style, colour) {
 
 // Pointing and arrow keys.
 export function listenToPicture(root, again, spansOf) {
+  shown.lists = Boolean(spansOf);
   const point = (event) => {
     if (event.target.id !== "big-picture" || !shown.view) return;
     const box = event.target.getBoundingClientRect();
