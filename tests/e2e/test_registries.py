@@ -112,6 +112,17 @@ CASES = {
         "import base§, k§",
         "first = list(base§.IT.known); import k§; return first, k§.IT is base§.IT, k§.f()",
     ),
+    "what a module does at its top": Case(
+        {
+            "registry§": "NAMES = []\nLEVEL = 0\n",
+            "plugin§": (
+                "import registry§\nregistry§.NAMES.append('plugin')\nregistry§.LEVEL = 2\n"
+            ),
+        },
+        BOTH,
+        "first = registry§.NAMES.copy(), registry§.LEVEL\n    import plugin§\n"
+        "    return first, registry§.NAMES, registry§.LEVEL",
+    ),
     "sets": Case(
         {
             "registry§": "N = set()\ndef add(x):\n    assert x not in N\n    N.add(x)\n",
@@ -228,6 +239,25 @@ MARKS = {
         "import a§",
         "return a§.w is a§.MARK, a§.v is a§.MARK",
         "a§.w = a§.MARK",
+    ),
+    "two indexes of the same objects": Case(
+        {
+            "r§": (
+                "BY_NAME = {}\nIN_ORDER = []\nclass P: pass\n"
+                "def add(n):\n    p = P()\n    p.n = n\n    BY_NAME[n] = p\n"
+                "    IN_ORDER.append(p)\n    return p\n"
+            ),
+            "p§": "import r§\nMINE = []\ndef more(n): MINE.append(r§.add(n))\nmore('a')\n",
+        },
+        "import r§, p§",
+        "return [r§.BY_NAME[p.n] is p for p in r§.IN_ORDER + p§.MINE]",
+        "p§.more('b')",
+    ),
+    "containers with two names": Case(
+        {"a§": "N = []\ndef add(x): N.append(x)\n", "b§": "V = None\n"},
+        "import a§, b§\nfrom a§ import N as N§",
+        "return b§.V is a§.N, N§ is a§.N, N§",
+        "b§.V = a§.N; a§.add(1)",
     ),
     "what a registry holds": Case(
         {
@@ -346,3 +376,31 @@ if __name__ == "__main__":
 def test_marks(tmp_path: Path, template: str) -> None:
     """They are compared by identity, and have been given to others."""
     _compare(tmp_path, MARKS, {"MASTERWORKER_TEMPLATE": template})
+
+
+def test_parameters_are_copies(tmp_path: Path) -> None:
+    """Of what a module has, too: what the worker's module has is not touched."""
+    (tmp_path / "config.py").write_text("class Options: pass\noptions = Options()\n")
+    path = tmp_path / "program.py"
+    path.write_text("""
+import config
+from masterworker import Master
+
+class Here: pass
+
+def work(given, here):
+    config.options.set = True
+    return given is config.options, given.level, vars(config.options)
+
+def seen(given, here):
+    return vars(config.options)
+
+if __name__ == "__main__":
+    with Master(workers=1) as master:
+        config.options.level = 1
+        print(master.submit(work, config.options, Here()).result(60))
+        print(master.submit(seen, config.options, Here()).result(60))
+""")
+    ran = run_script(path, timeout=4 * HANG)
+    state = {"level": 1, "set": True}
+    assert ran.out.splitlines() == [str((False, 1, state)), str(state)]

@@ -37,6 +37,7 @@ TEXTS = {
     ("masterworker/engine/elsewhere.py", "eval"),
     ("masterworker/mpi.py", "exec"),
     ("masterworker/data/places.py", "the name 'pandas'"),
+    ("masterworker/data/registers.py", "the name 'pickle'"),
     ("masterworker/journal/kinds.py", "the name 'pandas'"),
     ("masterworker/journal/opening.py", "the name 'pandas'"),
     ("masterworker/journal/tables.py", "the name 'pandas'"),

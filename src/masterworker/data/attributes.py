@@ -10,7 +10,7 @@ import pickle
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data import mainmodule, places, snapshot
+from masterworker.data import mainmodule, marks, places, snapshot
 from masterworker.data.builtin import MISSING
 from masterworker.data.byname import Pickled, pickled
 from masterworker.data.copied import relies_on_being_one
@@ -90,8 +90,12 @@ def is_refused(name: str, value: object) -> bool:
     return False
 
 
-def pickled_as_now(name: str) -> Pickled:
+def pickled_as_now(name: str, *, objects: bool = False) -> Pickled:
     """Pickle the value of an attribute, which may be another object each time.
+
+    Args:
+        name: Of the attribute.
+        objects: Return of which objects it consists.
 
     Raises:
         Exception: It cannot be pickled, or is there no more.
@@ -99,7 +103,7 @@ def pickled_as_now(name: str) -> Pickled:
     value = places.find(name)
     if value is MISSING:
         raise AttributeError(name)
-    return pickled((value,), itself=itself(value))
+    return pickled((marks.by_place(value, name),), itself=itself(value), objects=objects)
 
 
 def as_state(name: str) -> str:

@@ -66,6 +66,7 @@ def pickled(
     share: bool = False,
     objects: bool = False,
     larger_than: int = LARGE,
+    copies: bool = False,
 ) -> Pickled:
     """Pickle a value as it travels to workers: what the main program defines goes by name.
 
@@ -75,6 +76,7 @@ def pickled(
         share: What functions and classes hold that is the value of a global goes by name, too.
         objects: Return of which objects it consists.
         larger_than: Buffers with more bytes stay out of the pickle.
+        copies: It is a parameter: what modules have, too, is copied.
 
     Raises:
         Exception: It cannot be pickled.
@@ -91,13 +93,13 @@ def pickled(
 
     if not itself:
         try:
-            return _plainly(value, keep, buffers, objects=objects)
+            return _plainly(value, keep, buffers, objects=objects, copies=copies)
         except Exception:  # not plainly: the next try decides
             buffers.clear()
     from masterworker.data.defining import Pickler  # slow to load, and many jobs need it never
 
     with io.BytesIO() as out:
-        pickler = Pickler(out, keep, itself, share=share)
+        pickler = Pickler(out, keep, itself, share=share, copies=copies)
         pickler.dump(value)
         return Pickled(
             *(out.getvalue(), buffers, pickler.parts, pickler.names, pickler.hints, pickler.files),
@@ -118,19 +120,22 @@ def as_function(obj: object) -> Pickled | None:
     return Pickled(pickle.dumps(definitions.ByName(name), PROTOCOL), [], {name: None})
 
 
-def _plainly(value: object, keep: Keep, buffers: list[memoryview], *, objects: bool) -> Pickled:
+def _plainly(
+    value: object, keep: Keep, buffers: list[memoryview], *, objects: bool, copies: bool
+) -> Pickled:
     """Pickle a value without cloudpickle, which is many times as fast."""
     with io.BytesIO() as out:
         plain = pickle.Pickler(out, PROTOCOL, buffer_callback=keep)
         plain.dump(value)
         data = out.getvalue()
-        if not any(mark in data for mark in _MARKS) and not marks.are_in(data, plain):
+        is_plain = copies or not marks.are_in(data, plain)
+        if is_plain and not any(mark in data for mark in _MARKS):
             return Pickled(data, buffers, objects=_objects(plain) if objects else {})
     buffers.clear()
     with io.BytesIO() as out:
         noting = _ByName(out, PROTOCOL, buffer_callback=keep)
         names: dict[str, None] = {}
-        noting.names = names
+        noting.names, noting.copies = names, copies
         noting.dump(value)
         data = out.getvalue()
         if _MAIN in data:
@@ -142,6 +147,7 @@ class _ByName(pickle.Pickler):
     """Notes what of the main program a pickle refers to, and cannot do more than that."""
 
     names: dict[str, None]
+    copies: bool
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how to pickle what is not built in; see `pickle.Pickler`."""
@@ -154,8 +160,8 @@ class _ByName(pickle.Pickler):
                 return named.__reduce__()
         if isinstance(obj, MethodType) and obj != getattr(obj.__self__, obj.__name__, None):
             raise pickle.PicklingError("a method that is not found by its name")
-        found = proxies.reduce_proxy(obj) or of_array(obj) or marks.reduce_known(obj)
-        return found or NotImplemented
+        found = proxies.reduce_proxy(obj) or of_array(obj)
+        return found or (not self.copies and marks.reduce_known(obj)) or NotImplemented
 
 
 def _objects(pickler: pickle.Pickler) -> Mapping[int, object]:

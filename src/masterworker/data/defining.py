@@ -49,6 +49,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         itself: These classes and functions travel by value, since they are definitions of names.
         share: What functions and classes hold that is the value of a global, too, goes by the name
             of that.
+        copies: Objects that modules have, too, are copied.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         itself: tuple[Any, ...] = (),
         *,
         share: bool = False,
+        copies: bool = False,
     ) -> None:
         super().__init__(out, PROTOCOL, buffer_callback=keep)
         self._main = mainmodule.namespace()
+        self._copies = copies
         self._itself = {id(each): each for each in itself}
         self._inside = tuple(f"{each.__qualname__}." for each in itself if isinstance(each, type))
         #: By identity: the values of globals that functions and classes share with these.
@@ -87,7 +90,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if id(obj) in self._cells:
             return rebuilding.make_cell, ()
         if not isinstance(obj, (type, FunctionType, mainmodule.CACHED)):
-            found = reduce_standard(obj) or self._named(obj) or marks.reduce_known(obj)
+            found = reduce_standard(obj) or self._named(obj)
+            found = found or (not self._copies and marks.reduce_known(obj))
             return found or super().reducer_override(obj)
         if self._goes_by_name(obj):
             self.parts[obj.__qualname__.partition(".")[0]] = None

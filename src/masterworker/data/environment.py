@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from masterworker.data import attributes, mainmodule, marks, methods, snapshot, sourcecode, views
+from masterworker.data import attributes, mainmodule, marks, snapshot, sourcecode, views
 from masterworker.data.batches import checks_of
 from masterworker.data.builtin import BUILTINS, MISSING, is_usual
 from masterworker.data.byname import Pickled, pickled
@@ -213,7 +213,7 @@ class Plan:
                 names.update(dict.fromkeys(own))
         needs: list[str] = []
         hints: list[str] = []
-        found = list(map(looked.look, names))
+        found = looked.look_at_all(names)
         self._checks += checks_of(found)
         for each in found:
             if each.refused is not None:
@@ -259,7 +259,7 @@ class Plan:
         return Pickled(b"", [])
 
     def _add_value(self, name: str, value: object) -> Pickled:
-        found = pickled(value, itself=_by_value([value]), objects=_can_change(value))
+        found = pickled(marks.by_name(value), itself=_by_value([value]), objects=_can_change(value))
         if (owner := views.owner_of(value)) is not None:
             found = found._replace(objects={**found.objects, id(owner): owner})
         self._values[name] = found
@@ -278,7 +278,7 @@ class Plan:
     def _add_values(self) -> None:
         for names in together({name: each.objects for name, each in self._values.items()}):
             values = tuple(map(self._value, names))
-            named = views.joined(tuple(map(methods.by_name, values)))
+            named = views.joined(tuple(map(marks.by_name, values)))
             again = partial(pickled, named, itself=_by_value(values))
             digest = self._add_definition(VALUES, names, again())
             checks = [_check_of(value) for value in values if _can_change(value)]

@@ -71,7 +71,9 @@ class Looked:
         held = None if is_function else snapshot.snapshot_of(value)
         holds_the_same = check_of(value) if is_function else held and held.is_same
         try:
-            self.found = found = attributes.pickled_as_now(name)
+            found = attributes.pickled_as_now(name, objects=True)
+            usual = {i: each for i, each in found.objects.items() if marks.is_usual(type(each))}
+            self.found = found = found._replace(objects=usual)
         except Exception as error:
             self.refused = attributes.bare(error)
             self.is_true = _check_of_refused(name, value, is_same)
@@ -90,6 +92,11 @@ class Looked:
     def is_same(self) -> bool:
         """Return whether it holds the same objects, where that is seen quickly."""
         return self.quick is not None and Batch([self]).is_true_quickly()
+
+    @property
+    def is_set_in_order(self) -> bool:
+        """It can be sent, and does not wait for names of the main program."""
+        return self.can_be_kept and self.refused is None
 
 
 class Places:
@@ -115,6 +122,25 @@ class Places:
             if known.definition is not None:
                 self._seen.add(name)
         return known
+
+    def look_at_all(self, names: Iterable[str]) -> list[Looked]:
+        """Return what attributes are now, and see to it that they share what they have in common.
+
+        Args:
+            names: Of the attributes, in the order in which they are set.
+        """
+        names = list(names)
+        marks.note_places(names)
+        found = list(map(self.look, names))
+        late = marks.leave_out(each.name for each in found if not each.is_set_in_order)
+        again = {name for name in names if late and id(places.find(name)) in late}
+        of_each = [(each.name, each.found.objects) for each in found if each.found is not None]
+        again |= marks.note_shared(of_each)
+        if again:
+            for name in again:
+                self._known[name] = Looked(name, may_be_gone=name in self._seen)
+            found = [self._known[name] for name in names]
+        return found
 
     def begin(self, deleted: Iterable[str] = ()) -> None:
         """A plan is being made: what has been looked at before may have changed.

@@ -10,29 +10,38 @@ from __future__ import annotations
 
 import contextlib
 import copyreg
+import weakref
 from collections import Counter
 from enum import Enum
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from masterworker.data.places import MARK, find
+from masterworker.data import methods
+from masterworker.data.builtin import MISSING
+from masterworker.data.methods import OfModule
+from masterworker.data.places import MARK, find, is_container
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 #: How many objects are remembered.
 _KEPT: Final = 10_000
 #: A flag of classes that are written in Python.
 _HEAP: Final = 1 << 9
 #: By identity: objects of this process, what each is known by, and whether its module has it.
-_known: Final = dict[int, tuple[object, str, bool]]()
+_known: Final = dict[int, tuple["Callable[[], object]", str, bool]]()
+#: By identity: containers, and the places that have them.
+_places: Final = dict[int, tuple[object, str]]()
+#: Places to which no other one refers, since they may be set later than that.
+_late: Final = set[str]()
 #: What a pickle spells that may hold one.
 _names: Final = {b"builtins\x94\x8c\x06object": None}
 #: How many objects have had a name.
 _count: Final = Counter[str]()
 #: What others know by a name is this here.
-_here: Final = dict[str, object]()
+_here: Final = dict[str, "Callable[[], object]"]()
 
 
 def note_in(module: str, namespace: Mapping[str, object], own: Collection[str], apart: Any) -> None:
@@ -46,7 +55,7 @@ def note_in(module: str, namespace: Mapping[str, object], own: Collection[str], 
     """
     for name, value in namespace.items():
         kind = type(value)
-        if kind is object or (kind.__module__ in own and _is_usual(kind)):
+        if kind is object or (kind.__module__ in own and is_usual(kind)):
             place = f"{module}{MARK}{name}"
             note(place, value, is_set=kind is object and place in apart)
 
@@ -66,22 +75,42 @@ def note(place: str, value: object, *, is_set: bool) -> None:
         value: What it means.
         is_set: The program may have set it.
     """
-    known = _known.get(id(value))
-    if known is not None:
+    if id(value) in _known:
         return
-    if len(_known) >= _KEPT:
-        _, name, _ = _known.pop(next(iter(_known)))
-        _here.pop(name, None)
+    _bound(_known)
     count = _count[place]
     _count[place] += 1
     name = f"{place} {count}" if count else place
-    _known[id(value)] = value, name, not is_set and not count
-    _here[name] = value
+    forget = partial(_forget, id(value))
+    _known[id(value)] = _ref(value, forget), name, not is_set and not count
+    _keep_here(name, value)
     if type(value) is not object:
         _names[type(value).__qualname__.encode()] = None
 
 
-def _is_usual(kind: type) -> bool:
+def _forget(identity: int, _: object) -> None:
+    _known.pop(identity, None)
+
+
+def _ref(value: object, forget: Callable[[Any], None] | None = None) -> Callable[[], object]:
+    """Return what returns an object; it is not kept, if that is possible."""
+    try:
+        return weakref.ref(value, forget)
+    except TypeError:
+        return lambda: value
+
+
+def _keep_here(name: str, value: object) -> None:
+    _bound(_here)
+    _here[name] = _ref(value)
+
+
+def _bound(kept: dict[Any, Any]) -> None:
+    if len(kept) >= _KEPT:
+        kept.pop(next(iter(kept)))
+
+
+def is_usual(kind: type) -> bool:
     """Return whether objects of a class are all in their attributes, and pickled so."""
     if not kind.__flags__ & _HEAP or issubclass(kind, (type, ModuleType, Enum)):
         return False
@@ -104,7 +133,7 @@ def are_in(data: bytes, pickler: Any) -> bool:
 def reduce_known(value: object) -> tuple[Any, ...] | None:
     """Say how to pickle one of these objects; None: it is none."""
     known = _known.get(id(value))
-    if known is None:
+    if known is None or known[0]() is not value:
         return None
     kind = type(value)
     if kind in copyreg.dispatch_table:  # the program knows better
@@ -122,13 +151,15 @@ def one(name: str, of_module: bool, kind: type) -> object:
         of_module: Its module has it under this name.
         kind: Its class.
     """
-    found = _here.get(name)
+    known = _here.get(name)
+    found = None if known is None else known()
     if found is None or type(found) is not kind:
         if of_module:
             with contextlib.suppress(Exception):  # it is not there, or raises
                 import_module(name.partition(MARK)[0])
             found = find(name)
-        _here[name] = found = found if type(found) is kind else object.__new__(kind)
+        found = found if type(found) is kind else object.__new__(kind)
+        _keep_here(name, found)
     return found
 
 
@@ -141,3 +172,62 @@ def give(value: Any, state: Any) -> None:
         mine.update(attributes or {})
     for name, held in (slots or {}).items():
         object.__setattr__(value, name, held)
+
+
+# -- what several places have ---------------------------------------------------------------
+
+
+def note_places(names: Iterable[str]) -> None:
+    """Note which containers modules have: others that have them refer to the first of these."""
+    _places.clear()
+    for name in names:
+        is_apart = name in _late or "." in name.partition(MARK)[2]
+        value = MISSING if is_apart else find(name)
+        if is_container(value) and type(value).__module__ in ("builtins", "collections"):
+            _places.setdefault(id(value), (value, name))
+
+
+def leave_out(names: Iterable[str]) -> set[int]:
+    """Let nothing refer to some places. Returns what they have, by identity."""
+    known = {name: identity for identity, (_, name) in _places.items()}
+    found = {known[name] for name in names if name in known}
+    _late.update(_places.pop(identity)[1] for identity in found)
+    return found
+
+
+def by_place(value: object, but: str = "") -> object:
+    """Return what is pickled for a container that a place has; else the value.
+
+    Args:
+        value: Anything.
+        but: The place of which this is the value.
+    """
+    known = _places.get(id(value))
+    if known is None or known[0] is not value or known[1] == but:
+        return value
+    module, _, path = known[1].partition(MARK)
+    return OfModule(module, path)
+
+
+def by_name(value: object) -> object:
+    """Return what is pickled for the value of a global that a module has, too."""
+    return methods.by_name(by_place(value))
+
+
+def note_shared(objects: Iterable[tuple[str, Mapping[int, object]]]) -> set[str]:
+    """Note objects that several places have. Returns the names of those with new ones.
+
+    Args:
+        objects: The name of each place, and of which objects its value consists, by identity.
+    """
+    first: dict[int, str] = {}
+    new: set[int] = set()
+    found: set[str] = set()
+    for name, those in objects:
+        for identity, value in those.items():
+            before = first.setdefault(identity, name)
+            if before != name and (identity in new or identity not in _known):
+                new.add(identity)
+                note(f"{before}[]", value, is_set=True)
+                found |= {before, name}
+    return found

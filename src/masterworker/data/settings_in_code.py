@@ -54,6 +54,14 @@ def found_in(code: CodeType, *, is_main: bool = False) -> Found | None:
     return _known[key][1]
 
 
+def found_at_top(code: CodeType) -> Found | None:
+    """Return what the code of a module sets, without its functions. It is not remembered."""
+    found = Found([], [], [], [], [], [], [], [])
+    if _may_set(code):
+        Reader(code, found, {}, is_main=False, is_inner=False).read()
+    return found if any(found) else None
+
+
 def _look(
     code: CodeType, found: Found, imported: dict[str, str], *, is_main: bool, is_inner: bool
 ) -> None:

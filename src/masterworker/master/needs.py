@@ -187,7 +187,7 @@ class Needs:
         """
         from masterworker.data.byname import pickled
 
-        found = pickled(value, larger_than=larger_than)
+        found = pickled(value, larger_than=larger_than, copies=True)
         data, buffers, hold = found.data, found.buffers, None
         if found.needs or found.files:
             plan, hold = self._plan(found)

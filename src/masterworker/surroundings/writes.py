@@ -23,6 +23,7 @@ from masterworker.surroundings.meaning import (
     own_modules,
     resolved,
 )
+from masterworker.surroundings.toplevel import set_by_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,6 +124,7 @@ def look() -> places.Written:
             if (found := found_in(each.function.__code__)) is not None:
                 named.update(dict.fromkeys(resolved(found, vars(module), homes)))
                 gone.update(dict.fromkeys(deleted(found, vars(module), homes)))
+    named.update(dict.fromkeys(set_by_imports(homes)))
     own = {group for group in owned.Kept(functions).groups if not named.keys() >= set(group)}
     apart = {*named, *(name for names in own for name in names)}
     spaces = {mainmodule.MAIN: main, **{each.__name__: vars(each) for each in homes.modules}}
