@@ -206,9 +206,10 @@ class Client:
         usage: Sequence[wire.Usage] = (),
         still: Sequence[wire.Still] = (),
         ways: str = "",
+        run: int = 0,
     ) -> list[wire.SupervisorOrder]:
         """See `Manager.attend`."""
-        said = (name, alive, endings, wait, usage, still, ways)
+        said = (name, alive, endings, wait, usage, still, ways, run)
         orders: list[wire.SupervisorOrder] = self.call("attend", *said)
         return orders
 

@@ -221,6 +221,21 @@ def test_a_supervisor_of_guests_vouches_and_reports(job: Job) -> None:
     assert job.manager.core.tasks[lease.task_id].losses == ["pid 1 on there (x): killed"]
 
 
+def test_what_is_said_of_another_run_counts_for_nobody_here(job: Job) -> None:
+    """The same numbers are of others in this run, perhaps of other supervisors: no offence."""
+    worker, supervisor, name = supervised(job)
+    alien, _, _ = supervised(job)
+    before = [job.manager.core.members[each.id].heard for each in (worker, alien)]
+    job.clock.advance(5.0)
+    numbers, used = [worker.id, alien.id], [(worker.id, 1 << 30, 1.0)]
+    supervisor.attend(name, numbers, [], 0.0, used, [(alien.id, 9.0)], run=7)
+    told = ending(alien.id, run=7)
+    supervisor.attend(name, [], [told], 0.0)
+    assert [job.manager.core.members[each.id].heard for each in (worker, alien)] == before
+    supervisor.attend(name, [worker.id], [], 0.0, run=wire.number_of_run(job.manager.instance))
+    assert job.manager.core.members[worker.id].heard == job.clock.now
+
+
 def test_a_supervisor_of_guests_may_end_a_task_of_its_own(job: Job) -> None:
     worker, supervisor, name = supervised(job)
     number = worker.client.request("a", [b"1"])

@@ -266,7 +266,7 @@ SHAPES: dict[str, list[Any]] = {
         ),
         odd_floats,
         st.lists(st.tuples(odd_numbers, odd_numbers, odd_floats), max_size=2),
-        st.lists(st.tuples(odd_numbers, odd_floats), max_size=2), odd_names,
+        st.lists(st.tuples(odd_numbers, odd_floats), max_size=2), odd_names, odd_numbers,
     ],
     "look": [odd_numbers, odd_numbers, odd_floats, odd_numbers],
     "spans": [odd_numbers],

@@ -67,6 +67,7 @@ class Reporter:
         self._endings: list[wire.Ending] = []
         self._usage: list[wire.Usage] = []
         self._still: list[wire.Still] = []
+        self._run = 0
         self._changed = threading.Condition()
         self._closed = self._finished = self._is_over = False
         self._answered = time.monotonic()
@@ -86,9 +87,18 @@ class Reporter:
         members: list[int],
         usage: Sequence[wire.Usage] = (),
         still: Sequence[wire.Still] = (),
+        run: int = 0,
     ) -> None:
-        """Take note of the members whose processes are well, and of what else is seen of them."""
+        """Take note of the members whose processes are well, and of what else is seen of them.
+
+        Args:
+            members: Their numbers,
+            usage: what they use,
+            still: and which of them stand still,
+            run: in this run of the manager (`wire.number_of_run`).
+        """
         with self._changed:
+            self._run = run
             self._usage = list(usage) or self._usage
             self._still = list(still)
             new = not set(members) <= set(self._well)
@@ -124,9 +134,9 @@ class Reporter:
         turn = LOCAL_TURN if self._patience is None else TURN
         while not self._closed and not self._finished:
             with self._changed:
-                well, usage, self._usage = self._well, self._usage, []
+                well, run, usage, self._usage = self._well, self._run, self._usage, []
                 seen = (usage, self._still) if usage or self._still else ()
-            self._call("listener", well, [], turn, *seen)
+            self._call("listener", well, [], turn, *seen, run=run)
         if self._is_over and self._patience is not None:
             self._see_off()
 
@@ -154,10 +164,10 @@ class Reporter:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._has_news(reported))
-                endings, well = list(self._endings), self._well
+                endings, well, run = list(self._endings), self._well, self._run
                 if self._closed and not endings:
                     return
-            if self._call("messenger", well, endings, 0.0):
+            if self._call("messenger", well, endings, 0.0, run=run):
                 reported[:] = well
                 with self._changed:
                     del self._endings[: len(endings)]
@@ -173,10 +183,12 @@ class Reporter:
         endings: list[wire.Ending],
         wait: float,
         *seen: Any,
+        run: int,
     ) -> bool:
         """Speak to the manager once. False: it did not get through; try again."""
+        of = {"run": run} if run and self._patience is not None else {}
         try:
-            orders = self._attend[thread](self._name, well, endings, wait, *seen)
+            orders = self._attend[thread](self._name, well, endings, wait, *seen, **of)
         except Terminated:
             self._end()
             return True

@@ -30,6 +30,7 @@ from masterworker.launch.resources import OomWatch
 from masterworker.launch.slot import Reason, Slot, reason_of
 from masterworker.launch.starter import Starter
 from masterworker.launch.starting import SlowStarts
+from masterworker.launch.vouching import Vouching
 from masterworker.machine import random_name
 from masterworker.signals import held
 
@@ -105,7 +106,7 @@ class Supervisor:
         self._changed, self._over, self._next_look = threading.Condition(), False, 0.0
         self._oom, self._slow_starts, self._reaper = OomWatch(), SlowStarts(), Reaper()
         #: What the last worker that failed to start has said.
-        self._last_words, self._usage = "", health.UsageWatch()
+        self._last_words, self._vouching = "", Vouching()
 
     # -- for others -------------------------------------------------------------------------
 
@@ -236,17 +237,16 @@ class Supervisor:
             process = slot.process
             if process is None or self._look_for_end(slot, now):
                 continue
-            seen = health.look(process.pid)
-            process.peak = max(process.peak, seen.peak)
+            process.peak = max(process.peak, (seen := health.look(process.pid)).peak)
             process.health.look(seen, now)
             if process.health.is_well and process.member_id >= 0:
-                well.append(process.member_id)
+                well.append(process)
             if (stopped := process.stopped()) is not None:
                 self._reporter.report(stopped)
             process.hear_on(now)
             self._judge(process, seen, now)
             process.take_steps(now)
-        self._reporter.vouch(well, self._usage.look(self.slots, now), health.still(self.slots, now))
+        self._reporter.vouch(*self._vouching.look(self.slots, well, now))
         self._oom.look(now)
         self._slow_starts.look(self.slots, now)
         announced = all(p.process is None or p.process.pidfd is not None for p in self.slots)

@@ -158,6 +158,7 @@ class GuestOperations:
         self._supervisor = self._supervisor or name
         if name != self._supervisor:
             raise NotAllowedError("a connection of a worker with a ticket is for one supervisor")
+        asked = asked.of_run(wire.number_of_run(self._run))
         concerned = [*asked.alive, *(ending.member_id for ending in asked.endings)]
         seen = [each[0] for each in asked.usage] + [each[0] for each in asked.still]
         for member_id in [*concerned, *seen]:

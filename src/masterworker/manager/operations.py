@@ -118,7 +118,7 @@ class Operations:
 
     def attend(self, asked: wire.Attendance) -> Any:
         """See `Manager.attend`; the supervisor is gone with its last connection. Or `LATER`."""
-        name = asked.name
+        name, asked = asked.name, asked.of_run(self._manager.machine.supervision.run)
         self._manager.looking.seen(name, asked.usage, asked.still, asked.ways)
         if name not in self._supervisors:
             self._supervisors.add(name)

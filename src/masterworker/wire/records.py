@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta, field
+from msgspec.structs import replace
 
 from masterworker.core.grain import Spent  # noqa: TC001  as the next ones, decoders look at it
 from masterworker.core.options import Options  # noqa: TC001
@@ -190,3 +191,15 @@ class Attendance(Travels, frozen=True):
     still: list[Still] = field(default_factory=list)
     #: Why its processes are no forks of a template, in one line; "": they are.
     ways: str = ""
+    #: `number_of_run` of the manager that these members are of, but for `endings`, which say it
+    #: themselves; 0: not known.
+    run: int = 0
+
+    def of_run(self, run: int) -> Attendance:
+        """Return what is said of a run of the manager: numbers of another mean something else."""
+        endings = [ending for ending in self.endings if ending.run in {0, run}]
+        if self.run in {0, run} and len(endings) == len(self.endings):
+            return self
+        if self.run in {0, run}:
+            return replace(self, endings=endings)
+        return replace(self, alive=[], endings=endings, usage=[], still=[])

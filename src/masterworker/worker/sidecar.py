@@ -139,7 +139,8 @@ class Sidecar:
             )
         seconds = self._health.still_for(time.monotonic())
         still = [(member, seconds)] if member >= 0 and seconds else []
-        self._reporter.vouch([member] if member >= 0 and self._health.is_well else [], still=still)
+        well = [member] if member >= 0 and self._health.is_well else []
+        self._reporter.vouch(well, still=still, run=self._board[scoreboard.RUN])
 
     def _tell_end(self) -> None:
         member, task = self._board[scoreboard.MEMBER] - 1, self._board[scoreboard.TASK]
