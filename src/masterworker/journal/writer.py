@@ -24,6 +24,8 @@ FORKED: Final = "this is a fork of the master"
 ACTIVE: Final = 1.0
 #: A caller writes itself where that took no longer than this the last time (seconds).
 QUICK: Final = 5e-3
+#: Steps that a caller does at most: others may ask for ever more.
+AT_ONCE: Final = 8
 
 
 class Writer:
@@ -67,13 +69,15 @@ class Writer:
                 self.ring()  # it may have looked already
                 return
             try:
-                while self._writing.waiting and not self._writing.failure:
+                for _ in range(AT_ONCE):
+                    if not self._writing.waiting or self._writing.failure:
+                        break
                     if self._step(closing=False):
                         break
             finally:
                 self._turn.release()
-            if self._writing.failure:
-                self.ring()  # it ends
+            if self._writing.failure or self._writing.waiting:
+                self.ring()  # it ends, or goes on
 
     def ring(self) -> None:
         """Let the thread look."""
