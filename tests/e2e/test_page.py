@@ -294,7 +294,7 @@ def test_a_private_socket(desk: Desk, tmp_path: Path) -> None:
     desk.reach("asked")
     path = tmp_path / "own" / "page"
     served = desk.command("web", desk.label, "--socket", str(path))
-    told = served.says("then open (the address is in ")
+    told = served.says("then open the address in ")
     assert f"ssh -N -L 8765:{path}" in told
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -316,7 +316,7 @@ def test_a_private_socket(desk: Desk, tmp_path: Path) -> None:
     assert "another process listens" in second.err
     served.kill()  # and leaves its socket, which is of no use any more
     third = desk.command("web", desk.label, "--socket", str(path))
-    third.says("then open (the address is in ")
+    third.says("then open the address in ")
     third.signal(signal.SIGTERM)
     assert third.status() == 143
     assert not path.exists()
@@ -490,7 +490,7 @@ def test_a_program_with_a_page(desk: Desk) -> None:
     ) as program:
         assert program.stderr is not None
         line = program.stderr.readline()
-        page = Page.at(Path(re.findall(r"the address is in ([^)]+)\)", line)[0]))
+        page = Page.at(Path(re.findall("the address in (.+)", line)[0]))
         page.shows(state="live", done=1)
         desk.write("end", "")
         _, told = program.communicate(timeout=60)

@@ -38,7 +38,7 @@ class Page:
     def __init__(self, served: Running) -> None:
         self.served = served
         served.says("from another machine")
-        self._found(Path(re.findall(r"the address is in ([^)]+)\)", served.out)[0]))
+        self._found(Path(re.findall("the address in (.+)", served.out)[0]))
 
     @classmethod
     def at(cls, file: Path) -> Page:

@@ -123,7 +123,7 @@ def _announce(
     if options.behind == "told" or (options.behind is None and sys.stdout.isatty()):
         where = address
     else:
-        where = f"(the address is in {stack.enter_context(_private(label, address, '.txt'))})"
+        where = f"the address in {stack.enter_context(_private(label, address, '.txt'))}"
     if path is None:
         print(f"{label} is shown at {where}")
         print(f"from another machine: {tunnel}    then open the same address there")
