@@ -201,7 +201,10 @@ def _decoded(data: bytes, path: str) -> Record:
     try:
         if (found := decode(data, type=_Version).format) == FORMAT:
             head = decode(data, type=Head)
-            if (found := decode(head.snapshot, type=_Shape).version) == shapes.VERSION:
+            if (found := decode(head.snapshot, type=_Shape).version) == shapes.VERSION and (
+                not head.spans
+                or (found := decode(head.spans, type=_Shape).version) == spanned.VERSION
+            ):
                 time.localtime(head.saved)  # a time at all
                 stood, spans = shapes.decode(head.snapshot), spanned.decode(head.spans)
                 return Record(head.label, head.saved, head.master, stood, spans)

@@ -111,6 +111,24 @@ def later_snapshot(path: Path) -> None:
     path.write_bytes(msgspec.msgpack.encode(replace(head, snapshot=inside)))
 
 
+def later_spans(path: Path) -> None:
+    head = msgspec.msgpack.decode(path.read_bytes(), type=job_record.Head)
+    inside = msgspec.msgpack.encode({"version": 9, "else": "?"})
+    path.write_bytes(msgspec.msgpack.encode(replace(head, spans=inside)))
+
+
+def bad_spans(path: Path) -> None:
+    head = msgspec.msgpack.decode(path.read_bytes(), type=job_record.Head)
+    path.write_bytes(msgspec.msgpack.encode(replace(head, spans=b"\x81\xa7version\x01")))
+
+
+def without_spans(path: Path) -> None:
+    """As an earlier version wrote it."""
+    head = msgspec.msgpack.decode(path.read_bytes())
+    del head["spans"]
+    path.write_bytes(msgspec.msgpack.encode(head))
+
+
 def pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path, 0o600)
@@ -148,6 +166,8 @@ def foreign(path: Path) -> None:
         (link, "cannot be read"),
         (later_format, "in version 9"),
         (later_snapshot, "in version 9"),
+        (later_spans, "in version 9"),
+        (bad_spans, "is damaged"),
         (writable, "can be written by others"),
         (foreign, "is not yours"),
     ],
@@ -164,6 +184,14 @@ def test_one_that_cannot_be_used(state: Path, spoil: Callable[[Path], None], sai
     found, wrong = job_record.all_records()
     assert [record.label for record in found] == ["other"]
     assert len(wrong) == 1
+
+
+def test_one_of_before_there_were_spans(state: Path) -> None:
+    saved("demo")
+    without_spans(path_of(state))
+    record = job_record.find("demo")
+    assert record is not None
+    assert list(record.spans) == []
 
 
 def test_a_folder_that_others_can_change(state: Path) -> None:
