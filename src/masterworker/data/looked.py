@@ -184,8 +184,8 @@ class Places:
 def _quick(name: str, value: object, held: Snapshot | None) -> Quick | None:
     home, _, path = name.partition(MARK)
     module = sys.modules.get(home)
-    if type(module) is not ModuleType or path not in vars(module):
-        return None
+    if type(module) is not ModuleType or vars(module).get(path, MISSING) is not value:
+        return None  # of a register a part is looked at
     return Quick(module, path, value, held)
 
 
