@@ -199,9 +199,10 @@ class Reactor:
         return True
 
     def _lead(self, box: Box, seconds: float, *, is_main: bool) -> None:
-        now, self._leaders = time.monotonic(), self._leaders + 1
+        now = time.monotonic()
         end = now + seconds
-        self._soon = self._soon + 1 if now < self._ended + SOON else 0
+        soon = self._soon + 1 if now < self._ended + SOON else 0
+        self._soon, has_looked = min(self._soon, BRISK - 1), False  # one that serves none is none
         box.also = self._ring
         if is_main:
             signals.wake = self._ring
@@ -213,6 +214,8 @@ class Reactor:
                 left = end - time.monotonic()
                 if left <= 0:
                     return
+                if not has_looked:
+                    self._soon, self._leaders, has_looked = soon, self._leaders + 1, True
                 events = self._poll(left, AT_ONCE)
                 self._asleep = False
                 for fd, mask in events:
