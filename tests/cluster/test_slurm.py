@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from cluster.programs import WORK, Programs, command
+from cluster.programs import JOB, WORK, Programs, command
 from support import python_script, run_script, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -218,3 +218,19 @@ def test_two_processes_do_not_scale_one_job(slurm: Slurm, state: Path, programs:
     second = command("scale", programs.label, "--slurm", "-c 1")
     assert second.returncode == 2
     assert "another process scales" in second.stderr
+
+
+def test_jobs_join_the_next_run_of_a_master_with_a_journal(
+    slurm: Slurm, state: Path, programs: Programs, tmp_path: Path
+) -> None:
+    """What runs comes back, and what waits in the queue is given a ticket of the new run."""
+    source = JOB.replace("host=host", f"host=host, journal={str(tmp_path / 'a.journal')!r}")
+    job = programs.job(60, 1.0, source)
+    scaling = programs.scale("--slurm", "-c 2 --time=10:00", "--max", "2")
+    wait_until(lambda: _is_busy(programs.label), 60, scaling.told)
+    job.kill()
+    again = programs.job(60, 1.0, source)
+    assert again.wait(180) == 0, again.told + scaling.told
+    assert "60 tasks in" in again.out
+    assert scaling.wait(60) == 0, scaling.told
+    wait_until(lambda: not slurm.jobs(), 60, "all jobs have ended")
