@@ -29,6 +29,8 @@ SECRET = "not to be " + "shown"
 
 
 def waits(path: str, secret: str) -> None:
+    """What it needs is imported by then."""
+    Path(f"{path} begun").touch()
     work.wait_for_file(path, 600.0)
 
 
@@ -36,7 +38,7 @@ def waits_deep(path: str, depth: int) -> None:
     if depth:
         waits_deep(path, depth - 1)
     else:
-        work.wait_for_file(path, 600.0)
+        waits(path, SECRET)
 
 
 def asks_for_another(path: str) -> None:
@@ -81,11 +83,21 @@ def at_this_moment(label: str, task: str) -> list[str]:
     return [line.strip() for line in lines[lines.index("  at this moment:") + 1 :]]
 
 
+def when_it_waits(label: str, task: str) -> list[str]:
+    """The same, once it waits for its file."""
+
+    def found() -> list[str]:
+        lines = at_this_moment(label, task)
+        return lines if any(", in wait_for_file" in line for line in lines) else []
+
+    return wait_until(found, 2 * HANG)  # type: ignore[no-any-return]
+
+
 def test_where_it_is(job: masterworker.Master, tmp_path: Path) -> None:
     """The calls of the task, and nothing of ours before them, nor any value."""
     future = job.submit(waits, str(tmp_path / "go"), SECRET)
-    wait_until(future.running, HANG)
-    found = at_this_moment(job.label, future.task_id)
+    wait_until((tmp_path / "go begun").exists, HANG)
+    found = when_it_waits(job.label, future.task_id)
     assert found[0].startswith(f"{__file__}:")
     assert found[0].endswith(", in waits")
     assert found[1] == "work.wait_for_file(path, 600.0)"
@@ -99,11 +111,11 @@ def test_where_it_is(job: masterworker.Master, tmp_path: Path) -> None:
 
 def test_what_is_deep_is_cut(job: masterworker.Master, tmp_path: Path) -> None:
     future = job.submit(waits_deep, str(tmp_path / "go"), 800)
-    wait_until(future.running, HANG)
-    found = at_this_moment(job.label, future.task_id)
+    wait_until((tmp_path / "go begun").exists, HANG)
+    found = when_it_waits(job.label, future.task_id)
     assert len(found) < 200
     assert [line for line in found if line.endswith(" calls are left out")], found
-    assert any(", in wait_for_file" in line for line in found[-6:])
+    assert any(", in wait_for_file" in line for line in found[-6:]), found
     (tmp_path / "go").touch()
 
 
@@ -168,7 +180,7 @@ def test_workers_elsewhere(tmp_path: Path) -> None:
         with subprocess.Popen(command, env=env) as worker:
             try:
                 future = master.submit(waits, str(tmp_path / "go"), SECRET)
-                wait_until(future.running, 2 * HANG)
+                wait_until((tmp_path / "go begun").exists, 2 * HANG)
                 manager = engine_of(master).manager
                 why = f"on {os.uname().nodename} each worker is started as a program of its own: "
                 # With the next word of its supervisor.
