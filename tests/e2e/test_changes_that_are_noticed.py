@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.peers.further_ways import FURTHER
 from e2e.peers.ways_to_change import WAYS
 from support import HANG, Script, run_script
 
@@ -70,10 +71,13 @@ def _compare(folder: Path, ways: dict[str, tuple[str, ...]], when: str) -> Scrip
     return ran
 
 
+@pytest.mark.parametrize("ways", [WAYS, FURTHER], ids=["first", "further"])
 @pytest.mark.parametrize("when", ["early", "late"])
-def test_what_is_changed_is_found_changed(tmp_path: Path, when: str) -> None:
+def test_what_is_changed_is_found_changed(
+    tmp_path: Path, when: str, ways: dict[str, tuple[str, ...]]
+) -> None:
     """Before the workers are launched, and after they have imported the modules."""
-    ran = _compare(tmp_path, WAYS, when)
+    ran = _compare(tmp_path, ways, when)
     assert "cannot be" not in ran.err
 
 

@@ -22,6 +22,7 @@ from masterworker.data import methods
 from masterworker.data.builtin import MISSING
 from masterworker.data.methods import OfModule
 from masterworker.data.places import MARK, find, is_container
+from masterworker.data.stateful import slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -140,7 +141,14 @@ def reduce_known(value: object) -> tuple[Any, ...] | None:
         return None
     if kind is object:
         return one, (*known[1:], object)
-    return one, (*known[1:], kind), value.__getstate__(), None, None, give
+    return one, (*known[1:], kind), _with_places(value.__getstate__()), None, None, give
+
+
+def _with_places(state: Any) -> Any:
+    """Let the attributes of an object refer to containers that places have."""
+    if type(state) is not dict or _places.keys().isdisjoint(map(id, state.values())):
+        return state
+    return {name: by_place(value) for name, value in state.items()}
 
 
 def one(name: str, of_module: bool, kind: type) -> object:
@@ -172,6 +180,10 @@ def give(value: Any, state: Any) -> None:
         mine.update(attributes or {})
     for name, held in (slots or {}).items():
         object.__setattr__(value, name, held)
+    for slot in slots_of(type(value)):
+        if slot.__name__ not in (slots or {}):
+            with contextlib.suppress(AttributeError):  # it is empty
+                slot.__delete__(value)
 
 
 # -- what several places have ---------------------------------------------------------------

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from masterworker.data.changing import CHANGERS, CHANGING
 from masterworker.data.steps import steps_of
 from masterworker.named import NamedTuple
 
 if TYPE_CHECKING:
     from types import CodeType
 
-#: Methods of lists, sets, dictionaries, their kin and arrays that change them.
-CHANGING: Final = frozenset(
-    (
-        *("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"),
-        *("reverse", "setdefault", "sort", "update", "difference_update", "intersection_update"),
-        *("symmetric_difference_update", "move_to_end", "subtract", "appendleft", "extendleft"),
-        *("popleft", "rotate", "fill", "byteswap", "frombytes", "resize", "put", "partition"),
-        *("__setitem__", "__delitem__", "__iadd__", "__ior__"),
-        # Of `ConfigParser`, and of generators of random numbers.
-        *("read", "read_file", "read_string", "read_dict", "set", "add_section", "seed"),
-        *("remove_section", "remove_option", "setstate", "random", "randint", "choice", "normal"),
-        *("uniform", "integers", "standard_normal", "permutation", "sample", "gauss"),
-    )
-)
-#: Functions that change what they are given first.
-CHANGERS: Final = frozenset(
-    (
-        *("heappush", "heappop", "heapify", "heapreplace", "heappushpop", "shuffle"),
-        *("insort", "insort_left", "insort_right", "setitem", "delitem", "copyto", "putmask"),
-    )
-)
 #: In a chain: an item of what stands before it, or a slice.
 ITEM: Final = "[]"
 #: Stands before the name of a module that code imports itself.
@@ -40,6 +20,8 @@ PARAMETER: Final = "parameter "
 VARIABLE: Final = "variable "
 #: In a chain: what a call of that returns which stands before it.
 RESULT: Final = "()"
+#: Stands before the number of a display whose items are chains.
+SEVERAL: Final = "several "
 #: The module whose code it is.
 THIS: Final = "this module"
 #: Classes whose methods are given what they change: `dict.__setitem__(d, key, value)`.
@@ -54,6 +36,8 @@ _LOCALS: Final = ("STORE_FAST", "STORE_DEREF")
 _CONSTANT: Final = ("LOAD_CONST", "LOAD_SMALL_INT")
 #: Functions whose result has the items of their first argument.
 _SAME_ITEMS: Final = frozenset(("list", "tuple", "iter", "enumerate", "reversed", "sorted", "next"))
+#: Steps that make a container of what is on the stack.
+_DISPLAYS: Final = ("BUILD_TUPLE", "BUILD_LIST", "BUILD_SET", "BUILD_MAP", "BUILD_CONST_KEY_MAP")
 #: Steps that take something from the stack, and leave nothing that they have made.
 _ONLY_TAKE: Final = (
     "STORE_",
@@ -89,8 +73,8 @@ class Found(NamedTuple):
     globals: list[str]
     #: What is taken away.
     deletes: list[Chain]
-    #: What is called with what, and at which position: a function may change it.
-    passes: list[tuple[Chain, int, Chain]]
+    #: What is called with what, and at which position, or under which name: it may be changed.
+    passes: list[tuple[Chain, int | str, Chain]]
     #: What it returns.
     returns: list[Chain]
     #: What is set or changed before the same code imports a module: its name, and of that.
@@ -130,6 +114,10 @@ class Reader:
         self._seen: set[str] = set()
         #: What the last call has returned.
         self._made: Chain | None = None
+        #: The items of tuples, lists and dictionaries that the code makes of chains.
+        self._several: list[list[Chain]] = []
+        #: Names of the last arguments of the next call.
+        self._keywords: tuple[str, ...] = ()
         #: What local names stand for.
         self._locals: dict[str, Chain | None] = {}
         if self._is_function and not is_inner:
@@ -141,7 +129,10 @@ class Reader:
     def read(self) -> None:
         """Read it all."""
         for op, value, effect in steps_of(self._code):
-            if op == "CALL_KW":  # of Python 3.13, with the names of arguments on the stack
+            if op == "KW_NAMES":
+                self._keywords = self._code.co_consts[value]
+            elif op == "CALL_KW":  # of Python 3.13, with the names of arguments on the stack
+                self._keywords = tuple(self._stack[-1] or ())
                 del self._stack[-1:]
                 op = "CALL"  # noqa: PLW2901  that is all that differs
             if op != "PRECALL":  # of Python 3.11, where it does a part of what follows
@@ -162,10 +153,11 @@ class Reader:
             self._found.globals.append(value)
             if op == "DELETE_GLOBAL":
                 self._found.deletes.append((THIS, (value,)))
-        elif op in _LOCALS:
+        elif op in _LOCALS or (op == "STORE_NAME" and top is not None and ITEM in top[1]):
             self._store(op, value, top)
         elif op == "CALL":
             self._call(int(value))
+            self._keywords = ()
         elif op == "RETURN_VALUE" and self._notes_passes and top is not None:
             self._found.returns.append(top)
         elif op in ("IMPORT_NAME", "IMPORT_FROM"):
@@ -201,6 +193,10 @@ class Reader:
             top = self._top(1)
             item = None if top is None else (top[0], (*top[1], ITEM))
             stack[-1:] = [item] * (effect + 1)
+        elif op in _DISPLAYS and any(map(self._top, range(1, -effect + 2))):
+            chains = [self._top(at) for at in range(1, -effect + 2)]
+            stack[len(stack) + effect - 1 :] = [(f"{SEVERAL}{len(self._several)}", ())]
+            self._several.append([each for each in chains if each is not None])
         elif op == "FOR_ITER":
             top = self._top(1)
             stack.append(None if top is None else (top[0], (*top[1], ITEM)))
@@ -221,7 +217,10 @@ class Reader:
     def _note(self, where: list[Chain], chain: Chain) -> None:
         """Note a chain; what is done to an item changes what holds it."""
         base, path = chain
-        if _SPACE in path:
+        if base.startswith(SEVERAL):
+            for inner, rest in self._several[int(base.removeprefix(SEVERAL))]:
+                self._note(where, (inner, (*rest, *(path[1:] if path[:1] == (ITEM,) else path))))
+        elif _SPACE in path:
             self._found.wholes.append((base, path[: path.index(_SPACE)]))
         elif ITEM in path:
             self._found.changes.append((base, path[: path.index(ITEM) + 1]))
@@ -240,7 +239,7 @@ class Reader:
         if op in _CONSTANT:
             return list(value) if isinstance(value, tuple) else value  # a tuple is a chain
         if op in _LOAD:
-            return value, ()
+            return self._locals.get(value) or (value, ())
         if op.startswith("LOAD_") and isinstance(value, str):
             if value in self._imported:
                 return f"{IMPORTED}{self._imported[value]}", ()
@@ -267,6 +266,9 @@ class Reader:
         if "patch" in called and isinstance(text, str):
             module, *path = text.split(".")
             self._found.sets.append((f"{IMPORTED}{module}", tuple(path)))
+        if "multiple" in called and (of is not None or isinstance(text, str)):
+            base, inner = of or (f"{IMPORTED}{text}", ())
+            self._found.sets.extend((base, (*inner, name)) for name in self._keywords)
         if count == 0 or not called.isdisjoint(_RESULTS):
             self._made = self._result(callees, count)
         if of is not None and self._set_by_call(callees, of_object, of, count):
@@ -312,11 +314,26 @@ class Reader:
     def _pass(self, callees: Any, count: int) -> None:
         """Note which chains something is called with."""
         callee = next((each for each in callees if each is not None), None)
+        for at in range(1, count + 1):  # as `exec(text, globals())`
+            if (space := self._top(at)) is not None and space[1][-1:] == (_SPACE,):
+                self._note(self._found.changes, space)
         if callee is None or not self._notes_passes:
             return
+        first = count - len(self._keywords)
         for at in range(count):
-            if (given := self._top(count - at)) is not None and given != callee:
-                self._found.passes.append((callee, at, given))
+            given = self._top(count - at)
+            if given is None or given == callee:
+                continue
+            where = self._keywords[at - first] if at >= first else at
+            base, path = given
+            for inner, rest in self._chains(base):
+                self._found.passes.append((callee, where, (inner, (*rest, *path))))
+
+    def _chains(self, base: str) -> list[Chain]:
+        """Return for what the first name of a chain stands."""
+        if base.startswith(SEVERAL):
+            return self._several[int(base.removeprefix(SEVERAL))]
+        return [(base, ())]
 
     def _result(self, callees: Any, count: int) -> Chain | None:
         """Return what a call returns, if that can be said."""

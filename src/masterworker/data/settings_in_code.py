@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import opcode
 from types import CodeType
 from typing import Final
 
-from masterworker.data.reading import CHANGERS, CHANGING, Found, Reader
+from masterworker.data.changing import CHANGERS, CHANGING
+from masterworker.data.reading import Found, Reader
 
 #: Functions and attributes that set something, or give what can be changed.
 _CALLS: Final = (CHANGERS | CHANGING) | frozenset(
@@ -49,7 +51,8 @@ def found_in(code: CodeType, *, is_main: bool = False) -> Found | None:
     if len(_known) >= _KEPT:
         _known.clear()
     found = Found([], [], [], [], [], [], [], [])
-    _look(code, found, {}, is_main=is_main, is_inner=False)
+    with contextlib.suppress(LookupError, ValueError, TypeError):  # it is no reason to fail
+        _look(code, found, {}, is_main=is_main, is_inner=False)
     _known[key] = code, found if any(found) else None
     return _known[key][1]
 

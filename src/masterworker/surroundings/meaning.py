@@ -41,6 +41,8 @@ _CHANGEABLE: Final = frozenset(
     (
         *(("configparser", "ConfigParser"), ("configparser", "RawConfigParser")),
         *(("random", "Random"), ("numpy.random._generator", "Generator")),
+        *(("_weakrefset", "WeakSet"), ("weakref", "WeakKeyDictionary")),
+        ("weakref", "WeakValueDictionary"),
         *(("numpy.random.mtrand", "RandomState"), ("types", "SimpleNamespace")),
         ("argparse", "Namespace"),
     )
@@ -131,10 +133,10 @@ def resolved(
     if found is None:
         return
     for base, path in (*found.sets, *found.deletes):
-        if place := _place(base, path, namespace, homes):
+        if place := place_of(base, path, namespace, homes):
             yield place
     for base, path in found.wholes:
-        place = _place(base, (*path, ""), namespace, homes).removesuffix(".").removesuffix(MARK)
+        place = place_of(base, (*path, ""), namespace, homes).removesuffix(".").removesuffix(MARK)
         if module := sys.modules.get(place):
             yield from (f"{place}{MARK}{name}" for name in data_of(module))
         elif homes.has(place) and has_state(places.find(place)):
@@ -150,7 +152,7 @@ def resolved(
 def deleted(found: Found | None, namespace: dict[str, Any], homes: Homes) -> Iterator[str]:
     """Return the places that code takes away."""
     for base, path in found.deletes if found is not None else ():
-        if place := _place(base, path, namespace, homes):
+        if place := place_of(base, path, namespace, homes):
             yield place
 
 
@@ -160,7 +162,7 @@ def early(found: Found | None, namespace: dict[str, Any], homes: Homes) -> Itera
     for name, chains in found.early if found is not None else ():
         if _absolute(name, namespace) in own:
             for chain in chains:
-                yield _changed(*chain, namespace, homes) or _place(*chain, namespace, homes)
+                yield _changed(*chain, namespace, homes) or place_of(*chain, namespace, homes)
 
 
 def data_of(module: ModuleType) -> list[str]:
@@ -184,13 +186,16 @@ def has_setter(place: str, homes: Homes) -> bool:
     return stateful.is_stateful(value) and stateful.sets_otherwise(value, last)
 
 
-def _given(callee: Chain, at: int, given: Chain, namespace: dict[str, Any]) -> Found | None:
+def _given(callee: Chain, at: int | str, given: Chain, namespace: dict[str, Any]) -> Found | None:
     """Return what a function does to what it is given, with the name that this has here."""
     function = _object(callee, namespace)
     if type(function) is MethodType:
-        function, at = function.__func__, at + 1
+        function, at = function.__func__, at if isinstance(at, str) else at + 1
     if type(function) is not FunctionType or not is_own(function.__globals__):
         return None
+    if isinstance(at, str):
+        names = function.__code__.co_varnames
+        at = names.index(at) if at in names else -1
     inner, parameter = found_in(function.__code__, is_main=True), f"{PARAMETER}{at}"
     if inner is None:
         return None
@@ -250,7 +255,7 @@ def _changed(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes:
     path = path[:-1] if (is_item := last == ITEM) else path
     place = ""
     for number in range(len(path) + 1):
-        place = _place(base, path[:number], namespace, homes)
+        place = place_of(base, path[:number], namespace, homes)
         if not place:
             continue
         found = places.find(place)
@@ -274,7 +279,7 @@ def holds_items(value: object) -> bool:
     return (kind.__module__, kind.__name__) in _CHANGEABLE
 
 
-def _place(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: Homes) -> str:
+def place_of(base: str, path: tuple[str, ...], namespace: dict[str, Any], homes: Homes) -> str:
     """Return `module:attribute` of what code means by a name and attributes; "": no module's."""
     if RESULT in path:
         return _place_of_result(base, path, namespace, homes)
@@ -307,9 +312,9 @@ def _place_of_result(
     found = found_in(function.__code__, is_main=True)
     for inner, rest in found.returns if found is not None else ():
         if inner == f"{PARAMETER}0" and of:
-            return _place(base, (*of, *rest, *path[at + 1 :]), namespace, homes)
+            return place_of(base, (*of, *rest, *path[at + 1 :]), namespace, homes)
         if not inner.startswith((PARAMETER, VARIABLE)) and RESULT not in rest:
-            return _place(inner, (*rest, *path[at + 1 :]), function.__globals__, homes)
+            return place_of(inner, (*rest, *path[at + 1 :]), function.__globals__, homes)
     return ""
 
 

@@ -6,8 +6,8 @@ such code has been found, and not only where the main program names it.
 
 from __future__ import annotations
 
-from functools import cached_property, partialmethod
-from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
+from functools import cached_property, partial, partialmethod
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import mainmodule, places, stateful
@@ -138,8 +138,9 @@ class Kept:
     def _of_function(self, each: Function, found: Found, module: ModuleType) -> Iterator[str]:
         """Return what a function keeps in itself, in other functions and classes, or everywhere."""
         space, home = vars(module), module.__name__
-        for base, path in found.wholes:
-            if base == THIS and not path:
+        wholes = [each for each in found.changes if space.get(each[0]) is space]
+        for base, path in (*found.wholes, *((THIS, ()) for _ in wholes[:1])):
+            if (base == THIS or space.get(base) is module) and not path:
                 yield from (f"{home}{MARK}{name}" for name in data_of(module))
         for base, path in (*found.sets, *found.deletes, *found.changes):
             value: Any = space.get(base)
@@ -151,7 +152,9 @@ class Kept:
         for base, path in (*found.sets, *found.changes):
             name = base.removeprefix(VARIABLE)
             if name != base and name in names and not (path and path[0] == _CLASS):
-                yield f"{home}{MARK}{each.path}.__closure__.{names.index(name)}.cell_contents"
+                cell = f"{home}{MARK}{each.path}.__closure__.{names.index(name)}.cell_contents"
+                is_function = type(places.find(cell)) is FunctionType
+                yield f"{cell}.{path[0]}" if path and is_function else cell
         yield from self._of_defaults(each, found, home)
 
     def _of_defaults(self, each: Function, found: Found, home: str) -> Iterator[str]:
@@ -190,22 +193,40 @@ class Kept:
         places_of += [(f"{each.__name__}{MARK}", vars(each)) for each, _ in self._modules]
         places_of += [(f"{place}.", vars(cls)) for place, cls in self._classes]
         held: list[tuple[str, Any]] = []
-        known: set[int] = set()
+        known: dict[int, Any] = {}
+        names: dict[int, str] = {}
         for home, space in places_of:
             for name, value in list(space.copy().items()):
                 if name.startswith("__"):
                     continue
+                if places.is_container(value):
+                    names.setdefault(id(value), home + name)
                 if type(value) in (list, tuple, dict) and 0 < len(value) <= _MOST:
                     held.append((home + name, value))
-                elif type(value).__module__ == "_contextvars":
-                    self.alone[f"{home}{name}.{places.IN_CONTEXT}"] = None
                 elif self._is_changing(value):
                     self.alone[home + name] = None
-                    known.add(id(value))
+                    known[id(value)] = value
+                else:
+                    inner = self._inside(value)
+                    self.alone.update({f"{home}{name}.{each}": None for each in inner})
+        for value in known.values():  # which may change what has a name as well
+            for each in (stateful.attributes_of(value) or {}).values():
+                if id(each) in names:
+                    self.alone[names[id(each)]] = None
         for place, value in held:
             items = list(value.values() if type(value) is dict else value)
             if any(self._is_changing(each) and id(each) not in known for each in items):
                 self.alone[place] = None
+
+    def _inside(self, value: Any) -> list[str]:
+        """Return what of a value is changed when it is called, or set for a context."""
+        kind = type(value)
+        if kind in (MethodType, BuiltinFunctionType):
+            of = value.__self__
+            return ["__self__"] if places.is_container(of) or self._is_changing(of) else []
+        if kind is partial:
+            return [f"args.{at}" for at in _changed_by(value)]
+        return [places.IN_CONTEXT] if kind.__module__ == "_contextvars" else []
 
     def _is_changing(self, value: Any) -> bool:
         kind = type(value)
@@ -222,6 +243,16 @@ def _holder(owner: type, name: str) -> type | None:
     return holder
 
 
+def _changed_by(function: Any) -> Iterator[int]:
+    """Return which arguments a partial function holds that are changed by it."""
+    inner = function.func
+    found = found_in(inner.__code__) if type(inner) is FunctionType else None
+    for base, _ in (*found.sets, *found.changes) if found is not None else ():
+        number = base.removeprefix(PARAMETER)
+        if number != base and int(number) < len(function.args):
+            yield int(number)
+
+
 def _of_its_own(found: Found, namespace: dict[str, Any]) -> Iterator[str]:
     """Return the names of globals that a function sets, or changes in place."""
     yield from (name for name in found.globals if name in namespace)
@@ -229,5 +260,6 @@ def _of_its_own(found: Found, namespace: dict[str, Any]) -> Iterator[str]:
         if base == THIS and path:
             yield path[0]
     for name, path in found.changes:
-        if not path and places.is_container(namespace.get(name)):
+        value = namespace.get(name)
+        if not path and places.is_container(value) and value is not namespace:
             yield name

@@ -15,6 +15,7 @@ from weakref import WeakMethod
 from masterworker.data import mainmodule, marks, places, registers
 from masterworker.data.settings_in_code import found_in
 from masterworker.surroundings import calls, owned, reloads
+from masterworker.surroundings.given import given_away
 from masterworker.surroundings.meaning import (
     Homes,
     deleted,
@@ -112,12 +113,14 @@ def look() -> places.Written:
     named: dict[str, None] = {}
     gone: dict[str, None] = {}
     soon: set[str] = set()
+    given: set[str] = set()
     codes = list(_codes_of_main(main))
     for code in codes:
         found = found_in(code, is_main=True)
         named.update(dict.fromkeys(resolved(found, main, homes)))
         gone.update(dict.fromkeys(deleted(found, main, homes)))
         soon.update(early(found, main, homes))
+        given.update(given_away(found, main, homes))
     functions = [(module, list(owned.functions_of(module))) for module in homes.modules]
     for module, those in functions:
         for each in those:
@@ -125,7 +128,8 @@ def look() -> places.Written:
                 named.update(dict.fromkeys(resolved(found, vars(module), homes)))
                 gone.update(dict.fromkeys(deleted(found, vars(module), homes)))
     named.update(dict.fromkeys(set_by_imports(homes)))
-    own = {group for group in owned.Kept(functions).groups if not named.keys() >= set(group)}
+    groups = [*owned.Kept(functions).groups, *((each,) for each in given)]
+    own = {group for group in groups if not named.keys() >= set(group)}
     apart = {*named, *(name for names in own for name in names)}
     spaces = {mainmodule.MAIN: main, **{each.__name__: vars(each) for each in homes.modules}}
     named.update(dict.fromkeys(registers.used(codes, spaces)))
