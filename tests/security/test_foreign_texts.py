@@ -163,17 +163,22 @@ def test_explain_prints_a_story_line_by_line(
         def story(self, number: int) -> list[str]:
             return [f"task {EVIL}_1", f"1 s ago: it wrote last:\n{EVIL}"]
 
+        def stack(self, number: int) -> list[str]:
+            return [f"file.py:1, in {EVIL}", EVIL]
+
         def call(self, operation: str) -> str:
             return "run"
 
         def disconnect(self) -> None: ...
 
     monkeypatch.setattr(explain, "find", lambda *_, **__: Told())
-    options = SimpleNamespace(words=["explain", "label", f"{EVIL}_1"], master=None, wait=False)
+    words = ["explain", "label", f"{EVIL}_1"]
+    options = SimpleNamespace(words=words, master=None, wait=False, stack=True)
     explain.run("label", options)  # type: ignore[arg-type]
     shown = capsys.readouterr().out
     assert harmless(shown)
     assert "it wrote last:\n" in shown
+    assert "at this moment:\n" in shown
 
 
 # -- secrets that are handed over --------------------------------------------------------------
