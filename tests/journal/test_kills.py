@@ -154,12 +154,12 @@ STEPS = """
 """
 
 
-@pytest.mark.timeout(14400 if ALL else 400)
+@pytest.mark.timeout(14_400 if ALL else 400)
 @pytest.mark.parametrize(("number", "stride"), [(30, 1), (200, 1)] if ALL else [(30, 29)])
 def test_killed_at_each_step(tmp_path: Path, number: int, stride: int) -> None:
     """A step further each time, with a file that the last one has left, and with a new one.
 
-    200 calls have more than 1,000 steps, two runs each: 20 minutes.
+    200 calls have some 800 steps, with two runs each.
     """
     path = python_script(tmp_path, "program.py", STEPS)
     last = 1
