@@ -207,6 +207,7 @@ def _compare_seconds(whole: Any, log: Path) -> None:
     assert statistics.median(ratios) < 1.02
 
 
+@pytest.mark.timeout(300)  # some twenty commands, one after the other
 def test_all_views_agree_with_the_log(desk: Desk, tmp_path: Path) -> None:
     job = Job(desk, tmp_path)
     running = desk.start(
@@ -237,5 +238,6 @@ def test_all_views_agree_with_the_log(desk: Desk, tmp_path: Path) -> None:
     )
     (desk.folder / "look").touch()
     running.good()
-    agree(job.everywhere(status=3))
-    assert found["show"] == job.everywhere(status=3)["show"]
+    afterwards = job.everywhere(status=3)
+    agree(afterwards)
+    assert found["show"] == afterwards["show"]
