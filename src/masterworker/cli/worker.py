@@ -115,9 +115,9 @@ def supervise(
     messenger = Client(lambda: reach(spec.label, spec.master))
 
     def saying(attend: Callable[..., list[wire.SupervisorOrder]]) -> Attend:
-        def ask(*said: Any) -> list[wire.SupervisorOrder]:
+        def ask(*said: Any, **of: int) -> list[wire.SupervisorOrder]:
             ways = supervisor.starter.describe_ways()
-            return attend(*said, ways=f"on {os.uname().nodename} {ways}" if ways else "")
+            return attend(*said, ways=f"on {os.uname().nodename} {ways}" if ways else "", **of)
 
         return ask
 
