@@ -34,6 +34,7 @@ from masterworker.master.record_keeper import RecordKeeper
 from masterworker.master.results import ResultRouter
 from masterworker.master.shared import SharedValues
 from masterworker.master.shutdown import JOURNAL, JobEnd, Parts
+from masterworker.master.status import Status, status_of
 from masterworker.master.stored_program import StoredProgram
 from masterworker.master.through_engine import choose
 from masterworker.master.waiting import Waiting
@@ -45,7 +46,6 @@ from masterworker.transport.address import check_label
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from masterworker.core.census import Census
     from masterworker.core.task import Finished
     from masterworker.journal.journal import Journal
     from masterworker.launch.template.ahead import Ahead
@@ -209,10 +209,10 @@ class MasterEngine:
         """Where the master listens; None: nowhere, as everything is executed in this process."""
         return None if self.endpoint is None else self.endpoint.server
 
-    def status(self) -> Census:
+    def status(self) -> Status:
         """Count everything at one instant."""
         self.waiting.picking_up(asking=True)
-        return self.manager.census()
+        return status_of(self.manager.census(), self.manager.looking.afresh)
 
     def describe(self) -> str:
         """Say in a few words how it stands. Takes no lock, so it may be called at any point."""

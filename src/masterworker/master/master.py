@@ -380,10 +380,7 @@ class Master(Submitter):
             The counts. Its `snapshot` is all that views show of the job (see docs/snapshot.md),
             and is made when it is asked for, of that moment.
         """
-        from masterworker.master.status import status_of  # a master begins without
-
-        engine = self.__engine
-        return status_of(engine.status(), engine.manager.looking.afresh)
+        return self.__engine.status()
 
     def note(self, text: str) -> None:
         """Show a line of your own with the job, such as "query 4 of 10", wherever it is looked at.
