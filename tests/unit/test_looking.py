@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from masterworker import wire
 from masterworker.core.grain import Spent
 from masterworker.core.task import RESULT, Outcome
+from masterworker.errors import UsageError
 from masterworker.manager import Manager
+from masterworker.master.task_options import check_tag
 from masterworker.recorder import shapes, snapshot, spanned
-
-if TYPE_CHECKING:
-    import pytest
+from masterworker.status import text
 
 
 class Clock:
@@ -105,3 +108,32 @@ def test_spans_are_asked_for_by_themselves() -> None:
         assert (span.worker, span.host, span.tag) == (member, "host", "a")
         assert (span.end - span.begin, span.tasks, span.busy) == (0.25, 1, 0.25)
     assert list(spanned.decode(manager.looking.spans(member + 1))) == []
+
+
+def test_texts_of_names_of_files_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a surrogate pair (a name of a file in Latin-1) does not take the views away."""
+    name = os.fsdecode(b"caf\xe9.py")
+    manager = Manager()
+    manager.looking.note(f"query of {name}")
+    manager.looking.set(journal=name)
+    monkeypatch.setattr("sys.argv", [name])
+    manager.warn("disk", f"no room for {name}")
+    told = shapes.decode(manager.looking.encoded((0, 0, 0.0, 0)))
+    assert told.note == "query of caf\\udce9.py"
+    assert told.troubles == manager.census().troubles == ["no room for caf\\udce9.py"]
+    assert [told.about["journal"], told.about["program"]] == ["caf\\udce9.py"] * 2
+    with pytest.raises(UsageError, match="can be written in UTF-8"):
+        check_tag(name)
+    assert check_tag("café 日本") == "café 日本"
+
+
+def test_many_tags_that_no_worker_can_execute_are_counted() -> None:
+    """`show` stays a few lines, and says how many more there are."""
+    manager = Manager()
+    manager.join(wire.introduce("pid 1 on host (x)", ["a"], None, "worker"))
+    for n in range(1000):
+        manager.request(f"b{n}", (b"1", b"2"))
+    shown = text.describe("demo", manager.census())
+    assert shown.count("\n") < 20
+    assert "nor 990 further tags: 1980 waiting" in shown
+    assert text.describe("demo", manager.census(), verbose=True).count("no worker can") == 1000

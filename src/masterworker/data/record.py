@@ -94,6 +94,11 @@ def cut(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def sendable(text: str) -> str:
+    """Return a text that UTF-8 has; half a surrogate pair, as in names of files, is written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def printable(text: str, keep: str = "") -> str:
     """Return a text that plays no tricks on a terminal: what cannot be printed is written out.
 

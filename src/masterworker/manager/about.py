@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from masterworker.data.record import sendable
 from masterworker.version import __version__
 
 if TYPE_CHECKING:
@@ -24,6 +25,6 @@ def about(settings: Mapping[str, str]) -> dict[str, str]:
         "masterworker": __version__,
         "Python": sys.version.partition(" ")[0],
         "system": f"{system.sysname} {system.release} ({system.machine})",
-        "program": os.path.basename(sys.argv[0] if sys.argv else ""),  # noqa: PTH119
+        "program": sendable(os.path.basename(sys.argv[0] if sys.argv else "")),  # noqa: PTH119
     }
     return found | {name: value[:_TEXT] for name, value in settings.items() if value not in _USUAL}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import forks
 from masterworker.core import audit
-from masterworker.data.record import printable
+from masterworker.data.record import printable, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,16 +73,18 @@ class Looking:
     def note(self, text: str) -> None:
         """Let all views show a line of the program's own; "" for none."""
         with self._guard as machine:
-            machine.core.recorder.note = text
+            machine.core.recorder.note = sendable(text)
 
     def set(self, **settings: Any) -> None:
         """Take note of arguments of a master: of what is no plain value only what it is called."""
         told = {
-            name: str(value)
-            if type(value) in _PLAIN
-            else ", ".join(map(str, value[:_SOME]))
-            if type(value) in {list, tuple}
-            else str(getattr(value, "__qualname__", type(value).__qualname__))
+            name: sendable(
+                str(value)
+                if type(value) in _PLAIN
+                else ", ".join(map(str, value[:_SOME]))
+                if type(value) in {list, tuple}
+                else str(getattr(value, "__qualname__", type(value).__qualname__))
+            )
             for name, value in settings.items()
         }
         self._settings = self._settings | told

@@ -29,7 +29,7 @@ from masterworker.core.reports import CURRENT
 from masterworker.core.scheduler import Scheduler
 from masterworker.core.streams import StreamTable
 from masterworker.data.items import single
-from masterworker.data.record import explain, timed_out
+from masterworker.data.record import explain, sendable, timed_out
 from masterworker.errors import RejectedError
 from masterworker.machine import random_name
 from masterworker.manager.calls import Calls
@@ -366,7 +366,7 @@ class Manager:
     def warn(self, kind: str, text: str) -> None:
         """Let the log say something about this job; see `Troubles.note`."""
         with self.guard as machine:
-            machine.troubles.note(kind, text, self._clock())
+            machine.troubles.note(kind, sendable(text), self._clock())
 
     # -- stored data ------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from masterworker.checking import seconds, whole_number
 from masterworker.core.filters import CALL_MARK
 from masterworker.core.options import DEFAULT, FARTHEST, LONGEST, Options
 from masterworker.data.pickling import dumps, loads
+from masterworker.data.record import sendable
 from masterworker.errors import UnknownKeywordError, UsageError
 
 if TYPE_CHECKING:
@@ -106,8 +107,10 @@ def check_tag(tag: object) -> str:
     """Return a tag that can be used.
 
     Raises:
-        UsageError: It is not text, empty, or marked as a call.
+        UsageError: It is not text, empty, marked as a call, or cannot travel.
     """
     if not isinstance(tag, str) or not tag or tag.startswith(CALL_MARK):
         raise UsageError(f"a tag must be a text such as 'sqrt', not {tag!r}")
+    if not tag.isascii() and sendable(tag) != tag:  # part of a name of a file, perhaps
+        raise UsageError(f"a tag must be a text that can be written in UTF-8, not {tag!r}")
     return tag

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from masterworker.core.audit import HOW_TO_START
 from masterworker.data.record import printable
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from masterworker.core.census import Census, JournalCount
     from masterworker.recorder.shapes import Snapshot
+
+#: Tags that no worker can execute are named up to this number, unless all is asked for.
+MOST_TAGS: Final = 10
 
 
 def describe(label: str, census: Census, *, verbose: bool = False) -> str:
@@ -40,10 +43,13 @@ def describe(label: str, census: Census, *, verbose: bool = False) -> str:
     if census.paused:
         pause = "pauses" if census.paused == 1 else "pause"
         lines.append(f"  {census.paused} of those that wait {pause} after a failure")
+    stranded = census.stranded if verbose else census.stranded[:MOST_TAGS]
     lines += [
-        f"  no worker can execute tag {tag!r}: {census.waiting[tag]} waiting"
-        for tag in census.stranded
+        f"  no worker can execute tag {tag!r}: {census.waiting[tag]} waiting" for tag in stranded
     ]
+    if more := census.stranded[len(stranded) :]:
+        tasks = sum(census.waiting[tag] for tag in more)
+        lines.append(f"  nor {counted(len(more), 'further tag')}: {tasks} waiting")
     if census.journal is not None:
         lines.append(f"  {_of_journal(census.journal)}")
     lines += [f"  trouble: {printable(trouble)}" for trouble in census.troubles]
