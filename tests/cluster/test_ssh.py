@@ -67,6 +67,21 @@ with Master(sys.argv[1], workers=Ssh("{sshd.name}*2", options="-F {sshd.config}"
     wait_until(lambda: not there(sshd), GONE, "nothing is left over there")
 
 
+def test_whatever_is_in_the_users_configuration_and_wherever_the_master_listens(
+    sshd: Sshd, state: Path, tmp_path: Path, address: str
+) -> None:
+    """ssh that logs nothing, ways back of the user's own, a master that is not on loopback."""
+    with sshd.config.open("a") as config:
+        config.write("  LogLevel ERROR\n  RemoteForward 0 127.0.0.1:9\n")
+    programs = Programs(tmp_path, unique_label("ssh"), address)
+    try:
+        job = programs.job(40, 0.2)
+        scaling = programs.scale("--ssh", f"{sshd.name}*2", "--ssh-options", f"-F {sshd.config}")
+        assert job.wait(120) == 0, job.told + scaling.told
+    finally:
+        programs.close()
+
+
 @pytest.mark.parametrize("what", ["client", "supervisor", "master", "scaling"])
 def test_nothing_is_left_whatever_is_killed(sshd: Sshd, programs: Programs, what: str) -> None:
     job = programs.job(100_000, 0.05)

@@ -233,7 +233,7 @@ def test_hosts_and_their_numbers() -> None:
 
 def test_the_ssh_command_asks_nothing_and_shows_no_secret() -> None:
     pool = Ssh("hostA*4", python="/opt/py thon", options="-p 2222")
-    words = command(pool, "hostA", 4, 7000, 10.0)
+    words = command(pool, "hostA", 4, ("127.0.0.1", 7000), 10.0)
     assert words[:3] == ["ssh", "-p", "2222"]
     assert "BatchMode=yes" in words
     assert words[words.index("-R") + 1] == "127.0.0.1:0:127.0.0.1:7000"
@@ -242,12 +242,17 @@ def test_the_ssh_command_asks_nothing_and_shows_no_secret() -> None:
         *("exec", "/opt/py thon", "-m", "masterworker.cli", "worker"),
         *("--ticket", "-", "--lifeline", "-n", "4", "--grace", "10"),
     ]
-    assert "-R" not in command(pool, "hostA", 4, 0, 10.0)
+    assert "-R" not in command(pool, "hostA", 4, None, 10.0)
 
 
 def test_the_way_back_is_found_in_the_log_of_ssh() -> None:
-    assert allocated_port("Allocated port 41234 for remote forward to 127.0.0.1:7000") == 41234
-    assert allocated_port("Warning: Permanently added") == 0
+    line, here = "Allocated port 41234 for remote forward to 127.0.0.1:7000", ("127.0.0.1", 7000)
+    assert allocated_port(line, here) == 41234
+    assert allocated_port(line, ("127.0.0.1", 700)) == 0, "one of the user's configuration"
+    assert allocated_port("Warning: Permanently added", here) == 0
+    assert "-R 127.0.0.1:0:[fe80::1]:7000" in " ".join(
+        command(Ssh("hostA"), "hostA", 4, ("fe80::1", 7000), 10.0)
+    )
     assert is_noise("connect_to 127.0.0.1 port 7000: failed.")
     assert not is_noise("connect_to me: failed")
 

@@ -93,7 +93,7 @@ def _run(label: str, options: argparse.Namespace) -> int:
 
 def _driver(pool: Pool, job: _Job, place: Place) -> Driver | HostsDriver:
     if pool.system == "ssh":
-        return HostsDriver(job.label, pool, job.port, job.ticket)
+        return HostsDriver(job.label, pool, job.way, job.ticket)
     return Driver(job.label, pool, place, job.ticket)
 
 
@@ -209,9 +209,10 @@ class _Job:
         options = self._options
         return places_of(self.label, self.run, options)
 
-    def port(self) -> int:
-        """Return the port of the master."""
-        return self.places()[0][1]
+    def way(self) -> tuple[str, int]:
+        """Return where the master is reached from this machine: by a loopback address, if any."""
+        places = self.places()
+        return next((each for each in places if is_local(each[0])), places[0])
 
     def require_reachable(self) -> None:
         """Check that workers of other machines can reach the master.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shlex
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from masterworker.data.record import printable
 from masterworker.pools import commands, hosts, keeping
@@ -56,15 +57,19 @@ class HostsDriver:
     Args:
         label: Of the job.
         pool: What is asked for.
-        port: Where the master listens on this machine.
+        way: Says where the master is reached from this machine.
         ticket: Makes a ticket, valid for so long, with this address of the master; 0: its own.
     """
 
     def __init__(
-        self, label: str, pool: Pool, port: Callable[[], int], ticket: Callable[[str, int], str]
+        self,
+        label: str,
+        pool: Pool,
+        way: Callable[[], tuple[str, int]],
+        ticket: Callable[[str, int], str],
     ) -> None:
         self.pool = pool
-        self._label, self._port, self._ticket = label, port, ticket
+        self._label, self._way, self._ticket = label, way, ticket
         self._machines = [_Machine(host, number) for host, number in pool.hosts]
         self._finished = False
 
@@ -78,9 +83,9 @@ class HostsDriver:
 
     def shown(self) -> str:
         """Return the commands, as they would be used."""
-        port = 0 if self.pool.direct else self._port()
+        way = None if self.pool.direct else self._way()
         lines = [
-            hosts.command(self.pool, each.host, each.number, port, GRACE) for each in self._machines
+            hosts.command(self.pool, each.host, each.number, way, GRACE) for each in self._machines
         ]
         return "\n".join(shlex.join(line) for line in lines)
 
@@ -90,6 +95,10 @@ class HostsDriver:
         now = time.monotonic()
         for machine in self._machines:
             if machine.process is not None and machine.process.poll() is not None:
+                self._ended(machine, now)
+            elif machine.process is not None and self._is_stuck(machine, now):
+                machine.said.append(f"ssh has opened no way back within {TUNNEL:.0f} s")
+                _kill(machine.process)
                 self._ended(machine, now)
             if machine.process is None and machine.due is not None and now >= machine.due:
                 self._start(machine, now)
@@ -111,8 +120,8 @@ class HostsDriver:
             try:
                 process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.terminate()
-                process.wait(LAST_STEPS)
+                _kill(process)
+            _close_input(process)
 
     def close(self) -> None:
         """Nothing is kept of it."""
@@ -150,8 +159,8 @@ class HostsDriver:
     # -- inside -----------------------------------------------------------------------------
 
     def _start(self, machine: _Machine, now: float) -> None:
-        port = 0 if self.pool.direct else self._port()
-        command = hosts.command(self.pool, machine.host, machine.number, port, GRACE)
+        way = None if self.pool.direct else self._way()
+        command = hosts.command(self.pool, machine.host, machine.number, way, GRACE)
         machine.began, machine.said, machine.has_ticket = now, [], False
         try:
             machine.process = subprocess.Popen(
@@ -168,28 +177,33 @@ class HostsDriver:
         for stream, wants in ((machine.process.stdout, False), (machine.process.stderr, True)):
             threading.Thread(
                 target=self._read,
-                args=(machine, machine.process, stream, bool(port) and wants),
+                args=(machine, machine.process, stream, way if wants else None),
                 name="masterworker-ssh",
                 daemon=True,
             ).start()
-        if not port:
+        if way is None:
             self._give_ticket(machine, machine.process, 0)
 
     def _read(
-        self, machine: _Machine, process: subprocess.Popen[bytes], stream: object, wants: bool
+        self,
+        machine: _Machine,
+        process: subprocess.Popen[bytes],
+        stream: IO[bytes],
+        way: tuple[str, int] | None,
     ) -> None:
         """Pass on what workers print; the port of the way back comes first."""
-        for raw in stream:  # type: ignore[attr-defined]
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            if wants and (port := hosts.allocated_port(line)):
-                wants = False
-                self._give_ticket(machine, process, port)
-                continue
-            if hosts.is_noise(line):
-                continue
-            machine.said = [*machine.said[-4:], line]
-            sys.stderr.write(f"{printable(f'{machine.host}: {line}')}\n")
-            sys.stderr.flush()
+        with stream:
+            for raw in stream:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                if way is not None and (port := hosts.allocated_port(line, way)):
+                    way = None
+                    self._give_ticket(machine, process, port)
+                    continue
+                if hosts.is_noise(line):
+                    continue
+                machine.said = [*machine.said[-4:], line]
+                sys.stderr.write(f"{printable(f'{machine.host}: {line}')}\n")
+                sys.stderr.flush()
 
     def _give_ticket(self, machine: _Machine, process: subprocess.Popen[bytes], port: int) -> None:
         """Write the ticket to the other side, where the worker's supervisor reads it."""
@@ -204,8 +218,14 @@ class HostsDriver:
             logger.exception("pool %s: no ticket could be made", self.pool.name)
             process.terminate()
 
+    def _is_stuck(self, machine: _Machine, now: float) -> bool:
+        return not (self.pool.direct or machine.has_ticket) and now - machine.began > TUNNEL
+
     def _ended(self, machine: _Machine, now: float) -> None:
-        status = None if machine.process is None else machine.process.poll()
+        status = None
+        if machine.process is not None:
+            status = machine.process.poll()
+            _close_input(machine.process)
         machine.process = None
         if self._finished or status == 0:
             machine.due = None
@@ -224,6 +244,22 @@ class HostsDriver:
             "pool %s: %s: %s (tried again in %.0f s)",
             *(self.pool.name, machine.host, _last(machine), machine.due - now),
         )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End an ssh that does not end by itself; the other side hears that its line is gone."""
+    process.terminate()
+    try:
+        process.wait(LAST_STEPS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None  # noqa: S101  it is a pipe
+    with contextlib.suppress(OSError):  # what was not written is of no use now
+        process.stdin.close()
 
 
 def _last(machine: _Machine) -> str:
