@@ -234,3 +234,53 @@ def test_jobs_join_the_next_run_of_a_master_with_a_journal(
     assert "60 tasks in" in again.out
     assert scaling.wait(60) == 0, scaling.told
     wait_until(lambda: not slurm.jobs(), 60, "all jobs have ended")
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_a_program_that_was_killed_begins_again_at_once(
+    slurm: Slurm, state: Path, programs: Programs, tmp_path: Path, *, journal: bool
+) -> None:
+    """What scales its first run makes room for the second, which has the jobs that still wait."""
+    source = f"""{WORK}
+from masterworker.pools import Slurm
+
+slurm = Slurm("-c 2 --begin=now+1hour", max=2)
+journal = {str(tmp_path / "journal") if journal else None!r}
+with Master(label, host=host, workers=[1, slurm], journal=journal) as master:
+    print("began", flush=True)
+    list(master.map(work, [seconds] * number))
+"""
+    first = programs.job(100_000, 1, source)
+    wait_until(slurm.jobs, 60, first.told)
+    jobs = slurm.jobs()
+    first.kill()
+    second = programs.job(3, 0.1, source)
+    assert second.wait(120) == 0, second.told
+    assert "another process" not in second.err
+    assert "Fatal" not in second.err
+    wait_until(lambda: not slurm.jobs(), 60, "all jobs have ended")
+    assert jobs
+
+
+def test_a_job_ends_long_before_its_program(
+    slurm: Slurm, state: Path, address: str, tmp_path: Path
+) -> None:
+    """A notebook goes on: what scales ends in good order, and a second job has one, too."""
+    source = f"""{WORK}
+import subprocess
+from masterworker.pools import Slurm
+
+for _ in range(2):
+    slurm = Slurm("-c 2 --begin=now+1hour", max=2)
+    with Master(label, host=host, workers=[1, slurm]) as master:
+        list(master.map(work, [seconds] * number))
+import psutil
+psutil.wait_procs(psutil.Process().children(), 60)
+print([each.name() for each in psutil.Process().children()])
+"""
+    path = python_script(tmp_path, "job.py", source)
+    done = run_script(path, unique_label("slurm"), address, "40", "0.1", timeout=200)
+    assert done.out.strip() == "[]"
+    assert "Fatal" not in done.err
+    assert "status" not in done.err
+    assert not slurm.jobs()

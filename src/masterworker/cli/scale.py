@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -52,6 +53,8 @@ GONE: Final = 30.0
 COMES_BACK: Final = 600.0
 #: Jobs that wait are taken back within this time at the end (seconds).
 LAST_STEPS: Final = 30.0
+#: A program that is started again waits so long for what its run before has left to end (seconds).
+SUCCESSION: Final = 50.0
 
 
 def run(label: str, options: argparse.Namespace) -> int:
@@ -80,7 +83,7 @@ def _run(label: str, options: argparse.Namespace) -> int:
     if options.dry_run:
         print("\n\n".join(driver.shown() for driver in drivers))
         return exit_codes.OK
-    if not place.own():
+    if not _own(place, SUCCESSION if options.pools_from_stdin else 0.0):
         raise UsageError(f"another process scales {label!r} already (task_manager show {label})")
     try:
         _go_on(place, drivers)
@@ -89,6 +92,16 @@ def _run(label: str, options: argparse.Namespace) -> int:
         return _Scaling(job, drivers, place, options.pools_from_stdin).run()
     finally:
         place.let_go()
+
+
+def _own(place: Place, bound: float) -> bool:
+    """Become the one that scales; one whose program is gone makes room. False: there is another."""
+    end = time.monotonic() + bound
+    while not place.own():
+        if time.monotonic() >= end:
+            return False
+        place.succeed()
+    return True
 
 
 def _driver(pool: Pool, job: _Job, place: Place) -> Driver | HostsDriver:
@@ -253,7 +266,8 @@ class _Scaling:
         self._over, self._pause = threading.Event(), threading.Event()
         self._answered = time.monotonic()
         self._kept: list[Any] = []
-        self._is_held = has_lifeline
+        self._parent, self._is_held = os.getppid(), has_lifeline
+        self._is_orphan, self._has_heir = False, False
         if has_lifeline:
             threading.Thread(target=self._hold, name="masterworker-lifeline", daemon=True).start()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -265,18 +279,24 @@ class _Scaling:
             self._turn()
             self._save()
             self._over.wait(TURN)
-        self._finish()
+        if not self._has_heir:
+            self._finish()
         return exit_codes.OK
 
     def _hold(self) -> None:
         """Wait until the program that has started this process is gone."""
-        sys.stdin.buffer.read()
-        self._is_held = False
+        while os.read(0, 1024):  # not by sys.stdin, whose lock this thread would keep at the end
+            pass
+        self._is_held, self._is_orphan = False, True
 
     def _on_signal(self, *_: Any) -> None:
         self._over.set()
 
     def _turn(self) -> None:
+        if self._is_orphan and self._place.is_to_succeed():
+            self._has_heir = True
+            self._over.set()
+            return
         try:
             snapshot = self._picture.update()
         except JobEndedError:
@@ -285,14 +305,14 @@ class _Scaling:
         except MasterworkerError as error:
             if not isinstance(error, TransportError):
                 logger.warning("the job cannot be looked at: %s", error)
-            silent = time.monotonic() - self._answered
-            bound = COMES_BACK if self._job.comes_back else GONE
-            if silent > bound and not self._is_held:
-                self._over.set()
+            self._without_answer()
             return
         self._answered = time.monotonic()
         if snapshot.ended:
             self._over.set()
+            return
+        if snapshot.instance != self._job.run and self._is_held:
+            self._over.set()  # the next job of this program, which has what scales its own workers
             return
         if snapshot.instance != self._job.run and self._job.again():
             for driver in self._drivers:
@@ -301,6 +321,15 @@ class _Scaling:
             for driver in self._drivers:
                 _resume_driver(driver)
         self._scale(snapshot)
+
+    def _without_answer(self) -> None:
+        """The master does not answer: it is busy, gone, or to come back."""
+        if self._is_held and os.getppid() == self._parent:  # a fork of it may keep the pipe open
+            return
+        gone = 0.0 if self._is_orphan else GONE
+        bound = COMES_BACK if self._job.comes_back else gone
+        if time.monotonic() - self._answered > bound:
+            self._over.set()
 
     def _scale(self, snapshot: Snapshot) -> None:
         """Divide what is needed among the pools, in their order."""

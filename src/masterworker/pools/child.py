@@ -5,6 +5,7 @@ It hears on its input that the master's process is gone, and says on its output 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -24,8 +25,8 @@ logger = logging.getLogger("masterworker.pools")
 #: What it says when it has begun, and before what is wrong.
 READY: Final = "ready"
 WRONG: Final = "wrong: "
-#: Longest time until it says so (seconds).
-_BOUND: Final = 60.0
+#: Longest time until it says so (seconds); what the run before has left may have to end first.
+_BOUND: Final = 90.0
 _SSH: Final = "ssh:"
 
 
@@ -69,20 +70,31 @@ class Scaler:
 
     def __init__(self, label: str, pools: Sequence[Pool]) -> None:
         command = [sys.executable, "-m", "masterworker.cli", "scale", "--pools-from-stdin"]
-        self._process = subprocess.Popen(
-            [*command, "--", label],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C is for the master, and its end is one of the job
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*command, "--", label],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C is for the master, and its end is one of the job
+            )
+        except OSError as error:
+            raise WorkerStartError(f"workers cannot be scaled: {error}") from None
         self._said: list[str] = []
         self._begun = threading.Event()
-        assert self._process.stdin is not None  # noqa: S101  they are pipes
-        self._process.stdin.write(msgspec.json.encode(list(pools)) + b"\n")
-        self._process.stdin.flush()
-        threading.Thread(target=self._watch, name="masterworker-pools", daemon=True).start()
-        if not self._begun.wait(_BOUND):
+        try:
+            self._begin(pools)
+        except BaseException:  # Ctrl-C, too
             self.close()
+            raise
+
+    def _begin(self, pools: Sequence[Pool]) -> None:
+        assert self._process.stdin is not None  # noqa: S101  they are pipes
+        threading.Thread(target=self._watch, name="masterworker-pools", daemon=True).start()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and said why
+            self._process.stdin.write(msgspec.json.encode(list(pools)) + b"\n")
+            self._process.stdin.flush()
+        if not self._begun.wait(_BOUND):
+            self._process.kill()
             raise WorkerStartError("the process that scales the workers says nothing")
         if self._said[:1] != [READY]:
             raise UsageError("".join(self._said).removeprefix(WRONG) or "workers cannot be scaled")
@@ -90,7 +102,8 @@ class Scaler:
     def close(self) -> None:
         """Let it know that the master is gone; it ends by itself."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
 
     def _watch(self) -> None:
         """Hear what it says, and wait until it has ended."""

@@ -87,6 +87,9 @@ class Driver:
             self._failure = ""
         self.elastic.here(here)
         self.elastic.need(need)
+        if self.elastic.jobs:  # those that wait are to find a ticket that is good
+            with contextlib.suppress(MasterworkerError, OSError):
+                self._renew()
         self._act()
         return sum(here.values())
 
@@ -201,7 +204,7 @@ class Driver:
         self.elastic.listed(entries, time.monotonic())
 
     def _renew(self) -> None:
-        """Write a new ticket, if it is time; jobs that wait in the queue will read it."""
+        """Write a new ticket, if it is time, as it is at first; jobs that wait will read it."""
         if time.monotonic() >= self._renew_at or not self._ticket_path().exists():
             self.renew()
 

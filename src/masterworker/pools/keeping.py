@@ -5,6 +5,7 @@
                          /ticket-...  with which workers join, readable by the user alone
                          /job-....sh  scripts, and what jobs print (.out)
                          /resume      is there when a paused pool is to go on
+                         /succeed     is there when the program of the owner was started again
 
 Batch jobs read it, so it lies in a folder that the nodes see, as the home folder usually is.
 """
@@ -39,7 +40,7 @@ OUTPUTS: Final = 20
 #: How often a lock is tried, and the pause between two tries (seconds).
 _TRIES: Final = 10
 _PAUSE: Final = 0.05
-_LOCK, _POOLS, _RESUME = "lock", "pools", "resume"
+_LOCK, _POOLS, _RESUME, _SUCCEED = "lock", "pools", "resume", "succeed"
 
 
 class KeptJob(Struct, frozen=True):
@@ -116,7 +117,9 @@ class Place:
                 f"there is no folder for what batch jobs read ({error}): set MASTERWORKER_STATE to "
                 "a folder of your own that the nodes see"
             ) from None
-        if not taken:
+        if taken:
+            self.remove(_SUCCEED)
+        else:
             self.let_go()
         return taken
 
@@ -182,8 +185,15 @@ class Place:
 
     def is_to_resume(self) -> bool:
         """Return whether a paused pool is to go on; asked once for each wish."""
-        with contextlib.suppress(OSError), self._entered() as folder:
-            os.unlink(_RESUME, dir_fd=folder)
+        return self._took(_RESUME)
+
+    def is_to_succeed(self) -> bool:
+        """Return whether another process waits to take over; asked once for each wish."""
+        return self._took(_SUCCEED)
+
+    def _took(self, wish: str) -> bool:
+        with contextlib.suppress(OSError, UsageError), self._entered() as folder:
+            os.unlink(wish, dir_fd=folder)
             return True
         return False
 
@@ -196,6 +206,12 @@ class Place:
             OSError: It cannot be told.
         """
         self.write(_RESUME, b"")
+
+    def succeed(self) -> None:
+        """Ask the owner to make room, if its program is gone, and give it time to."""
+        with contextlib.suppress(OSError, UsageError):
+            self.write(_SUCCEED, b"")
+        threading.Event().wait(_PAUSE)
 
     def read(self) -> Kept | None:
         """Return how the pools stood last; None: nothing is kept, or it cannot be read."""
