@@ -410,7 +410,8 @@ def test_each_command_has_its_own_help(desk: Desk, command: str) -> None:
     assert "examples:\n" in told
     assert ("--max-tasks" in told) == (command in {"slave", "worker"})
     assert ("--pdb" in told) == (command == "replay")
-    assert ("--out" in told) == (command == "ticket")
+    assert ("--out" in told) == (command in {"ticket", "report", "trace", "metrics"})
+    assert ("--slurm" in told) == (command == "scale")
     wrong = desk.command(command, "--no-such-option")
     assert wrong.status() == exit_codes.USAGE
     assert f"(see: task_manager {command} --help)" in wrong.err

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 from masterworker.errors import MalformedError
-from masterworker.named import NamedTuple
 from masterworker.recorder.spans import KINDS, Spans
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ LATEST: Final = 100
 _LONGEST: Final = 1e12
 
 
-class Span(NamedTuple):
+class Span(Struct, frozen=True):
     """What one worker, or several of one host (-1), executed. Times in seconds since the begin."""
 
     worker: int

@@ -42,7 +42,7 @@ def write_json(known: Known, file: BinaryIO) -> None:
     some: list[str] = []
     number = 0
     for span in known.spans:
-        some.append(json.dumps(span._asdict()))
+        some.append(json.dumps(to_builtins(span)))
         if len(some) >= _SOME:
             file.write((",\n" if number else "\n").encode() + ",\n".join(some).encode())
             number, some = number + len(some), []

@@ -7,6 +7,8 @@ from itertools import zip_longest
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from masterworker.recorder.spanned import Span
 from masterworker.recorder.spans import SEVERAL
 
@@ -63,7 +65,7 @@ def _one_after_the_other(spans: list[Span]) -> list[Span]:
     for span in by_end[::-1]:
         end = min(span.end, limit)
         limit = max(0.0, end - (span.end - span.begin))
-        laid.append(span._replace(begin=limit, end=max(0.0, end)))
+        laid.append(replace(span, begin=limit, end=max(0.0, end)))
     laid.reverse()
     return laid
 
@@ -83,7 +85,7 @@ def _side_by_side(spans: Iterable[Span]) -> list[list[Span]]:
                 lanes[at][-1] = before = _both(lanes[at][-1], span)
                 heappush(ends, (before.end, at))
                 continue
-        lanes[at].append(span._replace(begin=begin, end=end))
+        lanes[at].append(replace(span, begin=begin, end=end))
         heappush(ends, (end, at))
     return lanes
 
@@ -111,7 +113,7 @@ def _both(one: Span, other: Span) -> Span:
     """Return a span of two, of which the first begins first."""
     tag = one.tag if one.busy >= other.busy else other.tag
     tasks, busy = one.tasks + other.tasks, one.busy + other.busy
-    return one._replace(tag=tag, end=max(one.end, other.end), tasks=tasks, busy=busy)
+    return replace(one, tag=tag, end=max(one.end, other.end), tasks=tasks, busy=busy)
 
 
 def names_of(known: Known) -> dict[int, str]:
