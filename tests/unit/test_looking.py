@@ -16,6 +16,7 @@ from masterworker.manager import Manager
 from masterworker.master.task_options import check_tag
 from masterworker.recorder import shapes, snapshot, spanned
 from masterworker.status import text
+from masterworker.views import wording
 
 
 class Clock:
@@ -59,6 +60,33 @@ def test_what_guests_are_shown_is_not_what_others_are() -> None:
     )
     assert [(kind.text, kind.traceback) for kind in own.failures] == [("secret", "trace")]
     assert [(kind.text, kind.traceback) for kind in guests.failures] == [("", "")]
+
+
+def test_what_a_viewer_has_of_workers_is_as_it_is() -> None:
+    """One that waits for work is not silent, and one that has just been given some is not idle."""
+    clock = Clock()
+    manager = Manager(clock=clock)
+    member, silent = (
+        manager.join(wire.introduce(f"pid {n} on host (x)", ["a"], None, f"w{n}")).member_id
+        for n in (1, 2)
+    )
+    has = manager.looking.look(shapes.Looked(0, 0, 0.0, 0))
+    shown = {each.id: each for each in has.worker_list}
+    for second in range(1, 60):
+        clock.now = 100.0 + second
+        if second % 5 == 0:
+            manager.exchange(wire.Exchange(member, want=1))
+        if second == 59:
+            manager.request("a", (b"1",))
+            manager.exchange(wire.Exchange(member, want=1))
+        has = manager.looking.look(shapes.Looked(has.number, 0, 0.0, 0))
+        assert has.base
+        shown |= {each.id: each for each in has.worker_list}
+        assert not wording.is_silent(shown[member], has)
+        assert len(has.worker_list) <= (second % 5 == 0) + (second == 59)
+    assert wording.is_silent(shown[silent], has)
+    assert (shown[member].tag, shown[silent].tag) == ("a", "")
+    assert sorted(shown.values(), key=lambda each: each.id) == manager.looking.afresh().worker_list
 
 
 def test_threads_that_look_at_once() -> None:

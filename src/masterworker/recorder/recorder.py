@@ -101,7 +101,7 @@ class Worker:
 
     __slots__ = (
         *("at", "begin", "busy", "changed", "cpu", "end", "host", "id", "info", "joined", "left"),
-        *("memory", "number", "seconds", "since", "tag", "task", "tasks"),
+        *("memory", "number", "seconds", "since", "tag", "task", "tasks", "told", "told_in"),
     )
 
     def __init__(self, member_id: int, info: str, host: Host, now: float) -> None:
@@ -112,6 +112,8 @@ class Worker:
         self.task, self.tag, self.since = 0, "", 0.0
         #: In which snapshot it is new.
         self.changed = 0
+        #: What viewers were told: what it is at, since when, when it was heard; in which snapshot.
+        self.told, self.told_in = ("", 0.0, 0.0), 0
         #: Its latest span, which may go on: of which tag, from when to when, of how many tasks, and
         #: their busy seconds.
         self.at: Figures | None = None

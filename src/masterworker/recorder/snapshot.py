@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Decimals of times (seconds).
 _DIGITS: Final = 4
+#: A sign of life is told if the one that was told before is so much older (seconds).
+_HEARD: Final = 2.0
 
 
 class Stand(Struct, frozen=True):
@@ -135,7 +137,7 @@ def take(recorder: Recorder, stand: Stand, now: float, *, everything: bool = Fal
 
 def changed(taken: Taken) -> Changed:
     """Return what was last new when. After `whole`."""
-    workers = {worker.id: worker.changed for worker in taken.workers}
+    workers = {worker.id: max(worker.changed, worker.told_in) for worker in taken.workers}
     return Changed(workers, taken.teller.news)
 
 
@@ -287,6 +289,10 @@ def _worker(
     task = ""
     if tag and worker.task:
         tag, when, task = worker.tag, worker.since, task_name(worker.tag, worker.task)
+    last = heard.get(worker.id, worker.left or taken.now)
+    if worker.told[:2] != (tag, when) or last - worker.told[2] >= _HEARD:
+        # Reports say nothing of these: an idle worker would look as if it were silent.
+        worker.told, worker.told_in = (tag, when, last), taken.number
     return shapes.Worker(
         id=worker.id,
         info=worker.info,
@@ -295,7 +301,7 @@ def _worker(
         left=None if worker.left is None else _round(worker.left - taken.begin),
         tasks=worker.tasks,
         busy=_round(worker.busy),
-        heard=_round(heard.get(worker.id, worker.left or taken.now) - taken.begin),
+        heard=_round(last - taken.begin),
         tag=shown_tag(tag),
         task=task,
         since=_round(when - taken.begin) if tag else 0.0,
