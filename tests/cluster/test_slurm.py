@@ -11,6 +11,8 @@ import psutil
 import pytest
 
 from cluster.programs import JOB, WORK, Programs, command
+from masterworker.pools import Slurm as SlurmPool
+from masterworker.pools.systems.choice import system_of
 from support import python_script, run_script, unique_label, wait_until
 
 if TYPE_CHECKING:
@@ -234,6 +236,53 @@ def test_jobs_join_the_next_run_of_a_master_with_a_journal(
     assert "60 tasks in" in again.out
     assert scaling.wait(60) == 0, scaling.told
     wait_until(lambda: not slurm.jobs(), 60, "all jobs have ended")
+
+
+def test_only_jobs_that_still_wait_are_taken_back(slurm: Slurm, tmp_path: Path) -> None:
+    """One may have begun since the queue was asked."""
+    script = tmp_path / "job.sh"
+    script.write_text("#!/bin/sh\nsleep 1000\n")
+    submit = ("sbatch", "--parsable", "--output=/dev/null")
+    runs = slurm.run(*submit, str(script)).strip()
+    waits = slurm.run(*submit, "--begin=now+1hour", str(script)).strip()
+    slurm.wait_for(lambda: slurm.jobs("RUNNING") == [runs])
+    slurm.run(*system_of(SlurmPool("")).cancel([runs, waits]))
+    slurm.wait_for(lambda: slurm.jobs() == [runs])
+
+
+def test_filters_of_the_users_own_hide_no_job(
+    slurm: Slurm, state: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that squeue does not list would be taken for one that is gone."""
+    monkeypatch.setenv("SQUEUE_PARTITION", "urgent")
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    programs.job(100_000, 1)
+    scaling = programs.scale("--slurm", "-c 2 --begin=now+1hour", "--max", "1")
+    shown = ""
+
+    def says_why() -> bool:
+        nonlocal shown
+        shown = command("show", programs.label).stdout
+        return "BeginTime" in shown
+
+    wait_until(says_why, 60, scaling.told)
+
+
+def test_what_is_left_is_taken_back_later_where_slurm_does_not_answer(
+    slurm: Slurm, state: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = programs.job(100_000, 1)
+    scaling = programs.scale("--slurm", "-c 2 --begin=now+1hour", "--max", "1")
+    wait_until(slurm.jobs, 60, scaling.told)
+    wait_until(lambda: "pending" in command("show", programs.label).stdout, 60, scaling.told)
+    scaling.kill()
+    job.kill()
+    with monkeypatch.context() as broken:
+        broken.setenv("SLURM_CONF", "/no/such/file")
+        assert "may still wait" in command("show", programs.label).stderr
+    assert slurm.jobs()
+    assert "took back" in command("show", programs.label).stderr
+    wait_until(lambda: not slurm.jobs(), 60, "it is taken back")
 
 
 @pytest.mark.parametrize("journal", [False, True])

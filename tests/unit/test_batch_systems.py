@@ -8,8 +8,9 @@ import pytest
 
 from masterworker.errors import UsageError
 from masterworker.pools import BatchSystem, Flux, GridEngine, HTCondor, Lsf, Pbs, Pool, Slurm, Ssh
+from masterworker.pools.child import check_names
 from masterworker.pools.hosts import allocated_port, command, is_noise
-from masterworker.pools.systems.choice import system_of
+from masterworker.pools.systems.choice import check_options, system_of
 from masterworker.pools.systems.system import AnswerError, Entry, State, is_said
 
 EVERY = {
@@ -198,6 +199,16 @@ def test_setup_lines_come_first_and_as_they_are() -> None:
     ]
 
 
+def _commands(**changed: str) -> Pool:
+    said = {"submit": "mysub {script}", "list": "mystat", "cancel": "mydel {jobs}", "pattern": "x"}
+    return BatchSystem(**{**said, **changed})
+
+
+def test_options_that_only_look_like_those_that_are_refused() -> None:
+    for pool in (Slurm("--account=x -p array --mem=4G -c 8"), GridEngine("-terse -tc 4")):
+        check_options(pool)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -220,6 +231,18 @@ def test_setup_lines_come_first_and_as_they_are() -> None:
         (lambda: Ssh("-oProxyCommand=x*2"), "names no machine"),
         (lambda: Ssh("a b*2"), "names no machine"),
         (lambda: system_of(Pool(system="nqs")), "no batch system"),
+        (lambda: _commands(submit=""), "submit= is a command with the word {script}"),
+        (lambda: _commands(submit="mysub"), "with the word {script}"),
+        (lambda: _commands(submit="mysub '{script}"), "cannot be read"),
+        (lambda: _commands(list=" "), "list= is a command"),
+        (lambda: _commands(cancel="mydel --ids={jobs}"), "with the word {jobs}"),
+        (lambda: _commands(pattern="("), "no regular expression"),
+        (lambda: check_options(Slurm("-a1-10")), "-a1-10 cannot be used"),
+        (lambda: check_options(Slurm("--array=1-10")), "--array=1-10 cannot be used"),
+        (lambda: check_options(Slurm("-M other")), "SLURM_CLUSTERS names another cluster"),
+        (lambda: check_options(Slurm("-p cpu --wait")), "--wait cannot be used"),
+        (lambda: check_options(GridEngine("-sync y")), "-sync cannot be used"),
+        (lambda: check_names([Slurm(""), Slurm("-p x")]), "two pools have the name 'slurm'"),
     ],
 )
 def test_what_makes_no_sense_is_one_error(make: object, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -25,7 +26,7 @@ from masterworker.errors import (
 )
 from masterworker.pools import driver as batch
 from masterworker.pools import pool as pools
-from masterworker.pools.child import READY, WRONG
+from masterworker.pools.child import READY, WRONG, check_names
 from masterworker.pools.driver import Driver
 from masterworker.pools.hosts_driver import HostsDriver
 from masterworker.pools.keeping import Place
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from masterworker.pools.keeping import KeptPool
     from masterworker.recorder.shapes import Snapshot
 
 logger = logging.getLogger("masterworker.pools")
@@ -133,6 +135,7 @@ def _pools(options: argparse.Namespace) -> list[Pool]:
     if not found:
         names = ", ".join(f"--{system}" for system in SYSTEMS)
         raise UsageError(f'say where workers are to be started: {names} "OPTIONS", or --ssh HOSTS')
+    check_names(found)
     return found
 
 
@@ -156,45 +159,50 @@ def _go_on(place: Place, drivers: Sequence[Driver | HostsDriver]) -> None:
     before = place.read()
     for kept in before.pools if before is not None else ():
         for driver in drivers:
-            if driver.pool.name == kept.name and driver.pool.system != "ssh":
+            if isinstance(driver, Driver) and _is_of(kept, driver.pool):
                 driver.adopt(kept)
                 break
         else:
             _take_back(place.label, kept)
 
 
-def _take_back(label: str, kept: Any) -> None:
-    pool = msgspec.json.decode(kept.pool, type=Pool)
-    if pool.system == "ssh" or not kept.jobs:
-        return
+def _is_of(kept: KeptPool, pool: Pool) -> bool:
+    """Return whether kept jobs are those of a pool: ids mean something in one system only."""
+    with contextlib.suppress(msgspec.MsgspecError):
+        before = msgspec.json.decode(kept.pool, type=Pool)
+        is_same = before.system == pool.system and before.commands == pool.commands
+        return is_same and kept.name == pool.name
+    return False
+
+
+def _take_back(label: str, kept: KeptPool) -> bool:
+    """Take back what still waits of a pool. False: it is to be tried again."""
     try:
+        pool = msgspec.json.decode(kept.pool, type=Pool)
+        if pool.system == "ssh" or not kept.jobs:
+            return True
         names = batch.take_back(kept, pool)
-    except MasterworkerError as error:
-        print(f"task_manager: jobs of {label!r} still wait: {error}", file=sys.stderr)
-        return
+    except (MasterworkerError, msgspec.MsgspecError, KeyError, ValueError) as error:
+        print(f"task_manager: jobs of {label!r} may still wait: {error}", file=sys.stderr)
+        return False
     if names:
         which = ", ".join(names)
         print(f"task_manager: took back {kept.system} jobs of {label!r}: {which}", file=sys.stderr)
+    return True
 
 
 def take_back_what_is_left(label: str) -> None:
     """Take back the jobs that still wait for a label whose scaling process is gone."""
-    try:
+    with contextlib.suppress(UsageError, OSError):  # there is no folder for it, or no right to it
         place = Place(label)
-    except UsageError:  # there is no folder for it
-        return
-    if place.is_owned() or (kept := place.read()) is None:
-        return
-    if not any(pool.jobs for pool in kept.pools) or not place.own():
-        return
-    try:
-        for pool in kept.pools:
-            _take_back(label, pool)
-        place.save([])
-    except OSError:
-        return
-    finally:
-        place.let_go()
+        if place.is_owned() or (kept := place.read()) is None:
+            return
+        if not any(pool.jobs for pool in kept.pools) or not place.own():
+            return
+        try:
+            place.save([pool for pool in kept.pools if not _take_back(label, pool)])
+        finally:
+            place.let_go()
 
 
 class _Job:
@@ -266,6 +274,7 @@ class _Scaling:
         self._over, self._pause = threading.Event(), threading.Event()
         self._answered = time.monotonic()
         self._kept: list[Any] = []
+        self._said = False
         self._parent, self._is_held = os.getppid(), has_lifeline
         self._is_orphan, self._has_heir = False, False
         if has_lifeline:
@@ -316,7 +325,8 @@ class _Scaling:
             return
         if snapshot.instance != self._job.run and self._job.again():
             for driver in self._drivers:
-                driver.renew()
+                with contextlib.suppress(OSError, MasterworkerError):  # tried again in its turn
+                    driver.renew()
         if self._place.is_to_resume():
             for driver in self._drivers:
                 _resume_driver(driver)
@@ -346,8 +356,10 @@ class _Scaling:
             try:
                 self._place.save(kept)
                 self._kept = kept
-            except OSError as error:
-                print(f"task_manager: what runs cannot be noted: {error}", file=sys.stderr)
+            except (OSError, UsageError) as error:
+                if not self._said:
+                    print(f"task_manager: what runs cannot be noted: {error}", file=sys.stderr)
+                self._said = True
 
     def _finish(self) -> None:
         end = time.monotonic() + LAST_STEPS

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Unpack
 
 from msgspec.structs import replace
 
-from masterworker.pools.pool import Commands, Pool, batch_pool, ssh_pool
+from masterworker.pools.pool import Commands, Pool, batch_pool, check_commands, ssh_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,4 +70,5 @@ def BatchSystem(  # noqa: N802  as the others
         known = replace(known, pending=tuple(pending))
     if running is not None:
         known = replace(known, running=tuple(running))
+    check_commands(known)
     return batch_pool("commands", options, commands=known, **more)

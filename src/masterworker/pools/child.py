@@ -50,10 +50,19 @@ def divide(workers: Any) -> tuple[Any, list[Pool]]:
             raise UsageError("workers= says twice how many are to be started on this machine")
         else:
             here = each
-    names = [pool.name for pool in pools]
-    if len(set(names)) < len(names):
-        raise UsageError("two pools have one name: give them name=")
+    check_names(pools)
     return here, pools
+
+
+def check_names(pools: Sequence[Pool]) -> None:
+    """Check that pools can be told apart.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    names = [pool.name for pool in pools]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UsageError(f"two pools have the name {twice!r}: give each its own (name=)")
 
 
 class Scaler:

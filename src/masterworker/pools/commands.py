@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +22,29 @@ BOUND: Final = 60.0
 _MOST: Final = 20_000_000
 
 
+#: What the user has set for commands that are typed: filters of lists, questions, other formats,
+#: several jobs at once, waiting; and what an allocation in which we are says of itself.
+_NOT_FOR_US: Final = re.compile(
+    r"SQUEUE_|SCANCEL_|SBATCH_(ARRAY_INX|WAIT|CLUSTERS)$|SLURM_(TIME_FORMAT$|JOB|STEP|MEM|NTASKS"
+    r"|NPROCS|TASK|CPU|NNODES|NODE|GPU|TRES|GTIDS|PROCID|LOCALID|EXPORT)"
+)
+#: Said of jobs that are over for long.
+_FORGOTTEN: Final = re.compile(r"(?i)unknown job|not found|does not exist|invalid job id")
+
+
 class CommandError(MasterworkerError):
     """A command of a batch system did not work; says what it said."""
+
+    #: What it printed, where it only complains of jobs that it does not know.
+    listed: str | None = None
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a command."""
+    mine = {name: value for name, value in os.environ.items() if not _NOT_FOR_US.match(name)}
+    if clusters := os.environ.get("SBATCH_CLUSTERS"):  # or squeue would look elsewhere
+        mine["SLURM_CLUSTERS"] = clusters
+    return mine | {"LC_ALL": "C.UTF-8"}
 
 
 def run(command: Sequence[str], bound: float = BOUND) -> str:
@@ -35,23 +59,32 @@ def run(command: Sequence[str], bound: float = BOUND) -> str:
     """
     name = command[0]
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=bound,
-            check=False,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            start_new_session=True,  # a Ctrl-C is not for it, and all of it can be ended
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=bound)
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
     except subprocess.TimeoutExpired:
         raise CommandError(f"{name} has not answered within {bound:.0f} s") from None
     except (OSError, ValueError) as error:
         raise CommandError(f"{name} cannot be started: {error}") from None
-    answer = done.stdout.decode("utf-8", "replace")[:_MOST]
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip() or answer.strip()
-        text = printable(" ".join(said.split())[:500]) or f"exit status {done.returncode}"
-        raise CommandError(f"{name} refused: {text}")
+    answer = out.decode("utf-8", "replace")[:_MOST]
+    if process.returncode != 0:
+        complaint = err.decode("utf-8", "replace").strip()
+        said = complaint or answer.strip()
+        text = printable(" ".join(said.split())[:500]) or f"exit status {process.returncode}"
+        failed = CommandError(f"{name} refused: {text}")
+        failed.listed = answer if _FORGOTTEN.search(complaint) else None
+        raise failed
     return answer
 
 
@@ -64,3 +97,17 @@ def require(programs: Iterable[str], title: str) -> None:
     lacks = [name for name in programs if shutil.which(name) is None]
     if lacks:
         raise UsageError(f"{', '.join(lacks)} cannot be found: is {title} on this machine?")
+
+
+def listing(command: Sequence[str], bound: float) -> str:
+    """Run a command that lists jobs. Returns what it prints: those that it does not know are over.
+
+    Raises:
+        CommandError: It failed for another reason.
+    """
+    try:
+        return run(command, bound)
+    except CommandError as error:
+        if error.listed is None:
+            raise
+        return error.listed

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
+import math
 import os
 import pwd
 import shlex
@@ -15,9 +17,10 @@ from masterworker.data.record import printable
 from masterworker.errors import MasterworkerError
 from masterworker.machine import job_in, job_title
 from masterworker.pools import commands, keeping
-from masterworker.pools.elastic import Cancel, Elastic, Look, Submit
+from masterworker.pools.elastic import LOOKS, Cancel, Elastic, Look, Submit
 from masterworker.pools.keeping import KeptJob, KeptPool
-from masterworker.pools.systems.choice import system_of
+from masterworker.pools.systems.choice import check_options, system_of
+from masterworker.pools.systems.system import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +41,10 @@ VALID: Final = "30d"
 RENEWED: Final = 86_400.0
 
 
+#: Of submissions of this process; pools of one job have one folder.
+_serials = itertools.count(1)
+
+
 class Driver:
     """One pool in a batch system. Not thread-safe.
 
@@ -53,7 +60,8 @@ class Driver:
         self._label, self._place, self._new_ticket = label, place, ticket
         self._system = system_of(pool)
         self._renew_at = 0.0
-        self._serial = 0
+        self._next_cancel = -math.inf
+        self._finishes = False
         self._outputs: dict[str, str] = {}
         self._failed, self._trouble = 0, ""
         #: What is known of the start that failed last; "": none has failed since one did not.
@@ -65,8 +73,9 @@ class Driver:
         """Check that the batch system is here.
 
         Raises:
-            UsageError: It is not.
+            UsageError: It is not, or jobs of such options cannot be followed.
         """
+        check_options(self.pool)
         commands.require(self._system.programs, self._system.title)
 
     def shown(self) -> str:
@@ -101,6 +110,7 @@ class Driver:
 
     def finish(self) -> None:
         """The job is over, or lost: take back what waits; what runs ends by itself."""
+        self._finishes = True
         self.elastic.finish()
         self._act()
 
@@ -159,8 +169,7 @@ class Driver:
             self._say_failed()
 
     def _submit(self) -> None:
-        self._serial += 1
-        stem = f"job-{os.getpid()}-{self._serial}"
+        stem = f"job-{os.getpid()}-{next(_serials)}"
         output = str(self._place.path / f"{stem}.out")
         try:
             self._renew()
@@ -180,19 +189,31 @@ class Driver:
         logger.info("pool %s: submitted %s", self.pool.name, job_title(self._system.title, job))
 
     def _cancel(self, jobs: tuple[str, ...]) -> None:
+        """Take back those that still wait, as the queue says now: they may have begun since."""
+        now = time.monotonic()
+        if now < self._next_cancel and not self._finishes:
+            return
+        self._next_cancel = now + LOOKS
+        self._look()
+        if self._trouble and not self._finishes:
+            return
+        known = self.elastic.jobs
+        still = tuple(name for name in jobs if name in known and not known[name].is_running)
+        if not still:
+            return
         try:
-            commands.run(self._system.cancel(jobs))
+            commands.run(self._system.cancel(still))
         except MasterworkerError as error:
             logger.warning("pool %s: jobs were not taken back: %s", self.pool.name, error)
             return
-        self.elastic.taken_back(jobs)
-        logger.info("pool %s: took back %s", self.pool.name, ", ".join(jobs))
+        self.elastic.taken_back(still)
+        logger.info("pool %s: took back %s", self.pool.name, ", ".join(still))
 
     def _look(self) -> None:
         entries = None
         try:
             user = pwd.getpwuid(os.geteuid()).pw_name
-            answer = commands.run(self._system.queue(user, self.elastic.jobs), QUEUE_BOUND)
+            answer = commands.listing(self._system.queue(user, self.elastic.jobs), QUEUE_BOUND)
             entries = self._system.entries(answer)
             self._trouble = ""
         except (MasterworkerError, KeyError) as error:
@@ -246,14 +267,20 @@ class Driver:
 
 
 def take_back(kept: KeptPool, pool: Pool) -> list[str]:
-    """Take back the jobs of a process that is gone which still wait. Returns their names."""
+    """Take back the jobs of a process that is gone which still wait. Returns their names.
+
+    Raises:
+        MasterworkerError: It is not known how they stand, or they were not taken back.
+        KeyError: This user has no name.
+    """
     system = system_of(pool)
     waiting = [job.name for job in kept.jobs if not job.running]
-    with contextlib.suppress(MasterworkerError, KeyError):
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        entries = system.entries(commands.run(system.queue(user, waiting), QUEUE_BOUND))
-        waiting = [name for name in waiting if name in entries]
-        waiting = [name for name in waiting if entries[name].state.value == "pending"]
+    if not waiting:
+        return []
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    entries = system.entries(commands.listing(system.queue(user, waiting), QUEUE_BOUND))
+    waiting = [name for name in waiting if name in entries]
+    waiting = [name for name in waiting if entries[name].state is State.PENDING]
     if waiting:
         commands.run(system.cancel(waiting))
     return waiting

@@ -233,7 +233,7 @@ class Place:
             return False
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # it is held, or this file system cannot say
             return True
         finally:
             os.close(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -132,6 +133,25 @@ def batch_pool(  # noqa: PLR0913  as many as can be said of one
         idle=seconds,
         commands=commands,
     )
+
+
+def check_commands(commands: Commands) -> None:
+    """Check how a batch system is spoken to that masterworker does not know.
+
+    Raises:
+        UsageError: Something is missing, or cannot be read.
+    """
+    for name, must in (("submit", "{script}"), ("list", ""), ("cancel", "{jobs}")):
+        parts = words(checked_line(getattr(commands, name), f"{name}="))
+        has_it = any(must in part for part in parts) if must == "{script}" else must in parts
+        if not parts or (must and not has_it):
+            raise UsageError(f"{name}= is a command{f' with the word {must}' if must else ''}")
+    try:
+        re.compile(commands.pattern)
+    except (re.error, TypeError) as error:
+        raise UsageError(
+            f"pattern={commands.pattern!r} is no regular expression: {error}"
+        ) from None
 
 
 def ssh_pool(

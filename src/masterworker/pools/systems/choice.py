@@ -29,6 +29,33 @@ SYSTEMS: Final[dict[str, type[System]]] = {
 COMMANDS: Final = "commands"
 
 
+#: Options with which a submission is not one job whose state can be asked for, or does not return.
+_REFUSED: Final = {
+    "slurm": ("-a", "--array", "-M", "--clusters", "-W", "--wait", "--test-only"),
+    "sge": ("-t", "-sync"),
+    "pbs": ("-J", "-t", "-I"),
+    "lsf": ("-K", "-I"),
+    "flux": ("--cc", "--bcc"),
+}
+
+
+def check_options(pool: Pool) -> None:
+    """Check that what is submitted is one job at a time, on the cluster of this machine.
+
+    Raises:
+        UsageError: It is not.
+    """
+    refused = _REFUSED.get(pool.system, ())
+    for word in pool.options:
+        short = pool.system == "slurm" and not word.startswith("--") and word[:2] in refused
+        if word.partition("=")[0] in refused or short:
+            more = "; SLURM_CLUSTERS names another cluster" if pool.system == "slurm" else ""
+            raise UsageError(
+                f"{word} cannot be used: each submission is one job, by itself (max= says how "
+                f"many there are at most){more}"
+            )
+
+
 def system_of(pool: Pool) -> System:
     """Return what speaks the language of a pool's batch system.
 

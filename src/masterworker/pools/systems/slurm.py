@@ -79,7 +79,7 @@ class Slurm:
         """See `System.entries`."""
         found = {}
         for line in answer.splitlines():
-            if not line.strip():
+            if not line.strip() or line.startswith("CLUSTER:"):
                 continue
             fields = [field.strip() for field in line.split("|")]
             if len(fields) != _FORMAT.count("|") + 1:
@@ -93,8 +93,8 @@ class Slurm:
         return found
 
     def cancel(self, jobs: Iterable[str]) -> list[str]:
-        """See `System.cancel`."""
-        return ["scancel", *jobs]
+        """See `System.cancel`: one that has begun meanwhile is left alone."""
+        return ["scancel", "--state=PENDING", *jobs]
 
 
 def _is_short(options: Sequence[str]) -> bool:

@@ -120,7 +120,7 @@ def first_group(pattern: str, answer: str, what: str) -> str:
         AnswerError: Nothing.
     """
     found = re.search(pattern, answer, re.MULTILINE)
-    if found is None:
+    if found is None or not (job := found[1] if found.re.groups else found[0]):
         said = " ".join(answer.split())[:200] or "nothing"
         raise AnswerError(f"{what} printed no id of a job: {said}")
-    return found[1] if found.re.groups else found[0]
+    return job
