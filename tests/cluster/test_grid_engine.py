@@ -58,3 +58,15 @@ def test_a_refused_submission_is_said_in_its_own_words(
     wait_until(lambda: "qsub refused" in scaling.err, 60, scaling.told)
     assert "nosuch" in scaling.err
     assert not grid_engine.jobs()
+
+
+def test_a_job_in_error_does_not_stay_in_the_queue(
+    grid_engine: GridEngine, state: Path, programs: Programs
+) -> None:
+    """Its output has nowhere to go: Grid Engine keeps it, in state Eqw, until it is deleted."""
+    programs.job(4, 0.1)
+    scaling = programs.scale("--sge", "-o /no/such/folder/out -j y", "--max", "1")
+    wait_until(lambda: "ended before a worker joined" in scaling.err, 120, scaling.told)
+    scaling.process.terminate()
+    assert scaling.wait(60) == 0, scaling.told
+    wait_until(lambda: not grid_engine.jobs(), 60, "nothing is left in the queue")

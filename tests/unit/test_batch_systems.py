@@ -61,7 +61,7 @@ ANSWERS = {
         {
             "77": Entry(State.PENDING, "qw"),
             "78": Entry(State.RUNNING, "r"),
-            "79": Entry(State.FAILED, "Eqw"),
+            "79": Entry(State.STUCK, "Eqw"),
         },
     ),
     "pbs": (
@@ -108,7 +108,7 @@ ANSWERS = {
         {
             "9": Entry(State.PENDING, ""),
             "10": Entry(State.RUNNING, ""),
-            "11": Entry(State.FAILED, "disk full"),
+            "11": Entry(State.STUCK, "disk full"),
         },
     ),
     "commands": (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.pools import elastic
-from masterworker.pools.elastic import Cancel, Elastic, Look, Submit
+from masterworker.pools.elastic import Cancel, Elastic, Look, Remove, Submit
 from masterworker.pools.systems.system import Entry, State
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _drive(
     end = queue.now + seconds
     while queue.now < end:
         queue.step(1.0)
-        pool.here(queue.here())
+        pool.here(queue.here(), queue.here())
         pool.need(need(queue.now))
         for action in pool.actions(queue.now):
             match action:
@@ -297,3 +297,51 @@ def test_whatever_happens(seed: int) -> None:
     assert len(queue.submissions) > before
     for name, when in queue.cancelled.items():
         assert when - queue.submitted[name] >= elastic.UNNEEDED
+
+
+def test_workers_that_may_execute_nothing_are_no_loop() -> None:
+    """Their handlers are others, or what waits takes longer than their job: they leave idle."""
+    pool = Elastic(0, 10, 4)
+    pool.need(5)
+    submissions: list[float] = []
+    for now in range(3600):
+        name = str(len(submissions))
+        age = now - submissions[-1] if submissions else 0.0
+        pool.here({name: 8 * (age < 65)} if submissions and age >= 5 else {})
+        if submissions and age >= 66:
+            pool.listed({name: Entry(State.ENDED, "COMPLETED")}, now)
+        for action in pool.actions(now):
+            if isinstance(action, Submit):
+                submissions.append(now)
+                pool.submitted(str(len(submissions)), now)
+    assert pool.useless
+    assert len(submissions) <= 7, submissions
+    pool.submitted("new", 3600.0)
+    pool.here({"new": 1}, {"new"})
+    assert not pool.useless
+
+
+def test_workers_that_came_too_late_for_work_pause_nothing() -> None:
+    pool = Elastic(0, 10, 4)
+    pool.need(5)
+    assert Submit() in pool.actions(0.0)
+    pool.submitted("1", 0.0)
+    pool.here({"1": 8})
+    pool.need(0)
+    pool.here({"1": 8})
+    pool.here({"1": 0})
+    pool.need(5)
+    pool.here({"1": 0})
+    pool.listed({"1": Entry(State.ENDED, "COMPLETED")}, 70.0)
+    assert Submit() in pool.actions(70.0)
+
+
+def test_what_failed_and_stays_in_the_queue_is_taken_out() -> None:
+    """As jobs of Grid Engine in state Eqw, and those that HTCondor holds."""
+    pool = Elastic(0, 10, 4)
+    pool.need(5)
+    pool.submitted("1", 0.0)
+    pool.listed({"1": Entry(State.STUCK, "Eqw")}, 20.0)
+    assert pool.failed == 1
+    assert Remove(("1",)) in pool.actions(20.0)
+    assert not any(isinstance(action, Remove) for action in pool.actions(21.0))

@@ -17,7 +17,7 @@ from masterworker.data.record import printable
 from masterworker.errors import MasterworkerError
 from masterworker.machine import job_in, job_title
 from masterworker.pools import commands, keeping
-from masterworker.pools.elastic import LOOKS, Cancel, Elastic, Look, Submit
+from masterworker.pools.elastic import LOOKS, Cancel, Elastic, Look, Remove, Submit
 from masterworker.pools.keeping import KeptJob, KeptPool
 from masterworker.pools.systems.choice import check_options, system_of
 from masterworker.pools.systems.system import State
@@ -91,11 +91,11 @@ class Driver:
             snapshot: Of the job.
             need: How many workers the pool could have.
         """
-        here = self._here(snapshot)
+        here, worked = self._here(snapshot)
         if here:
             self._failure = ""
-        self.elastic.here(here)
         self.elastic.need(need)
+        self.elastic.here(here, worked)
         if self.elastic.jobs:  # those that wait are to find a ticket that is good
             with contextlib.suppress(MasterworkerError, OSError):
                 self._renew()
@@ -140,20 +140,35 @@ class Driver:
             elastic.failed,
             elastic.cancelled,
             elastic.paused,
-            elastic.refusal or self._trouble or self._failure,
+            elastic.refusal or self._trouble or self._failure or self._useless(),
             keeping.encode(self.pool),
+        )
+
+    def _useless(self) -> str:
+        if not self.elastic.useless:
+            return ""
+        return (
+            f"workers of {job_title(self._system.title, self.elastic.useless)} took no task: they "
+            "may execute none of those that wait, or none fits into the time of their job"
         )
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _here(self, snapshot: Snapshot) -> dict[str, int]:
-        """Return how many workers each job has here, of those that have or had any."""
+    def _here(self, snapshot: Snapshot) -> tuple[dict[str, int], set[str]]:
+        """Return how many workers each job has here, of those that have or had any; and which work.
+
+        Args:
+            snapshot: Of the job.
+        """
         titles = {job_title(self._system.title, name): name for name in self.elastic.jobs}
         here: dict[str, int] = {}
+        worked: set[str] = set()
         for worker in snapshot.worker_list:
             if (name := titles.get(job_in(worker.info))) is not None:
                 here[name] = here.get(name, 0) + (worker.left is None)
-        return here
+                if worker.tasks or worker.tag:
+                    worked.add(name)
+        return here, worked
 
     def _act(self) -> None:
         for action in self.elastic.actions(time.monotonic()):
@@ -162,6 +177,8 @@ class Driver:
                     self._submit()
                 case Cancel(jobs):
                     self._cancel(jobs)
+                case Remove(jobs):
+                    self._remove(jobs)
                 case Look():
                     self._look()
         if self.elastic.failed != self._failed:
@@ -208,6 +225,13 @@ class Driver:
             return
         self.elastic.taken_back(still)
         logger.info("pool %s: took back %s", self.pool.name, ", ".join(still))
+
+    def _remove(self, jobs: tuple[str, ...]) -> None:
+        """Take out what has failed, and would stay in the queue."""
+        try:
+            commands.run(self._system.cancel(jobs))
+        except MasterworkerError as error:
+            logger.warning("pool %s: jobs that failed still wait: %s", self.pool.name, error)
 
     def _look(self) -> None:
         entries = None

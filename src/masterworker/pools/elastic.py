@@ -16,7 +16,7 @@ from masterworker.named import NamedTuple
 from masterworker.pools.systems.system import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from masterworker.pools.systems.system import Entry
 
@@ -29,9 +29,11 @@ UNNEEDED: Final = 30.0
 TAKEN_BACK: Final = 300.0
 #: Starts that fail in a row before the pool is paused.
 TRIES: Final = 3
-#: Pauses after submissions that are refused, and after jobs that vanish (seconds).
+#: Pauses after submissions that are refused, after jobs that vanish, and after jobs whose workers
+#: took no task, though some waited: they may not execute them, or these do not fit (seconds).
 REFUSED: Final = 60.0
 VANISHED: Final = 120.0
+USELESS: Final = 60.0
 LONGEST_PAUSE: Final = 3840.0
 #: A job that the queue does not list is gone after this many looks.
 MISSED: Final = 2
@@ -43,6 +45,12 @@ class Submit(NamedTuple):
 
 class Cancel(NamedTuple):
     """Take these jobs back, unless they run."""
+
+    jobs: tuple[str, ...]
+
+
+class Remove(NamedTuple):
+    """Take these jobs out of the queue: they have failed, and would stay there for ever."""
 
     jobs: tuple[str, ...]
 
@@ -65,6 +73,8 @@ class Job:
         #: Workers of it that are here, and whether there were any since it was queued last.
         self.here = 0
         self.has_joined = False
+        #: Whether one of them has executed a task, and whether there was work all the time.
+        self.has_worked, self.was_needed = False, True
         #: What the queue says: why it waits; when it is expected to start; when it ends.
         self.reason = self.start = self.end = ""
         #: Since when it is not needed; None: it is.
@@ -103,6 +113,11 @@ class Elastic:
         self._next_submission = self._next_look = -math.inf
         #: Pauses after a submission that was refused, and after a job that vanished (seconds).
         self._refused = self._gone = 0.0
+        #: The same after a job whose workers took no task, though there was work; and its id.
+        self._useless = 0.0
+        self.useless = ""
+        #: Jobs that have failed, and are in the queue still.
+        self._stuck: list[str] = []
         #: Until when jobs that the user took back are not replaced.
         self._held: list[float] = []
         self._finished = False
@@ -113,10 +128,18 @@ class Elastic:
         """Take note of how many workers of this pool could be used."""
         self._need = max(0, workers)
 
-    def here(self, workers: Mapping[str, int]) -> None:
-        """Take note of how many workers jobs have here; 0: they had some, which have left."""
+    def here(self, workers: Mapping[str, int], worked: Container[str] = ()) -> None:
+        """Take note of how many workers jobs have here; 0: they had some, which have left.
+
+        Args:
+            workers: How many, by job.
+            worked: Jobs of which one has executed a task.
+        """
         for job in self.jobs.values():
             job.here = workers.get(job.name, 0)
+            job.was_needed = job.was_needed and (self._need > 0 or not job.here)
+            if job.name in worked and not job.has_worked:
+                job.has_worked, self._useless, self.useless = True, 0.0, ""
             if job.here:
                 self.workers_each = max(self.workers_each, job.here)
                 job.is_running, job.unneeded, job.missed = True, None, 0
@@ -168,7 +191,8 @@ class Elastic:
         """Submit again after a pause."""
         self.paused = self.refusal = ""
         self._failures, self._next_submission = 0, -math.inf
-        self._refused = self._gone = 0.0
+        self._refused = self._gone = self._useless = 0.0
+        self.useless = ""
 
     def finish(self) -> None:
         """The job of the master is over: take back all that waits, and submit no more."""
@@ -176,11 +200,14 @@ class Elastic:
 
     # -- what is to be done -----------------------------------------------------------------
 
-    def actions(self, now: float) -> list[Submit | Cancel | Look]:
+    def actions(self, now: float) -> list[Submit | Cancel | Remove | Look]:
         """Return what is to be done now. What it leads to is to be told before the next call."""
         wanted = self._wanted(now)
         waiting = [job for job in self.jobs.values() if not job.is_running]
-        done: list[Submit | Cancel | Look] = []
+        done: list[Submit | Cancel | Remove | Look] = []
+        if self._stuck:
+            done.append(Remove(tuple(self._stuck)))
+            self._stuck.clear()
         if back := self._to_take_back(waiting, len(self.jobs) - wanted, now):
             done.append(Cancel(back))
         if len(self.jobs) < wanted and now >= self._next_submission and not self.paused:
@@ -216,7 +243,8 @@ class Elastic:
 
     def _pending(self, job: Job, entry: Entry) -> None:
         if job.is_running and not job.here:  # it was queued again, under its old id
-            job.is_running = job.has_joined = False
+            job.is_running = job.has_joined = job.has_worked = False
+            job.was_needed = True
         job.reason, job.start, job.end = entry.reason, entry.start, ""
 
     def _over(self, job: Job, entry: Entry, now: float) -> None:
@@ -226,10 +254,21 @@ class Elastic:
         elif entry.state is State.CANCELLED:
             self.cancelled += 1
             self._held.append(now + TAKEN_BACK)
-        elif job.has_joined or (entry.state is State.ENDED and entry.reason not in _WELL):
+        elif entry.state is State.ENDED and entry.reason not in _WELL:
             self.ended += 1
+        elif job.has_joined:
+            self._ended(job, now)
         else:
             self._start_failed(job, entry.reason)
+            if entry.state is State.STUCK:
+                self._stuck.append(job.name)
+
+    def _ended(self, job: Job, now: float) -> None:
+        self.ended += 1
+        if job.has_joined and job.was_needed and not job.has_worked:
+            self.useless = job.name
+            self._useless = min(LONGEST_PAUSE, max(USELESS, 2 * self._useless))
+            self._next_submission = max(self._next_submission, now + self._useless)
 
     def _vanished(self, job: Job, now: float) -> None:
         """The queue does not know it any more, and did not say how it ended."""
@@ -237,7 +276,7 @@ class Elastic:
         if job.is_taken_back:
             self.cancelled += 1
         elif job.has_joined:
-            self.ended += 1
+            self._ended(job, now)
         else:  # it may have failed, or the user may have taken it back
             self.failed += 1
             self.last_failed = job.name

@@ -18,7 +18,7 @@ _STATES: Final = {
     "2": State.RUNNING,
     "3": State.CANCELLED,
     "4": State.ENDED,
-    "5": State.FAILED,
+    "5": State.STUCK,
     "6": State.RUNNING,
     "7": State.RUNNING,
 }

@@ -69,7 +69,7 @@ class GridEngine:
 
 def _state(letters: str) -> State:
     if "E" in letters:  # it will never begin by itself
-        return State.FAILED
+        return State.STUCK
     if "q" in letters or letters == "h":
         return State.PENDING
     return State.RUNNING

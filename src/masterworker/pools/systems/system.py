@@ -28,6 +28,8 @@ class State(Enum):
     ENDED = "ended"
     #: It is over, and did not do what it was to do.
     FAILED = "failed"
+    #: The same, and it stays in the queue until it is taken out.
+    STUCK = "stuck"
     #: It was taken back.
     CANCELLED = "cancelled"
 
