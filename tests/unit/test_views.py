@@ -20,6 +20,7 @@ from masterworker.views import keys, plain, wording
 from masterworker.views.page import View, chosen, page, shares
 from masterworker.views.picture import Picture
 from masterworker.views.tables import cells, cut, pad
+from masterworker.views.web.digest import digest
 
 FOREIGN = "<img onerror=x>\x1b[31m\u202erow\0 \n\t\u4e16\u754c" + "long " * 60
 
@@ -263,3 +264,26 @@ def test_plain_lines_can_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = plain.lines("demo", whole)
     assert all(line.isprintable() for line in lines), lines
     assert len(lines) < 30
+
+
+def test_a_slow_host_is_seen_whatever_the_number_of_hosts() -> None:
+    """Its tasks take five times as long, so it has done fewest: it comes first, and is marked."""
+    usual = [shapes.Host(f"node{n}", 2, 0, 100, 20.0) for n in range(300)]
+    slow = shapes.Host("node300", 2, 0, 20, 20.0)
+    few = shapes.Host("node301", 2, 0, 4, 20.0)
+    whole = replace(Server(job()).whole(), hosts=[few, *usual, slow])
+    assert wording.slow_hosts(whole) == {"node300": 1.0}
+    lines = shown(whole, View())
+    (titles,) = [n for n, line in enumerate(lines) if line.startswith("HOST ")]
+    assert lines[titles + 1].split()[:7] == ["node300", "2", "0", "20", "!", "slow:", "1.0"]
+    assert "  slow: node300, 1.0 s for each task" in plain.lines("demo", whole)
+    assert digest("demo", whole)["hosts"][0]["name"] == "node300"
+    for others in ([slow], [], [few]):
+        assert wording.slow_hosts(replace(whole, hosts=others)) == {}
+
+
+def test_nothing_is_said_of_durations_that_are_not_known() -> None:
+    core = job()
+    core.on_requested("later", [b"x"] * 3, 26.0)
+    (line,) = [line for line in shown(Server(core).whole(), View()) if line.startswith("later")]
+    assert line.split() == ["later", "3", "0", "0", "0", "0"]

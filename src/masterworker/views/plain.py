@@ -32,6 +32,10 @@ def lines(label: str, snapshot: Snapshot, at: float | None = None) -> list[str]:
     if len(snapshot.tags) > 1:
         found += _some(sections.tags(snapshot, whole=False).lines(WIDTH))
     found += _some(sections.failures(snapshot, whole=False).lines(WIDTH))
+    found += [
+        f"  slow: {printable(name)}, {wording.time(mean)} for each task"
+        for name, mean in list(wording.slow_hosts(snapshot).items())[:ROWS]
+    ]
     silent = [w for w in wording.slowest(snapshot) if wording.is_silent(w, snapshot)]
     found += [
         f"  silent for {wording.time(snapshot.age - worker.heard)}: {printable(worker.info)}"

@@ -67,8 +67,9 @@ def tags(snapshot: Snapshot, *, whole: bool) -> Section:
         name = tag.name.removeprefix("@")
         counts = (tag.waiting, tag.in_hand, tag.done, tag.failed, tag.busy_workers)
         times_of = (tag.median, tag.p99)
+        shown = map(wording.time, times_of) if tag.executed else ("", "")
         coming = forecasts.get(tag.name, "") if whole else ""
-        cells = (name, *map(wording.number, counts), *map(wording.time, times_of), coming)
+        cells = (name, *map(wording.number, counts), *shown, coming)
         if tag.asked:
             rows.append(Row(cells, (name, *counts, *times_of, coming)))
     titles = ("TAG", "waiting", "in hand", "done", "failed", "workers", "median", "99 %", "")
@@ -76,16 +77,16 @@ def tags(snapshot: Snapshot, *, whole: bool) -> Section:
 
 
 def hosts(snapshot: Snapshot, *, whole: bool) -> Section:  # noqa: ARG001
-    """Return what is known of each host, the one with most workers first."""
+    """Return what is known of each host: slow ones first, then the one with most workers."""
     rows = []
-    ranked = sorted(snapshot.hosts, key=lambda host: (host.workers, host.tasks), reverse=True)
-    for host in ranked:
+    slow = wording.slow_hosts(snapshot)
+    for host in wording.ranked_hosts(snapshot):
         counts = (host.workers, host.lost, host.tasks)
         mean = host.busy / host.tasks if host.tasks else 0.0
         cells = (
             host.name,
             *map(wording.number, counts),
-            wording.time(mean) if host.tasks else "",
+            ("! slow: " if host.name in slow else "") + wording.time(mean) if host.tasks else "",
             wording.time(host.busy),
             wording.memory(host.memory),
         )

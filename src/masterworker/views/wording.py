@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from masterworker.recorder.shapes import Forecast, Snapshot, Worker
+    from masterworker.recorder.shapes import Forecast, Host, Snapshot, Worker
 
 #: Tasks per second are those of this time, or of the latest two slots (seconds).
 LATELY: Final = 10.0
 #: A worker of which nothing has been heard for so long is silent (seconds): signs of life are 5 s
 #: apart at most.
 SILENT: Final = 11.0
+#: A host is slow if its tasks take this many times as long as those of most; ...
+SLOW: Final = 2.0
+#: ... after this number of tasks. `web/static/tables.js` has the same.
+JUDGED: Final = 5
 
 
 def number(value: float) -> str:
@@ -109,6 +113,27 @@ def slowest(snapshot: Snapshot) -> list[Worker]:
 
     here = [worker for worker in snapshot.worker_list if worker.left is None]
     return sorted(here, key=rank, reverse=True)
+
+
+def ranked_hosts(snapshot: Snapshot) -> list[Host]:
+    """Return the hosts: slow ones first, then those with most workers."""
+    slow = slow_hosts(snapshot)
+
+    def rank(host: Host) -> tuple[bool, int, int]:
+        return host.name in slow, host.workers, host.tasks
+
+    return sorted(snapshot.hosts, key=rank, reverse=True)
+
+
+def slow_hosts(snapshot: Snapshot) -> dict[str, float]:
+    """Return hosts whose tasks take much longer than those of most, and how long (seconds).
+
+    The same tags are assumed everywhere.
+    """
+    means = {h.name: h.busy / h.tasks for h in snapshot.hosts if h.tasks >= JUDGED}
+    ranked = sorted(means.values())
+    usual = ranked[(len(ranked) - 1) // 2] if ranked else 0.0
+    return {name: mean for name, mean in means.items() if usual and mean > SLOW * usual}
 
 
 def is_silent(worker: Worker, snapshot: Snapshot) -> bool:

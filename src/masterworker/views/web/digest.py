@@ -52,7 +52,7 @@ def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str
     if is_over:
         never = replace(snapshot.forecast, seconds=None)
         snapshot = replace(snapshot, forecast=never, forecasts=[])
-    hosts = sorted(snapshot.hosts, key=lambda host: (host.workers, host.tasks), reverse=True)
+    hosts = wording.ranked_hosts(snapshot)
     reduced = replace(
         snapshot,
         hosts=hosts[:HOSTS],
