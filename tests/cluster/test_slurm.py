@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ Master(sys.argv[1], workers=Slurm("-c 2"))
     before = slurm.jobs("all")
     done = run_script(python_script(tmp_path, "job.py", source), unique_label("slurm"), status=1)
     assert "UsageError: this master is reached from this machine only" in done.err
+    assert "has ended with status" not in done.err, "one clear error"
     assert set(slurm.jobs("all")) <= set(before)
 
 
@@ -333,3 +335,35 @@ print([each.name() for each in psutil.Process().children()])
     assert "Fatal" not in done.err
     assert "status" not in done.err
     assert not slurm.jobs()
+
+
+def test_the_end_of_its_terminal_leaves_nothing_in_the_queue(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    programs.job(100_000, 1)
+    scaling = programs.scale("--slurm", "-c 2 --begin=now+1hour", "--max", "1")
+    wait_until(lambda: "submitted" in scaling.err, 60, scaling.told)
+    scaling.process.send_signal(signal.SIGHUP)
+    assert scaling.wait(60) == 0, scaling.told
+    wait_until(lambda: not slurm.jobs(), 60, "it is taken back")
+
+
+def test_an_id_is_noted_before_the_queue_is_asked(
+    slurm: Slurm, state: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A queue command may take long; what is killed meanwhile leaves no job that is not known."""
+    asked = tmp_path / "asked"
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\n: > {asked}\nexec sleep 15\n")
+    squeue.chmod(0o755)
+    path = os.environ["PATH"]
+    job = programs.job(100_000, 1)
+    with monkeypatch.context() as slow:
+        slow.setenv("PATH", f"{squeue.parent}:{path}")
+        scaling = programs.scale("--slurm", "-c 2 --begin=now+1hour", "--max", "1")
+        wait_until(asked.exists, 60, scaling.told)
+        scaling.kill()
+    job.kill()
+    assert "took back" in command("show", programs.label).stderr
+    wait_until(lambda: not slurm.jobs(), 60, "it is taken back")

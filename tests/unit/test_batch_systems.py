@@ -223,6 +223,8 @@ def test_options_that_only_look_like_those_that_are_refused() -> None:
         (lambda: Slurm("-J 'x"), "cannot be read"),
         (lambda: Slurm("", setup=["a\nb"]), "one line"),
         (lambda: Slurm("", setup=3), "setup="),
+        (lambda: Slurm("-p \udcff"), "one line of text"),
+        (lambda: Slurm("", python="\ud800"), "one line of text"),
         (lambda: Slurm("", name="a\x1b"), "name"),
         (lambda: Ssh("hostA*0"), "write it like hostA"),
         (lambda: Ssh("hostA*x"), "write it like hostA"),

@@ -273,23 +273,28 @@ class _Scaling:
         self._picture = Picture(job.client.look)
         self._over, self._pause = threading.Event(), threading.Event()
         self._answered = time.monotonic()
+        for driver in drivers:
+            driver.note = self._save
         self._kept: list[Any] = []
         self._said = False
         self._parent, self._is_held = os.getppid(), has_lifeline
         self._is_orphan, self._has_heir = False, False
         if has_lifeline:
             threading.Thread(target=self._hold, name="masterworker-lifeline", daemon=True).start()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup says
+                signal.signal(number, self._on_signal)
 
     def run(self) -> int:
         """Go on until the job is over."""
-        while not self._over.is_set():
-            self._turn()
-            self._save()
-            self._over.wait(TURN)
-        if not self._has_heir:
-            self._finish()
+        try:
+            while not self._over.is_set():
+                self._turn()
+                self._save()
+                self._over.wait(TURN)
+        finally:  # whatever went wrong, no job is left in a queue
+            if not self._has_heir:
+                self._finish()
         return exit_codes.OK
 
     def _hold(self) -> None:

@@ -121,5 +121,5 @@ class Scaler:
             self._said.append(raw.decode("utf-8", "replace").strip())
             self._begun.set()
         self._begun.set()
-        if status := self._process.wait():
+        if (status := self._process.wait()) and self._said[:1] == [READY]:  # else it is an error
             logger.warning("the process that scales the workers has ended with status %d", status)

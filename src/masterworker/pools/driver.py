@@ -59,6 +59,8 @@ class Driver:
         self.pool, self.elastic = pool, Elastic(pool.min, pool.max, pool.backlog)
         self._label, self._place, self._new_ticket = label, place, ticket
         self._system = system_of(pool)
+        #: Notes how it stands; called as soon as there is a new id.
+        self.note: Callable[[], None] = lambda: None
         self._renew_at = 0.0
         self._next_cancel = -math.inf
         self._finishes = False
@@ -202,6 +204,7 @@ class Driver:
             return
         self._outputs[job] = output
         self.elastic.submitted(job, time.monotonic())
+        self.note()
         self._place.thin()
         logger.info("pool %s: submitted %s", self.pool.name, job_title(self._system.title, job))
 

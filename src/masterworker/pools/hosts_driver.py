@@ -72,6 +72,7 @@ class HostsDriver:
         self._label, self._way, self._ticket = label, way, ticket
         self._machines = [_Machine(host, number) for host, number in pool.hosts]
         self._finished = False
+        self.note: Callable[[], None] = lambda: None
 
     def check(self) -> None:
         """Check that ssh is here.

@@ -256,7 +256,7 @@ def encode(pool: Pool) -> msgspec.Raw:
 
 
 def _root() -> Path:
-    return state_folder() / FOLDER
+    return state_folder().absolute() / FOLDER  # batch jobs begin in other folders
 
 
 def last_lines(path: str, number: int = 5) -> str:

@@ -242,7 +242,11 @@ def checked_line(text: str, what: str) -> str:
     Raises:
         UsageError: It has several, or is none.
     """
-    if not isinstance(text, str) or "\n" in text or "\r" in text or "\0" in text:
+    if (
+        not isinstance(text, str)
+        or any(end in text for end in "\n\r\0")
+        or any("\ud800" <= character <= "\udfff" for character in text)
+    ):
         raise UsageError(f"{what} is one line of text, not {text!r}")
     return text
 

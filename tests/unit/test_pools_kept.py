@@ -1,0 +1,69 @@
+"""What is kept of pools: damaged, of a later version, or where it cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from masterworker.cli import pool_lines
+from masterworker.cli.scale import take_back_what_is_left
+from masterworker.pools.keeping import KeptJob, KeptPool, Place
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\x00",
+        b"[]",
+        b'{"format":9}',
+        b'{"format":1,"label":"x","pid":1,"host":"","pools":[{"name":1}]}',
+        (
+            b'{"format":1,"label":"x","pid":1,"host":"","pools":[{"name":"a","system":"Slurm","least":0'
+            b',"most":1,"jobs":[{"name":"1","running":false}]}]}'
+        ),
+        (
+            b'{"format":1,"label":"x","pid":1,"host":"","pools":[{"name":"a","system":"Slurm","least":0'
+            b',"most":1,"jobs":[{"name":"1","running":false}],"pool":{"system":"later"}}]}'
+        ),
+    ],
+)
+def test_a_damaged_record_stops_nothing(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`show` and the next one that scales go on; what is not understood is not acted upon."""
+    monkeypatch.setenv("MASTERWORKER_STATE", str(tmp_path))
+    place = Place("x")
+    assert place.own()
+    place.write("pools", content)
+    assert isinstance(pool_lines.lines("x"), list)
+    place.let_go()
+    take_back_what_is_left("x")
+    assert pool_lines.lines("x") == []
+
+
+def test_a_folder_that_cannot_be_used_stops_no_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASTERWORKER_STATE", str(tmp_path))
+    place = Place("x")
+    assert place.own()
+    place.save([KeptPool("a", "Slurm", 0, 1, [KeptJob("1", running=False)])])
+    place.let_go()
+    (place.path / "lock").unlink()
+    (place.path / "lock").symlink_to(tmp_path / "elsewhere")
+    take_back_what_is_left("x")
+    place.path.chmod(0o777)
+    take_back_what_is_left("x")
+    assert pool_lines.lines("x") == []
+
+
+def test_paths_in_scripts_are_whole_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MASTERWORKER_STATE", "state")
+    assert Place("x").path.is_absolute()
