@@ -367,3 +367,23 @@ def test_an_id_is_noted_before_the_queue_is_asked(
     job.kill()
     assert "took back" in command("show", programs.label).stderr
     wait_until(lambda: not slurm.jobs(), 60, "it is taken back")
+
+
+def test_the_ticket_is_shown_nowhere(slurm: Slurm, state: Path, programs: Programs) -> None:
+    """Neither to those who list processes nor to those who ask Slurm; not in scripts and logs."""
+    programs.job(100_000, 1)
+    scaling = programs.scale("--slurm", "-c 2", "--max", "1")
+    wait_until(lambda: " with 2 workers" in command("show", programs.label).stdout, 60)
+    (ticket,) = state.rglob("ticket")
+    assert ticket.stat().st_mode & 0o777 == 0o600
+    secret = ticket.read_text().strip()
+    seen = [slurm.run("scontrol", "show", "job", "-dd"), scaling.told]
+    (job,) = slurm.jobs()
+    seen.append(slurm.run("scontrol", "write", "batch_script", job, "-"))
+    assert "--ticket" in seen[-1]
+    seen += [path.read_text() for path in state.rglob("*") if path.is_file() and path != ticket]
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            seen += [*process.cmdline(), *process.environ().values()]
+    parts = [secret, *(part for part in secret.replace(":", ".").split(".") if len(part) > 24)]
+    assert not [text for text in seen for part in parts if part in text]

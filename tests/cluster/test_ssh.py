@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from cluster.programs import Programs, command
+from cluster.programs import JOB, Programs, command
 from masterworker.transport.hosts import LOOPBACK
 from support import python_script, run_script, unique_label, wait_until
 
@@ -146,3 +146,18 @@ def test_a_ctrl_c_of_the_program_is_not_one_of_ssh(sshd: Sshd, programs: Program
     assert scaling.wait(GONE) == 0, scaling.told
     assert "tried again" not in scaling.err
     wait_until(lambda: not there(sshd), GONE, "nothing is left over there")
+
+
+def test_workers_join_a_master_that_was_started_again(
+    sshd: Sshd, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may listen at another port, to which the way back has to lead."""
+    source = JOB.replace("host=host)", f"host=host, journal={str(tmp_path / 'journal')!r})")
+    job = programs.job(100_000, 0.05, source)
+    scaling = programs.scale("--ssh", f"{sshd.name}*2", "--ssh-options", f"-F {sshd.config}")
+    wait_until(lambda: _workers(programs.label) == 2, 60, scaling.told)
+    job.kill()
+    monkeypatch.setenv("MASTERWORKER_PORTS", "41000-41999")
+    again = programs.job(100_000, 0.05, source)
+    wait_until(lambda: _workers(programs.label) == 2, 60, scaling.told)
+    assert again.process.poll() is None

@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from masterworker.cli.scale import _is_of
-from masterworker.pools import GridEngine, Slurm
+from masterworker.pools import GridEngine, Slurm, commands
 from masterworker.pools.commands import CommandError, environment, listing, run
+from masterworker.pools.driver import _answer
 from masterworker.pools.keeping import KeptPool, encode
 from support import wait_until
 
@@ -40,6 +41,18 @@ def _is_dead(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_an_id_is_read_also_of_a_command_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else there would be a job that nothing knows, and soon one more."""
+    program = _program(tmp_path, "echo 17; sleep 1000")
+    monkeypatch.setattr(commands.run, "__defaults__", (3.0,))
+    assert _answer([program]) == "17\n"
+    silent = _program(tmp_path, "sleep 1000")
+    with pytest.raises(CommandError, match="has not answered"):
+        _answer([silent])
 
 
 def test_a_job_that_is_forgotten_hides_no_others(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ class CommandError(MasterworkerError):
 
     #: What it printed, where it only complains of jobs that it does not know.
     listed: str | None = None
+    #: What it had printed when it was ended, since it took too long.
+    printed: str = ""
 
 
 def environment() -> dict[str, str]:
@@ -73,8 +75,10 @@ def run(command: Sequence[str], bound: float = BOUND) -> str:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
-    except subprocess.TimeoutExpired:
-        raise CommandError(f"{name} has not answered within {bound:.0f} s") from None
+    except subprocess.TimeoutExpired as expired:
+        late = CommandError(f"{name} has not answered within {bound:.0f} s")
+        late.printed = (expired.stdout or b"").decode("utf-8", "replace")
+        raise late from None
     except (OSError, ValueError) as error:
         raise CommandError(f"{name} cannot be started: {error}") from None
     answer = out.decode("utf-8", "replace")[:_MOST]

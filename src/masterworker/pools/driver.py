@@ -17,6 +17,7 @@ from masterworker.data.record import printable
 from masterworker.errors import MasterworkerError
 from masterworker.machine import job_in, job_title
 from masterworker.pools import commands, keeping
+from masterworker.pools.commands import CommandError
 from masterworker.pools.elastic import LOOKS, Cancel, Elastic, Look, Remove, Submit
 from masterworker.pools.keeping import KeptJob, KeptPool
 from masterworker.pools.systems.choice import check_options, system_of
@@ -196,7 +197,7 @@ class Driver:
             text = self._script(output, stays=stays)
             script = self._place.write(f"{stem}.sh", text.encode(), 0o700)
             command = self._system.submit(self.pool, str(script), self._title(), output)
-            job = self._system.job_of(commands.run(command))
+            job = self._system.job_of(_answer(command))
         except (MasterworkerError, OSError) as error:
             if str(error) != self.elastic.refusal:
                 logger.warning("pool %s: no job was submitted: %s", self.pool.name, error)
@@ -311,6 +312,16 @@ def take_back(kept: KeptPool, pool: Pool) -> list[str]:
     if waiting:
         commands.run(system.cancel(waiting))
     return waiting
+
+
+def _answer(command: list[str]) -> str:
+    """Submit. Returns what was printed: also by a command that goes on when the job is queued."""
+    try:
+        return commands.run(command)
+    except CommandError as error:
+        if not error.printed:
+            raise
+        return error.printed
 
 
 def _output(path: str) -> str:
