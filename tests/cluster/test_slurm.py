@@ -298,15 +298,21 @@ from masterworker.pools import Slurm
 slurm = Slurm("-c 2 --begin=now+1hour", max=2)
 journal = {str(tmp_path / "journal") if journal else None!r}
 with Master(label, host=host, workers=[1, slurm], journal=journal) as master:
-    print("began", flush=True)
+    if not (forked := os.fork()):
+        time.sleep(1000)
+    print("began", forked, flush=True)
     list(master.map(work, [seconds] * number))
 """
     first = programs.job(100_000, 1, source)
     wait_until(slurm.jobs, 60, first.told)
     jobs = slurm.jobs()
+    forked = int(first.out.split()[-1])  # it keeps open what it has of its parent
     first.kill()
+    assert psutil.pid_exists(forked)
     second = programs.job(3, 0.1, source)
     assert second.wait(120) == 0, second.told
+    for each in (forked, int(second.out.split()[1])):
+        os.kill(each, signal.SIGKILL)
     assert "another process" not in second.err
     assert "Fatal" not in second.err
     wait_until(lambda: not slurm.jobs(), 60, "all jobs have ended")

@@ -172,6 +172,7 @@ def test_slurm_adds_only_what_is_not_said() -> None:
     assert added("") == (
         "sbatch --parsable --job-name=mw --output=o --no-requeue --signal=B:TERM@60 s.sh"
     )
+    assert "--output=/a%%j/o" in system_of(Slurm("")).submit(Slurm(""), "s.sh", "mw", "/a%j/o")
     said = "--requeue -J mine -o mine.txt --signal=B:USR1@10"
     assert added(said) == f"sbatch --parsable {said} s.sh"
     # Notice can come a minute early: a short job would be ended by it at once.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 import pytest
 
-from masterworker.cli import pool_lines
-from masterworker.cli.scale import take_back_what_is_left
-from masterworker.pools.keeping import KeptJob, KeptPool, Place
+from masterworker.cli import pool_lines, scale_options
+from masterworker.cli.scale import _pools, take_back_what_is_left
+from masterworker.errors import UsageError
+from masterworker.pools.keeping import OUTPUTS, KeptJob, KeptPool, Place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,3 +69,31 @@ def test_paths_in_scripts_are_whole_ones(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MASTERWORKER_STATE", "state")
     assert Place("x").path.is_absolute()
+
+
+def test_scripts_of_jobs_that_are_not_over_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LSF and HTCondor read them when the job begins."""
+    monkeypatch.setenv("MASTERWORKER_STATE", str(tmp_path))
+    place = Place("x")
+    assert place.own()
+    for number in range(OUTPUTS + 40):
+        place.write(f"job-{number}.sh", b"")
+    place.thin(30)
+    assert len(list(place.path.glob("*.sh"))) == OUTPUTS + 30
+    place.let_go()
+
+
+def test_each_option_on_the_command_line_is_a_pool() -> None:
+    """The second one does not replace the first."""
+    parser = argparse.ArgumentParser()
+    scale_options.add_to(parser)
+    parser.add_argument("-n", dest="number")
+    line = ["--slurm=-p a", "--slurm=-p b", "--sge=", "--ssh", "a*1", "--ssh", "b*2"]
+    pools = _pools(parser.parse_args(line))
+    assert [pool.name for pool in pools] == ["slurm", "slurm-2", "sge", "ssh"]
+    assert pools[1].options == ("-p", "b")
+    assert pools[-1].hosts == (("a", 1), ("b", 2))
+    with pytest.raises(UsageError, match="two pools have the name 'x'"):
+        _pools(parser.parse_args([*line, "--name", "x"]))

@@ -121,17 +121,16 @@ def _pools(options: argparse.Namespace) -> list[Pool]:
     found = []
     common: dict[str, Any] = {"python": options.python or "", "setup": options.setup or ()}
     for system in SYSTEMS:
-        if (given := getattr(options, system)) is None:
-            continue
         more = {"min": options.min, "max": options.max, "nodes": options.nodes}
         more |= {"workers": options.number, "idle": options.idle, "name": options.name}
         said = {name: value for name, value in more.items() if value is not None}
-        found.append(pools.batch_pool(system, given, **common, **said))
+        for number, given in enumerate(getattr(options, system) or (), 1):
+            called = {"name": system if number == 1 else f"{system}-{number}"} | said
+            found.append(pools.batch_pool(system, given, **common, **called))
     if options.ssh is not None:
         given = options.ssh_options or ""
-        found.append(
-            pools.ssh_pool(options.ssh, options=given, direct=bool(options.direct), **common)
-        )
+        hosts = ",".join(options.ssh)
+        found.append(pools.ssh_pool(hosts, options=given, direct=bool(options.direct), **common))
     if not found:
         names = ", ".join(f"--{system}" for system in SYSTEMS)
         raise UsageError(f'say where workers are to be started: {names} "OPTIONS", or --ssh HOSTS')
@@ -277,8 +276,8 @@ class _Scaling:
             driver.note = self._save
         self._kept: list[Any] = []
         self._said = False
-        self._parent, self._is_held = os.getppid(), has_lifeline
-        self._is_orphan, self._has_heir = False, False
+        self._has_lifeline, self._parent = has_lifeline, os.getppid()
+        self._is_closed, self._has_heir = False, False
         if has_lifeline:
             threading.Thread(target=self._hold, name="masterworker-lifeline", daemon=True).start()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -301,13 +300,18 @@ class _Scaling:
         """Wait until the program that has started this process is gone."""
         while os.read(0, 1024):  # not by sys.stdin, whose lock this thread would keep at the end
             pass
-        self._is_held, self._is_orphan = False, True
+        self._is_closed = True
+
+    def _is_orphan(self) -> bool:
+        """Return whether the program is gone; a fork of it may keep the pipe open."""
+        is_gone = self._is_closed or os.getppid() != self._parent
+        return self._has_lifeline and is_gone
 
     def _on_signal(self, *_: Any) -> None:
         self._over.set()
 
     def _turn(self) -> None:
-        if self._is_orphan and self._place.is_to_succeed():
+        if self._is_orphan() and self._place.is_to_succeed():
             self._has_heir = True
             self._over.set()
             return
@@ -325,10 +329,11 @@ class _Scaling:
         if snapshot.ended:
             self._over.set()
             return
-        if snapshot.instance != self._job.run and self._is_held:
+        is_other = snapshot.instance != self._job.run
+        if is_other and self._has_lifeline and not self._is_orphan():
             self._over.set()  # the next job of this program, which has what scales its own workers
             return
-        if snapshot.instance != self._job.run and self._job.again():
+        if is_other and self._job.again():
             for driver in self._drivers:
                 with contextlib.suppress(OSError, MasterworkerError):  # tried again in its turn
                     driver.renew()
@@ -339,9 +344,10 @@ class _Scaling:
 
     def _without_answer(self) -> None:
         """The master does not answer: it is busy, gone, or to come back."""
-        if self._is_held and os.getppid() == self._parent:  # a fork of it may keep the pipe open
+        is_orphan = self._is_orphan()
+        if self._has_lifeline and not is_orphan:
             return
-        gone = 0.0 if self._is_orphan else GONE
+        gone = 0.0 if is_orphan else GONE
         bound = COMES_BACK if self._job.comes_back else gone
         if time.monotonic() - self._answered > bound:
             self._over.set()

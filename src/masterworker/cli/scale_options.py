@@ -31,8 +31,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Let a parser know them."""
     add = parser.add_argument_group("options of scale").add_argument
     for system, whose in SYSTEMS.items():
-        add(f"--{system}", metavar="OPTIONS", help=f"start batch jobs; options for {whose}")
-    add("--ssh", metavar="HOSTS", help="start workers through ssh, as hostA*4,hostB")
+        said = f"start batch jobs; options for {whose}"
+        add(f"--{system}", metavar="OPTIONS", action="append", help=said)  # each is a pool
+    hosts = "start workers through ssh, as hostA*4,hostB"
+    add("--ssh", metavar="HOSTS", action="append", help=hosts)
     add("--ssh-options", metavar="OPTIONS", help='for ssh, as "-p 2222"')
     add("--direct", action="store_true", default=None, help="ssh: no way back through it")
     add("--min", type=int, metavar="N", help="batch jobs that are there always (default: 0)")

@@ -206,7 +206,7 @@ class Driver:
         self._outputs[job] = output
         self.elastic.submitted(job, time.monotonic())
         self.note()
-        self._place.thin()
+        self._place.thin(len(self.elastic.jobs))
         logger.info("pool %s: submitted %s", self.pool.name, job_title(self._system.title, job))
 
     def _cancel(self, jobs: tuple[str, ...]) -> None:

@@ -174,13 +174,17 @@ class Place:
         with contextlib.suppress(OSError), self._entered() as folder:
             remove(name, folder)
 
-    def thin(self) -> None:
-        """Remove the oldest scripts and outputs."""
+    def thin(self, needed: int) -> None:
+        """Remove the oldest scripts and outputs.
+
+        Args:
+            needed: Jobs that are not over; some systems read a script when its job begins.
+        """
         with contextlib.suppress(OSError), self._entered() as folder:
             for ending in (".out", ".sh"):
                 found = [name for name in names_in(folder) if name.endswith(ending)]
                 found.sort(key=lambda name: changed(name, folder))
-                for name in found[:-OUTPUTS]:
+                for name in found[: -(OUTPUTS + needed)]:
                     remove(name, folder)
 
     def is_to_resume(self) -> bool:

@@ -57,7 +57,7 @@ class Slurm:
         if not is_said(said, "-J", "--job-name"):
             more.append(f"--job-name={title}")
         if not is_said(said, "-o", "--output"):
-            more.append(f"--output={output}")
+            more.append(f"--output={output.replace('%', '%%')}")  # else %j is the id
         if not is_said(said, "--requeue", "--no-requeue"):
             more.append("--no-requeue")
         if not is_said(said, "--signal") and not _is_short(said):
