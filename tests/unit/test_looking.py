@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -165,3 +166,23 @@ def test_many_tags_that_no_worker_can_execute_are_counted() -> None:
     assert shown.count("\n") < 20
     assert "nor 990 further tags: 1980 waiting" in shown
     assert text.describe("demo", manager.census(), verbose=True).count("no worker can") == 1000
+
+
+def test_durations_that_cannot_be_spoil_nothing() -> None:
+    """One false report, of a guest or a broken clock, would be all that forecasts are made of."""
+    clock = Clock()
+    manager = Manager(clock=clock)
+    member = manager.join(wire.introduce("pid 1 on host (x)", ["a"], None, "w")).member_id
+    manager.request("a", (b"1",) * 100)
+    false = [(1, -1.0, 1.0), (1, inf, inf), (1, nan, nan), (1, 1e9, 1e18), (1, 1.0, 1e18)]
+    false += [(1, 200.0, 1.0), (0, 1.0, 1.0), (2**62, 1.0, 1.0), (1, 1.0, nan)]
+    for what in [*false, *[(1, 1.0, 1.0)] * 40]:
+        clock.now += 1.0
+        (lease,) = manager.exchange(wire.Exchange(member, want=1)).leases
+        done = [Outcome(lease.task_id, lease.attempt, RESULT, [b""])]
+        manager.exchange(wire.Exchange(member, done, spent=(Spent(lease.task_id, *what),)))
+    told = manager.looking.afresh()
+    (tag,) = told.tags
+    assert (told.done, tag.executed, tag.busy, tag.mean, tag.deviation) == (49, 40, 40.0, 1.0, 0.0)
+    assert told.forecast.latest is not None
+    assert told.forecast.latest < 200.0

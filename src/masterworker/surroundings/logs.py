@@ -108,7 +108,7 @@ def _describe(handler: logging.Handler, name: str) -> Handler | None:
     style = _style(formatter)
     where = _named(name)
     if not kind:
-        if not type(handler).__module__.startswith("_pytest"):
+        if not _is_a_library_s_own(handler, name):
             _say(f"{type(handler).__name__} of {where}", "do not have it")
         return None
     if handler.filters:
@@ -120,6 +120,15 @@ def _describe(handler: logging.Handler, name: str) -> Handler | None:
         _say(what, "format records as logging.Formatter does")
     about = (str(formatter._fmt), formatter.datefmt, style or "%")
     return Handler(kind, handler.level, about, file)
+
+
+def _is_a_library_s_own(handler: logging.Handler, name: str) -> bool:
+    """Return whether a library has given its own logger a handler of its own.
+
+    It does so in workers as well, when it is imported there.
+    """
+    whose = type(handler).__module__.partition(".")[0]
+    return whose == "_pytest" or (bool(name) and whose == name.partition(".")[0])
 
 
 def _named(name: str) -> str:
