@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support import HANG
+from support import HANG, python_script, run_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,3 +198,24 @@ def test_what_cannot_be_taken_over_is_named_once(tmp_path: Path) -> None:
     assert err.count("logs with a filter of StreamHandler of the root logger") == 1, err
     assert _count(err, "WARNING:root:number 1") == 2, err
     assert "Logging error" not in err
+
+
+def test_a_library_that_gives_its_logger_a_handler_is_not_named(tmp_path: Path) -> None:
+    """It gives itself one in workers, too."""
+    (tmp_path / "ownlib.py").write_text(
+        "import logging\n"
+        "class Quiet(logging.Handler):\n"
+        "    def emit(self, record):\n"
+        "        pass\n"
+        "logging.getLogger('ownlib').addHandler(Quiet())\n"
+    )
+    source = """
+import ownlib
+from masterworker import Master
+
+with Master(workers=1) as master:
+    print(master.submit(abs, -3).result())
+"""
+    done = run_script(python_script(tmp_path, "program.py", source))
+    assert done.out.split() == ["3"]
+    assert "do not have it" not in done.err

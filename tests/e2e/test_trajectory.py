@@ -132,7 +132,8 @@ def test_workers_and_this_process_agree_and_the_picture_is_there(tmp_path):
     assert difference is not None
     assert float(difference[1]) <= 1e-6
     assert re.search(r"^10 tasks done by [12] workers, none lost$", done.stdout, re.MULTILINE)
-    assert "100%" in done.stderr
+    assert "10 of 10 tasks done (100 %)" in done.stderr
+    assert "NullHandler" not in done.stderr
     assert "Warning" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["shape.png"]
     width, height = png_size((tmp_path / "shape.png").read_bytes())

@@ -55,6 +55,8 @@ NO_TIME = 1e-7
 KEPT_TAGS = 256
 #: Most tasks, and seconds, that are believed to lie between two calls of a worker.
 MOST_TASKS, LONGEST = 1_000_000, 1e9
+#: By how much clocks, and what they are read for, may differ (seconds).
+INEXACT = 60.0
 
 
 class Spent(Travels, frozen=True):
@@ -128,7 +130,7 @@ class Grain:
         if not (
             0 < spent.tasks <= MOST_TASKS
             and 0.0 <= spent.seconds <= LONGEST
-            and 0.0 <= spent.squares <= LONGEST * LONGEST
+            and 0.0 <= spent.squares <= (1.0 + 1e-6) * spent.seconds * spent.seconds
         ):
             return False
         durations = self._lanes.get(key)

@@ -20,6 +20,7 @@ from masterworker.core.departures import Departures
 from masterworker.core.dispatch import Dispatch
 from masterworker.core.effects import NOTHING
 from masterworker.core.further import FurtherTasks
+from masterworker.core.grain import INEXACT
 from masterworker.core.member_table import MemberTable
 from masterworker.core.outbox import Outbox
 from masterworker.core.presence import Presence
@@ -287,10 +288,13 @@ class Scheduler:
         recorder.now = now
         if now >= recorder.until:
             recorder.at(now)
+        # None can have begun before the job.
+        longest = now - (recorder.begin or 0.0) + INEXACT
         for each in spent:
             task = self.find(each.task_id)
             if (
                 task is not None
+                and each.seconds <= longest
                 and task.holder == member_id
                 and self.dispatch.grain.observe(key_of(task), each, member_id)
             ):
