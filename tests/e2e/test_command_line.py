@@ -402,6 +402,19 @@ def test_a_closed_pipe_is_no_error_to_shout_about(job: Desk) -> None:
     assert "Traceback" not in running.err
 
 
+@pytest.mark.parametrize("command", [["show"], ["show", "--json"], ["metrics"], ["list"]])
+def test_a_full_disk_below_what_is_printed(job: Desk, command: list[str]) -> None:
+    """`task_manager metrics demo > FILE` where there is no room: one sentence, and no success."""
+    label = [] if command == ["list"] else [job.label]
+    full = os.open("/dev/full", os.O_WRONLY)
+    running = job.command(*command, *label, stdout=full)
+    os.close(full)
+    assert running.status() == 2
+    assert running.err.strip() == (
+        "task_manager: what is printed cannot be written: No space left on device"
+    )
+
+
 @pytest.mark.parametrize("command", sorted(ABOUT))
 def test_each_command_has_its_own_help(desk: Desk, command: str) -> None:
     """With its own options and examples, and nothing of the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -33,6 +34,10 @@ MODULES: Final = {
     "scale": "scale",
 }
 COMMANDS: Final = tuple(MODULES)
+#: These execute code of users, whose errors are not of what is printed here.
+EXECUTING: Final = {"slave", "worker", "replay"}
+#: There is no room for what is printed.
+FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: How many words may follow: the label, then a task.
 WORDS = {"list": (0, 0, "no label"), "explain": (2, 2, "a label and a task")}
 WORDS |= {"journal": (1, 3, "a file, and what to do with it")}
@@ -220,6 +225,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough, as in: show demo | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.OK
+    except OSError as error:
+        if command in EXECUTING or error.errno not in FULL or sys.stdout is None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return report(errors.UsageError(f"what is printed cannot be written: {error.strerror}"))
 
 
 def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[str, str]:
@@ -272,6 +282,8 @@ def _use_ticket(options: argparse.Namespace, label: str) -> str:
 def _carry_out(command: str, label: str, options: argparse.Namespace) -> int:
     """Import and run a command, and no other one."""
     status: int = import_module(f"masterworker.cli.{MODULES[command]}").run(label, options)
+    if sys.stdout is not None:
+        sys.stdout.flush()
     return status
 
 
