@@ -69,6 +69,17 @@ def all_is_well(browser: Browser, address: str) -> None:
     assert [url for url in browser.asked if token in url.partition("#")[0]] == []
 
 
+@pytest.mark.parametrize("state", ["gone", "silent", "no_workers"])
+def test_workers_are_asked_for_only_where_they_could_join(
+    desk: Desk, browser: Browser, state: str
+) -> None:
+    address = made_up(desk, state, 0)
+    text = shown(browser, address).inner_text("body")
+    assert "0 workers" in text
+    assert ("task_manager worker sweep" in text) is (state == "no_workers")
+    all_is_well(browser, address)
+
+
 @pytest.mark.parametrize("state", SEEN)
 def test_each_state(desk: Desk, browser: Browser, state: str) -> None:
     """In light and dark, on a wide and a narrow window, which nothing is wider than."""

@@ -17,14 +17,14 @@ const STATES = {
 
 function draw(root, view, state) {
   const parts = [];
+  const isLate = ["gone", "unreachable", "silent"].includes(state.state);
   if (view) parts.push(element("h1", { class: "headline" }, view.headline));
   else parts.push(element("h1", { class: "headline" }, "masterworker"));
   parts.push(stateBox(view, state));
-  if (view) parts.push(...job(view));
+  if (view) parts.push(...job(view, isLate));
   const made = element("main", { id: "page" }, parts);
   merge(root, made);
   if (view) paint(root, view, huesOf(view));
-  const isLate = ["gone", "unreachable", "silent"].includes(state.state);
   document.title = `${isLate ? "✗ " : ""}${view ? titleText(view) : "masterworker"}`;
 }
 
@@ -56,12 +56,12 @@ function stateBox(view, state) {
     element("b", {}, known[1]), element("span", {}, [state.said, since].filter(Boolean).join("; ")));
 }
 
-function job(view) {
+function job(view, isLate) {
   const hues = huesOf(view);
   return [
     bar(view),
     view.note ? element("p", { class: "note" }, view.note) : null,
-    view.ended ? null : waits(view),
+    view.ended || isLate ? null : waits(view),
     view.troubles.map((text) => element("div", { class: "trouble", role: "alert" }, element("b", {}, "! Trouble"), text)),
     chartsSection(view, hues),
     tagsSection(view, hues),
@@ -77,7 +77,7 @@ function job(view) {
 function waits(view) {
   const label = quoted(view.label);
   if (!view.workers)
-    return element("div", { class: "state busy" }, element("b", {}, "No workers yet"),
+    return element("div", { class: "state busy" }, element("b", {}, view.hosts.length ? "No workers any more" : "No workers yet"),
       "Start some, here or on other machines:",
       command(`task_manager worker ${label} -n auto`),
       command(`task_manager ticket ${label} | ssh HOST task_manager worker --ticket - -n auto`));
