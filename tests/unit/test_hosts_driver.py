@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import psutil
 import pytest
 
+from masterworker.errors import MasterNotFoundError
 from masterworker.pools import Ssh, hosts_driver
 from masterworker.pools.hosts_driver import HostsDriver
 from support import wait_until
@@ -64,3 +65,32 @@ def test_an_ssh_that_does_not_end_is_ended(
     monkeypatch.setattr(hosts_driver, "LAST_STEPS", 0.2)
     driver.finish()
     wait_until(lambda: not stuck.is_running(), 60, "it has been ended")
+
+
+def test_the_way_back_leads_to_where_the_master_is_now(
+    begin: Callable[[str], HostsDriver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = begin(":")
+    (before,) = _ours()
+    driver.renew()
+    assert before.is_running(), "it listens where it did"
+    monkeypatch.setattr(driver, "_way", lambda: ("127.0.0.1", 8))
+    driver.renew()
+    driver.turn(NOTHING, 0)
+    (after,) = _ours()
+    assert after.pid != before.pid
+    assert "127.0.0.1:0:127.0.0.1:8" in after.cmdline()
+    monkeypatch.setattr(hosts_driver, "LAST_STEPS", 0.2)
+    driver.finish()
+
+
+def test_a_master_that_is_not_found_for_a_moment_ends_nothing() -> None:
+    """As one with a journal, which is started again."""
+
+    def way() -> tuple[str, int]:
+        raise MasterNotFoundError("it is not there")
+
+    driver = HostsDriver("x", Ssh("hostA*1"), way, lambda *_: "ticket")
+    driver.turn(NOTHING, 0)
+    assert not _ours()
+    assert not driver.kept().paused

@@ -18,12 +18,7 @@ from masterworker.cli import exit_codes
 from masterworker.cli.finding import find
 from masterworker.cli.ticket import places_of
 from masterworker.client import Client
-from masterworker.errors import (
-    JobEndedError,
-    MasterworkerError,
-    TransportError,
-    UsageError,
-)
+from masterworker.errors import JobEndedError, MasterworkerError, TransportError, UsageError
 from masterworker.pools import driver as batch
 from masterworker.pools import pool as pools
 from masterworker.pools.child import READY, WRONG, check_names
@@ -167,11 +162,11 @@ def _go_on(place: Place, drivers: Sequence[Driver | HostsDriver]) -> None:
 
 def _is_of(kept: KeptPool, pool: Pool) -> bool:
     """Return whether kept jobs are those of a pool: ids mean something in one system only."""
-    with contextlib.suppress(msgspec.MsgspecError):
-        before = msgspec.json.decode(kept.pool, type=Pool)
-        is_same = before.system == pool.system and before.commands == pool.commands
-        return is_same and kept.name == pool.name
-    return False
+    try:
+        was = msgspec.json.decode(kept.pool, type=Pool)
+    except msgspec.MsgspecError:
+        return False
+    return (was.system, was.commands, was.name) == (pool.system, pool.commands, pool.name)
 
 
 def _take_back(label: str, kept: KeptPool) -> bool:
@@ -221,7 +216,8 @@ class _Job:
         run = self.client.call("instance")
         if run == self.run:
             return False
-        self.run, self.id = run, self.client.job() or run
+        job = self.client.job() or run
+        self.run, self.id = run, job
         return True
 
     def places(self) -> list[tuple[str, int]]:
@@ -333,7 +329,11 @@ class _Scaling:
         if is_other and self._has_lifeline and not self._is_orphan():
             self._over.set()  # the next job of this program, which has what scales its own workers
             return
-        if is_other and self._job.again():
+        try:
+            is_new_run = is_other and self._job.again()
+        except MasterworkerError:  # it is gone in this moment
+            return
+        if is_new_run:
             for driver in self._drivers:
                 with contextlib.suppress(OSError, MasterworkerError):  # tried again in its turn
                     driver.renew()
@@ -345,10 +345,9 @@ class _Scaling:
     def _without_answer(self) -> None:
         """The master does not answer: it is busy, gone, or to come back."""
         is_orphan = self._is_orphan()
+        bound = COMES_BACK if self._job.comes_back else 0.0 if is_orphan else GONE
         if self._has_lifeline and not is_orphan:
             return
-        gone = 0.0 if is_orphan else GONE
-        bound = COMES_BACK if self._job.comes_back else gone
         if time.monotonic() - self._answered > bound:
             self._over.set()
 

@@ -12,6 +12,7 @@ import time
 from typing import IO, TYPE_CHECKING, Final
 
 from masterworker.data.record import printable
+from masterworker.errors import MasterworkerError
 from masterworker.pools import commands, hosts, keeping
 from masterworker.pools.keeping import KeptJob, KeptPool
 
@@ -49,6 +50,8 @@ class _Machine:
         self.due: float | None = 0.0
         self.said: list[str] = []
         self.has_ticket = False
+        #: Where the master listened when it began.
+        self.way = ("", 0)
 
 
 class HostsDriver:
@@ -135,7 +138,17 @@ class HostsDriver:
         """Nothing is left of a process before this one: its workers ended with its lines."""
 
     def renew(self) -> None:
-        """Nothing: each ssh is given a ticket of its own."""
+        """The master was started again: begin anew where the way back leads to its old port.
+
+        Raises:
+            MasterworkerError: It is not known where it listens.
+        """
+        way = self._way()
+        for machine in self._machines:
+            if machine.process is not None and machine.way != way:
+                _kill(machine.process)
+                _close_input(machine.process)
+                machine.process, machine.due, machine.failures = None, 0.0, 0
 
     def kept(self) -> KeptPool:
         """Return how it stands."""
@@ -160,7 +173,12 @@ class HostsDriver:
     # -- inside -----------------------------------------------------------------------------
 
     def _start(self, machine: _Machine, now: float) -> None:
-        way = None if self.pool.direct else self._way()
+        try:
+            machine.way = self._way()
+        except MasterworkerError as error:  # it is being started again
+            machine.said, machine.due = [str(error)], now + PAUSES[0]
+            return
+        way = None if self.pool.direct else machine.way
         command = hosts.command(self.pool, machine.host, machine.number, way, GRACE)
         machine.began, machine.said, machine.has_ticket = now, [], False
         try:
