@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from cluster.slurm import Slurm
 
 
+#: Jobs wait in queues.
+pytestmark = pytest.mark.timeout(400)
+
+
 def test_workers_come_with_work_and_leave_without(
     slurm: Slurm, state: Path, programs: Programs
 ) -> None:

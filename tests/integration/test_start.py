@@ -87,12 +87,19 @@ def test_an_executor_does_not_load_the_workers_half(kind: str) -> None:
 
 
 def test_a_worker_that_has_executed_a_call_has_loaded_what_it_needs() -> None:
-    with Master(workers=1) as master:
-        loaded = set(master.submit(eval, MODULES).result(HANG))
-        assert "masterworker.worker.worker" in loaded
-        assert sorted((loaded - modules_after(UNAVOIDABLE)) & NOT_FOR_WORKERS) == []
-        by_value = set(master.submit(lambda: [*sys.modules]).result(HANG))
-        assert "cloudpickle" in by_value  # so that would be noticed
+    program = (
+        "import masterworker, sys\n"  # of its own: workers load what other tests have set here
+        "with masterworker.Master(workers=1) as master:\n"
+        f"    loaded = set(master.submit(eval, {MODULES!r}).result())\n"
+        "    by_value = set(master.submit(lambda: [*sys.modules]).result())\n"
+        "assert 'cloudpickle' in by_value\n"  # so that would be noticed
+        "print(*loaded)"
+    )
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=HANG, check=True)
+    loaded = set(done.stdout.split())
+    assert "masterworker.worker.worker" in loaded
+    assert sorted((loaded - modules_after(UNAVOIDABLE)) & NOT_FOR_WORKERS) == []
 
 
 def test_a_private_socket_that_leads_nowhere_is_looked_up_instead(

@@ -18,6 +18,7 @@ import pytest
 from integration import work
 from masterworker import Master, TaskLost, UsageError, program, wire
 from masterworker.errors import (
+    JobEndedError,
     MasterNotFoundError,
     Terminated,
     TransportError,
@@ -684,6 +685,15 @@ def test_a_manager_that_has_ended_in_this_process(talk: Any) -> None:
     manager, _, heard = talk(None)
     manager.error = Terminated("the job is over")
     wait_until(lambda: heard == ["over"], HANG)
+
+
+def test_a_job_that_ended_while_the_line_was_cut(talk: Any) -> None:
+    """Nothing is waited for any more, however long a master may be away."""
+    manager, _, heard = talk(600.0)
+    manager.error = JobEndedError("job", 1.0)
+    wait_until(lambda: len(heard) == 2, HANG)
+    assert heard[0] == "over"
+    assert heard[1][0] == "gone"
 
 
 def test_a_bug_on_the_other_side_does_not_end_it(

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker import wire
-from masterworker.errors import MasterworkerError, Terminated, TransportError
+from masterworker.errors import JobEndedError, MasterworkerError, Terminated, TransportError
 from masterworker.launch.exits import NAMED_AFTER_SECONDS, UNREACHABLE
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Reporter:
         of = {"run": run} if run and self._patience is not None else {}
         try:
             orders = self._attend[thread](self._name, well, endings, wait, *seen, **of)
-        except Terminated:
+        except (Terminated, JobEndedError):  # the latter: the end came while the line was cut
             self._end()
             return True
         except TransportError as error:
