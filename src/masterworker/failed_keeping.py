@@ -12,7 +12,6 @@ import msgpack
 
 from masterworker import failed, failed_limits
 from masterworker.errors import UsageError
-from masterworker.machine import random_name
 from masterworker.statefolder import (
     FOLDER,
     changed,
@@ -21,17 +20,16 @@ from masterworker.statefolder import (
     names_in,
     place_of,
     remove,
+    remove_abandoned,
     size_of,
     state_folder,
+    written,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_NEW = ".new-"
-#: A file that was begun before this time will not be finished any more (seconds).
-_ABANDONED = 3600.0
 #: What calls refer to is written before them, by other processes, too (seconds).
 _FRESH = 60.0
 
@@ -54,9 +52,7 @@ def save(label: str, calls: Sequence[failed.Call]) -> None:
         for name in kept[: -failed_limits.KEPT_CALLS]:
             remove(name, folder)
         _forget_needs(folder, place_of(label))
-        for name in names:
-            if name.startswith(_NEW) and changed(name, folder) < time.time() - _ABANDONED:
-                remove(name, folder)
+        remove_abandoned(folder)
         _forget_labels(base)
         _forget_old(base)
 
@@ -72,17 +68,9 @@ def _write(folder: int, call: failed.Call) -> None:
 
 
 def _write_file(folder: int, name: str, *parts: object) -> None:
-    new = _NEW + random_name()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(new, flags, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(file, "wb") as out:
-            for part in parts:
-                out.write(msgpack.packb(part))
-        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        remove(new, folder)
-        raise
+    with written(name, folder) as out:
+        for part in parts:
+            out.write(msgpack.packb(part))
 
 
 # -- forgetting -----------------------------------------------------------------------------

@@ -9,9 +9,7 @@ could have written is not read all the same.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import stat
 import time
 from typing import TYPE_CHECKING, Final
@@ -20,9 +18,18 @@ import msgspec
 from msgspec import Struct
 
 from masterworker.errors import MalformedError, UsageError
-from masterworker.machine import random_name
 from masterworker.recorder import shapes, spanned
-from masterworker.statefolder import changed, entered, names_in, remove, size_of, state_folder
+from masterworker.statefolder import (
+    changed,
+    entered,
+    names_in,
+    remove,
+    remove_abandoned,
+    size_of,
+    state_folder,
+    stem_of,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +44,6 @@ ENDING: Final = ".record"
 #: How many are kept, and of how many bytes together; the oldest go first.
 KEPT: Final = 50
 KEPT_BYTES: Final = 100 * 10**6
-_NEW: Final = ".new-"
-#: A file that was begun before this time will not be finished any more (seconds).
-_ABANDONED: Final = 3600.0
 
 
 class Head(Struct, frozen=True):
@@ -86,15 +90,8 @@ def save(label: str, master: str, snapshot: Snapshot, spans: bytes = b"") -> Non
     head = Head(FORMAT, label, time.time(), master, shapes.encode(snapshot), spans)
     data = msgspec.msgpack.encode(head)
     with _folder(make=True) as folder:
-        new = _NEW + random_name()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with os.fdopen(os.open(new, flags, 0o600, dir_fd=folder), "wb") as out:
-                out.write(data)
-            os.rename(new, _name(label), src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            remove(new, folder)
-            raise
+        with written(stem_of(label) + ENDING, folder) as out:
+            out.write(data)
         _forget(folder)
 
 
@@ -106,14 +103,7 @@ def _forget(folder: int) -> None:
             kept, room = kept + 1, room - size_of(name, folder)
             if kept > 1 and (kept > KEPT or room < 0):
                 remove(name, folder)
-        elif name.startswith(_NEW) and changed(name, folder) < time.time() - _ABANDONED:
-            remove(name, folder)
-
-
-def _name(label: str) -> str:
-    """Return the name of a label's record: recognisable and short, whatever the label."""
-    digest = hashlib.sha256(label.encode()).hexdigest()[:16]
-    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', label)[:40]}-{digest}{ENDING}"
+    remove_abandoned(folder)
 
 
 @contextlib.contextmanager
@@ -136,7 +126,7 @@ def find(label: str) -> Record | None:
     """
     try:
         with _folder() as folder:
-            return _read(folder, _name(label))
+            return _read(folder, stem_of(label) + ENDING)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -2,6 +2,7 @@
 
     <state>/<label>/failed    what `failed` keeps
     <state>/records           what `job_record` keeps
+    <state>/pools/<label>     what `pools.keeping` keeps
 
 Symbolic links are not followed, and what others could have changed is not entered.
 """
@@ -12,15 +13,20 @@ import contextlib
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from masterworker.errors import UsageError
+from masterworker.machine import random_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER: Final = "failed"
+#: A file that was begun before this time will not be finished any more (seconds).
+ABANDONED: Final = 3600.0
+_NEW: Final = ".new-"
 
 
 def state_folder() -> Path:
@@ -39,11 +45,15 @@ def state_folder() -> Path:
     return base / "masterworker"
 
 
-def place_of(label: str) -> Path:
-    """Say where a label's failed calls are: recognisable and short, whatever the label."""
+def stem_of(label: str) -> str:
+    """Return what a label's file or folder is called: short, and safe whatever the label."""
     digest = hashlib.sha256(label.encode()).hexdigest()[:16]
-    stem = re.sub(r"[^A-Za-z0-9_-]", "_", label)[:40]
-    return state_folder() / f"{stem}-{digest}" / FOLDER
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', label)[:40]}-{digest}"
+
+
+def place_of(label: str) -> Path:
+    """Say where a label's failed calls are."""
+    return state_folder() / stem_of(label) / FOLDER
 
 
 @contextlib.contextmanager
@@ -95,6 +105,39 @@ def check_owner(file: int, path: Path) -> None:
             f"{path} {whose}, so it is not used (a saved call is a program): remove it, or set "
             "MASTERWORKER_STATE to a folder of your own"
         )
+
+
+@contextlib.contextmanager
+def written(
+    name: str, folder: int, mode: int = 0o600, *, flushed: bool = False
+) -> Iterator[IO[bytes]]:
+    """Write a file that takes the place of one of this name when all is written, or not at all.
+
+    Args:
+        name: Of the file.
+        folder: In which it is; it has been opened.
+        mode: Its rights.
+        flushed: It is to be on the disk when it takes the place.
+    """
+    new = _NEW + random_name()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(new, flags, mode, dir_fd=folder), "wb") as out:
+            yield out
+            if flushed:
+                out.flush()
+                os.fsync(out.fileno())
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        remove(new, folder)
+        raise
+
+
+def remove_abandoned(folder: int) -> None:
+    """Remove files that were begun long ago, and will not be finished any more."""
+    for name in names_in(folder):
+        if name.startswith(_NEW) and changed(name, folder) < time.time() - ABANDONED:
+            remove(name, folder)
 
 
 def names_in(folder: int) -> list[str]:

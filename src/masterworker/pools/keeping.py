@@ -2,7 +2,7 @@
 
     <state>/pools/<label>/lock        held by the process that scales
                          /pools       how the pools stand: `Kept`
-                         /ticket-...  with which workers join, readable by the user alone
+                         /ticket      with which workers join, readable by the user alone
                          /job-....sh  scripts, and what jobs print (.out)
                          /resume      is there when a paused pool is to go on
                          /succeed     is there when the program of the owner was started again
@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
-import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,8 +23,15 @@ import msgspec
 from msgspec import Struct
 
 from masterworker.errors import UsageError
-from masterworker.machine import random_name
-from masterworker.statefolder import changed, entered, names_in, remove, state_folder
+from masterworker.statefolder import (
+    changed,
+    entered,
+    names_in,
+    remove,
+    state_folder,
+    stem_of,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +98,7 @@ class Place:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        digest = hashlib.sha256(label.encode()).hexdigest()[:16]
-        self.path = _root() / f"{re.sub(r'[^A-Za-z0-9_-]', '_', label)[:40]}-{digest}"
+        self.path = _root() / stem_of(label)
         self._lock = -1
 
     # -- the owner --------------------------------------------------------------------------
@@ -155,18 +159,11 @@ class Place:
         Raises:
             OSError: It cannot be written.
         """
-        new = f".new-{random_name()}"
-        with self._entered() as folder:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            try:
-                with os.fdopen(os.open(new, flags, mode, dir_fd=folder), "wb") as out:
-                    out.write(content)
-                    out.flush()
-                    os.fsync(out.fileno())
-                os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                remove(new, folder)
-                raise
+        with (
+            self._entered() as folder,
+            written(name, folder, mode, flushed=True) as out,  # nodes may read it at once
+        ):
+            out.write(content)
         return self.path / name
 
     def remove(self, name: str) -> None:
