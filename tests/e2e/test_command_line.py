@@ -402,10 +402,21 @@ def test_a_closed_pipe_is_no_error_to_shout_about(job: Desk) -> None:
     assert "Traceback" not in running.err
 
 
-@pytest.mark.parametrize("command", [["show"], ["show", "--json"], ["metrics"], ["list"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show"],
+        ["show", "--json"],
+        ["metrics"],
+        ["list"],
+        ["--help"],
+        ["show", "--help"],
+        ["--version"],
+    ],
+)
 def test_a_full_disk_below_what_is_printed(job: Desk, command: list[str]) -> None:
     """`task_manager metrics demo > FILE` where there is no room: one sentence, and no success."""
-    label = [] if command == ["list"] else [job.label]
+    label = [job.label] if command[-1] in {"show", "--json", "metrics"} else []
     full = os.open("/dev/full", os.O_WRONLY)
     running = job.command(*command, *label, stdout=full)
     os.close(full)

@@ -115,7 +115,8 @@ def test_every_command_line_is_understood(page: Path) -> None:
         if given[0] in main.COMMANDS and given[1:] in ([], ["--clear"]):
             continue  # a text names a command, or an option of it
         try:
-            main._command(parser, parser.parse_intermixed_args(given))
+            options = parser.parse_intermixed_args(given)
+            main._about(parser, options) or main._command(parser, options)
         except SystemExit as end:
             if end.code:
                 pytest.fail(f"task_manager {' '.join(words)}")

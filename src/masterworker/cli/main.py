@@ -119,7 +119,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser.add_argument("-w", "--wait", action="store_true", help="wait for the master to appear")
     parser.add_argument("-v", "--verbose", action="store_true", help="print more")
     parser.add_argument("--json", action="store_true", help="show and list: print JSON")
-    parser.add_argument("--version", action="version", version=f"masterworker {__version__}")
+    parser.add_argument("--version", action="store_true", help="print the version")
     add = parser.add_argument_group("options of show and list").add_argument
     add("--live", action="store_true", default=None, help="show the job until it is over")
     add("--every", type=_pause, metavar="S", help="the same as plain text, every S seconds")
@@ -208,13 +208,13 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = scale_options.joined(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(arguments)
     options = parser.parse_intermixed_args(arguments)
-    if options.help:
-        command = command_in(options.words, parser)
-        print(help_of(command, parser) if command else parser.format_help(), end="")
-        return exit_codes.OK
-    command, label = _command(parser, options)
+    about = _about(parser, options)
+    command, label = ("", "") if about else _command(parser, options)
     show_log(logging.INFO if options.verbose else logging.WARNING)
     try:
+        if about:
+            print(about, end="", flush=True)
+            return exit_codes.OK
         if _has_ticket(options):
             label = _use_ticket(options, label)
         return _carry_out(command, label, options)
@@ -230,6 +230,14 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return report(errors.UsageError(f"what is printed cannot be written: {error.strerror}"))
+
+
+def _about(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """Return the help or the version, if one is asked for; else ""."""
+    if options.help:
+        command = command_in(options.words, parser)
+        return help_of(command, parser) if command else parser.format_help()
+    return f"masterworker {__version__}\n" if options.version else ""
 
 
 def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[str, str]:
