@@ -240,6 +240,14 @@ def test_a_full_disk_that_is_emptied(
     assert path_of(state).name.startswith("demo-")
 
 
+def test_the_first_one_is_saved_early(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A master that is killed before the second one has left one."""
+    monkeypatch.setattr(record_keeper, "FIRST", 0.01)
+    keeper = RecordKeeper("demo", Manager().looking)
+    wait_until(lambda: job_record.find("demo") is not None, HANG)
+    keeper.close(HANG)
+
+
 @pytest.mark.parametrize("told", ["0", "no", " OFF "])
 def test_none_is_wanted(state: Path, monkeypatch: pytest.MonkeyPatch, told: str) -> None:
     """No thread, no file."""

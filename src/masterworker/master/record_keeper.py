@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("masterworker.master")
 
+#: Seconds until the first time: a job that is killed early is known, too.
+FIRST = 5.0
 #: Seconds between two times of saving, at least, ...
 EVERY = 60.0
 #: ... or the time that saving took, times this, where that is longer.
@@ -53,11 +55,11 @@ class RecordKeeper:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        took = 0.0
-        while not self._closing.wait(max(EVERY, EVERY_SHARE * took)):
+        pause = min(FIRST, EVERY)
+        while not self._closing.wait(pause):
             began = time.monotonic()
             self._save()
-            took = time.monotonic() - began
+            pause = max(EVERY, EVERY_SHARE * (time.monotonic() - began))
         self._save()
 
     def _save(self) -> None:
