@@ -17,8 +17,8 @@ from masterworker.data.record import Failure, explain
 from masterworker.recorder import shapes, snapshot
 from masterworker.recorder.shapes import Forecast, Looked, Snapshot
 from masterworker.views import keys, plain, wording
-from masterworker.views.page import View, chosen, page, shares
 from masterworker.views.picture import Picture
+from masterworker.views.screen import View, chosen, screen_of, shares
 from masterworker.views.tables import cells, cut, pad
 from masterworker.views.web.digest import digest
 
@@ -123,7 +123,7 @@ def test_it_fits_the_screen(size: tuple[int, int], text: str, section: int) -> N
     whole = replace(Server(job(20, text)).whole(), note=text, troubles=[text, "no workers " * 30])
     view = View(section, message=text)
     for each in (view, view._replace(cursor=99, column=0), view._replace(text=(text, [text] * 9))):
-        lines = text_of(page(text, whole, width, height, each))
+        lines = text_of(screen_of(text, whole, width, height, each))
         assert len(lines) <= height
         assert all(cells(line) <= width for line in lines)
         assert all(line.isprintable() for line in lines)
@@ -135,7 +135,7 @@ def test_one_screen_has_all_that_matters() -> None:
     server.core.on_heard(0, 50.0)
     server.now = 50.0
     whole = replace(server.whole(), troubles=["3 tasks wait, and there are no workers"])
-    text = "\n".join(text_of(page("demo", whole, 80, 24, View())))
+    text = "\n".join(text_of(screen_of("demo", whole, 80, 24, View())))
     for wanted in (
         r"demo: 25 of 100 tasks done \(25 %\), 1 failed, 20 workers, .*/s, done in about .* \(",
         "! 3 tasks wait, and there are no workers",
@@ -158,7 +158,7 @@ def pressed(whole: Snapshot, text: bytes, before: View | None = None) -> tuple[V
 
 
 def shown(whole: Snapshot, view: View) -> list[str]:
-    return [line.rstrip() for line in text_of(page("demo", whole, 80, 24, view))]
+    return [line.rstrip() for line in text_of(screen_of("demo", whole, 80, 24, view))]
 
 
 def test_rows_are_put_in_order_and_chosen() -> None:

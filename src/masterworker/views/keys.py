@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from masterworker.views.page import HELP, View, chosen
+from masterworker.views.screen import HELP, View, chosen
 from masterworker.views.sections import SECTIONS
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from masterworker.views import keys
-from masterworker.views.page import View, page
+from masterworker.views.screen import View, screen_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at keys and at the size of the window.
 LOOK: Final = 0.25
-#: How the styles of `page` look; what they mean is also told by signs and words.
+#: How the styles of `screen` look; what they mean is also told by signs and words.
 STYLES: Final = {
     "good": "green",
     "bad": "red",
@@ -142,7 +142,7 @@ def _draw(label: str, snapshot: Snapshot, console: Console, view: View) -> Text:
     """Return what is on the screen."""
     width, height = console.size
     text = Text(no_wrap=True, overflow="crop", end="")
-    for n, line in enumerate(page(label, snapshot, width, height, view)):
+    for n, line in enumerate(screen_of(label, snapshot, width, height, view)):
         text.append("\n" if n else "")
         for piece, style in line:
             text.append(piece, STYLES.get(style, ""))

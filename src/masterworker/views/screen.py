@@ -59,7 +59,7 @@ class View(NamedTuple):
     below: Sequence[str] = ()
 
 
-def page(label: str, snapshot: Snapshot, width: int, height: int, view: View) -> list[Line]:
+def screen_of(label: str, snapshot: Snapshot, width: int, height: int, view: View) -> list[Line]:
     """Return the lines of a screen: no more than its height, none longer than its width."""
     headline = wrapped(cut(wording.headline(label, snapshot), 3 * width), width, ", ")
     lines: list[Line] = [[(cut(text, width), "bold")] for text in headline[:2]]
