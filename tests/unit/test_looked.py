@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from masterworker.data import attributes, mainmodule
+from masterworker import data
+from masterworker.data import attributes, cells, mainmodule
 from masterworker.data.environment import Plan
 from masterworker.data.looked import Places
 from masterworker.data.places import Written
@@ -298,6 +299,19 @@ def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[writes.Wri
 class _Owner:
     def forget(self) -> None:
         """Do nothing."""
+
+
+def test_a_module_of_ours_is_no_reason_to_look_again(
+    watched: tuple[writes.Writes, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A master loads some with its first calls."""
+    found, looks = watched
+    first = found.look()
+    monkeypatch.delitem(sys.modules, cells.__name__)
+    monkeypatch.setattr(data, "cells", cells)  # which is there again in the end
+    assert importlib.import_module(cells.__name__) is not cells
+    assert found.look() is first
+    assert len(looks) == 1
 
 
 def test_a_module_that_is_not_there_is_no_reason_to_look_again(

@@ -17,15 +17,14 @@ _CALLS: Final = (CHANGERS | CHANGING) | frozenset(
         *("globals", "next", "__class__", "modules"),
     )
 )
-#: Steps that set something.
-_SETTING: Final = bytes(
+#: Steps that set something: at the top of a module, and in functions.
+_SETTING_AT_TOP: Final = bytes(
     opcode.opmap[each]
-    for each in (
-        *("STORE_ATTR", "STORE_GLOBAL", "STORE_SUBSCR", "STORE_SLICE", "DELETE_ATTR"),
-        *("DELETE_GLOBAL", "DELETE_SUBSCR"),
-    )
+    for each in ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_ATTR", "DELETE_SUBSCR")
     if each in opcode.opmap
 )
+_GLOBALS: Final = bytes((opcode.opmap["STORE_GLOBAL"], opcode.opmap["DELETE_GLOBAL"]))
+_SETTING: Final = _SETTING_AT_TOP + _GLOBALS
 _STORE_DEREF: Final = opcode.opmap["STORE_DEREF"]
 _IMPORT: Final = opcode.opmap["IMPORT_NAME"]
 #: Sets an attribute of what is the first parameter.
@@ -60,7 +59,9 @@ def found_in(code: CodeType, *, is_main: bool = False) -> Found | None:
 def found_at_top(code: CodeType) -> Found | None:
     """Return what the code of a module sets, without its functions. It is not remembered."""
     found = Found([], [], [], [], [], [], [], [])
-    if _may_set(code):
+    # Most modules import something, and have names that functions declare as globals.
+    is_read = not _CALLS.isdisjoint(code.co_names)
+    if is_read or any(each in code.co_code[::2] for each in _SETTING_AT_TOP):
         Reader(code, found, {}, is_main=False, is_inner=False).read()
     return found if any(found) else None
 

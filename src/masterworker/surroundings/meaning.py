@@ -59,15 +59,15 @@ class Homes:
         self._spaces = [
             (each.__name__, vars(each)) for each in self.modules if each.__name__ != mainmodule.MAIN
         ]
+        self._names = frozenset(name for name, _ in self._spaces)
         #: By name and identity; with the object, so that its identity stays its own.
         self._known: dict[str, dict[int, tuple[str, Any]]] = {}
         #: All of their objects, by identity.
         self._all: dict[int, tuple[str, Any]] | None = None
 
     def has(self, place: str) -> bool:
-        """Return whether a place is in one of them."""
-        home = place.partition(MARK)[0]
-        return any(home == name for name, _ in self._spaces)
+        """Return whether a place is in one of them, or a module one of them."""
+        return place.partition(MARK)[0] in self._names
 
     def of(self, name: str, value: Any) -> str:
         """Return `module:name` of the first module that has an object; "": none has.
@@ -158,9 +158,8 @@ def deleted(found: Found | None, namespace: dict[str, Any], homes: Homes) -> Ite
 
 def early(found: Found | None, namespace: dict[str, Any], homes: Homes) -> Iterator[str]:
     """Return what is set before one of the user's own modules is imported."""
-    own = {each.__name__ for each in homes.modules}
     for name, chains in found.early if found is not None else ():
-        if _absolute(name, namespace) in own:
+        if homes.has(_absolute(name, namespace)):
             for chain in chains:
                 yield _changed(*chain, namespace, homes) or place_of(*chain, namespace, homes)
 
