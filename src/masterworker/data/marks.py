@@ -12,25 +12,21 @@ import contextlib
 import copyreg
 import weakref
 from collections import Counter
-from enum import Enum
 from functools import partial
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data import methods
 from masterworker.data.builtin import MISSING
 from masterworker.data.methods import OfModule
 from masterworker.data.places import MARK, find, is_container
-from masterworker.data.stateful import slots_of
+from masterworker.data.stateful import is_reduced_as_usual, slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
 #: How many objects are remembered.
 _KEPT: Final = 10_000
-#: A flag of classes that are written in Python.
-_HEAP: Final = 1 << 9
 #: By identity: objects of this process, what each is known by, and whether its module has it.
 _known: Final = dict[int, tuple["Callable[[], object]", str, bool]]()
 #: By identity: containers, and the places that have them.
@@ -111,16 +107,13 @@ def _bound(kept: dict[Any, Any]) -> None:
         kept.pop(next(iter(kept)))
 
 
-def is_usual(kind: type) -> bool:
+def is_usual(kind: type[object]) -> bool:
     """Return whether objects of a class are all in their attributes, and pickled so."""
-    if not kind.__flags__ & _HEAP or issubclass(kind, (type, ModuleType, Enum)):
-        return False
-    usual = ("__reduce_ex__", "__reduce__", "__getstate__")
     own = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")
     return (
-        all(getattr(kind, name) is getattr(object, name) for name in usual)
+        is_reduced_as_usual(kind)
+        and kind.__getstate__ is object.__getstate__
         and not any(hasattr(kind, name) for name in own)
-        and all(each is object or each.__flags__ & _HEAP for each in kind.__mro__)
     )
 
 

@@ -287,20 +287,14 @@ class Reader:
     def _set_by_call(self, callees: Any, of_object: set[str], of: Chain, count: int) -> bool:
         """Note what `setattr` and its kin do to something; it is false if nothing of the kind."""
         deletes = ("delattr", ()) in callees or "__delattr__" in of_object
-        if not of_object.isdisjoint(("object", "setattr", "__setattr__", "__delattr__")):
+        is_method = not of_object.isdisjoint(("object", "setattr", "__setattr__", "__delattr__"))
+        is_function = ("setattr", ()) in callees and count == 3
+        if is_method or is_function or (deletes and count == 2):
             name = self._item(count - 1) if count > 1 else None
             if isinstance(name, str):
                 where = self._found.deletes if deletes else self._found.sets
                 self._note(where, (of[0], (*of[1], name)))
             elif count > 1:
-                self._note(self._found.wholes, of)
-            return True
-        if (("setattr", ()) in callees and count == 3) or (deletes and count == 2):
-            name = self._item(count - 1)
-            if isinstance(name, str):
-                where = self._found.deletes if deletes else self._found.sets
-                self._note(where, (of[0], (*of[1], name)))
-            else:
                 self._note(self._found.wholes, of)
             return True
         if ("vars", ()) in callees and count == 1:

@@ -18,14 +18,15 @@ def is_stateful(value: object) -> bool:
     kind = type(value)  # a proxy may say that it is something else, or raise
     if kind is SimpleNamespace:
         return True
+    return is_reduced_as_usual(kind) and kind not in copyreg.dispatch_table
+
+
+def is_reduced_as_usual(kind: type[object]) -> bool:
+    """Return whether a class is Python all the way, and says nothing of what pickles hold of it."""
     if not kind.__flags__ & _HEAP or issubclass(kind, (type, ModuleType, Enum)):
         return False
     is_usual = kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__
-    return (
-        is_usual
-        and kind not in copyreg.dispatch_table
-        and all(each is object or each.__flags__ & _HEAP for each in kind.__mro__)
-    )
+    return is_usual and all(each is object or each.__flags__ & _HEAP for each in kind.__mro__)
 
 
 def attributes_of(value: object) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from masterworker.data import mainmodule, places, stateful
 from masterworker.data.places import MARK
 from masterworker.data.reading import PARAMETER, THIS, VARIABLE
 from masterworker.data.settings_in_code import found_in
-from masterworker.surroundings.meaning import data_of, holds_items
+from masterworker.surroundings.meaning import data_of, has_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -232,7 +232,7 @@ class Kept:
         kind = type(value)
         if self._changing.isdisjoint(kind.__mro__):
             return False
-        return stateful.is_stateful(value) or holds_items(value)
+        return has_state(value)
 
 
 def _holder(owner: type, name: str) -> type | None:
