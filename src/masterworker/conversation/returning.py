@@ -108,7 +108,7 @@ class Returning:
         self._whole.apply(self._whole.core.on_brought(task_id, *what, now)[1], now)
 
     def _look(self, now: float) -> None:
-        """Are all back?"""
+        """Hand out tasks again if all are back."""
         if not self.expected:
             self._busy.clear()
             self._whole.pressure.expecting = False

@@ -92,10 +92,10 @@ class Reporter:
         """Take note of the members whose processes are well, and of what else is seen of them.
 
         Args:
-            members: Their numbers,
-            usage: what they use,
-            still: and which of them stand still,
-            run: in this run of the manager (`wire.number_of_run`).
+            members: Their numbers.
+            usage: What processes use.
+            still: Those that do nothing but execute.
+            run: The run of the manager in which all these numbers are (`wire.number_of_run`).
         """
         with self._changed:
             self._run = run
@@ -186,9 +186,9 @@ class Reporter:
         run: int,
     ) -> bool:
         """Speak to the manager once. False: it did not get through; try again."""
-        of = {"run": run} if run and self._patience is not None else {}
+        of_run = {"run": run} if run and self._patience is not None else {}
         try:
-            orders = self._attend[thread](self._name, well, endings, wait, *seen, **of)
+            orders = self._attend[thread](self._name, well, endings, wait, *seen, **of_run)
         except (Terminated, JobEndedError):  # the latter: the end came while the line was cut
             self._end()
             return True

@@ -30,7 +30,7 @@ class Vouching:
     def look(
         self, slots: Iterable[Slot], well: Sequence[WorkerProcess], now: float
     ) -> tuple[list[int], Sequence[wire.Usage], Sequence[wire.Still], int]:
-        """Return what `Reporter.vouch` takes, of the run that was joined first last.
+        """Return what `Reporter.vouch` takes, of the latest run that a process has joined.
 
         Args:
             slots: All slots.

@@ -33,9 +33,9 @@ class Guard:
         "__weakref__",
         "_acquire",
         "_carry_out",
-        "_core",
         "_lock",
         "_machine",
+        "_out",
         "_outbox",
         "_release",
     )
@@ -43,7 +43,7 @@ class Guard:
     def __init__(
         self, machine: Dispatcher, carry_out: Callable[[Dispatcher], None], outbox: Outbox
     ) -> None:
-        self._machine, self._core = machine, machine.core.out
+        self._machine, self._out = machine, machine.core.out
         self._lock = forks.lock()
         self._acquire: Callable[[], object] = self._lock.acquire
         self._release: Callable[[], object] = self._lock.release
@@ -71,7 +71,7 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         machine, outbox = self._machine, self._outbox
         try:
-            if machine.effects or machine.alarmed or self._core.alarmed:
+            if machine.effects or machine.alarmed or self._out.alarmed:
                 self._carry_out(machine)
         finally:
             self._release()

@@ -30,7 +30,7 @@ class Untold:
         self.rest: tuple[list[bytes], list[bytes]] = [], []
         #: Those that may have such calls, in their order.
         self._batches: deque[Batch] = deque()
-        #: Values that are taken, and are being yielded: the last ones before this place.
+        #: Values that are taken, and are being yielded; and the place behind the last of them.
         self._values: Iterator[Any] = iter(())
         self._end = 0
         self._batch: Batch | None = None
@@ -47,8 +47,8 @@ class Untold:
 
         Args:
             values: Values that came as one.
-            batch: Of this batch,
-            end: the last ones before this place.
+            batch: The batch that they are of.
+            end: The place in that which is behind the last of them.
         """
         self._values, self._batch, self._end = iter(values), batch, end
         return self._values
