@@ -31,7 +31,7 @@ AXE: Any = find_spec("axe_playwright_python")
 SEEN = {
     "no_workers": ("No workers yet", "task_manager worker sweep -n auto"),
     "waiting": ("The workers wait", "No task has been asked for"),
-    "running": ("tasks done", "task_manager replay sweep"),
+    "running": ("tasks done", "task_manager replay sweep", "! slow: "),
     "piling": ("Trouble", "results of 2,100 MB wait"),
     "silent": ("The master does not answer", "as of "),
     "ended": ("sweep is over", "The job is over"),

@@ -94,6 +94,20 @@ def test_differences_make_the_whole() -> None:
         assert made == shown["changes"]
 
 
+def test_silent_workers_come_first_and_are_marked() -> None:
+    """By the rule that the terminal has: nothing was heard of them for 11 s."""
+    whole = replace(Job(60).snapshot(), age=100.0)
+    heard = [replace(each, heard=100.0 - each.id % 20) for each in whole.worker_list]
+    whole = replace(whole, worker_list=heard)
+    told = digest("demo", whole)["worker_list"]
+    silent = {each.id for each in heard if each.id % 20 > 11}
+    assert {each["id"] for each in told if each["silent"]} == silent
+    assert {each["id"] for each in told[: len(silent)]} == silent
+    assert not any(
+        each["silent"] for each in digest("demo", replace(whole, ended=True))["worker_list"]
+    )
+
+
 def test_a_page_that_has_an_old_digest_is_sent_all() -> None:
     job = Job(3)
     watcher = Looked(job.snapshot())

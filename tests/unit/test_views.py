@@ -277,7 +277,9 @@ def test_a_slow_host_is_seen_whatever_the_number_of_hosts() -> None:
     (titles,) = [n for n, line in enumerate(lines) if line.startswith("HOST ")]
     assert lines[titles + 1].split()[:7] == ["node300", "2", "0", "20", "!", "slow:", "1.0"]
     assert "  slow: node300, 1.0 s for each task" in plain.lines("demo", whole)
-    assert digest("demo", whole)["hosts"][0]["name"] == "node300"
+    told = digest("demo", whole)["hosts"]
+    assert told[0]["name"] == "node300"
+    assert [host["name"] for host in told if host["slow"]] == ["node300"]
     for others in ([slow], [], [few]):
         assert wording.slow_hosts(replace(whole, hosts=others)) == {}
 

@@ -14,7 +14,7 @@ LATELY: Final = 10.0
 SILENT: Final = 11.0
 #: A host is slow if its tasks take this many times as long as those of most; ...
 SLOW: Final = 2.0
-#: ... after this number of tasks. `web/static/tables.js` has the same.
+#: ... after this number of tasks.
 JUDGED: Final = 5
 
 
@@ -138,7 +138,7 @@ def slow_hosts(snapshot: Snapshot) -> dict[str, float]:
 
 def is_silent(worker: Worker, snapshot: Snapshot) -> bool:
     """Return whether nothing has been heard of a worker for too long."""
-    return snapshot.age - worker.heard > SILENT
+    return not snapshot.ended and snapshot.age - worker.heard > SILENT
 
 
 def at_it(worker: Worker, snapshot: Snapshot) -> float:

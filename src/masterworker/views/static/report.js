@@ -2,18 +2,10 @@
 
 import { pageIn } from "./draw.js";
 import { element, section } from "./parts.js";
+import { table } from "./tables.js";
 import { clockText, memoryText, numberText, tagText, timeText } from "./words.js";
 
 const EVENTS = 200;
-
-function table(label, titles, rows) {
-  const head = titles.map((title) =>
-    element("th", { scope: "col", class: title.startsWith("#") && "number" }, title.replace("#", "")));
-  const body = rows.map((row) => element("tr", {}, row.map((cell, n) =>
-    element("td", { class: titles[n].startsWith("#") ? "number" : n ? null : "name" }, cell))));
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
-    element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
-}
 
 function lostSection(view) {
   const figures = [

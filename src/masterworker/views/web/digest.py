@@ -41,8 +41,9 @@ def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str
     """Return what a page is shown, as plain data.
 
     Beside the fields of a snapshot: `label`; `headline`, one sentence; `rate`, tasks per second of
-    late; `more_hosts`, hosts that are left out; `rows` as `bigpicture.shown` has them; and for
-    each tag `when` it will be done.
+    late; `more_hosts`, hosts that are left out; `rows` as `bigpicture.shown` has them; for each tag
+    `when` it will be done; of hosts and workers, which are in the order in which they matter, those
+    that are `slow` and those that are `silent`.
 
     Args:
         label: Its label.
@@ -52,11 +53,12 @@ def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str
     if is_over:
         never = replace(snapshot.forecast, seconds=None)
         snapshot = replace(snapshot, forecast=never, forecasts=[])
-    hosts = wording.ranked_hosts(snapshot)
+    hosts, workers = wording.ranked_hosts(snapshot), _workers(snapshot)
+    slow = wording.slow_hosts(snapshot)
     reduced = replace(
         snapshot,
         hosts=hosts[:HOSTS],
-        worker_list=_workers(snapshot),
+        worker_list=workers,
         histories=_histories(snapshot),
         rows=no_rows(),
     )
@@ -64,6 +66,10 @@ def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str
     coming = {each.tag: wording.when(each) for each in snapshot.forecasts}
     for tag in plain["tags"]:
         tag["when"] = coming.get(tag["name"], "")
+    for host in plain["hosts"]:
+        host["slow"] = host["name"] in slow
+    for shown, worker in zip(plain["worker_list"], workers, strict=True):
+        shown["silent"] = wording.is_silent(worker, snapshot)
     del plain["forecasts"]
     plain |= {
         "label": label,

@@ -1,10 +1,9 @@
-// Tables of tags, hosts and workers, and the list of failures.
+// Tables of tags, hosts and workers, and the list of failures. Which hosts are slow and which
+// workers silent, and in which order they matter, is in what the page is sent.
 
 import { command, element, quoted, section, svgElement } from "./parts.js";
 import { memoryText, numberText, tagText, timeText } from "./words.js";
 
-// Seconds without a sign of life after which a worker is silent; see `views/wording.py`.
-const SILENT = 11;
 const LONGEST = 10;
 
 // A table; columns that are numbers are named with a "#" in front.
@@ -73,28 +72,16 @@ export function tagsSection(view, hues) {
   return section("Tags", "tags", table("tags", titles, rows));
 }
 
-// Hosts whose tasks take much longer than those of most; the same tags are assumed everywhere.
-function slowHosts(hosts) {
-  const means = hosts.filter((host) => host.tasks > 4).map((host) => host.busy / host.tasks);
-  means.sort((a, b) => a - b);
-  const usual = means[Math.floor((means.length - 1) / 2)] || Infinity;
-  return new Set(hosts.filter((host) => host.tasks > 4 && host.busy / host.tasks > 2 * usual));
-}
-
 export function hostsSection(view) {
   if (!view.hosts.length) return null;
-  const slow = slowHosts(view.hosts);
-  const ranked = [...view.hosts].sort(
-    (a, b) => slow.has(b) - slow.has(a) || b.workers - a.workers || b.tasks - a.tasks,
-  );
-  const rows = ranked.map((host) => {
+  const rows = view.hosts.map((host) => {
     const mean = host.tasks ? timeText(host.busy / host.tasks) : "";
     return [
       host.name,
       numberText(host.workers),
       host.lost ? element("span", { class: "bad" }, `✗ ${numberText(host.lost)}`) : "0",
       numberText(host.tasks),
-      slow.has(host) ? element("span", { class: "bad" }, `! slow: ${mean}`) : mean,
+      host.slow ? element("span", { class: "bad" }, `! slow: ${mean}`) : mean,
       timeText(host.busy),
       memoryText(host.memory),
     ];
@@ -104,22 +91,15 @@ export function hostsSection(view) {
   return section("Hosts", "hosts", table("hosts", titles, rows), more);
 }
 
-function isSilent(worker, view) {
-  return !view.ended && view.age - worker.heard > SILENT;
-}
-
 function sinceText(worker, view) {
   return worker.tag ? timeText(Math.max(0, view.age - worker.since)) : "";
 }
 
 export function workersSection(view) {
-  const here = view.worker_list.filter((worker) => worker.left === null);
-  if (!here.length) return null;
-  const rank = (worker) => (isSilent(worker, view) ? 1e12 : 0) + (worker.tag ? view.age - worker.since : 0);
-  const shown = here.sort((a, b) => rank(b) - rank(a)).slice(0, 2 * LONGEST);
-  const rows = shown.map((worker) => [
+  if (!view.worker_list.length) return null;
+  const rows = view.worker_list.slice(0, 2 * LONGEST).map((worker) => [
     `${worker.id}: ${worker.info}`,
-    isSilent(worker, view)
+    worker.silent
       ? element("span", { class: "bad" }, `! silent for ${timeText(view.age - worker.heard)}`)
       : worker.tag ? "busy" : "idle",
     worker.tag ? tagText(worker.task || worker.tag) : "",
@@ -135,7 +115,7 @@ export function workersSection(view) {
 }
 
 export function longestSection(view) {
-  const busy = view.worker_list.filter((worker) => worker.left === null && worker.task);
+  const busy = view.worker_list.filter((worker) => worker.task);
   if (!busy.length || view.ended) return null;
   const shown = busy.sort((a, b) => a.since - b.since).slice(0, LONGEST);
   const label = quoted(view.label);
