@@ -14,10 +14,12 @@ from masterworker.core.scheduler import Scheduler
 from masterworker.core.standing import stand
 from masterworker.core.task import FAILURE, RESULT, Outcome
 from masterworker.data.record import Failure, explain
-from masterworker.recorder import shapes, snapshot
+from masterworker.recorder import shapes, snapshot, spanned
 from masterworker.recorder.shapes import Forecast, Looked, Snapshot
-from masterworker.views import keys, plain, wording
+from masterworker.views import keys, plain, sections, trace, wording
+from masterworker.views.known import Known
 from masterworker.views.picture import Picture
+from masterworker.views.progress import html
 from masterworker.views.screen import View, chosen, screen_of, shares
 from masterworker.views.tables import cells, cut, pad
 from masterworker.views.web.digest import digest
@@ -215,6 +217,16 @@ def test_what_is_explained() -> None:
     view, _ = pressed(whole, b"?")
     assert all(line in shown(whole, view) for line in keys.HELP)
     assert "There are no failures." in shown(Server(Scheduler()).whole(), View(4))
+
+
+def test_tasks_are_called_what_people_call_them() -> None:
+    """Of a function its name; of any other tag all of it, as `explain` and `replay` take it."""
+    whole = Server(job(2)).whole()
+    whole = replace(whole, failures=[replace(whole.failures[0], tasks=["@f_3", "a@b_4"])])
+    assert sections.failures(whole, whole=True).rows[0].cells[2] == "f_3, a@b_4"
+    assert "<td>f_3, a@b_4</td>" in html.job("demo", whole)
+    told = [*trace.events(Known("demo", whole, spanned.decode(b"")))]
+    assert [each["args"]["tasks"] for each in told if "tasks" in each["args"]] == ["f_3, a@b_4"]
 
 
 def test_lines_are_divided_fairly() -> None:

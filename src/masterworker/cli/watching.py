@@ -124,7 +124,7 @@ class _Watched:
         task, self._asked = self._asked, ""
         if not task:
             return
-        name = task.removeprefix("@")
+        name = wording.name_of(task)
         try:
             _, *lines = self._client.story(task_number(task))
         except MasterworkerError as error:

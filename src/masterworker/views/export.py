@@ -12,6 +12,7 @@ from msgspec import to_builtins
 from masterworker.data.cells import harmless
 from masterworker.data.record import printable
 from masterworker.views.tracks import names_of
+from masterworker.views.wording import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def rows(known: Known) -> Iterator[dict[str, Any]]:
     for tag in snapshot.tags:
         names = ("asked", "executed", "done", "failed", "cancelled", "busy", "mean", "median")
         figures = {name: getattr(tag, name) for name in (*names, "p99")}
-        yield {"kind": "tag", "tag": shown(tag.name), **figures}
+        yield {"kind": "tag", "tag": name_of(tag.name), **figures}
     for host in snapshot.hosts:
         about = {"executed": host.tasks, "lost": host.lost, "busy": host.busy}
         yield {"kind": "host", "host": host.name, **about, "memory": host.memory, "cpu": host.cpu}
@@ -80,21 +81,20 @@ def rows(known: Known) -> Iterator[dict[str, Any]]:
         yield {"kind": "worker", **place, **times, **about, "cpu": worker.cpu}
     for failure in snapshot.failures:
         times = {"begin": failure.first, "end": failure.last}
-        texts = {"tag": shown(failure.tag), "name": failure.type, "host": ", ".join(failure.hosts)}
+        texts = {
+            "tag": name_of(failure.tag),
+            "name": failure.type,
+            "host": ", ".join(failure.hosts),
+        }
         number = {"failed": failure.number}
         yield {"kind": "failure", **texts, **times, **number, "text": failure.text}
     names_by_id = names_of(known)
     for span in known.spans:
         name = names_by_id.get(span.worker, "")
-        texts = {"kind": "span", "tag": shown(span.tag), "host": span.host, "name": name}
+        texts = {"kind": "span", "tag": name_of(span.tag), "host": span.host, "name": name}
         times = {"begin": round(span.begin, 6), "end": round(span.end, 6)}
         figures = {"worker": span.worker, "executed": span.tasks, "busy": round(span.busy, 6)}
         yield {**texts, **times, **figures}
-
-
-def shown(tag: str) -> str:
-    """Return a tag as people write it: of a function its name."""
-    return tag.removeprefix("@")
 
 
 def _cell(value: Any) -> Any:

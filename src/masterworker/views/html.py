@@ -22,6 +22,7 @@ from masterworker.recorder.telling import halve
 from masterworker.version import __version__
 from masterworker.views.bundle import bundled
 from masterworker.views.web.digest import digest
+from masterworker.views.wording import name_of
 
 if TYPE_CHECKING:
     from masterworker.recorder.shapes import Snapshot
@@ -171,7 +172,7 @@ def _plain(view: dict[str, Any]) -> str:
         f"<tr><th>{name.replace('_', ' ')}</th><td>{view[name]:,}</td></tr>" for name in figures
     )
     tags = "".join(
-        f"<tr><td>{escape(printable(tag['name'].removeprefix('@')))}</td>"
+        f"<tr><td>{escape(printable(name_of(tag['name'])))}</td>"
         f"<td>{tag['done']:,} done</td><td>{tag['failed']:,} failed</td></tr>"
         for tag in view["tags"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from masterworker.views import wording
 from masterworker.views.screen import HELP, View, chosen
 from masterworker.views.sections import SECTIONS
 
@@ -82,7 +83,7 @@ def _of_section(view: View, key: bytes, snapshot: Snapshot) -> tuple[View, str]:
         return view._replace(backwards=not view.backwards, cursor=0), ""
     if key in EXPLAINS:
         if section.rows and (task := section.rows[row].task):
-            title = f"task {task.removeprefix('@')}"
+            title = f"task {wording.name_of(task)}"
             below = section.rows[row].more
             return view._replace(text=(title, ["..."]), below=below, cursor=0), task
         said = [

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from masterworker.data.record import printable
 from masterworker.version import __version__
+from masterworker.views.wording import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,7 @@ class _Job(Collector):
         self._label, self._snapshot = _text(label), snapshot
         self._tags: dict[str, Tag] = {}
         for tag in snapshot.tags:
-            self._tags[_other(_text(tag.name.removeprefix("@")), self._tags)] = tag
+            self._tags[_other(_text(name_of(tag.name)), self._tags)] = tag
 
     def collect(self) -> Iterator[Any]:
         """Yield all of them."""

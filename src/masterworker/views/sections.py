@@ -64,7 +64,7 @@ def tags(snapshot: Snapshot, *, whole: bool) -> Section:
     forecasts = {each.tag: wording.when(each) for each in snapshot.forecasts}
     rows = []
     for tag in sorted(snapshot.tags, key=lambda tag: tag.busy, reverse=True):
-        name = tag.name.removeprefix("@")
+        name = wording.name_of(tag.name)
         counts = (tag.waiting, tag.in_hand, tag.done, tag.failed, tag.busy_workers)
         times_of = (tag.median, tag.p99)
         shown = map(wording.time, times_of) if tag.executed else ("", "")
@@ -99,7 +99,7 @@ def workers(snapshot: Snapshot, *, whole: bool) -> Section:
     rows = []
     for worker in wording.slowest(snapshot)[: None if whole else SLOWEST]:
         at_it = wording.at_it(worker, snapshot)
-        what = (worker.task or worker.tag).removeprefix("@") or "idle"
+        what = wording.name_of(worker.task or worker.tag) or "idle"
         if wording.is_silent(worker, snapshot):
             what = f"silent for {wording.time(snapshot.age - worker.heard)}; {what}"
         cells = (
@@ -120,7 +120,7 @@ def failures(snapshot: Snapshot, *, whole: bool) -> Section:
     rows = []
     for kind in sorted(snapshot.failures, key=lambda kind: kind.number, reverse=True):
         text = f"{kind.type}: {kind.text}" if kind.text else kind.type
-        tasks = ", ".join(kind.tasks[: None if whole else 1]).replace("@", "")
+        tasks = ", ".join(map(wording.name_of, kind.tasks[: None if whole else 1]))
         places = ", ".join(kind.hosts[: None if whole else 2])
         cells = (text, times(kind.number), tasks, places)
         task = kind.tasks[0] if kind.tasks else ""

@@ -16,6 +16,7 @@ from masterworker.data.record import printable
 from masterworker.recorder.spans import SEVERAL
 from masterworker.version import __version__
 from masterworker.views.tracks import names_of, tracks
+from masterworker.views.wording import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,7 @@ def _happened(snapshot: Snapshot) -> Iterator[Event]:
     ]
     for failure in snapshot.failures:
         text = f"{failure.type}: {failure.text}"
-        tasks = ", ".join(map(printable, failure.tasks))
+        tasks = ", ".join(printable(name_of(task)) for task in failure.tasks)
         about = {"number": failure.number, "tasks": tasks}
         found.append((failure.first, "failed", f"first failure: {text}", about))
     for at, kind, text, args in sorted(found, key=lambda each: each[0]):
@@ -150,7 +151,7 @@ def _span(span: Span, pid: int, tid: int) -> Iterator[Event]:
     yield {
         "ph": "X",
         "cat": "tasks",
-        "name": printable(span.tag.removeprefix("@")),
+        "name": printable(name_of(span.tag)),
         **place,
         "args": args,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from masterworker.core.filters import CALL_MARK
+
 if TYPE_CHECKING:
     from masterworker.recorder.shapes import Forecast, Host, Snapshot, Worker
 
@@ -16,6 +18,11 @@ SILENT: Final = 11.0
 SLOW: Final = 2.0
 #: ... after this number of tasks.
 JUDGED: Final = 5
+
+
+def name_of(name: str) -> str:
+    """Return a tag, or the id of a task, as people write it: of a function its name alone."""
+    return name.removeprefix(CALL_MARK)
 
 
 def number(value: float) -> str:

@@ -45,7 +45,7 @@ def job(label: str, snapshot: Snapshot) -> str:
             ("tag", "waiting", "in hand", "done", "failed", "median"),
             [
                 (
-                    tag.name.removeprefix("@"),
+                    wording.name_of(tag.name),
                     *map(wording.number, (tag.waiting, tag.in_hand, tag.done, tag.failed)),
                     wording.time(tag.median) if tag.executed else "",
                 )
@@ -62,7 +62,7 @@ def job(label: str, snapshot: Snapshot) -> str:
                 (
                     f"{kind.type}: {kind.text}" if kind.text else kind.type,
                     wording.number(kind.number),
-                    ", ".join(kind.tasks),
+                    ", ".join(map(wording.name_of, kind.tasks)),
                 )
                 for kind in kinds
             ],

@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from masterworker.recorder.rows import FULL
+from masterworker.views.wording import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ def _add_in_hand(snapshot: Snapshot, cells: list[bytes], slots: int) -> None:
     by_worker = {head.worker: at for at, head in enumerate(heads) if head.worker >= 0}
     by_host = {head.name: at for at, head in enumerate(heads) if head.worker < 0 == head.hosts - 1}
     places = {tag.name: at + 1 for at, tag in enumerate(snapshot.tags)}
-    places |= {name.removeprefix("@"): at for name, at in places.items()}
+    places |= {name_of(name): at for name, at in places.items()}
     here = {host.name: host.workers for host in snapshot.hosts}
     begun: dict[int, list[int]] = {}
     tags: dict[int, int] = {}
