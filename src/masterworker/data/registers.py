@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import sys
+from operator import is_
 from types import CodeType, FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,8 @@ from masterworker.data import mainmodule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    _Items = tuple[Any, ...]
 
 #: Dictionaries of the standard library, and the functions that fill them.
 _DICTIONARIES: Final = {
@@ -63,6 +66,9 @@ class _Here:
         self.texts: frozenset[str] = frozenset()
         #: What has been entered here, by the name of the register.
         self.entered: dict[str, tuple[object, ...]] = {}
+        #: What a register held when it was read last, by its name: the set `own` of that time, all
+        #: keys, all values, and the program's items.
+        self.read: dict[str, tuple[object, _Items, _Items, dict[Any, Any]]] = {}
 
 
 _here: Final = _Here()
@@ -136,10 +142,27 @@ def read(name: str) -> dict[Any, Any]:
         return {each: {name: getattr(it, name) for name in _FORMAT} for each, it in kept}
     for part in path.replace(_GENERIC, ".registry").split("."):
         found = getattr(found, part, None)
-    items = dict(found or {}).items()
+    items = dict(found or {})
     if name == _NAMESPACES:
-        return {key: value for key, value in items if key not in _USUAL}
-    return {key: value for key, value in items if _is_own(key) or _is_own(value)}
+        return {key: value for key, value in items.items() if key not in _USUAL}
+    return _own_of(name, items)
+
+
+def _own_of(name: str, items: dict[Any, Any]) -> dict[Any, Any]:
+    """Return which items of a register are the program's.
+
+    Each call asks, and libraries enter hundreds of items: as long as all of them are the same
+    objects, none is looked at by itself.
+    """
+    own = _here.own
+    known = _here.read.get(name)
+    if known is not None and known[0] is own and len(known[1]) == len(items):
+        _, keys, values, found = known
+        if all(map(is_, items, keys)) and all(map(is_, items.values(), values)):
+            return found.copy()
+    found = {key: value for key, value in items.items() if _is_own(key) or _is_own(value)}
+    _here.read[name] = own, tuple(items), tuple(items.values()), found
+    return found.copy()
 
 
 def _handlers() -> Iterator[tuple[str, Callable[..., Any]]]:
