@@ -7,53 +7,19 @@ import signal
 from typing import TYPE_CHECKING
 
 from e2e.desk import until
+from e2e.recorded import Recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.desk import Desk, Running
+    from e2e.desk import Desk
 
-PROGRAM = """
-import sys, threading
-import masterworker
-from masterworker.master import record_keeper
-
-record_keeper.EVERY = 0.1
-
-if __name__ == "__main__":
-    with masterworker.Master(LABEL, workers=1) as master:
-        futures = [master.submit(divmod, 7, n % 4) for n in range(40)]
-        assert sum(each.exception(60) is None for each in futures) == 30
-        print("done", flush=True)
-        if sys.argv[1:]:
-            threading.Event().wait(120)
-"""
 HOW = "40 of 40 tasks done (100 %), 10 failed"
-
-
-class Gone:
-    """What is said of a job that is gone, with a state folder of our own."""
-
-    def __init__(self, desk: Desk, folder: Path) -> None:
-        self.desk, self.state = desk, folder / "state"
-
-    def job(self, *arguments: str) -> Running:
-        script = self.desk.write("job.py", PROGRAM)
-        return self.desk.start(script, *arguments, MASTERWORKER_STATE=str(self.state))
-
-    def asked(self, *words: str, status: int = 0, **env: str) -> Running:
-        asked = self.desk.command(*words, MASTERWORKER_STATE=str(self.state), **env)
-        assert asked.status() == status, asked.err
-        return asked
-
-    def saved(self) -> bytes:
-        paths = list(self.state.glob("records/*.record"))
-        return paths[0].read_bytes() if paths else b""
 
 
 def test_a_job_that_ended(desk: Desk, tmp_path: Path) -> None:
     """Status 3 and one line on stderr as ever; how it stood on stdout."""
-    gone = Gone(desk, tmp_path)
+    gone = Recorded(desk, tmp_path)
     gone.job().good()
     shown = gone.asked("show", desk.label, status=3)
     (line,) = shown.err.splitlines()
@@ -80,7 +46,7 @@ def test_a_job_that_ended(desk: Desk, tmp_path: Path) -> None:
 
 def test_a_master_that_was_killed(desk: Desk, tmp_path: Path) -> None:
     """It was saved before; while it runs it is not among those that are gone."""
-    gone = Gone(desk, tmp_path)
+    gone = Recorded(desk, tmp_path)
     running = gone.job("wait")
     running.says("done")
     before = gone.saved()  # saved anew from here on: with all that is done
@@ -102,7 +68,7 @@ def test_a_master_that_was_killed(desk: Desk, tmp_path: Path) -> None:
 
 def test_a_record_that_is_damaged(desk: Desk, tmp_path: Path) -> None:
     """One line, the same status, no traceback."""
-    gone = Gone(desk, tmp_path)
+    gone = Recorded(desk, tmp_path)
     gone.job().good()
     (path,) = gone.state.glob("records/*.record")
     path.write_bytes(path.read_bytes()[:100])
@@ -117,14 +83,14 @@ def test_a_record_that_is_damaged(desk: Desk, tmp_path: Path) -> None:
 
 def test_where_a_job_is_named_with_its_address(desk: Desk, tmp_path: Path) -> None:
     """Another one may be meant: nothing is shown."""
-    gone = Gone(desk, tmp_path)
+    gone = Recorded(desk, tmp_path)
     gone.job().good()
     assert gone.asked("-m", "localhost:9", "show", desk.label, status=3).out == ""
 
 
 def test_parameters_and_results_are_not_in_it(desk: Desk, tmp_path: Path) -> None:
     """Nor are records kept where they are not wanted."""
-    gone = Gone(desk, tmp_path)
+    gone = Recorded(desk, tmp_path)
     script = desk.write(
         "job.py",
         """

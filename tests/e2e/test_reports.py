@@ -10,93 +10,63 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.desk import until
+from e2e.recorded import PROGRAM, Recorded
 from unit.rules_of_traces import check
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.desk import Desk, Running
-
-PROGRAM = """
-import sys, threading
-import masterworker
-from masterworker.master import record_keeper
-
-record_keeper.EVERY = 0.1
-
-if __name__ == "__main__":
-    with masterworker.Master(LABEL, workers=1) as master:
-        futures = [master.submit(divmod, 7, n % 4) for n in range(40)]
-        assert sum(each.exception(60) is None for each in futures) == 30
-        print("done", flush=True)
-        if sys.argv[1:]:
-            threading.Event().wait(120)
-"""
+    from e2e.desk import Desk
 
 
-class Written:
-    """What is written of a job, with a state folder of our own."""
-
-    def __init__(self, desk: Desk, folder: Path) -> None:
-        self.desk, self.folder, self.state = desk, folder, folder / "state"
-
-    def job(self, *arguments: str) -> Running:
-        script = self.desk.write("job.py", PROGRAM)
-        return self.desk.start(script, *arguments, MASTERWORKER_STATE=str(self.state))
-
-    def asked(self, *words: str, status: int = 0) -> Running:
-        asked = self.desk.command(*words, MASTERWORKER_STATE=str(self.state))
-        assert asked.status() == status, asked.err
-        return asked
-
-    def everything(self, is_there: bool) -> None:
-        """All of them tell of the same 40 tasks."""
-        label, said = self.desk.label, []
-        paths = {name: self.folder / name for name in ("a.csv", "a.json", "trace.json", "a.prom")}
-        for command, name in (("report", "a.csv"), ("report", "a.json"), ("trace", "trace.json")):
-            said.append(self.asked(command, label, "--out", str(paths[name])).err)
-        said.append(self.asked("metrics", label, "--out", str(paths["a.prom"])).err)
-        assert all(bool(err) is not is_there for err in said), said
-        assert all("from its record of" in err for err in said if err)
-        with paths["a.csv"].open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        (tag,) = [row for row in rows if row["kind"] == "tag"]
-        assert (tag["tag"], tag["done"], tag["failed"]) == ("divmod", "30", "10")
-        assert sum(int(row["executed"]) for row in rows if row["kind"] == "span") == 40
-        whole = json.loads(paths["a.json"].read_text())
-        assert whole["snapshot"]["done"] == 30
-        assert sum(span["tasks"] for span in whole["spans"]) == 40
-        spans = check(json.loads(paths["trace.json"].read_text()))
-        assert sum(span["args"]["tasks"] for span in spans) == 40
-        sample = f'masterworker_tasks_failed_total{{job="{label}",tag="divmod"}} 10.0'
-        assert sample in paths["a.prom"].read_text().splitlines()
+def everything_is_written(of: Recorded, folder: Path, *, is_there: bool) -> None:
+    """All of them tell of the same 40 tasks."""
+    label, said = of.desk.label, []
+    paths = {name: folder / name for name in ("a.csv", "a.json", "trace.json", "a.prom")}
+    for command, name in (("report", "a.csv"), ("report", "a.json"), ("trace", "trace.json")):
+        said.append(of.asked(command, label, "--out", str(paths[name])).err)
+    said.append(of.asked("metrics", label, "--out", str(paths["a.prom"])).err)
+    assert all(bool(err) is not is_there for err in said), said
+    assert all("from its record of" in err for err in said if err)
+    with paths["a.csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    (tag,) = [row for row in rows if row["kind"] == "tag"]
+    assert (tag["tag"], tag["done"], tag["failed"]) == ("divmod", "30", "10")
+    assert sum(int(row["executed"]) for row in rows if row["kind"] == "span") == 40
+    whole = json.loads(paths["a.json"].read_text())
+    assert whole["snapshot"]["done"] == 30
+    assert sum(span["tasks"] for span in whole["spans"]) == 40
+    spans = check(json.loads(paths["trace.json"].read_text()))
+    assert sum(span["args"]["tasks"] for span in spans) == 40
+    sample = f'masterworker_tasks_failed_total{{job="{label}",tag="divmod"}} 10.0'
+    assert sample in paths["a.prom"].read_text().splitlines()
 
 
 def test_a_job_that_runs_and_then_is_killed(desk: Desk, tmp_path: Path) -> None:
     """The same is written before and after."""
-    written = Written(desk, tmp_path)
+    written = Recorded(desk, tmp_path)
     running = written.job("wait")
     running.says("done")
     shown = ("show", desk.label, "--json")
     until(lambda: json.loads(written.asked(*shown).out)["snapshot"]["done"] == 30)
-    written.everything(is_there=True)
+    everything_is_written(written, tmp_path, is_there=True)
     (record,) = written.state.glob("records/*.record")
     before = record.read_bytes()
     until(lambda: record.read_bytes() != before, "it has been saved again")
     running.signal(signal.SIGKILL)
     running.status()
-    written.everything(is_there=False)
+    everything_is_written(written, tmp_path, is_there=False)
 
 
 def test_a_job_that_has_ended(desk: Desk, tmp_path: Path) -> None:
-    written = Written(desk, tmp_path)
+    written = Recorded(desk, tmp_path)
     written.job().good()
-    written.everything(is_there=False)
+    everything_is_written(written, tmp_path, is_there=False)
 
 
 def test_what_cannot_be_written(desk: Desk, tmp_path: Path) -> None:
     """One line each, and the status that goes with it."""
-    written = Written(desk, tmp_path)
+    written = Recorded(desk, tmp_path)
     written.job().good()
     for words, status, said in (
         (["report", "no-such-job", "--out", "x.json"], 3, "no master with label"),
@@ -122,7 +92,7 @@ def test_what_cannot_be_written(desk: Desk, tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", ["</script><img onerror=x>", "=1+1", "\u05d0\u0628"])
 def test_any_label(desk: Desk, tmp_path: Path, label: str) -> None:
     """It plays no tricks in what is said and written."""
-    written = Written(desk, tmp_path)
+    written = Recorded(desk, tmp_path)
     script = desk.write("job.py", PROGRAM.replace("LABEL", repr(label)))
     desk.start(script, MASTERWORKER_STATE=str(written.state)).good()
     asked = written.asked("trace", label, "--out", str(tmp_path / "trace.json"))
