@@ -96,10 +96,7 @@ class World:
             self.manager.request(TAG, [b""], direct=True)
         self.put(self.traffic.adjust)
         while len(self.done) < tasks:
-            while self.calls:
-                function, args = self.calls.popleft()
-                function(*args)
-                self._begin()
+            self.turn()
             if len(self.done) == tasks:
                 break
             assert self.events, f"nothing goes on: {tasks - len(self.done)} tasks are left"
@@ -108,6 +105,13 @@ class World:
             if self.manager.core.waiting.count and len(self.busy) < self.number:
                 self.idle_while_tasks_waited += self.now - before
             event()
+
+    def turn(self) -> None:
+        """Do all that can be done at this instant."""
+        while self.calls:
+            function, args = self.calls.popleft()
+            function(*args)
+            self._begin()
 
     def _begin(self) -> None:
         while self.waiting and len(self.busy) < self.number:
@@ -201,3 +205,16 @@ def test_poison(slots: int, is_shared: bool) -> None:
     assert world.ends <= 2 * 4
     if not is_shared:
         assert world.idle_while_tasks_waited == 0.0
+
+
+def test_slots_that_are_gone_say_what_they_execute_still() -> None:
+    """Else `running()` is never true for a task of theirs, however long it takes."""
+    world = World(1, 2)
+    world.manager.attach("keeper")
+    tasks = [world.manager.request(TAG, [b""], direct=True) for _ in range(2)]
+    world.put(world.traffic.adjust)
+    world.turn()
+    assert len(world.busy) == 2
+    world.number = 1
+    world.traffic.adjust()
+    assert [world.manager.is_running([task]) for task in tasks] == [True, True]

@@ -87,7 +87,9 @@ class Traffic:
         while len(self.lanes) < wanted:
             self.lanes.append(Lane(len(self.lanes) + 1))
         for lane in self.lanes:
-            if lane.number > wanted:
+            if lane.stage is Stage.SENT:  # also where there is no slot for it any more
+                self._tell_begun(lane)
+            elif lane.number > wanted:
                 self._dismiss(lane)
             elif self._use.tags is None:
                 continue
@@ -96,12 +98,10 @@ class Traffic:
                 self.ask(lane)
             elif lane.stage is Stage.IDLE:
                 self.ask(lane)
-            elif lane.stage is Stage.SENT and not lane.has_told:
-                self._tell_begun(lane)
         self.send_ready()
 
     def _dismiss(self, lane: Lane) -> None:
-        """There is no slot for a lane: it leaves, with a bundle of it when that is done."""
+        """There is no slot for a lane: it leaves; one that has a bundle, when that is done."""
         if lane.stage is Stage.READY:
             self._ready.remove(lane)
             self.ask(lane, returned=lane.task_ids)
@@ -110,8 +110,8 @@ class Traffic:
 
     def _tell_begun(self, lane: Lane) -> None:
         """Say that a task that is alone in its bundle has begun, as far as the engine says so."""
-        is_running = getattr(lane.future, "running", None)
-        if len(lane.task_ids) == 1 and (is_running is None or is_running()):
+        is_running = getattr(lane.future, "running", lambda: True)
+        if not lane.has_told and len(lane.task_ids) == 1 and is_running():
             lane.has_told = True
             self._manager.exchange(wire.Exchange(lane.member_id, started=lane.task_ids[0]))
 
