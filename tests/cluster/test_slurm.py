@@ -397,3 +397,17 @@ def test_the_ticket_is_shown_nowhere(slurm: Slurm, state: Path, programs: Progra
             seen += [*process.cmdline(), *process.environ().values()]
     parts = [secret, *(part for part in secret.replace(":", ".").split(".") if len(part) > 24)]
     assert not [text for text in seen for part in parts if part in text]
+
+
+def test_a_job_of_two_nodes_has_workers_on_both(
+    slurm: Slurm, state: Path, programs: Programs
+) -> None:
+    """One supervisor on each; they are one job of the pool."""
+    source = JOB.replace('"SLURM_JOB_ID", ""', '"SLURMD_NODENAME", ""')
+    job = programs.job(60, 0.5, source)
+    scaling = programs.scale("--slurm", "-c 2 --time=10:00", "--nodes", "2", "--max", "1")
+    wait_until(lambda: "with 4 workers" in command("show", programs.label).stdout, 60, scaling.told)
+    assert job.wait(120) == 0, job.told + scaling.told
+    assert "60 tasks in 2 jobs" in job.out  # which are the nodes here
+    assert scaling.wait(60) == 0, scaling.told
+    wait_until(lambda: not slurm.jobs(), 60, "the job has ended")

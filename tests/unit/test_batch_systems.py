@@ -10,6 +10,7 @@ from masterworker.errors import UsageError
 from masterworker.pools import BatchSystem, Flux, GridEngine, HTCondor, Lsf, Pbs, Pool, Slurm, Ssh
 from masterworker.pools.child import check_names
 from masterworker.pools.hosts import allocated_port, command, is_noise
+from masterworker.pools.systems import scripts
 from masterworker.pools.systems.choice import check_options, system_of
 from masterworker.pools.systems.system import AnswerError, Entry, State, is_said
 
@@ -149,7 +150,7 @@ def test_words_stay_words(name: str) -> None:
     nasty = "/tmp/a b;$(touch x)'\"\n"
     submit = system.submit(pool, nasty, "mw-demo", "/tmp/out")
     assert sum(nasty in word for word in submit) == 1
-    script = system.script(pool, ["py thon", "-c", "$(touch x)"], "mw-demo", "/tmp/out")
+    script = scripts.text(pool, ["py thon", "-c", "$(touch x)"])
     last = script.strip().splitlines()[-1]
     assert shlex.split(last)[-3:] == ["py thon", "-c", "$(touch x)"]
     for job in ("1", "2"):
@@ -184,14 +185,14 @@ def test_slurm_adds_only_what_is_not_said() -> None:
 
 def test_several_nodes_are_one_supervisor_each() -> None:
     pool = Slurm("", nodes=3)
-    script = system_of(pool).script(pool, ["python"], "mw", "o")
+    script = scripts.text(pool, ["python"])
     assert script.splitlines()[-1].startswith("exec srun --ntasks=3 --ntasks-per-node=1")
     assert "--nodes=3" in system_of(pool).submit(pool, "s", "mw", "o")
 
 
 def test_setup_lines_come_first_and_as_they_are() -> None:
     pool = Slurm("", setup=["module load x", 'export A="$B"'])
-    lines = system_of(pool).script(pool, ["python"], "mw", "o").splitlines()
+    lines = scripts.text(pool, ["python"]).splitlines()
     assert lines == [
         "#!/bin/bash -l",
         "module load x",
@@ -240,6 +241,8 @@ def test_options_that_only_look_like_those_that_are_refused() -> None:
         (lambda: _commands(list=" "), "list= is a command"),
         (lambda: _commands(cancel="mydel --ids={jobs}"), "with the word {jobs}"),
         (lambda: _commands(pattern="("), "no regular expression"),
+        (lambda: check_options(GridEngine("", nodes=2)), "for Slurm only"),
+        (lambda: check_options(Flux("", nodes=2)), "for Slurm only"),
         (lambda: check_options(Slurm("-a1-10")), "-a1-10 cannot be used"),
         (lambda: check_options(Slurm("--array=1-10")), "--array=1-10 cannot be used"),
         (lambda: check_options(Slurm("-M other")), "SLURM_CLUSTERS names another cluster"),

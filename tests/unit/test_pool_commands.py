@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from masterworker.cli.scale import _is_of
 from masterworker.pools import GridEngine, Slurm, commands
 from masterworker.pools.commands import CommandError, environment, listing, run
 from masterworker.pools.driver import _answer
 from masterworker.pools.keeping import KeptPool, encode
+from masterworker.pools.leftovers import _is_of
 from support import wait_until
 
 if TYPE_CHECKING:

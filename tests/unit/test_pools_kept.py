@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from masterworker.cli import pool_lines, scale_options
-from masterworker.cli.scale import _pools, take_back_what_is_left
+from masterworker.cli.scale import _pools
 from masterworker.errors import UsageError
 from masterworker.pools.keeping import OUTPUTS, KeptJob, KeptPool, Place
+from masterworker.pools.leftovers import take_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def test_a_damaged_record_stops_nothing(
     place.write("pools", content)
     assert isinstance(pool_lines.lines("x"), list)
     place.let_go()
-    take_back_what_is_left("x")
+    take_back("x")
     assert pool_lines.lines("x") == []
 
 
@@ -59,9 +60,9 @@ def test_a_folder_that_cannot_be_used_stops_no_show(
     place.let_go()
     (place.path / "lock").unlink()
     (place.path / "lock").symlink_to(tmp_path / "elsewhere")
-    take_back_what_is_left("x")
+    take_back("x")
     place.path.chmod(0o777)
-    take_back_what_is_left("x")
+    take_back("x")
     assert pool_lines.lines("x") == []
 
 

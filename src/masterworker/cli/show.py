@@ -22,9 +22,9 @@ def run(label: str, options: argparse.Namespace) -> int:
         if options.master or options.ticket or options.ticket_fd is not None:
             raise  # another job of this label may be meant
         from masterworker.cli import ended
-        from masterworker.cli.scale import take_back_what_is_left
+        from masterworker.pools.leftovers import take_back
 
-        take_back_what_is_left(label)
+        take_back(label)
         return ended.show(label, error, as_json=options.json)
     if options.live or options.every is not None:
         from masterworker.cli.watching import watch

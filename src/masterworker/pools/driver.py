@@ -7,7 +7,6 @@ import itertools
 import logging
 import math
 import os
-import pwd
 import shlex
 import sys
 import time
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 from masterworker.data.record import printable
 from masterworker.errors import MasterworkerError
 from masterworker.machine import job_in, job_title
-from masterworker.pools import commands, keeping
+from masterworker.pools import commands, keeping, queue
 from masterworker.pools.commands import CommandError
 from masterworker.pools.elastic import LOOKS, Cancel, Elastic, Look, Remove, Submit
 from masterworker.pools.keeping import KeptJob, KeptPool
+from masterworker.pools.systems import scripts
 from masterworker.pools.systems.choice import check_options, system_of
-from masterworker.pools.systems.system import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +34,6 @@ logger = logging.getLogger("masterworker.pools")
 
 #: Seconds that workers have to finish what they are doing once the batch system says so.
 GRACE: Final = 45.0
-#: A command for all jobs is to answer within this time (seconds).
-QUEUE_BOUND: Final = 20.0
 #: A ticket is good for this long, and a new one is written after a part of that (seconds).
 VALID: Final = "30d"
 RENEWED: Final = 86_400.0
@@ -73,27 +70,18 @@ class Driver:
     # -- for others -------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Check that the batch system is here.
-
-        Raises:
-            UsageError: It is not, or jobs of such options cannot be followed.
-        """
+        """See `Driving.check`: the batch system, and options whose jobs can be followed."""
         check_options(self.pool)
         commands.require(self._system.programs, self._system.title)
 
     def shown(self) -> str:
-        """Return the command and the script, as they would be used."""
+        """See `Driving.shown`."""
         path = str(self._place.path / "job-1.sh")
         submit = self._system.submit(self.pool, path, self._title(), _output(path))
-        return "\n".join([" ".join(_quoted(submit)), "", f"# {path}", self._script(_output(path))])
+        return "\n".join([" ".join(_quoted(submit)), "", f"# {path}", self._script()])
 
-    def turn(self, snapshot: Snapshot, need: int) -> int:
-        """Do what is to be done. Returns how many of its workers are here.
-
-        Args:
-            snapshot: Of the job.
-            need: How many workers the pool could have.
-        """
+    def turn(self, snapshot: Snapshot, need: int) -> None:
+        """See `Driving.turn`."""
         here, worked = self._here(snapshot)
         if here:
             self._failure = ""
@@ -103,16 +91,27 @@ class Driver:
             with contextlib.suppress(MasterworkerError, OSError):
                 self._renew()
         self._act()
-        return sum(here.values())
+
+    def here(self) -> int:
+        """See `Driving.here`."""
+        return sum(job.here for job in self.elastic.jobs.values())
+
+    def most(self) -> int:
+        """See `Driving.most`."""
+        return self.pool.max * self.elastic.workers_each
+
+    def resume(self) -> None:
+        """See `Driving.resume`."""
+        self.elastic.resume()
 
     def adopt(self, kept: KeptPool) -> None:
-        """Go on with the jobs that a process before this one has submitted."""
+        """See `Driving.adopt`."""
         now = time.monotonic()
         for job in kept.jobs:
             self.elastic.submitted(job.name, now)
 
     def finish(self) -> None:
-        """The job is over, or lost: take back what waits; what runs ends by itself."""
+        """See `Driving.finish`."""
         self._finishes = True
         self.elastic.finish()
         self._act()
@@ -122,12 +121,12 @@ class Driver:
         self._place.remove(self._ticket_path().name)
 
     def waiting(self) -> list[str]:
-        """Return the jobs that are not known to run or to be over."""
+        """See `Driving.waiting`."""
         jobs = self.elastic.jobs.values()
         return [job.name for job in jobs if not job.is_running and not job.is_taken_back]
 
     def kept(self) -> KeptPool:
-        """Return how it stands."""
+        """See `Driving.kept`."""
         elastic = self.elastic
         jobs = [
             KeptJob(job.name, job.is_running, job.here, job.reason, job.start, job.end)
@@ -194,7 +193,7 @@ class Driver:
         try:
             self._renew()
             stays = len(self.elastic.jobs) < self.elastic.least
-            text = self._script(output, stays=stays)
+            text = self._script(stays=stays)
             script = self._place.write(f"{stem}.sh", text.encode(), 0o700)
             command = self._system.submit(self.pool, str(script), self._title(), output)
             job = self._system.job_of(_answer(command))
@@ -240,11 +239,9 @@ class Driver:
     def _look(self) -> None:
         entries = None
         try:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-            answer = commands.listing(self._system.queue(user, self.elastic.jobs), QUEUE_BOUND)
-            entries = self._system.entries(answer)
+            entries = queue.ask(self._system, self.elastic.jobs)
             self._trouble = ""
-        except (MasterworkerError, KeyError) as error:
+        except MasterworkerError as error:
             if not self._trouble:
                 logger.warning(
                     "pool %s: how its jobs stand is not known: %s", self.pool.name, error
@@ -258,14 +255,14 @@ class Driver:
             self.renew()
 
     def renew(self) -> None:
-        """Write a new ticket: with it the jobs that wait join the master that is there now."""
+        """See `Driving.renew`: with a new ticket the jobs that wait join the new run."""
         self._place.write(self._ticket_path().name, self._new_ticket(VALID).encode() + b"\n")
         self._renew_at = time.monotonic() + RENEWED
 
     def _ticket_path(self) -> Path:
         return self._place.path / "ticket"
 
-    def _script(self, output: str, *, stays: bool = False) -> str:
+    def _script(self, *, stays: bool = False) -> str:
         """Return the text of the script of a job, whose workers leave when idle or stay."""
         pool = self.pool
         worker = [pool.python or sys.executable, "-m", "masterworker.cli", "worker"]
@@ -273,7 +270,7 @@ class Driver:
         worker += ["--until", "auto", "--grace", f"{GRACE:g}"]
         if not stays:
             worker += ["--idle-timeout", f"{pool.idle:g}"]
-        return self._system.script(pool, worker, self._title(), output)
+        return scripts.text(pool, worker)
 
     def _title(self) -> str:
         kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in self._label)
@@ -292,26 +289,6 @@ class Driver:
                 "pool %s is paused: %s. Go on with: task_manager scale %s --resume",
                 *(self.pool.name, self.elastic.paused, self._label),
             )
-
-
-def take_back(kept: KeptPool, pool: Pool) -> list[str]:
-    """Take back the jobs of a process that is gone which still wait. Returns their names.
-
-    Raises:
-        MasterworkerError: It is not known how they stand, or they were not taken back.
-        KeyError: This user has no name.
-    """
-    system = system_of(pool)
-    waiting = [job.name for job in kept.jobs if not job.running]
-    if not waiting:
-        return []
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    entries = system.entries(commands.listing(system.queue(user, waiting), QUEUE_BOUND))
-    waiting = [name for name in waiting if name in entries]
-    waiting = [name for name in waiting if entries[name].state is State.PENDING]
-    if waiting:
-        commands.run(system.cancel(waiting))
-    return waiting
 
 
 def _answer(command: list[str]) -> str:

@@ -265,7 +265,7 @@ class Elastic:
 
     def _ended(self, job: Job, now: float) -> None:
         self.ended += 1
-        if job.has_joined and job.was_needed and not job.has_worked:
+        if job.was_needed and not job.has_worked:
             self.useless = job.name
             self._useless = min(LONGEST_PAUSE, max(USELESS, 2 * self._useless))
             self._next_submission = max(self._next_submission, now + self._useless)

@@ -78,23 +78,19 @@ class HostsDriver:
         self.note: Callable[[], None] = lambda: None
 
     def check(self) -> None:
-        """Check that ssh is here.
-
-        Raises:
-            UsageError: It is not.
-        """
+        """See `Driving.check`: ssh."""
         commands.require(("ssh",), "OpenSSH")
 
     def shown(self) -> str:
-        """Return the commands, as they would be used."""
+        """See `Driving.shown`."""
         way = None if self.pool.direct else self._way()
         lines = [
             hosts.command(self.pool, each.host, each.number, way, GRACE) for each in self._machines
         ]
         return "\n".join(shlex.join(line) for line in lines)
 
-    def turn(self, snapshot: Snapshot, need: int) -> int:
-        """Start what is to be started. Returns 0: its workers count as any others."""
+    def turn(self, snapshot: Snapshot, need: int) -> None:
+        """See `Driving.turn`: all machines have their workers, whatever the need."""
         del snapshot, need
         now = time.monotonic()
         for machine in self._machines:
@@ -106,16 +102,23 @@ class HostsDriver:
                 self._ended(machine, now)
             if machine.process is None and machine.due is not None and now >= machine.due:
                 self._start(machine, now)
+
+    def here(self) -> int:
+        """See `Driving.here`: its workers stay."""
+        return 0
+
+    def most(self) -> int:
+        """See `Driving.most`."""
         return 0
 
     def resume(self) -> None:
-        """Try all machines again."""
+        """See `Driving.resume`: all machines are tried again."""
         for machine in self._machines:
             if machine.process is None:
                 machine.due, machine.failures = 0.0, 0
 
     def finish(self) -> None:
-        """The job is over: its workers leave by themselves, or with their ssh."""
+        """See `Driving.finish`: workers leave by themselves, or with their ssh."""
         self._finished = True
         end = time.monotonic() + LAST_STEPS
         for machine in self._machines:
@@ -128,21 +131,17 @@ class HostsDriver:
             _close_input(process)
 
     def close(self) -> None:
-        """Nothing is kept of it."""
+        """See `Driving.close`: nothing is kept."""
 
     def waiting(self) -> list[str]:
-        """Return nothing: no queue keeps anything of it."""
+        """See `Driving.waiting`: there is no queue."""
         return []
 
     def adopt(self, kept: KeptPool) -> None:
-        """Nothing is left of a process before this one: its workers ended with its lines."""
+        """See `Driving.adopt`: its workers ended with its lines."""
 
     def renew(self) -> None:
-        """The master was started again: begin anew where the way back leads to its old port.
-
-        Raises:
-            MasterworkerError: It is not known where it listens.
-        """
+        """See `Driving.renew`: begin anew where the way back leads to the old port."""
         way = self._way()
         for machine in self._machines:
             if machine.process is not None and machine.way != way:
@@ -151,7 +150,7 @@ class HostsDriver:
                 machine.process, machine.due, machine.failures = None, 0.0, 0
 
     def kept(self) -> KeptPool:
-        """Return how it stands."""
+        """See `Driving.kept`."""
         running = [each for each in self._machines if each.process is not None]
         given_up = [each for each in self._machines if each.process is None and each.due is None]
         paused = "; ".join(f"{each.host}: {_last(each)}" for each in given_up)

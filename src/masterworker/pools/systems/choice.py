@@ -40,11 +40,16 @@ _REFUSED: Final = {
 
 
 def check_options(pool: Pool) -> None:
-    """Check that what is submitted is one job at a time, on the cluster of this machine.
+    """Check that what is submitted is one job at a time, and such as the system can have.
 
     Raises:
         UsageError: It is not.
     """
+    if pool.nodes > 1 and pool.system != "slurm":
+        raise UsageError(
+            f"nodes={pool.nodes}: jobs of several nodes are for Slurm only; here each job has one "
+            "node, and max= says how many jobs there are at most"
+        )
     refused = _REFUSED.get(pool.system, ())
     for word in pool.options:
         short = pool.system == "slurm" and not word.startswith("--") and word[:2] in refused

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from masterworker.pools.systems import scripts
 from masterworker.pools.systems.system import AnswerError, Entry, State, first_group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from masterworker.pools.pool import Pool
 
@@ -29,11 +28,6 @@ class Condor:
 
     title = "HTCondor"
     programs = ("condor_submit", "condor_q", "condor_rm")
-
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """See `System.script`."""
-        del title, output
-        return scripts.text(pool, command)
 
     def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
         """See `System.submit`: the description is given by options, and has no file."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from masterworker.pools.systems import scripts
-from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, is_said
+from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, unless_said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from masterworker.pools.pool import Pool
 
@@ -31,21 +30,12 @@ class Flux:
     title = "Flux"
     programs = ("flux",)
 
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """See `System.script`."""
-        del title, output
-        return scripts.text(pool, command)
-
     def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
         """See `System.submit`."""
         said = pool.options
-        more: list[str] = []
-        if not is_said(said, "--job-name"):
-            more.append(f"--job-name={title}")
-        if not is_said(said, "--output"):
-            more.append(f"--output={output}")
-        if not is_said(said, "-n", "--nslots", "-N", "--nodes"):
-            more.append(f"--nodes={pool.nodes}" if pool.nodes > 1 else "--nslots=1")
+        more = unless_said(said, ["--job-name"], f"--job-name={title}")
+        more += unless_said(said, ["--output"], f"--output={output}")
+        more += unless_said(said, ["-n", "--nslots", "-N", "--nodes"], "--nslots=1")
         return ["flux", "batch", *said, *more, script]
 
     def job_of(self, answer: str) -> str:

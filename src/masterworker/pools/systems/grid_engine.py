@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from masterworker.pools.systems import scripts
-from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, is_said
+from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, unless_said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from masterworker.pools.pool import Pool
 
@@ -22,23 +22,13 @@ class GridEngine:
     title = "Grid Engine"
     programs = ("qsub", "qstat", "qdel")
 
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """See `System.script`."""
-        del title, output
-        return scripts.text(pool, command)
-
     def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
         """See `System.submit`."""
         said = pool.options
-        more: list[str] = []
-        if not is_said(said, "-N"):
-            more += ["-N", title]
-        if not is_said(said, "-o"):
-            more += ["-o", output, "-j", "y"]
-        if not is_said(said, "-r"):
-            more += ["-r", "n"]
-        if not is_said(said, "-S"):
-            more += ["-S", "/bin/bash" if pool.setup else "/bin/sh"]
+        more = unless_said(said, ["-N"], "-N", title)
+        more += unless_said(said, ["-o"], "-o", output, "-j", "y")
+        more += unless_said(said, ["-r"], "-r", "n")
+        more += unless_said(said, ["-S"], "-S", scripts.shell(pool)[0])
         return ["qsub", "-terse", *said, *more, script]
 
     def job_of(self, answer: str) -> str:

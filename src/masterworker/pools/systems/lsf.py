@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from masterworker.pools.systems import scripts
-from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, is_said
+from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, unless_said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from masterworker.pools.pool import Pool
 
@@ -27,19 +26,11 @@ class Lsf:
     title = "LSF"
     programs = ("bsub", "bjobs", "bkill")
 
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """See `System.script`."""
-        del title, output
-        return scripts.text(pool, command)
-
     def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
         """See `System.submit`: the script is a command of its own."""
         said = pool.options
-        more: list[str] = []
-        if not is_said(said, "-J"):
-            more += ["-J", title]
-        if not is_said(said, "-o", "-oo"):
-            more += ["-o", output]
+        more = unless_said(said, ["-J"], "-J", title)
+        more += unless_said(said, ["-o", "-oo"], "-o", output)
         return ["bsub", *said, *more, script]
 
     def job_of(self, answer: str) -> str:

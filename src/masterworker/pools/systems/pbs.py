@@ -6,11 +6,10 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from masterworker.pools.systems import scripts
-from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, is_said
+from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, unless_said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from masterworker.pools.pool import Pool
 
@@ -31,21 +30,12 @@ class Pbs:
     title = "PBS"
     programs = ("qsub", "qstat", "qdel")
 
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """See `System.script`."""
-        del title, output
-        return scripts.text(pool, command)
-
     def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
         """See `System.submit`."""
         said = pool.options
-        more: list[str] = []
-        if not is_said(said, "-N"):
-            more += ["-N", title[:15]]  # Torque takes no longer one
-        if not is_said(said, "-o"):
-            more += ["-o", output, "-j", "oe"]
-        if not is_said(said, "-r"):
-            more += ["-r", "n"]
+        more = unless_said(said, ["-N"], "-N", title[:15])  # Torque takes no longer one
+        more += unless_said(said, ["-o"], "-o", output, "-j", "oe")
+        more += unless_said(said, ["-r"], "-r", "n")
         return ["qsub", *said, *more, script]
 
     def job_of(self, answer: str) -> str:

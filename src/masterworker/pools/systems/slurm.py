@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from masterworker.pools.systems import scripts
-from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, is_said
+from masterworker.pools.systems.system import AnswerError, Entry, State, first_group, unless_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,28 +41,19 @@ class Slurm:
     title = "Slurm"
     programs = ("sbatch", "squeue", "scancel")
 
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """See `System.script`: on several nodes one of each, and the others go on without one."""
-        del title, output
-        if pool.nodes > 1:
-            run = ("--ntasks-per-node=1", "--kill-on-bad-exit=0", "--no-kill")
-            command = ("srun", f"--ntasks={pool.nodes}", *run, *command)
-        return scripts.text(pool, command)
-
     def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
         """See `System.submit`: the user's options stand first, and are not repeated."""
         said = pool.options
-        more = []
-        if not is_said(said, "-J", "--job-name"):
-            more.append(f"--job-name={title}")
-        if not is_said(said, "-o", "--output"):
-            more.append(f"--output={output.replace('%', '%%')}")  # else %j is the id
-        if not is_said(said, "--requeue", "--no-requeue"):
-            more.append("--no-requeue")
-        if not is_said(said, "--signal") and not _is_short(said):
-            more.append(f"--signal={'' if pool.nodes > 1 else 'B:'}TERM@{NOTICE}")
-        if pool.nodes > 1 and not is_said(said, "-N", "--nodes"):
-            more += [f"--nodes={pool.nodes}", "--ntasks-per-node=1", "--no-kill"]
+        file = output.replace("%", "%%")  # else %j is the id
+        more = unless_said(said, ["-J", "--job-name"], f"--job-name={title}")
+        more += unless_said(said, ["-o", "--output"], f"--output={file}")
+        more += unless_said(said, ["--requeue", "--no-requeue"], "--no-requeue")
+        if not _is_short(said):
+            script_alone = "" if pool.nodes > 1 else "B:"
+            more += unless_said(said, ["--signal"], f"--signal={script_alone}TERM@{NOTICE}")
+        if pool.nodes > 1:
+            nodes = (f"--nodes={pool.nodes}", "--ntasks-per-node=1", "--no-kill")
+            more += unless_said(said, ["-N", "--nodes"], *nodes)
         return ["sbatch", "--parsable", *said, *more, script]
 
     def job_of(self, answer: str) -> str:

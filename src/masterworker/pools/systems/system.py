@@ -58,19 +58,15 @@ class System(Protocol):
         """What has to be installed where the master is."""
         ...
 
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """Return the text of the script of a job.
+    def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
+        """Return the command that submits a script.
 
         Args:
-            pool: What is asked for.
-            command: What it executes in the end, on each node.
-            title: Name of the job.
+            pool: What is asked for; its options stay as they are.
+            script: The file with it.
+            title: Name of the job, unless the user has said one. Likewise the next.
             output: File for what it prints.
         """
-        ...
-
-    def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
-        """Return the command that submits a script, which is a file."""
         ...
 
     def job_of(self, answer: str) -> str:
@@ -113,6 +109,11 @@ def is_said(options: Sequence[str], *names: str) -> bool:
                     continue
                 return True
     return False
+
+
+def unless_said(options: Sequence[str], names: Sequence[str], *words: str) -> list[str]:
+    """Return words of a command line, unless the user has given one of these options."""
+    return [] if is_said(options, *names) else list(words)
 
 
 def first_group(pattern: str, answer: str, what: str) -> str:

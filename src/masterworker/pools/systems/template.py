@@ -13,7 +13,6 @@ import shlex
 from typing import TYPE_CHECKING
 
 from masterworker.errors import UsageError
-from masterworker.pools.systems import scripts
 from masterworker.pools.systems.system import Entry, State, first_group
 
 if TYPE_CHECKING:
@@ -43,11 +42,6 @@ class Template:
         self.programs = tuple(
             shlex.split(each)[0] for each in (commands.submit, commands.list, commands.cancel)
         )
-
-    def script(self, pool: Pool, command: Sequence[str], title: str, output: str) -> str:
-        """See `System.script`."""
-        del title, output
-        return scripts.text(pool, command)
 
     def submit(self, pool: Pool, script: str, title: str, output: str) -> list[str]:
         """See `System.submit`."""
