@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import signal
 import socket
-import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from support import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from cluster.daemons import Daemons, lacking
 
 ROOT = Path("/var/lib/gridengine")
 CLUSTER = Path("/usr/share/gridengine/scripts/init_cluster")
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 #: What an editor does to the queue that qconf suggests.
 EDITOR = """\
 #!/bin/sh
@@ -50,8 +42,7 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "a Grid Engine of the tests' own needs root"
     programs = ("sge_qmaster", "sge_execd", "qsub", "qstat", "qdel", "qconf")
-    lacks = [name for name in programs if shutil.which(name, path=_PATH) is None]
-    if lacks or not CLUSTER.exists():
+    if lacking(programs) or not CLUSTER.exists():
         return "not installed: Debian's gridengine-master, gridengine-exec, gridengine-client"
     return ""
 
@@ -65,7 +56,6 @@ class GridEngine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._started: list[subprocess.Popen[bytes]] = []
         self._host = socket.gethostname()
         first, second = _free_ports()
         #: What commands of Grid Engine need.
@@ -75,14 +65,16 @@ class GridEngine:
             "SGE_QMASTER_PORT": str(first),
             "SGE_EXECD_PORT": str(second),
         }
+        self._daemons = Daemons(folder, self.environment, "Grid Engine")
+        self.run, self.wait_for = self._daemons.run, self._daemons.wait_for
 
     def begin(self) -> None:
         """Start it, and wait until its host takes jobs."""
         self._make_cell()
-        self._start("sge_qmaster")
+        self._daemons.start("sge_qmaster", SGE_ND="1")
         self.wait_for(lambda: self._host in self.run("qconf", "-sh"))
         self._configure()
-        self._start("sge_execd")
+        self._daemons.start("sge_execd", SGE_ND="1")
         self.wait_for(lambda: "all.q@" in self.run("qstat", "-f"))
         self.wait_for(lambda: "-NA-" not in self.run("qstat", "-f"))
 
@@ -131,41 +123,6 @@ class GridEngine:
         path.write_text(text)
         return str(path)
 
-    def _start(self, program: str) -> None:
-        found = shutil.which(program, path=_PATH)
-        assert found is not None
-        with (self.folder / f"{program}.out").open("ab") as out:
-            self._started.append(
-                subprocess.Popen(
-                    [found],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    env={**os.environ, **self.environment, "PATH": _PATH, "SGE_ND": "1"},
-                    start_new_session=True,
-                )
-            )
-
-    def run(self, *command: str, **more: str) -> str:
-        """Run one of its commands. Returns what it prints."""
-        return subprocess.run(
-            command,
-            env={**os.environ, **self.environment, "PATH": _PATH, **more},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        ).stdout
-
-    def wait_for(self, holds: Callable[[], object], seconds: float = 60.0) -> None:
-        """Wait for something, this long at most."""
-        try:
-            wait_until(holds, seconds)
-        except AssertionError:
-            logs = [f"{path}:\n{path.read_text()[-2000:]}" for path in self.folder.glob("*.out")]
-            raise AssertionError("Grid Engine does not do it\n" + "\n".join(logs)) from None
-
     def jobs(self, letters: str = "") -> list[str]:
         """Return the ids of jobs; those whose state has these letters."""
         lines = self.run("qstat").splitlines()[2:]
@@ -181,15 +138,7 @@ class GridEngine:
         """End all of it."""
         with contextlib.suppress(Exception):
             self.clear()
-        for process in reversed(self._started):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        for process in self._started:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._daemons.close()
 
 
 def _free_ports() -> tuple[int, int]:

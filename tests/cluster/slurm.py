@@ -8,16 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
-import signal
 import socket
-import subprocess
 from typing import TYPE_CHECKING
 
-from support import wait_until
+from cluster.daemons import Daemons, lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 #: What has to be installed: Debian's slurm-wlm and munge.
@@ -63,11 +59,8 @@ def missing() -> str:
     """Say why there can be no Slurm here; "": there can."""
     if os.geteuid() != 0:
         return "a Slurm of the tests' own needs root"
-    lacks = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
+    lacks = lacking(PROGRAMS)
     return f"not installed: {', '.join(lacks)} (Debian: slurm-wlm, munge)" if lacks else ""
-
-
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 class Slurm:
@@ -82,7 +75,8 @@ class Slurm:
         self.configuration = folder / "slurm.conf"
         #: What commands of Slurm need.
         self.environment = {"SLURM_CONF": str(self.configuration)}
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._daemons = Daemons(folder, self.environment, "Slurm")
+        self.run, self.wait_for = self._daemons.run, self._daemons.wait_for
 
     def begin(self) -> None:
         """Start it, and wait until both nodes are idle."""
@@ -98,9 +92,9 @@ class Slurm:
         )
         self.configuration.write_text(text)
         self._munge()
-        self._start("slurmctld", "-D", "-c", "-f", str(self.configuration))
+        self._daemons.start("slurmctld", "-D", "-c", "-f", str(self.configuration))
         for node in ("n1", "n2"):
-            self._start("slurmd", "-D", "-N", node, "-f", str(self.configuration))
+            self._daemons.start("slurmd", "-D", "-N", node, "-f", str(self.configuration))
         self.wait_for(lambda: self.run("scontrol", "-o", "show", "nodes").count("State=IDLE ") == 2)
 
     def _munge(self) -> None:
@@ -114,47 +108,13 @@ class Slurm:
         key.chmod(0o400)
         for path in (own, key):
             os.chown(path, user.pw_uid, user.pw_gid)
-        command = ["munged", "--foreground", "--force", f"--key-file={key}"]
-        command += [f"--{what}={own / what}" for what in ("pid-file", "log-file", "seed-file")]
+        options = ["--foreground", "--force", f"--key-file={key}"]
+        options += [f"--{what}={own / what}" for what in ("pid-file", "log-file", "seed-file")]
         socket_path = own / "munge.socket"
-        self._start(*command, f"--socket={socket_path}", user=user.pw_uid)
+        self._daemons.start("munged", *options, f"--socket={socket_path}", user=user.pw_uid)
         link = self.folder / "munge.socket"
         link.symlink_to(socket_path)
         self.wait_for(socket_path.exists)
-
-    def _start(self, *command: str, user: int | None = None) -> subprocess.Popen[bytes]:
-        found = shutil.which(command[0], path=_PATH) or command[0]
-        with (self.folder / f"{command[0]}.out").open("ab") as out:
-            started = subprocess.Popen(
-                [found, *command[1:]],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                user=user,
-                env={**os.environ, **self.environment, "PATH": _PATH},
-                start_new_session=True,
-            )
-        self._started.append(started)
-        return started
-
-    def run(self, *command: str) -> str:
-        """Run one of Slurm's commands. Returns what it prints."""
-        return subprocess.run(
-            command,
-            env={**os.environ, **self.environment, "PATH": _PATH},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        ).stdout
-
-    def wait_for(self, holds: Callable[[], object], seconds: float = 60.0) -> None:
-        """Wait for something, this long at most."""
-        try:
-            wait_until(holds, seconds)
-        except AssertionError:
-            logs = [f"{path}:\n{path.read_text()[-2000:]}" for path in self.folder.glob("*.log")]
-            raise AssertionError("Slurm does not do it\n" + "\n".join(logs)) from None
 
     def jobs(self, *states: str) -> list[str]:
         """Return the ids of jobs in these states; none given: that wait or run."""
@@ -172,15 +132,7 @@ class Slurm:
         """End all of it."""
         with contextlib.suppress(Exception):
             self.clear()
-        for process in reversed(self._started):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        for process in self._started:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._daemons.close()
 
 
 def _free_ports(number: int) -> list[int]:
