@@ -301,6 +301,25 @@ class _Owner:
         """Do nothing."""
 
 
+def test_what_a_module_sets_when_it_is_loaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"sets_another_{tmp_path.name}".replace("-", "_")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"{name}_other.py").write_text("LEVEL = 1\n")
+    (tmp_path / f"{name}.py").write_text(f"import {name}_other\n")
+    module = importlib.import_module(name)
+    try:
+        assert f"{name}_other:LEVEL" not in writes.look().named
+        (tmp_path / f"{name}.py").write_text(f"import {name}_other\n{name}_other.LEVEL = 2\n")
+        importlib.invalidate_caches()
+        importlib.reload(module)
+        assert f"{name}_other:LEVEL" in writes.look().named
+    finally:
+        for each in (name, f"{name}_other"):
+            sys.modules.pop(each, None)
+
+
 def test_a_module_of_ours_is_no_reason_to_look_again(
     watched: tuple[writes.Writes, list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,8 @@ may import the one module, and never the other.
 
 from __future__ import annotations
 
-from types import CodeType, ModuleType
+from importlib.machinery import ModuleSpec
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from masterworker.data.places import MARK
@@ -15,20 +16,22 @@ from masterworker.surroundings.meaning import Homes, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from masterworker.data.reading import Found
 
-#: By name: a module, and what its code sets at its top; None: nothing.
-_known: Final = dict[str, tuple[ModuleType, "Found | None"]]()
+#: By name: how a module was loaded the last time, which is another object when it is loaded again,
+#: and what its code sets at its top; None: nothing.
+_known: Final = dict[str, tuple[ModuleSpec | None, "Found | None"]]()
 
 
 def set_by_imports(homes: Homes) -> Iterator[str]:
     """Return the places that modules set in others. Costs some 100 us for each module, once."""
     for module in homes.modules:
-        name = module.__name__
+        name, spec = module.__name__, module.__spec__
         known = _known.get(name)
-        if known is None or known[0] is not module:
-            _known[name] = known = module, _found_in(module)
+        if known is None or known[0] is not spec:
+            _known[name] = known = spec, _found_in(module)
         if known[1] is not None:
             for place in resolved(known[1], vars(module), homes):
                 if place.partition(MARK)[0] != name and homes.has(place):
