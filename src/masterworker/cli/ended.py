@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from masterworker import job_record
 from masterworker.cli import exit_codes
+from masterworker.cli.knowing import record_of
 from masterworker.cli.stderr import report
 from masterworker.client import Client
 from masterworker.data.record import printable
-from masterworker.errors import JobEndedError, MasterNotFoundError, TransportError, UsageError
+from masterworker.errors import JobEndedError, MasterNotFoundError, TransportError
 from masterworker.security.credentials import user_credential
 from masterworker.security.peer import Role
 from masterworker.transport.discovery import labels
@@ -39,13 +40,11 @@ def show(label: str, error: MasterNotFoundError, *, as_json: bool) -> int:
 
     Returns:
         The exit status, which stays that of the error: the job is not there.
+
+    Raises:
+        MasterNotFoundError: No record of it is kept, or it cannot be used.
     """
-    try:
-        record = job_record.find(label)
-    except UsageError as wrong:
-        return report(MasterNotFoundError(f"{error}; {wrong}"))
-    if record is None:
-        return report(error)
+    record = record_of(label, error)
     status = report(MasterNotFoundError(_said(record, error)))
     if as_json:
         content = {

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from masterworker.client import Client
 from masterworker.errors import MasterNotFoundError
 from masterworker.security.peer import Role
 from masterworker.transport.address import check_label
 from masterworker.transport.discovery import reach
+
+if TYPE_CHECKING:
+    import argparse
 
 #: Seconds between two looks for a master that is waited for.
 PAUSE = 0.25
@@ -44,3 +48,11 @@ def find(label: str, master: str | None, *, wait: bool, role: Role = Role.WORKER
             threading.Event().wait(PAUSE)
         else:
             return client
+
+
+def is_elsewhere(options: argparse.Namespace) -> bool:
+    """Return whether the command line says where the master is, by its address or a ticket.
+
+    Records of this user may be of another job with the same label then.
+    """
+    return bool(options.master) or options.ticket is not None or options.ticket_fd is not None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from masterworker import job_record
-from masterworker.cli.finding import find
+from masterworker.cli.finding import find, is_elsewhere
 from masterworker.data.record import printable
 from masterworker.errors import MasterNotFoundError, UsageError
 from masterworker.recorder.shapes import Looked
@@ -16,6 +16,8 @@ from masterworker.views.known import Known
 
 if TYPE_CHECKING:
     import argparse
+
+    from masterworker.job_record import Record
 
 
 def known(label: str, options: argparse.Namespace) -> Known:
@@ -31,8 +33,8 @@ def known(label: str, options: argparse.Namespace) -> Known:
     try:
         client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
     except MasterNotFoundError as error:
-        if options.master or options.ticket or options.ticket_fd is not None:
-            raise  # another job of this label may be meant
+        if is_elsewhere(options):
+            raise
         return _kept(label, error)
     try:
         return Known(label, client.look(Looked()), client.spans())
@@ -40,13 +42,27 @@ def known(label: str, options: argparse.Namespace) -> Known:
         client.disconnect()
 
 
-def _kept(label: str, error: MasterNotFoundError) -> Known:
+def record_of(label: str, error: MasterNotFoundError) -> Record:
+    """Return the record of a job that is not there.
+
+    Args:
+        label: Its label.
+        error: Says that it is not there.
+
+    Raises:
+        MasterNotFoundError: No record of it is kept, or it cannot be used; says so.
+    """
     try:
         record = job_record.find(label)
     except UsageError as wrong:
         raise MasterNotFoundError(f"{error}; {wrong}") from None
     if record is None:
         raise error
+    return record
+
+
+def _kept(label: str, error: MasterNotFoundError) -> Known:
+    record = record_of(label, error)
     when = f"{datetime.fromtimestamp(record.saved, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
     what = "ended" if record.snapshot.ended else "was not heard of any more"
     text = f"the job {label!r} is not there; this is from its record of {when}, when it {what}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masterworker.cli import exit_codes, pool_lines
-from masterworker.cli.finding import find
+from masterworker.cli.finding import find, is_elsewhere
 from masterworker.errors import MasterNotFoundError
 from masterworker.security.peer import Role
 from masterworker.status import text
@@ -19,8 +19,8 @@ def run(label: str, options: argparse.Namespace) -> int:
     try:
         client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
     except MasterNotFoundError as error:
-        if options.master or options.ticket or options.ticket_fd is not None:
-            raise  # another job of this label may be meant
+        if is_elsewhere(options):
+            raise
         from masterworker.cli import ended
         from masterworker.pools.leftovers import take_back
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from masterworker import job_record
 from masterworker.cli import exit_codes
-from masterworker.cli.finding import find
+from masterworker.cli.finding import find, is_elsewhere
+from masterworker.cli.knowing import record_of
 from masterworker.client import Client
 from masterworker.errors import MasterNotFoundError, UsageError
 from masterworker.machine import random_name
@@ -27,9 +28,8 @@ from masterworker.transport.runtime import runtime_folder
 if TYPE_CHECKING:
     import argparse
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from masterworker.job_record import Record
     from masterworker.views.web.watcher import Watcher
 
 #: Seconds after the last viewer of a job that is over.
@@ -79,24 +79,15 @@ def _watcher(label: str, options: argparse.Namespace) -> Watcher:
     from masterworker.views.web.watcher import Watcher
 
     record = None
-    kept: Callable[[str], Record | None] = job_record.find
-    if options.master or options.ticket or options.ticket_fd is not None:
-        kept = _none  # another job of this label may be meant
+    kept = None if is_elsewhere(options) else job_record.find
     try:
         client = find(label, options.master, wait=options.wait, role=Role.OBSERVER)
     except MasterNotFoundError as error:
-        try:
-            record = kept(label)
-        except UsageError as wrong:
-            raise MasterNotFoundError(f"{error}; {wrong}") from None
-        if record is None:
+        if kept is None:
             raise
+        record = record_of(label, error)
         client = Client(lambda: reach(label, None, Role.OBSERVER))
     return Watcher(label, client, record, kept=kept)
-
-
-def _none(_: str) -> None:
-    """Find no record."""
 
 
 def _stop(*_: object) -> NoReturn:
