@@ -12,6 +12,7 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from masterworker.core.grain import Spent
@@ -22,6 +23,7 @@ from masterworker.data.record import Failure, explain
 from masterworker.errors import UsageError
 from masterworker.recorder import snapshot, spans
 from masterworker.recorder.recorder import Recorder
+from masterworker.recorder.shapes import Forecast
 from masterworker.recorder.spanned import Copied
 from masterworker.views import report, trace
 from masterworker.views.export import write_csv, write_json
@@ -98,6 +100,17 @@ def samples_of(text: str) -> dict[tuple[str, str], float]:
 
 def metrics_of(found: Known) -> dict[tuple[str, str], float]:
     return samples_of(exposition(found.label, found.snapshot).decode())
+
+
+def test_when_a_job_is_done_that_is_gone_is_not_said() -> None:
+    """As in its headline: a master that was killed will not be done in a minute."""
+    found = known(job(), 125.0)
+    forecast = Forecast("", 9, False, 60.0, 50.0, 70.0)
+    found = replace(found, snapshot=replace(found.snapshot, forecast=forecast))
+    remaining = ("masterworker_job_remaining_seconds", "")
+    assert metrics_of(found)[remaining] == 60.0
+    gone = samples_of(exposition("demo", found.snapshot, is_over=True).decode())
+    assert gone.keys() == metrics_of(found).keys() - {remaining}
 
 
 def test_all_of_them_agree() -> None:

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import to_builtins
-from msgspec.structs import replace
 
 from masterworker import job_record
 from masterworker.cli import exit_codes
@@ -54,7 +53,9 @@ def show(label: str, error: MasterNotFoundError, *, as_json: bool) -> int:
         }
         print(json.dumps(content, indent=2))
     else:
-        print(*plain.lines(label, _without_forecast(record), record.saved), sep="\n")
+        print(
+            *plain.lines(label, wording.without_forecast(record.snapshot), record.saved), sep="\n"
+        )
     return status
 
 
@@ -69,7 +70,7 @@ def show_all(*, as_json: bool) -> int:
     else:
         for record in found:
             what = "ended" if record.snapshot.ended else "not heard of since"
-            stood = wording.headline(record.label, _without_forecast(record))
+            stood = wording.headline(record.label, wording.without_forecast(record.snapshot))
             print(printable(f"{what} {_time(record)}  {stood}"))
     for text in wrong:
         print(printable(f"task_manager: {text}"), file=sys.stderr)
@@ -96,12 +97,6 @@ def _summary(record: Record) -> dict[str, Any]:
     names = ("ended", "began", "age", "asked", "done", "failed", "cancelled")
     about = {name: getattr(stood, name) for name in names}
     return {"label": record.label, "saved": record.saved, "master": record.master} | about
-
-
-def _without_forecast(record: Record) -> Any:
-    """Return how it stood, without what would have been."""
-    stood = record.snapshot
-    return replace(stood, forecast=replace(stood.forecast, seconds=None), forecasts=[])
 
 
 def _gone(records: list[Record]) -> list[Record]:

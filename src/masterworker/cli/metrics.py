@@ -21,7 +21,8 @@ def run(label: str, options: argparse.Namespace) -> int:
         raise UsageError("metrics need prometheus_client: pip install 'masterworker[views]'")
     from masterworker.views.metrics import exposition
 
-    text = exposition(label, known(label, options).snapshot)
+    found = known(label, options)
+    text = exposition(label, found.snapshot, is_over=found.saved is not None)
     if options.out in {None, "-"}:
         sys.stdout.write(text.decode())
     else:

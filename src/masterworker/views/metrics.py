@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from masterworker.data.record import printable
 from masterworker.version import __version__
-from masterworker.views.wording import name_of
+from masterworker.views.wording import name_of, without_forecast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,13 +67,16 @@ _OF_JOB: Final = (
 )
 
 
-def exposition(label: str, snapshot: Snapshot) -> bytes:
+def exposition(label: str, snapshot: Snapshot, *, is_over: bool = False) -> bytes:
     """Return how a job stands, in Prometheus' text format. Thread-safe.
 
     Args:
         label: The job's.
         snapshot: How it stands; whole.
+        is_over: It does not go on, so nothing is said of when it will be done.
     """
+    if is_over:
+        snapshot = without_forecast(snapshot)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Job(label, snapshot))
     found: bytes = generate_latest(registry)

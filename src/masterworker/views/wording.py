@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from masterworker.core.filters import CALL_MARK
 
 if TYPE_CHECKING:
@@ -87,6 +89,11 @@ def when(forecast: Forecast) -> str:
     first, last = time(forecast.earliest), time(forecast.latest)
     around = f" ({first} to {last})" if first != last else ""
     return f"done in about {time(forecast.seconds)}{around}"
+
+
+def without_forecast(snapshot: Snapshot) -> Snapshot:
+    """Return how a job stands that does not go on: nothing is said of when it will be done."""
+    return replace(snapshot, forecast=replace(snapshot.forecast, seconds=None), forecasts=[])
 
 
 def headline(label: str, snapshot: Snapshot) -> str:

@@ -63,8 +63,10 @@ def application(watcher: Watcher, token: str, hosts: Collection[str] = ()) -> Gu
             return PlainTextResponse(lacks, 404)
         from masterworker.views.metrics import CONTENT_TYPE, exposition  # for those who have it
 
-        stands = watcher.seen(viewer=False).snapshot
-        text = await run_in_threadpool(exposition, watcher.label, stands)
+        seen = watcher.seen(viewer=False)
+        text = await run_in_threadpool(
+            exposition, watcher.label, seen.snapshot, is_over=seen.is_over
+        )
         return Response(text, media_type=CONTENT_TYPE)
 
     async def spans(request: Request) -> Response:

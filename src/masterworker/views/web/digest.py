@@ -51,8 +51,7 @@ def digest(label: str, snapshot: Snapshot, *, is_over: bool = False) -> dict[str
         is_over: It does not go on, so nothing is said of when it will be done.
     """
     if is_over:
-        never = replace(snapshot.forecast, seconds=None)
-        snapshot = replace(snapshot, forecast=never, forecasts=[])
+        snapshot = wording.without_forecast(snapshot)
     hosts, workers = wording.ranked_hosts(snapshot), _workers(snapshot)
     slow = wording.slow_hosts(snapshot)
     reduced = replace(
